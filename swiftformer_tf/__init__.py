@@ -1,0 +1,2 @@
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel

@@ -1,0 +1,311 @@
+"""What a SwiftFormer is made of, as one immutable value that travels with the weights."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.preprocessing import TRANSFORMS, Transform, is_number
+
+TokenWeights = Literal["l2", "uniform"]
+
+# Depths and widths of the paper's table 4 (arXiv:2303.15446), and a small one for tests.
+VARIANTS: dict[str, dict[str, tuple[int, ...]]] = {
+    "tiny": {"depths": (2, 1, 2, 1), "embed_dims": (8, 12, 16, 20)},
+    "xs": {"depths": (3, 3, 6, 4), "embed_dims": (48, 56, 112, 220)},
+    "s": {"depths": (3, 3, 9, 6), "embed_dims": (48, 64, 168, 224)},
+    "l1": {"depths": (4, 3, 10, 5), "embed_dims": (48, 96, 192, 384)},
+    "l3": {"depths": (4, 4, 12, 6), "embed_dims": (64, 128, 320, 512)},
+}
+
+# Activations that Hugging Face's `hidden_act` may name and Keras has under the same definition.
+ACTIVATIONS = ("gelu", "relu", "silu", "swish", "tanh", "sigmoid")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SwiftFormerConfig:
+    """Architecture, labels and evaluation transform of one SwiftFormer.
+
+    The architecture fields and their defaults are those of Hugging Face's `SwiftFormerConfig`
+    (transformers 5.23); the last four fields are this package's own.
+
+    Args:
+        image_size: Height and width, in pixels, that a deploy graph is made for; an int means a square.
+            The Keras model itself takes any size.
+        num_channels: Channels of the input image.
+        depths: Blocks per stage; the last block of a stage is the one with attention.
+        embed_dims: Channels per stage.
+        mlp_ratio: Hidden over outer channels in `ConvEncoder` and `Mlp`.
+        downsamples: Whether a strided convolution follows stage `i`; one that changes the number of
+            channels is there in any case. The last entry has no effect.
+        hidden_act: Activation of the `Mlp`; the other blocks always use the exact GELU.
+        down_patch_size: Kernel size of the downsampling convolutions.
+        down_stride: Their stride.
+        down_pad: Their zero padding on every side.
+        drop_path_rate: Stochastic depth of the last block; rises linearly from 0 at the first.
+        drop_mlp_rate: Dropout in the `Mlp`.
+        drop_conv_encoder_rate: Dropout on the residual branch of `ConvEncoder`.
+        use_layer_scale: Whether attention and MLP have a layer scale. `ConvEncoder` and the local
+            representation always have one.
+        layer_scale_init_value: Its initial value.
+        batch_norm_eps: Epsilon of every batch normalisation.
+        token_weights: `"l2"` normalises the token weights over the tokens (original repository since July
+            2023, timm); `"uniform"` makes them all one (first release, Hugging Face). The two share
+            keys and shapes but not results: this belongs to the weights.
+        distillation: Whether there is a second head that learned from a teacher.
+        id2label: Names of the classes by index, 0 to n-1. Empty means no head: pooled features.
+        transform: How evaluation prepares a photograph for these weights.
+
+    Raises:
+        ConfigError: An impossible value; the message names the field.
+
+    Example:
+        >>> config = SwiftFormerConfig.from_variant("xs", token_weights="l2")
+        >>> config.num_labels, config.depths
+        (1000, (3, 3, 6, 4))
+        >>> SwiftFormerConfig.from_dict(config.to_dict()) == config
+        True
+    """
+
+    image_size: int | tuple[int, int] = 224
+    num_channels: int = 3
+    depths: tuple[int, ...] = VARIANTS["xs"]["depths"]
+    embed_dims: tuple[int, ...] = VARIANTS["xs"]["embed_dims"]
+    mlp_ratio: float = 4
+    downsamples: tuple[bool, ...] = (True, True, True, True)
+    hidden_act: str = "gelu"
+    down_patch_size: int = 3
+    down_stride: int = 2
+    down_pad: int = 1
+    drop_path_rate: float = 0.0
+    drop_mlp_rate: float = 0.0
+    drop_conv_encoder_rate: float = 0.0
+    use_layer_scale: bool = True
+    layer_scale_init_value: float = 1e-5
+    batch_norm_eps: float = 1e-5
+    token_weights: TokenWeights = "l2"
+    distillation: bool = True
+    id2label: Mapping[int, str] = dataclasses.field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+    transform: Transform = TRANSFORMS["original"]
+
+    def __post_init__(self) -> None:
+        # JSON has lists and string keys; a frozen value wants tuples and whole numbers.
+        for name in ("depths", "embed_dims", "downsamples"):
+            object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
+        if not isinstance(self.image_size, int):
+            object.__setattr__(self, "image_size", _as_tuple("image_size", self.image_size))
+        object.__setattr__(self, "id2label", _as_labels(self.id2label))
+        for name, ok, expected in self._rules():
+            if not ok:
+                raise ConfigError(f"{name}={getattr(self, name)!r}: expected {expected}")
+
+    def _rules(self) -> list[tuple[str, bool, str]]:
+        stages = len(self.depths)
+        size = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,) * 2
+        return [
+            ("image_size", len(size) == 2 and all(map(_positive, size)), "a positive int or (height, width)"),
+            ("num_channels", _positive(self.num_channels), "a positive int"),
+            ("depths", stages > 0 and all(map(_positive, self.depths)), "a positive int per stage"),
+            (
+                "embed_dims",
+                len(self.embed_dims) == stages and all(map(_positive, self.embed_dims)) and self.embed_dims[0] > 1,
+                f"{stages} positive ints, one per entry of depths, the first at least 2 (the stem halves it)",
+            ),
+            (
+                "mlp_ratio",
+                is_number(self.mlp_ratio) and self.mlp_ratio * min(self.embed_dims) >= 1,
+                "a positive number",
+            ),
+            (
+                "downsamples",
+                len(self.downsamples) == stages and all(isinstance(d, bool) for d in self.downsamples),
+                f"{stages} booleans, one per entry of depths",
+            ),
+            ("hidden_act", self.hidden_act in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
+            ("down_patch_size", _positive(self.down_patch_size), "a positive int"),
+            ("down_stride", _positive(self.down_stride), "a positive int"),
+            (
+                "down_pad",
+                _whole(self.down_pad) and 0 <= self.down_pad < self.down_patch_size,
+                "an int from 0 to below down_patch_size",
+            ),
+            ("drop_path_rate", _rate(self.drop_path_rate), "a number from 0 to below 1"),
+            ("drop_mlp_rate", _rate(self.drop_mlp_rate), "a number from 0 to below 1"),
+            ("drop_conv_encoder_rate", _rate(self.drop_conv_encoder_rate), "a number from 0 to below 1"),
+            ("use_layer_scale", isinstance(self.use_layer_scale, bool), "true or false"),
+            ("layer_scale_init_value", is_number(self.layer_scale_init_value), "a finite number"),
+            ("batch_norm_eps", is_number(self.batch_norm_eps) and self.batch_norm_eps > 0, "a positive number"),
+            ("token_weights", self.token_weights in get_args(TokenWeights), "'l2' or 'uniform'"),
+            ("distillation", isinstance(self.distillation, bool), "true or false"),
+            (
+                "id2label",
+                list(self.id2label) == list(range(len(self.id2label))),
+                "the class indices 0 to n-1, none left out",
+            ),
+            ("transform", isinstance(self.transform, Transform), "a Transform"),
+        ]
+
+    @property
+    def num_labels(self) -> int:
+        """Number of classes, which is the number of entries of `id2label`."""
+        return len(self.id2label)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the logits."""
+        return tuple(self.id2label.values())
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """`image_size` as (height, width)."""
+        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+
+    @property
+    def downsampled(self) -> tuple[bool, ...]:
+        """Whether a downsampling module stands before stage `i`, by Hugging Face's rule (never before the first)."""
+        return (False,) + tuple(
+            wanted or before != after
+            for wanted, before, after in zip(self.downsamples, self.embed_dims, self.embed_dims[1:], strict=False)
+        )
+
+    @property
+    def drop_path_rates(self) -> tuple[tuple[float, ...], ...]:
+        """Stochastic depth rate of each block of each stage: 0 at the first block, `drop_path_rate` at the last."""
+        last = max(sum(self.depths) - 1, 1)
+        rates = [self.drop_path_rate * index / last for index in range(sum(self.depths))]
+        starts = [sum(self.depths[:stage]) for stage in range(len(self.depths))]
+        return tuple(tuple(rates[start : start + depth]) for start, depth in zip(starts, self.depths, strict=True))
+
+    @classmethod
+    def from_variant(cls, variant: str, **fields: Any) -> Self:
+        """The configuration of `"xs"`, `"s"`, `"l1"` or `"l3"` with 1000 labels; `fields` override.
+
+        Raises:
+            ConfigError: No such variant, or no such field.
+        """
+        if variant not in VARIANTS:
+            raise ConfigError(f"variant={variant!r}: expected one of {', '.join(VARIANTS)}")
+        return cls.from_fields({"id2label": numbered_labels(1000), **VARIANTS[variant], **fields})
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """A configuration from its fields; unlike `from_dict`, an unknown one is an error.
+
+        Raises:
+            ConfigError: A name that is not a field, or an impossible value.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(fields) - known):
+            raise ConfigError(f"{unknown[0]}: no such field; the fields are {', '.join(sorted(known))}")
+        return cls(**fields)
+
+    def replace(self, **fields: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        return self.from_fields({**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, **fields})
+
+    @property
+    def variant(self) -> str | None:
+        """Name in `VARIANTS` of these depths and widths, or None."""
+        mine = {"depths": self.depths, "embed_dims": self.embed_dims}
+        return next((name for name, row in VARIANTS.items() if row == mine), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types only, `model_type` included, as Hugging Face's `config.json` has them."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields["id2label"] = {str(index): label for index, label in self.id2label.items()}
+        fields["transform"] = self.transform.to_dict()
+        return {"model_type": "swiftformer", **json.loads(json.dumps(fields))}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict` and Hugging Face's `config.json`; fields that neither knows are passed over.
+
+        A file without `token_weights` is Hugging Face's own, whose arithmetic is `"uniform"` in every
+        version, and whose transform is the plain bilinear resize of its image processor.
+
+        Raises:
+            ConfigError: Not a SwiftFormer's configuration, or an impossible value.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"a configuration is a JSON object, not {type(values).__name__}")
+        if values.get("model_type", "swiftformer") != "swiftformer":
+            raise ConfigError(f"model_type={values['model_type']!r}: expected 'swiftformer'")
+        known = {field.name for field in dataclasses.fields(cls)}
+        fields = {name: value for name, value in values.items() if name in known}
+        if "id2label" not in fields and "num_labels" in values:
+            fields["id2label"] = numbered_labels(values["num_labels"])
+        if "token_weights" not in fields:
+            fields = {"token_weights": "uniform", "transform": TRANSFORMS["hf"], **fields}
+        if isinstance(fields.get("transform"), Mapping):
+            fields["transform"] = Transform.from_dict(fields["transform"])
+        return cls(**fields)
+
+    def to_json(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Reads what `to_json` wrote, or a Hugging Face `config.json`.
+
+        Raises:
+            ConfigError: Not JSON, or as `from_dict`.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"the configuration is not JSON: {error}") from None
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """`from_json` of a file; errors name it.
+
+        Raises:
+            ConfigError: As `from_json`.
+            OSError: The file cannot be read.
+        """
+        try:
+            return cls.from_json(Path(path).read_bytes())
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+
+def numbered_labels(count: int) -> dict[int, str]:
+    """Hugging Face's placeholder names, `LABEL_0` onwards.
+
+    Raises:
+        ConfigError: `count` is not a number of labels.
+    """
+    if not _whole(count) or not 0 <= count <= 1_000_000:
+        raise ConfigError(f"num_labels={count!r}: expected an int from 0 to 1,000,000")
+    return {index: f"LABEL_{index}" for index in range(count)}
+
+
+def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{name}={value!r}: expected a list")
+    return tuple(value)
+
+
+def _as_labels(value: Any) -> dict[int, str]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"id2label={value!r}: expected class names by index")
+    try:
+        return dict(sorted((int(index), str(label)) for index, label in value.items()))
+    except (TypeError, ValueError):
+        raise ConfigError(f"id2label={value!r}: expected whole numbers as keys") from None
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _positive(value: Any) -> bool:
+    return _whole(value) and value > 0
+
+
+def _rate(value: Any) -> bool:
+    return is_number(value) and 0 <= value < 1

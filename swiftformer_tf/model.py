@@ -1,0 +1,226 @@
+"""SwiftFormer as functional `keras.Model`s: what they return is fixed when they are made."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self, get_args
+
+import keras
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, PACKAGE, Downsample, Stem, conv_encoder, encoder
+
+__all__ = ["SwiftFormerForImageClassification", "SwiftFormerModel"]
+
+FeatureOutputs = Literal["last_hidden_state", "hidden_states"]
+ClassifierOutputs = Literal["logits", "heads"]
+
+
+class _SwiftFormer(keras.Model):
+    """What both models share: config and outputs travel with the saved file, and graphs can share layers."""
+
+    def get_config(self) -> dict[str, Any]:
+        # Functional's own config would list every layer; the architecture follows from ours.
+        return {
+            "config": self.config.to_dict(),
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.policy),
+            **self._output_arguments,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        arguments = dict(config)
+        arguments["config"] = SwiftFormerConfig.from_dict(arguments["config"])
+        arguments["dtype"] = keras.saving.deserialize_keras_object(arguments["dtype"])
+        return cls(**arguments)
+
+    def _finish(self, config: SwiftFormerConfig, policy: Any, output_arguments: dict[str, Any]) -> None:
+        self.config = config
+        self.policy = policy
+        self._output_arguments = output_arguments
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SwiftFormerModel(_SwiftFormer):
+    """SwiftFormer without a head: feature maps of a picture of any size.
+
+    Input: pixels normalised by `config.transform`, (B, H, W, num_channels); any H and W.
+
+    Output, by `outputs`:
+
+    * `"last_hidden_state"`: (B, H/32, W/32, embed_dims[-1]).
+    * `"hidden_states"`: list of Hugging Face's maps, which is the stem's and one for each stage and each
+      downsampling between stages: 8 for the four variants.
+    * `out_indices` given: list of the maps of those stages, at strides 4, 8, 16 and 32.
+
+    Sizes are rounded up where they do not divide.
+
+    Args:
+        config: Architecture.
+        outputs: What the graph returns.
+        out_indices: Stages, counted from 0; takes the place of `outputs`.
+        like: A `SwiftFormerModel` or classifier whose layers, and so whose weights, are used.
+        dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy.
+        name: Of the model.
+
+    Raises:
+        ConfigError: An unknown output or a stage that is not there.
+
+    Example:
+        >>> import numpy as np
+        >>> model = SwiftFormerModel(SwiftFormerConfig.from_variant("tiny"), out_indices=(0, 3))
+        >>> [tuple(map.shape) for map in model(np.zeros((1, 64, 96, 3), "float32"))]
+        [(1, 16, 24, 8), (1, 2, 3, 20)]
+    """
+
+    def __init__(
+        self,
+        config: SwiftFormerConfig,
+        *,
+        outputs: FeatureOutputs = "last_hidden_state",
+        out_indices: Sequence[int] | None = None,
+        like: "_SwiftFormer | None" = None,
+        dtype: Any = None,
+        name: str = "swiftformer",
+    ) -> None:
+        _check_outputs(outputs, FeatureOutputs)
+        if out_indices is not None and not (
+            out_indices and all(isinstance(i, int) and 0 <= i < len(config.depths) for i in out_indices)
+        ):
+            raise ConfigError(f"out_indices={out_indices!r}: expected stages from 0 to {len(config.depths) - 1}")
+        policy = _policy(like, dtype)
+        image = keras.Input((None, None, config.num_channels), name="image", dtype=policy.compute_dtype)
+        states, stages = _features(config, image, _Layers(like, policy))
+        if out_indices is not None:
+            result: Any = [stages[index] for index in out_indices]
+        else:
+            result = {"last_hidden_state": states[-1], "hidden_states": states}[outputs]
+        super().__init__(inputs=image, outputs=result, name=name)
+        self._finish(config, policy, {"outputs": outputs, "out_indices": out_indices and list(out_indices)})
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SwiftFormerForImageClassification(_SwiftFormer):
+    """SwiftFormer with its classification head.
+
+    Input: pixels normalised by `config.transform`, (B, H, W, num_channels); any H and W.
+
+    Output, by `outputs`:
+
+    * `"logits"`: (B, num_labels), the mean of both heads where `config.distillation`; the pooled features
+      (B, embed_dims[-1]) where there are no labels.
+    * `"heads"`: list of (B, num_labels) twice, `head` first and `head_dist` second, for training with a
+      teacher.
+
+    Args:
+        config: Architecture and labels.
+        outputs: What the graph returns.
+        like: A classifier whose layers, and so whose weights, are used. Training one trains the other.
+        dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy. Logits
+            are float32 under every mixed policy.
+        name: Of the model.
+
+    Raises:
+        ConfigError: An unknown output, or `"heads"` without two heads.
+
+    Example:
+        >>> import numpy as np
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> model(np.zeros((1, 64, 64, 3), "float32")).shape
+        TensorShape([1, 1000])
+        >>> student = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+        >>> student.get_layer("head") is model.get_layer("head")
+        True
+    """
+
+    def __init__(
+        self,
+        config: SwiftFormerConfig,
+        *,
+        outputs: ClassifierOutputs = "logits",
+        like: "SwiftFormerForImageClassification | None" = None,
+        dtype: Any = None,
+        name: str = "swiftformer_for_image_classification",
+    ) -> None:
+        _check_outputs(outputs, ClassifierOutputs)
+        if outputs == "heads" and not (config.distillation and config.num_labels):
+            raise ConfigError("outputs='heads': expected a config with distillation=True and at least one label")
+        policy = _policy(like, dtype)
+        layers = _Layers(like, policy)
+        image = keras.Input((None, None, config.num_channels), name="image", dtype=policy.compute_dtype)
+        states, _ = _features(config, image, layers)
+        norm = layers.get(
+            "norm",
+            lambda **kwargs: keras.layers.BatchNormalization(
+                momentum=BATCH_NORM_MOMENTUM, epsilon=config.batch_norm_eps, **kwargs
+            ),
+        )
+        result: Any = layers.get("pool", keras.layers.GlobalAveragePooling2D)(norm(states[-1]))
+        if config.num_labels:
+            names = ("head", "head_dist") if config.distillation else ("head",)
+            heads = [layers.get(head, _Head(config.num_labels))(result) for head in names]
+            if outputs == "heads":
+                result = heads
+            else:
+                result = keras.layers.Average(dtype="float32", name="logits")(heads) if len(heads) > 1 else heads[0]
+        super().__init__(inputs=image, outputs=result, name=name)
+        self._finish(config, policy, {"outputs": outputs})
+
+
+class _Layers:
+    """Makes layers, or takes those of the same name from another model."""
+
+    def __init__(self, like: keras.Model | None, policy: keras.DTypePolicy) -> None:
+        self._like, self._policy = like, policy
+
+    def get(self, name: str, make: Any) -> keras.layers.Layer:
+        if self._like is not None:
+            return self._like.get_layer(name)
+        return make(name=name, dtype=self._policy)
+
+
+class _Head:
+    """A dense layer whose logits stay float32 in mixed precision."""
+
+    def __init__(self, units: int) -> None:
+        self._units = units
+
+    def __call__(self, *, name: str, dtype: keras.DTypePolicy) -> keras.layers.Dense:
+        initializer = keras.initializers.TruncatedNormal(stddev=0.02)
+        return keras.layers.Dense(self._units, kernel_initializer=initializer, dtype=dtype.variable_dtype, name=name)
+
+
+def _features(config: SwiftFormerConfig, image: Any, layers: _Layers) -> tuple[list[Any], list[Any]]:
+    """Hugging Face's hidden states, and the maps at the end of each stage."""
+    eps = config.batch_norm_eps
+    hidden = layers.get("stem", lambda **kwargs: Stem(config.embed_dims[0], eps, **kwargs))(image)
+    states, stages = [hidden], []
+    for stage, (depth, width) in enumerate(zip(config.depths, config.embed_dims, strict=True)):
+        if config.downsampled[stage]:
+            hidden = layers.get(
+                f"stages-{stage}-downsample",
+                lambda width=width, **kwargs: Downsample(
+                    width, config.down_patch_size, config.down_stride, config.down_pad, eps, **kwargs
+                ),
+            )(hidden)
+            states.append(hidden)
+        for block in range(depth):
+            make = encoder if block == depth - 1 else conv_encoder
+            hidden = layers.get(
+                f"stages-{stage}-blocks-{block}",
+                lambda make=make, stage=stage, **kwargs: make(config, stage, **kwargs),
+            )(hidden)
+        states.append(hidden)
+        stages.append(hidden)
+    return states, stages
+
+
+def _policy(like: _SwiftFormer | None, dtype: Any) -> keras.DTypePolicy:
+    if like is not None:
+        return like.policy
+    return keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+
+
+def _check_outputs(outputs: str, kind: Any) -> None:
+    if outputs not in get_args(kind):
+        raise ConfigError(f"outputs={outputs!r}: expected one of {', '.join(get_args(kind))}")

@@ -1,0 +1,151 @@
+"""How evaluation prepares a photograph: the transforms of the weight sources as data, with one implementation."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from swiftformer_tf.errors import ConfigError, ImageError
+
+Interpolation = Literal["bicubic", "bilinear"]
+
+_RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def is_number(value: Any) -> bool:
+    """Whether JSON's `value` is a finite number; true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Transform:
+    """Resize, crop and normalise, as the weights were evaluated.
+
+    Args:
+        size: (height, width) of the result in pixels.
+        crop: Share of the resized picture that the centre crop keeps: the photograph is scaled, its shape
+            kept, until it just covers `size / crop`, then `size` is cut from its middle. None resizes
+            straight to `size` and lets the shape go.
+        interpolation: `"bicubic"` or `"bilinear"`, as Pillow computes them.
+        mean: Per channel, for pixels from 0 to 1.
+        std: Per channel, for pixels from 0 to 1.
+
+    Raises:
+        ConfigError: An impossible value; the message names the field.
+
+    Example:
+        >>> TRANSFORMS["original"].crop, TRANSFORMS["hf"].crop
+        (0.875, None)
+    """
+
+    size: tuple[int, int] = (224, 224)
+    crop: float | None = 0.875
+    interpolation: Interpolation = "bicubic"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        for name in ("size", "mean", "std"):
+            value = getattr(self, name)
+            if not isinstance(value, (list, tuple)) or not all(map(is_number, value)):
+                raise ConfigError(f"transform.{name}={value!r}: expected a list of numbers")
+            object.__setattr__(self, name, tuple(value))
+        rules = [
+            ("size", len(self.size) == 2 and all(isinstance(x, int) and x > 0 for x in self.size), "(height, width)"),
+            (
+                "crop",
+                self.crop is None or (is_number(self.crop) and 0 < self.crop <= 1),
+                "above 0 and at most 1, or null",
+            ),
+            ("interpolation", self.interpolation in get_args(Interpolation), f"one of {', '.join(_RESAMPLING)}"),
+            (
+                "std",
+                len(self.std) == len(self.mean) and all(x > 0 for x in self.std),
+                "a positive number per entry of mean",
+            ),
+        ]
+        for name, ok, expected in rules:
+            if not ok:
+                raise ConfigError(f"transform.{name}={getattr(self, name)!r}: expected {expected}")
+
+    def replace(self, **fields: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        return dataclasses.replace(self, **fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`.
+
+        Raises:
+            ConfigError: An unknown field or an impossible value.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(f"transform.{unknown[0]}: no such field; the fields are {', '.join(sorted(known))}")
+        return cls(**values)
+
+    def crop_image(self, image: Image.Image) -> np.ndarray:
+        """The pixels that the model sees, before normalisation.
+
+        Args:
+            image: A photograph in RGB.
+
+        Returns:
+            uint8 array (height, width, 3).
+        """
+        height, width = self.size
+        resampling = _RESAMPLING[self.interpolation]
+        if self.crop is None:
+            return np.asarray(image.resize((width, height), resampling))
+        # Rounding as torchvision's Resize and CenterCrop do it, so that the references see the same pixels.
+        cover_height, cover_width = math.floor(height / self.crop), math.floor(width / self.crop)
+        if image.width * cover_height <= image.height * cover_width:
+            scaled = (cover_width, max(int(cover_width * image.height / image.width), cover_height))
+        else:
+            scaled = (max(int(cover_height * image.width / image.height), cover_width), cover_height)
+        resized = image.resize(scaled, resampling)
+        left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
+        return np.asarray(resized.crop((left, top, left + width, top + height)))
+
+    def normalize(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels from 0 to 255 as the network wants them: `(pixels / 255 - mean) / std`, float32, same shape."""
+        scaled = np.asarray(pixels, np.float32) / np.float32(255)
+        return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+
+    def __call__(self, image: Image.Image | str | Path) -> np.ndarray:
+        """A photograph, or the path of one, as the network's input: float32 (height, width, channels)."""
+        return self.normalize(self.crop_image(image if isinstance(image, Image.Image) else open_image(image)))
+
+
+# The evaluation transforms of the sources of weights (their released evaluation code and processor configs).
+TRANSFORMS: dict[str, Transform] = {
+    "original": Transform(crop=224 / 256, interpolation="bicubic"),
+    "timm": Transform(crop=0.95, interpolation="bicubic"),
+    "hf": Transform(crop=None, interpolation="bilinear"),
+}
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """A photograph in RGB, upright.
+
+    Raises:
+        ImageError: The file is not a picture that Pillow can decode; the message names it.
+    """
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: cannot be read as a picture ({error})") from None
