@@ -56,7 +56,7 @@ class SwiftFormerConfig:
             keys and shapes but not results: this belongs to the weights.
         distillation: Whether there is a second head that learned from a teacher.
         id2label: Names of the classes by index, 0 to n-1. Empty means no head: pooled features.
-        transform: How evaluation prepares a photograph for these weights.
+        transform: How evaluation prepares a photograph for these weights. Its `size` follows `image_size`.
 
     Raises:
         ConfigError: An impossible value; the message names the field.
@@ -100,6 +100,7 @@ class SwiftFormerConfig:
         for name, ok, expected in self._rules():
             if not ok:
                 raise ConfigError(f"{name}={getattr(self, name)!r}: expected {expected}")
+        object.__setattr__(self, "transform", self.transform.replace(size=self.input_size))
 
     def _rules(self) -> list[tuple[str, bool, str]]:
         stages = len(self.depths)

@@ -1,0 +1,158 @@
+"""What a `.tflite` file holds, read from its flatbuffer and not from the converter's word."""
+
+import collections
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from swiftformer_tf.errors import ModelError
+from swiftformer_tf.litemodel import LiteModel
+
+__all__ = ["Census", "take_census"]
+
+FLOATS = ("FLOAT32", "FLOAT16")
+
+# Operations that only change the type of a tensor, and so may stand at the border between float and integer.
+CASTS = ("QUANTIZE", "DEQUANTIZE")
+
+# Operations whose second input is a matrix or a filter.
+MATRIX_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """One operation: its name, and the types of its inputs and outputs."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weights: str | None = None
+    weights_size: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Census:
+    """Operations and tensors of a file.
+
+    Args:
+        ops: In the order in which they run.
+        dynamic: Names of tensors with a dimension that is not fixed.
+        max_rank: Most dimensions that a tensor has.
+        input_type: Type of the file's input, in LiteRT's words.
+        output_type: Type of its output.
+        signatures: Input and output names by signature.
+    """
+
+    ops: tuple[Op, ...]
+    dynamic: tuple[str, ...]
+    max_rank: int
+    input_type: str
+    output_type: str
+    signatures: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many operations of each name, most first."""
+        return dict(collections.Counter(op.name for op in self.ops).most_common())
+
+    @property
+    def flex(self) -> tuple[str, ...]:
+        """Operations that are not LiteRT's own: Flex (TensorFlow's kernels) and custom ones."""
+        return tuple(op.name for op in self.ops if op.name.startswith(("Flex", "CUSTOM")))
+
+    @property
+    def float_ops(self) -> tuple[str, ...]:
+        """Operations that touch a float tensor, casts between float and integer left out."""
+        return tuple(op.name for op in self.ops if op.name not in CASTS and {*op.inputs, *op.outputs} & {*FLOATS})
+
+    def weight_types(self, at_least: int) -> dict[str, int]:
+        """How many matrices and filters of `at_least` elements are stored in each type."""
+        return dict(collections.Counter(op.weights for op in self.ops if op.weights and op.weights_size >= at_least))
+
+
+def take_census(model: LiteModel) -> Census:
+    """Reads the flatbuffer.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    try:
+        graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model.content))
+        return _census(graph, flatbuffer_utils)
+    except ModelError:
+        raise
+    except Exception as error:  # the generated reader fails in whatever way the damage leads it to
+        raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
+
+
+def _census(graph: Any, utils: Any) -> Census:
+    if len(graph.subgraphs) != 1:
+        raise ModelError(f"the file has {len(graph.subgraphs)} subgraphs: expected one")
+    (subgraph,) = graph.subgraphs
+    tensors = subgraph.tensors
+    types = [utils.type_to_name(tensor.type) for tensor in tensors]
+    stored = [len(buffer.data) if buffer.data is not None else 0 for buffer in graph.buffers]
+    names = [_op_name(code) for code in graph.operatorCodes]
+    # A float16 matrix reaches its operation through a DEQUANTIZE: what counts is how it is stored.
+    dequantized = {
+        int(op.outputs[0]): int(op.inputs[0])
+        for op in subgraph.operators
+        if names[op.opcodeIndex] == "DEQUANTIZE" and stored[tensors[op.inputs[0]].buffer]
+    }
+    ops = []
+    for op in subgraph.operators:
+        name = names[op.opcodeIndex]
+        weights, size = None, 0
+        if name in MATRIX_OPS:
+            index = dequantized.get(int(op.inputs[1]), int(op.inputs[1]))
+            if stored[tensors[index].buffer]:
+                weights, size = types[index], int(np.prod(tensors[index].shape))
+        if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
+            continue  # part of how a constant is stored
+        ops.append(
+            Op(
+                name,
+                tuple(types[i] for i in op.inputs if i >= 0),
+                tuple(types[i] for i in op.outputs),
+                weights,
+                size,
+            )
+        )
+    signatures = {
+        _text(signature.signatureKey): (
+            tuple(_text(item.name) for item in signature.inputs),
+            tuple(_text(item.name) for item in signature.outputs),
+        )
+        for signature in graph.signatureDefs or ()
+    }
+    return Census(
+        ops=tuple(ops),
+        dynamic=tuple(_text(tensor.name) for tensor in tensors if _is_dynamic(tensor)),
+        max_rank=max(len(tensor.shape) if tensor.shape is not None else 0 for tensor in tensors),
+        input_type=types[subgraph.inputs[0]],
+        output_type=types[subgraph.outputs[0]],
+        signatures=signatures,
+    )
+
+
+def _op_name(code: Any) -> str:
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    # Old files keep the code in a byte; new ones in an int beside it.
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    if number == BuiltinOperator.CUSTOM:
+        custom = _text(code.customCode)
+        return custom if custom.startswith("Flex") else f"CUSTOM {custom}"
+    return next((name for name, value in vars(BuiltinOperator).items() if value == number), f"CUSTOM {number}")
+
+
+def _is_dynamic(tensor: Any) -> bool:
+    signature = tensor.shapeSignature if tensor.shapeSignature is not None else ()
+    return any(size < 0 for size in signature)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,118 @@
+"""The TFLite converter: a deploy graph and a recipe in, a `LiteModel` out."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from swiftformer_tf.errors import ExportError
+from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.inputs import ImageSource, iterate_inputs
+from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.recipes import Recipe
+
+__all__ = ["export"]
+
+
+def export(
+    deploy: DeployModel,
+    recipe: Recipe,
+    *,
+    calibration: ImageSource | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LiteModel:
+    """Converts a deploy graph by a recipe.
+
+    Args:
+        deploy: What `fuse` returned.
+        recipe: A row of `RECIPES`, or one of your own.
+        calibration: Images whose ranges set the integer scales, in any form of `inputs.ImageSource`; all of them
+            are used. Needed where `recipe.needs_calibration`, passed over elsewhere.
+        progress: Called with the number of calibration images seen so far.
+
+    Returns:
+        The model, with one signature: `image` in, `logits` or `probabilities` out.
+
+    Raises:
+        ExportError: The recipe needs calibration and there is none, or the converter failed.
+        ImageError: A calibration image cannot be used.
+
+    Example:
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> export(fuse(model), RECIPES["int8"])
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ExportError: recipe int8 needs calibration images; give a folder, an array or a dataset
+    """
+    if recipe.needs_calibration and calibration is None:
+        raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
+    converter = _converter(deploy)
+    _apply(recipe, converter)
+    failure: list[Exception] = []
+    if recipe.needs_calibration:
+        assert calibration is not None
+        images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
+        converter.representative_dataset = lambda: _representative(images, progress, failure)
+    try:
+        content = converter.convert()
+    except Exception as error:  # the converter raises whatever its passes raise
+        if failure:
+            raise failure[0] from None
+        raise ExportError(f"recipe {recipe.name}: the TFLite converter failed: {_first_line(error)}") from error
+    return LiteModel.pack(
+        content,
+        config=deploy.config,
+        recipe=recipe,
+        include_preprocessing=deploy.include_preprocessing,
+        classifier_activation=deploy.classifier_activation,
+    )
+
+
+def _converter(deploy: DeployModel) -> Any:
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    spec = tf.TensorSpec(deploy.inputs[0].shape, tf.float32, name="image")
+    name = "probabilities" if deploy.classifier_activation else "logits" if deploy.config.num_labels else "features"
+    # Variables would stay resources in the file, which the calibrator cannot read; constants have no such trouble.
+    frozen = convert_variables_to_constants_v2(
+        tf.function(lambda image: deploy(image, training=False), input_signature=[spec]).get_concrete_function()
+    )
+    signature = tf.function(lambda image: {name: frozen(image)[0]}, input_signature=[spec])
+    return tf.lite.TFLiteConverter.from_concrete_functions([signature.get_concrete_function()], tf.Module())
+
+
+def _apply(recipe: Recipe, converter: Any) -> None:
+    import tensorflow as tf
+
+    converter.target_spec.supported_ops = [
+        {
+            "float32": tf.lite.OpsSet.TFLITE_BUILTINS,
+            "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+            "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        }[recipe.activations]
+    ]
+    if recipe.weights != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if recipe.weights == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    converter.inference_input_type = tf.dtypes.as_dtype(recipe.inference_input_type)
+    converter.inference_output_type = tf.dtypes.as_dtype(recipe.inference_output_type)
+
+
+def _representative(
+    images: Iterator[np.ndarray], progress: Callable[[int], None] | None, failure: list[Exception]
+) -> Iterator[list[np.ndarray]]:
+    try:
+        for count, image in enumerate(images, start=1):
+            yield [image]
+            if progress is not None:
+                progress(count)
+    except Exception as error:
+        failure.append(error)  # the converter would wrap it in its own
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

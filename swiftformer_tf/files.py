@@ -1,0 +1,39 @@
+"""Files appear whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["replacing"]
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path to write to that takes the place of `path` when the block ends well.
+
+    Whatever goes wrong inside, a file that stood at `path` is untouched and nothing is left beside it.
+
+    Args:
+        path: Where the finished file belongs; its folder must exist.
+
+    Yields:
+        The path to write to, of the same name, since Keras and h5py choose a format by the suffix.
+
+    Raises:
+        OSError: The folder cannot be written to.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with replacing(f"{folder}/labels.txt") as beside:
+        ...         _ = beside.write_text("tench")
+        ...     Path(folder, "labels.txt").read_text(), os.listdir(folder)
+        ('tench', ['labels.txt'])
+    """
+    target = Path(path)
+    # In a folder of its own, and not under a temporary name: so the file gets the mode of any new file.
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+        beside = Path(folder, target.name)
+        yield beside
+        os.replace(beside, target)

@@ -1,0 +1,69 @@
+"""Images in whatever form a caller has them, as what a model takes: one at a time."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swiftformer_tf.data import list_images
+from swiftformer_tf.errors import ImageError
+from swiftformer_tf.preprocessing import Transform, open_image
+
+__all__ = ["ImageSource", "iterate_inputs"]
+
+# A folder; files; pixels 0-255 as uint8 (N, H, W, C); normalised floats of that shape; or a `tf.data.Dataset` or
+# another iterable of such images or batches, labels beside them passed over.
+ImageSource = str | Path | np.ndarray | Iterable[Any]
+
+
+def iterate_inputs(images: ImageSource, transform: Transform, *, raw: bool = False) -> Iterator[np.ndarray]:
+    """Network inputs, (1, height, width, channels) float32, one image at a time.
+
+    Args:
+        images: A folder or files of photographs, which `transform` prepares; an array (N, H, W, C) or a
+            `tf.data.Dataset` or other iterable of images or batches, already of the right size: uint8 is taken as
+            pixels, float as normalised pixels.
+        transform: Belongs to the weights.
+        raw: Whether the model wants pixels from 0 to 255 instead of normalised ones.
+
+    Raises:
+        ImageError: Nothing there, a picture that cannot be read, or an array of another shape.
+    """
+    found = False
+    for batch in _batches(images, transform):
+        for image in batch:
+            expected = (*transform.size, len(transform.mean))
+            if image.shape != expected:
+                raise ImageError(f"an image of shape {image.shape}: expected {expected}; resize it, or give its file")
+            found = True
+            yield _as_input(image, transform, raw)[None]
+    if not found:
+        raise ImageError("no images: the array, dataset or list is empty")
+
+
+def _as_input(image: np.ndarray, transform: Transform, raw: bool) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return image.astype(np.float32) if raw else transform.normalize(image)
+    if not np.issubdtype(image.dtype, np.floating):
+        raise ImageError(f"an image of type {image.dtype}: expected uint8 pixels or normalised floats")
+    return transform.denormalize(image) if raw else image.astype(np.float32)
+
+
+def _batches(images: ImageSource, transform: Transform) -> Iterator[np.ndarray]:
+    if isinstance(images, (str, Path)):
+        images = list_images(Path(images))
+    if isinstance(images, np.ndarray):
+        yield _batch(images)
+        return
+    for element in images:
+        if isinstance(element, (str, Path)):
+            yield transform.crop_image(open_image(element))[None]
+        else:
+            yield _batch(np.asarray(element[0] if isinstance(element, (tuple, list)) else element))
+
+
+def _batch(array: np.ndarray) -> np.ndarray:
+    if array.ndim not in (3, 4):
+        raise ImageError(f"an array of shape {array.shape}: expected (N, height, width, channels) or one image")
+    return array if array.ndim == 4 else array[None]

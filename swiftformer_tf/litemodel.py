@@ -1,0 +1,176 @@
+"""A `.tflite` file as a value: its content, and what it says of itself."""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.files import replacing
+from swiftformer_tf.recipes import Recipe
+
+__all__ = ["LiteModel", "LiteRunner"]
+
+# Members of the zip archive at the end of the file, where TFLite Metadata keeps associated files too.
+CARD = "swiftformer.json"
+LABELS = "labels.txt"
+
+# The flatbuffer's file identifier, at byte 4.
+IDENTIFIER = b"TFL3"
+
+
+@dataclasses.dataclass(frozen=True)
+class LiteModel:
+    """A TFLite model with its configuration, labels and transform inside.
+
+    Args:
+        content: The bytes of the file.
+        config: Architecture, labels and transform; its `image_size` is the size that the file takes.
+        recipe: How it was quantised.
+        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
+        classifier_activation: `"softmax"` where it answers with probabilities.
+
+    Example:
+        >>> LiteModel.open("no.tflite")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: no.tflite: no such file
+    """
+
+    content: bytes = dataclasses.field(repr=False)
+    config: SwiftFormerConfig
+    recipe: Recipe
+    include_preprocessing: bool = False
+    classifier_activation: Literal["softmax"] | None = None
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Hash of the content, in hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the outputs."""
+        return self.config.labels
+
+    @classmethod
+    def pack(cls, flatbuffer: bytes, **fields: Any) -> Self:
+        """Puts what the fields say into a converter's flatbuffer."""
+        model = cls(flatbuffer, **fields)
+        card = {
+            "config": model.config.to_dict(),
+            "recipe": model.recipe.to_dict(),
+            "include_preprocessing": model.include_preprocessing,
+            "classifier_activation": model.classifier_activation,
+        }
+        archive = io.BytesIO(flatbuffer)
+        with zipfile.ZipFile(archive, "a") as file:
+            for name, text in ((CARD, json.dumps(card, indent=2)), (LABELS, "".join(f"{x}\n" for x in model.labels))):
+                file.writestr(zipfile.ZipInfo(name), text)  # a fixed date: two exports are the same bytes
+        return dataclasses.replace(model, content=archive.getvalue())
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Reads a file that `save` wrote, under whatever name.
+
+        Raises:
+            ModelError: Not a TFLite file, damaged, or not one of ours.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except FileNotFoundError:
+            raise ModelError(f"{path}: no such file") from None
+        if content[4:8] != IDENTIFIER:
+            raise ModelError(f"{path}: not a TFLite model (no {IDENTIFIER.decode()} at byte 4)")
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as file:
+                card = json.loads(file.read(CARD))
+            return cls(
+                content,
+                config=SwiftFormerConfig.from_dict(card["config"]),
+                recipe=Recipe.from_dict(card["recipe"]),
+                include_preprocessing=card["include_preprocessing"],
+                classifier_activation=card["classifier_activation"],
+            )
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError, NotImplementedError) as error:
+            reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            raise ModelError(
+                f"{path}: no readable {CARD} at its end ({reason}); it is damaged, or was not written by swiftformer_tf"
+            ) from None
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file; a file that is there stays whole until the new one is complete."""
+        with replacing(path) as beside:
+            beside.write_bytes(self.content)
+
+
+class LiteRunner:
+    """Runs a `LiteModel` through LiteRT's interpreter, one image at a time.
+
+    Args:
+        model: The model.
+        num_threads: Threads of the CPU kernels.
+
+    Raises:
+        ModelError: LiteRT cannot load the content.
+    """
+
+    def __init__(self, model: LiteModel, *, num_threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.model = model
+        try:
+            self.interpreter = Interpreter(model_content=model.content, num_threads=num_threads)
+            self.interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"LiteRT cannot load the model: {str(error).strip()}") from None
+        (self._input,) = self.interpreter.get_input_details()
+        (self._output,) = self.interpreter.get_output_details()
+
+    @property
+    def partitions(self) -> int:
+        """Number of pieces of the graph that XNNPACK took."""
+        return sum(op["op_name"] == "DELEGATE" for op in self.interpreter._get_ops_details())
+
+    def set_input(self, inputs: np.ndarray) -> None:
+        """Quantises (1, height, width, channels) float32 as the file wants it."""
+        expected = tuple(self._input["shape"])
+        if inputs.shape != expected:
+            raise ModelError(f"an input of shape {inputs.shape}: the model takes {expected}")
+        self.interpreter.set_tensor(self._input["index"], _quantized(inputs, self._input))
+
+    def invoke(self) -> None:
+        """Runs the graph on the last input."""
+        self.interpreter.invoke()
+
+    def output(self) -> np.ndarray:
+        """The last result, dequantised: (num_labels,) float32."""
+        return _dequantized(self.interpreter.get_tensor(self._output["index"]), self._output)[0]
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """One image (1, height, width, channels) float32 to its outputs (num_labels,) float32."""
+        self.set_input(inputs)
+        self.invoke()
+        return self.output()
+
+
+def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    if details["dtype"] == np.float32:
+        return values.astype(np.float32)
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(details["dtype"])
+    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(details["dtype"])
+
+
+def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    if details["dtype"] == np.float32:
+        return values
+    scale, zero_point = details["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)

@@ -1,0 +1,149 @@
+"""Quantisation recipes as data: what is stored, what is computed, and what `verify` may ask of it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from swiftformer_tf.errors import ConfigError
+
+__all__ = ["RECIPES", "Recipe"]
+
+Weights = Literal["float32", "float16", "int8"]
+Activations = Literal["float32", "int8", "int16"]
+InferenceType = Literal["float32", "int8", "uint8", "int16"]
+
+# What may stand at the border of a graph whose inside computes in the type on the left.
+BORDER_TYPES: dict[str, tuple[str, ...]] = {
+    "float32": ("float32",),
+    "int8": ("float32", "int8", "uint8"),
+    "int16": ("float32", "int16"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One way to store and compute a model.
+
+    Args:
+        name: Ends the name of the exported file.
+        description: One line for people.
+        weights: Type of the stored matrices and convolutions.
+        activations: Type of the tensors between operations.
+        inference_input_type: Type of the file's input (LiteRT's word).
+        inference_output_type: Type of the file's output.
+        min_snr: Least signal-to-noise ratio of the outputs in dB, see `verification.verify`.
+        min_agreement: Least share of images whose best class is the reference's.
+        max_partitions: Most XNNPACK partitions; None where the number says nothing about the recipe.
+
+    Raises:
+        ConfigError: A combination that no file can have; the message names the field.
+
+    Example:
+        >>> RECIPES["int8"].replace(inference_input_type="uint8").needs_calibration
+        True
+    """
+
+    name: str
+    description: str
+    weights: Weights
+    activations: Activations
+    inference_input_type: InferenceType = "float32"
+    inference_output_type: InferenceType = "float32"
+    min_snr: float
+    min_agreement: float
+    max_partitions: int | None = None
+
+    def __post_init__(self) -> None:
+        stored = {"float32": ("float32", "float16", "int8"), "int8": ("int8",), "int16": ("int8",)}
+        if self.activations not in stored:
+            raise ConfigError(f"recipe {self.name}: activations={self.activations!r}: expected one of {_names(stored)}")
+        rules = [
+            ("weights", stored[self.activations]),
+            ("inference_input_type", BORDER_TYPES[self.activations]),
+            ("inference_output_type", BORDER_TYPES[self.activations]),
+        ]
+        for field, allowed in rules:
+            if (value := getattr(self, field)) not in allowed:
+                raise ConfigError(
+                    f"recipe {self.name}: {field}={value!r}: expected {_names(allowed)}, since it computes in {self.activations}"
+                )
+        if not 0 <= self.min_agreement <= 1:
+            raise ConfigError(f"recipe {self.name}: min_agreement={self.min_agreement!r}: expected a share from 0 to 1")
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the ranges of the tensors between operations must be measured on images."""
+        return self.activations != "float32"
+
+    def replace(self, **fields: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        return dataclasses.replace(self, **fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`.
+
+        Raises:
+            ConfigError: Fields missing or unknown, or an impossible combination.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"not a recipe: {error}") from None
+
+
+def _names(values: Any) -> str:
+    return " or ".join(values)
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="float32",
+            description="as trained",
+            weights="float32",
+            activations="float32",
+            min_snr=80,
+            min_agreement=1.0,
+            max_partitions=1,
+        ),
+        Recipe(
+            name="float16",
+            description="half the size; computes in float32 on a CPU, in float16 on a GPU",
+            weights="float16",
+            activations="float32",
+            min_snr=50,
+            min_agreement=0.99,
+            max_partitions=1,
+        ),
+        Recipe(
+            name="dynamic_int8",
+            description="a quarter of the size, no calibration; int8 matrices, ranges measured while it runs",
+            weights="int8",
+            activations="float32",
+            min_snr=30,
+            min_agreement=0.97,
+        ),
+        Recipe(
+            name="int8",
+            description="integer throughout; for NPUs, DSPs and CPUs without fast floats",
+            weights="int8",
+            activations="int8",
+            min_snr=20,
+            min_agreement=0.93,
+        ),
+        Recipe(
+            name="int16x8",
+            description="int8 weights, int16 in between; faithful and slow on a CPU",
+            weights="int8",
+            activations="int16",
+            min_snr=30,
+            min_agreement=0.97,
+        ),
+    )
+}

@@ -1,0 +1,270 @@
+"""Does a TFLite file do what its Keras model does? The checks, through the interpreter and from the file."""
+
+import dataclasses
+import importlib.metadata
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import numpy as np
+
+from swiftformer_tf.census import Census, take_census
+from swiftformer_tf.errors import VerificationError
+from swiftformer_tf.inputs import ImageSource, iterate_inputs
+from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.recipes import Recipe
+
+__all__ = ["Check", "Report", "agreement", "check_file", "signal_to_noise", "verify"]
+
+# Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.
+MIN_DISTINCT = 5
+
+# The converter leaves smaller matrices in float when it quantises weights only.
+MIN_QUANTIZED_ELEMENTS = 1024
+
+# Runs of the interpreter behind the median latency.
+LATENCY_RUNS = 15
+
+Status = Literal["passed", "failed", "refused"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One question and its answer.
+
+    Args:
+        name: What was asked.
+        status: `"refused"` where the images or the file do not allow an answer; that is not a pass.
+        measured: The answer, for people.
+        expected: What would have passed.
+    """
+
+    name: str
+    status: Status
+    measured: str
+    expected: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The result of `verify`.
+
+    Args:
+        checks: One per question.
+        measured: Figures by name: `snr_db`, `agreement`, `images`, `distinct`, `partitions`, `bytes`,
+            `latency_ms`, `ops` and what made them. A figure that could not be measured is None.
+    """
+
+    checks: tuple[Check, ...]
+    measured: dict[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed; a refused one did not."""
+        return all(check.status == "passed" for check in self.checks)
+
+    def raise_for_failure(self) -> "Report":
+        """The report itself where everything passed.
+
+        Raises:
+            VerificationError: Names each check that did not pass.
+        """
+        bad = [f"{c.name} {c.status}: {c.measured}, expected {c.expected}" for c in self.checks if c.status != "passed"]
+        if bad:
+            raise VerificationError("; ".join(bad))
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        checks = [dataclasses.asdict(check) for check in self.checks]
+        return {"passed": self.passed, "checks": checks, **self.measured}
+
+
+def verify(
+    lite: LiteModel,
+    *,
+    reference: SwiftFormerForImageClassification,
+    images: ImageSource,
+    num_threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Compares a file with its Keras model on images, and the file with its recipe.
+
+    Checks: outputs are finite; signal-to-noise ratio; top-1 agreement; and those of `check_file`. Thresholds are
+    the recipe's.
+
+    Args:
+        lite: The model.
+        reference: The Keras model that it was made from, before fusion.
+        images: Photographs that calibration did not see, in any form of `inputs.ImageSource`; the file's own
+            transform prepares them.
+        num_threads: Threads of the interpreter, for the latency.
+        progress: Called with the number of images seen so far.
+
+    Returns:
+        A `Report`; call its `raise_for_failure` for an exception.
+
+    Raises:
+        VerificationError: `reference` has other labels than the file.
+        ModelError: The file is damaged.
+        ImageError: An image cannot be used.
+    """
+    if reference.config.num_labels != lite.config.num_labels:
+        raise VerificationError(
+            f"the reference has {reference.config.num_labels} labels and the file {lite.config.num_labels}: "
+            "expected the model that the file was made from"
+        )
+    runner = LiteRunner(lite, num_threads=num_threads)
+    transform = lite.config.transform
+    wanted, given = [], []
+    for count, pixels in enumerate(iterate_inputs(images, transform, raw=True), start=1):
+        normalized = transform.normalize(pixels)
+        wanted.append(np.asarray(reference(normalized, training=False))[0])
+        given.append(runner(pixels if lite.include_preprocessing else normalized))
+        if progress is not None:
+            progress(count)
+    expected, actual = np.array(wanted, np.float64), np.array(given, np.float64)
+    if lite.classifier_activation:
+        expected = _softmax(expected)
+    checks, figures = _compare(lite.recipe, expected, actual, has_labels=lite.config.num_labels > 1)
+    file_checks, file_figures = check_file(lite, num_threads=num_threads)
+    return Report((*checks, *file_checks), {**figures, **file_figures})
+
+
+def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, ...], dict[str, Any]]:
+    """The checks that need no images, and the figures that come with them.
+
+    What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
+    no dynamic shape; XNNPACK partitions; the types at the border.
+
+    Args:
+        lite: The model.
+        num_threads: Threads of the interpreter, for the latency.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    census = take_census(lite)
+    runner = LiteRunner(lite, num_threads=num_threads)
+    figures = {
+        "recipe": lite.recipe.name,
+        "token_weights": lite.config.token_weights,
+        "image_size": list(lite.config.input_size),
+        "bytes": len(lite.content),
+        "sha256": lite.sha256,
+        "partitions": runner.partitions,
+        "latency_ms": _latency(runner, (1, *lite.config.input_size, lite.config.num_channels)),
+        "num_threads": num_threads,
+        "ops": census.counts,
+        "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
+    }
+    return tuple(_file_checks(lite.recipe, census, runner.partitions)), figures
+
+
+def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
+    """Signal-to-noise ratio of outputs in dB, both sides centred by the reference's mean over the images.
+
+    Uncentred, a model that gives every photograph the same answer would score high, since most of a logit is the
+    same for all of them.
+
+    Args:
+        expected: The reference's outputs (images, labels).
+        actual: Those of the model under test.
+
+    Returns:
+        Decibels; infinite for equal outputs; None where the reference does not vary, or something is not finite.
+
+    Example:
+        >>> reference = np.array([[1.0, 2.0], [3.0, 0.0]])
+        >>> signal_to_noise(reference, np.tile(reference.mean(axis=0), (2, 1)))
+        0.0
+    """
+    mean = expected.mean(axis=0)
+    signal = np.sum((expected - mean) ** 2)
+    noise = np.sum(((actual - mean) - (expected - mean)) ** 2)
+    if signal == 0 or not np.isfinite(signal) or not np.isfinite(noise):
+        return None
+    return float("inf") if noise == 0 else float(10 * np.log10(signal / noise))
+
+
+def agreement(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Share of images whose best class is the same: (images, labels) twice to a number from 0 to 1."""
+    return float(np.mean(expected.argmax(axis=1) == actual.argmax(axis=1)))
+
+
+def _compare(
+    recipe: Recipe, expected: np.ndarray, actual: np.ndarray, *, has_labels: bool
+) -> tuple[list[Check], dict[str, Any]]:
+    bad = int(np.sum(~np.isfinite(actual).all(axis=1)))
+    snr = signal_to_noise(expected, actual)
+    checks = [
+        _check("finite", bad == 0, f"{bad} of {len(actual)} outputs are not", "all outputs finite"),
+        Check("snr", "refused", "the reference's outputs do not vary", f"at least {recipe.min_snr} dB")
+        if snr is None and bad == 0
+        else _check("snr", snr is not None and snr >= recipe.min_snr, _decibels(snr), f"at least {recipe.min_snr} dB"),
+    ]
+    figures: dict[str, Any] = {"images": len(expected), "snr_db": snr, "agreement": None, "distinct": None}
+    if has_labels:
+        distinct = len(np.unique(expected.argmax(axis=1)))
+        least = min(MIN_DISTINCT, expected.shape[1])
+        share = agreement(expected, actual)
+        wanted = f"at least {recipe.min_agreement:.1%}"
+        if distinct < least:
+            reason = f"the reference gives {distinct} distinct answers on {len(expected)} images, {least} are needed"
+            checks.append(Check("agreement", "refused", reason, wanted))
+        else:
+            checks.append(_check("agreement", share >= recipe.min_agreement, f"{share:.1%}", wanted))
+            figures["agreement"] = share
+        figures["distinct"] = distinct
+    return checks, figures
+
+
+def _file_checks(recipe: Recipe, census: Census, partitions: int) -> Iterable[Check]:
+    yield _check("no_flex", not census.flex, _listed(census.flex), "LiteRT's builtin operations only")
+    yield _check("static_shapes", not census.dynamic, _listed(census.dynamic), "no dynamic dimension")
+    borders = (census.input_type.lower(), census.output_type.lower())
+    wanted = (recipe.inference_input_type, recipe.inference_output_type)
+    yield _check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))
+    if recipe.activations != "float32":
+        yield _check("integer", not census.float_ops, _listed(census.float_ops), "no operation on a float tensor")
+    least = MIN_QUANTIZED_ELEMENTS if recipe.weights == "int8" else 1
+    stored = census.weight_types(least)
+    only = set(stored) == {recipe.weights.upper()}
+    yield _check("weights", only, _counted(stored), f"every matrix of {least} elements or more in {recipe.weights}")
+    if recipe.max_partitions is not None:
+        yield _check(
+            "partitions", partitions <= recipe.max_partitions, str(partitions), f"at most {recipe.max_partitions}"
+        )
+
+
+def _check(name: str, passed: bool, measured: str, expected: str) -> Check:
+    return Check(name, "passed" if passed else "failed", measured, expected)
+
+
+def _decibels(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.1f} dB"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return "none" if not names else f"{len(names)}: {', '.join(sorted(set(names))[:6])}"
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name.lower()}" for name, count in counts.items()) or "none"
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _latency(runner: LiteRunner, shape: tuple[int, ...]) -> float:
+    """Median time of a run in milliseconds, after one to warm up."""
+    runner(np.zeros(shape, np.float32))
+    times = []
+    for _ in range(LATENCY_RUNS):
+        start = time.perf_counter()
+        runner.invoke()
+        times.append(time.perf_counter() - start)
+    return round(1000 * float(np.median(times)), 3)
