@@ -1,0 +1,280 @@
+"""A weight file as a value: tensors under canonical names, and what is known about them."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, Self, get_args
+
+import ml_dtypes
+import numpy as np
+
+from swiftformer_tf.checkpoints import inventory, safetensors_file, schemes, torch_zip
+from swiftformer_tf.checkpoints.contents import Contents
+from swiftformer_tf.checkpoints.schemes import SCHEMES, SchemeName
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
+from swiftformer_tf.errors import CheckpointError, ConfigError
+from swiftformer_tf.files import replacing
+
+__all__ = ["Checkpoint"]
+
+FloatName = Literal["float32", "float16"]
+
+# Files that people pass by mistake, by their first bytes, and what helps.
+MISTAKES: dict[bytes, str] = {
+    b"\x80": "a bare pickle, as PyTorch wrote before version 1.6; it cannot be read without running it. With PyTorch: "
+    "torch.save(torch.load(path, weights_only=True), new_path)",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file; expected PyTorch's .pth or .bin, or .safetensors",
+    b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with git lfs pull",
+    b"<": "a web page, not the weights; download the file itself",
+}
+FORMATS = "expected a PyTorch file (.pth, .pt, .bin; a zip archive) or .safetensors"
+TORCH_SUFFIXES = (".pth", ".pt", ".bin")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """The weights of one SwiftFormer, complete and finite.
+
+    Args:
+        tensors: float32 arrays by canonical name (timm's), in PyTorch's shapes: convolution (out, in, height,
+            width), depthwise (channels, 1, height, width), dense (out, in), layer scale (channels, 1, 1).
+        config: Architecture, labels, arithmetic and transform.
+        scheme: Names of the file that they came from: `"original"`, `"hf"` or `"timm"`.
+        token_weights_assumed: Nothing said which arithmetic the weights were trained with, and `"l2"` was assumed.
+        source: The file, and what was taken from it.
+
+    Raises:
+        CheckpointError: Tensors are missing, unexpected, mis-shaped, not finite or not float32.
+
+    Example:
+        >>> config = SwiftFormerConfig.from_variant("tiny")
+        >>> shapes = inventory.expected_shapes(config)
+        >>> zeros = {name: np.zeros(shape, "float32") for name, shape in shapes.items()}
+        >>> Checkpoint(tensors=zeros, config=config, scheme="timm").token_weights
+        'l2'
+    """
+
+    tensors: Mapping[str, np.ndarray]
+    config: SwiftFormerConfig
+    scheme: SchemeName = "timm"
+    token_weights_assumed: bool = False
+    source: str = "memory"
+
+    def __post_init__(self) -> None:
+        if self.scheme not in get_args(SchemeName):
+            raise CheckpointError(f"scheme={self.scheme!r}: expected one of {', '.join(get_args(SchemeName))}")
+        names = schemes.from_canonical(self.tensors, self.scheme)
+        inventory.compare(
+            {key: tensor.shape for key, tensor in self.tensors.items()},
+            inventory.expected_shapes(self.config, final_norm=self.has_final_norm),
+            lambda key: names.get(key) or schemes.from_canonical([*self.tensors, key], self.scheme)[key],
+        )
+        for key, tensor in self.tensors.items():
+            if tensor.dtype != np.float32:
+                raise CheckpointError(f"{names[key]}: {tensor.dtype}, expected float32")
+        broken = [names[key] for key, tensor in self.tensors.items() if not np.isfinite(tensor).all()]
+        if broken:
+            raise CheckpointError(f"not finite in float32 ({len(broken)}): {schemes.shorten(broken)}")
+        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    @property
+    def token_weights(self) -> TokenWeights:
+        """The arithmetic that these weights belong to; see `SwiftFormerConfig`."""
+        return self.config.token_weights
+
+    @property
+    def has_final_norm(self) -> bool:
+        """Whether the classifier's normalisation is there; Hugging Face's model without a head has none."""
+        return bool(self.config.num_labels) or any(key.startswith("norm.") for key in self.tensors)
+
+    @classmethod
+    def open(cls, path: str | Path, *, token_weights: TokenWeights | None = None) -> Self:
+        """Reads the weights of the original repository, Hugging Face or timm, without PyTorch.
+
+        Nothing in the file is executed. Architecture, labels and heads follow from its tensors; what tensors do not
+        tell is at the references' defaults, unless a file written by `save` carries it or a Hugging Face
+        `config.json` of the same depths and widths lies beside the file.
+
+        Of a training file's containers `"model"` is taken before `"state_dict"` before `"model_ema"`, as the
+        original repository's evaluation does; `source` says which.
+
+        Args:
+            path: A `.pth`, `.pt`, `.bin` or `.safetensors` file; it is recognised by what it holds.
+            token_weights: The arithmetic that the weights were trained with: `"l2"` (original repository since July
+                2023, timm) or `"uniform"` (first release, Hugging Face). Default is what the file says, then what
+                its scheme implies; files of the original repository say nothing, and `"l2"` is assumed.
+
+        Raises:
+            CheckpointError: The file cannot be read, is not a SwiftFormer's, is incomplete or not finite; the message
+                names the file.
+        """
+        path = Path(path)
+        try:
+            return cls._from_contents(path, _read(path), token_weights)
+        except (CheckpointError, ConfigError) as error:
+            raise CheckpointError(f"{path}: {error}") from None
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: no such file") from None
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+    @classmethod
+    def _from_contents(cls, path: Path, contents: Contents, token_weights: TokenWeights | None) -> Self:
+        plain = schemes.strip(contents.tensors)
+        scheme = schemes.recognize(plain.values())
+        canonical = schemes.to_canonical(plain.values(), scheme)
+        tensors = {canonical[name]: _as_float32(key, contents.tensors[key]) for key, name in plain.items()}
+        if SCHEMES[scheme].all_layer_scales:
+            tensors |= _unit_layer_scales(tensors)
+        shapes = {key: tensor.shape for key, tensor in tensors.items()}
+        given = _given_config(path, contents.record, scheme, shapes)
+        config = inventory.infer_config(shapes, given or SwiftFormerConfig(transform=SCHEMES[scheme].transform))
+        implied = given.token_weights if given else SCHEMES[scheme].token_weights
+        config = config.replace(token_weights=token_weights or implied or "l2")
+        if given and not given.distillation and _equal_heads(tensors):
+            # `save` doubled the one head for a scheme that has two.
+            config = config.replace(distillation=False)
+            tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("head_dist.")}
+        return cls(
+            tensors=tensors,
+            config=config,
+            scheme=scheme,
+            token_weights_assumed=not (token_weights or implied),
+            source=f"{path}, {contents.part!r}" if contents.part else str(path),
+        )
+
+    def save(self, path: str | Path, *, scheme: SchemeName | None = None, dtype: FloatName = "float32") -> None:
+        """Writes the weights as a file that the scheme's own code loads strictly.
+
+        `.safetensors` files carry the configuration (labels, arithmetic, transform) in their metadata, and so do
+        `.pth` files of the original scheme, as the original's `{"model": ...}`; the other `.pth` and `.bin` files
+        are bare state dicts with no place for it. Counters of seen batches are written as 0, and one head as two
+        equal ones where the scheme always has two.
+
+        Args:
+            path: Ends in `.safetensors`, `.pth`, `.pt` or `.bin`. An existing file is replaced at once, or not at all.
+            scheme: Names to use; default is the file's that they came from.
+            dtype: Precision of the file; `"float16"` halves it.
+
+        Raises:
+            CheckpointError: Another suffix or dtype, a scheme whose code would compute something else with these
+                weights, a value that float16 cannot hold, or a folder that cannot be written to.
+        """
+        path, scheme = Path(path), scheme or self.scheme
+        if dtype not in get_args(FloatName):
+            raise CheckpointError(f"dtype={dtype!r}: expected one of {', '.join(get_args(FloatName))}")
+        named = self._named(scheme, np.dtype(dtype))
+        record = self.config.to_json()
+        try:
+            with replacing(path) as beside:
+                if path.suffix == ".safetensors":
+                    safetensors_file.write(beside, named, record)
+                elif path.suffix in TORCH_SUFFIXES:
+                    part = "model" if scheme == "original" else None
+                    torch_zip.write(beside, named, part, record if part else None)
+                else:
+                    raise CheckpointError(
+                        f"{path}: expected a name ending in .safetensors or {', '.join(TORCH_SUFFIXES)}"
+                    )
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+    def _named(self, scheme: SchemeName, dtype: np.dtype) -> dict[str, np.ndarray]:
+        """Tensors as the scheme's own model lists them."""
+        if scheme not in get_args(SchemeName):
+            raise CheckpointError(f"scheme={scheme!r}: expected one of {', '.join(get_args(SchemeName))}")
+        row = SCHEMES[scheme]
+        if row.token_weights not in (None, self.token_weights):
+            raise CheckpointError(
+                f"scheme={scheme!r}: its code computes token_weights={row.token_weights!r}, these weights are for "
+                f"{self.token_weights!r} and would give other results; scheme='original' can hold both"
+            )
+        tensors = dict(self.tensors)
+        if row.two_heads and self.config.num_labels and not self.config.distillation:
+            tensors |= {key.replace("head.", "head_dist."): tensors[key] for key in ("head.weight", "head.bias")}
+        if row.all_layer_scales and not self.config.use_layer_scale:
+            tensors = _all_or_no_layer_scales(tensors, self.config)
+        named = {}
+        for key, name in schemes.from_canonical(tensors, scheme).items():
+            with np.errstate(over="ignore"):
+                named[name] = tensors[key].astype(dtype)
+            if not np.isfinite(named[name]).all():
+                raise CheckpointError(f"{name}: has values that {dtype} cannot hold; write float32")
+            if key.endswith(".running_var"):
+                named[name.replace(".running_var", schemes.COUNTER)] = np.zeros((), np.int64)
+        return named
+
+
+def _read(path: Path) -> Contents:
+    if path.is_dir():
+        raise CheckpointError(f"a folder; expected the weight file in it, such as {path / 'model.safetensors'}")
+    with path.open("rb") as file:
+        start = file.read(32)
+    if reader := _reader(start):
+        return reader(path)
+    cure = next((text for magic, text in MISTAKES.items() if start.startswith(magic)), None)
+    raise CheckpointError(cure or ("empty" if not start else f"not a weight file; {FORMATS}"))
+
+
+def _reader(start: bytes) -> Callable[[Path], Contents] | None:
+    if start.startswith(b"PK\x03\x04"):
+        return torch_zip.read
+    # Eight bytes of length, then a JSON object.
+    return safetensors_file.read if start[8:9] == b"{" else None
+
+
+def _as_float32(key: str, tensor: np.ndarray) -> np.ndarray:
+    if tensor.dtype not in (np.float16, np.float32, np.float64, ml_dtypes.bfloat16):
+        raise CheckpointError(f"{key}: {tensor.dtype} numbers, expected floating point; quantised files are not read")
+    # Too large a float64 becomes infinite, which is refused with the other non-finite values.
+    with np.errstate(over="ignore"):
+        return tensor.astype(np.float32)
+
+
+def _given_config(
+    path: Path, record: str | None, scheme: SchemeName, shapes: Mapping[str, tuple[int, ...]]
+) -> SwiftFormerConfig | None:
+    """What a configuration in the file, or Hugging Face's beside it, says about these tensors."""
+    if record is not None:
+        return SwiftFormerConfig.from_json(record)
+    beside = path.with_name("config.json")
+    if scheme != "hf" or not beside.is_file():
+        return None
+    given = SwiftFormerConfig.from_file(beside)
+    found = inventory.infer_config(shapes, given)
+    # A file of other depths or widths is about other weights.
+    return given if (given.depths, given.embed_dims) == (found.depths, found.embed_dims) else None
+
+
+def _unit_layer_scales(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Ones for a model that was made without any layer scale."""
+    if any(".layer_scale" in key for key in tensors):
+        return {}
+    blocks = {
+        key.removesuffix(".dwconv.weight"): len(tensor)
+        for key, tensor in tensors.items()
+        if key.endswith(".dwconv.weight")
+    }
+    return {f"{block}.layer_scale.gamma": np.ones((width, 1, 1), np.float32) for block, width in blocks.items()}
+
+
+def _all_or_no_layer_scales(tensors: dict[str, np.ndarray], config: SwiftFormerConfig) -> dict[str, np.ndarray]:
+    """The same function with no layer scale at all, if those that are there are ones, else with all of them."""
+    scales = {key: tensor for key, tensor in tensors.items() if key.endswith(".layer_scale.gamma")}
+    if all((tensor == 1).all() for tensor in scales.values()):
+        return {key: tensor for key, tensor in tensors.items() if key not in scales}
+    shapes = inventory.expected_shapes(config.replace(use_layer_scale=True))
+    added = {
+        key: np.ones(shape, np.float32) for key, shape in shapes.items() if key not in tensors and "layer_scale_" in key
+    }
+    return tensors | added
+
+
+def _equal_heads(tensors: Mapping[str, np.ndarray]) -> bool:
+    return all(
+        f"head_dist.{leaf}" in tensors
+        and np.array_equal(tensors.get(f"head.{leaf}", math.nan), tensors[f"head_dist.{leaf}"])
+        for leaf in ("weight", "bias")
+    )

@@ -1,0 +1,45 @@
+"""The safetensors format, through its own library."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import ml_dtypes  # noqa: F401  (teaches NumPy the name bfloat16)
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from swiftformer_tf.checkpoints.contents import RECORD, Contents, check_size
+from swiftformer_tf.errors import CheckpointError
+
+__all__ = ["read", "write"]
+
+
+def read(path: Path) -> Contents:
+    """Tensors of a `.safetensors` file.
+
+    Raises:
+        CheckpointError: Damaged, cut short, or too large.
+        OSError: The file cannot be read.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            keys = list(file.keys())
+            check_size(tuple(file.get_slice(key).get_shape()) for key in keys)
+            tensors = {key: file.get_tensor(key) for key in keys}
+            record = (file.metadata() or {}).get(RECORD)
+    except (safetensors.SafetensorError, TypeError, ValueError) as error:
+        raise CheckpointError(f"damaged or cut short ({error}); download or copy it again") from None
+    return Contents(tensors, record)
+
+
+def write(path: Path, tensors: Mapping[str, np.ndarray], record: str) -> None:
+    """A file that the `safetensors` library, and so transformers and timm, reads.
+
+    Args:
+        path: Where to.
+        tensors: By key.
+        record: JSON of the configuration, for the file's metadata.
+    """
+    # transformers refuses files whose metadata does not name a format.
+    metadata = {"format": "pt", RECORD: record}
+    path.write_bytes(safetensors.numpy.save({key: np.asarray(t, order="C") for key, t in tensors.items()}, metadata))
