@@ -1,0 +1,266 @@
+"""Measures the Keras models against timm and Hugging Face on weight files that those wrote, and records the result.
+
+    python convert/parity.py                  measure, write the tables into convert/README.md, fail beyond 1e-5
+    python convert/parity.py --write-golden   also make tests/golden anew
+
+Every figure is a largest absolute difference over the largest absolute value of the reference, in float32 on the CPU.
+"""
+
+import argparse
+import copy
+import dataclasses
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import golden
+import keras
+import numpy as np
+import references
+import torch
+import transformers
+from references import Architecture
+
+from swiftformer_tf.checkpoints import Checkpoint, SchemeName
+from swiftformer_tf.config import VARIANTS, TokenWeights
+from swiftformer_tf.model import SwiftFormerModel
+from swiftformer_tf.porting import port, to_checkpoint
+
+THRESHOLD = 1e-5
+# What the same comparison must exceed when the arithmetic is the wrong one, or it could not tell them apart.
+CONTROL = 0.1
+
+SIZES = ((224, 224), (190, 250))
+README = Path(__file__).with_name("README.md")
+
+SOURCES: tuple[tuple[SchemeName, TokenWeights], ...] = (
+    ("original", "l2"),
+    ("original", "uniform"),
+    ("hf", "uniform"),
+    ("timm", "l2"),
+)
+OTHER: dict[TokenWeights, TokenWeights] = {"l2": "uniform", "uniform": "l2"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One row of the first table."""
+
+    variant: str
+    scheme: str
+    token_weights: str
+    logits: float
+    odd_size: float
+    hidden_states: float
+    blocks: float
+    wrong: float
+    back: float
+
+    @property
+    def passed(self) -> bool:
+        measured = (self.logits, self.odd_size, self.hidden_states, self.blocks)
+        return max(measured) <= THRESHOLD and self.wrong >= CONTROL and self.back == 0
+
+
+@dataclasses.dataclass(frozen=True)
+class FileCase:
+    """One row of the second table."""
+
+    file: str
+    holds: str
+    logits: float
+
+    @property
+    def passed(self) -> bool:
+        return self.logits <= THRESHOLD
+
+
+def error(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Largest difference over largest value; infinite where ours is not finite."""
+    difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    return difference if np.isfinite(difference) else float("inf")
+
+
+def images(size: tuple[int, int], seed: int) -> np.ndarray:
+    """Two normalised pictures (2, height, width, 3): noise, and noise over a smooth ground as photographs have it."""
+    generator = np.random.default_rng(seed)
+    rows, columns = (np.linspace(-2, 2, side, dtype=np.float32) for side in size)
+    ground = np.sin(rows[:, None, None] * [1, 2, 3]) + np.cos(columns[None, :, None] * [3, 1, 2])
+    noise = generator.standard_normal((2, *size, 3), np.float32)
+    return np.stack([noise[0], ground.astype(np.float32) + 0.2 * noise[1]])
+
+
+def trace(reference: torch.nn.Module, pictures: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Input and output, channels last, of the reference's stem, blocks and downsamplings, by our layers' names."""
+    seen: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    handles = []
+    for name, module in layers(reference):
+
+        def keep(_module: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor, name: str = name) -> None:
+            seen[name] = tuple(x.detach().numpy().transpose(0, 2, 3, 1).copy() for x in (inputs[0], output))
+
+        handles.append(module.register_forward_hook(keep))
+    references.logits(reference, pictures)
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+def layers(reference: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The reference's modules that are one layer here, in data order."""
+    if hasattr(reference, "stages"):
+        yield "stem", reference.stem
+        for index, stage in enumerate(reference.stages):
+            if not isinstance(stage.downsample, torch.nn.Identity):
+                yield f"stages-{index}-downsample", stage.downsample
+            yield from ((f"stages-{index}-blocks-{number}", block) for number, block in enumerate(stage.blocks))
+        return
+    yield "stem", reference.swiftformer.patch_embed
+    index = 0
+    for module in reference.swiftformer.encoder.network:
+        if hasattr(module, "blocks"):
+            yield from ((f"stages-{index}-blocks-{number}", block) for number, block in enumerate(module.blocks))
+            index += 1
+        else:
+            yield f"stages-{index}-downsample", module
+
+
+def hidden_states(reference: torch.nn.Module, pictures: np.ndarray) -> list[np.ndarray]:
+    """Hugging Face's own hidden states; for timm, the outputs of the same modules."""
+    if hasattr(reference, "swiftformer"):
+        with torch.no_grad():
+            tensors = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())
+            states = reference(tensors, output_hidden_states=True).hidden_states
+        return [state.numpy().transpose(0, 2, 3, 1) for state in states]
+    outputs = {name: output for name, (_, output) in trace(reference, pictures).items()}
+    # Of a stage's blocks the last one counts; later entries replace earlier ones.
+    return list({re.sub(r"-blocks-\d+", "-blocks", name): output for name, output in outputs.items()}.values())
+
+
+def publish(scheme: str, l2: torch.nn.Module, uniform: torch.nn.Module, folder: Path) -> Path:
+    """The weights of a pair as this source publishes them."""
+    if scheme == "hf":
+        uniform.save_pretrained(folder)
+        return folder / "model.safetensors"
+    if scheme == "timm":
+        references.save_safetensors(l2.state_dict(), folder / "timm.safetensors")
+        return folder / "timm.safetensors"
+    references.training_file(references.original_names(l2.state_dict()), folder / "original.pth")
+    return folder / "original.pth"
+
+
+def written_back(model: keras.Model, reference: torch.nn.Module, scheme: SchemeName, folder: Path) -> float:
+    """What the reference computes with the file that we write, loaded strictly, against what it computed before."""
+    path = folder / ("back.pth" if scheme == "original" else "back.safetensors")
+    to_checkpoint(model, scheme=scheme).save(path)
+    fresh = copy.deepcopy(reference)
+    references.randomize(fresh, seed=99)
+    references.load(fresh, path)
+    pictures = images(SIZES[0], seed=2)
+    return error(references.logits(fresh, pictures), references.logits(reference, pictures))
+
+
+def measure(
+    variant: str, scheme: SchemeName, token_weights: TokenWeights, path: Path, reference: torch.nn.Module
+) -> Cell:
+    """One cell: a file as its source publishes it, against the reference with the same weights."""
+    said = token_weights if scheme == "original" else None
+    checkpoint = Checkpoint.open(path, token_weights=said)
+    if (checkpoint.scheme, checkpoint.token_weights, checkpoint.config.variant) != (scheme, token_weights, variant):
+        raise AssertionError(f"{path}: recognised as {checkpoint.scheme}, {checkpoint.token_weights}")
+    model = port(checkpoint).model
+    pictures = [images(size, seed=1) for size in SIZES]
+    expected = [references.logits(reference, batch) for batch in pictures]
+    # Once as a compiled graph and once op by op, which is quicker for a size that is used once.
+    ours = [model.predict(pictures[0], verbose=0), np.asarray(model(pictures[1], training=False))]
+    wrong = port(Checkpoint.open(path, token_weights=OTHER[token_weights])).model
+    maps = SwiftFormerModel(checkpoint.config, outputs="hidden_states", like=model)
+    states = zip(map(np.asarray, maps(pictures[0], training=False)), hidden_states(reference, pictures[0]), strict=True)
+    blocks = trace(reference, pictures[0])
+    return Cell(
+        variant=variant,
+        scheme=scheme,
+        token_weights=token_weights,
+        logits=error(ours[0], expected[0]),
+        odd_size=error(ours[1], expected[1]),
+        hidden_states=max(error(mine, theirs) for mine, theirs in states),
+        blocks=max(error(np.asarray(model.get_layer(name)(x, training=False)), y) for name, (x, y) in blocks.items()),
+        wrong=error(np.asarray(wrong(pictures[0], training=False)), expected[0]),
+        back=written_back(model, reference, scheme, path.parent),
+    )
+
+
+def cells(variants: list[str]) -> Iterator[Cell]:
+    """Every variant under every scheme, and original names under both arithmetics."""
+    for seed, variant in enumerate(variants):
+        l2, uniform = references.pair(Architecture(**VARIANTS[variant]), seed)
+        for scheme, token_weights in SOURCES:
+            with tempfile.TemporaryDirectory() as folder:
+                path = publish(scheme, l2, uniform, Path(folder))
+                yield measure(variant, scheme, token_weights, path, l2 if token_weights == "l2" else uniform)
+
+
+def file_cases() -> Iterator[FileCase]:
+    """Formats and memory layouts, on XS: the reference reads the same file with PyTorch."""
+    l2, uniform = references.pair(Architecture(**VARIANTS["xs"]), seed=7)
+    pictures = images(SIZES[0], seed=3)
+    for case in references.cases(l2, uniform):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, case.name)
+            case.save(path)
+            model = port(Checkpoint.open(path)).model
+        reference = copy.deepcopy(case.reference)
+        references.load(reference, case.state)
+        difference = error(np.asarray(model(pictures, training=False)), references.logits(reference, pictures))
+        yield FileCase(case.name, case.holds, difference)
+
+
+def tables(rows: list[Cell], cases: list[FileCase]) -> str:
+    """What goes between the markers of the README."""
+    versions = {**references.VERSIONS, "keras": keras.__version__, "backend": keras.backend.backend()}
+    lines = [
+        ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
+        "",
+        "| variant | names | arithmetic | logits | at 190 by 250 | hidden states | one block | control | back |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {c.variant} | {c.scheme} | {c.token_weights} | {c.logits:.1e} | {c.odd_size:.1e} | "
+            f"{c.hidden_states:.1e} | {c.blocks:.1e} | {c.wrong:.2f} | {'equal' if c.back == 0 else f'{c.back:.1e}'} |"
+            for c in rows
+        ),
+        "",
+        "| file | holds | logits |",
+        "|---|---|---|",
+        *(f"| `{case.file}` | {case.holds} | {case.logits:.1e} |" for case in cases),
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write-golden", action="store_true", help="make tests/golden anew")
+    parser.add_argument(
+        "--variants", nargs="+", default=["xs", "s", "l1", "l3"], help="only these, for a quick look: the README stays"
+    )
+    arguments = parser.parse_args()
+    transformers.logging.disable_progress_bar()
+    if arguments.write_golden:
+        golden.write(Path(__file__).parents[1] / "tests" / "golden")
+    rows, cases = [], []
+    for cell in cells(arguments.variants):
+        rows.append(cell)
+        print("ok  " if cell.passed else "FAIL", cell, flush=True)
+    for case in file_cases():
+        cases.append(case)
+        print("ok  " if case.passed else "FAIL", case, flush=True)
+    if arguments.variants == parser.get_default("variants"):
+        before, _, rest = README.read_text().partition("<!-- parity:begin -->\n")
+        _, _, after = rest.partition("<!-- parity:end -->")
+        README.write_text(f"{before}<!-- parity:begin -->\n{tables(rows, cases)}\n<!-- parity:end -->{after}")
+    return 0 if all(result.passed for result in [*rows, *cases]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
