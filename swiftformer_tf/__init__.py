@@ -1,2 +1,67 @@
-from swiftformer_tf.config import SwiftFormerConfig
+"""SwiftFormer for Keras: PyTorch weights in, verified Android models out.
+
+>>> import swiftformer_tf as sf
+>>> model = sf.SwiftFormerForImageClassification(sf.SwiftFormerConfig.from_variant("tiny", image_size=64))
+>>> lite = sf.export(sf.fuse(model), sf.RECIPES["float32"])
+>>> lite.config == model.config
+True
+"""
+
+from swiftformer_tf.quiet import native_stderr_silenced
+
+with native_stderr_silenced():
+    import keras as _keras  # noqa: F401  TensorFlow greets on import
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
+from swiftformer_tf.errors import (
+    CheckpointError,
+    ConfigError,
+    ExportError,
+    ImageError,
+    ModelError,
+    SwiftFormerError,
+    VerificationError,
+)
+from swiftformer_tf.exporting import export
+from swiftformer_tf.fusion import DeployModel, fuse
+from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.loading import open_model
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+from swiftformer_tf.porting import Ported, port, to_checkpoint
+from swiftformer_tf.preprocessing import TRANSFORMS, Transform
+from swiftformer_tf.recipes import RECIPES, Recipe
+from swiftformer_tf.verification import Check, Report, verify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "RECIPES",
+    "TRANSFORMS",
+    "VARIANTS",
+    "Check",
+    "Checkpoint",
+    "CheckpointError",
+    "ConfigError",
+    "DeployModel",
+    "ExportError",
+    "ImageError",
+    "LiteModel",
+    "LiteRunner",
+    "ModelError",
+    "Ported",
+    "Recipe",
+    "Report",
+    "SwiftFormerConfig",
+    "SwiftFormerError",
+    "SwiftFormerForImageClassification",
+    "SwiftFormerModel",
+    "Transform",
+    "VerificationError",
+    "export",
+    "fuse",
+    "open_model",
+    "port",
+    "to_checkpoint",
+    "verify",
+]

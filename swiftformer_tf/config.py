@@ -166,10 +166,8 @@ class SwiftFormerConfig:
     @property
     def downsampled(self) -> tuple[bool, ...]:
         """Whether a downsampling module stands before stage `i`, by Hugging Face's rule (never before the first)."""
-        return (False,) + tuple(
-            wanted or before != after
-            for wanted, before, after in zip(self.downsamples, self.embed_dims, self.embed_dims[1:], strict=False)
-        )
+        widths = zip(self.downsamples, self.embed_dims, self.embed_dims[1:], strict=False)
+        return (False, *(wanted or before != after for wanted, before, after in widths))
 
     @property
     def drop_path_rates(self) -> tuple[tuple[float, ...], ...]:

@@ -9,6 +9,7 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["export"]
@@ -47,7 +48,8 @@ def export(
     """
     if recipe.needs_calibration and calibration is None:
         raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
-    converter = _converter(deploy)
+    with native_stderr_silenced():
+        converter = _converter(deploy)
     _apply(recipe, converter)
     failure: list[Exception] = []
     if recipe.needs_calibration:
@@ -55,7 +57,8 @@ def export(
         images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
         converter.representative_dataset = lambda: _representative(images, progress, failure)
     try:
-        content = converter.convert()
+        with native_stderr_silenced():
+            content = converter.convert()
     except Exception as error:  # the converter raises whatever its passes raise
         if failure:
             raise failure[0] from None

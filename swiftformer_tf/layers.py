@@ -25,6 +25,9 @@ __all__ = [
 
 PACKAGE = "swiftformer_tf"
 
+# Batch, height and width may be None; channels never are.
+Shape = tuple[Any, ...]
+
 # Keras's momentum is the share that is kept; PyTorch's 0.1 is the share that is new.
 BATCH_NORM_MOMENTUM = 0.9
 
@@ -82,7 +85,7 @@ class LayerScale(keras.layers.Layer):
         super().__init__(**kwargs)
         self.initial_value = initial_value
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.scale = self.add_weight(
             shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.initial_value), name="scale"
         )
@@ -119,7 +122,7 @@ class Stem(_Block):
         self.conv2 = self._conv(filters, 3, strides=2, name="3")
         self.norm2 = self._norm(epsilon, name="4")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.conv1.build(input_shape)
         hidden = (*input_shape[:-1], self.filters // 2)
         self.norm1.build(hidden)
@@ -163,7 +166,7 @@ class Downsample(_Block):
         self.proj = self._conv(filters, kernel_size, strides=strides, name="proj")
         self.norm = self._norm(epsilon)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.proj.build(input_shape)
         self.norm.build((*input_shape[:-1], self.filters))
 
@@ -196,7 +199,7 @@ class ConvEncoder(_Block):
         self.layer_scale = LayerScale(1.0, dtype=self.dtype_policy, name="layer_scale")
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.dwconv.build(input_shape)
         self.norm.build(input_shape)
         self.pwconv1.build(input_shape)
@@ -246,7 +249,7 @@ class EfficientAdditiveAttention(_Block):
         super().__init__(**kwargs)
         self.token_weights = token_weights
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         self.w_g = self.add_weight(
             shape=(channels, 1),
@@ -306,7 +309,7 @@ class Mlp(_Block):
         self.fc1 = self._conv(hidden_dim, 1, name="fc1")
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.norm1.build(input_shape)
         self.fc1.build(input_shape)
         self.fc2 = self._conv(input_shape[-1], 1, name="fc2")
@@ -367,7 +370,7 @@ class Encoder(_Block):
             for name in ("layer_scale_1", "layer_scale_2")
         )
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.local_representation = LocalRepresentation(
             input_shape[-1], self.epsilon, dtype=self.dtype_policy, name="local_representation"
         )

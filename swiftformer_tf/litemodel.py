@@ -14,6 +14,7 @@ import numpy as np
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.files import replacing
+from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["LiteModel", "LiteRunner"]
@@ -127,8 +128,9 @@ class LiteRunner:
 
         self.model = model
         try:
-            self.interpreter = Interpreter(model_content=model.content, num_threads=num_threads)
-            self.interpreter.allocate_tensors()
+            with native_stderr_silenced():
+                self.interpreter = Interpreter(model_content=model.content, num_threads=num_threads)
+                self.interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"LiteRT cannot load the model: {str(error).strip()}") from None
         (self._input,) = self.interpreter.get_input_details()

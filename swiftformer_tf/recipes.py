@@ -64,9 +64,8 @@ class Recipe:
         ]
         for field, allowed in rules:
             if (value := getattr(self, field)) not in allowed:
-                raise ConfigError(
-                    f"recipe {self.name}: {field}={value!r}: expected {_names(allowed)}, since it computes in {self.activations}"
-                )
+                reason = f"since it computes in {self.activations}"
+                raise ConfigError(f"recipe {self.name}: {field}={value!r}: expected {_names(allowed)}, {reason}")
         if not 0 <= self.min_agreement <= 1:
             raise ConfigError(f"recipe {self.name}: min_agreement={self.min_agreement!r}: expected a share from 0 to 1")
 

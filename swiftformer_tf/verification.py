@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -23,8 +24,12 @@ MIN_DISTINCT = 5
 # The converter leaves smaller matrices in float when it quantises weights only.
 MIN_QUANTIZED_ELEMENTS = 1024
 
-# Runs of the interpreter behind the median latency.
+# Images that the reference sees at once.
+REFERENCE_BATCH = 16
+
+# Runs of the interpreter behind the median latency: at most this many, fewer once they have taken this long.
 LATENCY_RUNS = 15
+LATENCY_SECONDS = 3.0
 
 Status = Literal["passed", "failed", "refused"]
 
@@ -117,13 +122,16 @@ def verify(
         )
     runner = LiteRunner(lite, num_threads=num_threads)
     transform = lite.config.transform
-    wanted, given = [], []
-    for count, pixels in enumerate(iterate_inputs(images, transform, raw=True), start=1):
+    wanted: list[np.ndarray] = []
+    given: list[np.ndarray] = []
+    inputs = iterate_inputs(images, transform, raw=True)
+    while batch := list(itertools.islice(inputs, REFERENCE_BATCH)):
+        pixels = np.concatenate(batch)
         normalized = transform.normalize(pixels)
-        wanted.append(np.asarray(reference(normalized, training=False))[0])
-        given.append(runner(pixels if lite.include_preprocessing else normalized))
+        wanted.extend(reference.predict_on_batch(normalized))
+        given.extend(runner(image[None]) for image in (pixels if lite.include_preprocessing else normalized))
         if progress is not None:
-            progress(count)
+            progress(len(given))
     expected, actual = np.array(wanted, np.float64), np.array(given, np.float64)
     if lite.classifier_activation:
         expected = _softmax(expected)
@@ -262,8 +270,8 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def _latency(runner: LiteRunner, shape: tuple[int, ...]) -> float:
     """Median time of a run in milliseconds, after one to warm up."""
     runner(np.zeros(shape, np.float32))
-    times = []
-    for _ in range(LATENCY_RUNS):
+    times: list[float] = []
+    while len(times) < LATENCY_RUNS and sum(times) < LATENCY_SECONDS:
         start = time.perf_counter()
         runner.invoke()
         times.append(time.perf_counter() - start)

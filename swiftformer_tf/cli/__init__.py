@@ -1,0 +1,60 @@
+"""The command `swiftformer-tf`: one file a subcommand, each one call into the library."""
+
+import warnings
+from typing import Any
+
+import click
+
+from swiftformer_tf.cli.demo import demo
+from swiftformer_tf.cli.evaluate import evaluate
+from swiftformer_tf.cli.export import export
+from swiftformer_tf.cli.info import info
+from swiftformer_tf.cli.port import port
+from swiftformer_tf.cli.predict import predict
+from swiftformer_tf.cli.train import train
+from swiftformer_tf.cli.verify import verify
+from swiftformer_tf.errors import SwiftFormerError
+from swiftformer_tf.quiet import native_stderr_silenced
+
+__all__ = ["cli", "main"]
+
+
+class Misuse(click.ClickException):
+    """Something the user can mend: one line, status 2."""
+
+    exit_code = 2
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SwiftFormerError as error:
+            raise Misuse(str(error)) from error
+        except OSError as error:
+            raise Misuse(f"{error.filename or 'input or output'}: {error.strerror or error}") from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="swiftformer_tf")
+def cli() -> None:
+    """SwiftFormer for Keras: PyTorch weights in, verified Android models out.
+
+    \b
+    swiftformer-tf export swiftformer_xs.safetensors -o models --recipe int8 --calibration photos/
+    swiftformer-tf verify models/swiftformer_xs_int8.tflite --reference swiftformer_xs.safetensors --images other/
+
+    Exit status: 0 done, 1 a check failed, 2 something to mend in what was given.
+    """
+
+
+for command in (info, port, export, verify, predict, train, evaluate, demo):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line; for `convert/port.py`, `tflite/quantize.py` and the installed script."""
+    # What third parties warn their developers of does not help who runs a command.
+    warnings.simplefilter("ignore")
+    with native_stderr_silenced():
+        cli(args=arguments, prog_name="swiftformer-tf")

@@ -1,0 +1,73 @@
+"""What the subcommands share: how things are said."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from swiftformer_tf.errors import ConfigError
+
+__all__ = ["EXISTING", "ImageSize", "note", "print_json", "print_table", "progress_bar", "token_weights_option"]
+
+EXISTING = click.Path(exists=True, path_type=Path)
+
+token_weights_option = click.option(
+    "--token-weights",
+    type=click.Choice(["l2", "uniform"]),
+    help="Arithmetic that a checkpoint's weights were trained with. Default: what its layout implies.",
+)
+
+
+class ImageSize(click.ParamType):
+    """`224` or `192x256` (height x width)."""
+
+    name = "SIZE|HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, (int, tuple)):
+            return value
+        parts = value.lower().split("x")
+        if len(parts) > 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"{value!r}: expected pixels such as 224, or height x width such as 192x256", param, ctx)
+        height, width = int(parts[0]), int(parts[-1])
+        return height if height == width else (height, width)
+
+
+def note(message: str) -> None:
+    """A line for people, on standard error, so that standard output stays what was asked for."""
+    click.echo(message, err=True)
+
+
+def print_json(value: Any) -> None:
+    """A JSON document on standard output."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
+    """Rows of equal keys as a table on standard output."""
+    if not rows:
+        raise ConfigError("nothing to show")
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(rows[0]):
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console = Console()
+    # In a pipe rich would fold the table at 80 columns.
+    Console(width=None if console.is_terminal else 160).print(table)
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar with the time left on standard error; the block calls what it yields with the count so far."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda count: progress.update(task, completed=count)

@@ -1,0 +1,83 @@
+"""`swiftformer-tf demo`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar
+from swiftformer_tf.cli.reports import note_failures, report_row
+
+
+@click.command()
+@click.option("--images", type=EXISTING, help="Folder of photographs. Default: a few that scikit-image ships.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="swiftformer-demo",
+    show_default=True,
+    help="Folder to write to.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as a JSON document.")
+@click.pass_context
+def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -> None:
+    """The main job from end to end: checkpoint, port, fuse, export in every recipe, verify.
+
+    \b
+    swiftformer-tf demo
+    swiftformer-tf demo --images photos/ -o out
+    """
+    import numpy as np
+
+    from swiftformer_tf.checkpoints import Checkpoint
+    from swiftformer_tf.config import SwiftFormerConfig
+    from swiftformer_tf.data import balanced_sample, list_images
+    from swiftformer_tf.demo import photographs, seeded_model
+    from swiftformer_tf.files import replacing
+    from swiftformer_tf.inputs import iterate_inputs
+    from swiftformer_tf.pipeline import export_files
+    from swiftformer_tf.porting import port, to_checkpoint
+    from swiftformer_tf.recipes import RECIPES
+
+    config = SwiftFormerConfig.from_variant("xs")
+    calibration: Any
+    holdout: Any
+    if images:
+        paths = balanced_sample(list_images(images), 200)
+        calibration, holdout = paths[0::2], paths[1::2]
+    else:
+        calibration, holdout = photographs(config.transform)
+        note(
+            f"Photographs: {len(calibration)} crops of 4 pictures to calibrate, {len(holdout)} of 4 others to verify. "
+            "That is enough to show the way, and too few to calibrate well: give --images FOLDER for your own."
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoint_path = output / "swiftformer_xs_seeded.pth"
+    inputs = np.concatenate(list(iterate_inputs(holdout, config.transform)))
+    to_checkpoint(seeded_model(config, inputs), scheme="original").save(checkpoint_path)
+    note(
+        f"{checkpoint_path}: weights drawn from a seed, in the original repository's layout. Its answers mean nothing."
+    )
+
+    model = port(Checkpoint.open(checkpoint_path, token_weights="l2")).model
+    with replacing(output / "swiftformer_xs_seeded.keras") as beside:
+        model.save(beside)
+    exported = export_files(
+        model,
+        RECIPES.values(),
+        output,
+        stem="swiftformer_xs_seeded",
+        calibration=calibration,
+        images=holdout,
+        progress=progress_bar,
+    )
+    reports = [each.report for each in exported]
+    if as_json:
+        print_json([report.to_dict() for report in reports])
+    else:
+        print_table([report_row(report) for report in reports], title=f"Written to {output}, verified against Keras")
+    for report in reports:
+        note_failures(report)
+    if not all(report.passed for report in reports):
+        ctx.exit(1)

@@ -1,0 +1,95 @@
+"""`swiftformer-tf export`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swiftformer_tf.cli.console import EXISTING, ImageSize, print_json, print_table, progress_bar, token_weights_option
+from swiftformer_tf.cli.reports import note_failures, report_row
+from swiftformer_tf.data import balanced_sample, list_images
+from swiftformer_tf.recipes import RECIPES
+
+
+@click.command()
+@click.argument("model", type=EXISTING, metavar="MODEL.keras|CHECKPOINT")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to."
+)
+@click.option(
+    "--recipe", "names", type=click.Choice(list(RECIPES)), multiple=True, required=True, help="May be given many times."
+)
+@click.option("--calibration", type=EXISTING, help="Folder of photographs that set the integer scales.")
+@click.option(
+    "--calibration-count", type=click.IntRange(min=1), default=200, show_default=True, help="How many of them to use."
+)
+@click.option(
+    "--images", type=EXISTING, help="Folder of other photographs to verify on. Default: those of the calibration."
+)
+@click.option("--image-size", type=ImageSize(), help="Default: the model's own.")
+@click.option("--include-preprocessing", is_flag=True, help="Normalise inside: the model takes RGB from 0 to 255.")
+@click.option("--softmax", is_flag=True, help="Answer with probabilities instead of logits.")
+@click.option("--input-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
+@click.option("--output-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
+@click.option("--name", help="Start of the file names. Default: that of MODEL.")
+@token_weights_option
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as one JSON document.")
+@click.pass_context
+def export(
+    ctx: click.Context,
+    model: Path,
+    output: Path,
+    names: tuple[str, ...],
+    calibration: Path | None,
+    calibration_count: int,
+    images: Path | None,
+    image_size: Any,
+    include_preprocessing: bool,
+    softmax: bool,
+    input_type: Any,
+    output_type: Any,
+    name: str | None,
+    token_weights: Any,
+    as_json: bool,
+) -> None:
+    """Export TFLite models, one for each recipe, and verify each.
+
+    Writes NAME_RECIPE.tflite and, beside it, NAME_RECIPE.json with what was measured. Exit status 1 if a model that
+    was written does not pass its checks.
+
+    \b
+    swiftformer-tf export swiftformer_xs.keras -o models --recipe float16
+    swiftformer-tf export swiftformer_xs.pth -o models --recipe int8 --recipe float32 \\
+        --calibration photos/train --images photos/val --include-preprocessing --input-type uint8
+    """
+    from swiftformer_tf.loading import open_model
+    from swiftformer_tf.pipeline import export_files
+
+    borders = {"inference_input_type": input_type, "inference_output_type": output_type}
+    recipes = [RECIPES[each].replace(**{k: v for k, v in borders.items() if v}) for each in dict.fromkeys(names)]
+    if calibration is None and (needy := [recipe.name for recipe in recipes if recipe.needs_calibration]):
+        raise click.UsageError(f"recipe {needy[0]} needs calibration images: give --calibration FOLDER")
+    # Listed before the model is opened: a folder without photographs is found out at once.
+    calibrated_on = balanced_sample(list_images(calibration), calibration_count) if calibration else None
+    verified_on = list_images(images) if images else None
+    exported = export_files(
+        open_model(model, token_weights=token_weights),
+        recipes,
+        output,
+        stem=name or model.stem,
+        calibration=calibrated_on,
+        images=verified_on,
+        image_size=image_size,
+        include_preprocessing=include_preprocessing,
+        classifier_activation="softmax" if softmax else None,
+        progress=progress_bar,
+    )
+    reports = [each.report for each in exported]
+    if as_json:
+        print_json([report.to_dict() for report in reports])
+    else:
+        print_table([report_row(report) for report in reports])
+    for report in reports:
+        note_failures(report)
+    if not all(report.passed for report in reports):
+        ctx.exit(1)

@@ -1,0 +1,52 @@
+"""`swiftformer-tf verify`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swiftformer_tf.cli.console import EXISTING, print_json, print_table, progress_bar, token_weights_option
+from swiftformer_tf.cli.reports import note_failures
+from swiftformer_tf.data import list_images
+
+
+@click.command()
+@click.argument("model", type=EXISTING, metavar="MODEL.tflite")
+@click.option("--reference", type=EXISTING, required=True, help="The .keras model or checkpoint that it was made from.")
+@click.option("--images", type=EXISTING, required=True, help="Folder of photographs that calibration did not see.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For the latency.")
+@token_weights_option
+@click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON document.")
+@click.pass_context
+def verify(
+    ctx: click.Context, model: Path, reference: Path, images: Path, threads: int, token_weights: Any, as_json: bool
+) -> None:
+    """Check a TFLite model against its Keras model and its recipe.
+
+    Exit status 0 if every check passed, 1 if one did not, 2 for misuse.
+
+    \b
+    swiftformer-tf verify models/xs_int8.tflite --reference xs.keras --images photos/val
+    """
+    from swiftformer_tf.litemodel import LiteModel
+    from swiftformer_tf.loading import open_model
+    from swiftformer_tf.verification import verify as verify_model
+
+    lite = LiteModel.open(model)
+    paths = list_images(images)
+    keras_model = open_model(reference, token_weights=token_weights)
+    with progress_bar("verify", len(paths)) as count:
+        report = verify_model(lite, reference=keras_model, images=paths, num_threads=threads, progress=count)
+    if as_json:
+        print_json({"file": str(model), **report.to_dict()})
+    else:
+        print_table([vars(check) for check in report.checks], title=str(model))
+        figures = report.measured
+        click.echo(
+            f"{figures['recipe']}, {figures['bytes'] / 1e6:.2f} MB, {figures['latency_ms']:.1f} ms on {threads} "
+            f"thread{'s' * (threads > 1)}, {figures['partitions']} XNNPACK partitions, {figures['images']} images"
+        )
+        click.echo("passed" if report.passed else "FAILED")
+    note_failures(report)
+    if not report.passed:
+        ctx.exit(1)

@@ -1,0 +1,75 @@
+"""What a file is, as plain facts."""
+
+from typing import Any
+
+import numpy as np
+
+from swiftformer_tf.census import take_census
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.loading import Opened
+
+__all__ = ["describe"]
+
+
+def describe(opened: Opened) -> dict[str, Any]:
+    """Facts about what `open_any` returned, in plain JSON types.
+
+    Args:
+        opened: A Keras model, a TFLite model or a checkpoint.
+
+    Returns:
+        `kind`, `variant`, `token_weights`, `parameters`, `image_size`, `num_labels`, `labels`, `transform`, `config`,
+        and what only this kind has.
+
+    Raises:
+        ModelError: A TFLite file is damaged.
+    """
+    if isinstance(opened, Checkpoint):
+        own = {
+            "scheme": opened.scheme,
+            "token_weights_assumed": opened.token_weights_assumed,
+            "parameters": sum(t.size for key, t in opened.tensors.items() if ".running_" not in key),
+            "source": opened.source,
+        }
+        return {"kind": "checkpoint", **_config_facts(opened.config), **own}
+    if isinstance(opened, LiteModel):
+        return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}
+    # As PyTorch counts: without BatchNorm's statistics, with a `w_g` that `uniform` does not train.
+    counted = [v for v in opened.variables if v.trainable or v.path.endswith("w_g")]
+    return {
+        "kind": "keras",
+        **_config_facts(opened.config),
+        "parameters": sum(int(np.prod(v.shape)) for v in counted),
+        "dtype": opened.policy.name,
+    }
+
+
+def _config_facts(config: SwiftFormerConfig) -> dict[str, Any]:
+    return {
+        "variant": config.variant or "non-standard",
+        "depths": list(config.depths),
+        "embed_dims": list(config.embed_dims),
+        "token_weights": config.token_weights,
+        "heads": (2 if config.distillation else 1) if config.num_labels else 0,
+        "image_size": list(config.input_size),
+        "num_labels": config.num_labels,
+        "labels": list(config.labels),
+        "transform": config.transform.to_dict(),
+        "config": config.to_dict(),
+    }
+
+
+def _lite_facts(lite: LiteModel) -> dict[str, Any]:
+    census = take_census(lite)
+    return {
+        "recipe": lite.recipe.name,
+        "input": f"{census.input_type.lower()}, " + ("pixels 0 to 255" if lite.include_preprocessing else "normalised"),
+        "output": f"{census.output_type.lower()}, " + ("probabilities" if lite.classifier_activation else "logits"),
+        "signature": {name: " to ".join(map(",".join, names)) for name, names in census.signatures.items()},
+        "ops": census.counts,
+        "partitions": LiteRunner(lite).partitions,
+        "bytes": len(lite.content),
+        "sha256": lite.sha256,
+    }

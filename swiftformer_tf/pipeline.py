@@ -1,0 +1,112 @@
+"""The main job in one call: a Keras model becomes verified TFLite files in a folder."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+from swiftformer_tf.errors import ExportError
+from swiftformer_tf.exporting import export
+from swiftformer_tf.files import replacing
+from swiftformer_tf.fusion import fuse
+from swiftformer_tf.inputs import ImageSource
+from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.verification import Report, check_file, verify
+
+__all__ = ["Exported", "Progress", "export_files"]
+
+# Opens a display for a step and yields what is called with the count so far.
+Progress = Callable[[str], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """One file that was written.
+
+    Args:
+        path: The `.tflite`; its report lies beside it with the suffix `.json`.
+        model: Its content.
+        report: What was measured.
+    """
+
+    path: Path
+    model: LiteModel
+    report: Report
+
+
+def export_files(
+    model: SwiftFormerForImageClassification,
+    recipes: Iterable[Recipe],
+    folder: str | Path,
+    *,
+    stem: str,
+    calibration: Sequence[Any] | None = None,
+    images: Sequence[Any] | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    include_preprocessing: bool = False,
+    classifier_activation: Literal["softmax"] | None = None,
+    progress: Progress | None = None,
+) -> list[Exported]:
+    """Fuses `model` once, exports it by each recipe, verifies each file, and writes both file and report.
+
+    Args:
+        model: The classifier.
+        recipes: Rows of `RECIPES` or your own.
+        folder: Where to write; made if it is not there.
+        stem: Start of the file names, `STEM_RECIPE.tflite`.
+        calibration: Images, see `export`.
+        images: Images to verify on, see `verify`; default is `calibration`, and without both a file is checked
+            against its recipe only, which the report says.
+        image_size: See `fuse`.
+        include_preprocessing: See `fuse`.
+        classifier_activation: See `fuse`.
+        progress: Opens a progress display for a step with the given title.
+
+    Raises:
+        ExportError: A recipe needs calibration and there is none; nothing is written then.
+        OSError: `folder` cannot be written to; nothing is computed then.
+    """
+    recipes = list(recipes)
+    for recipe in recipes:
+        if recipe.needs_calibration and calibration is None:
+            raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
+    shown = progress or (lambda _: nullcontext(lambda _: None))
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    deploy = fuse(
+        model,
+        image_size=image_size,
+        include_preprocessing=include_preprocessing,
+        classifier_activation=classifier_activation,
+    )
+    verified_on, source = (images, "images") if images is not None else (calibration, "calibration images")
+    if verified_on is None:
+        source = "nothing"
+    results = []
+    for recipe in recipes:
+        path = Path(folder, f"{stem}_{recipe.name}.tflite")
+        with shown(f"{recipe.name}: export") as count:
+            lite = export(deploy, recipe, calibration=calibration, progress=count)
+        with shown(f"{recipe.name}: verify") as count:
+            report = _report(lite, model, verified_on, count)
+        report.measured["file"] = path.name
+        report.measured["verified_on"] = source
+        lite.save(path)
+        with replacing(path.with_suffix(".json")) as beside:
+            beside.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+        results.append(Exported(path, lite, report))
+    return results
+
+
+def _report(
+    lite: LiteModel,
+    model: SwiftFormerForImageClassification,
+    images: ImageSource | None,
+    count: Callable[[int], None],
+) -> Report:
+    if images is None:
+        return Report(*check_file(lite))
+    return verify(lite, reference=model, images=images, progress=count)

@@ -1,0 +1,51 @@
+"""Logits or probabilities of photographs, from whichever kind of model there is."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.loading import Opened
+from swiftformer_tf.porting import port
+
+__all__ = ["Predictor", "predictor", "probabilities"]
+
+# Normalised images (N, height, width, channels) to outputs (N, num_labels), both float32.
+Predictor = Callable[[np.ndarray], np.ndarray]
+
+
+def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, SwiftFormerConfig]:
+    """A function from normalised images to outputs, and the configuration that goes with it.
+
+    Args:
+        opened: What `open_any` returned.
+        num_threads: Of LiteRT's interpreter; Keras uses all there are.
+
+    Raises:
+        ModelError: LiteRT cannot load the model.
+    """
+    if isinstance(opened, Checkpoint):
+        opened = port(opened).model
+    if isinstance(opened, LiteModel):
+        return _lite_predictor(opened, num_threads), opened.config
+    return opened.predict_on_batch, opened.config
+
+
+def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:
+    """Outputs of `opened` as probabilities, (N, num_labels)."""
+    if isinstance(opened, LiteModel) and opened.classifier_activation:
+        return outputs
+    return np.asarray(keras.ops.softmax(outputs, axis=-1))
+
+
+def _lite_predictor(lite: LiteModel, num_threads: int) -> Predictor:
+    runner = LiteRunner(lite, num_threads=num_threads)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        given = lite.config.transform.denormalize(images) if lite.include_preprocessing else images
+        return np.stack([runner(image[None]) for image in given])
+
+    return predict
