@@ -1,0 +1,45 @@
+# `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make parity` compares with
+# PyTorch. Each installs what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
+PYTHON ?= python3
+CONSTRAINTS ?=
+
+VENV := .venv
+PARITY_VENV := .venv-parity
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint parity golden clean
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[demo,lint,plots,test]'
+	@touch $@
+
+# PyTorch, timm and transformers need several GB: their own environment.
+$(PARITY_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(PARITY_VENV)
+	$(PARITY_VENV)/bin/python $(PIP_INSTALL) --editable '.[parity]'
+	@touch $@
+
+demo: $(VENV)/installed
+	$(VENV)/bin/swiftformer-tf demo
+
+test: $(VENV)/installed
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy swiftformer_tf convert tflite tests
+
+parity: $(PARITY_VENV)/installed
+	$(PARITY_VENV)/bin/python convert/parity.py
+
+golden: $(PARITY_VENV)/installed
+	$(PARITY_VENV)/bin/python convert/parity.py --write-golden
+
+clean:
+	rm -rf $(VENV) $(PARITY_VENV) swiftformer-demo
