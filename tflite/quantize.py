@@ -1,7 +1,8 @@
-"""The quantisation script: `python tflite/quantize.py MODEL -o DIR --recipe int8 ...` is `swiftformer-tf export`."""
+"""Quantises a model: `python tflite/quantize.py MODEL -o DIR --recipe int8 ...`, as `swiftformer-tf export`."""
 
 import sys
 
 from swiftformer_tf.cli import main
 
-main(["export", *sys.argv[1:]])
+if __name__ == "__main__":
+    main(["export", *sys.argv[1:]])
