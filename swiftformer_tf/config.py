@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -102,51 +102,38 @@ class SwiftFormerConfig:
                 raise ConfigError(f"{name}={getattr(self, name)!r}: expected {expected}")
         object.__setattr__(self, "transform", self.transform.replace(size=self.input_size))
 
-    def _rules(self) -> list[tuple[str, bool, str]]:
+    def _rules(self) -> Iterator[tuple[str, bool, str]]:
+        """Field, whether it holds, what was expected; a later rule may rely on the earlier ones."""
         stages = len(self.depths)
+        per_stage = f"{stages} {{}}, one per entry of depths"
         size = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,) * 2
-        return [
-            ("image_size", len(size) == 2 and all(map(_positive, size)), "a positive int or (height, width)"),
-            ("num_channels", _positive(self.num_channels), "a positive int"),
-            ("depths", stages > 0 and all(map(_positive, self.depths)), "a positive int per stage"),
-            (
-                "embed_dims",
-                len(self.embed_dims) == stages and all(map(_positive, self.embed_dims)) and self.embed_dims[0] > 1,
-                f"{stages} positive ints, one per entry of depths, the first at least 2 (the stem halves it)",
-            ),
-            (
-                "mlp_ratio",
-                is_number(self.mlp_ratio) and self.mlp_ratio * min(self.embed_dims) >= 1,
-                "a positive number",
-            ),
-            (
-                "downsamples",
-                len(self.downsamples) == stages and all(isinstance(d, bool) for d in self.downsamples),
-                f"{stages} booleans, one per entry of depths",
-            ),
-            ("hidden_act", self.hidden_act in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
-            ("down_patch_size", _positive(self.down_patch_size), "a positive int"),
-            ("down_stride", _positive(self.down_stride), "a positive int"),
-            (
-                "down_pad",
-                _whole(self.down_pad) and 0 <= self.down_pad < self.down_patch_size,
-                "an int from 0 to below down_patch_size",
-            ),
-            ("drop_path_rate", _rate(self.drop_path_rate), "a number from 0 to below 1"),
-            ("drop_mlp_rate", _rate(self.drop_mlp_rate), "a number from 0 to below 1"),
-            ("drop_conv_encoder_rate", _rate(self.drop_conv_encoder_rate), "a number from 0 to below 1"),
-            ("use_layer_scale", isinstance(self.use_layer_scale, bool), "true or false"),
-            ("layer_scale_init_value", is_number(self.layer_scale_init_value), "a finite number"),
-            ("batch_norm_eps", is_number(self.batch_norm_eps) and self.batch_norm_eps > 0, "a positive number"),
-            ("token_weights", self.token_weights in get_args(TokenWeights), "'l2' or 'uniform'"),
-            ("distillation", isinstance(self.distillation, bool), "true or false"),
-            (
-                "id2label",
-                list(self.id2label) == list(range(len(self.id2label))),
-                "the class indices 0 to n-1, none left out",
-            ),
-            ("transform", isinstance(self.transform, Transform), "a Transform"),
-        ]
+        yield "image_size", len(size) == 2 and all(map(_positive, size)), "a positive int or (height, width)"
+        yield "num_channels", _positive(self.num_channels), "a positive int"
+        yield "depths", stages > 0 and all(map(_positive, self.depths)), "a positive int per stage"
+        widths = len(self.embed_dims) == stages and all(map(_positive, self.embed_dims))
+        yield "embed_dims", widths, per_stage.format("positive ints")
+        yield "embed_dims", self.embed_dims[0] > 1, "a first entry of at least 2, which the stem halves"
+        ratio = is_number(self.mlp_ratio) and self.mlp_ratio * min(self.embed_dims) >= 1
+        yield "mlp_ratio", ratio, "a number that leaves every stage at least one hidden channel"
+        switches = len(self.downsamples) == stages and all(isinstance(item, bool) for item in self.downsamples)
+        yield "downsamples", switches, per_stage.format("booleans")
+        yield "hidden_act", self.hidden_act in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"
+        yield "down_patch_size", _positive(self.down_patch_size), "a positive int"
+        yield "down_stride", _positive(self.down_stride), "a positive int"
+        padding = _whole(self.down_pad) and 0 <= self.down_pad < self.down_patch_size
+        yield "down_pad", padding, "an int from 0 to below down_patch_size"
+        for name in ("drop_path_rate", "drop_mlp_rate", "drop_conv_encoder_rate"):
+            yield name, _rate(getattr(self, name)), "a number from 0 to below 1"
+        yield "use_layer_scale", isinstance(self.use_layer_scale, bool), "true or false"
+        yield "layer_scale_init_value", is_number(self.layer_scale_init_value), "a finite number"
+        yield "batch_norm_eps", is_number(self.batch_norm_eps) and self.batch_norm_eps > 0, "a positive number"
+        yield "token_weights", self.token_weights in get_args(TokenWeights), "'l2' or 'uniform'"
+        yield "distillation", isinstance(self.distillation, bool), "true or false"
+        indices = list(self.id2label) == list(range(len(self.id2label)))
+        yield "id2label", indices, "the class indices 0 to n-1, none left out"
+        single = all("\n" not in label for label in self.labels)
+        yield "id2label", single, "labels of one line, since a label file has a line for each"
+        yield "transform", isinstance(self.transform, Transform), "a Transform"
 
     @property
     def num_labels(self) -> int:
