@@ -1,0 +1,182 @@
+"""The key rules: recognition, both directions, and nothing accepted that does not come back."""
+
+import csv
+import os
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swiftformer_tf.checkpoints import SCHEMES, SchemeName
+from swiftformer_tf.checkpoints.inventory import expected_shapes, infer_config
+from swiftformer_tf.checkpoints.schemes import from_canonical, recognize, strip, to_canonical
+from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
+from swiftformer_tf.errors import CheckpointError
+
+KEYS_XS = Path(__file__).parents[2] / "shared" / "reference" / "keys_xs.tsv"
+NAMES = get_args(SchemeName)
+
+XS = SwiftFormerConfig.from_variant("xs")
+SHIFTED = SwiftFormerConfig(depths=(1, 2, 1), embed_dims=(6, 6, 8), downsamples=(False, True, True))
+
+# With the counter of each BatchNorm; reference implementations' state dicts have this many keys.
+KEY_COUNTS = {"tiny": 196, "xs": 316, "s": 376, "l1": 388, "l3": 436}
+
+
+@st.composite
+def architectures(draw: st.DrawFn) -> SwiftFormerConfig:
+    """Any depths, widths and downsamplings, one head or two or none."""
+    stages = draw(st.integers(1, 5))
+
+    def per_stage(elements: st.SearchStrategy) -> tuple:
+        return tuple(draw(st.lists(elements, min_size=stages, max_size=stages)))
+
+    labels = draw(st.integers(0, 3))
+    return SwiftFormerConfig(
+        depths=per_stage(st.integers(1, 12)),
+        embed_dims=per_stage(st.sampled_from((2, 3, 8, 64))),
+        downsamples=per_stage(st.booleans()),
+        mlp_ratio=draw(st.sampled_from((1, 1.5, 2, 2.75, 4, 10 / 3))),
+        num_channels=draw(st.integers(1, 4)),
+        down_patch_size=draw(st.sampled_from((2, 3, 5))),
+        use_layer_scale=draw(st.booleans()),
+        distillation=draw(st.booleans()),
+        id2label={index: f"LABEL_{index}" for index in range(labels)},
+    )
+
+
+def test_every_scheme_is_tested() -> None:
+    assert set(SCHEMES) == set(NAMES) == {"original", "hf", "timm"}
+
+
+@pytest.mark.skipif(not KEYS_XS.is_file() and not os.environ.get("CI"), reason="the list of reference keys is not here")
+def test_all_names_of_xs_are_the_references_own() -> None:
+    with KEYS_XS.open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert len(rows) == KEY_COUNTS["xs"]
+    rows = [row for row in rows if not row["timm"].endswith("num_batches_tracked")]
+    assert {row["timm"]: row["shape"] for row in rows} == {k: str(v) for k, v in expected_shapes(XS).items()}
+    for scheme in NAMES:
+        assert from_canonical([row["timm"] for row in rows], scheme) == {row["timm"]: row[scheme] for row in rows}
+        assert to_canonical([row[scheme] for row in rows], scheme) == {row[scheme]: row["timm"] for row in rows}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_number_of_keys(variant: str) -> None:
+    keys = expected_shapes(SwiftFormerConfig.from_variant(variant))
+    assert len(keys) + sum(key.endswith("running_var") for key in keys) == KEY_COUNTS[variant]
+
+
+@settings(max_examples=150, deadline=None)
+@given(config=architectures(), scheme=st.sampled_from(NAMES))
+def test_schemes_are_bijections_that_tell_the_architecture(config: SwiftFormerConfig, scheme: SchemeName) -> None:
+    shapes = expected_shapes(config)
+    names = from_canonical(shapes, scheme)
+    assert len(set(names.values())) == len(shapes)
+    assert recognize(names.values()) == scheme
+    assert to_canonical(names.values(), scheme) == {name: key for key, name in names.items()}
+    inferred = infer_config(shapes, SwiftFormerConfig())
+    assert expected_shapes(inferred) == shapes
+    assert inferred.downsampled == config.downsampled
+    assert inferred.labels == config.labels
+
+
+@pytest.mark.parametrize("scheme", ["original", "hf"])
+def test_network_is_counted_by_what_it_holds(scheme: SchemeName) -> None:
+    names = from_canonical(expected_shapes(SHIFTED), scheme)
+    network = {key: name[name.index("network.") :] for key, name in names.items() if "network." in name}
+    blocks = "blocks." if scheme == "hf" else ""
+    assert network["stages.0.blocks.0.attn.w_g"] == f"network.0.{blocks}0.attn.w_g"
+    assert network["stages.1.blocks.1.attn.w_g"] == f"network.1.{blocks}1.attn.w_g"
+    assert network["stages.2.downsample.proj.weight"] == "network.2.proj.weight"
+    assert network["stages.2.blocks.0.attn.w_g"] == f"network.3.{blocks}0.attn.w_g"
+
+
+def test_more_than_ten_modules_are_told_apart() -> None:
+    deep = SwiftFormerConfig(depths=(1,) * 7, embed_dims=(2, 4) * 3 + (2,), downsamples=(True,) * 7)
+    names = from_canonical(expected_shapes(deep), "original")
+    assert names["stages.6.blocks.0.attn.w_g"] == "network.12.0.attn.w_g"
+    assert names["stages.1.downsample.proj.bias"] == "network.1.proj.bias"
+
+
+def test_hugging_faces_bare_backbone_has_no_prefix() -> None:
+    keys = expected_shapes(SHIFTED.replace(id2label={}), final_norm=False)
+    bare = [name.removeprefix("swiftformer.") for name in from_canonical(keys, "hf").values()]
+    assert recognize(bare) == "hf"
+    assert list(to_canonical(bare, "hf").values()) == list(keys)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_training_wrappers_and_counters_are_dropped(prefix: str) -> None:
+    keys = [f"{prefix}stem.0.weight", f"{prefix}stem.1.num_batches_tracked"]
+    assert strip(keys) == {keys[0]: "stem.0.weight"}
+
+
+def test_two_keys_for_one_tensor_are_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"stem.0.weight and module.stem.0.weight stand for the same tensor"):
+        strip(["stem.0.weight", "module.stem.0.weight"])
+    both = ["encoder.network.0.blocks.0.norm.bias", "swiftformer.encoder.network.0.blocks.0.norm.bias"]
+    with pytest.raises(CheckpointError, match="stand for the same tensor"):
+        to_canonical(both, "hf")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "key"),
+    [
+        ("original", "network.0.0.attn.proj.weight"),  # Hugging Face's and timm's spelling
+        ("original", "stages.0.blocks.0.dwconv.weight"),
+        ("hf", "swiftformer.encoder.network.0.blocks.0.dwconv.weight"),
+        ("hf", "head_dist.weight"),
+    ],
+)
+def test_names_of_another_scheme_are_unexpected(scheme: SchemeName, key: str) -> None:
+    beside = {"original": "network.0.0.norm.bias", "hf": "swiftformer.encoder.network.0.blocks.0.norm.bias"}[scheme]
+    with pytest.raises(CheckpointError, match=rf"unexpected in the {scheme} scheme \(1\): {re.escape(key)}"):
+        to_canonical([key, beside], scheme)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "key"),
+    [
+        ("original", "network.0.0.depth_wise_conv.weight"),
+        ("original", "network.x.0.norm.weight"),
+        ("hf", "swiftformer.encoder.network.0.0.norm.weight"),
+        ("timm", "stages.0.0.norm.weight"),
+    ],
+)
+def test_strange_names_do_not_become_canonical(scheme: SchemeName, key: str) -> None:
+    assert to_canonical([key], scheme)[key] not in expected_shapes(XS)
+
+
+def test_two_downsamplings_in_a_row_do_not_become_one() -> None:
+    names = to_canonical(["network.0.proj.bias", "network.1.proj.bias", "network.2.0.norm.bias"], "original")
+    assert len(set(names.values())) == 3
+
+
+def test_a_gap_in_network_is_named() -> None:
+    with pytest.raises(CheckpointError, match=r"missing: network.1, since network goes on to 2"):
+        to_canonical(["network.0.0.norm.bias", "network.2.0.norm.bias"], "original")
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_detection_backbones_are_refused_by_name(prefix: str) -> None:
+    keys = [f"{prefix}{name}" for name in from_canonical(expected_shapes(XS), "original").values()]
+    with pytest.raises(CheckpointError, match="backbone for detection or segmentation: it has norm0, norm2 after"):
+        recognize([*keys, f"{prefix}norm0.weight", f"{prefix}norm2.weight"])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["conv1.weight", "layer1.0.conv1.weight", "fc.bias"],  # ResNet
+        ["stem.0.weight", "stages.0.blocks.0.conv_dw.weight", "head.fc.weight"],  # ConvNeXt of timm
+        ["patch_embed.0.weight", "network.0.0.token_mixer.weight", "norm.bias"],  # EfficientFormer, PoolFormer
+        [],
+    ],
+)
+def test_another_architecture_is_refused(keys: list[str]) -> None:
+    with pytest.raises(CheckpointError, match=r"not a SwiftFormer: expected keys that end in attn.w_g"):
+        recognize(keys)

@@ -1,0 +1,78 @@
+"""Small random weights, and weight files made by hand."""
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.inventory import expected_shapes
+from swiftformer_tf.config import SwiftFormerConfig
+
+GOLDEN = Path(__file__).parent / "golden"
+
+SMALL = SwiftFormerConfig(depths=(2, 1), embed_dims=(4, 6), downsamples=(True, True), id2label={0: "cat", 1: "dog"})
+
+
+def random_tensors(config: SwiftFormerConfig, seed: int = 0, *, final_norm: bool = True) -> dict[str, np.ndarray]:
+    """Weights under canonical names, variances positive."""
+    generator = np.random.default_rng(seed)
+    return {
+        key: generator.uniform(0.5, 1.5, shape).astype(np.float32)
+        for key, shape in expected_shapes(config, final_norm=final_norm).items()
+    }
+
+
+def random_checkpoint(config: SwiftFormerConfig = SMALL, **fields: Any) -> Checkpoint:
+    """A checkpoint of random weights."""
+    return Checkpoint(tensors=random_tensors(config), config=config, **fields)
+
+
+def torch_zip(path: Path, pickled: bytes, **members: bytes) -> Path:
+    """A PyTorch file around a pickle; `members` are storages, as `_0=b"..."`."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        for name, data in members.items():
+            archive.writestr(f"archive/data/{name[1:]}", data)
+    return path
+
+
+def text(value: str) -> bytes:
+    """A string in pickle's words."""
+    data = value.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def tensor(
+    *,
+    storage: str = "0",
+    kind: str = "FloatStorage",
+    length: int = 4,
+    offset: int = 0,
+    shape: tuple[int, ...] = (4,),
+    strides: tuple[int, ...] = (1,),
+) -> bytes:
+    """A tensor in pickle's words, as `torch.save` puts it."""
+
+    def integers(values: tuple[int, ...]) -> bytes:
+        return b"(" + b"".join(f"I{value}\n".encode() for value in values) + b"t"
+
+    place = (
+        b"(" + text("storage") + f"ctorch\n{kind}\n".encode() + text(storage) + text("cpu") + f"I{length}\n".encode()
+    )
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n("
+        + place
+        + b"tQ"
+        + f"I{offset}\n".encode()
+        + integers(shape)
+        + integers(strides)
+        + b"\x89}tR"
+    )
+
+
+def state_dict(**items: bytes) -> bytes:
+    """A pickled dict of what the arguments hold in pickle's words; a double underscore is a dot."""
+    return b"\x80\x02}(" + b"".join(text(key.replace("__", ".")) + value for key, value in items.items()) + b"u."
