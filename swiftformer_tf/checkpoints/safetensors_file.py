@@ -1,5 +1,6 @@
 """The safetensors format, through its own library."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,4 +43,16 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], record: str) -> None:
     """
     # transformers refuses files whose metadata does not name a format.
     metadata = {"format": "pt", RECORD: record}
-    path.write_bytes(safetensors.numpy.save({key: np.asarray(t, order="C") for key, t in tensors.items()}, metadata))
+    data = safetensors.numpy.save({key: np.asarray(t, order="C") for key, t in tensors.items()}, metadata)
+    path.write_bytes(_reproducible(data))
+
+
+def _reproducible(data: bytes) -> bytes:
+    """The same file with its metadata in order: the library's order changes from run to run."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    # The format wants the numbers to start at a multiple of 8.
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
