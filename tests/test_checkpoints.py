@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import ml_dtypes
 import numpy as np
@@ -26,11 +26,11 @@ def equal(one: Checkpoint, other: Checkpoint) -> bool:
     )
 
 
-def of_scheme(scheme: SchemeName, **fields) -> Checkpoint:
+def of_scheme(scheme: SchemeName, **fields: Any) -> Checkpoint:
     return random_checkpoint(SMALL.replace(token_weights=ARITHMETIC[scheme], **fields), scheme=scheme)
 
 
-def bare(path: Path, scheme: SchemeName, config: SwiftFormerConfig = SMALL, **options) -> Path:
+def bare(path: Path, scheme: SchemeName, config: SwiftFormerConfig = SMALL, **options: Any) -> Path:
     """Weights alone, with nothing that says more than they do."""
     tensors = random_tensors(config, **options)
     names = from_canonical(tensors, scheme)
@@ -50,7 +50,7 @@ def test_arithmetic_and_transform_follow_the_scheme(scheme: SchemeName, tmp_path
 
 @pytest.mark.parametrize("scheme", get_args(SchemeName))
 @pytest.mark.parametrize("word", ["l2", "uniform"])
-def test_the_callers_word_on_the_arithmetic_stands(scheme: SchemeName, word, tmp_path: Path) -> None:
+def test_the_callers_word_on_the_arithmetic_stands(scheme: SchemeName, word: Any, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", scheme), token_weights=word)
     assert checkpoint.token_weights == word
     assert not checkpoint.token_weights_assumed
@@ -70,7 +70,9 @@ def test_the_callers_word_on_the_arithmetic_stands(scheme: SchemeName, word, tmp
     ],
     ids=["plain", "grey", "shifted", "even_kernel", "no_layer_scale", "headless", "five_stages"],
 )
-def test_the_architecture_is_read_from_the_tensors(scheme: SchemeName, config: SwiftFormerConfig, tmp_path) -> None:
+def test_the_architecture_is_read_from_the_tensors(
+    scheme: SchemeName, config: SwiftFormerConfig, tmp_path: Path
+) -> None:
     found = Checkpoint.open(bare(tmp_path / "weights.safetensors", scheme, config)).config
     fields = ("num_channels", "depths", "embed_dims", "mlp_ratio", "down_patch_size", "use_layer_scale", "num_labels")
     assert [getattr(found, name) for name in fields] == [getattr(config, name) for name in fields]
@@ -126,7 +128,7 @@ def test_a_real_training_file_gives_its_model_and_not_its_average() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_every_float_becomes_float32(dtype, suffix: str, tmp_path: Path) -> None:
+def test_every_float_becomes_float32(dtype: Any, suffix: str, tmp_path: Path) -> None:
     tensors = {key: tensor.astype(dtype) for key, tensor in random_tensors(SMALL).items()}
     path = tmp_path / f"weights.{suffix}"
     if suffix == "pth":
@@ -184,7 +186,9 @@ def test_an_original_file_of_the_first_release_says_so_when_saved(tmp_path: Path
     ("scheme", "suffix", "doubled"),
     [("timm", "safetensors", True), ("hf", "safetensors", True), ("original", "pth", False)],
 )
-def test_one_head_is_doubled_where_a_scheme_has_two(scheme: SchemeName, suffix: str, doubled, tmp_path: Path) -> None:
+def test_one_head_is_doubled_where_a_scheme_has_two(
+    scheme: SchemeName, suffix: str, doubled: bool, tmp_path: Path
+) -> None:
     checkpoint = of_scheme(scheme, distillation=False)
     path = tmp_path / f"a.{suffix}"
     checkpoint.save(path)
@@ -262,6 +266,12 @@ def test_a_config_json_without_our_fields_is_hugging_faces(tmp_path: Path) -> No
     assert (config.labels, config.token_weights) == (("x", "y"), "uniform")
 
 
+@pytest.mark.parametrize("content", ['{"architecture": "swiftformer_xs"}', '{"model_type": "vit"}', "[]"])
+def test_a_config_json_of_another_kind_is_passed_over(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert Checkpoint.open(bare(tmp_path / "model.safetensors", "hf")).config.labels == ("LABEL_0", "LABEL_1")
+
+
 def test_timm_and_original_files_take_nothing_from_a_config_json(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(SMALL.replace(batch_norm_eps=0.5).to_json())
     for scheme in ("original", "timm"):
@@ -269,7 +279,7 @@ def test_timm_and_original_files_take_nothing_from_a_config_json(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("scheme", "word"), [("hf", "l2"), ("timm", "uniform")])
-def test_a_scheme_whose_code_computes_something_else_is_refused(scheme: SchemeName, word, tmp_path: Path) -> None:
+def test_a_scheme_whose_code_computes_something_else_is_refused(scheme: SchemeName, word: Any, tmp_path: Path) -> None:
     checkpoint = random_checkpoint(SMALL.replace(token_weights=word))
     with pytest.raises(
         CheckpointError, match=f"scheme='{scheme}': its code computes .* these weights are for '{word}'"

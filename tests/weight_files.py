@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.inventory import expected_shapes
 from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import CheckpointError
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -76,3 +78,11 @@ def tensor(
 def state_dict(**items: bytes) -> bytes:
     """A pickled dict of what the arguments hold in pickle's words; a double underscore is a dot."""
     return b"\x80\x02}(" + b"".join(text(key.replace("__", ".")) + value for key, value in items.items()) + b"u."
+
+
+def refused(path: Path, message: str) -> str:
+    """The message of the refusal, which names the file."""
+    with pytest.raises(CheckpointError, match=message) as caught:
+        Checkpoint.open(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    return str(caught.value)

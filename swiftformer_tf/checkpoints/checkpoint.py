@@ -1,6 +1,7 @@
 """A weight file as a value: tensors under canonical names, and what is known about them."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -239,13 +240,29 @@ def _given_config(
     """What a configuration in the file, or Hugging Face's beside it, says about these tensors."""
     if record is not None:
         return SwiftFormerConfig.from_json(record)
-    beside = path.with_name("config.json")
-    if scheme != "hf" or not beside.is_file():
+    given = _config_beside(path) if scheme == "hf" else None
+    if given is None:
         return None
-    given = SwiftFormerConfig.from_file(beside)
     found = inventory.infer_config(shapes, given)
     # A file of other depths or widths is about other weights.
     return given if (given.depths, given.embed_dims) == (found.depths, found.embed_dims) else None
+
+
+def _config_beside(path: Path) -> SwiftFormerConfig | None:
+    """Hugging Face's configuration in the same folder; another model's does not count."""
+    beside = path.with_name("config.json")
+    if not beside.is_file():
+        return None
+    try:
+        values = json.loads(beside.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{beside.name} beside it is not JSON ({error})") from None
+    if not isinstance(values, dict) or values.get("model_type") != "swiftformer":
+        return None
+    try:
+        return SwiftFormerConfig.from_dict(values)
+    except ConfigError as error:
+        raise CheckpointError(f"{beside.name} beside it: {error}") from None
 
 
 def _unit_layer_scales(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
