@@ -26,16 +26,18 @@ from swiftformer_tf.errors import (
 from swiftformer_tf.exporting import export
 from swiftformer_tf.fusion import DeployModel, fuse
 from swiftformer_tf.litemodel import LiteModel, LiteRunner
-from swiftformer_tf.loading import open_model
+from swiftformer_tf.loading import from_pretrained, open_model
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.porting import Ported, port, to_checkpoint
 from swiftformer_tf.preprocessing import TRANSFORMS, Transform
+from swiftformer_tf.pretrained import PRETRAINED
 from swiftformer_tf.recipes import RECIPES, Recipe
 from swiftformer_tf.verification import Check, Report, verify
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "PRETRAINED",
     "RECIPES",
     "TRANSFORMS",
     "VARIANTS",
@@ -59,6 +61,7 @@ __all__ = [
     "Transform",
     "VerificationError",
     "export",
+    "from_pretrained",
     "fuse",
     "open_model",
     "port",

@@ -7,12 +7,13 @@ import keras
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import TokenWeights
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.porting import port
+from swiftformer_tf.pretrained import PRETRAINED, weights_path
 
-__all__ = ["Opened", "open_any", "open_keras", "open_model"]
+__all__ = ["Opened", "from_pretrained", "open_any", "open_keras", "open_model"]
 
 Opened = SwiftFormerForImageClassification | LiteModel | Checkpoint
 
@@ -21,14 +22,15 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None) -> 
     """Opens a file for what it is: `.keras` and `.tflite` by their suffix, everything else as a checkpoint.
 
     Args:
-        path: The file.
+        path: The file, or a name of `PRETRAINED`.
         token_weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
         ModelError: A `.keras` or `.tflite` file that cannot be used.
         CheckpointError: See `Checkpoint.open`.
     """
-    suffix = Path(path).suffix.lower()
+    path = weights_path(path)
+    suffix = path.suffix.lower()
     if suffix == ".tflite":
         return LiteModel.open(path)
     if suffix == ".keras":
@@ -40,7 +42,7 @@ def open_model(path: str | Path, *, token_weights: TokenWeights | None = None) -
     """A Keras classifier from a `.keras` file or, ported, from a checkpoint.
 
     Args:
-        path: The file.
+        path: The file, or a name of `PRETRAINED`.
         token_weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
@@ -50,7 +52,10 @@ def open_model(path: str | Path, *, token_weights: TokenWeights | None = None) -
     opened = open_any(path, token_weights=token_weights)
     if isinstance(opened, LiteModel):
         raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
-    return port(opened).model if isinstance(opened, Checkpoint) else opened
+    model = port(opened).model if isinstance(opened, Checkpoint) else opened
+    if not isinstance(model, SwiftFormerForImageClassification):
+        raise ModelError(f"{path}: a backbone without the classifier's normalisation; expected classification weights")
+    return model
 
 
 def open_keras(path: str | Path) -> SwiftFormerForImageClassification:
@@ -70,6 +75,24 @@ def open_keras(path: str | Path) -> SwiftFormerForImageClassification:
     if not isinstance(model, SwiftFormerForImageClassification):
         raise ModelError(f"{path}: a {type(model).__name__}; expected a SwiftFormerForImageClassification")
     return model
+
+
+def from_pretrained(name: str) -> SwiftFormerForImageClassification:
+    """A classifier with weights that ship with the package.
+
+    Args:
+        name: A key of `PRETRAINED`.
+
+    Raises:
+        CheckpointError: No such weights.
+
+    Example:
+        >>> from_pretrained("swiftformer_xs_imagenette").config.num_labels
+        10
+    """
+    if name not in PRETRAINED:
+        raise CheckpointError(f"{name}: no such weights; expected one of {', '.join(PRETRAINED)}")
+    return open_model(name)
 
 
 def _first_line(error: Exception) -> str:

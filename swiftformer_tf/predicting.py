@@ -27,11 +27,10 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
     Raises:
         ModelError: LiteRT cannot load the model.
     """
-    if isinstance(opened, Checkpoint):
-        opened = port(opened).model
     if isinstance(opened, LiteModel):
         return _lite_predictor(opened, num_threads), opened.config
-    return opened.predict_on_batch, opened.config
+    model = port(opened).model if isinstance(opened, Checkpoint) else opened
+    return model.predict_on_batch, model.config
 
 
 def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:

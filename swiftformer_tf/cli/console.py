@@ -12,8 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.pretrained import weights_path
 
-__all__ = ["EXISTING", "ImageSize", "note", "print_json", "print_table", "progress_bar", "token_weights_option"]
+__all__ = [
+    "EXISTING",
+    "ImageSize",
+    "ModelFile",
+    "note",
+    "print_json",
+    "print_table",
+    "progress_bar",
+    "token_weights_option",
+]
 
 EXISTING = click.Path(exists=True, path_type=Path)
 
@@ -22,6 +32,18 @@ token_weights_option = click.option(
     type=click.Choice(["l2", "uniform"]),
     help="Arithmetic that a checkpoint's weights were trained with. Default: what its layout implies.",
 )
+
+
+class ModelFile(click.Path):
+    """A file that is there, or the name of weights that ship with the package."""
+
+    name = "FILE|NAME"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(weights_path(value), param, ctx)
 
 
 class ImageSize(click.ParamType):

@@ -5,14 +5,22 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import EXISTING, ImageSize, print_json, print_table, progress_bar, token_weights_option
+from swiftformer_tf.cli.console import (
+    EXISTING,
+    ImageSize,
+    ModelFile,
+    print_json,
+    print_table,
+    progress_bar,
+    token_weights_option,
+)
 from swiftformer_tf.cli.reports import note_failures, report_row
 from swiftformer_tf.data import balanced_sample, list_images
 from swiftformer_tf.recipes import RECIPES
 
 
 @click.command()
-@click.argument("model", type=EXISTING, metavar="MODEL.keras|CHECKPOINT")
+@click.argument("model", type=ModelFile(), metavar="MODEL.keras|CHECKPOINT")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to."
 )

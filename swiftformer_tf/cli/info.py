@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import EXISTING, print_json
+from swiftformer_tf.cli.console import ModelFile, print_json
 
 
 @click.command()
-@click.argument("path", type=EXISTING, metavar="CHECKPOINT|MODEL.keras|MODEL.tflite")
+@click.argument("path", type=ModelFile(), metavar="CHECKPOINT|MODEL.keras|MODEL.tflite")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document, configuration included.")
 def info(path: Path, as_json: bool) -> None:
     """What a file is: architecture, arithmetic, labels, transform, size.

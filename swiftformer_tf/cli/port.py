@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import EXISTING, note, token_weights_option
+from swiftformer_tf.cli.console import ModelFile, note, token_weights_option
 
 
 @click.command()
-@click.argument("checkpoint", type=EXISTING)
+@click.argument("checkpoint", type=ModelFile())
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model to write, NAME.keras.")
 @token_weights_option
 def port(checkpoint: Path, output: Path, token_weights: Any) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import EXISTING, print_json, token_weights_option
+from swiftformer_tf.cli.console import ModelFile, print_json, token_weights_option
 
 
 @click.command()
-@click.argument("model", type=EXISTING)
+@click.argument("model", type=ModelFile())
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels to show.")
 @token_weights_option
