@@ -1,6 +1,71 @@
+"""`swiftformer-tf evaluate`"""
+
+from pathlib import Path
+from typing import Any
+
 import click
+
+from swiftformer_tf.cli.console import ModelFile, note, print_json, print_table, progress_bar, token_weights_option
 
 
 @click.command()
-def evaluate() -> None:
-    """x"""
+@click.argument("model", type=ModelFile())
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--labels",
+    "label_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A line a photograph: its name and its class. Default: the names of the subfolders.",
+)
+@click.option(
+    "--confusion", type=click.Path(dir_okay=False, path_type=Path), help="Draw the confusion matrix as a PNG."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Photographs at a time.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For a .tflite file.")
+@token_weights_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+def evaluate(
+    model: Path,
+    folder: Path,
+    label_file: Path | None,
+    confusion: Path | None,
+    batch_size: int,
+    threads: int,
+    token_weights: Any,
+    as_json: bool,
+) -> None:
+    """Count how often a .keras or .tflite model or a checkpoint is right on labelled photographs.
+
+    \b
+    swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
+    """
+    from swiftformer_tf.evaluation import evaluate as evaluate_photographs
+    from swiftformer_tf.labelling import labelled_images
+    from swiftformer_tf.loading import open_any
+    from swiftformer_tf.predicting import predictor
+
+    predict, config = predictor(open_any(model, token_weights=token_weights), num_threads=threads)
+    images = labelled_images(folder, config.labels, label_file=label_file)
+    with progress_bar("photographs", len(images.paths)) as progress:
+        evaluation = evaluate_photographs(predict, config, images, batch_size=batch_size, progress=progress)
+    if confusion:
+        evaluation.save_confusion(confusion)
+        note(f"wrote {confusion}")
+    result = {"model": str(model), "transform": config.transform.to_dict(), **evaluation.to_dict()}
+    if as_json:
+        print_json(result)
+        return
+    note(f"classes: {evaluation.rule}")
+    print_table([_shown(row) for row in result["per_class"]])
+    click.echo(f"top-1 {evaluation.top1:.2%}, top-5 {evaluation.top5:.2%} of {evaluation.images} photographs")
+    if len(evaluation.present) < len(evaluation.labels):
+        click.echo(f"top-1 among the {len(evaluation.present)} classes present: {evaluation.top1_present:.2%}")
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "label": row["label"],
+        "images": row["images"],
+        "top-1": f"{row['top1']:.2%}",
+        "top-5": f"{row['top5']:.2%}",
+    }

@@ -1,0 +1,137 @@
+"""Which label a photograph has: from the name of its folder or from a list, never by a guess left unsaid."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from swiftformer_tf.data import ImageFolder, list_images
+from swiftformer_tf.errors import ImageError
+
+__all__ = ["LabelledImages", "imagenet_classes", "labelled_images", "match_classes"]
+
+_WNID = re.compile(r"n\d{8}")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledImages:
+    """Photographs with the index of the model's output that is right for them.
+
+    Args:
+        paths: Files.
+        targets: Index of the right output for each file.
+        rule: How the names of classes became indices, for people to read.
+    """
+
+    paths: tuple[Path, ...]
+    targets: tuple[int, ...]
+    rule: str
+
+
+@functools.cache
+def imagenet_classes() -> dict[str, str]:
+    """ImageNet-1k's 1000 classes in the order of every published model's outputs: WordNet id to English name.
+
+    Example:
+        >>> list(imagenet_classes().items())[0]
+        ('n01440764', 'tench')
+    """
+    text = resources.files("swiftformer_tf").joinpath("imagenet.tsv").read_text("utf-8")
+    return dict(line.split("\t") for line in text.splitlines())
+
+
+def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int], str]:
+    """The index into `labels` of each name of a class, and the rule that found it.
+
+    The first rule that covers all names is taken: the names are labels; they are WordNet ids, and the model
+    has ImageNet's 1000 outputs or labels with the ids' English names; there are as many as labels, and the
+    labels say nothing themselves (`LABEL_0`, `LABEL_1`, ...), so that sorted order decides.
+
+    Args:
+        names: Of the classes, as folders have them; sorted.
+        labels: Of the model.
+
+    Raises:
+        ImageError: No rule covers all names; the message names one that is left over.
+
+    Example:
+        >>> match_classes(["dog", "tench"], ["tench", "cat", "dog"])
+        ([2, 0], 'names of folders are labels')
+        >>> match_classes(["n01440764"], ["cat", "tench"])[0]
+        [1]
+    """
+    index = {label: position for position, label in enumerate(labels)}
+    if set(names) <= set(index):
+        return [index[name] for name in names], "names of folders are labels"
+    classes = imagenet_classes()
+    if set(names) <= set(classes):
+        if len(labels) == len(classes):
+            order = {wnid: position for position, wnid in enumerate(classes)}
+            return [order[name] for name in names], "WordNet ids in ImageNet's order"
+        if all(labels.count(classes[name]) == 1 for name in names):
+            return [index[classes[name]] for name in names], "WordNet ids by their English names"
+    if len(names) == len(labels) and list(labels) == [f"LABEL_{i}" for i in range(len(labels))]:
+        return list(range(len(names))), "sorted order of the folders, since the labels are mere numbers"
+    stray = next((name for name in names if name not in index), names[0])
+    shown = ", ".join(map(repr, labels[:3])) + (", ..." if len(labels) > 3 else "")
+    raise ImageError(
+        f"class {stray!r} is none of the model's {len(labels)} labels ({shown}), and not ImageNet's id for one of "
+        "them; rename the folders to labels, or give a list of files and labels"
+    )
+
+
+def labelled_images(
+    folder: str | Path, labels: Sequence[str], *, label_file: str | Path | None = None
+) -> LabelledImages:
+    """Photographs in one subfolder a class, or in one folder with a list of labels.
+
+    Args:
+        folder: Photographs.
+        labels: Of the model.
+        label_file: A line a photograph: its name, with or without suffix, then its class, separated by spaces,
+            a tab or a comma; what follows the class is passed over. A class is a label, a WordNet id or the
+            index of an output. A first line that names no photograph is a heading.
+
+    Raises:
+        ImageError: As `ImageFolder.open` and `match_classes`; or the list and the folder differ.
+    """
+    if label_file is None:
+        images = ImageFolder.open(folder)
+        indices, rule = match_classes(images.class_names, labels)
+        return LabelledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
+    paths = list_images(folder)
+    listed = _read_list(Path(label_file), {path.stem for path in paths})
+    if missing := [path for path in paths if path.stem not in listed]:
+        raise ImageError(f"{missing[0]}: no line in {label_file}; every photograph needs one")
+    wanted = [listed[path.stem] for path in paths]
+    names = sorted(set(wanted))
+    if all(name.isdigit() and int(name) < len(labels) for name in names):
+        return LabelledImages(tuple(paths), tuple(map(int, wanted)), "indices in the list")
+    indices, rule = match_classes(names, labels)
+    index = dict(zip(names, indices, strict=True))
+    return LabelledImages(tuple(paths), tuple(index[name] for name in wanted), f"{rule}, by the list")
+
+
+def _read_list(path: Path, stems: set[str]) -> dict[str, str]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImageError(f"{path}: cannot be read as a list of labels ({error})") from None
+    listed: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        # A label may have spaces in it, and then a tab or a comma ends the name.
+        name, _, rest = line.strip().partition("\t" if "\t" in line else "," if "," in line else " ")
+        stem, rest = Path(name.strip()).stem, rest.strip()
+        if stem not in stems:
+            if number == 1:
+                continue
+            raise ImageError(f"{path}, line {number}: {name!r} is no photograph of the folder")
+        if not rest:
+            raise ImageError(f"{path}, line {number}: expected a photograph's name and its class, got {line!r}")
+        wnid = _WNID.match(rest)
+        listed[stem] = wnid.group() if wnid else rest
+    return listed
