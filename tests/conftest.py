@@ -1,0 +1,102 @@
+"""What many tests share: made once a session, since building and converting a model takes seconds."""
+
+import functools
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from PIL import Image
+from random_models import pictures, tiny_config
+
+from swiftformer_tf import (
+    RECIPES,
+    DeployModel,
+    LiteModel,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    export,
+    fuse,
+)
+from swiftformer_tf.demo import seeded_model
+
+# The same examples in every run, however slow the machine, and nothing left in the checkout.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("tests")
+
+REAL_PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "data" / "imagenette224.tar"
+
+
+@pytest.fixture(scope="session")
+def pixels() -> np.ndarray:
+    """uint8 pictures of the size of `model`."""
+    return pictures(48, 64, 64)
+
+
+@pytest.fixture(scope="session")
+def model(pixels: np.ndarray) -> SwiftFormerForImageClassification:
+    """A tiny classifier for 64 px that tells `pixels` apart. Shared: do not change it."""
+    config = tiny_config()
+    return seeded_model(config, config.transform.normalize(pixels))
+
+
+@pytest.fixture(scope="session")
+def variant_model() -> Callable[[str], SwiftFormerForImageClassification]:
+    """`variant_model(name)` is that row of `VARIANTS`, as initialised. Shared: do not change it."""
+    return functools.cache(lambda name: SwiftFormerForImageClassification(SwiftFormerConfig.from_variant(name)))
+
+
+@pytest.fixture(scope="session")
+def deploy(model: SwiftFormerForImageClassification) -> DeployModel:
+    """`model`, fused."""
+    return fuse(model)
+
+
+@pytest.fixture(scope="session")
+def lite(model: SwiftFormerForImageClassification, pixels: np.ndarray) -> Callable[..., LiteModel]:
+    """`lite(recipe, **options of fuse)` is `model` exported, once a session for each of them."""
+
+    @functools.cache
+    def exported(recipe: str, **options: Any) -> LiteModel:
+        return export(fuse(model, **options), RECIPES[recipe], calibration=pixels)
+
+    return exported
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, pixels: np.ndarray) -> Path:
+    """Photographs on disk: `pixels` as PNG in two subfolders."""
+    root = tmp_path_factory.mktemp("photographs")
+    for index, picture in enumerate(pixels):
+        path = root / ("left", "right")[index % 2] / f"{index:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(path)
+    return root
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory, model: SwiftFormerForImageClassification) -> Path:
+    """`model` as a `.keras` file."""
+    path = tmp_path_factory.mktemp("saved") / "tiny.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 40 photographs of Imagenette's validation split, ten classes in turn."""
+    if not REAL_PHOTOGRAPHS.is_file():
+        message = f"no {REAL_PHOTOGRAPHS.name} beside the repository"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    root = tmp_path_factory.mktemp("imagenette")
+    with tarfile.open(REAL_PHOTOGRAPHS) as archive:
+        members = [member for member in archive if member.isfile() and member.name.startswith("val/")]
+        members.sort(key=lambda member: member.name)
+        archive.extractall(root, members=members[:: len(members) // 40][:40], filter="data")
+    return root / "val"

@@ -1,0 +1,62 @@
+"""Small classifiers whose every weight matters, and pictures that they tell apart."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
+
+LABELS = {index: f"class {index}" for index in range(10)}
+
+
+def tiny_config(**fields: Any) -> SwiftFormerConfig:
+    """The `tiny` variant for 64 px and ten labels."""
+    return SwiftFormerConfig.from_variant("tiny", **{"image_size": 64, "id2label": LABELS, **fields})
+
+
+def randomized(model: keras.Model, seed: int = 0) -> Any:
+    """Draws all weights anew: at default initialisation the layer scales hide attention and MLP."""
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
+        if kind in ("gamma", "scale", "moving_variance"):
+            value = rng.uniform(0.5, 1.5, shape)
+        elif kind == "kernel":
+            fan_in = math.prod(shape[:2]) if "dwconv" in variable.path else math.prod(shape[:-1])
+            value = rng.normal(0, 1 / math.sqrt(fan_in), shape)
+        else:
+            value = rng.normal(0, 1 if kind == "w_g" else 0.3, shape)
+        variable.assign(value)
+    return model
+
+
+def random_classifier(seed: int = 0, **fields: Any) -> SwiftFormerForImageClassification:
+    """A tiny classifier with random weights, layer scales near one and random BatchNorm statistics."""
+    return randomized(SwiftFormerForImageClassification(tiny_config(**fields)), seed)
+
+
+def random_images(*shape: int, seed: int = 0) -> np.ndarray:
+    """Normalised pixels."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def pictures(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth coloured pictures, uint8 (count, height, width, 3), each of another mood."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    waves = np.zeros((count, height, width, 3))
+    for _ in range(4):
+        frequency, phase = rng.uniform(-12, 12, (2, count, 1, 1, 3)), rng.uniform(0, 2 * np.pi, (count, 1, 1, 3))
+        angle = frequency[0] * rows[None, :, :, None] + frequency[1] * columns[None, :, :, None] + phase
+        waves += rng.uniform(0.2, 1, (count, 1, 1, 3)) * np.sin(angle)
+    waves = waves * rng.uniform(20, 50, (count, 1, 1, 1)) + rng.uniform(60, 190, (count, 1, 1, 3))
+    return np.clip(waves, 0, 255).astype(np.uint8)
+
+
+def relative_error(actual: Any, expected: Any) -> float:
+    """Largest absolute difference over the largest absolute value expected."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    assert actual.shape == expected.shape
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
