@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import operator
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -216,7 +217,10 @@ class SwiftFormerConfig:
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"a configuration is a JSON object, not {type(values).__name__}")
-        if values.get("model_type", "swiftformer") != "swiftformer":
+        if "model_type" not in values:
+            # timm's config.json has `architecture` and `pretrained_cfg` instead, and other arithmetic.
+            raise ConfigError("model_type: missing; expected 'swiftformer', as in Hugging Face's config.json")
+        if values["model_type"] != "swiftformer":
             raise ConfigError(f"model_type={values['model_type']!r}: expected 'swiftformer'")
         known = {field.name for field in dataclasses.fields(cls)}
         fields = {name: value for name, value in values.items() if name in known}
@@ -280,9 +284,14 @@ def _as_labels(value: Any) -> dict[int, str]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"id2label={value!r}: expected class names by index")
     try:
-        return dict(sorted((int(index), str(label)) for index, label in value.items()))
+        # JSON's keys are strings.
+        pairs = [(int(key) if isinstance(key, str) else operator.index(key), str(value[key])) for key in value]
     except (TypeError, ValueError):
         raise ConfigError(f"id2label={value!r}: expected whole numbers as keys") from None
+    labels = dict(sorted(pairs))
+    if len(labels) < len(pairs):
+        raise ConfigError(f"id2label={value!r}: expected each index once")
+    return labels
 
 
 def _whole(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -21,7 +22,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def is_number(value: Any) -> bool:
     """Whether JSON's `value` is a finite number; true and false are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Not `math.isfinite`, which fails on an int that no float can hold.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,15 +143,24 @@ TRANSFORMS: dict[str, Transform] = {
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """A photograph in RGB, upright.
+    """A photograph in RGB, upright; the first picture of an animated one, transparency dropped.
 
     Raises:
         ImageError: The file is not a picture that Pillow can decode; the message names it.
     """
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return _as_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a damaged file makes Pillow's decoders fail in whatever way it leads them to
         raise ImageError(f"{path}: cannot be read as a picture ({error})") from None
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16 bits a pixel, which Pillow would clip and not scale.
+        return Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")  # the straight way warns
+    return image.convert("RGB")
