@@ -17,17 +17,23 @@ from swiftformer_tf.preprocessing import Transform, open_image
 
 __all__ = ["photographs", "seeded_model"]
 
-# Colour photographs in scikit-image's wheel (its `data` folder says who took them), in turn for calibration and
-# for verification, so that no scene is in both.
+# Photographs in scikit-image's wheel (its `data` folder says who took them), in turn for calibration and for
+# verification, so that no scene is in both.
 PHOTOGRAPHS = (
     "astronaut.png",
     "chelsea.png",
     "coffee.png",
     "rocket.jpg",
-    "retina.jpg",
     "motorcycle_left.png",
-    "hubble_deep_field.jpg",
+    "retina.jpg",
     "ihc.png",
+    "hubble_deep_field.jpg",
+    "camera.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "moon.png",
+    "brick.png",
 )
 
 # Crops are this share of a photograph's shorter side.

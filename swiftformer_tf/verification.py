@@ -16,7 +16,7 @@ from swiftformer_tf.litemodel import LiteModel, LiteRunner
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.recipes import Recipe
 
-__all__ = ["Check", "Report", "agreement", "check_file", "signal_to_noise", "verify"]
+__all__ = ["Check", "Outputs", "Report", "agreement", "check_file", "signal_to_noise", "verify"]
 
 # Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.
 MIN_DISTINCT = 5
@@ -51,6 +51,19 @@ class Check:
     expected: str
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outputs:
+    """Answers of both models to the same images, in their order.
+
+    Args:
+        expected: The reference's, (images, labels).
+        actual: The file's, of the same shape.
+    """
+
+    expected: np.ndarray
+    actual: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
     """The result of `verify`.
@@ -59,10 +72,12 @@ class Report:
         checks: One per question.
         measured: Figures by name: `snr_db`, `agreement`, `images`, `distinct`, `partitions`, `bytes`,
             `latency_ms`, `ops` and what made them. A figure that could not be measured is None.
+        outputs: What both models answered, for plots; None where only the file was checked.
     """
 
     checks: tuple[Check, ...]
     measured: dict[str, Any]
+    outputs: "Outputs | None" = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -137,7 +152,7 @@ def verify(
         expected = _softmax(expected)
     checks, figures = _compare(lite.recipe, expected, actual, has_labels=lite.config.num_labels > 1)
     file_checks, file_figures = check_file(lite, num_threads=num_threads)
-    return Report((*checks, *file_checks), {**figures, **file_figures})
+    return Report((*checks, *file_checks), {**figures, **file_figures}, Outputs(expected, actual))
 
 
 def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, ...], dict[str, Any]]:

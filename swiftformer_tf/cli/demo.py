@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar
-from swiftformer_tf.cli.reports import note_failures, report_row
+from swiftformer_tf.cli.reports import note_failures, report_row, write_html
 
 
 @click.command()
@@ -49,7 +49,7 @@ def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -
     else:
         calibration, holdout = photographs(config.transform)
         note(
-            f"Photographs: {len(calibration)} crops of 4 pictures to calibrate, {len(holdout)} of 4 others to verify. "
+            f"Photographs: {len(calibration)} crops of 7 pictures to calibrate, {len(holdout)} of 7 others to verify. "
             "That is enough to show the way, and too few to calibrate well: give --images FOLDER for your own."
         )
     output.mkdir(parents=True, exist_ok=True)
@@ -79,5 +79,6 @@ def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -
         print_table([report_row(report) for report in reports], title=f"Written to {output}, verified against Keras")
     for report in reports:
         note_failures(report)
+    write_html(output / "report.html", [(each.model, each.report) for each in exported], holdout)
     if not all(report.passed for report in reports):
         ctx.exit(1)

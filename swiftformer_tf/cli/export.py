@@ -14,7 +14,7 @@ from swiftformer_tf.cli.console import (
     progress_bar,
     token_weights_option,
 )
-from swiftformer_tf.cli.reports import note_failures, report_row
+from swiftformer_tf.cli.reports import html_option, note_failures, report_row, write_html
 from swiftformer_tf.data import balanced_sample, list_images
 from swiftformer_tf.recipes import RECIPES
 
@@ -41,6 +41,7 @@ from swiftformer_tf.recipes import RECIPES
 @click.option("--output-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
 @click.option("--name", help="Start of the file names. Default: that of MODEL.")
 @token_weights_option
+@html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as one JSON document.")
 @click.pass_context
 def export(
@@ -58,6 +59,7 @@ def export(
     output_type: Any,
     name: str | None,
     token_weights: Any,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     """Export TFLite models, one for each recipe, and verify each.
@@ -99,5 +101,7 @@ def export(
         print_table([report_row(report) for report in reports])
     for report in reports:
         note_failures(report)
+    if html:
+        write_html(html, [(each.model, each.report) for each in exported], verified_on or calibrated_on)
     if not all(report.passed for report in reports):
         ctx.exit(1)

@@ -1,11 +1,22 @@
 """A verification report in the terminal."""
 
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import click
+
 from swiftformer_tf.cli.console import note
+from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.verification import Report
 
-__all__ = ["note_failures", "report_row"]
+__all__ = ["html_option", "note_failures", "report_row", "write_html"]
+
+html_option = click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page with plots, too."
+)
 
 
 def report_row(report: Report) -> dict[str, str]:
@@ -30,6 +41,17 @@ def note_failures(report: Report) -> None:
             note(
                 f"{report.measured['recipe']}: {check.name} {check.status}: {check.measured}; expected {check.expected}"
             )
+
+
+def write_html(path: Path, results: Sequence[tuple[LiteModel, Report]], images: Any) -> None:
+    """Writes the page of `report.html_report`, whole or not at all."""
+    from swiftformer_tf.files import replacing
+    from swiftformer_tf.report import html_report
+
+    page = html_report(results, images=images, command=shlex.join(["swiftformer-tf", *sys.argv[1:]]))
+    with replacing(path) as beside:
+        beside.write_text(page)
+    note(f"{path}: the report as a page")
 
 
 def _figure(value: Any, form: str) -> str:

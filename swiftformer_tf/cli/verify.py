@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from swiftformer_tf.cli.console import EXISTING, ModelFile, print_json, print_table, progress_bar, token_weights_option
-from swiftformer_tf.cli.reports import note_failures
+from swiftformer_tf.cli.reports import html_option, note_failures, write_html
 from swiftformer_tf.data import list_images
 
 
@@ -16,10 +16,18 @@ from swiftformer_tf.data import list_images
 @click.option("--images", type=EXISTING, required=True, help="Folder of photographs that calibration did not see.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For the latency.")
 @token_weights_option
+@html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON document.")
 @click.pass_context
 def verify(
-    ctx: click.Context, model: Path, reference: Path, images: Path, threads: int, token_weights: Any, as_json: bool
+    ctx: click.Context,
+    model: Path,
+    reference: Path,
+    images: Path,
+    threads: int,
+    token_weights: Any,
+    html: Path | None,
+    as_json: bool,
 ) -> None:
     """Check a TFLite model against its Keras model and its recipe.
 
@@ -48,5 +56,7 @@ def verify(
         )
         click.echo("passed" if report.passed else "FAILED")
     note_failures(report)
+    if html:
+        write_html(html, [(lite, report)], paths)
     if not report.passed:
         ctx.exit(1)
