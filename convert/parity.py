@@ -77,6 +77,11 @@ class FileCase:
         return self.logits <= THRESHOLD
 
 
+def architecture(variant: str) -> Architecture:
+    """A variant's depths and widths, with 1000 labels."""
+    return Architecture(VARIANTS[variant]["depths"], VARIANTS[variant]["embed_dims"])
+
+
 def error(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Largest difference over largest value; infinite where ours is not finite."""
     difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
@@ -127,16 +132,17 @@ def layers(reference: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
             yield f"stages-{index}-downsample", module
 
 
-def hidden_states(reference: torch.nn.Module, pictures: np.ndarray) -> list[np.ndarray]:
+def hidden_states(
+    reference: torch.nn.Module, pictures: np.ndarray, traced: dict[str, tuple[np.ndarray, np.ndarray]]
+) -> list[np.ndarray]:
     """Hugging Face's own hidden states; for timm, the outputs of the same modules."""
     if hasattr(reference, "swiftformer"):
         with torch.no_grad():
             tensors = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())
             states = reference(tensors, output_hidden_states=True).hidden_states
         return [state.numpy().transpose(0, 2, 3, 1) for state in states]
-    outputs = {name: output for name, (_, output) in trace(reference, pictures).items()}
     # Of a stage's blocks the last one counts; later entries replace earlier ones.
-    return list({re.sub(r"-blocks-\d+", "-blocks", name): output for name, output in outputs.items()}.values())
+    return list({re.sub(r"-blocks-\d+", "-blocks", name): output for name, (_, output) in traced.items()}.values())
 
 
 def publish(scheme: str, l2: torch.nn.Module, uniform: torch.nn.Module, folder: Path) -> Path:
@@ -176,9 +182,11 @@ def measure(
     # Once as a compiled graph and once op by op, which is quicker for a size that is used once.
     ours = [model.predict(pictures[0], verbose=0), np.asarray(model(pictures[1], training=False))]
     wrong = port(Checkpoint.open(path, token_weights=OTHER[token_weights])).model
-    maps = SwiftFormerModel(checkpoint.config, outputs="hidden_states", like=model)
-    states = zip(map(np.asarray, maps(pictures[0], training=False)), hidden_states(reference, pictures[0]), strict=True)
     blocks = trace(reference, pictures[0])
+    maps = SwiftFormerModel(checkpoint.config, outputs="hidden_states", like=model)
+    states = zip(
+        map(np.asarray, maps(pictures[0], training=False)), hidden_states(reference, pictures[0], blocks), strict=True
+    )
     return Cell(
         variant=variant,
         scheme=scheme,
@@ -195,7 +203,7 @@ def measure(
 def cells(variants: list[str]) -> Iterator[Cell]:
     """Every variant under every scheme, and original names under both arithmetics."""
     for seed, variant in enumerate(variants):
-        l2, uniform = references.pair(Architecture(**VARIANTS[variant]), seed)
+        l2, uniform = references.pair(architecture(variant), seed)
         for scheme, token_weights in SOURCES:
             with tempfile.TemporaryDirectory() as folder:
                 path = publish(scheme, l2, uniform, Path(folder))
@@ -204,7 +212,7 @@ def cells(variants: list[str]) -> Iterator[Cell]:
 
 def file_cases() -> Iterator[FileCase]:
     """Formats and memory layouts, on XS: the reference reads the same file with PyTorch."""
-    l2, uniform = references.pair(Architecture(**VARIANTS["xs"]), seed=7)
+    l2, uniform = references.pair(architecture("xs"), seed=7)
     pictures = images(SIZES[0], seed=3)
     for case in references.cases(l2, uniform):
         with tempfile.TemporaryDirectory() as folder:
@@ -259,7 +267,7 @@ def main() -> int:
         before, _, rest = README.read_text().partition("<!-- parity:begin -->\n")
         _, _, after = rest.partition("<!-- parity:end -->")
         README.write_text(f"{before}<!-- parity:begin -->\n{tables(rows, cases)}\n<!-- parity:end -->{after}")
-    return 0 if all(result.passed for result in [*rows, *cases]) else 1
+    return 0 if all(row.passed for row in rows) and all(case.passed for case in cases) else 1
 
 
 if __name__ == "__main__":
