@@ -162,8 +162,9 @@ def test_everything_that_does_not_fit_is_listed_under_the_files_own_names(tmp_pa
 
 
 def test_long_lists_are_cut(tmp_path: Path) -> None:
-    tensors = {key: x for key, x in random_tensors(SMALL).items() if not key.startswith("stages.0.blocks.0.")}
-    assert re.search(r"missing \(11\): .* and 3 more", refused(save(tmp_path / "a.safetensors", tensors), "missing"))
+    dropped = ("stages.0.blocks.0.pw", "stages.0.blocks.0.norm", "stages.1.downsample.norm", "stem.4")
+    tensors = {key: x for key, x in random_tensors(SMALL).items() if not key.startswith(dropped)}
+    assert re.search(r"missing \(16\): .* and 8 more", refused(save(tmp_path / "a.safetensors", tensors), "missing"))
 
 
 @pytest.mark.parametrize(
@@ -175,10 +176,27 @@ def test_a_tensor_that_tells_the_architecture_is_missing(key: str, tmp_path: Pat
     refused(save(tmp_path / "a.safetensors", tensors), f"missing: {key}, which tells the architecture")
 
 
-def test_a_whole_stage_is_missing(tmp_path: Path) -> None:
-    config = SMALL.replace(depths=(1, 1, 1), embed_dims=(4, 4, 4), downsamples=(True, True, True))
-    tensors = {key: x for key, x in random_tensors(config).items() if not key.startswith("stages.1.blocks")}
-    refused(save(tmp_path / "a.safetensors", tensors), r"missing: the blocks of a stage; found stages \[0, 2\]")
+@pytest.mark.parametrize("module", ["stages.1.blocks", "stages.0.blocks.1"])
+def test_a_stage_or_a_block_is_missing(module: str, tmp_path: Path) -> None:
+    config = SMALL.replace(depths=(3, 1, 1), embed_dims=(4, 4, 4), downsamples=(True, True, True))
+    tensors = {key: x for key, x in random_tensors(config).items() if not key.startswith(module)}
+    refused(save(tmp_path / "a.safetensors", tensors), rf"missing: {module}(.0)?, though what comes after it is there")
+
+
+def test_one_high_number_does_not_imply_a_huge_model(tmp_path: Path) -> None:
+    tensors = random_tensors(SMALL)
+    tensors |= {
+        key.replace("blocks.1.", "blocks.999999."): x for key, x in tensors.items() if "stages.0.blocks.1." in key
+    }
+    refused(save(tmp_path / "a.safetensors", tensors), "missing: stages.0.blocks.2, though")
+
+
+def test_names_in_messages_are_fit_for_a_terminal(tmp_path: Path) -> None:
+    tensors = random_tensors(SMALL)
+    tensors["\x1b[2J\n\udc80" + "x" * 10_000] = np.zeros(1, np.float32)
+    torch_zip_module.write(tmp_path / "a.pth", tensors, None, None)
+    message = refused(tmp_path / "a.pth", r"unexpected \(1\): \\x1b\[2J\\n\\udc80x+\.\.\.$")
+    assert len(message) < 2000
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -115,7 +115,7 @@ class Checkpoint:
         try:
             return cls._from_contents(path, _read(path), token_weights)
         except (CheckpointError, ConfigError) as error:
-            raise CheckpointError(f"{path}: {error}") from None
+            raise CheckpointError(f"{path}: {_one_line(error)}") from None
         except FileNotFoundError:
             raise CheckpointError(f"{path}: no such file") from None
         except OSError as error:
@@ -206,6 +206,12 @@ class Checkpoint:
             if key.endswith(".running_var"):
                 named[name.replace(".running_var", schemes.COUNTER)] = np.zeros((), np.int64)
         return named
+
+
+def _one_line(error: Exception) -> str:
+    """A message with a file's own names in it, fit for a terminal: whatever those are made of, and however long."""
+    text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(error)[:1500])
+    return text if len(str(error)) <= 1500 else f"{text}..."
 
 
 def _read(path: Path) -> Contents:

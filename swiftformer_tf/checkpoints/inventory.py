@@ -147,14 +147,16 @@ def infer_config(shapes: Mapping[str, Shape], given: SwiftFormerConfig) -> Swift
 
 
 def _depths(shapes: Mapping[str, Shape]) -> tuple[int, ...]:
-    blocks: dict[int, int] = {}
+    blocks: dict[int, set[int]] = {}
     for key in shapes:
         if match := re.match(r"stages\.(\d{1,6})\.blocks\.(\d{1,6})\.", key):
-            stage, block = int(match[1]), int(match[2])
-            blocks[stage] = max(blocks.get(stage, 0), block + 1)
-    if sorted(blocks) != list(range(len(blocks))) or not blocks:
-        raise CheckpointError(f"missing: the blocks of a stage; found stages {sorted(blocks)}, expected 0, 1, 2, ...")
-    return tuple(blocks[stage] for stage in sorted(blocks))
+            blocks.setdefault(int(match[1]), set()).add(int(match[2]))
+    # A gap is an error here already, lest one high number imply a model of any size.
+    for stage in range(len(blocks) or 1):
+        found = blocks.get(stage, set())
+        if gaps := set(range(len(found) or 1)) - found:
+            raise CheckpointError(f"missing: stages.{stage}.blocks.{min(gaps)}, though what comes after it is there")
+    return tuple(len(blocks[stage]) for stage in sorted(blocks))
 
 
 def _size(shapes: Mapping[str, Shape], key: str, axis: int) -> int:

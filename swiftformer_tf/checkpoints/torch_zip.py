@@ -269,7 +269,7 @@ def _pickle(tensors: Mapping[str, np.ndarray], part: str | None, record: str | N
 
 
 def _text(value: str) -> bytes:
-    data = value.encode()
+    data = value.encode("utf-8", "surrogatepass")
     return b"X" + struct.pack("<I", len(data)) + data
 
 
