@@ -1,6 +1,149 @@
+"""`swiftformer-tf train`"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import click
+
+from swiftformer_tf.cli.console import ImageSize, ModelFile, note, token_weights_option
+from swiftformer_tf.config import VARIANTS
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_RUN = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-def train() -> None:
-    """x"""
+@click.argument("folder", type=_FOLDER)
+@click.option("-o", "--output", type=_RUN, required=True, help="The run's folder.")
+@click.option("--validation", type=_FOLDER, help="Photographs to evaluate each epoch on, in subfolders like FOLDER.")
+@click.option("--variant", type=click.Choice(list(VARIANTS)), default="xs", show_default=True, help="Of a new model.")
+@click.option("--from", "source", type=ModelFile(), help="A .keras model or a checkpoint to start from.")
+@click.option("--recipe", type=click.Choice(["short", "paper"]), default="short", show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the recipe's.")
+@click.option("--image-size", type=ImageSize(), help="Default: that of --from, or 224.")
+@click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Share that evaluation's centre crop keeps.")
+@click.option("--teacher", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="See Teacher.open.")
+@click.option("--freeze", "frozen", type=click.IntRange(min=0), default=0, help="Stages to leave as they are.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
+    default="float32",
+    show_default=True,
+    help="Precision to compute in.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run's folder.")
+@token_weights_option
+def train(
+    folder: Path,
+    output: Path,
+    validation: Path | None,
+    variant: str,
+    source: Path | None,
+    recipe: str,
+    epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    image_size: Any,
+    crop: float | None,
+    teacher: Path | None,
+    frozen: int,
+    dtype: str,
+    seed: int,
+    tensorboard: bool,
+    token_weights: Any,
+) -> None:
+    """Train or fine-tune on photographs in one subfolder a class.
+
+    Interrupted at any moment, the same command goes on from the last epoch.
+
+    \b
+    swiftformer-tf train pictures/train -o run --validation pictures/val --from swiftformer_xs.safetensors
+    """
+    from swiftformer_tf.config import SwiftFormerConfig
+    from swiftformer_tf.data import ImageFolder
+    from swiftformer_tf.labelling import labelled_images
+    from swiftformer_tf.loading import open_model
+    from swiftformer_tf.training import (
+        Teacher,
+        adapted_model,
+        best_epoch,
+        class_labels,
+        freeze,
+        new_model,
+        training_recipe,
+    )
+    from swiftformer_tf.training import train as run_training
+
+    images = ImageFolder.open(folder)
+    start = open_model(source, token_weights=token_weights) if source else None
+    labels = class_labels(images.class_names)
+    # The order of a model's own labels wins, so that its heads are kept where they fit.
+    config = start.config if start else SwiftFormerConfig.from_variant(variant)
+    if set(config.labels) == set(labels):
+        order = {label: index for index, label in enumerate(config.labels)}
+        images = ImageFolder(images.paths, tuple(order[labels[index]] for index in images.labels), config.labels)
+        labels = config.labels
+    size = image_size or config.image_size
+    transform = config.transform.replace(size=size if isinstance(size, tuple) else (size, size))
+    config = config.replace(
+        id2label=dict(enumerate(labels)),
+        image_size=size,
+        transform=transform.replace(crop=crop) if crop else transform,
+        distillation=config.distillation or teacher is not None,
+    )
+    chosen = training_recipe(recipe, config.variant or variant)
+    chosen = chosen.with_batch_size(batch_size) if batch_size else chosen
+    changes = {"epochs": epochs, "learning_rate": learning_rate}
+    chosen = chosen.replace(**{name: value for name, value in changes.items() if value is not None})
+    if start:
+        model = adapted_model(start, config.replace(drop_path_rate=chosen.drop_path_rate), seed=seed, dtype=dtype)
+    else:
+        model = new_model(config, chosen, seed=seed, dtype=dtype)
+    freeze(model, frozen)
+    with _progress(chosen.epochs, output if tensorboard else None) as callbacks:
+        history = run_training(
+            model,
+            images,
+            chosen,
+            output,
+            validation=labelled_images(validation, labels) if validation else None,
+            teacher=Teacher.open(teacher) if teacher else None,
+            seed=seed,
+            source=str(source or "random"),
+            callbacks=callbacks,
+        )
+    best = best_epoch(history)
+    accuracy = f", val_accuracy {best['val_accuracy']:.2%}" if "val_accuracy" in best else ""
+    click.echo(f"{output / 'model.keras'}: epoch {best['epoch']:.0f} of {len(history)}{accuracy}")
+
+
+@contextlib.contextmanager
+def _progress(epochs: int, tensorboard: Path | None) -> Iterator[list[Any]]:
+    """Callbacks for a bar with the time left, a line an epoch, and TensorBoard."""
+    import keras
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+
+    class Bar(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if bar.tasks[task].total is None:
+                bar.update(task, total=(epochs - epoch) * self.params["steps"])
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            bar.advance(task)
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+            shown = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
+            note(f"epoch {epoch + 1}/{epochs}: {shown}")
+
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("steps", total=None)
+        yield [Bar(), *([keras.callbacks.TensorBoard(tensorboard / "tensorboard")] if tensorboard else [])]

@@ -1,0 +1,36 @@
+"""Training and fine-tuning through plain `compile` and `fit`: recipes, batches, teachers, averages.
+
+`train` puts the parts together; each works alone too.
+"""
+
+from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Validation, best_epoch
+from swiftformer_tf.training.dataset import steps_per_epoch, training_dataset
+from swiftformer_tf.training.models import adapted_model, class_labels, freeze, new_model
+from swiftformer_tf.training.optimization import ClippedAdamW, adamw, compile_for, learning_rate
+from swiftformer_tf.training.recipes import TRAINING_RECIPES, Augmentation, TrainingRecipe, training_recipe
+from swiftformer_tf.training.running import train
+from swiftformer_tf.training.teachers import Answers, Teacher
+
+__all__ = [
+    "TRAINING_RECIPES",
+    "Answers",
+    "Augmentation",
+    "AveragedWeights",
+    "ClippedAdamW",
+    "RunFolder",
+    "Teacher",
+    "TrainingRecipe",
+    "Validation",
+    "adamw",
+    "adapted_model",
+    "best_epoch",
+    "class_labels",
+    "compile_for",
+    "freeze",
+    "learning_rate",
+    "new_model",
+    "steps_per_epoch",
+    "train",
+    "training_dataset",
+    "training_recipe",
+]

@@ -1,0 +1,85 @@
+"""Random crops, and Keras's augmentation layers under a seed of their own for every batch."""
+
+import keras
+import numpy as np
+
+from swiftformer_tf.training.recipes import Augmentation
+
+__all__ = ["augment", "mix", "random_crop"]
+
+Box = tuple[float, float, float, float]
+
+
+def random_crop(rng: np.random.Generator, width: int, height: int, augmentation: Augmentation) -> Box:
+    """A box of random area, shape and place inside a photograph ("Inception" crop, arXiv:1409.4842).
+
+    Keras has no such layer. A box that does not fit is drawn again; after ten it is the largest square.
+
+    Returns:
+        (left, top, right, bottom) in pixels, not rounded: Pillow's `resize` takes such boxes.
+    """
+    for _ in range(10):
+        area = width * height * rng.uniform(*augmentation.crop_scale)
+        shape = np.exp(rng.uniform(*np.log(augmentation.crop_ratio)))
+        box_width, box_height = float(np.sqrt(area * shape)), float(np.sqrt(area / shape))
+        if box_width <= width and box_height <= height:
+            left, top = rng.uniform(0, width - box_width), rng.uniform(0, height - box_height)
+            return left, top, left + box_width, top + box_height
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.ndarray:
+    """Colour jitter, RandAugment and erasing.
+
+    Args:
+        images: float32 pixels from 0 to 255, (B, H, W, 3).
+        augmentation: Which of them, and how strong.
+        seed: Of this batch.
+
+    Returns:
+        As `images`.
+    """
+    # A layer's seed generator counts its calls, and so depends on what came before. One that is new for each batch
+    # depends on the batch alone, which is what lets a training go on where it stopped.
+    layers: list[keras.layers.Layer] = []
+    pixels = {"value_range": (0, 255), "seed": seed}
+    if strength := augmentation.rand_augment:
+        layers.append(keras.layers.RandAugment(num_ops=2, factor=strength, **pixels))
+    if strength := augmentation.color_jitter:
+        around = (0.5 - strength / 2, 0.5 + strength / 2)  # Keras's saturation leaves a picture alone at one half
+        layers.append(
+            keras.layers.RandomColorJitter(
+                brightness_factor=strength, contrast_factor=strength, saturation_factor=around, **pixels
+            )
+        )
+    if share := augmentation.erase:
+        # A single number would mean a share drawn between zero and it.
+        layers.append(keras.layers.RandomErasing(factor=(share, share), scale=(0.05, 0.57), **pixels))
+    for layer in layers:
+        images = layer(images, training=True)
+    return np.clip(keras.ops.convert_to_numpy(images), 0, 255)
+
+
+def mix(images: np.ndarray, labels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """MixUp or CutMix, one of them for the whole batch.
+
+    Args:
+        images: (B, H, W, 3).
+        labels: One-hot, (B, classes).
+        augmentation: Which, and how strong.
+        seed: Of this batch.
+
+    Returns:
+        As `images` and `labels`.
+    """
+    layers: list[keras.layers.Layer] = []
+    if augmentation.mixup:
+        layers.append(keras.layers.MixUp(alpha=augmentation.mixup, seed=seed))
+    if augmentation.cutmix:
+        layers.append(keras.layers.CutMix(factor=(augmentation.cutmix,) * 2, seed=seed))
+    if not layers:
+        return images, labels
+    mixed = layers[seed % len(layers)]({"images": images, "labels": labels}, training=True)
+    return keras.ops.convert_to_numpy(mixed["images"]), keras.ops.convert_to_numpy(mixed["labels"])

@@ -1,0 +1,164 @@
+"""What happens around the steps: averaging, validation, and a folder from which a run goes on."""
+
+import csv
+import importlib.util
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from swiftformer_tf.errors import CheckpointError
+from swiftformer_tf.evaluation import evaluate
+from swiftformer_tf.files import replacing
+from swiftformer_tf.labelling import LabelledImages
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.training.plots import plot_history
+
+__all__ = ["AveragedWeights", "RunFolder", "Validation", "best_epoch"]
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Keeps the exponential moving average of a model's weights in a model of its own.
+
+    Keras's `use_ema` leaves out BatchNorm's statistics, which then do not fit the averaged weights, and
+    `SwapEMAWeights` swaps by adding and subtracting, after which the weights differ in their last bits: a run that
+    goes on from a checkpoint would drift from one without interruption. Here all weights are averaged and none moved.
+
+    In the first steps the average is shorter, (1 + step) / (10 + step), so that the initial weights are forgotten.
+
+    Args:
+        model: The model in training, or one that shares its layers.
+        decay: Share of the average that a step keeps.
+    """
+
+    def __init__(self, model: SwiftFormerForImageClassification, decay: float) -> None:
+        super().__init__()
+        self.source, self.decay = model, decay
+        #: The averaged model, in float32.
+        self.averaged = SwiftFormerForImageClassification(model.config, dtype="float32")
+        self.averaged.set_weights(model.get_weights())
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        synchronize(self.model)
+        step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for average, variable in zip(self.averaged.weights, self.source.weights, strict=True):
+            average.assign(decay * average + (1 - decay) * ops.cast(variable, average.dtype))
+
+
+class Validation(keras.callbacks.Callback):
+    """Adds `val_accuracy`, the top-1 of the averaged model, to an epoch's metrics.
+
+    Args:
+        averages: Whose model to evaluate.
+        images: Photographs and labels.
+    """
+
+    def __init__(self, averages: AveragedWeights, images: LabelledImages) -> None:
+        super().__init__()
+        self.averages, self.images = averages, images
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        model = self.averages.averaged
+        logs["val_accuracy"] = evaluate(model.predict_on_batch, model.config, self.images).top1
+
+
+class RunFolder(keras.callbacks.Callback):
+    """Writes after each epoch what the next one needs, and what people want to see; each file appears whole.
+
+    * `state.safetensors`: weights, optimizer, random generators, averages and the metrics so far.
+    * `model.keras`: the averaged model of the best epoch by validation, or of the last without one.
+    * `metrics.csv`, and `curves.png` where matplotlib is installed.
+
+    Args:
+        folder: Where to; it must exist.
+        averages: Of the run.
+    """
+
+    def __init__(self, folder: str | Path, averages: AveragedWeights) -> None:
+        super().__init__()
+        self.folder, self.averages = Path(folder), averages
+        self.history: list[dict[str, float]] = []
+
+    def restore(self, model: keras.Model) -> int:
+        """Brings a compiled model to the end of the last epoch that is in the folder.
+
+        Returns:
+            The number of epochs done, which is the `initial_epoch` for `fit`.
+
+        Raises:
+            CheckpointError: The state is damaged or of another model.
+        """
+        path = self.folder / "state.safetensors"
+        if not path.is_file():
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        targets = self._variables(model)
+        try:
+            with safe_open(path, "numpy") as state:
+                found = {name: state.get_tensor(name) for name in state.keys()}  # noqa: SIM118  not a mapping
+                history = json.loads(state.metadata()["history"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: cannot be read ({error}); remove it to start over") from None
+        shapes = {name: tuple(variable.shape) for name, variable in targets.items()}
+        if shapes != {name: array.shape for name, array in found.items()}:
+            raise CheckpointError(f"{path}: the state of another model or optimizer; train into another folder")
+        for name, variable in targets.items():
+            variable.assign(found[name])
+        self.history = history
+        return len(history)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        synchronize(self.model)
+        row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
+        row["learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row["seconds"] = round(time.monotonic() - self._started, 1)
+        self.history.append(row)
+        if best_epoch(self.history) is row:
+            with replacing(self.folder / "model.keras") as beside:
+                self.averages.averaged.save(beside)
+        arrays = {
+            name: np.ascontiguousarray(ops.convert_to_numpy(variable))
+            for name, variable in self._variables(self.model).items()
+        }
+        # Last of what a run needs: with this file the epoch counts as done.
+        with replacing(self.folder / "state.safetensors") as beside:
+            save_file(arrays, beside, metadata={"history": json.dumps(self.history)})
+        self._save_metrics()
+
+    def _save_metrics(self) -> None:
+        with replacing(self.folder / "metrics.csv") as beside, open(beside, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(self.history[-1]))
+            writer.writeheader()
+            writer.writerows(self.history)
+        if importlib.util.find_spec("matplotlib"):
+            plot_history(self.history, self.folder / "curves.png")
+
+    def _variables(self, model: keras.Model) -> dict[str, Any]:
+        groups = {
+            "model": model.variables,
+            "optimizer": model.optimizer.variables,
+            "average": self.averages.averaged.weights,
+        }
+        return {f"{name}.{index:04d}": v for name, group in groups.items() for index, v in enumerate(group)}
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The row of the epoch whose model is kept: the best by validation, and of equals the last."""
+    return max(reversed(history), key=lambda row: row.get("val_accuracy", row["epoch"]))
+
+
+def synchronize(model: keras.Model) -> None:
+    """Brings a model's variables up to date while `fit` runs; only the JAX backend lets them lag behind."""
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()

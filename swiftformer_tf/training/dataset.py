@@ -1,0 +1,138 @@
+"""Photographs as a repeatable stream of training batches."""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.data import ImageFolder
+from swiftformer_tf.errors import ImageError
+from swiftformer_tf.preprocessing import open_image
+from swiftformer_tf.training.augmentation import augment, mix, random_crop
+from swiftformer_tf.training.recipes import TrainingRecipe
+from swiftformer_tf.training.teachers import Answers
+
+__all__ = ["steps_per_epoch", "training_dataset"]
+
+# What a random number is for: part of its seed, so that no two uses share a stream.
+_ORDER, _CROP, _FLIP, _AUGMENT, _MIX = range(5)
+
+
+def steps_per_epoch(folder: ImageFolder, recipe: TrainingRecipe) -> int:
+    """Full batches in one pass; the photographs left over change with every epoch's order.
+
+    Raises:
+        ImageError: Fewer photographs than one batch.
+    """
+    if len(folder) < recipe.batch_size:
+        raise ImageError(
+            f"{len(folder)} photographs are less than one batch of {recipe.batch_size}; add some, or lower batch_size"
+        )
+    return len(folder) // recipe.batch_size
+
+
+def training_dataset(
+    folder: ImageFolder,
+    recipe: TrainingRecipe,
+    config: SwiftFormerConfig,
+    *,
+    seed: int = 0,
+    first_epoch: int = 0,
+    teacher: Answers | None = None,
+) -> Any:
+    """Batches from `first_epoch` to the end, for `fit(..., steps_per_epoch=steps_per_epoch(folder, recipe))`.
+
+    Batch k of a training is a function of the seed and of k alone: order, crops and augmentation come from
+    generators seeded with (seed, epoch, ...). So a training that starts again at an epoch sees what one
+    without interruption sees, and batches are made in parallel without losing their order.
+
+    Args:
+        folder: Photographs and labels.
+        recipe: Batch size, image sizes and augmentation.
+        config: Of the model: size and normalisation.
+        seed: Of everything random.
+        first_epoch: Where to start, from 0.
+        teacher: Adds a teacher's logits to the targets.
+
+    Returns:
+        `tf.data.Dataset` of (images, labels), or of (images, (labels, teacher's logits for the labels)), or of
+        (images, (labels, those logits, all of the teacher's)) where the recipe has a head for the teacher: images
+        float32 (batch, size, size, 3), labels one-hot float32 (batch, num_labels).
+
+    Raises:
+        ImageError: Fewer photographs than one batch; later, a photograph that cannot be read.
+    """
+    import tensorflow as tf
+
+    batches = _Batches(folder, recipe, config, seed, teacher)
+    widths = [None, len(folder.class_names)]
+    if teacher:
+        widths += [len(teacher.classes), teacher.num_labels][: 2 if recipe.teacher_head_weight else 1]
+
+    def load(step: Any) -> Any:
+        images, *targets = tf.numpy_function(batches, [step], [tf.float32] * len(widths))
+        images.set_shape((recipe.batch_size, None, None, len(config.transform.mean)))
+        for target, width in zip(targets, widths[1:], strict=True):
+            target.set_shape((recipe.batch_size, width))
+        return images, tuple(targets) if teacher else targets[0]
+
+    steps = tf.data.Dataset.range(first_epoch * batches.steps, recipe.epochs * batches.steps)
+    return steps.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+
+
+class _Batches:
+    """Makes batch number `step` of a whole training."""
+
+    def __init__(
+        self, folder: ImageFolder, recipe: TrainingRecipe, config: SwiftFormerConfig, seed: int, teacher: Answers | None
+    ) -> None:
+        self.folder, self.recipe, self.config, self.seed, self.teacher = folder, recipe, config, seed, teacher
+        self.steps = steps_per_epoch(folder, recipe)
+        self.one_hot = np.eye(len(folder.class_names), dtype=np.float32)
+
+    def rng(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, *key))
+
+    def __call__(self, step: int) -> list[np.ndarray]:
+        epoch, position = divmod(int(step), self.steps)
+        augmentation, views = self.recipe.augmentation, self.recipe.teacher_views if self.teacher else 0
+        chosen, copies = self._chosen(epoch, position)
+        crops = [
+            (open_image(self.folder.paths[index]), index, epoch % views if views else epoch, copy)
+            for index, copy in zip(chosen, copies, strict=True)
+        ]
+        side = self.recipe.image_size(epoch, max(self.config.input_size))
+        images = np.stack([self._crop(side, *crop) for crop in crops])
+        if augmentation.flip:
+            mirrored = self.rng(_FLIP, epoch, position).random(len(images)) < 0.5
+            images[mirrored] = images[mirrored, :, ::-1]
+        images = augment(images, augmentation, self._int_seed(_AUGMENT, epoch, position))
+        labels = self.one_hot[np.asarray(self.folder.labels)[chosen]]
+        images, labels = mix(images, labels, augmentation, self._int_seed(_MIX, epoch, position))
+        batch = [self.config.transform.normalize(images), labels]
+        if self.teacher is None:
+            return batch
+        # Kept answers are about the plain crop at the teacher's size; others about exactly what the student sees.
+        size = self.teacher.image_size
+        if views:
+            answers = self.teacher.kept(epoch % views, chosen, lambda row: self._crop(size, *crops[row]))
+        else:
+            answers = self.teacher.ask(images)
+        batch.append(answers[:, self.teacher.classes])
+        return [*batch, answers] if self.recipe.teacher_head_weight else batch
+
+    def _chosen(self, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the photographs of a batch, and which crop of the epoch each is."""
+        repeats, size = self.recipe.augmentation.repeats, self.recipe.batch_size
+        order = self.rng(_ORDER, epoch).permutation(len(self.folder))
+        row = np.arange(position * size, (position + 1) * size)
+        return order[row // repeats], row % repeats
+
+    def _crop(self, side: int, photograph: Image.Image, index: int, view: int, copy: int) -> np.ndarray:
+        rng = self.rng(_CROP, view, index, copy)
+        box = random_crop(rng, *photograph.size, self.recipe.augmentation)
+        return np.asarray(photograph.resize((side, side), Image.Resampling.BICUBIC, box=box), np.float32)
+
+    def _int_seed(self, *key: int) -> int:
+        return int(self.rng(*key).integers(2**31))

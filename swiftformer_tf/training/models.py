@@ -1,0 +1,93 @@
+"""Models to start a training from: new ones, and trained ones with other classes or frozen parts."""
+
+from collections.abc import Sequence
+
+import keras
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.labelling import imagenet_classes
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.training.recipes import TrainingRecipe
+
+__all__ = ["adapted_model", "class_labels", "freeze", "new_model"]
+
+
+def class_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Labels for classes whose folders have these names: English ones if all are ImageNet's WordNet ids.
+
+    Example:
+        >>> class_labels(["n01440764", "n02102040"]), class_labels(["cat", "dog"])
+        (('tench', 'English springer'), ('cat', 'dog'))
+    """
+    classes = imagenet_classes()
+    english = tuple(classes.get(name, "") for name in names)
+    return english if all(english) and len(set(english)) == len(names) else tuple(names)
+
+
+def new_model(
+    config: SwiftFormerConfig, recipe: TrainingRecipe, *, seed: int = 0, dtype: str = "float32"
+) -> SwiftFormerForImageClassification:
+    """An untrained classifier with the layer scales and the stochastic depth of a recipe.
+
+    Args:
+        config: Architecture, labels and transform.
+        recipe: The recipe.
+        seed: Of the initial weights; sets Keras's, NumPy's and Python's global seed.
+        dtype: Precision or policy, such as `"mixed_bfloat16"`.
+    """
+    keras.utils.set_random_seed(seed)
+    fields = {"layer_scale_init_value": recipe.layer_scale_init_value, "drop_path_rate": recipe.drop_path_rate}
+    return SwiftFormerForImageClassification(config.replace(**fields), dtype=dtype)
+
+
+def adapted_model(
+    model: SwiftFormerForImageClassification, config: SwiftFormerConfig, *, seed: int = 0, dtype: str = "float32"
+) -> SwiftFormerForImageClassification:
+    """A copy of a trained classifier under another configuration; heads start anew where the labels differ.
+
+    Args:
+        model: Trained.
+        config: Of the copy, of the same architecture: labels, image size, transform, drop rates and
+            whether there are two heads may differ.
+        seed: Of new heads; sets Keras's, NumPy's and Python's global seed.
+        dtype: Precision or policy, such as `"mixed_bfloat16"`.
+
+    Raises:
+        ConfigError: Another architecture.
+    """
+    for field in ("depths", "embed_dims", "mlp_ratio", "downsamples", "use_layer_scale", "token_weights", "hidden_act"):
+        if getattr(model.config, field) != getattr(config, field):
+            raise ConfigError(f"{field}={getattr(config, field)!r}: the model has {getattr(model.config, field)!r}")
+    keras.utils.set_random_seed(seed)
+    adapted = SwiftFormerForImageClassification(config, dtype=dtype)
+    trained = {layer.name: layer for layer in model.layers}
+    for layer in adapted.layers:
+        is_head = layer.name in ("head", "head_dist")
+        if not is_head or (model.config.labels == config.labels and layer.name in trained):
+            copy_weights(trained[layer.name], layer)
+    return adapted
+
+
+def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    """The weights of a layer into another of the same kind, whatever their precision."""
+    for new, old in zip(target.weights, source.weights, strict=True):
+        new.assign(keras.ops.cast(old, new.dtype))
+
+
+def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:
+    """Keeps the stem and the first stages as they are; their BatchNorms use their statistics, as in evaluation.
+
+    Args:
+        model: To be trained; freeze before `compile_for`.
+        stages: How many, with the downsampling before each; 0 freezes nothing, not even the stem.
+
+    Raises:
+        ConfigError: More stages than there are.
+    """
+    if not 0 <= stages <= len(model.config.depths):
+        raise ConfigError(f"stages={stages}: expected 0 to {len(model.config.depths)}")
+    frozen = ("stem", *(f"stages-{stage}-" for stage in range(stages))) if stages else ()
+    for layer in model.layers:
+        if layer.name.startswith(frozen):
+            layer.trainable = False

@@ -1,0 +1,156 @@
+"""What is minimised and how: losses for labels and teachers, AdamW, the schedule."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.training.recipes import TrainingRecipe
+
+__all__ = ["ClippedAdamW", "adamw", "compile_for", "learning_rate"]
+
+
+def learning_rate(recipe: TrainingRecipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The rate by step: a linear rise, then half a cosine.
+
+    Args:
+        recipe: The rates, and the epochs.
+        steps: Steps in an epoch.
+
+    Example:
+        >>> from swiftformer_tf.training.recipes import training_recipe
+        >>> rate = learning_rate(training_recipe("paper", "xs"), steps=10)
+        >>> [f"{float(rate(step)):.0e}" for step in (0, 50, 3000)]
+        ['1e-06', '2e-03', '1e-05']
+    """
+    warmup = recipe.warmup_epochs * steps
+    rising = {"warmup_target": recipe.learning_rate, "warmup_steps": warmup} if warmup else {}
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=recipe.warmup_learning_rate if warmup else recipe.learning_rate,
+        decay_steps=recipe.epochs * steps - warmup,
+        alpha=recipe.final_learning_rate / recipe.learning_rate,
+        **rising,
+    )
+
+
+@keras.saving.register_keras_serializable("swiftformer_tf")
+class ClippedAdamW(keras.optimizers.AdamW):
+    """AdamW with adaptive gradient clipping (Brock et al., arXiv:2102.06171), which Keras lacks.
+
+    A unit is one output channel of a kernel, or a whole vector. Its gradient is shortened to `adaptive_clip` times
+    the norm of its weights, which counts as 1e-3 at least.
+
+    Args:
+        learning_rate: A number or a schedule.
+        adaptive_clip: Largest norm of a unit's gradient over the norm of its weights; None does not clip.
+        **kwargs: Of `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, learning_rate: Any = 1e-3, *, adaptive_clip: float | None = None, **kwargs: Any) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.adaptive_clip = adaptive_clip
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self.adaptive_clip is not None:
+            gradient = _clipped(gradient, variable, self.adaptive_clip)
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "adaptive_clip": self.adaptive_clip}
+
+
+def _clipped(gradient: Any, variable: Any, clip: float) -> Any:
+    # Kernels are (..., in, out), depthwise ones (height, width, channels, 1).
+    shape = variable.shape
+    unit = len(shape) - 1 if shape[-1] > 1 else len(shape) - 2
+    axes = [axis for axis in range(len(shape)) if axis != unit or len(shape) < 2]
+    weights, slope = (
+        ops.sqrt(ops.sum(ops.square(ops.convert_to_tensor(x)), axis=axes, keepdims=True)) for x in (variable, gradient)
+    )
+    largest = clip * ops.maximum(weights, 1e-3)
+    return gradient * ops.minimum(largest / ops.maximum(slope, 1e-6), 1)
+
+
+def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optimizers.Optimizer:
+    """AdamW by a recipe; biases, norms and layer scales, which are vectors, do not decay.
+
+    Args:
+        recipe: Rates, decay and clipping.
+        model: To be trained; frozen layers must be frozen before.
+        steps: Steps in an epoch.
+    """
+    optimizer = ClippedAdamW(
+        learning_rate(recipe, steps),
+        weight_decay=recipe.weight_decay,
+        adaptive_clip=recipe.adaptive_clip,
+        global_clipnorm=recipe.clip_norm,
+    )
+    optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
+    return optimizer
+
+
+def hard_distillation(teacher: Any, student: Any) -> Any:
+    """Cross entropy of the student's logits with the teacher's decision; (B, classes) twice to (B,)."""
+    decision = ops.one_hot(ops.argmax(teacher, axis=-1), teacher.shape[-1])
+    return ops.categorical_crossentropy(decision, student, from_logits=True)
+
+
+def soft_distillation(temperature: float) -> Callable[[Any, Any], Any]:
+    """Kullback-Leibler divergence of softened probabilities, times the temperature squared (arXiv:1503.02531)."""
+    loss = keras.distillation.LogitsDistillation(temperature=temperature)
+
+    def divergence(teacher: Any, student: Any) -> Any:
+        return loss.compute_loss(teacher, student)
+
+    return divergence
+
+
+def compile_for(
+    recipe: TrainingRecipe, model: SwiftFormerForImageClassification, steps: int, *, teacher_labels: int = 0
+) -> keras.Model:
+    """The model to `fit`: `model` itself, or its heads one by one where there is a teacher.
+
+    With a teacher, `head` learns the labels, `head_dist` the teacher, and a third head, which is not part of
+    `model`, all of the teacher's classes where the recipe wants it. The layers are those of `model`: training the
+    one trains the other. (`keras.distillation.Distiller` compares one output of two Keras models on the same input
+    in every step: it has no place for two heads, for kept answers, or for a teacher outside Keras. Its loss is used.)
+
+    Args:
+        recipe: The recipe.
+        model: A classifier that returns logits; with a teacher, one with `head_dist`.
+        steps: Steps in an epoch.
+        teacher_labels: Number of the teacher's classes; 0 without a teacher.
+
+    Returns:
+        A compiled model for the batches of `training_dataset`.
+
+    Raises:
+        ConfigError: A teacher, and a model without `head_dist`.
+    """
+    labels = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    # XLA's CPU code for these layers is three times slower than TensorFlow's own kernels (docs/results/training.md).
+    jit = False if keras.backend.backend() == "tensorflow" and keras.distribution.list_devices("gpu") == [] else "auto"
+    if not teacher_labels:
+        model.compile(optimizer=adamw(recipe, model, steps), loss=labels, metrics=["accuracy"], jit_compile=jit)
+        return model
+    heads = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+    follow = hard_distillation if recipe.distillation == "hard" else soft_distillation(recipe.temperature)
+    share = recipe.distillation_weight
+    outputs, losses, weights = list(heads.outputs), [labels, follow], [1 - share, share]
+    if recipe.teacher_head_weight:
+        kernel = keras.initializers.TruncatedNormal(stddev=0.02)
+        third = keras.layers.Dense(teacher_labels, kernel_initializer=kernel, dtype="float32", name="teacher")
+        outputs.append(third(model.get_layer("pool").output))
+        losses.append(soft_distillation(recipe.temperature))
+        weights.append(recipe.teacher_head_weight)
+    student = keras.Model(model.input, outputs, name="student")
+    student.compile(
+        optimizer=adamw(recipe, student, steps),
+        loss=losses,
+        loss_weights=weights,
+        metrics=[["accuracy"], *[None] * (len(outputs) - 1)],
+        jit_compile=jit,
+    )
+    return student

@@ -1,0 +1,36 @@
+"""Learning curves as a picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from swiftformer_tf.files import replacing
+
+__all__ = ["plot_history"]
+
+
+def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> None:
+    """Draws losses, accuracies and the learning rate by epoch as a PNG; needs matplotlib (the extra `plots`).
+
+    Args:
+        history: A row an epoch, as `metrics.csv` has them.
+        path: Where to.
+    """
+    from matplotlib.figure import Figure
+
+    epochs = [row["epoch"] for row in history]
+    names = [name for name in history[-1] if name not in ("epoch", "seconds")]
+    panels = {
+        "loss": [name for name in names if name.endswith("loss")],
+        "accuracy": [name for name in names if name.endswith("accuracy")],
+        "learning rate": ["learning_rate"],
+    }
+    figure = Figure(figsize=(14, 4), layout="constrained")
+    for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for name in lines:
+            axes.plot(epochs, [row[name] for row in history], marker=".", label=name)
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png", dpi=110)

@@ -1,0 +1,144 @@
+"""One training from start to end, in a folder from which it goes on after an interruption."""
+
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from swiftformer_tf.data import ImageFolder
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.files import replacing
+from swiftformer_tf.labelling import LabelledImages
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Validation
+from swiftformer_tf.training.dataset import steps_per_epoch, training_dataset
+from swiftformer_tf.training.optimization import compile_for
+from swiftformer_tf.training.recipes import TrainingRecipe
+from swiftformer_tf.training.teachers import Answers, Teacher
+
+__all__ = ["train"]
+
+
+def train(
+    model: SwiftFormerForImageClassification,
+    folder: ImageFolder,
+    recipe: TrainingRecipe,
+    output: str | Path,
+    *,
+    validation: LabelledImages | None = None,
+    teacher: Teacher | None = None,
+    seed: int = 0,
+    source: str = "random",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> list[dict[str, float]]:
+    """Trains a classifier, or goes on with a training that stopped.
+
+    The same call on the same folder continues after the last epoch that is in it, with the result that it would
+    have had without the interruption.
+
+    Args:
+        model: What `new_model`, `adapted_model` or `freeze` left; its weights are the start, and change.
+        folder: Photographs; as many classes as the model has labels.
+        recipe: How.
+        output: The run's folder, see `RunFolder`; `run.json` there says how to repeat it.
+        validation: Photographs for `val_accuracy`, and to choose the best epoch by.
+        teacher: For distillation.
+        seed: Of order, crops and augmentation.
+        source: Where the model's weights come from, for `run.json`.
+        callbacks: More callbacks for `fit`.
+
+    Returns:
+        The metrics, a row an epoch, those before the interruption included.
+
+    Raises:
+        ConfigError: The folder holds a run with other settings, or the classes are not the model's.
+        CheckpointError: The state in it cannot be read.
+        ImageError: Too few photographs.
+    """
+    if len(folder.class_names) != model.config.num_labels:
+        raise ConfigError(
+            f"{len(folder.class_names)} classes in the folder, {model.config.num_labels} labels in the model"
+        )
+    if teacher and not model.config.distillation:
+        raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")
+    output = Path(output)
+    settings = {
+        "source": source,
+        "config": model.config.to_dict(),
+        "dtype": model.policy.name,
+        "frozen": [layer.name for layer in model.layers if not layer.trainable],
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "teacher": teacher.name if teacher else None,
+        "photographs": {"count": len(folder), "sha256": _fingerprint(folder)},
+    }
+    _claim(output, settings)
+    steps = steps_per_epoch(folder, recipe)
+    answers = Answers(teacher, model.config.labels, len(folder), output / "teacher") if teacher else None
+    student = compile_for(recipe, model, steps, teacher_labels=answers.num_labels if answers else 0)
+    averages = AveragedWeights(model, recipe.ema)
+    run = RunFolder(output, averages)
+    first = run.restore(student)
+    if first < recipe.epochs:
+        batches = training_dataset(folder, recipe, model.config, seed=seed, first_epoch=first, teacher=answers)
+        validating = [Validation(averages, validation)] if validation else []
+        student.fit(
+            batches,
+            initial_epoch=first,
+            epochs=recipe.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True), averages, *validating, run, *callbacks],
+        )
+    return run.history
+
+
+def _claim(output: Path, settings: dict[str, Any]) -> None:
+    """Writes `run.json` into a new folder, or compares it with the one in an old folder."""
+    path = output / "run.json"
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text("utf-8"))["settings"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: cannot be read ({error}); train into another folder") from None
+        for name, value in settings.items():
+            if before.get(name) != value:
+                was, now = _difference(before.get(name), value)
+                raise ConfigError(f"{path}: this run has {name} {was}, not {now}; train into another folder")
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    packages = ("swiftformer_tf", "keras", "tensorflow", "numpy", "pillow")
+    record = {
+        "command": sys.argv,
+        "settings": settings,
+        "environment": {
+            "python": platform.python_version(),
+            "backend": keras.backend.backend(),
+            **{package: metadata.version(package) for package in packages},
+        },
+    }
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+
+
+def _difference(before: Any, now: Any) -> tuple[Any, Any]:
+    """The first fields that differ, of dictionaries; otherwise the values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        name = next(name for name in {**before, **now} if before.get(name) != now.get(name))
+        was, is_now = _difference(before.get(name), now.get(name))
+        return f"{name} {was}", f"{name} {is_now}" if not isinstance(now.get(name), dict) else is_now
+    return before, now
+
+
+def _fingerprint(folder: ImageFolder) -> str:
+    names = "".join(
+        f"{p.parent.name}/{p.name}\t{label}\n" for p, label in zip(folder.paths, folder.labels, strict=True)
+    )
+    return hashlib.sha256(names.encode()).hexdigest()

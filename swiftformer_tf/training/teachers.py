@@ -1,0 +1,200 @@
+"""Teachers: whatever turns pixels into logits, and a memory of what it said."""
+
+import dataclasses
+import json
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+
+from swiftformer_tf.errors import ModelError, SwiftFormerError
+from swiftformer_tf.files import replacing
+from swiftformer_tf.labelling import imagenet_classes, match_classes
+from swiftformer_tf.loading import open_any
+from swiftformer_tf.predicting import predictor
+from swiftformer_tf.preprocessing import Transform
+
+__all__ = ["Answers", "Teacher"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """A classifier that judges crops of the training photographs.
+
+    Args:
+        predict: From normalised float32 images (B, height, width, 3) of the transform's size to logits
+            (B, num_labels): a Keras model's `predict_on_batch`, or any other callable.
+        transform: Its size and normalisation; the crop is the training's.
+        labels: Names of its classes, in the order of the logits.
+        name: Of the model, for the record.
+
+    Example:
+        >>> blind = Teacher(lambda images: np.zeros((len(images), 2)), Transform(size=(32, 32)), ("cat", "dog"))
+        >>> blind.predict(np.zeros((1, 32, 32, 3))).shape
+        (1, 2)
+    """
+
+    predict: Callable[[np.ndarray], np.ndarray]
+    transform: Transform
+    labels: tuple[str, ...]
+    name: str = "teacher"
+
+    @classmethod
+    def from_torch(cls, module: Any, transform: Transform, labels: Sequence[str], name: str = "teacher") -> Self:
+        """A `torch.nn.Module` in evaluation mode, channels first."""
+        import torch
+
+        def predict(images: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                return module(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))).numpy()
+
+        return cls(predict, transform, tuple(labels), name)
+
+    @classmethod
+    def from_tflite(cls, path: str | Path, transform: Transform, labels: Sequence[str]) -> Self:
+        """A float TFLite classifier with a batch of one.
+
+        Raises:
+            ModelError: LiteRT cannot load it, or it takes something else.
+        """
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(str(path), num_threads=1)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{path}: LiteRT cannot load it ({str(error).strip()})") from None
+        (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+        if tuple(source["shape"]) != (1, *transform.size, 3) or source["dtype"] != np.float32:
+            raise ModelError(
+                f"{path}: takes {source['dtype'].__name__} {tuple(source['shape'])}; expected float32 "
+                f"{(1, *transform.size, 3)}, a batch of one of its transform's size"
+            )
+        lock = threading.Lock()  # batches are made in parallel, an interpreter runs one thing at a time
+
+        def predict(images: np.ndarray) -> np.ndarray:
+            answers = []
+            for image in images:
+                with lock:
+                    interpreter.set_tensor(source["index"], image[None])
+                    interpreter.invoke()
+                    answers.append(interpreter.get_tensor(target["index"])[0])
+            return np.stack(answers)
+
+        return cls(predict, transform, tuple(labels), str(Path(path).name))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """A SwiftFormer in any file that `open_any` reads, or another `.keras` or `.tflite` classifier with a card.
+
+        The card is a JSON file of the same name beside it, with `transform`, as `Transform.to_dict` has it, and
+        `labels`, a list of names or `"imagenet"` for the usual 1000 classes.
+
+        Raises:
+            ModelError: The file or its card cannot be used.
+        """
+        path = Path(path)
+        card_path = path.with_suffix(".json")
+        if not card_path.is_file():
+            return cls._swiftformer(path, card_path)
+        try:
+            card = json.loads(card_path.read_text("utf-8"))
+            transform, labels = Transform.from_dict(card["transform"]), card["labels"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{card_path}: no card of a teacher ({type(error).__name__}: {error})") from None
+        labels = tuple(imagenet_classes()) if labels == "imagenet" else tuple(labels)
+        if path.suffix == ".tflite":
+            return cls.from_tflite(path, transform, labels)
+        try:
+            model = keras.models.load_model(path, compile=False)
+        except Exception as error:  # Keras, h5py and zipfile each fail in their own ways
+            raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__})") from error
+        return cls(model.predict_on_batch, transform, labels, path.name)
+
+    @classmethod
+    def _swiftformer(cls, path: Path, card_path: Path) -> Self:
+        try:
+            predict, config = predictor(open_any(path))
+        except SwiftFormerError as error:
+            raise type(error)(f"{error}; a teacher of another kind needs its card {card_path.name} beside it") from None
+        return cls(predict, config.transform, config.labels, path.name)
+
+
+class Answers:
+    """A teacher's logits for the photographs of one training, kept where they can be used again.
+
+    Args:
+        teacher: Who answers.
+        labels: Of the student.
+        photographs: How many there are.
+        folder: Where the answers to recurring crops are kept, one file a view; None keeps them in memory.
+
+    Raises:
+        ImageError: A label that the teacher does not know.
+    """
+
+    def __init__(
+        self, teacher: Teacher, labels: Sequence[str], photographs: int, folder: str | Path | None = None
+    ) -> None:
+        self.teacher, self.photographs = teacher, photographs
+        self.folder = None if folder is None else Path(folder)
+        self.classes = np.asarray(match_classes(labels, teacher.labels)[0])
+        self.num_labels = len(teacher.labels)
+        self.image_size = max(teacher.transform.size)
+        self._views: dict[int, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, pixels: np.ndarray) -> np.ndarray:
+        """Logits float32 (B, num_labels) for pixels from 0 to 255, (B, height, width, 3), of any size.
+
+        Raises:
+            ModelError: Logits of another shape, or not finite.
+        """
+        size = self.teacher.transform.size
+        if pixels.shape[1:3] != size:
+            resized = keras.ops.image.resize(pixels, size, interpolation="bicubic", antialias=True)
+            pixels = np.clip(keras.ops.convert_to_numpy(resized), 0, 255)
+        images = self.teacher.transform.normalize(pixels)
+        logits = np.asarray(self.teacher.predict(images), np.float32)
+        if logits.shape != (len(pixels), self.num_labels):
+            raise ModelError(
+                f"{self.teacher.name}: outputs of shape {logits.shape}; expected {(len(pixels), self.num_labels)}"
+            )
+        if not np.isfinite(logits).all():
+            raise ModelError(f"{self.teacher.name}: its logits are not finite")
+        return logits
+
+    def kept(self, view: int, indices: np.ndarray, crop: Callable[[int], np.ndarray]) -> np.ndarray:
+        """Logits float32 (len(indices), num_labels) for crops that are the same whenever `view` comes round.
+
+        Args:
+            view: Number of the set of crops.
+            indices: Of the photographs.
+            crop: Renders the crop of a row of `indices`, (image_size, image_size, 3), where it is not known yet.
+        """
+        with self._lock:
+            memory = self._view(view)
+            unknown = np.flatnonzero(np.isnan(memory[indices]).any(axis=1))
+        if len(unknown):
+            answers = self.ask(np.stack([crop(int(row)) for row in unknown]))
+            with self._lock:
+                memory[indices[unknown]] = answers
+        # Read back in any case: what is kept is rounded, and the first time must not differ from the next.
+        return memory[indices].astype(np.float32)
+
+    def _view(self, view: int) -> np.ndarray:
+        if view not in self._views:
+            empty = np.full((self.photographs, self.num_labels), np.nan, np.float16)
+            if self.folder is None:
+                self._views[view] = empty
+            else:
+                path = self.folder / f"view{view:03d}.npy"
+                if not path.is_file():
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with replacing(path) as beside:
+                        np.save(beside, empty)
+                self._views[view] = np.lib.format.open_memmap(path, mode="r+")
+        return self._views[view]
