@@ -182,6 +182,7 @@ def test_storages_are_bounded(pickled: bytes, message: str, tmp_path: Path) -> N
         (b"\x80\x02K\x01K\x02a.", r"its pickle is damaged \(items for int\)"),
         (b"\x80\x02\x82\x01.", r"its pickle is damaged \(instruction EXT1\)"),
         (b"\x80\x02X\xff\xff\xff\xffabc.", "its pickle is damaged"),
+        (b"\x80\x02c\\q\nos\n.", "its pickle is damaged .*invalid escape sequence"),
         (b"", "its pickle is damaged"),
     ],
 )

@@ -8,6 +8,7 @@ refused by name, wherever in the file it stands.
 """
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -63,8 +64,11 @@ def load(data: bytes, calls: Mapping[str, Callable[..., Any]]) -> Any:
         CheckpointError: A damaged pickle, or one that wants something called which is not in `calls`.
     """
     try:
-        return _Machine(calls).run(data)
-    except (ValueError, TypeError, LookupError, OverflowError, AttributeError) as error:
+        with warnings.catch_warnings():
+            # The decoder's way of reporting a stray backslash in a name.
+            warnings.simplefilter("error", DeprecationWarning)
+            return _Machine(calls).run(data)
+    except (ValueError, TypeError, LookupError, OverflowError, AttributeError, DeprecationWarning) as error:
         raise CheckpointError(f"its pickle is damaged ({error})") from None
 
 
