@@ -1,6 +1,8 @@
 """SwiftFormer as functional `keras.Model`s: what they return is fixed when they are made."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, Self, get_args
 
 import keras
@@ -13,6 +15,9 @@ __all__ = ["SwiftFormerForImageClassification", "SwiftFormerModel"]
 
 FeatureOutputs = Literal["last_hidden_state", "hidden_states"]
 ClassifierOutputs = Literal["logits", "heads"]
+
+# Fields of a config in which two models over the same layers may differ.
+NOT_IN_LAYERS = ("image_size", "transform", "id2label", "distillation")
 
 
 class _SwiftFormer(keras.Model):
@@ -51,7 +56,7 @@ class SwiftFormerModel(_SwiftFormer):
     * `"last_hidden_state"`: (B, H/32, W/32, embed_dims[-1]).
     * `"hidden_states"`: list of Hugging Face's maps, which is the stem's and one for each stage and each
       downsampling between stages: 8 for the four variants.
-    * `out_indices` given: list of the maps of those stages, at strides 4, 8, 16 and 32.
+    * `out_indices` given: list of the maps of those stages, at strides 4, 8, 16 and 32; of one stage, its map.
 
     Sizes are rounded up where they do not divide.
 
@@ -64,7 +69,7 @@ class SwiftFormerModel(_SwiftFormer):
         name: Of the model.
 
     Raises:
-        ConfigError: An unknown output or a stage that is not there.
+        ConfigError: An unknown output, a stage that is not there, or a `like` of another architecture.
 
     Example:
         >>> import numpy as np
@@ -88,6 +93,7 @@ class SwiftFormerModel(_SwiftFormer):
             out_indices and all(isinstance(i, int) and 0 <= i < len(config.depths) for i in out_indices)
         ):
             raise ConfigError(f"out_indices={out_indices!r}: expected stages from 0 to {len(config.depths) - 1}")
+        _check_layers(config, like)
         policy = _policy(like, dtype)
         image = keras.Input((None, None, config.num_channels), name="image", dtype=policy.compute_dtype)
         states, stages = _features(config, image, _Layers(like, policy))
@@ -121,7 +127,8 @@ class SwiftFormerForImageClassification(_SwiftFormer):
         name: Of the model.
 
     Raises:
-        ConfigError: An unknown output, or `"heads"` without two heads.
+        ConfigError: An unknown output, `"heads"` without two heads, or a `like` of another architecture or without
+            the heads that are wanted.
 
     Example:
         >>> import numpy as np
@@ -145,20 +152,20 @@ class SwiftFormerForImageClassification(_SwiftFormer):
         _check_outputs(outputs, ClassifierOutputs)
         if outputs == "heads" and not (config.distillation and config.num_labels):
             raise ConfigError("outputs='heads': expected a config with distillation=True and at least one label")
+        _check_layers(config, like)
+        _check_heads(config, like)
         policy = _policy(like, dtype)
         layers = _Layers(like, policy)
         image = keras.Input((None, None, config.num_channels), name="image", dtype=policy.compute_dtype)
         states, _ = _features(config, image, layers)
-        norm = layers.get(
-            "norm",
-            lambda **kwargs: keras.layers.BatchNormalization(
-                momentum=BATCH_NORM_MOMENTUM, epsilon=config.batch_norm_eps, **kwargs
-            ),
+        make_norm = partial(
+            keras.layers.BatchNormalization, momentum=BATCH_NORM_MOMENTUM, epsilon=config.batch_norm_eps
         )
+        norm = layers.get("norm", make_norm)
         result: Any = layers.get("pool", keras.layers.GlobalAveragePooling2D)(norm(states[-1]))
         if config.num_labels:
             names = ("head", "head_dist") if config.distillation else ("head",)
-            heads = [layers.get(head, _Head(config.num_labels))(result) for head in names]
+            heads = [layers.get(head, partial(_head, config.num_labels))(result) for head in names]
             if outputs == "heads":
                 result = heads
             else:
@@ -173,43 +180,31 @@ class _Layers:
     def __init__(self, like: keras.Model | None, policy: keras.DTypePolicy) -> None:
         self._like, self._policy = like, policy
 
-    def get(self, name: str, make: Any) -> keras.layers.Layer:
+    def get(self, name: str, make: Callable[..., keras.layers.Layer]) -> keras.layers.Layer:
         if self._like is not None:
             return self._like.get_layer(name)
         return make(name=name, dtype=self._policy)
 
 
-class _Head:
+def _head(units: int, *, name: str, dtype: keras.DTypePolicy) -> keras.layers.Dense:
     """A dense layer whose logits stay float32 in mixed precision."""
-
-    def __init__(self, units: int) -> None:
-        self._units = units
-
-    def __call__(self, *, name: str, dtype: keras.DTypePolicy) -> keras.layers.Dense:
-        initializer = keras.initializers.TruncatedNormal(stddev=0.02)
-        return keras.layers.Dense(self._units, kernel_initializer=initializer, dtype=dtype.variable_dtype, name=name)
+    initializer = keras.initializers.TruncatedNormal(stddev=0.02)
+    return keras.layers.Dense(units, kernel_initializer=initializer, dtype=dtype.variable_dtype, name=name)
 
 
 def _features(config: SwiftFormerConfig, image: Any, layers: _Layers) -> tuple[list[Any], list[Any]]:
     """Hugging Face's hidden states, and the maps at the end of each stage."""
     eps = config.batch_norm_eps
-    hidden = layers.get("stem", lambda **kwargs: Stem(config.embed_dims[0], eps, **kwargs))(image)
+    hidden = layers.get("stem", partial(Stem, config.embed_dims[0], eps))(image)
     states, stages = [hidden], []
     for stage, (depth, width) in enumerate(zip(config.depths, config.embed_dims, strict=True)):
         if config.downsampled[stage]:
-            hidden = layers.get(
-                f"stages-{stage}-downsample",
-                lambda width=width, **kwargs: Downsample(
-                    width, config.down_patch_size, config.down_stride, config.down_pad, eps, **kwargs
-                ),
-            )(hidden)
+            make = partial(Downsample, width, config.down_patch_size, config.down_stride, config.down_pad, eps)
+            hidden = layers.get(f"stages-{stage}-downsample", make)(hidden)
             states.append(hidden)
         for block in range(depth):
-            make = encoder if block == depth - 1 else conv_encoder
-            hidden = layers.get(
-                f"stages-{stage}-blocks-{block}",
-                lambda make=make, stage=stage, **kwargs: make(config, stage, **kwargs),
-            )(hidden)
+            make_block = encoder if block == depth - 1 else conv_encoder
+            hidden = layers.get(f"stages-{stage}-blocks-{block}", partial(make_block, config, stage))(hidden)
         states.append(hidden)
         stages.append(hidden)
     return states, stages
@@ -219,6 +214,30 @@ def _policy(like: _SwiftFormer | None, dtype: Any) -> keras.DTypePolicy:
     if like is not None:
         return like.policy
     return keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+
+
+def _check_layers(config: SwiftFormerConfig, like: _SwiftFormer | None) -> None:
+    if like is None:
+        return
+    for field in dataclasses.fields(config):
+        mine, its = getattr(config, field.name), getattr(like.config, field.name)
+        if field.name not in NOT_IN_LAYERS and mine != its:
+            raise ConfigError(f"like={like.name!r}: its {field.name} is {its!r}, expected the config's {mine!r}")
+
+
+def _check_heads(config: SwiftFormerConfig, like: _SwiftFormer | None) -> None:
+    if like is None:
+        return
+    if not isinstance(like, SwiftFormerForImageClassification):
+        raise ConfigError(
+            f"like={like.name!r}: expected a SwiftFormerForImageClassification, not a {type(like).__name__}"
+        )
+    if config.num_labels and config.num_labels != like.config.num_labels:
+        raise ConfigError(
+            f"like={like.name!r}: its num_labels is {like.config.num_labels}, expected the config's {config.num_labels}"
+        )
+    if config.num_labels and config.distillation and not like.config.distillation:
+        raise ConfigError(f"like={like.name!r}: its distillation is False, expected the config's True")
 
 
 def _check_outputs(outputs: str, kind: Any) -> None:
