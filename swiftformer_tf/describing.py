@@ -36,8 +36,8 @@ def describe(opened: Opened) -> dict[str, Any]:
         return {"kind": "checkpoint", **_config_facts(opened.config), **own}
     if isinstance(opened, LiteModel):
         return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}
-    # As PyTorch counts: without BatchNorm's statistics, with a `w_g` that `uniform` does not train.
-    counted = [v for v in opened.variables if v.trainable or v.path.endswith("w_g")]
+    # As PyTorch counts: without BatchNorm's statistics, with what is frozen and a `w_g` that `uniform` does not train.
+    counted = [v for v in opened.weights if "/moving_" not in v.path]
     return {
         "kind": "keras",
         **_config_facts(opened.config),

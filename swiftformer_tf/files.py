@@ -1,6 +1,7 @@
 """Files appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         The path to write to, of the same name, since Keras and h5py choose a format by the suffix.
 
     Raises:
-        OSError: The folder cannot be written to.
+        OSError: No such folder, or it cannot be written to.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -32,6 +33,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         ('tench', ['labels.txt'])
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        # Said of the folder that was asked for, and not of the temporary one in it.
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
     # In a folder of its own, and not under a temporary name: so the file gets the mode of any new file.
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
         beside = Path(folder, target.name)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+import keras
 import numpy as np
 
 from swiftformer_tf.census import Census, take_census
@@ -126,7 +127,7 @@ def verify(
         A `Report`; call its `raise_for_failure` for an exception.
 
     Raises:
-        VerificationError: `reference` has other labels than the file.
+        VerificationError: `reference` has other labels than the file, or returns both heads.
         ModelError: The file is damaged.
         ImageError: An image cannot be used.
     """
@@ -135,6 +136,13 @@ def verify(
             f"the reference has {reference.config.num_labels} labels and the file {lite.config.num_labels}: "
             "expected the model that the file was made from"
         )
+    if not isinstance(reference.output, keras.KerasTensor):
+        raise VerificationError(
+            f"the reference {reference.name} returns its heads: expected a model with outputs='logits'"
+        )
+    file_checks, file_figures = check_file(lite, num_threads=num_threads)
+    if file_figures["partitions"] is None:
+        return Report(file_checks, file_figures)  # it cannot run, and the checks say why
     runner = LiteRunner(lite, num_threads=num_threads)
     transform = lite.config.transform
     wanted: list[np.ndarray] = []
@@ -151,12 +159,12 @@ def verify(
     if lite.classifier_activation:
         expected = _softmax(expected)
     checks, figures = _compare(lite.recipe, expected, actual, has_labels=lite.config.num_labels > 1)
-    file_checks, file_figures = check_file(lite, num_threads=num_threads)
     return Report((*checks, *file_checks), {**figures, **file_figures}, Outputs(expected, actual))
 
 
 def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, ...], dict[str, Any]]:
-    """The checks that need no images, and the figures that come with them.
+    """The checks that need no images, and the figures that come with them; partitions and latency are None for a file
+    with operations that LiteRT cannot run.
 
     What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
     no dynamic shape; XNNPACK partitions; the types at the border.
@@ -169,20 +177,21 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, .
         ModelError: The file is damaged.
     """
     census = take_census(lite)
-    runner = LiteRunner(lite, num_threads=num_threads)
+    runner = None if census.flex else LiteRunner(lite, num_threads=num_threads)
+    partitions = runner.partitions if runner else None
     figures = {
         "recipe": lite.recipe.name,
         "token_weights": lite.config.token_weights,
         "image_size": list(lite.config.input_size),
         "bytes": len(lite.content),
         "sha256": lite.sha256,
-        "partitions": runner.partitions,
-        "latency_ms": _latency(runner, (1, *lite.config.input_size, lite.config.num_channels)),
+        "partitions": partitions,
+        "latency_ms": _latency(runner, (1, *lite.config.input_size, lite.config.num_channels)) if runner else None,
         "num_threads": num_threads,
         "ops": census.counts,
         "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
     }
-    return tuple(_file_checks(lite.recipe, census, runner.partitions)), figures
+    return tuple(_file_checks(lite.recipe, census, partitions)), figures
 
 
 def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
@@ -243,7 +252,7 @@ def _compare(
     return checks, figures
 
 
-def _file_checks(recipe: Recipe, census: Census, partitions: int) -> Iterable[Check]:
+def _file_checks(recipe: Recipe, census: Census, partitions: int | None) -> Iterable[Check]:
     yield _check("no_flex", not census.flex, _listed(census.flex), "LiteRT's builtin operations only")
     yield _check("static_shapes", not census.dynamic, _listed(census.dynamic), "no dynamic dimension")
     borders = (census.input_type.lower(), census.output_type.lower())
@@ -255,7 +264,7 @@ def _file_checks(recipe: Recipe, census: Census, partitions: int) -> Iterable[Ch
     stored = census.weight_types(least)
     only = set(stored) == {recipe.weights.upper()}
     yield _check("weights", only, _counted(stored), f"every matrix of {least} elements or more in {recipe.weights}")
-    if recipe.max_partitions is not None:
+    if recipe.max_partitions is not None and partitions is not None:
         yield _check(
             "partitions", partitions <= recipe.max_partitions, str(partitions), f"at most {recipe.max_partitions}"
         )

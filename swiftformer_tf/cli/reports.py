@@ -28,8 +28,8 @@ def report_row(report: Report) -> dict[str, str]:
         "SNR dB": _figure(measured.get("snr_db"), ".1f"),
         "agreement": _figure(measured.get("agreement"), ".1%"),
         "images": str(measured.get("images", 0)),
-        "partitions": str(measured["partitions"]),
-        "ms": f"{measured['latency_ms']:.1f}",
+        "partitions": _figure(measured["partitions"], "d"),
+        "ms": _figure(measured["latency_ms"], ".1f"),
         "verdict": "passed" if report.passed else "FAILED",
     }
 
