@@ -127,7 +127,8 @@ class Transform:
 
     def denormalize(self, inputs: np.ndarray) -> np.ndarray:
         """The way back: what `normalize` returned as pixels from 0 to 255, float32, same shape."""
-        return (inputs * np.asarray(self.std, np.float32) + np.asarray(self.mean, np.float32)) * np.float32(255)
+        scaled = np.asarray(inputs, np.float32) * np.asarray(self.std, np.float32)
+        return (scaled + np.asarray(self.mean, np.float32)) * np.float32(255)
 
     def __call__(self, image: Image.Image | str | Path) -> np.ndarray:
         """A photograph, or the path of one, as the network's input: float32 (height, width, channels)."""

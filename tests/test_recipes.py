@@ -1,0 +1,84 @@
+"""The table of recipes, and combinations that no file can have."""
+
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+
+from swiftformer_tf import RECIPES, ConfigError, Recipe
+
+# What each row promises: stored, computed, needs calibration, least SNR, least agreement, most partitions.
+ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
+    "float32": ("float32", "float32", False, 80, 1.0, 1),
+    "float16": ("float16", "float32", False, 50, 0.99, 1),
+    "dynamic_int8": ("int8", "float32", False, 30, 0.97, None),
+    "int8": ("int8", "int8", True, 20, 0.93, None),
+    "int16x8": ("int8", "int16", True, 30, 0.97, None),
+}
+
+
+def test_every_recipe_has_its_test() -> None:
+    assert set(ROWS) == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows(name: str) -> None:
+    recipe = RECIPES[name]
+    facts = (recipe.weights, recipe.activations, recipe.needs_calibration)
+    assert (*facts, recipe.min_snr, recipe.min_agreement, recipe.max_partitions) == ROWS[name]
+    assert recipe.name == name
+    assert recipe.description
+    assert (recipe.inference_input_type, recipe.inference_output_type) == ("float32", "float32")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_plain_types_round_trip(name: str) -> None:
+    recipe = RECIPES[name]
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("base", "field", "value", "message"),
+    [
+        ("float32", "activations", "float16", "activations='float16': expected one of float32 or int8 or int16"),
+        ("float32", "activations", None, "activations=None: expected one of float32 or int8 or int16"),
+        (
+            "float32",
+            "weights",
+            "int4",
+            "weights='int4': expected float32 or float16 or int8, since it computes in float32",
+        ),
+        ("int8", "weights", "float32", "weights='float32': expected int8, since it computes in int8"),
+        ("int16x8", "weights", "float16", "weights='float16': expected int8, since it computes in int16"),
+        ("float32", "inference_input_type", "uint8", "inference_input_type='uint8': expected float32, since it"),
+        ("dynamic_int8", "inference_input_type", "int8", "inference_input_type='int8': expected float32, since it"),
+        ("int8", "inference_input_type", "int16", "inference_input_type='int16': expected float32 or int8 or uint8"),
+        (
+            "int8",
+            "inference_output_type",
+            "float16",
+            "inference_output_type='float16': expected float32 or int8 or uint8",
+        ),
+        ("int16x8", "inference_output_type", "int8", "inference_output_type='int8': expected float32 or int16, since"),
+        ("float32", "min_agreement", 1.01, "min_agreement=1.01: expected a share from 0 to 1"),
+        ("float32", "min_agreement", -0.1, "min_agreement=-0.1: expected a share from 0 to 1"),
+        ("float32", "min_agreement", float("nan"), "min_agreement=nan: expected a share from 0 to 1"),
+    ],
+)
+def test_an_impossible_combination_is_refused_by_name(base: str, field: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"recipe {base}: {message}")):
+        RECIPES[base].replace(**{field: value})
+
+
+@pytest.mark.parametrize("values", [{}, {"name": "mine"}, {**RECIPES["int8"].to_dict(), "bits": 8}, [1], None])
+def test_what_is_no_recipe_is_refused(values: Any) -> None:
+    with pytest.raises(ConfigError, match="not a recipe: "):
+        Recipe.from_dict(values)
+
+
+def test_a_recipe_is_immutable() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RECIPES["int8"].min_snr = 0  # type: ignore[misc]
+    assert RECIPES["int8"].replace(min_snr=0).min_snr == 0
+    assert RECIPES["int8"].min_snr == 20
