@@ -294,7 +294,7 @@ def test_a_failed_save_leaves_the_old_file(suffix: str, tmp_path: Path, monkeypa
 
 
 def test_saving_into_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"cannot be written \(No such file or directory\)"):
+    with pytest.raises(CheckpointError, match=r"cannot be written \(no such folder\)"):
         random_checkpoint().save(tmp_path / "no" / "a.pth")
 
 
