@@ -228,6 +228,10 @@ class SwiftFormerConfig:
             fields["id2label"] = numbered_labels(values["num_labels"])
         if "token_weights" not in fields:
             fields = {"token_weights": "uniform", "transform": TRANSFORMS["hf"], **fields}
+        for name in ("down_patch_size", "down_stride", "down_pad"):
+            # Hugging Face takes one number an axis, too; its models are square all the same.
+            if isinstance(value := fields.get(name), (list, tuple)) and len(set(value)) == 1:
+                fields[name] = value[0]
         if isinstance(fields.get("transform"), Mapping):
             fields["transform"] = Transform.from_dict(fields["transform"])
         return cls(**fields)

@@ -147,6 +147,14 @@ def test_reads_hugging_faces_file() -> None:
     assert config.transform == TRANSFORMS["hf"]
 
 
+def test_hugging_faces_file_with_one_number_an_axis() -> None:
+    values = {"model_type": "swiftformer", "down_patch_size": [3, 3], "down_stride": [2, 2]}
+    config = SwiftFormerConfig.from_dict(values)
+    assert (config.down_patch_size, config.down_stride) == (3, 2)
+    with pytest.raises(ConfigError, match=r"down_patch_size=\[3, 5\]: expected a positive int"):
+        SwiftFormerConfig.from_dict({**values, "down_patch_size": [3, 5]})
+
+
 def test_hugging_faces_file_with_a_number_of_labels_only() -> None:
     assert SwiftFormerConfig.from_dict(hugging_face_json(num_labels=5)).labels == tuple(f"LABEL_{i}" for i in range(5))
     assert SwiftFormerConfig.from_dict(hugging_face_json()).num_labels == 2
