@@ -1,21 +1,15 @@
-"""The main job on what is at hand: a seeded SwiftFormer-XS and the photographs of a pip package."""
+"""Photographs for the demo, from a pip package."""
 
 import importlib.resources
 import math
-from collections.abc import Iterable, Iterator
-from typing import Any
 
-import keras
 import numpy as np
 from PIL import Image
 
-from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ImageError
-from swiftformer_tf.layers import BATCH_NORM_MOMENTUM
-from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.preprocessing import Transform, open_image
 
-__all__ = ["photographs", "seeded_model"]
+__all__ = ["photographs"]
 
 # Photographs in scikit-image's wheel (its `data` folder says who took them), in turn for calibration and for
 # verification, so that no scene is in both.
@@ -76,43 +70,3 @@ def _crops(image: Image.Image) -> list[Image.Image]:
         )
         crops += [image.crop((left, top, left + side, top + side)) for top in tops for left in lefts]
     return crops
-
-
-def seeded_model(config: SwiftFormerConfig, images: np.ndarray, seed: int = 0) -> SwiftFormerForImageClassification:
-    """A classifier with random weights whose answers differ from photograph to photograph.
-
-    As initialised, attention and MLP count for nothing (layer scale 1e-5), every map is mostly what all photographs
-    have in common, and all get the same answer. Here matrices keep the size of their input, layer scales are near
-    one, and every normalisation has the statistics of `images`, as in a trained model.
-
-    Args:
-        config: Architecture.
-        images: Normalised images (N, height, width, channels).
-        seed: Of everything random.
-    """
-    model = SwiftFormerForImageClassification(config)
-    rng = np.random.default_rng(seed)
-    for variable in model.trainable_variables:
-        shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
-        if kind == "kernel":
-            fan_in = math.prod(shape[:2]) if "dwconv" in variable.path else math.prod(shape[:-1])
-            variable.assign(rng.normal(0, 1.4 / math.sqrt(fan_in), shape))
-        elif kind == "scale":
-            variable.assign(rng.uniform(0.5, 1.0, shape))
-        elif kind == "w_g":
-            variable.assign(rng.normal(size=shape))
-    norms = list(_normalisations(model.layers))
-    for norm in norms:
-        norm.momentum = 0.0  # one pass is all there is
-    model(images, training=True)
-    for norm in norms:
-        norm.momentum = BATCH_NORM_MOMENTUM
-    return model
-
-
-def _normalisations(layers: Iterable[Any]) -> Iterator[keras.layers.BatchNormalization]:
-    for layer in layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            yield layer
-        elif isinstance(layer, keras.layers.Layer):
-            yield from _normalisations(vars(layer).values())

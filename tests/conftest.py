@@ -11,7 +11,7 @@ import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
-from random_models import pictures, tiny_config
+from random_models import pictures, seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
@@ -22,7 +22,6 @@ from swiftformer_tf import (
     export,
     fuse,
 )
-from swiftformer_tf.demo import seeded_model
 
 # The same examples in every run, however slow the machine, and nothing left in the checkout.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)

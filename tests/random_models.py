@@ -1,12 +1,14 @@
 """Small classifiers whose every weight matters, and pictures that they tell apart."""
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
+from swiftformer_tf.layers import BATCH_NORM_MOMENTUM
 
 LABELS = {index: f"class {index}" for index in range(10)}
 
@@ -60,3 +62,38 @@ def relative_error(actual: Any, expected: Any) -> float:
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert actual.shape == expected.shape
     return float(np.abs(actual - expected).max() / np.abs(expected).max())
+
+
+def seeded_model(config: SwiftFormerConfig, images: np.ndarray, seed: int = 0) -> SwiftFormerForImageClassification:
+    """A classifier with random weights whose answers differ from picture to picture, as a trained one's do.
+
+    As initialised, attention and MLP count for nothing, every map is mostly what all pictures have in common, and all
+    get the same answer. Here matrices keep the size of their input, layer scales are near one, and every
+    normalisation has the statistics of `images`, normalised (N, height, width, channels).
+    """
+    model = SwiftFormerForImageClassification(config)
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
+        if kind == "kernel":
+            fan_in = math.prod(shape[:2]) if "dwconv" in variable.path else math.prod(shape[:-1])
+            variable.assign(rng.normal(0, 1.4 / math.sqrt(fan_in), shape))
+        elif kind == "scale":
+            variable.assign(rng.uniform(0.5, 1.0, shape))
+        elif kind == "w_g":
+            variable.assign(rng.normal(size=shape))
+    norms = list(_normalisations(model.layers))
+    for norm in norms:
+        norm.momentum = 0.0  # one pass is all there is
+    model(images, training=True)
+    for norm in norms:
+        norm.momentum = BATCH_NORM_MOMENTUM
+    return model
+
+
+def _normalisations(layers: Iterable[Any]) -> Iterator[keras.layers.BatchNormalization]:
+    for layer in layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            yield layer
+        elif isinstance(layer, keras.layers.Layer):
+            yield from _normalisations(vars(layer).values())

@@ -8,6 +8,8 @@ import click
 from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar
 from swiftformer_tf.cli.reports import note_failures, report_row, write_html
 
+NAME = "swiftformer_xs_imagenette"
+
 
 @click.command()
 @click.option("--images", type=EXISTING, help="Folder of photographs. Default: a few that scikit-image ships.")
@@ -24,53 +26,39 @@ from swiftformer_tf.cli.reports import note_failures, report_row, write_html
 def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -> None:
     """The main job from end to end: checkpoint, port, fuse, export in every recipe, verify.
 
+    Uses the weights that ship with the package, a PyTorch-layout file of a SwiftFormer-XS trained on ten classes.
+
     \b
     swiftformer-tf demo
     swiftformer-tf demo --images photos/ -o out
     """
-    import numpy as np
-
     from swiftformer_tf.checkpoints import Checkpoint
-    from swiftformer_tf.config import SwiftFormerConfig
     from swiftformer_tf.data import balanced_sample, list_images
-    from swiftformer_tf.demo import photographs, seeded_model
+    from swiftformer_tf.demo import photographs
     from swiftformer_tf.files import replacing
-    from swiftformer_tf.inputs import iterate_inputs
     from swiftformer_tf.pipeline import export_files
-    from swiftformer_tf.porting import port, to_checkpoint
+    from swiftformer_tf.porting import port
+    from swiftformer_tf.pretrained import weights_path
     from swiftformer_tf.recipes import RECIPES
 
-    config = SwiftFormerConfig.from_variant("xs")
+    checkpoint = Checkpoint.open(weights_path(NAME))
     calibration: Any
     holdout: Any
     if images:
-        paths = balanced_sample(list_images(images), 200)
+        paths = balanced_sample(list_images(images), 400)
         calibration, holdout = paths[0::2], paths[1::2]
     else:
-        calibration, holdout = photographs(config.transform)
+        calibration, holdout = photographs(checkpoint.config.transform)
         note(
             f"Photographs: {len(calibration)} crops of 7 pictures to calibrate, {len(holdout)} of 7 others to verify. "
             "That is enough to show the way, and too few to calibrate well: give --images FOLDER for your own."
         )
     output.mkdir(parents=True, exist_ok=True)
-    checkpoint_path = output / "swiftformer_xs_seeded.pth"
-    inputs = np.concatenate(list(iterate_inputs(holdout, config.transform)))
-    to_checkpoint(seeded_model(config, inputs), scheme="original").save(checkpoint_path)
-    note(
-        f"{checkpoint_path}: weights drawn from a seed, in the original repository's layout. Its answers mean nothing."
-    )
-
-    model = port(Checkpoint.open(checkpoint_path, token_weights="l2")).model
-    with replacing(output / "swiftformer_xs_seeded.keras") as beside:
+    model = port(checkpoint).model
+    with replacing(output / f"{NAME}.keras") as beside:
         model.save(beside)
     exported = export_files(
-        model,
-        RECIPES.values(),
-        output,
-        stem="swiftformer_xs_seeded",
-        calibration=calibration,
-        images=holdout,
-        progress=progress_bar,
+        model, RECIPES.values(), output, stem=NAME, calibration=calibration, images=holdout, progress=progress_bar
     )
     reports = [each.report for each in exported]
     if as_json:
