@@ -1,0 +1,261 @@
+"""Every recipe through the converter, every form of calibration, and what is refused."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from random_models import relative_error
+
+from swiftformer_tf import (
+    RECIPES,
+    DeployModel,
+    ExportError,
+    ImageError,
+    LiteModel,
+    LiteRunner,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    export,
+    fuse,
+)
+from swiftformer_tf.census import take_census
+from swiftformer_tf.verification import signal_to_noise
+
+Lite = Callable[..., LiteModel]
+
+# Least signal-to-noise ratio in dB of a tiny model on its calibration pictures: integers are harder on 8 channels with
+# random weights (measured: 114.7, 54.5, 33.1, 9.7, 18.2) than on the variants that the recipes' thresholds are for.
+BOUNDS = {"float32": 80, "float16": 50, "dynamic_int8": 30, "int8": 8, "int16x8": 16}
+
+# Bytes of a stored weight.
+WIDTHS = {"float32": 4, "float16": 2, "dynamic_int8": 1, "int8": 1, "int16x8": 1}
+
+
+def test_every_recipe_is_exported_here() -> None:
+    assert set(BOUNDS) == set(WIDTHS) == set(RECIPES)
+
+
+@pytest.mark.parametrize("recipe", BOUNDS)
+def test_a_recipe_converts_and_computes(
+    recipe: str, lite: Lite, model: SwiftFormerForImageClassification, pixels: np.ndarray
+) -> None:
+    exported = lite(recipe)
+    assert exported.recipe == RECIPES[recipe]
+    runner, images = LiteRunner(exported), model.config.transform.normalize(pixels)
+    outputs = np.stack([runner(image[None]) for image in images])
+    assert outputs.shape == (48, 10)
+    assert outputs.dtype == np.float32
+    assert (signal_to_noise(np.asarray(model(images)), outputs) or 0) > BOUNDS[recipe]
+
+
+@pytest.mark.parametrize("recipe", BOUNDS)
+def test_the_signature_speaks(recipe: str, lite: Lite) -> None:
+    census = take_census(lite(recipe))
+    assert census.signatures == {"serving_default": (("image",), ("logits",))}
+    assert (census.input_type, census.output_type) == ("FLOAT32", "FLOAT32")
+
+
+def test_the_signature_says_probabilities_and_features(lite: Lite, pixels: np.ndarray) -> None:
+    exported = lite("float32", classifier_activation="softmax", include_preprocessing=True)
+    assert take_census(exported).signatures == {"serving_default": (("image",), ("probabilities",))}
+    assert (exported.classifier_activation, exported.include_preprocessing) == ("softmax", True)
+    assert LiteRunner(exported)(pixels[:1].astype(np.float32)).sum() == pytest.approx(1, abs=1e-5)
+    headless = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={}))
+    features = export(fuse(headless), RECIPES["float32"])
+    assert take_census(features).signatures == {"serving_default": (("image",), ("features",))}
+    assert LiteRunner(features)(np.zeros((1, 32, 32, 3), np.float32)).shape == (20,)
+
+
+def test_the_signature_runs_by_name(lite: Lite, model: SwiftFormerForImageClassification, pixels: np.ndarray) -> None:
+    runner = LiteRunner(lite("float32"))
+    image = model.config.transform.normalize(pixels[:1])
+    outputs = runner.interpreter.get_signature_runner("serving_default")(image=image)
+    assert list(outputs) == ["logits"]
+    assert relative_error(outputs["logits"], model(image)) < 1e-5
+
+
+def test_normalisation_inside_takes_pixels(
+    lite: Lite, model: SwiftFormerForImageClassification, pixels: np.ndarray
+) -> None:
+    outputs = LiteRunner(lite("float32", include_preprocessing=True))(pixels[:1].astype(np.float32))
+    assert relative_error(outputs[None], model(model.config.transform.normalize(pixels[:1]))) < 1e-5
+
+
+def test_weights_are_stored_as_the_recipe_says(lite: Lite) -> None:
+    sizes = {recipe: len(lite(recipe).content) for recipe in BOUNDS}
+    elements = sum(int(np.prod(op.weights_size)) for op in take_census(lite("float32")).ops)
+    for recipe, width in WIDTHS.items():
+        stored = elements * width
+        assert stored < sizes[recipe] < stored + 90_000, recipe
+    assert take_census(lite("float16")).weight_types(1) == {
+        "FLOAT16": take_census(lite("float32")).weight_types(1)["FLOAT32"]
+    }
+    assert set(take_census(lite("int8")).weight_types(1)) == {"INT8"}
+    assert set(take_census(lite("int16x8")).weight_types(1)) == {"INT8"}
+    assert set(take_census(lite("dynamic_int8")).weight_types(1024)) == {"INT8"}
+
+
+# Calibration.
+
+
+@pytest.fixture(scope="session")
+def forms(folder: Path, pixels: np.ndarray, deploy: DeployModel) -> dict[str, Any]:
+    """The same pictures, in the same order, in every form."""
+    import tensorflow as tf
+
+    normalized = deploy.config.transform.replace(crop=None).normalize(pixels)
+    return {
+        "uint8 array": pixels,
+        "float array": normalized,
+        "list of paths": [folder / ("left", "right")[index % 2] / f"{index:02}.png" for index in range(len(pixels))],
+        "dataset of images": tf.data.Dataset.from_tensor_slices(pixels),
+        "dataset of batches with labels": tf.data.Dataset.from_tensor_slices((normalized, np.arange(48))).batch(7),
+        "generator": (picture for picture in pixels),
+    }
+
+
+def uncropped(deploy: DeployModel) -> DeployModel:
+    """The same graph whose transform leaves a picture of its size as it is."""
+    config = deploy.config.replace(transform=deploy.config.transform.replace(crop=None))
+    copy = DeployModel(config)
+    copy.set_weights(deploy.get_weights())
+    return copy
+
+
+@pytest.mark.parametrize(
+    "form", ["list of paths", "float array", "dataset of images", "dataset of batches with labels", "generator"]
+)
+def test_every_form_of_calibration_gives_the_same_file(form: str, forms: dict[str, Any], deploy: DeployModel) -> None:
+    graph, recipe = uncropped(deploy), RECIPES["int8"]
+    seen: list[int] = []
+    exported = export(graph, recipe, calibration=forms[form], progress=seen.append)
+    assert seen == list(range(1, 49))
+    assert exported.content == export(graph, recipe, calibration=forms["uint8 array"]).content
+
+
+def test_a_folder_calibrates(folder: Path, deploy: DeployModel) -> None:
+    seen: list[int] = []
+    exported = export(deploy, RECIPES["int16x8"], calibration=folder, progress=seen.append)
+    assert len(seen) == 48
+    assert not take_census(exported).float_ops
+
+
+def test_calibration_counts(deploy: DeployModel, pixels: np.ndarray, lite: Lite) -> None:
+    darker = export(deploy, RECIPES["int8"], calibration=pixels // 4)
+    assert darker.content != lite("int8").content
+
+
+def test_calibration_is_passed_over_where_it_is_not_needed(deploy: DeployModel, lite: Lite) -> None:
+    exported = export(deploy, RECIPES["float16"], calibration="no such folder")
+    assert exported.content == lite("float16").content
+
+
+@pytest.mark.parametrize("recipe", ["int8", "int16x8"])
+def test_no_calibration_is_refused(recipe: str, deploy: DeployModel) -> None:
+    with pytest.raises(
+        ExportError, match=f"recipe {recipe} needs calibration images; give a folder, an array or a dat"
+    ):
+        export(deploy, RECIPES[recipe])
+
+
+def test_an_unreadable_picture_among_good_ones_is_named(folder: Path, deploy: DeployModel, tmp_path: Path) -> None:
+    broken = tmp_path / "holiday.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    good = sorted(folder.rglob("*.png"))
+    with pytest.raises(ImageError, match=rf"^{re.escape(str(broken))}: cannot be read as a picture"):
+        export(deploy, RECIPES["int8"], calibration=[*good[:3], broken, *good[3:]])
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (np.zeros((0, 64, 64, 3), np.uint8), "no images"),
+        (np.zeros((4, 32, 32, 3), np.uint8), r"an image of shape \(32, 32, 3\): expected \(64, 64, 3\)"),
+        ("no such folder", "no such folder: no such folder"),
+    ],
+)
+def test_what_cannot_calibrate_is_refused(calibration: Any, message: str, deploy: DeployModel) -> None:
+    with pytest.raises(ImageError, match=message):
+        export(deploy, RECIPES["int8"], calibration=calibration)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind", "zero"), [("int8", "int8", -128), ("int8", "uint8", 0), ("int16x8", "int16", 0)]
+)
+def test_integer_borders(
+    recipe: str, kind: Any, zero: int, model: SwiftFormerForImageClassification, pixels: np.ndarray, lite: Lite
+) -> None:
+    """What lies between the borders is the graph of float borders, so the answers are the same steps of a scale."""
+    graph = fuse(model, include_preprocessing=True)
+    wanted = RECIPES[recipe].replace(inference_input_type=kind, inference_output_type=kind)
+    exported = export(graph, wanted, calibration=pixels)
+    census, runner = take_census(exported), LiteRunner(exported)
+    assert (census.input_type, census.output_type) == (kind.upper(), kind.upper())
+    (into,), (out,) = runner.interpreter.get_input_details(), runner.interpreter.get_output_details()
+    assert into["quantization"][0] == pytest.approx(255 / 65534 * 2 if kind == "int16" else 1, rel=0.02)
+    assert into["quantization"][1] == zero
+    floats = LiteRunner(lite(recipe, include_preprocessing=True))
+    for picture in pixels[:8]:
+        expected = floats(picture[None].astype(np.float32))
+        np.testing.assert_allclose(
+            runner(picture[None].astype(np.float32)), expected, atol=1.01 * out["quantization"][0]
+        )
+
+
+@pytest.mark.parametrize("recipe", BOUNDS)
+def test_two_exports_are_the_same_bytes(
+    recipe: str, lite: Lite, model: SwiftFormerForImageClassification, pixels: np.ndarray
+) -> None:
+    again = export(fuse(model), RECIPES[recipe], calibration=pixels)
+    assert again.content == lite(recipe).content
+    assert again.sha256 == lite(recipe).sha256
+
+
+def test_a_failure_of_the_converter_is_one_line(deploy: DeployModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    def fail(self: Any) -> bytes:
+        raise RuntimeError("\nthe pass that failed\nand a page of its graph")
+
+    monkeypatch.setattr(tf.lite.TFLiteConverter, "convert", fail)
+    monkeypatch.setattr("swiftformer_tf.exporting._converter", lambda deploy: tf.lite.TFLiteConverter([], None))
+    with pytest.raises(ExportError, match=r"^recipe float32: the TFLite converter failed: the pass that failed$"):
+        export(deploy, RECIPES["float32"])
+
+
+@pytest.mark.parametrize("variant", ["xs", "s", "l1", "l3"])
+def test_the_float32_graph_is_one_xnnpack_partition(
+    variant: str, variant_model: Callable[[str], SwiftFormerForImageClassification]
+) -> None:
+    exported = export(fuse(variant_model(variant), image_size=64), RECIPES["float32"])
+    assert LiteRunner(exported).partitions == 1
+    census = take_census(exported)
+    assert not census.flex
+    assert not census.dynamic
+    assert census.max_rank == 4
+
+
+def test_at_full_size_too(variant_model: Callable[[str], SwiftFormerForImageClassification]) -> None:
+    exported = export(fuse(variant_model("xs"), include_preprocessing=True), RECIPES["float32"])
+    runner = LiteRunner(exported)
+    assert runner.partitions == 1
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
+    model = variant_model("xs")
+    assert relative_error(runner(pixels)[None], model(model.config.transform.normalize(pixels))) < 1e-4
+
+
+def test_a_model_in_half_precision_does_not_reach_the_converter(deploy: DeployModel) -> None:
+    """The deploy graph is float32 whatever Keras's global policy is; recipes alone decide what is stored."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        copy = DeployModel(deploy.config)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert {variable.dtype for variable in copy.weights} == {"float32"}
+    outputs = [tensor for operation in copy.operations for tensor in keras.tree.flatten(operation.output)]
+    assert {tensor.dtype for tensor in outputs} == {"float32"}

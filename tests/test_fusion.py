@@ -1,0 +1,279 @@
+"""The deploy graph computes what the classifier does, in fewer operations and with static shapes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_models import LABELS, pictures, random_classifier, random_images, randomized, relative_error, tiny_config
+
+from swiftformer_tf import (
+    RECIPES,
+    ConfigError,
+    DeployModel,
+    LiteModel,
+    ModelError,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    SwiftFormerModel,
+    Transform,
+    export,
+    fuse,
+)
+from swiftformer_tf.census import take_census
+
+BOUND = 1e-5
+
+CASES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
+    "l2": ({}, (64, 64)),
+    "uniform": ({"token_weights": "uniform"}, (64, 64)),
+    "l2, not square": ({}, (32, 96)),
+    "uniform, odd": ({"token_weights": "uniform"}, (95, 33)),
+    "l2, odd": ({}, (45, 71)),
+    "one pixel": ({}, (1, 1)),
+    "one head": ({"distillation": False}, (64, 64)),
+    "no labels": ({"id2label": {}}, (64, 64)),
+    "one label": ({"id2label": {0: "a"}}, (32, 32)),
+    "no layer scale": ({"use_layer_scale": False}, (64, 64)),
+    "no downsampling": ({"embed_dims": (8, 8, 8, 8), "downsamples": (False, False, True, False)}, (32, 32)),
+    "other kernel": ({"down_patch_size": 5, "down_stride": 3, "down_pad": 2}, (64, 64)),
+    "no padding": ({"down_patch_size": 2, "down_pad": 0}, (64, 64)),
+    "relu, ratio, epsilon": ({"hidden_act": "relu", "mlp_ratio": 2.5, "batch_norm_eps": 1e-3}, (32, 32)),
+    "grey": ({"num_channels": 1, "transform": Transform(mean=(0.4,), std=(0.2,))}, (32, 32)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_function(case: str) -> None:
+    fields, (height, width) = CASES[case]
+    model = random_classifier(**fields)
+    image = random_images(1, height, width, model.config.num_channels)
+    assert relative_error(fuse(model, image_size=(height, width))(image), model(image)) < BOUND
+
+
+@settings(max_examples=6)
+@given(
+    seed=st.integers(0, 99),
+    height=st.integers(1, 80),
+    width=st.integers(1, 80),
+    token_weights=st.sampled_from(["l2", "uniform"]),
+    use_layer_scale=st.booleans(),
+    labels=st.integers(0, 3),
+)
+def test_the_same_function_for_whatever_size(
+    seed: int, height: int, width: int, token_weights: str, use_layer_scale: bool, labels: int
+) -> None:
+    fields = {"token_weights": token_weights, "use_layer_scale": use_layer_scale, "mlp_ratio": 2}
+    small = {"depths": (2, 1), "embed_dims": (4, 6), "downsamples": (True, True)}
+    model = random_classifier(seed, **fields, **small, id2label={i: str(i) for i in range(labels)})
+    image = random_images(1, height, width, 3, seed=seed)
+    assert relative_error(fuse(model, image_size=(height, width))(image), model(image)) < 2 * BOUND
+
+
+def test_the_wrong_arithmetic_would_be_noticed() -> None:
+    """The control of the tests above: the weights are such that the two arithmetics differ."""
+    model = random_classifier()
+    other = SwiftFormerForImageClassification(model.config.replace(token_weights="uniform"))
+    for variable in other.weights:
+        variable.assign({each.path: each for each in model.weights}[variable.path])
+    image = random_images(1, 64, 64, 3)
+    assert relative_error(fuse(other)(image), model(image)) > 1000 * BOUND
+
+
+def test_the_graph_is_bound_to_its_size() -> None:
+    """The number of tokens is in the matrices: another size needs another graph, even with the same weights."""
+    model, image = random_classifier(), random_images(1, 32, 32, 3)
+    small, large = fuse(model, image_size=32), fuse(model, image_size=64)
+    wrong = DeployModel(small.config)
+    wrong.set_weights(large.get_weights())
+    assert relative_error(small(image), model(image)) < BOUND
+    assert relative_error(wrong(image), model(image)) > 1e-3
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 51)])
+def test_normalisation_inside(size: tuple[int, int]) -> None:
+    model = random_classifier(image_size=size)
+    pixels = pictures(1, *size)
+    fused = fuse(model, include_preprocessing=True)
+    expected = model(model.config.transform.normalize(pixels))
+    assert relative_error(fused(pixels.astype(np.float32)), expected) < BOUND
+
+
+def test_the_mean_in_the_bias_would_be_wrong_along_the_border() -> None:
+    """The stem pads with zeros after normalisation, so what is folded away before it must not move the zero."""
+    model = random_classifier()
+    transform, pixels = model.config.transform, pictures(1, 64, 64).astype(np.float32)
+    inside = fuse(model, include_preprocessing=True)
+    outside = fuse(model)
+    first = keras.Model(outside.input, outside.get_layer("stem-0").output)
+    expected = np.asarray(first(transform.normalize(pixels)))
+
+    right = keras.Model(inside.input, inside.get_layer("stem-0").output)(pixels)
+    assert relative_error(right, expected) < BOUND
+
+    kernel, bias = outside.get_layer("stem-0").get_weights()
+    scaled = kernel / (255 * np.array(transform.std))[:, None]
+    shift = np.tensordot(255 * np.array(transform.mean), scaled.sum(axis=(0, 1)), 1)
+    first.get_layer("stem-0").set_weights([scaled, bias - shift])
+    naive = np.asarray(first(pixels))
+    error = np.abs(naive - expected).max(axis=(0, 3))
+    assert error[1:, 1:].max() < 1e-4 * np.abs(expected).max()
+    assert min(error[0].min(), error[:, 0].min()) > 1e-2 * np.abs(expected).max()
+
+
+def test_probabilities() -> None:
+    model, image = random_classifier(), random_images(1, 64, 64, 3)
+    outputs = np.asarray(fuse(model, classifier_activation="softmax")(image), np.float64)
+    logits = np.asarray(model(image), np.float64)
+    np.testing.assert_allclose(outputs, np.exp(logits) / np.exp(logits).sum(), rtol=1e-4)
+    assert outputs.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_tiny_tokens_meet_pytorchs_clamp() -> None:
+    """Below a norm of 1e-12 a token is not brought to length one; a clamp elsewhere would answer otherwise."""
+    model = random_classifier()
+    for stage in range(4):
+        attention = model.get_layer(f"stages-{stage}-blocks-{model.config.depths[stage] - 1}").attn
+        for name in ("to_query", "to_key"):
+            layer = getattr(attention, name)
+            layer.set_weights([array * 1e-13 for array in layer.get_weights()])
+    image = random_images(1, 64, 64, 3)
+    assert relative_error(fuse(model)(image), model(image)) < BOUND
+
+
+def test_the_input_model_is_untouched() -> None:
+    model, image = random_classifier(), random_images(1, 64, 64, 3)
+    weights, config, before = model.get_weights(), model.get_config(), np.asarray(model(image))
+    fused = fuse(model, image_size=32, include_preprocessing=True)
+    fused.set_weights([np.zeros_like(array) for array in fused.get_weights()])
+    assert model.get_config() == config
+    for mine, its in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(mine, its)
+    np.testing.assert_array_equal(model(image), before)
+
+
+def test_fusing_takes_the_model_of_both_heads_too() -> None:
+    model, image = random_classifier(), random_images(1, 64, 64, 3)
+    student = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+    np.testing.assert_array_equal(fuse(student)(image), fuse(model)(image))
+
+
+@pytest.mark.parametrize("token_weights", ["l2", "uniform"])
+def test_static_shapes_batch_one_and_four_dimensions(token_weights: str) -> None:
+    fused = fuse(random_classifier(token_weights=token_weights), image_size=(64, 96), include_preprocessing=True)
+    assert fused.input_shape == (1, 64, 96, 3)
+    assert fused.output_shape == (1, 10)
+    shapes = [tensor.shape for operation in fused.operations for tensor in keras.tree.flatten(operation.output)]
+    assert all(None not in shape for shape in shapes)
+    assert {len(shape) for shape in shapes[:-1]} == {4}
+    assert fused.name == "swiftformer_deploy"
+    assert [tensor.name for tensor in fused.inputs] == ["image"]
+
+
+def unfused(model: SwiftFormerForImageClassification) -> LiteModel:
+    """The classifier itself through the converter, at batch 1, its variables made constants as `export` does."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    size = (1, *model.config.input_size, model.config.num_channels)
+    function = tf.function(lambda image: model(image), input_signature=[tf.TensorSpec(size, tf.float32)])
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
+    return LiteModel.pack(converter.convert(), config=model.config, recipe=RECIPES["float32"])
+
+
+def test_fewer_operations_than_the_model_itself() -> None:
+    model = random_classifier()
+    before, after = take_census(unfused(model)), take_census(export(fuse(model), RECIPES["float32"]))
+    assert len(after.ops) < 0.85 * len(before.ops), (before.counts, after.counts)
+    assert after.max_rank == 4
+    assert not after.dynamic
+
+
+def test_no_normalisation_and_no_layer_scale_is_left() -> None:
+    fused = fuse(random_classifier())
+    kinds = {type(layer).__name__ for layer in fused.layers}
+    assert not kinds & {"BatchNormalization", "LayerScale", "Dropout", "ConvEncoder", "Encoder"}
+
+
+def test_every_weight_is_written() -> None:
+    """A layer that folding forgot would keep its initial zeros in the bias."""
+    fused = fuse(random_classifier())
+    assert all(np.any(np.asarray(variable)) for variable in fused.weights)
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    fused = fuse(random_classifier(), image_size=(32, 64), include_preprocessing=True, classifier_activation="softmax")
+    fused.save(tmp_path / "deploy.keras")
+    loaded = keras.models.load_model(tmp_path / "deploy.keras")
+    assert type(loaded) is DeployModel
+    assert (loaded.config, loaded.include_preprocessing, loaded.classifier_activation) == (
+        fused.config,
+        True,
+        "softmax",
+    )
+    image = pictures(1, 32, 64).astype(np.float32)
+    np.testing.assert_array_equal(loaded(image), fused(image))
+
+
+def test_the_config_takes_the_size_of_the_graph() -> None:
+    fused = fuse(random_classifier(), image_size=(32, 96))
+    assert fused.config.input_size == (32, 96)
+    assert fused.config.transform.size == (32, 96)
+    assert fused.config.labels == tuple(LABELS.values())
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "kind", "message"),
+    [
+        (
+            lambda: SwiftFormerModel(tiny_config()),
+            {},
+            ModelError,
+            "expected a SwiftFormerForImageClassification, not a Sw",
+        ),
+        (lambda: "model.keras", {}, ModelError, "expected a SwiftFormerForImageClassification, not a str"),
+        (
+            lambda: SwiftFormerForImageClassification(tiny_config(), dtype="mixed_float16"),
+            {},
+            ModelError,
+            "expected a float32 model, not mixed_float16; load its weights into one",
+        ),
+        (random_classifier, {"image_size": 0}, ConfigError, "^image_size=0: expected a positive int"),
+        (
+            random_classifier,
+            {"classifier_activation": "sigmoid"},
+            ConfigError,
+            "classifier_activation='sigmoid': expected",
+        ),
+        (
+            lambda: random_classifier(id2label={}),
+            {"classifier_activation": "softmax"},
+            ConfigError,
+            "expected a model with labels, this one has none",
+        ),
+        (
+            lambda: random_classifier(num_channels=1),
+            {"include_preprocessing": True},
+            ModelError,
+            "transform.mean has 3 entries for 1 channels",
+        ),
+    ],
+)
+def test_what_cannot_be_fused_is_refused(
+    make: Callable[[], Any], options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        fuse(make(), **options)
+
+
+@pytest.mark.parametrize("token_weights", ["l2", "uniform"])
+def test_a_real_variant(token_weights: Any) -> None:
+    config = SwiftFormerConfig.from_variant("xs", image_size=(96, 64), token_weights=token_weights)
+    model = randomized(SwiftFormerForImageClassification(config))
+    image = random_images(1, 96, 64, 3)
+    assert relative_error(fuse(model)(image), model(image)) < BOUND

@@ -1,0 +1,188 @@
+"""The file as a value: what it carries, what happens to it, and running it."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swiftformer_tf import RECIPES, LiteModel, LiteRunner, ModelError, SwiftFormerForImageClassification
+
+Lite = Callable[..., LiteModel]
+
+
+def flatbuffer_size(model: LiteModel) -> int:
+    with zipfile.ZipFile(io.BytesIO(model.content)) as archive:
+        return int(json.loads(archive.read("swiftformer.json"))["flatbuffer"]["bytes"])
+
+
+@pytest.fixture
+def path(lite: Lite, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny_int8.tflite"
+    lite("int8").save(path)
+    return path
+
+
+def test_a_renamed_file_still_says_what_it_is(path: Path, lite: Lite, model: SwiftFormerForImageClassification) -> None:
+    renamed = path.rename(path.with_name("download (1)"))
+    opened = LiteModel.open(renamed)
+    assert opened == lite("int8")
+    assert opened.config == model.config
+    assert opened.labels == model.config.labels
+    assert opened.config.transform == model.config.transform
+    assert opened.recipe == RECIPES["int8"]
+    assert opened.sha256 == lite("int8").sha256
+    assert opened.content == renamed.read_bytes()
+
+
+@pytest.mark.parametrize("options", [{"include_preprocessing": True}, {"classifier_activation": "softmax"}])
+def test_the_file_says_how_it_is_used(options: dict[str, Any], lite: Lite, tmp_path: Path) -> None:
+    lite("float32", **options).save(tmp_path / "x.tflite")
+    opened = LiteModel.open(tmp_path / "x.tflite")
+    assert {name: getattr(opened, name) for name in options} == options
+
+
+def test_the_file_is_a_zip_with_a_label_file(path: Path, model: SwiftFormerForImageClassification) -> None:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["swiftformer.json", "labels.txt"]
+        assert archive.read("labels.txt").decode().splitlines() == list(model.config.labels)
+        card = json.loads(archive.read("swiftformer.json"))
+    assert card["config"] == model.config.to_dict()
+    assert card["recipe"]["name"] == "int8"
+
+
+def test_labels_of_any_language(lite: Lite, tmp_path: Path) -> None:
+    flatbuffer = lite("float32").content[: flatbuffer_size(lite("float32"))]
+    config = lite("float32").config.replace(id2label={i: f"猫 {i} ü" for i in range(10)})
+    LiteModel.pack(flatbuffer, config=config, recipe=RECIPES["float32"]).save(tmp_path / "x.tflite")
+    assert LiteModel.open(tmp_path / "x.tflite").labels[3] == "猫 3 ü"
+    with zipfile.ZipFile(tmp_path / "x.tflite") as archive:
+        assert archive.read("labels.txt").decode("utf-8").splitlines()[3] == "猫 3 ü"
+
+
+def test_saving_replaces_whole_or_not_at_all(path: Path, lite: Lite, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+
+    def full_disk(self: Path, data: bytes) -> int:
+        with io.FileIO(self, "w") as file:
+            file.write(data[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left on device"):
+        lite("float32").save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a TFLite model (no TFL3 at byte 4)"),
+        (b"PK\x03\x04 a zip", "not a TFLite model (no TFL3 at byte 4)"),
+        (
+            b"\x1c\x00\x00\x00TFL3" + bytes(100),
+            "no readable swiftformer.json at its end (BadZipFile: File is not a zip",
+        ),
+    ],
+)
+def test_other_files_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.tflite"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=re.escape(f"{path}: {message}")):
+        LiteModel.open(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=re.escape(f"{tmp_path / 'no.tflite'}: no such file")):
+        LiteModel.open(tmp_path / "no.tflite")
+
+
+def test_the_file_of_another_converter_is_refused(path: Path, lite: Lite) -> None:
+    path.write_bytes(lite("int8").content[: flatbuffer_size(lite("int8"))])
+    with pytest.raises(ModelError, match=r"no readable swiftformer\.json .*or was not written by swiftformer_tf"):
+        LiteModel.open(path)
+
+
+@pytest.mark.parametrize("change", [{"config": {"model_type": "vit"}}, {"recipe": {}}, {"recipe": None}, {"config": 3}])
+def test_a_card_of_something_else_is_refused(change: dict[str, Any], path: Path, lite: Lite) -> None:
+    with zipfile.ZipFile(path) as archive:
+        card = {**json.loads(archive.read("swiftformer.json")), **change}
+    archive_bytes = io.BytesIO(lite("int8").content[: card["flatbuffer"]["bytes"]])
+    with zipfile.ZipFile(archive_bytes, "a") as archive:
+        archive.writestr("swiftformer.json", json.dumps(card))
+    path.write_bytes(archive_bytes.getvalue())
+    with pytest.raises(ModelError, match=r"no readable swiftformer\.json at its end \(.+\); it is damaged"):
+        LiteModel.open(path)
+
+
+def test_any_flipped_bit_is_found_out(path: Path, lite: Lite) -> None:
+    """LiteRT itself would run a file with a flipped weight, and may crash on a flipped offset."""
+    content, rng = lite("int8").content, np.random.default_rng(0)
+    end = flatbuffer_size(lite("int8"))
+    with zipfile.ZipFile(path) as archive:
+        labels = archive.getinfo("labels.txt")
+    # The flatbuffer, and the card behind it; not the zip directory's dates and flags, which mean nothing here.
+    positions = [*rng.integers(8, end, 60), *rng.integers(end + 64, labels.header_offset, 60)]
+    for position in map(int, positions):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError, match="damaged"):
+            LiteModel.open(path)
+
+
+def test_whatever_the_damage_the_error_is_ours(path: Path, lite: Lite) -> None:
+    content, rng = lite("int8").content, np.random.default_rng(1)
+    intact = lite("int8")
+    for round_ in range(150):
+        damaged = bytearray(content)
+        for position in len(content) - 1 - rng.integers(0, 400, 3):
+            damaged[int(position)] = int(rng.integers(256))
+        if round_ % 5 == 0:
+            del damaged[int(rng.integers(len(damaged))) :]
+        path.write_bytes(damaged)
+        try:
+            opened = LiteModel.open(path)
+        except ModelError:
+            continue
+        assert opened.config == intact.config  # where only a date or a comment was hit
+
+
+# Running.
+
+
+def test_a_runner_gives_the_same_answer_every_time(lite: Lite) -> None:
+    runner = LiteRunner(lite("int8"), num_threads=2)
+    image = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
+    first = runner(image).copy()
+    runner(np.zeros_like(image))
+    for _ in range(20):
+        np.testing.assert_array_equal(runner(image), first)
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (2, 64, 64, 3), (1, 32, 64, 3), (1, 64, 64, 1)])
+def test_another_input_shape_is_named(shape: tuple[int, ...], lite: Lite) -> None:
+    with pytest.raises(ModelError, match=re.escape(f"an input of shape {shape}: the model takes (1, 64, 64, 3)")):
+        LiteRunner(lite("float32"))(np.zeros(shape, np.float32))
+
+
+def test_quantised_inputs_are_rounded_and_clipped() -> None:
+    from swiftformer_tf.litemodel import _dequantized, _quantized
+
+    details = {"dtype": np.int8, "quantization": (0.5, -3)}
+    values = np.array([0.0, 0.24, 0.26, -0.76, 1000.0, -1000.0], np.float32)
+    np.testing.assert_array_equal(_quantized(values, details), [-3, -3, -2, -5, 127, -128])
+    np.testing.assert_array_equal(_dequantized(np.array([-3, 127], np.int8), details), [0, 65])
+
+
+def test_content_that_litert_cannot_load_is_refused(lite: Lite) -> None:
+    empty = LiteModel(b"\x1c\x00\x00\x00TFL3" + bytes(64), config=lite("int8").config, recipe=RECIPES["int8"])
+    with pytest.raises(ModelError, match=r"^LiteRT cannot load the model: \S"):
+        LiteRunner(empty)
