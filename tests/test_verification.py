@@ -1,0 +1,381 @@
+"""Each check of `verify` passes where it should, and a test makes it fail."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from random_models import pictures, random_classifier, seeded_model, tiny_config
+
+from swiftformer_tf import (
+    RECIPES,
+    Check,
+    ImageError,
+    LiteModel,
+    Recipe,
+    Report,
+    SwiftFormerForImageClassification,
+    VerificationError,
+    export,
+    fuse,
+    verify,
+)
+from swiftformer_tf.data import list_images
+from swiftformer_tf.verification import agreement, check_file, signal_to_noise
+
+Lite = Callable[..., LiteModel]
+Model = SwiftFormerForImageClassification
+
+
+def statuses(report: Report) -> dict[str, str]:
+    return {check.name: check.status for check in report.checks}
+
+
+def failing(checks: Any) -> dict[str, str]:
+    return {check.name: check.measured for check in checks if check.status != "passed"}
+
+
+def lenient(recipe: str) -> Recipe:
+    """Thresholds for 8 channels of random weights; the checks are those of the recipe."""
+    return RECIPES[recipe].replace(min_snr=8, min_agreement=0.7)
+
+
+def converted(function: Any, size: tuple[int | None, ...], recipe: str = "float32", *, flex: bool = False) -> LiteModel:
+    """Any function from a picture to ten logits as a file of ours."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec(size, tf.float32, name="image")
+    traced = tf.function(lambda image: {"logits": function(image)}, input_signature=[spec]).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
+    if flex:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    return LiteModel.pack(converter.convert(), config=tiny_config(), recipe=RECIPES[recipe])
+
+
+def linear(image: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.reduce_mean(image, (1, 2)) @ tf.constant(np.eye(3, 10, dtype=np.float32))
+
+
+# What passes.
+
+
+@pytest.mark.parametrize("recipe", ["float32", "float16"])
+def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.ndarray) -> None:
+    report = verify(lite(recipe), reference=model, images=pixels)
+    assert report.passed
+    assert report.raise_for_failure() is report
+    names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "border_types", "weights", "partitions"]
+    assert statuses(report) == dict.fromkeys(names, "passed")
+
+
+@pytest.mark.parametrize("recipe", ["dynamic_int8", "int8", "int16x8"])
+def test_a_quantised_file_passes_within_its_thresholds(
+    recipe: str, lite: Lite, model: Model, pixels: np.ndarray
+) -> None:
+    report = verify(dataclasses.replace(lite(recipe), recipe=lenient(recipe)), reference=model, images=pixels)
+    assert failing(report.checks) == {}
+    assert ("integer" in statuses(report)) is (recipe != "dynamic_int8")
+
+
+@pytest.mark.parametrize("options", [{"include_preprocessing": True}, {"classifier_activation": "softmax"}])
+def test_the_reference_is_asked_the_same_question(
+    options: dict[str, Any], lite: Lite, model: Model, pixels: np.ndarray
+) -> None:
+    assert verify(lite("float32", **options), reference=model, images=pixels).passed
+
+
+def test_the_report_says_what_was_measured(lite: Lite, model: Model, pixels: np.ndarray) -> None:
+    seen: list[int] = []
+    exported = lite("float32")
+    report = verify(exported, reference=model, images=pixels, num_threads=2, progress=seen.append)
+    assert seen == [16, 32, 48]
+    figures = report.measured
+    assert (figures["images"], figures["partitions"], figures["num_threads"]) == (48, 1, 2)
+    assert figures["bytes"] == len(exported.content)
+    assert figures["sha256"] == exported.sha256
+    assert figures["snr_db"] > 100
+    assert figures["agreement"] == 1
+    assert figures["distinct"] >= 5
+    assert figures["latency_ms"] > 0
+    assert sum(figures["ops"].values()) > 50
+    assert set(figures["versions"]) == {"ai-edge-litert", "keras", "tensorflow"}
+    document = json.loads(json.dumps(report.to_dict()))
+    assert document["passed"] is True
+    assert document["checks"][0] == {
+        "name": "finite",
+        "status": "passed",
+        "measured": "0 of 48 outputs are not",
+        "expected": "all outputs finite",
+    }
+    assert {"recipe", "token_weights", "image_size", *figures} <= set(document)
+
+
+# Each check, failing.
+
+
+def test_finite_fails_on_nan(lite: Lite, model: Model, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    from swiftformer_tf.litemodel import LiteRunner
+
+    true_output, calls = LiteRunner.output, [0]
+
+    def broken(self: LiteRunner) -> np.ndarray:
+        calls[0] += 1
+        outputs = true_output(self).copy()
+        outputs[3] = np.nan if calls[0] == 2 else np.inf if calls[0] == 5 else outputs[3]
+        return outputs
+
+    monkeypatch.setattr(LiteRunner, "output", broken)
+    # The latency of `check_file` is the first run.
+    report = verify(lite("float32"), reference=model, images=pixels)
+    assert failing(report.checks)["finite"] == "2 of 48 outputs are not"
+    assert failing(report.checks)["snr"] == "not finite"
+    assert not report.passed
+    assert report.to_dict()["snr_db"] is None
+
+
+def test_snr_and_agreement_fail_on_other_weights(lite: Lite, model: Model, pixels: np.ndarray) -> None:
+    other = SwiftFormerForImageClassification(model.config)
+    other.set_weights(model.get_weights())
+    kernel = other.get_layer("stages-2-blocks-1").linear.fc2.kernel
+    kernel.assign(-np.asarray(kernel))
+    report = verify(lite("float32"), reference=other, images=pixels)
+    assert set(failing(report.checks)) == {"snr", "agreement"}
+    assert report.measured["snr_db"] < 30
+    assert not report.passed
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_snr_fails_just_below_its_threshold(recipe: str, lite: Lite, model: Model, pixels: np.ndarray) -> None:
+    exported = dataclasses.replace(lite(recipe), recipe=lenient(recipe))
+    measured = verify(exported, reference=model, images=pixels[:16]).measured["snr_db"]
+    for least, passes in ((measured - 0.01, "passed"), (measured + 0.01, "failed")):
+        judged = dataclasses.replace(exported, recipe=exported.recipe.replace(min_snr=least))
+        assert statuses(verify(judged, reference=model, images=pixels[:16]))["snr"] == passes
+
+
+def test_the_wrong_arithmetic_fails(pixels: np.ndarray) -> None:
+    model = random_classifier()
+    wrong = SwiftFormerForImageClassification(model.config.replace(token_weights="uniform"))
+    mine = {variable.path: variable for variable in model.weights}
+    for variable in wrong.weights:
+        variable.assign(mine[variable.path])
+    report = verify(export(fuse(wrong), RECIPES["float32"]), reference=model, images=pixels[:16])
+    assert statuses(report)["snr"] == "failed"
+
+
+def uncentred(expected: np.ndarray, actual: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(expected**2) / np.sum((actual - expected) ** 2)))
+
+
+def test_a_model_that_answers_the_mean_has_no_signal() -> None:
+    """Most of a logit is common to all photographs: uncentred, the mean alone would pass for a float model."""
+    rng = np.random.default_rng(0)
+    expected = rng.normal(0, 5, 10) + rng.normal(0, 0.01, (200, 10))
+    actual = np.tile(expected.mean(axis=0), (200, 1))
+    assert uncentred(expected, actual) > 50
+    assert signal_to_noise(expected, actual) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_file_that_answers_the_mean_fails(model: Model, pixels: np.ndarray) -> None:
+    reference = SwiftFormerForImageClassification(model.config)
+    reference.set_weights(model.get_weights())
+    for name in ("head", "head_dist"):
+        head = reference.get_layer(name)
+        kernel, bias = head.get_weights()
+        head.set_weights([kernel / 100, bias + np.linspace(-5, 5, 10)])
+    logits = np.asarray(reference(model.config.transform.normalize(pixels)), np.float64)
+    mean = logits.mean(axis=0).astype(np.float32)
+    constant = converted(lambda image: linear(image) * 0 + mean, (1, 64, 64, 3))
+    report = verify(constant, reference=reference, images=pixels)
+    assert uncentred(logits, np.tile(mean, (48, 1))) > 50
+    assert statuses(report)["snr"] == "failed"
+    assert report.measured["snr_db"] == pytest.approx(0, abs=0.1)
+    assert not report.passed
+
+
+def test_agreement_is_refused_where_the_reference_hardly_varies(lite: Lite, model: Model, pixels: np.ndarray) -> None:
+    report = verify(lite("float32"), reference=model, images=pixels[:3])
+    check = {each.name: each for each in report.checks}["agreement"]
+    assert check.status == "refused"
+    assert check.measured.endswith("distinct answers on 3 images, 5 are needed")
+    assert report.measured["agreement"] is None
+    assert not report.passed  # refused is never passed, whatever the other checks say
+    assert set(failing(report.checks)) == {"agreement"}
+    with pytest.raises(VerificationError, match=r"^agreement refused: the reference gives \d distinct answers"):
+        report.raise_for_failure()
+
+
+def test_agreement_fails_on_few_other_answers() -> None:
+    from swiftformer_tf.verification import _compare
+
+    expected = np.eye(10)[np.arange(100) % 10]
+    actual = expected.copy()
+    actual[:2] = actual[1::-1]
+    for recipe, passes in (("float32", "failed"), ("float16", "failed"), ("dynamic_int8", "passed")):
+        checks, figures = _compare(RECIPES[recipe], expected, actual, has_labels=True)
+        assert {check.name: check.status for check in checks}["agreement"] == passes
+        assert figures["agreement"] == 0.98
+
+
+def test_two_labels_are_enough_where_there_are_no_more() -> None:
+    from swiftformer_tf.verification import _compare
+
+    expected = np.eye(2)[np.arange(10) % 2]
+    checks, figures = _compare(RECIPES["float32"], expected, expected, has_labels=True)
+    assert figures["distinct"] == 2
+    assert {check.name: check.status for check in checks}["agreement"] == "passed"
+    checks, _ = _compare(RECIPES["float32"], expected[:1], expected[:1], has_labels=True)
+    assert {check.name: check.status for check in checks} == {
+        "finite": "passed",
+        "snr": "refused",
+        "agreement": "refused",
+    }
+
+
+def test_an_unfit_reference_is_not_passed_over() -> None:
+    from swiftformer_tf.verification import _compare
+
+    constant, nan = np.ones((8, 10)), np.full((8, 10), np.nan)
+    checks, _ = _compare(RECIPES["float32"], constant, constant, has_labels=True)
+    assert {check.name: check.status for check in checks} == {
+        "finite": "passed",
+        "snr": "refused",
+        "agreement": "refused",
+    }
+    checks, _ = _compare(RECIPES["float32"], nan, constant, has_labels=True)
+    assert "passed" not in {check.name: check.status for check in checks if check.name != "finite"}.values()
+
+
+def test_features_have_no_agreement() -> None:
+    model = random_classifier(id2label={}, image_size=32)
+    report = verify(export(fuse(model), RECIPES["float32"]), reference=model, images=pictures(4, 32, 32))
+    assert "agreement" not in statuses(report)
+    assert report.passed
+
+
+def test_no_flex_fails_on_a_tensorflow_kernel(model: Model, pixels: np.ndarray) -> None:
+    import tensorflow as tf
+
+    flex = converted(lambda image: tf.math.atan(linear(image)), (1, 64, 64, 3), flex=True)
+    report = verify(flex, reference=model, images=pixels[:8])
+    assert failing(report.checks)["no_flex"] == "1: FlexAtan"
+    assert not report.passed
+    assert report.measured["partitions"] is None
+    assert json.loads(json.dumps(report.to_dict()))["latency_ms"] is None
+
+
+def test_static_shapes_fails_on_a_dynamic_batch() -> None:
+    checks, _ = check_file(converted(linear, (None, 64, 64, 3)))
+    assert "serving_default_image" in failing(checks)["static_shapes"]
+    checks, _ = check_file(converted(linear, (1, 64, 64, 3)))
+    assert "static_shapes" not in failing(checks)
+
+
+@pytest.mark.parametrize("claimed", ["int8", "int16x8"])
+def test_integer_fails_on_a_float_model_that_claims_a_recipe(claimed: str, lite: Lite) -> None:
+    checks, _ = check_file(dataclasses.replace(lite("float32"), recipe=RECIPES[claimed]))
+    bad = failing(checks)
+    assert "CONV_2D" in bad["integer"]
+    assert "float32" in bad["weights"]
+    assert set(bad) == {"integer", "weights"}
+
+
+def test_integer_fails_on_weights_only_quantisation(lite: Lite) -> None:
+    checks, _ = check_file(dataclasses.replace(lite("dynamic_int8"), recipe=RECIPES["int8"]))
+    assert "CONV_2D" in failing(checks)["integer"]
+
+
+@pytest.mark.parametrize(
+    ("made", "claimed"),
+    [("float32", "float16"), ("float16", "float32"), ("float32", "dynamic_int8"), ("int8", "float32")],
+)
+def test_weights_fails_on_another_type(made: str, claimed: str, lite: Lite) -> None:
+    checks, _ = check_file(dataclasses.replace(lite(made), recipe=RECIPES[claimed]))
+    stored = RECIPES[made].weights
+    assert stored in failing(checks)["weights"]
+
+
+def test_border_types_fails_on_another_border(lite: Lite) -> None:
+    recipe = RECIPES["int8"].replace(inference_input_type="uint8")
+    checks, _ = check_file(dataclasses.replace(lite("int8"), recipe=recipe))
+    assert failing(checks) == {"border_types": "float32 to float32"}
+
+
+def test_partitions_fails_on_a_graph_in_pieces(lite: Lite) -> None:
+    checks, figures = check_file(dataclasses.replace(lite("int8"), recipe=lenient("int8").replace(max_partitions=1)))
+    assert figures["partitions"] > 1
+    assert failing(checks) == {"partitions": str(figures["partitions"])}
+
+
+def test_every_check_has_its_failure(lite: Lite, model: Model, pixels: np.ndarray) -> None:
+    """Whoever adds a check finds the list of those that a test above makes fail."""
+    names = set()
+    for recipe in RECIPES:
+        names |= set(statuses(verify(lite(recipe), reference=model, images=pixels[:2])))
+    shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "border_types", "integer", "weights"}
+    assert names == {*shown_failing, "partitions"}
+
+
+# Misuse, and the figures themselves.
+
+
+def test_a_failure_is_told_in_full() -> None:
+    checks = (
+        Check("a", "passed", "1", "2"),
+        Check("b", "failed", "3 dB", "at least 4 dB"),
+        Check("c", "refused", "x", "y"),
+    )
+    report = Report(checks, {})
+    assert not report.passed
+    with pytest.raises(VerificationError, match=r"^b failed: 3 dB, expected at least 4 dB; c refused: x, expected y$"):
+        report.raise_for_failure()
+
+
+def test_another_number_of_labels_is_misuse(lite: Lite) -> None:
+    other = SwiftFormerForImageClassification(tiny_config(id2label={0: "a", 1: "b"}))
+    with pytest.raises(VerificationError, match="the reference has 2 labels and the file 10: expected the model that"):
+        verify(lite("float32"), reference=other, images=pictures(1, 64, 64))
+
+
+def test_a_reference_of_two_heads_is_misuse(lite: Lite, model: Model) -> None:
+    student = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+    with pytest.raises(VerificationError, match=r"returns its heads: expected a model with outputs='logits'"):
+        verify(lite("float32"), reference=student, images=pictures(1, 64, 64))
+
+
+@pytest.mark.parametrize("images", [np.zeros((0, 64, 64, 3), np.uint8), pictures(1, 32, 32), "no such folder"])
+def test_images_that_do_not_fit_are_misuse(images: Any, lite: Lite, model: Model) -> None:
+    with pytest.raises(ImageError):
+        verify(lite("float32"), reference=model, images=images)
+
+
+def test_signal_to_noise_by_hand() -> None:
+    expected = np.array([[1.0, 2.0], [3.0, 0.0]])  # mean (2, 1), deviations of 1: signal 4
+    assert signal_to_noise(expected, expected) == math.inf
+    assert signal_to_noise(expected, expected + np.array([[0.1, 0], [0, 0]])) == pytest.approx(
+        10 * math.log10(4 / 0.01)
+    )
+    assert signal_to_noise(expected, expected * np.nan) is None
+    assert signal_to_noise(np.ones((2, 2)), np.ones((2, 2))) is None
+    # An error that all images share counts: the centre is the reference's, not each side's own.
+    assert signal_to_noise(expected, expected + 1) == pytest.approx(0)
+
+
+def test_agreement_by_hand() -> None:
+    expected, actual = np.array([[1, 2], [3, 0], [5, 6], [1, 0]]), np.array([[0, 9], [0, 9], [1, 2], [1, 0]])
+    assert agreement(expected, actual) == 0.75
+
+
+def test_on_real_photographs(real_photographs: Path) -> None:
+    config, paths = tiny_config(), list_images(real_photographs)
+    model = seeded_model(config, np.stack([config.transform(path) for path in paths]))
+    for recipe in ("float32", "float16"):
+        report = verify(export(fuse(model), RECIPES[recipe]), reference=model, images=real_photographs)
+        assert failing(report.checks) == {}
+        assert report.measured["images"] == 40
