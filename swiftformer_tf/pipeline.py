@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -76,6 +77,8 @@ def export_files(
             raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
     shown = progress or (lambda _: nullcontext(lambda _: None))
     Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass  # It can be written to: better known now than after the work.
     deploy = fuse(
         model,
         image_size=image_size,

@@ -1,0 +1,29 @@
+"""The photographs that a pip package ships."""
+
+import importlib.resources
+
+import numpy as np
+import pytest
+
+from swiftformer_tf import ImageError, Transform
+from swiftformer_tf.demo import photographs
+
+
+def test_two_sets_of_different_scenes_in_the_size_wanted() -> None:
+    pytest.importorskip("skimage")
+    calibration, holdout = photographs(Transform(size=(48, 64)))
+    for pictures in (calibration, holdout):
+        assert pictures.dtype == np.uint8
+        assert pictures.shape[1:] == (48, 64, 3)
+        assert len(pictures) >= 50
+        assert pictures.std(axis=(1, 2, 3)).min() > 1  # pictures, not planes
+    assert not {picture.tobytes() for picture in calibration} & {picture.tobytes() for picture in holdout}
+
+
+def test_without_the_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(importlib.resources, "files", missing)
+    with pytest.raises(ImageError, match=r"give --images FOLDER, or install .* pip install 'swiftformer_tf\[demo\]'"):
+        photographs(Transform())

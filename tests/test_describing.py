@@ -1,0 +1,58 @@
+"""What a file is, as plain facts."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from random_models import random_classifier, tiny_config
+
+from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
+from swiftformer_tf.describing import describe
+
+
+@pytest.fixture
+def facts(model: SwiftFormerForImageClassification, lite: Callable[..., LiteModel]) -> dict[str, dict[str, Any]]:
+    kinds: dict[str, Any] = {"keras": model, "checkpoint": to_checkpoint(model), "tflite": lite("int8")}
+    return {kind: json.loads(json.dumps(describe(opened))) for kind, opened in kinds.items()}
+
+
+def test_what_all_kinds_have(facts: dict[str, dict[str, Any]], model: SwiftFormerForImageClassification) -> None:
+    for kind, own in facts.items():
+        assert own["kind"] == kind
+        assert (own["variant"], own["token_weights"], own["heads"], own["num_labels"]) == ("tiny", "l2", 2, 10)
+        assert (own["image_size"], own["labels"]) == ([64, 64], list(model.config.labels))
+        assert own["config"] == json.loads(model.config.to_json())
+        assert own["transform"]["crop"] == 0.875
+
+
+def test_what_only_one_kind_has(facts: dict[str, dict[str, Any]], lite: Callable[..., LiteModel]) -> None:
+    assert facts["keras"]["dtype"] == "float32"
+    assert facts["checkpoint"]["scheme"] == "timm"
+    assert facts["checkpoint"]["token_weights_assumed"] is False
+    tflite = facts["tflite"]
+    assert (tflite["recipe"], tflite["input"], tflite["output"]) == ("int8", "float32, normalised", "float32, logits")
+    assert tflite["signature"] == {"serving_default": "image to logits"}
+    assert tflite["sha256"] == lite("int8").sha256
+    assert tflite["bytes"] == len(lite("int8").content)
+
+
+def test_the_border_is_told_as_it_is(lite: Callable[..., LiteModel]) -> None:
+    own = describe(lite("float32", include_preprocessing=True))
+    assert own["input"] == "float32, pixels 0 to 255"
+    assert describe(lite("float32", classifier_activation="softmax"))["output"] == "float32, probabilities"
+
+
+@pytest.mark.parametrize("token_weights", ["l2", "uniform"])
+def test_parameters_are_counted_as_pytorch_does(token_weights: str) -> None:
+    model = random_classifier(token_weights=token_weights)
+    expected = 64_800 - 2 * 990 * 21  # `tiny` with ten labels
+    assert describe(model)["parameters"] == describe(to_checkpoint(model))["parameters"] == expected
+    model.trainable = False
+    assert describe(model)["parameters"] == expected
+
+
+def test_heads_and_names() -> None:
+    assert describe(SwiftFormerForImageClassification(tiny_config(id2label={})))["heads"] == 0
+    own = describe(SwiftFormerForImageClassification(tiny_config(distillation=False, depths=(1, 1, 1, 1))))
+    assert (own["heads"], own["variant"]) == (1, "non-standard")
