@@ -11,15 +11,7 @@ import numpy as np
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.preprocessing import Transform
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "ImageFolder",
-    "calibration_images",
-    "images_in",
-    "iterate_images",
-    "list_images",
-    "load_images",
-]
+__all__ = ["IMAGE_SUFFIXES", "ImageFolder", "balanced_sample", "iterate_images", "list_images"]
 
 # What Pillow decodes without a plug-in and cameras, scanners and ImageNet's mirrors write.
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -49,20 +41,6 @@ def list_images(folder: str | Path) -> list[Path]:
     return found
 
 
-def images_in(path: str | Path) -> list[Path]:
-    """A photograph as a list of one, or the photographs below a folder.
-
-    Raises:
-        ImageError: Neither a file nor a folder with photographs.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return list_images(path)
-    if not path.is_file():
-        raise ImageError(f"{path}: no such file or folder")
-    return [path]
-
-
 def iterate_images(paths: Iterable[str | Path], transform: Transform, batch_size: int = 32) -> Iterator[np.ndarray]:
     """Photographs as batches for the network, one batch in memory at a time.
 
@@ -75,24 +53,13 @@ def iterate_images(paths: Iterable[str | Path], transform: Transform, batch_size
         float32 arrays (batch, height, width, 3), normalised.
 
     Raises:
-        ImageError: A file that cannot be decoded; the message names it.
+        ImageError: A file that cannot be decoded, which the message names, or a batch size below one.
     """
     if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size}: expected at least 1")
+        raise ImageError(f"batch_size={batch_size}: expected at least one photograph")
     remaining = iter(paths)
     while batch := list(islice(remaining, batch_size)):
         yield np.stack([transform(path) for path in batch])
-
-
-def load_images(paths: Sequence[str | Path], transform: Transform) -> np.ndarray:
-    """Photographs as one array for the network: float32 (len(paths), height, width, 3), normalised.
-
-    Raises:
-        ImageError: No paths, or a file that cannot be decoded; the message names it.
-    """
-    if not paths:
-        raise ImageError("no photographs: the list of paths is empty")
-    return np.stack([transform(path) for path in paths])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,30 +109,33 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def reordered(self, class_names: Sequence[str]) -> Self:
+        """The same photographs, with the same classes in another order.
 
-def calibration_images(folder: str | Path, transform: Transform, count: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """A seeded sample of photographs, balanced over the subfolders, for a quantiser to measure ranges on.
-
-    Subfolders take turns until there are `count`, or all of a smaller folder; a flat folder is one group.
-    The same folder, count and seed give the same photographs in the same order.
-
-    Args:
-        folder: Photographs, in subfolders or not.
-        transform: The evaluation transform of the weights.
-        count: How many photographs.
-        seed: Of the choice.
-
-    Yields:
-        float32 arrays (1, height, width, 3), normalised; one in memory at a time.
-
-    Raises:
-        ImageError: As `list_images`, or a file that cannot be decoded.
-    """
-    yield from iterate_images(balanced_sample(list_images(folder), count, seed), transform, 1)
+        Raises:
+            ImageError: Other names.
+        """
+        if sorted(class_names) != sorted(self.class_names):
+            raise ImageError(f"classes {', '.join(self.class_names)}: expected {', '.join(class_names)}")
+        index = {name: position for position, name in enumerate(class_names)}
+        labels = tuple(index[self.class_names[label]] for label in self.labels)
+        return dataclasses.replace(self, labels=labels, class_names=tuple(class_names))
 
 
 def balanced_sample(paths: Sequence[Path], count: int, seed: int = 0) -> list[Path]:
-    """`count` of `paths`, their parent folders taking turns; the order within each is shuffled by `seed`."""
+    """A seeded choice of photographs, for a quantiser to measure ranges on.
+
+    Folders take turns until there are `count`, or all there are; which of a folder's photographs is up to the seed.
+    The same paths, count and seed give the same choice in the same order.
+
+    Args:
+        paths: Photographs, in folders or in one.
+        count: How many.
+        seed: Of the choice.
+
+    Raises:
+        ImageError: A count below one.
+    """
     if count < 1:
         raise ImageError(f"count={count}: expected at least one photograph")
     rng = np.random.default_rng(seed)

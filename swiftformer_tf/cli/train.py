@@ -1,6 +1,7 @@
 """`swiftformer-tf train`"""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,18 +81,16 @@ def train(
     from swiftformer_tf.training import train as run_training
 
     images = ImageFolder.open(folder)
+    images = dataclasses.replace(images, class_names=class_labels(images.class_names))
     start = open_model(source, token_weights=token_weights) if source else None
-    labels = class_labels(images.class_names)
-    # The order of a model's own labels wins, so that its heads are kept where they fit.
     config = start.config if start else SwiftFormerConfig.from_variant(variant)
-    if set(config.labels) == set(labels):
-        order = {label: index for index, label in enumerate(config.labels)}
-        images = ImageFolder(images.paths, tuple(order[labels[index]] for index in images.labels), config.labels)
-        labels = config.labels
+    # The order of a model's own labels wins, so that its heads are kept where they fit.
+    if sorted(config.labels) == sorted(images.class_names):
+        images = images.reordered(config.labels)
     size = image_size or config.image_size
     transform = config.transform.replace(size=size if isinstance(size, tuple) else (size, size))
     config = config.replace(
-        id2label=dict(enumerate(labels)),
+        id2label=dict(enumerate(images.class_names)),
         image_size=size,
         transform=transform.replace(crop=crop) if crop else transform,
         distillation=config.distillation or teacher is not None,
@@ -111,7 +110,7 @@ def train(
             images,
             chosen,
             output,
-            validation=labelled_images(validation, labels) if validation else None,
+            validation=labelled_images(validation, config.labels) if validation else None,
             teacher=Teacher.open(teacher) if teacher else None,
             seed=seed,
             source=str(source or "random"),

@@ -128,7 +128,7 @@ class RunFolder(keras.callbacks.Callback):
             with replacing(self.folder / "model.keras") as beside:
                 self.averages.averaged.save(beside)
         arrays = {
-            name: np.ascontiguousarray(ops.convert_to_numpy(variable))
+            name: np.asarray(ops.convert_to_numpy(variable), order="C")
             for name, variable in self._variables(self.model).items()
         }
         # Last of what a run needs: with this file the epoch counts as done.
@@ -145,8 +145,10 @@ class RunFolder(keras.callbacks.Callback):
             plot_history(self.history, self.folder / "curves.png")
 
     def _variables(self, model: keras.Model) -> dict[str, Any]:
+        # Metrics start anew with each epoch, and have no variables before the first step.
+        metrics = {id(variable) for variable in model.metrics_variables}
         groups = {
-            "model": model.variables,
+            "model": [variable for variable in model.variables if id(variable) not in metrics],
             "optimizer": model.optimizer.variables,
             "average": self.averages.averaged.weights,
         }

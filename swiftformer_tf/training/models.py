@@ -64,15 +64,9 @@ def adapted_model(
     trained = {layer.name: layer for layer in model.layers}
     for layer in adapted.layers:
         is_head = layer.name in ("head", "head_dist")
-        if not is_head or (model.config.labels == config.labels and layer.name in trained):
-            copy_weights(trained[layer.name], layer)
+        if layer.weights and (not is_head or (model.config.labels == config.labels and layer.name in trained)):
+            layer.set_weights(trained[layer.name].get_weights())
     return adapted
-
-
-def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """The weights of a layer into another of the same kind, whatever their precision."""
-    for new, old in zip(target.weights, source.weights, strict=True):
-        new.assign(keras.ops.cast(old, new.dtype))
 
 
 def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:

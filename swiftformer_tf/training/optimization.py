@@ -99,7 +99,8 @@ def hard_distillation(teacher: Any, student: Any) -> Any:
 
 def soft_distillation(temperature: float) -> Callable[[Any, Any], Any]:
     """Kullback-Leibler divergence of softened probabilities, times the temperature squared (arXiv:1503.02531)."""
-    loss = keras.distillation.LogitsDistillation(temperature=temperature)
+    # An instance: by name, which is the default, Keras 3.15 compares the logits themselves instead of probabilities.
+    loss = keras.distillation.LogitsDistillation(temperature=temperature, loss=keras.losses.KLDivergence())
 
     def divergence(teacher: Any, student: Any) -> Any:
         return loss.compute_loss(teacher, student)
@@ -135,22 +136,25 @@ def compile_for(
     if not teacher_labels:
         model.compile(optimizer=adamw(recipe, model, steps), loss=labels, metrics=["accuracy"], jit_compile=jit)
         return model
-    heads = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
     follow = hard_distillation if recipe.distillation == "hard" else soft_distillation(recipe.temperature)
     share = recipe.distillation_weight
-    outputs, losses, weights = list(heads.outputs), [labels, follow], [1 - share, share]
+    heads, losses, weights = (
+        [model.get_layer("head"), model.get_layer("head_dist")],
+        [labels, follow],
+        [1 - share, share],
+    )
     if recipe.teacher_head_weight:
         kernel = keras.initializers.TruncatedNormal(stddev=0.02)
-        third = keras.layers.Dense(teacher_labels, kernel_initializer=kernel, dtype="float32", name="teacher")
-        outputs.append(third(model.get_layer("pool").output))
+        heads.append(keras.layers.Dense(teacher_labels, kernel_initializer=kernel, dtype="float32", name="teacher"))
         losses.append(soft_distillation(recipe.temperature))
         weights.append(recipe.teacher_head_weight)
-    student = keras.Model(model.input, outputs, name="student")
+    trunk = SwiftFormerForImageClassification(model.config.replace(id2label={}), like=model)
+    student = keras.Model(trunk.input, [head(trunk.output) for head in heads], name="student")
     student.compile(
         optimizer=adamw(recipe, student, steps),
         loss=losses,
         loss_weights=weights,
-        metrics=[["accuracy"], *[None] * (len(outputs) - 1)],
+        metrics=[["accuracy"], *[None] * (len(heads) - 1)],
         jit_compile=jit,
     )
     return student

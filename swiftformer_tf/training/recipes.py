@@ -117,7 +117,7 @@ class TrainingRecipe:
     Example:
         >>> recipe = training_recipe("short", "xs").replace(epochs=4)
         >>> [recipe.image_size(epoch, 224) for epoch in range(4)]
-        [160, 160, 224, 224]
+        [160, 160, 160, 224]
     """
 
     epochs: int = 300

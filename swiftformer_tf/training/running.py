@@ -67,6 +67,7 @@ def train(
         )
     if teacher and not model.config.distillation:
         raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")
+    steps = steps_per_epoch(folder, recipe)
     output = Path(output)
     settings = {
         "source": source,
@@ -79,7 +80,6 @@ def train(
         "photographs": {"count": len(folder), "sha256": _fingerprint(folder)},
     }
     _claim(output, settings)
-    steps = steps_per_epoch(folder, recipe)
     answers = Answers(teacher, model.config.labels, len(folder), output / "teacher") if teacher else None
     student = compile_for(recipe, model, steps, teacher_labels=answers.num_labels if answers else 0)
     averages = AveragedWeights(model, recipe.ema)

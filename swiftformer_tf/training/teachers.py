@@ -68,9 +68,10 @@ class Teacher:
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"{path}: LiteRT cannot load it ({str(error).strip()})") from None
         (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
-        if tuple(source["shape"]) != (1, *transform.size, 3) or source["dtype"] != np.float32:
+        shape = tuple(map(int, source["shape"]))
+        if shape != (1, *transform.size, 3) or source["dtype"] != np.float32:
             raise ModelError(
-                f"{path}: takes {source['dtype'].__name__} {tuple(source['shape'])}; expected float32 "
+                f"{path}: takes {source['dtype'].__name__} {shape}; expected float32 "
                 f"{(1, *transform.size, 3)}, a batch of one of its transform's size"
             )
         lock = threading.Lock()  # batches are made in parallel, an interpreter runs one thing at a time

@@ -1,0 +1,118 @@
+"""Accuracy on labelled photographs."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from random_models import tiny_config
+
+from swiftformer_tf import LiteModel, ModelError, SwiftFormerForImageClassification
+from swiftformer_tf.cli.evaluate import evaluate as command
+from swiftformer_tf.evaluation import evaluate
+from swiftformer_tf.labelling import LabelledImages
+
+CONFIG = tiny_config()
+LABELS = CONFIG.num_labels
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> tuple[Path, ...]:
+    """Six pictures, each of one grey, so that a function of the mean tells them apart."""
+    paths = []
+    for index in range(6):
+        paths.append(tmp_path / f"{index}.png")
+        Image.new("RGB", (64, 64), (index * 40,) * 3).save(paths[-1])
+    return tuple(paths)
+
+
+def answers(*outputs: list[float]) -> object:
+    """A classifier that knows its answers by the grey of the picture."""
+    table = np.asarray(outputs, np.float32)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return table[np.rint(CONFIG.transform.denormalize(images).mean(axis=(1, 2, 3)) / 40).astype(int)]
+
+    return predict
+
+
+def ranked(*best: int) -> list[float]:
+    """Outputs whose order is `best`, then the rest."""
+    outputs = [-1.0] * LABELS
+    for place, label in enumerate(best):
+        outputs[label] = LABELS - place
+    return outputs
+
+
+def test_counts_against_a_hand_made_case(photographs: tuple[Path, ...]) -> None:
+    predict = answers(
+        ranked(0), ranked(1, 0), ranked(3, 2, 0), ranked(9, 8, 7, 6, 1), ranked(9, 8, 7, 6, 5, 1), ranked(1)
+    )
+    images = LabelledImages(photographs, (0, 0, 0, 1, 1, 1), "by hand")
+    seen: list[int] = []
+    result = evaluate(predict, CONFIG, images, batch_size=4, progress=seen.append)  # type: ignore[arg-type]
+    assert seen == [4, 6]
+    report = result.to_dict()
+    assert report["images"] == 6
+    assert report["top1"] == pytest.approx(2 / 6)  # the first and the last
+    assert report["top5"] == pytest.approx(5 / 6)  # not the one in sixth place
+    # Among 0 and 1 alone the third, the fourth and the fifth are right too.
+    assert report["top1_present"] == pytest.approx(5 / 6)
+    assert (report["classes"], report["classes_present"], report["class_rule"]) == (LABELS, 2, "by hand")
+    assert [(row["index"], row["images"], row["top1"], row["top5"]) for row in report["per_class"]] == [
+        (0, 3, pytest.approx(1 / 3), 1.0),
+        (1, 3, pytest.approx(1 / 3), pytest.approx(2 / 3)),
+    ]
+    assert result.confusion[0, [0, 1, 3]].tolist() == [1, 1, 1]
+
+
+def test_outputs_that_do_not_fit_or_are_not_finite_are_refused(photographs: tuple[Path, ...]) -> None:
+    images = LabelledImages(photographs, (0,) * 6, "by hand")
+    with pytest.raises(ModelError, match=r"outputs of shape \(6, 3\): expected \(6, 10\), one for each label"):
+        evaluate(lambda batch: np.zeros((len(batch), 3)), CONFIG, images)
+
+    def broken(batch: np.ndarray) -> np.ndarray:
+        outputs = np.zeros((len(batch), LABELS))
+        outputs[2, 5] = np.nan
+        return outputs
+
+    with pytest.raises(ModelError, match=r"2\.png: the model's outputs for it are not finite"):
+        evaluate(broken, CONFIG, images)
+
+
+def test_the_confusion_is_drawn(photographs: tuple[Path, ...], tmp_path: Path) -> None:
+    predict = answers(*[ranked(index % 3) for index in range(6)])
+    result = evaluate(predict, CONFIG, LabelledImages(photographs, (0, 1, 2, 2, 1, 0), "by hand"))  # type: ignore[arg-type]
+    result.save_confusion(tmp_path / "confusion.png")
+    with Image.open(tmp_path / "confusion.png") as picture:
+        assert picture.format == "PNG"
+        # Half of each row on the diagonal and half beside it: cells of the map's middle blue.
+        blue = matplotlib.colormaps["Blues"](0.5, bytes=True)[:3]
+        middle = (np.asarray(picture.convert("RGB")) == blue).all(axis=-1)
+        assert middle.mean() > 0.1
+
+
+def test_the_command_agrees_between_keras_and_tflite(
+    saved: Path, model: SwiftFormerForImageClassification, lite: object, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    """Folders named by what the Keras model says: its accuracy is one, and the float32 file's too."""
+    for index, picture in enumerate(map(Image.fromarray, pixels[:12])):
+        label = int(model.predict_on_batch(model.config.transform(picture)[None]).argmax())
+        path = tmp_path / "photographs" / model.config.labels[label] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    exported: LiteModel = lite("float32")  # type: ignore[operator]
+    exported.save(tmp_path / "tiny.tflite")
+    for file in (saved, tmp_path / "tiny.tflite"):
+        chart = tmp_path / "chart.png"
+        arguments = [str(file), str(tmp_path / "photographs"), "--json", "--confusion", str(chart)]
+        outcome = CliRunner().invoke(command, arguments, catch_exceptions=False)
+        report = json.loads(outcome.stdout)
+        assert (report["top1"], report["top5"], report["images"]) == (1.0, 1.0, 12)
+        assert report["class_rule"] == "names of folders are labels"
+        assert chart.is_file()
+        table = CliRunner().invoke(command, arguments[:2], catch_exceptions=False).stdout
+        assert "top-1 100.00%, top-5 100.00% of 12 photographs" in table

@@ -1,0 +1,151 @@
+"""Teachers of every kind, and what is kept of their answers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from random_models import pictures
+from training_runs import LABELS, color_teacher
+
+from swiftformer_tf import (
+    CheckpointError,
+    ImageError,
+    LiteModel,
+    ModelError,
+    SwiftFormerForImageClassification,
+    Transform,
+)
+from swiftformer_tf.training import Answers, Teacher
+
+SMALL = Transform(size=(24, 24))
+
+
+def pixels(count: int, side: int = 24) -> np.ndarray:
+    return pictures(count, side, side).astype(np.float32)
+
+
+def test_a_swiftformer_file_brings_its_own_transform_and_labels(
+    saved: Path, model: SwiftFormerForImageClassification, lite: Any, tmp_path: Path
+) -> None:
+    exported: LiteModel = lite("float32")
+    exported.save(tmp_path / "tiny.tflite")
+    images = model.config.transform.normalize(pixels(3, 64))
+    for path in (saved, tmp_path / "tiny.tflite"):
+        teacher = Teacher.open(path)
+        assert (teacher.transform, teacher.labels) == (model.config.transform, model.config.labels)
+        np.testing.assert_allclose(teacher.predict(images), model.predict_on_batch(images), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[keras.Model, Path]:
+    """A classifier of another kind, as `.keras` and `.tflite`, each with a card."""
+    import tensorflow as tf
+
+    from swiftformer_tf.quiet import native_stderr_silenced
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((24, 24, 3), batch_size=1)
+    outputs = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(inputs))
+    model, root = keras.Model(inputs, outputs), tmp_path_factory.mktemp("teachers")
+    with native_stderr_silenced():
+        content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    (root / "lite.tflite").write_bytes(content)
+    keras.Model(model.input, model.output).save(root / "plain.keras")
+    card = json.dumps({"transform": SMALL.to_dict(), "labels": [*LABELS, "fox"]})
+    for name in ("lite", "plain"):
+        (root / f"{name}.json").write_text(card)
+    return model, root
+
+
+@pytest.mark.parametrize("name", ["plain.keras", "lite.tflite"])
+def test_another_classifier_needs_a_card(plain: tuple[keras.Model, Path], name: str) -> None:
+    model, root = plain
+    teacher = Teacher.open(root / name)
+    assert teacher.labels == (*LABELS, "fox")
+    image = SMALL.normalize(pixels(1))
+    np.testing.assert_allclose(teacher.predict(image), model.predict_on_batch(image), atol=1e-5)
+
+
+def test_imagenets_labels_have_a_short_name(plain: tuple[keras.Model, Path], tmp_path: Path) -> None:
+    _, root = plain
+    (tmp_path / "lite.tflite").write_bytes((root / "lite.tflite").read_bytes())
+    (tmp_path / "lite.json").write_text(json.dumps({"transform": SMALL.to_dict(), "labels": "imagenet"}))
+    assert len(Teacher.open(tmp_path / "lite.tflite").labels) == 1000
+
+
+def test_files_that_are_no_teachers_are_named(plain: tuple[keras.Model, Path], tmp_path: Path) -> None:
+    _, root = plain
+    foreign = tmp_path / "lite.tflite"
+    foreign.write_bytes((root / "lite.tflite").read_bytes())
+    with pytest.raises(
+        ModelError, match=r"lite\.tflite: .*; a teacher of another kind needs its card lite\.json beside"
+    ):
+        Teacher.open(foreign)
+    (tmp_path / "lite.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"lite\.json: no card of a teacher \(KeyError: 'transform'\)"):
+        Teacher.open(foreign)
+    wide = {"transform": Transform(size=(32, 32)).to_dict(), "labels": ["cat"]}
+    (tmp_path / "lite.json").write_text(json.dumps(wide))
+    with pytest.raises(ModelError, match=r"takes float32 \(1, 24, 24, 3\); expected float32 \(1, 32, 32, 3\)"):
+        Teacher.open(foreign)
+    foreign.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"lite\.tflite: LiteRT cannot load it"):
+        Teacher.open(foreign)
+    (tmp_path / "nothing.bin").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match=r"needs its card nothing\.json beside it"):
+        Teacher.open(tmp_path / "nothing.bin")
+
+
+def test_a_student_with_classes_that_the_teacher_lacks_is_refused() -> None:
+    with pytest.raises(ImageError, match="class 'gnu' is none of the model's 4 labels"):
+        Answers(color_teacher(), ("cat", "gnu"), 5)
+
+
+def test_classes_are_found_by_name_whatever_their_order() -> None:
+    assert Answers(color_teacher(), ("fox", "cat"), 5).classes.tolist() == [3, 0]
+
+
+def test_pictures_of_another_size_are_resized() -> None:
+    answers = Answers(color_teacher(), LABELS, 5)
+    small, large = pixels(3), np.repeat(np.repeat(pixels(3), 2, axis=1), 2, axis=2)
+    np.testing.assert_allclose(answers.ask(large), answers.ask(small), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("predict", "message"),
+    [
+        (lambda images: np.zeros((len(images), 3)), r"colors: outputs of shape \(2, 3\); expected \(2, 4\)"),
+        (lambda images: np.full((len(images), 4), np.nan), "colors: its logits are not finite"),
+    ],
+)
+def test_answers_that_cannot_be_used_are_an_error(predict: Any, message: str) -> None:
+    answers = Answers(Teacher(predict, SMALL, (*LABELS, "fox"), "colors"), LABELS, 5)
+    with pytest.raises(ModelError, match=message):
+        answers.ask(pixels(2))
+
+
+def test_each_crop_is_asked_about_once_even_by_another_process(tmp_path: Path) -> None:
+    """What is kept is rounded to half precision, and read back rounded the first time too."""
+    asked: list[int] = []
+    honest = color_teacher()
+
+    def counting(images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        return honest.predict(images)
+
+    teacher = Teacher(counting, honest.transform, honest.labels)
+    crops = pixels(5)
+    first = Answers(teacher, LABELS, 5, tmp_path).kept(0, np.array([3, 1]), lambda row: crops[[3, 1][row]])
+    # A new object is what a new process has; it asks for the fifth photograph only.
+    again = Answers(teacher, LABELS, 5, tmp_path)
+    second = again.kept(0, np.array([1, 4, 3]), lambda row: crops[[1, 4, 3][row]])
+    assert asked == [2, 1]
+    np.testing.assert_array_equal(second[[2, 0]], first)
+    np.testing.assert_allclose(
+        second, honest.predict(honest.transform.normalize(crops[[1, 4, 3]])), rtol=1e-3, atol=1e-3
+    )
+    again.kept(1, np.array([1]), lambda row: crops[1])  # another view has crops of its own
+    assert asked == [2, 1, 1]

@@ -1,0 +1,80 @@
+"""A small training that uses everything that has a state; as a script, one that says when it steps."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from PIL import Image
+from random_models import pictures
+
+from swiftformer_tf import SwiftFormerConfig, Transform
+from swiftformer_tf.data import ImageFolder
+from swiftformer_tf.labelling import labelled_images
+from swiftformer_tf.training import Augmentation, Teacher, TrainingRecipe, new_model, train
+
+LABELS = ("cat", "dog", "eel")
+
+RECIPE = TrainingRecipe(
+    epochs=3,
+    batch_size=6,
+    learning_rate=1e-3,
+    warmup_epochs=1,
+    clip_norm=1.0,
+    ema=0.9,
+    image_scales=(0.5, 1.0),
+    distillation="soft",
+    temperature=2.0,
+    teacher_head_weight=0.5,
+    teacher_views=2,
+    layer_scale_init_value=0.1,
+    drop_path_rate=0.2,
+    augmentation=Augmentation(crop_scale=(0.5, 1.0), color_jitter=0.2, erase=0.5),
+)
+
+
+def write_photographs(root: Path, each: int = 7) -> Path:
+    """Three classes of small pictures, each with more of one colour."""
+    for index, picture in enumerate(pictures(3 * each, 48, 40) // 2):
+        picture[..., index % 3] += 80
+        path = root / LABELS[index % 3] / f"{index:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+    return root
+
+
+def color_teacher() -> Teacher:
+    """Knows four classes by the mean colour."""
+    directions = np.random.default_rng(1).normal(size=(3, 4))
+    return Teacher(
+        lambda images: images.mean(axis=(1, 2)) @ directions, Transform(size=(24, 24)), (*LABELS, "fox"), "colors"
+    )
+
+
+def config(**fields: Any) -> SwiftFormerConfig:
+    return SwiftFormerConfig.from_variant(
+        "tiny", image_size=64, id2label=dict(enumerate(LABELS)), transform=Transform(size=(64, 64), crop=1.0), **fields
+    )
+
+
+def run(root: Path, output: Path, recipe: TrainingRecipe = RECIPE, **options: Any) -> list[dict[str, float]]:
+    """Trains on the photographs and validates on the same."""
+    return train(
+        new_model(config(), recipe, seed=3),
+        ImageFolder.open(root),
+        recipe,
+        output,
+        **{"teacher": color_teacher(), "validation": labelled_images(root, LABELS), "seed": 3, **options},
+    )
+
+
+class Loud(keras.callbacks.Callback):
+    """Says that a step is done."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        print("step", flush=True)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), Path(sys.argv[2]), callbacks=[Loud()])
