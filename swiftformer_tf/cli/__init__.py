@@ -31,6 +31,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except SwiftFormerError as error:
             raise Misuse(str(error)) from error
+        except BrokenPipeError:
+            raise  # the reader of our output has seen enough: click ends quietly
         except OSError as error:
             raise Misuse(f"{error.filename or 'input or output'}: {error.strerror or error}") from error
 

@@ -21,7 +21,13 @@ _RUN = click.Path(file_okay=False, path_type=Path)
 @click.option("--validation", type=_FOLDER, help="Photographs to evaluate each epoch on, in subfolders like FOLDER.")
 @click.option("--variant", type=click.Choice(list(VARIANTS)), default="xs", show_default=True, help="Of a new model.")
 @click.option("--from", "source", type=ModelFile(), help="A .keras model or a checkpoint to start from.")
-@click.option("--recipe", type=click.Choice(["short", "paper"]), default="short", show_default=True)
+@click.option(
+    "--recipe",
+    type=click.Choice(["short", "paper"]),
+    default="short",
+    show_default=True,
+    help="Settings, see training.recipes.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the recipe's.")
@@ -36,7 +42,7 @@ _RUN = click.Path(file_okay=False, path_type=Path)
     show_default=True,
     help="Precision to compute in.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run's folder.")
 @token_weights_option
 def train(

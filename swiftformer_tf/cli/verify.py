@@ -50,10 +50,14 @@ def verify(
     else:
         print_table([vars(check) for check in report.checks], title=str(model))
         figures = report.measured
-        click.echo(
-            f"{figures['recipe']}, {figures['bytes'] / 1e6:.2f} MB, {figures['latency_ms']:.1f} ms on {threads} "
-            f"thread{'s' * (threads > 1)}, {figures['partitions']} XNNPACK partitions, {figures['images']} images"
-        )
+        facts = [figures["recipe"], f"{figures['bytes'] / 1e6:.2f} MB"]
+        if figures["latency_ms"] is not None:
+            facts += [
+                f"{figures['latency_ms']:.1f} ms on {threads} thread{'s' * (threads > 1)}",
+                f"{figures['partitions']} XNNPACK partitions",
+                f"{figures['images']} images",
+            ]
+        click.echo(", ".join(facts))
         click.echo("passed" if report.passed else "FAILED")
     note_failures(report)
     if html:

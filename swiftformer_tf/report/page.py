@@ -79,10 +79,10 @@ def _row(lite: LiteModel, report: Report) -> dict[str, Any]:
         "description": lite.recipe.description,
         "verdict": "passed" if report.passed else "failed",
         "megabytes": f"{figures['bytes'] / 1e6:.2f}",
-        "latency": f"{figures['latency_ms']:.1f}",
+        "latency": "-" if figures["latency_ms"] is None else f"{figures['latency_ms']:.1f}",
         "snr": "-" if figures.get("snr_db") is None else f"{figures['snr_db']:.1f}",
         "agreement": "-" if figures.get("agreement") is None else f"{figures['agreement']:.1%}",
-        "partitions": figures["partitions"],
+        "partitions": "-" if figures["partitions"] is None else figures["partitions"],
         "images": figures.get("images", 0),
     }
 
@@ -117,9 +117,11 @@ def _plots(
 ) -> list[tuple[str, list[str]]]:
     names = [lite.recipe.name for lite, _ in results]
     figures = [report.measured for _, report in results]
-    shown = [
-        ("Latency", [plots.latencies(names, [f["latency_ms"] for f in figures], [f["bytes"] / 1e6 for f in figures])])
-    ]
+    shown = []
+    if timed := [
+        (n, f["latency_ms"], f["bytes"] / 1e6) for n, f in zip(names, figures, strict=True) if f["latency_ms"]
+    ]:
+        shown.append(("Latency", [plots.latencies(*zip(*timed, strict=True))]))
     outputs = [report.outputs for _, report in compared if report.outputs is not None]
     recipes = [lite.recipe.name for lite, _ in compared]
     if outputs:

@@ -1,0 +1,137 @@
+"""info, port and predict."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from random_models import random_images
+
+from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
+from swiftformer_tf.cli import cli
+
+Model = SwiftFormerForImageClassification
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, model: Model) -> Path:
+    """An original-layout file, which does not say which arithmetic it is for."""
+    from swiftformer_tf.checkpoints import torch_zip
+
+    plain = to_checkpoint(model, scheme="original")
+    path = tmp_path / "tiny.pth"
+    torch_zip.write(path, plain._named("original", np.dtype(np.float32)), "model", None)
+    return path
+
+
+def test_info_of_each_kind(saved: Path, checkpoint: Path, lite: Callable[..., LiteModel], tmp_path: Path) -> None:
+    lite("int8").save(tmp_path / "renamed.tflite")
+    for path, kind in ((saved, "keras"), (checkpoint, "checkpoint"), (tmp_path / "renamed.tflite", "tflite")):
+        shown = run("info", path)
+        assert shown.exit_code == 0
+        assert shown.stdout.splitlines()[0] == str(path)
+        facts = dict(line.strip().split("  ", 1) for line in shown.stdout.splitlines()[1:])
+        assert facts["kind"].strip() == kind
+        assert facts["variant"].strip() == "tiny"
+        assert facts["token weights"].strip() == "l2"
+        assert facts["labels"].strip().startswith("class 0 class 1" if kind != "checkpoint" else "LABEL_0 LABEL_1")
+        document = json.loads(run("info", path, "--json").stdout)
+        assert (document["file"], document["kind"], document["num_labels"]) == (str(path), kind, 10)
+
+
+def test_port_writes_a_model_and_says_what_it_assumed(checkpoint: Path, tmp_path: Path, model: Model) -> None:
+    target = tmp_path / "ported.keras"
+    result = run("port", checkpoint, "-o", target)
+    assert result.exit_code == 0, result.output
+    assert "original layout, tiny architecture, 10 labels" in result.stderr
+    assert "token weights: l2, assumed, since files of the original repository do not say" in result.stderr
+    assert result.stdout == f"{target}: {len(model.weights)} tensors\n"
+    image = random_images(1, 64, 64, 3)
+    np.testing.assert_array_equal(keras.models.load_model(target)(image), model(image))
+
+
+def test_port_follows_the_arithmetic_given(checkpoint: Path, tmp_path: Path) -> None:
+    result = run("port", checkpoint, "-o", tmp_path / "x.keras", "--token-weights", "uniform")
+    assert result.stderr.splitlines()[-1] == "token weights: uniform"
+    assert keras.models.load_model(tmp_path / "x.keras").config.token_weights == "uniform"
+
+
+def test_port_refuses_another_suffix_and_a_missing_folder(checkpoint: Path, tmp_path: Path) -> None:
+    result = run("port", checkpoint, "-o", tmp_path / "x.h5")
+    assert result.exit_code == 2
+    assert "expected a name that ends in .keras" in result.stderr
+    result = run("port", checkpoint, "-o", tmp_path / "no" / "x.keras")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"Error: {tmp_path / 'no'}: no such folder"
+
+
+def test_port_keeps_the_old_file_when_it_fails(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "x.keras"
+    target.write_text("old")
+
+    def full_disk(self: keras.Model, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(keras.Model, "save", full_disk)
+    result = run("port", checkpoint, "-o", target)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith("No space left on device")
+    assert target.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.pth", "x.keras"]
+
+
+def test_port_refuses_a_model_that_is_none(saved: Path, tmp_path: Path) -> None:
+    result = run("port", saved, "-o", tmp_path / "x.keras")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {saved}: ")
+    assert not (tmp_path / "x.keras").exists()
+
+
+def test_predict_ranks_labels(saved: Path, folder: Path, model: Model, pixels: np.ndarray) -> None:
+    paths = sorted(folder.rglob("*.png"))[:2]
+    document = json.loads(run("predict", saved, *paths, "--top", "3", "--json").stdout)
+    assert [entry["image"] for entry in document] == [str(path) for path in paths]
+    logits = np.asarray(model(np.stack([model.config.transform(path) for path in paths])))
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for entry, expected in zip(document, scores, strict=True):
+        order = np.argsort(-expected)[:3]
+        assert [label["index"] for label in entry["labels"]] == order.tolist()
+        assert [label["label"] for label in entry["labels"]] == [model.config.labels[i] for i in order]
+        np.testing.assert_allclose([label["score"] for label in entry["labels"]], expected[order], atol=1e-5)
+
+
+def test_predict_prints_lines(lite: Callable[..., LiteModel], folder: Path, tmp_path: Path) -> None:
+    lite("int8").save(tmp_path / "x.tflite")
+    picture = next(folder.rglob("*.png"))
+    shown = run("predict", tmp_path / "x.tflite", picture)
+    first, *lines = shown.stdout.splitlines()
+    assert (first, len(lines)) == (str(picture), 5)
+    assert all("%" in line and "class" in line for line in lines)
+    assert len(run("predict", tmp_path / "x.tflite", picture, "--top", "99").stdout.splitlines()) == 11
+
+
+def test_predict_stops_at_an_unreadable_picture_before_it_prints(saved: Path, folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_text("no picture")
+    result = run("predict", saved, next(folder.rglob("*.png")), broken)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: {broken}: cannot be read as a picture (")
+
+
+def test_predict_needs_labels(tmp_path: Path, folder: Path) -> None:
+    from random_models import random_classifier
+
+    random_classifier(id2label={}).save(tmp_path / "x.keras")
+    result = run("predict", tmp_path / "x.keras", next(folder.rglob("*.png")))
+    assert result.exit_code == 2
+    assert "no labels to predict; it returns pooled features" in result.stderr

@@ -1,0 +1,133 @@
+"""The command as a whole: help, misuse, silence, exit statuses."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from swiftformer_tf import LiteModel
+from swiftformer_tf.cli import cli
+
+COMMANDS = ["info", "port", "export", "verify", "predict", "train", "evaluate", "demo"]
+
+
+def command(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The installed script in a process of its own."""
+    script = Path(sys.executable).with_name("swiftformer-tf")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    return subprocess.run(
+        [str(script), *map(str, arguments)], capture_output=True, text=True, timeout=300, cwd=cwd, env=environment
+    )
+
+
+def test_every_command_is_listed_and_has_examples() -> None:
+    assert list(cli.commands) == COMMANDS
+    listed = CliRunner().invoke(cli, ["--help"])
+    assert listed.exit_code == 0
+    assert "Exit status: 0 done, 1 a check failed, 2 something to mend" in listed.output
+    assert "swiftformer-tf export swiftformer_xs.safetensors -o models --recipe int8" in listed.output
+    for name in COMMANDS:
+        assert name in listed.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_help_says_what_and_shows_how(name: str) -> None:
+    shown = CliRunner().invoke(cli, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f"\n  swiftformer-tf {name}" in shown.output  # an example
+    assert "Usage:" in shown.output
+    assert cli.commands[name].get_short_help_str(100).endswith(".")
+    # Every option explains itself.
+    unexplained = [p.name for p in cli.commands[name].params if isinstance(p, click.Option) and not p.help]
+    assert unexplained == []
+
+
+def test_the_version() -> None:
+    from swiftformer_tf import __version__
+
+    assert CliRunner().invoke(cli, ["--version"]).output.strip().endswith(__version__)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["unknown"],
+        ["info"],
+        ["info", "no such file"],
+        ["info", "--jsn", "x"],
+        ["port", "no such file", "-o", "x.keras"],
+        ["export", "no such file", "-o", "x", "--recipe", "float32"],
+        ["verify", "no such file"],
+        ["predict", "no such file", "x.jpg"],
+    ],
+)
+def test_misuse_is_status_2(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert "Error: " in result.output
+
+
+@pytest.mark.parametrize("name", ["info", "predict", "verify", "export"])
+@pytest.mark.parametrize("suffix", [".tflite", ".keras", ".pth", ".safetensors"])
+def test_a_damaged_model_is_one_line_for_every_command(
+    name: str, suffix: str, tmp_path: Path, saved: Path, lite: Callable[..., LiteModel], folder: Path
+) -> None:
+    whole = {".tflite": lite("float32").content, ".keras": saved.read_bytes()}.get(suffix, b"neither of them")
+    path = tmp_path / f"damaged{suffix}"
+    path.write_bytes(whole[: len(whole) // 2])
+    picture = str(next(folder.rglob("*.png")))
+    arguments = {
+        "info": [str(path)],
+        "predict": [str(path), picture],
+        "verify": [str(path), "--reference", str(saved), "--images", str(folder)],
+        "export": [str(path), "-o", str(tmp_path / "out"), "--recipe", "float32"],
+    }[name]
+    result = CliRunner().invoke(cli, [name, *arguments])
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {path}: ")
+    assert not (tmp_path / "out").exists()
+
+
+# In processes of their own: what a user's terminal shows.
+
+
+def test_a_real_process_says_nothing_of_tensorflow(tmp_path: Path, saved: Path) -> None:
+    result = command("export", saved, "-o", tmp_path / "out", "--recipe", "dynamic_int8", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "tiny_dynamic_int8.tflite" in result.stdout
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "tiny_dynamic_int8.json",
+        "tiny_dynamic_int8.tflite",
+    ]
+
+
+def test_a_real_process_fails_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "cut.keras").write_bytes(b"PK\x03\x04 cut short")
+    result = command("info", "cut.keras", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == "Error: cut.keras: not a Keras model (not a zip archive), or cut short\n"
+
+
+def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
+    """`swiftformer-tf info model.keras | head -1`"""
+    script = Path(sys.executable).with_name("swiftformer-tf")
+    piped = f"set -o pipefail; '{script}' info '{saved}' --json | true"
+    result = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=300)
+    assert "Traceback" not in result.stderr
+    assert "Broken pipe" not in result.stderr
+
+
+def test_options_of_the_library_and_the_command_agree() -> None:
+    from swiftformer_tf import RECIPES
+
+    options: dict[str, Any] = {p.name: p for p in cli.commands["export"].params}
+    assert list(options["names"].type.choices) == list(RECIPES)
