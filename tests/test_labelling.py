@@ -41,6 +41,13 @@ def test_wordnet_ids_find_english_names() -> None:
     assert rule == "WordNet ids by their English names"
 
 
+def test_a_label_that_occurs_twice_is_not_chosen_by_chance() -> None:
+    english = list(imagenet_classes().values())
+    assert match_classes(["tench"], english)[0] == [0]
+    with pytest.raises(ImageError, match="class 'crane' is none of the model's 1000 labels"):
+        match_classes(["crane"], english)
+
+
 def test_sorted_order_counts_only_where_the_labels_say_nothing() -> None:
     assert match_classes(["cat", "dog"], NUMBERS[:2])[0] == [0, 1]
     with pytest.raises(ImageError, match="class 'cat' is none of the model's 2 labels \\('Katze', 'Hund'\\)"):

@@ -73,7 +73,11 @@ def test_imagenets_labels_have_a_short_name(plain: tuple[keras.Model, Path], tmp
     _, root = plain
     (tmp_path / "lite.tflite").write_bytes((root / "lite.tflite").read_bytes())
     (tmp_path / "lite.json").write_text(json.dumps({"transform": SMALL.to_dict(), "labels": "imagenet"}))
-    assert len(Teacher.open(tmp_path / "lite.tflite").labels) == 1000
+    teacher = Teacher.open(tmp_path / "lite.tflite")
+    assert len(teacher.labels) == 1000
+    # Students name their classes in English or by WordNet ids.
+    for labels in (("English springer", "tench"), ("n02102040", "n01440764")):
+        assert Answers(teacher, labels, 5).classes.tolist() == [217, 0]
 
 
 def test_files_that_are_no_teachers_are_named(plain: tuple[keras.Model, Path], tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class Teacher:
             transform, labels = Transform.from_dict(card["transform"]), card["labels"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{card_path}: no card of a teacher ({type(error).__name__}: {error})") from None
-        labels = tuple(imagenet_classes()) if labels == "imagenet" else tuple(labels)
+        labels = tuple(imagenet_classes().values()) if labels == "imagenet" else tuple(labels)
         if path.suffix == ".tflite":
             return cls.from_tflite(path, transform, labels)
         try:

@@ -1,0 +1,86 @@
+"""`swiftformer-tf train`, from pictures to a model that evaluates."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from training_runs import LABELS, write_photographs
+
+from swiftformer_tf import ConfigError, open_model
+from swiftformer_tf.cli.evaluate import evaluate
+from swiftformer_tf.cli.train import train
+
+OPTIONS = ("--variant", "tiny", "--image-size", "64", "--epochs", "2", "--batch-size", "6", "--crop", "1")
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(train, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photographs(tmp_path_factory.mktemp("photographs"))
+
+
+@pytest.fixture(scope="module")
+def trained(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    output = tmp_path_factory.mktemp("runs") / "run"
+    return output, invoke(photographs, "-o", output, "--validation", photographs, *OPTIONS)
+
+
+def test_it_says_what_it_made_and_how_each_epoch_went(trained: tuple[Path, Result]) -> None:
+    output, result = trained
+    assert result.stdout.startswith(f"{output}/model.keras: epoch ")
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    assert "val_accuracy" in result.stderr
+    config = open_model(output / "model.keras").config
+    assert (config.variant, config.image_size, config.labels) == ("tiny", 64, LABELS)
+    assert (config.transform.size, config.transform.crop) == ((64, 64), 1.0)
+    recipe = json.loads((output / "run.json").read_text())["settings"]["recipe"]
+    assert (recipe["epochs"], recipe["batch_size"]) == (2, 6)
+
+
+def test_the_accuracy_is_the_one_that_evaluate_finds(trained: tuple[Path, Result], photographs: Path) -> None:
+    output, result = trained
+    evaluation = CliRunner().invoke(evaluate, [str(output / "model.keras"), str(photographs), "--json"])
+    assert f"val_accuracy {json.loads(evaluation.stdout)['top1']:.2%}" in result.stdout
+
+
+def test_the_same_command_finds_its_work_done_and_another_is_refused(
+    trained: tuple[Path, Result], photographs: Path
+) -> None:
+    output, result = trained
+    again = invoke(photographs, "-o", output, "--validation", photographs, *OPTIONS)
+    assert (again.stdout, again.stderr) == (result.stdout, "")
+    with pytest.raises(ConfigError, match="this run has recipe learning_rate"):
+        invoke(photographs, "-o", output, *OPTIONS, "--learning-rate", "0.5")
+
+
+def test_fine_tuning_takes_other_classes_and_a_teacher(
+    trained: tuple[Path, Result], photographs: Path, tmp_path: Path
+) -> None:
+    """Two of three classes under a teacher that knows all three, the first two stages frozen."""
+    output, _ = trained
+    pets = tmp_path / "pets"
+    for name in ("dog", "cat"):
+        for path in sorted((photographs / name).iterdir()):
+            (pets / name).mkdir(parents=True, exist_ok=True)
+            Image.open(path).save(pets / name / path.name)
+    teacher = output / "model.keras"
+    invoke(pets, "-o", tmp_path / "tuned", "--from", teacher, "--teacher", teacher, "--freeze", 2, *OPTIONS[4:])
+    model, tuned = open_model(teacher), open_model(tmp_path / "tuned" / "model.keras")
+    assert tuned.config.labels == ("cat", "dog")
+    assert tuned.config.image_size == 64
+    for layer in ("stem", "stages-1-blocks-0"):
+        for before, after in zip(model.get_layer(layer).weights, tuned.get_layer(layer).weights, strict=True):
+            np.testing.assert_allclose(before, after, rtol=1e-5, atol=1e-6)
+    moved = [np.abs(np.subtract(*pair)).max() for pair in _pairs(model, tuned, "stages-3-blocks-0")]
+    assert max(moved) > 1e-5
+
+
+def _pairs(model: object, tuned: object, layer: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    before, after = (m.get_layer(layer).get_weights() for m in (model, tuned))  # type: ignore[attr-defined]
+    return list(zip(before, after, strict=True))
