@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
+from swiftformer_tf.config import TokenWeights
 
 __all__ = [
     "ConvEncoder",
@@ -388,23 +388,3 @@ class Encoder(_Block):
         if self.layer_scale_2 is not None:
             mlp = self.layer_scale_2(mlp)
         return hidden + self.drop(mlp, training=training)
-
-
-def conv_encoder(config: SwiftFormerConfig, stage: int, **kwargs: Any) -> ConvEncoder:
-    """The `ConvEncoder` of a stage as `config` wants it."""
-    hidden = int(config.embed_dims[stage] * config.mlp_ratio)
-    return ConvEncoder(hidden, config.batch_norm_eps, config.drop_conv_encoder_rate, **kwargs)
-
-
-def encoder(config: SwiftFormerConfig, stage: int, **kwargs: Any) -> Encoder:
-    """The `Encoder` of a stage as `config` wants it."""
-    return Encoder(
-        int(config.embed_dims[stage] * config.mlp_ratio),
-        config.token_weights,
-        config.hidden_act,
-        config.layer_scale_init_value if config.use_layer_scale else None,
-        config.drop_path_rates[stage][-1],
-        config.drop_mlp_rate,
-        config.batch_norm_eps,
-        **kwargs,
-    )

@@ -9,7 +9,7 @@ import keras
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, PACKAGE, Downsample, Stem, conv_encoder, encoder
+from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, PACKAGE, ConvEncoder, Downsample, Encoder, Stem
 
 __all__ = ["SwiftFormerForImageClassification", "SwiftFormerModel"]
 
@@ -203,11 +203,31 @@ def _features(config: SwiftFormerConfig, image: Any, layers: _Layers) -> tuple[l
             hidden = layers.get(f"stages-{stage}-downsample", make)(hidden)
             states.append(hidden)
         for block in range(depth):
-            make_block = encoder if block == depth - 1 else conv_encoder
+            make_block = _encoder if block == depth - 1 else _conv_encoder
             hidden = layers.get(f"stages-{stage}-blocks-{block}", partial(make_block, config, stage))(hidden)
         states.append(hidden)
         stages.append(hidden)
     return states, stages
+
+
+def _conv_encoder(config: SwiftFormerConfig, stage: int, **kwargs: Any) -> ConvEncoder:
+    """The `ConvEncoder` of a stage as `config` wants it."""
+    hidden = int(config.embed_dims[stage] * config.mlp_ratio)
+    return ConvEncoder(hidden, config.batch_norm_eps, config.drop_conv_encoder_rate, **kwargs)
+
+
+def _encoder(config: SwiftFormerConfig, stage: int, **kwargs: Any) -> Encoder:
+    """The `Encoder` of a stage as `config` wants it."""
+    return Encoder(
+        int(config.embed_dims[stage] * config.mlp_ratio),
+        config.token_weights,
+        config.hidden_act,
+        config.layer_scale_init_value if config.use_layer_scale else None,
+        config.drop_path_rates[stage][-1],
+        config.drop_mlp_rate,
+        config.batch_norm_eps,
+        **kwargs,
+    )
 
 
 def _policy(like: _SwiftFormer | None, dtype: Any) -> keras.DTypePolicy:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from random_models import random_images, randomized, relative_error
 
-from swiftformer_tf import SwiftFormerConfig, layers
+from swiftformer_tf import SwiftFormerConfig, SwiftFormerModel, layers
 from swiftformer_tf.layers import (
     ConvEncoder,
     Downsample,
@@ -328,11 +328,14 @@ def test_config_makes_blocks() -> None:
     config = SwiftFormerConfig.from_variant(
         "tiny", mlp_ratio=2.5, drop_path_rate=0.3, drop_mlp_rate=0.2, drop_conv_encoder_rate=0.1, hidden_act="relu"
     )
-    assert layers.conv_encoder(config, 2).get_config().items() >= {"hidden_dim": 40, "dropout": 0.1}.items()
-    values = layers.encoder(config, 3).get_config()
+    model = SwiftFormerModel(config)
+    values = model.get_layer("stages-2-blocks-0").get_config()
+    assert (values["hidden_dim"], values["dropout"]) == (40, 0.1)
+    values = model.get_layer("stages-3-blocks-0").get_config()
     assert (values["hidden_dim"], values["drop_path"], values["dropout"]) == (50, pytest.approx(0.3), 0.2)
     assert (values["activation"], values["layer_scale_init_value"]) == ("relu", 1e-5)
-    assert layers.encoder(config.replace(use_layer_scale=False), 3).layer_scale_init_value is None
+    plain = SwiftFormerModel(config.replace(use_layer_scale=False))
+    assert plain.get_layer("stages-3-blocks-0").layer_scale_init_value is None
 
 
 @pytest.mark.parametrize("name", ["config", "errors", "preprocessing", "layers", "model"])
