@@ -1,0 +1,203 @@
+"""What the package promises as a whole: names, docstrings, imports, the wheel."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+import swiftformer_tf
+from swiftformer_tf import SwiftFormerError, errors
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "swiftformer_tf").rglob("*.py"))
+MODULES = [
+    "swiftformer_tf",
+    *(module.name for module in pkgutil.walk_packages(swiftformer_tf.__path__, "swiftformer_tf.")),
+]
+
+# Not loaded by `import swiftformer_tf`: heavy, optional, or of other backends.
+NOT_LOADED = (
+    *("torch", "jax", "matplotlib", "jinja2", "skimage", "timm", "transformers"),
+    *("ai_edge_litert", "ai_edge_quantizer", "click", "rich"),
+)
+
+PUBLIC = [name for name in swiftformer_tf.__all__ if callable(getattr(swiftformer_tf, name))]
+
+
+def test_all_is_sorted_complete_and_true() -> None:
+    names = swiftformer_tf.__all__
+    constants, classes = [n for n in names if n.isupper()], [n for n in names if n[0].isupper() and not n.isupper()]
+    functions = [n for n in names if n[0].islower()]
+    assert names == [*sorted(constants), *sorted(classes), *sorted(functions)]
+    assert len(set(names)) == len(names)
+    assert all(hasattr(swiftformer_tf, name) for name in names)
+    imported = {
+        name
+        for name, value in vars(swiftformer_tf).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "native_stderr_silenced"
+    }
+    assert imported == set(names)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_modules_all_is_true(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} says nothing of itself"
+    missing = [each for each in getattr(module, "__all__", ()) if not hasattr(module, each)]
+    assert missing == []
+
+
+def test_no_function_shares_the_name_of_its_module() -> None:
+    """`swiftformer_tf.x` would be the one or the other, depending on what was imported last."""
+    modules = {module.name for module in pkgutil.iter_modules(swiftformer_tf.__path__)}
+    assert modules & set(swiftformer_tf.__all__) == set()
+    for name in MODULES:
+        if name.startswith("swiftformer_tf.cli"):
+            continue  # a subcommand's file is named after it, and nobody imports from there
+        module = importlib.import_module(name)
+        own = {n for n, value in vars(module).items() if inspect.isfunction(value) and value.__module__ == name}
+        assert name.rpartition(".")[2] not in own, name
+
+
+def documented(name: str) -> tuple[Any, str]:
+    value = getattr(swiftformer_tf, name)
+    return value, inspect.getdoc(value) or ""
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_are_documented(name: str) -> None:
+    value, text = documented(name)
+    assert text, name
+    assert "Inherited" not in text
+    if isinstance(value, type) and issubclass(value, Exception):
+        return
+    parameters = [
+        p for p in inspect.signature(value).parameters if p not in ("self", "args", "kwargs") and not p.startswith("_")
+    ]
+    section = text.partition("Args:")[2]
+    undocumented = [p for p in parameters if not re.search(rf"^    {p}: ", section, re.MULTILINE)]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize(
+    "name", ["Recipe", "SwiftFormerConfig", "Transform", "export", "fuse", "open_model", "port", "verify"]
+)
+def test_what_can_fail_says_how(name: str) -> None:
+    text = documented(name)[1]
+    assert "Raises:" in text
+    if name in ("export", "fuse", "verify"):
+        assert "Returns:" in text
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_exceptions_have_one_root_and_are_public(name: str) -> None:
+    assert issubclass(getattr(errors, name), SwiftFormerError)
+    assert name in swiftformer_tf.__all__
+
+
+def test_every_message_of_ours_comes_from_the_tree() -> None:
+    """Anything else would reach the command line as a traceback."""
+    raised: dict[str, set[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
+                raised.setdefault(node.exc.func.id, set()).add(path.name)
+    # An OSError, which the command line reports by its file, and click's own.
+    others = {"FileNotFoundError": {"files.py"}, "Misuse": {"__init__.py"}}
+    # Caught where the files are read, and told with the name of the file.
+    others["ValueError"] = {"torch_zip.py", "torch_pickle.py"}
+    assert {name: files for name, files in raised.items() if name not in errors.__all__} == others
+
+
+def loaded_by(statement: str) -> tuple[set[str], str]:
+    """Top-level modules that a fresh process has loaded after a statement, and what it wrote to standard error."""
+    script = f"{statement}\nimport sys\nprint('\\n'.join({{name.partition('.')[0] for name in sys.modules}}))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(result.stdout.split()), result.stderr
+
+
+def test_importing_loads_nothing_heavy_and_says_nothing() -> None:
+    by_keras, _ = loaded_by("import keras")  # which takes matplotlib and rich where they are installed
+    loaded, said = loaded_by("import swiftformer_tf")
+    assert (loaded - by_keras) & set(NOT_LOADED) == set()
+    assert loaded & {"torch", "jax", "ai_edge_litert", "ai_edge_quantizer", "skimage"} == set()
+    assert said == ""  # TensorFlow's greeting stays away
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_heavy_modules_are_imported_where_they_are_used(path: Path) -> None:
+    """Inside functions: a module's own imports are light."""
+    imported = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+    allowed = {"click", "rich"} if "cli" in path.parts else set()
+    assert imported & {*NOT_LOADED, "tensorflow"} <= allowed
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: length for name, length in lengths.items() if length > 420} == {}
+
+
+def test_no_machine_path_is_in_the_sources() -> None:
+    private = re.compile(r"/(?:work|home|Users|tmp)/\w")
+    told = {path.name: private.findall(path.read_text()) for path in SOURCES}
+    assert {name: found for name, found in told.items() if found} == {}
+
+
+# The wheel.
+
+
+def wheel_files() -> set[str]:
+    """Files that hatchling would pack, by its own account."""
+    return {each.distribution_path for each in WheelBuilder(str(ROOT)).recurse_included_files()}
+
+
+def test_the_wheel_holds_the_package_and_nothing_else() -> None:
+    included = wheel_files()
+    assert {name.partition("/")[0] for name in included} == {"swiftformer_tf"}
+    assert "swiftformer_tf/py.typed" in included
+    assert {f"swiftformer_tf/{path.relative_to(ROOT / 'swiftformer_tf')}" for path in SOURCES} <= included
+    data = [
+        path for path in (ROOT / "swiftformer_tf").rglob("*") if path.suffix in (".html", ".tsv", ".safetensors", ".md")
+    ]
+    assert {str(path.relative_to(ROOT)) for path in data} <= included
+    assert not [name for name in included if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == swiftformer_tf.__version__
+    assert project["scripts"] == {"swiftformer-tf": "swiftformer_tf.cli:main"}
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Every third-party module of the package is a dependency or an extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    declared = {re.split(r"[><=\[ ]", name)[0].lower().replace("-", "_") for name in wanted}
+    distributions = {"PIL": "pillow", "skimage": "scikit_image"}
+    imported: set[str] = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add((node.module or "").partition(".")[0])
+    foreign = {name for name in imported if name not in sys.stdlib_module_names and name != "swiftformer_tf"}
+    assert {distributions.get(name, name) for name in foreign} <= declared
