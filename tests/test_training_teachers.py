@@ -1,6 +1,7 @@
 """Teachers of every kind, and what is kept of their answers."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,14 @@ def test_each_crop_is_asked_about_once_even_by_another_process(tmp_path: Path) -
     )
     again.kept(1, np.array([1]), lambda row: crops[1])  # another view has crops of its own
     assert asked == [2, 1, 1]
+
+
+def test_threads_that_ask_at_once_get_whole_answers(tmp_path: Path) -> None:
+    """Batches are made in parallel, and the first of them make the file."""
+    crops, honest = pixels(64), color_teacher()
+    answers = Answers(honest, LABELS, 64, tmp_path)
+    parts = np.arange(64).reshape(8, 8)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda part: answers.kept(0, part, lambda row: crops[part[row]]), parts))
+    expected = honest.predict(honest.transform.normalize(crops))
+    np.testing.assert_allclose(np.concatenate(results), expected, rtol=1e-3, atol=1e-3)
