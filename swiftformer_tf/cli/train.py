@@ -85,7 +85,9 @@ def train(
         training_recipe,
     )
     from swiftformer_tf.training import train as run_training
+    from swiftformer_tf.training.memory import keep_freed_memory
 
+    keep_freed_memory()
     images = ImageFolder.open(folder)
     images = dataclasses.replace(images, class_names=class_labels(images.class_names))
     start = open_model(source, token_weights=token_weights) if source else None
