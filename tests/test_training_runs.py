@@ -1,6 +1,7 @@
 """Whole trainings: they learn, stop at any moment, and go on as if they had not."""
 
 import csv
+import dataclasses
 import json
 import signal
 import subprocess
@@ -94,8 +95,11 @@ def test_a_finished_run_is_not_trained_again(photographs: Path, finished: Path) 
 
 
 def test_other_settings_do_not_go_on(photographs: Path, finished: Path) -> None:
-    with pytest.raises(ConfigError, match=r"run\.json: this run has recipe epochs 3, not epochs 9; train into another"):
+    with pytest.raises(ConfigError, match=r"run\.json: this run has recipe epochs 3, not 9; train into another"):
         run(photographs, finished, RECIPE.replace(epochs=9))
+    milder = dataclasses.replace(RECIPE.augmentation, erase=0.1)
+    with pytest.raises(ConfigError, match=r"run\.json: this run has recipe augmentation erase 0\.5, not 0\.1"):
+        run(photographs, finished, RECIPE.replace(augmentation=milder))
     with pytest.raises(ConfigError, match=r"run\.json: this run has seed 3, not 4"):
         run(photographs, finished, seed=4)
     with pytest.raises(ConfigError, match=r"run\.json: this run has teacher colors, not None"):

@@ -110,8 +110,8 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
             raise ConfigError(f"{path}: cannot be read ({error}); train into another folder") from None
         for name, value in settings.items():
             if before.get(name) != value:
-                was, now = _difference(before.get(name), value)
-                raise ConfigError(f"{path}: this run has {name} {was}, not {now}; train into another folder")
+                field, was, now = _difference(name, before.get(name), value)
+                raise ConfigError(f"{path}: this run has {field} {was}, not {now}; train into another folder")
         return
     output.mkdir(parents=True, exist_ok=True)
     packages = ("swiftformer_tf", "keras", "tensorflow", "numpy", "pillow")
@@ -128,13 +128,12 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
         beside.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
 
 
-def _difference(before: Any, now: Any) -> tuple[Any, Any]:
-    """The first fields that differ, of dictionaries; otherwise the values."""
+def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
+    """The path to the first field that differs, and its two values."""
     if isinstance(before, dict) and isinstance(now, dict):
-        name = next(name for name in {**before, **now} if before.get(name) != now.get(name))
-        was, is_now = _difference(before.get(name), now.get(name))
-        return f"{name} {was}", f"{name} {is_now}" if not isinstance(now.get(name), dict) else is_now
-    return before, now
+        field = next(field for field in {**before, **now} if before.get(field) != now.get(field))
+        return _difference(f"{name} {field}", before.get(field), now.get(field))
+    return name, before, now
 
 
 def _fingerprint(folder: ImageFolder) -> str:
