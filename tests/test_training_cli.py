@@ -84,3 +84,13 @@ def test_fine_tuning_takes_other_classes_and_a_teacher(
 def _pairs(model: object, tuned: object, layer: str) -> list[tuple[np.ndarray, np.ndarray]]:
     before, after = (m.get_layer(layer).get_weights() for m in (model, tuned))  # type: ignore[attr-defined]
     return list(zip(before, after, strict=True))
+
+
+def test_tensorboard_that_is_not_installed_is_named_before_anything_starts(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = invoke(photographs, "-o", tmp_path / "run", "--tensorboard", *OPTIONS)
+    assert result.exit_code == 2
+    assert "--tensorboard needs the package tensorboard: pip install 'swiftformer_tf[train]'" in result.stderr
+    assert not (tmp_path / "run").exists()

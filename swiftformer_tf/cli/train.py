@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ def train(
     from swiftformer_tf.training.memory import keep_freed_memory
 
     keep_freed_memory()
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise click.UsageError("--tensorboard needs the package tensorboard: pip install 'swiftformer_tf[train]'")
     images = ImageFolder.open(folder)
     images = dataclasses.replace(images, class_names=class_labels(images.class_names))
     start = open_model(source, token_weights=token_weights) if source else None
