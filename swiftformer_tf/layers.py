@@ -32,6 +32,11 @@ Shape = tuple[Any, ...]
 BATCH_NORM_MOMENTUM = 0.9
 
 
+def _convolved(size: int | None, kernel_size: int, strides: int, padding: int) -> int | None:
+    """Pixels along an axis after a convolution; None where they are not known before it runs."""
+    return None if size is None else (size + 2 * padding - kernel_size) // strides + 1
+
+
 def _initializer() -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
@@ -43,6 +48,10 @@ class _Block(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **{name: getattr(self, name) for name in self.ARGUMENTS}}
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        # Said here, it need not be traced: a model is built several times faster.
+        return tuple(input_shape)
 
     def _conv(self, filters: int, kernel_size: int, *, name: str, strides: int = 1) -> keras.layers.Conv2D:
         return keras.layers.Conv2D(
@@ -90,6 +99,9 @@ class LayerScale(keras.layers.Layer):
             shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.initial_value), name="scale"
         )
 
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return tuple(input_shape)
+
     def call(self, inputs: Any) -> Any:
         return inputs * ops.cast(self.scale, inputs.dtype)
 
@@ -128,6 +140,10 @@ class Stem(_Block):
         self.norm1.build(hidden)
         self.conv2.build(hidden)
         self.norm2.build((*input_shape[:-1], self.filters))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        batch, height, width, _ = input_shape
+        return (batch, *(_convolved(_convolved(size, 3, 2, 1), 3, 2, 1) for size in (height, width)), self.filters)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         hidden = ops.relu(self.norm1(self.conv1(self.padding(inputs)), training=training))
@@ -169,6 +185,14 @@ class Downsample(_Block):
     def build(self, input_shape: Shape) -> None:
         self.proj.build(input_shape)
         self.norm.build((*input_shape[:-1], self.filters))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        batch, *sizes, _ = input_shape
+        return (
+            batch,
+            *(_convolved(size, self.kernel_size, self.strides, self.padding) for size in sizes),
+            self.filters,
+        )
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.norm(self.proj(self.pad(inputs)), training=training)

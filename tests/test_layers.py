@@ -320,6 +320,16 @@ def test_config_round_trip(layer: Any) -> None:
     assert copy.get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize("layer", BLOCKS, ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (15, 22), (9, 8)])
+def test_the_shape_that_a_block_announces_is_the_one_it_returns(layer: Any, height: int, width: int) -> None:
+    shape = (2, height, width, 6)
+    copy = type(layer).from_config(layer.get_config())
+    assert tuple(copy(np.zeros(shape, np.float32)).shape) == copy.compute_output_shape(shape)
+    unknown = copy.compute_output_shape((None, None, None, 6))
+    assert unknown == (None, None, None, copy.compute_output_shape(shape)[-1])
+
+
 def test_every_block_is_public_and_has_a_round_trip() -> None:
     assert {type(layer).__name__ for layer in BLOCKS} == set(layers.__all__)
 
