@@ -11,8 +11,8 @@ from swiftformer_tf.preprocessing import Transform, open_image
 
 __all__ = ["photographs"]
 
-# Photographs in scikit-image's wheel (its `data` folder says who took them), in turn for calibration and for
-# verification, so that no scene is in both.
+# Photographs in scikit-image's wheel (its `data` folder says who took them). They are few and unlike each other, from
+# a cat to a galaxy: calibration must see something of each, as it must of every kind of picture that will come.
 PHOTOGRAPHS = (
     "astronaut.png",
     "chelsea.png",
@@ -41,7 +41,7 @@ def photographs(transform: Transform) -> tuple[np.ndarray, np.ndarray]:
         transform: Gives the size; the crops are resized straight to it.
 
     Returns:
-        Two uint8 arrays (N, height, width, 3) of different scenes.
+        Two uint8 arrays (N, height, width, 3): of each photograph every other crop.
 
     Raises:
         ImageError: scikit-image is not installed.
@@ -57,7 +57,7 @@ def photographs(transform: Transform) -> tuple[np.ndarray, np.ndarray]:
     for name in PHOTOGRAPHS:
         with importlib.resources.as_file(folder / name) as path:
             scenes.append(np.stack([straight.crop_image(crop) for crop in _crops(open_image(path))]))
-    return np.concatenate(scenes[0::2]), np.concatenate(scenes[1::2])
+    return np.concatenate([crops[0::2] for crops in scenes]), np.concatenate([crops[1::2] for crops in scenes])
 
 
 def _crops(image: Image.Image) -> list[Image.Image]:

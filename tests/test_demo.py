@@ -9,7 +9,7 @@ from swiftformer_tf import ImageError, Transform
 from swiftformer_tf.demo import photographs
 
 
-def test_two_sets_of_different_scenes_in_the_size_wanted() -> None:
+def test_two_sets_of_different_crops_in_the_size_wanted() -> None:
     pytest.importorskip("skimage")
     calibration, holdout = photographs(Transform(size=(48, 64)))
     for pictures in (calibration, holdout):

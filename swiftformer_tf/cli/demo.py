@@ -50,8 +50,8 @@ def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -
     else:
         calibration, holdout = photographs(checkpoint.config.transform)
         note(
-            f"Photographs: {len(calibration)} crops of 7 pictures to calibrate, {len(holdout)} of 7 others to verify. "
-            "That is enough to show the way, and too few to calibrate well: give --images FOLDER for your own."
+            f"Photographs: {len(calibration)} crops of 14 pictures to calibrate, {len(holdout)} other crops of them to "
+            "verify. That is enough to show the way, and too few to calibrate well: give --images FOLDER for your own."
         )
     output.mkdir(parents=True, exist_ok=True)
     model = port(checkpoint).model
