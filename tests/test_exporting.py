@@ -118,23 +118,29 @@ def forms(folder: Path, pixels: np.ndarray, deploy: DeployModel) -> dict[str, An
     }
 
 
+@pytest.fixture(scope="session")
 def uncropped(deploy: DeployModel) -> DeployModel:
     """The same graph whose transform leaves a picture of its size as it is."""
-    config = deploy.config.replace(transform=deploy.config.transform.replace(crop=None))
-    copy = DeployModel(config)
+    copy = DeployModel(deploy.config.replace(transform=deploy.config.transform.replace(crop=None)))
     copy.set_weights(deploy.get_weights())
     return copy
+
+
+@pytest.fixture(scope="session")
+def calibrated(uncropped: DeployModel, forms: dict[str, Any]) -> LiteModel:
+    return export(uncropped, RECIPES["int8"], calibration=forms["uint8 array"])
 
 
 @pytest.mark.parametrize(
     "form", ["list of paths", "float array", "dataset of images", "dataset of batches with labels", "generator"]
 )
-def test_every_form_of_calibration_gives_the_same_file(form: str, forms: dict[str, Any], deploy: DeployModel) -> None:
-    graph, recipe = uncropped(deploy), RECIPES["int8"]
+def test_every_form_of_calibration_gives_the_same_file(
+    form: str, forms: dict[str, Any], uncropped: DeployModel, calibrated: LiteModel
+) -> None:
     seen: list[int] = []
-    exported = export(graph, recipe, calibration=forms[form], progress=seen.append)
+    exported = export(uncropped, RECIPES["int8"], calibration=forms[form], progress=seen.append)
     assert seen == list(range(1, 49))
-    assert exported.content == export(graph, recipe, calibration=forms["uint8 array"]).content
+    assert exported.content == calibrated.content
 
 
 def test_a_folder_calibrates(folder: Path, deploy: DeployModel) -> None:
