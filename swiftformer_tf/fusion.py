@@ -1,4 +1,4 @@
-"""The deploy graph: the same function in fewer operations, for one image of one size.
+"""The deploy graph: the same function, static and folded, so that XNNPACK takes all of it in one piece.
 
 Every folding is exact in real numbers; what changes is the order of float32 roundings.
 """
