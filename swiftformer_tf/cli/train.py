@@ -16,6 +16,18 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _RUN = click.Path(file_okay=False, path_type=Path)
 
 
+class RecipeFile(click.Path):
+    """The name of a training recipe, or a file with one."""
+
+    name = "short|paper|FILE.json"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value in ("short", "paper") else super().convert(value, param, ctx)
+
+
 @click.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("-o", "--output", type=_RUN, required=True, help="The run's folder.")
@@ -24,10 +36,10 @@ _RUN = click.Path(file_okay=False, path_type=Path)
 @click.option("--from", "source", type=ModelFile(), help="A .keras model or a checkpoint to start from.")
 @click.option(
     "--recipe",
-    type=click.Choice(["short", "paper"]),
+    type=RecipeFile(),
     default="short",
     show_default=True,
-    help="Settings, see training.recipes.",
+    help="Settings: one of training.recipes, or a .json file with their fields.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")
@@ -52,7 +64,7 @@ def train(
     validation: Path | None,
     variant: str,
     source: Path | None,
-    recipe: str,
+    recipe: str | Path,
     epochs: int | None,
     batch_size: int | None,
     learning_rate: float | None,
@@ -83,6 +95,7 @@ def train(
         class_labels,
         freeze,
         new_model,
+        read_recipe,
         training_recipe,
     )
     from swiftformer_tf.training import train as run_training
@@ -106,7 +119,7 @@ def train(
         transform=transform.replace(crop=crop) if crop else transform,
         distillation=config.distillation or teacher is not None,
     )
-    chosen = training_recipe(recipe, config.variant or variant)
+    chosen = training_recipe(recipe, config.variant or variant) if isinstance(recipe, str) else read_recipe(recipe)
     chosen = chosen.with_batch_size(batch_size) if batch_size else chosen
     changes = {"epochs": epochs, "learning_rate": learning_rate}
     chosen = chosen.replace(**{name: value for name, value in changes.items() if value is not None})

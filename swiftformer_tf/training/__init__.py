@@ -7,7 +7,7 @@ from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Valida
 from swiftformer_tf.training.dataset import steps_per_epoch, training_dataset
 from swiftformer_tf.training.models import adapted_model, class_labels, freeze, new_model
 from swiftformer_tf.training.optimization import ClippedAdamW, adamw, compile_for, learning_rate
-from swiftformer_tf.training.recipes import TRAINING_RECIPES, Augmentation, TrainingRecipe, training_recipe
+from swiftformer_tf.training.recipes import TRAINING_RECIPES, Augmentation, TrainingRecipe, read_recipe, training_recipe
 from swiftformer_tf.training.running import train
 from swiftformer_tf.training.teachers import Answers, Teacher
 
@@ -29,6 +29,7 @@ __all__ = [
     "freeze",
     "learning_rate",
     "new_model",
+    "read_recipe",
     "steps_per_epoch",
     "train",
     "training_dataset",

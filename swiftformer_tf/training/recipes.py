@@ -1,13 +1,15 @@
 """Training recipes as data: the paper's for every variant, and a short one for small sets of photographs."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.config import VARIANTS
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "training_recipe"]
+__all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "read_recipe", "training_recipe"]
 
 Distillation = Literal["hard", "soft"]
 
@@ -240,3 +242,21 @@ def training_recipe(name: str, variant: str) -> TrainingRecipe:
     if variant not in TRAINING_RECIPES[name]:
         raise ConfigError(f"variant={variant!r}: expected one of {', '.join(VARIANTS)}")
     return TRAINING_RECIPES[name][variant]
+
+
+def read_recipe(path: str | Path) -> TrainingRecipe:
+    """The recipe in a JSON file, as `TrainingRecipe.to_dict` writes it; what it leaves out has its default.
+
+    Raises:
+        ConfigError: Not a JSON object, an unknown field or an impossible value; the message names the file.
+    """
+    try:
+        values = json.loads(Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a JSON object with the fields of a training recipe")
+    try:
+        return TrainingRecipe.from_dict(values)
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
