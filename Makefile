@@ -33,7 +33,7 @@ test: $(VENV)/installed
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy swiftformer_tf convert tflite tests
+	$(VENV)/bin/mypy swiftformer_tf convert tflite tests docs
 
 parity: $(PARITY_VENV)/installed
 	$(PARITY_VENV)/bin/python convert/parity.py

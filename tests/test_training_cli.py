@@ -86,6 +86,17 @@ def _pairs(model: object, tuned: object, layer: str) -> list[tuple[np.ndarray, n
     return list(zip(before, after, strict=True))
 
 
+def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"epochs": 9, "warmup_epochs": 0, "batch_size": 4, "label_smoothing": 0.2}))
+    invoke(photographs, "-o", tmp_path / "run", *OPTIONS, "--epochs", "1", "--recipe", file)
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["recipe"]
+    assert (recipe["epochs"], recipe["batch_size"], recipe["label_smoothing"]) == (1, 6, 0.2)
+    missing = invoke(photographs, "-o", tmp_path / "other", *OPTIONS, "--recipe", "long")
+    assert missing.exit_code == 2
+    assert "File 'long' does not exist" in missing.stderr
+
+
 def test_tensorboard_that_is_not_installed_is_named_before_anything_starts(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from swiftformer_tf import VARIANTS, ConfigError
-from swiftformer_tf.training import TRAINING_RECIPES, Augmentation, TrainingRecipe, training_recipe
+from swiftformer_tf.training import TRAINING_RECIPES, Augmentation, TrainingRecipe, read_recipe, training_recipe
 
 
 def test_every_recipe_has_every_variant() -> None:
@@ -116,3 +117,31 @@ def test_mixing_is_known_to_the_augmentation() -> None:
     plain = Augmentation()
     assert not plain.mixes
     assert dataclasses.replace(plain, cutmix=1.0).mixes
+
+
+def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"epochs": 7, "augmentation": {"erase": 0.5}}))
+    assert read_recipe(path) == TrainingRecipe(epochs=7, augmentation=Augmentation(erase=0.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "mine.json: not JSON"),
+        ("[]", "mine.json: expected a JSON object with the fields of a training recipe"),
+        ('{"epoch": 7}', r"mine.json: recipe\.epoch: no such field"),
+        ('{"epochs": 0}', "mine.json: recipe.epochs=0: expected 1 or more"),
+        ('{"epochs": "many"}', "mine.json: .*not supported between"),
+    ],
+)
+def test_a_recipe_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(path)
+
+
+def test_the_recipe_of_the_weights_that_ship_is_one() -> None:
+    recipe = read_recipe(Path(__file__).parents[1] / "docs/results/imagenette.json")
+    assert {recipe.image_size(epoch, 160) for epoch in range(recipe.epochs)} == {96, 128, 160}

@@ -9,6 +9,7 @@ The first step needs PyTorch, the second TensorFlow; they need not be installed 
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -59,7 +60,7 @@ def build(source: Path, output: Path) -> None:
     output.with_suffix(".json").write_text(json.dumps({"transform": transform, "labels": "imagenet"}, indent=2) + "\n")
 
 
-def efficientnet_lite0(tensors: dict[str, np.ndarray]):
+def efficientnet_lite0(tensors: dict[str, np.ndarray]) -> Any:
     """The network with every BatchNorm folded into the convolution before it; logits for a batch of one."""
     import keras
 
@@ -68,17 +69,25 @@ def efficientnet_lite0(tensors: dict[str, np.ndarray]):
         bias = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * factor
         return tensors[f"{conv}.weight"] * factor[:, None, None, None], bias
 
-    def apply(layer: keras.layers.Layer, inputs: keras.KerasTensor, conv: str, norm: str, axes: tuple[int, ...]):
+    def apply(layer: Any, inputs: Any, conv: str, norm: str, axes: tuple[int, ...]) -> Any:
         outputs = layer(inputs)
         kernel, bias = folded(conv, norm)
         layer.set_weights([kernel.transpose(axes), bias])
         return outputs
 
-    def conv(inputs, name, norm, filters, size=1, stride=1, activation="relu6"):
+    def conv(
+        inputs: Any,
+        name: str,
+        norm: str,
+        filters: int,
+        size: int = 1,
+        stride: int = 1,
+        activation: str | None = "relu6",
+    ) -> Any:
         layer = keras.layers.Conv2D(filters, size, strides=stride, padding="same", activation=activation)
         return apply(layer, inputs, name, norm, (2, 3, 1, 0))
 
-    def depthwise(inputs, name, norm, size, stride):
+    def depthwise(inputs: Any, name: str, norm: str, size: int, stride: int) -> Any:
         layer = keras.layers.DepthwiseConv2D(size, strides=stride, padding="same", activation="relu6")
         return apply(layer, inputs, name, norm, (2, 3, 0, 1))
 
