@@ -7,6 +7,7 @@ import numpy as np
 from swiftformer_tf.census import take_census
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.deployment import metadata
 from swiftformer_tf.litemodel import LiteModel, LiteRunner
 from swiftformer_tf.loading import Opened
 
@@ -63,6 +64,7 @@ def _config_facts(config: SwiftFormerConfig) -> dict[str, Any]:
 
 def _lite_facts(lite: LiteModel) -> dict[str, Any]:
     census = take_census(lite)
+    told = metadata.read(lite.content)
     return {
         "recipe": lite.recipe.name,
         "input": f"{census.input_type.lower()}, " + ("pixels 0 to 255" if lite.include_preprocessing else "normalised"),
@@ -70,6 +72,8 @@ def _lite_facts(lite: LiteModel) -> dict[str, Any]:
         "signature": {name: " to ".join(map(",".join, names)) for name, names in census.signatures.items()},
         "ops": census.counts,
         "partitions": LiteRunner(lite).partitions,
+        "min_runtime_version": metadata.min_runtime_version(lite.content),
+        "metadata": None if told is None else metadata.summary(told),
         "bytes": len(lite.content),
         "sha256": lite.sha256,
     }

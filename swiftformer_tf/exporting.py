@@ -20,6 +20,7 @@ def export(
     recipe: Recipe,
     *,
     calibration: ImageSource | None = None,
+    license: str | None = None,  # noqa: A002  TFLite Metadata's word
     progress: Callable[[int], None] | None = None,
 ) -> LiteModel:
     """Converts a deploy graph by a recipe.
@@ -29,6 +30,7 @@ def export(
         recipe: A row of `RECIPES`, or one of your own.
         calibration: Images whose ranges set the integer scales, in any form of `inputs.ImageSource`; all of them
             are used. Needed where `recipe.needs_calibration`, passed over elsewhere.
+        license: Of the weights, for the file's metadata.
         progress: Called with the number of calibration images seen so far.
 
     Returns:
@@ -55,6 +57,8 @@ def export(
     if recipe.needs_calibration:
         assert calibration is not None
         images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
+        if deploy.include_preprocessing:
+            images = _spanning_all_pixels(images)
         converter.representative_dataset = lambda: _representative(images, progress, failure)
     try:
         with native_stderr_silenced():
@@ -69,6 +73,7 @@ def export(
         recipe=recipe,
         include_preprocessing=deploy.include_preprocessing,
         classifier_activation=deploy.classifier_activation,
+        license=license,
     )
 
 
@@ -102,6 +107,19 @@ def _apply(recipe: Recipe, converter: Any) -> None:
         converter.target_spec.supported_types = [tf.float16]
     converter.inference_input_type = tf.dtypes.as_dtype(recipe.inference_input_type)
     converter.inference_output_type = tf.dtypes.as_dtype(recipe.inference_output_type)
+
+
+def _spanning_all_pixels(images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same images; in the first, two corner pixels become black and white.
+
+    So the input's range is 0 to 255 whatever the photographs hold, and its scale is one: the bytes of a picture are
+    what a uint8 input takes.
+    """
+    for index, image in enumerate(images):
+        if index == 0:
+            image = image.copy()
+            image[:, 0, 0], image[:, -1, -1] = 0, 255
+        yield image
 
 
 def _representative(

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.deployment.metadata import LABELS, attach, model_metadata
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.files import replacing
 from swiftformer_tf.quiet import native_stderr_silenced
@@ -19,9 +20,11 @@ from swiftformer_tf.recipes import Recipe
 
 __all__ = ["LiteModel", "LiteRunner"]
 
-# Members of the zip archive at the end of the file, where TFLite Metadata keeps associated files too.
+# Member of the zip archive at the end of the file, where TFLite Metadata keeps its label file.
 CARD = "swiftformer.json"
-LABELS = "labels.txt"
+
+# A million labels fit; a few compressed bytes can claim to be gigabytes.
+MAX_CARD_BYTES = 64 * 1024 * 1024
 
 # The flatbuffer's file identifier, at byte 4.
 IDENTIFIER = b"TFL3"
@@ -37,6 +40,7 @@ class LiteModel:
         recipe: How it was quantised.
         include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
         classifier_activation: `"softmax"` where it answers with probabilities.
+        license: Of the weights, an SPDX name or a sentence; None where nobody said.
 
     Example:
         >>> LiteModel.open("no.tflite")
@@ -50,6 +54,7 @@ class LiteModel:
     recipe: Recipe
     include_preprocessing: bool = False
     classifier_activation: Literal["softmax"] | None = None
+    license: str | None = None
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -61,10 +66,22 @@ class LiteModel:
         """Names of the classes in the order of the outputs."""
         return self.config.labels
 
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the TFLite Metadata inside must say, see `deployment.metadata.model_metadata`."""
+        return model_metadata(
+            config=self.config,
+            recipe=self.recipe,
+            include_preprocessing=self.include_preprocessing,
+            classifier_activation=self.classifier_activation,
+            license=self.license,
+        )
+
     @classmethod
     def pack(cls, flatbuffer: bytes, **fields: Any) -> Self:
-        """Puts what the fields say into a converter's flatbuffer."""
+        """Puts what the fields say into a converter's flatbuffer: as TFLite Metadata, and whole as our own card."""
         model = cls(flatbuffer, **fields)
+        flatbuffer = attach(flatbuffer, model.metadata)
         card = {
             # What damage the zip archive's checksums do not cover is found out by this one.
             "flatbuffer": {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()},
@@ -72,6 +89,7 @@ class LiteModel:
             "recipe": model.recipe.to_dict(),
             "include_preprocessing": model.include_preprocessing,
             "classifier_activation": model.classifier_activation,
+            "license": model.license,
         }
         archive = io.BytesIO(flatbuffer)
         with zipfile.ZipFile(archive, "a") as file:
@@ -94,6 +112,8 @@ class LiteModel:
             raise ModelError(f"{path}: not a TFLite model (no {IDENTIFIER.decode()} at byte 4)")
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as file:
+                if (size := file.getinfo(CARD).file_size) > MAX_CARD_BYTES:
+                    raise ModelError(f"{path}: its {CARD} claims {size} bytes, expected at most {MAX_CARD_BYTES}")
                 card = json.loads(file.read(CARD))
             flatbuffer = content[: card["flatbuffer"]["bytes"]]
             if hashlib.sha256(flatbuffer).hexdigest() != card["flatbuffer"]["sha256"]:
@@ -104,6 +124,7 @@ class LiteModel:
                 recipe=Recipe.from_dict(card["recipe"]),
                 include_preprocessing=card["include_preprocessing"],
                 classifier_activation=card["classifier_activation"],
+                license=card["license"],
             )
         except ModelError:
             raise
@@ -147,6 +168,12 @@ class LiteRunner:
     def partitions(self) -> int:
         """Number of pieces of the graph that XNNPACK took."""
         return sum(op["op_name"] == "DELEGATE" for op in self.interpreter._get_ops_details())
+
+    @property
+    def input_quantization(self) -> tuple[float, int]:
+        """Scale and zero point of the input; (0.0, 0) for floats."""
+        scale, zero_point = self._input["quantization"]
+        return float(scale), int(zero_point)
 
     def set_input(self, inputs: np.ndarray) -> None:
         """Quantises (1, height, width, channels) float32 as the file wants it."""

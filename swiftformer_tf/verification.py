@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.census import Census, take_census
+from swiftformer_tf.deployment import metadata
 from swiftformer_tf.errors import VerificationError
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel, LiteRunner
@@ -167,7 +168,7 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, .
     with operations that LiteRT cannot run.
 
     What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
-    no dynamic shape; XNNPACK partitions; the types at the border.
+    no dynamic shape; XNNPACK partitions; the types at the border; the TFLite Metadata and its labels; raw pixels.
 
     Args:
         lite: The model.
@@ -189,9 +190,10 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, .
         "latency_ms": _latency(runner, (1, *lite.config.input_size, lite.config.num_channels)) if runner else None,
         "num_threads": num_threads,
         "ops": census.counts,
+        "min_runtime_version": metadata.min_runtime_version(lite.content),
         "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
     }
-    return tuple(_file_checks(lite.recipe, census, partitions)), figures
+    return (*_file_checks(lite.recipe, census, partitions), *_metadata_checks(lite, runner)), figures
 
 
 def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
@@ -268,6 +270,20 @@ def _file_checks(recipe: Recipe, census: Census, partitions: int | None) -> Iter
         yield _check(
             "partitions", partitions <= recipe.max_partitions, str(partitions), f"at most {recipe.max_partitions}"
         )
+
+
+def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Check]:
+    told, expected = metadata.read(lite.content), lite.metadata
+    wrong = [key for key in {*expected, *(told or ())} if (told or {}).get(key) != expected.get(key)]
+    said = "none" if told is None else f"wrong: {', '.join(sorted(wrong))}" if wrong else "true"
+    yield _check("metadata", not wrong, said, "TFLite Metadata that says what the file is")
+    if lite.labels:
+        packed = metadata.packed_labels(lite.content)
+        found = "none" if packed is None else f"{len(packed)}, first {packed[:1]}"
+        yield _check("labels", packed == lite.labels, found, f"{len(lite.labels)}, first {lite.labels[:1]}")
+    if runner and lite.include_preprocessing and lite.recipe.inference_input_type == "uint8":
+        # Clients put the pixels' bytes into such a tensor and ask for no scale.
+        yield _check("raw_pixels", runner.input_quantization == (1.0, 0), str(runner.input_quantization), "(1.0, 0)")
 
 
 def _check(name: str, passed: bool, measured: str, expected: str) -> Check:

@@ -71,6 +71,7 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
     assert report.passed
     assert report.raise_for_failure() is report
     names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "border_types", "weights", "partitions"]
+    names += ["metadata", "labels"]
     assert statuses(report) == dict.fromkeys(names, "passed")
 
 
@@ -283,7 +284,7 @@ def test_integer_fails_on_a_float_model_that_claims_a_recipe(claimed: str, lite:
     bad = failing(checks)
     assert "CONV_2D" in bad["integer"]
     assert "float32" in bad["weights"]
-    assert set(bad) == {"integer", "weights"}
+    assert set(bad) == {"integer", "weights", "metadata"}  # which names the recipe that it was made by
 
 
 def test_integer_fails_on_weights_only_quantisation(lite: Lite) -> None:
@@ -304,7 +305,8 @@ def test_weights_fails_on_another_type(made: str, claimed: str, lite: Lite) -> N
 def test_border_types_fails_on_another_border(lite: Lite) -> None:
     recipe = RECIPES["int8"].replace(inference_input_type="uint8")
     checks, _ = check_file(dataclasses.replace(lite("int8"), recipe=recipe))
-    assert failing(checks) == {"border_types": "float32 to float32"}
+    told = {"border_types": "float32 to float32", "metadata": "wrong: subgraph_metadata"}
+    assert failing(checks) == told
 
 
 def test_partitions_fails_on_a_graph_in_pieces(lite: Lite) -> None:
@@ -319,7 +321,8 @@ def test_every_check_has_its_failure(lite: Lite, model: Model, pixels: np.ndarra
     for recipe in RECIPES:
         names |= set(statuses(verify(lite(recipe), reference=model, images=pixels[:2])))
     shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "border_types", "integer", "weights"}
-    assert names == {*shown_failing, "partitions"}
+    in_test_metadata = {"metadata", "labels"}
+    assert names == {*shown_failing, "partitions", *in_test_metadata}
 
 
 # Misuse, and the figures themselves.

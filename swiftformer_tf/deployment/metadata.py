@@ -1,0 +1,212 @@
+"""What a `.tflite` says of itself in TFLite Metadata, the public form that Android's libraries read."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.deployment.metadata_schema import decode, encode
+from swiftformer_tf.errors import ModelError
+from swiftformer_tf.recipes import Recipe
+
+__all__ = ["LABELS", "attach", "min_runtime_version", "model_metadata", "packed_labels", "read", "summary"]
+
+# The label file in the zip archive at the end of a model.
+LABELS = "labels.txt"
+
+# Names of entries in the flatbuffer's own list of metadata.
+ENTRY = b"TFLITE_METADATA"
+MIN_RUNTIME_ENTRY = b"min_runtime_version"
+
+# The schema's numbers.
+COLOR_SPACES = {1: 2, 3: 1}  # by channels: grayscale, RGB
+TENSOR_AXIS_LABELS = 2
+
+# Every field that `model_metadata` fills has been in the schema since its first version.
+MIN_PARSER_VERSION = "1.0.0"
+
+# A few compressed bytes can claim to be gigabytes.
+MAX_LABEL_BYTES = 64 * 1024 * 1024
+
+UNKNOWN_LICENSE = "not stated: that of the weights from which it was exported"
+
+
+def model_metadata(
+    *,
+    config: SwiftFormerConfig,
+    recipe: Recipe,
+    include_preprocessing: bool,
+    classifier_activation: Literal["softmax"] | None,
+    license: str | None,  # noqa: A002  the schema's word
+) -> dict[str, Any]:
+    """What is true of an exported classifier, in the words of the schema (see `metadata_schema.TABLES`).
+
+    Args:
+        config: Of the model; its `image_size` is the size that the file takes.
+        recipe: How it was quantised.
+        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
+        classifier_activation: `"softmax"` where it answers with probabilities.
+        license: Of the weights; None where nobody said.
+    """
+    variant = f"-{config.variant.upper()}" if config.variant else ""
+    height, width = config.input_size
+    answers = f"with {config.num_labels} labels" if config.num_labels else "without a head: pooled features"
+    return {
+        "name": f"SwiftFormer{variant} {recipe.name}",
+        "description": f"Image classifier {answers}, for images of {width} x {height} pixels. Quantisation: "
+        f"{recipe.description}. Token weights: {config.token_weights}.",
+        "subgraph_metadata": [
+            {
+                "input_tensor_metadata": [_input(config, recipe, include_preprocessing)],
+                "output_tensor_metadata": [_output(config, classifier_activation)],
+            }
+        ],
+        "license": license or UNKNOWN_LICENSE,
+        "min_parser_version": MIN_PARSER_VERSION,
+    }
+
+
+def _input(config: SwiftFormerConfig, recipe: Recipe, include_preprocessing: bool) -> dict[str, Any]:
+    height, width = config.input_size
+    transform = config.transform
+    # (pixel - mean) / std with pixels from 0 to 255 is what the tensor holds.
+    mean, std = (
+        ([0.0], [1.0])
+        if include_preprocessing
+        else ([255 * x for x in transform.mean], [255 * x for x in transform.std])
+    )
+    takes = "pixels from 0 to 255, normalised inside the model" if include_preprocessing else "pixels, normalised"
+    stored = (
+        "" if recipe.inference_input_type == "float32" else f"; as {recipe.inference_input_type} by the tensor's scale"
+    )
+    color_space = {"color_space": COLOR_SPACES[config.num_channels]} if config.num_channels in COLOR_SPACES else {}
+    return {
+        "name": "image",
+        "description": f"{'RGB ' if config.num_channels == 3 else ''}{takes}{stored}; channels last.",
+        "content": {
+            "content_properties": {
+                "ImageProperties": {**color_space, "default_size": {"width": width, "height": height}}
+            }
+        },
+        "process_units": [{"options": {"NormalizationOptions": {"mean": _float32(mean), "std": _float32(std)}}}],
+    }
+
+
+def _output(config: SwiftFormerConfig, classifier_activation: Literal["softmax"] | None) -> dict[str, Any]:
+    content: dict[str, Any] = {"content_properties": {"FeatureProperties": {}}}
+    if not config.num_labels:
+        return {"name": "features", "description": "Pooled features.", "content": content}
+    labels = {"name": LABELS, "description": "A label a line, in the order of the scores.", "type": TENSOR_AXIS_LABELS}
+    if classifier_activation:
+        score = {
+            "name": "probabilities",
+            "description": "Score of each label: a probability, all of them sum to 1.",
+            "stats": {"max": [1.0], "min": [0.0]},
+        }
+    else:
+        score = {
+            "name": "logits",
+            "description": "Score of each label: a logit, without bounds; softmax makes probabilities.",
+        }
+    return {**score, "content": content, "associated_files": [labels]}
+
+
+def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
+    """A converter's flatbuffer with the metadata in it; metadata that is there already is replaced.
+
+    Args:
+        flatbuffer: A TFLite model without anything behind it.
+        metadata: What `model_metadata` returned.
+    """
+    from ai_edge_litert.schema_py_generated import BufferT, MetadataT
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    buffer = BufferT()
+    buffer.data = np.frombuffer(encode(metadata), np.uint8)
+    graph.metadata = graph.metadata or []
+    for each in graph.metadata:
+        if each.name == ENTRY:
+            graph.buffers[each.buffer] = buffer
+            break
+    else:
+        entry = MetadataT()
+        entry.name, entry.buffer = ENTRY, len(graph.buffers)
+        graph.buffers.append(buffer)
+        graph.metadata.append(entry)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(graph))
+
+
+def read(content: bytes) -> dict[str, Any] | None:
+    """The TFLite Metadata of a model, as `model_metadata` has it; None where there is none.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    found = _entry(content, ENTRY)
+    return None if found is None else decode(found)
+
+
+def summary(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The same for people: what kind of file, and what goes in and comes out.
+
+    Args:
+        metadata: What `read` returned, of whatever file.
+    """
+    subgraph = (metadata.get("subgraph_metadata") or [{}])[0]
+    shown = {name: metadata.get(name) for name in ("name", "description", "license", "min_parser_version")}
+    for side in ("input", "output"):
+        for tensor in (subgraph.get(f"{side}_tensor_metadata") or [])[:1]:
+            shown[f"{side}_name"] = tensor.get("name")
+            shown[f"{side}_description"] = tensor.get("description")
+            for unit in tensor.get("process_units") or []:
+                shown |= (unit.get("options") or {}).get("NormalizationOptions") or {}
+            if files := [file.get("name") for file in tensor.get("associated_files") or []]:
+                shown["label_file"] = files[0]
+    return shown
+
+
+def packed_labels(content: bytes) -> tuple[str, ...] | None:
+    """The lines of the label file in a model; None where there is none that can be read."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.getinfo(LABELS).file_size > MAX_LABEL_BYTES:
+                return None
+            return tuple(archive.read(LABELS).decode("utf-8").removesuffix("\n").split("\n"))
+    except Exception:  # a damaged archive makes zipfile fail in whatever way it leads it to
+        return None
+
+
+def min_runtime_version(content: bytes) -> str | None:
+    """The oldest runtime that has all operations of a model, by the converter's word; None where it says nothing.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    found = _entry(content, MIN_RUNTIME_ENTRY)
+    return None if found is None else found.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def _entry(content: bytes, name: bytes) -> bytes | None:
+    try:
+        return next((data for each, data in _entries(content) if each == name), None)
+    except Exception as error:  # the generated reader fails in whatever way the damage leads it to
+        raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
+
+
+def _entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    from ai_edge_litert.schema_py_generated import Model
+
+    model = Model.GetRootAs(content, 0)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        data = model.Buffers(entry.Buffer()).DataAsNumpy()
+        yield entry.Name(), data.tobytes() if isinstance(data, np.ndarray) else b""
+
+
+def _float32(values: list[float]) -> list[float]:
+    """As the file holds them, so that what is read equals what was written."""
+    return [float(np.float32(value)) for value in values]
