@@ -1,5 +1,5 @@
 # `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make parity` compares with
-# PyTorch. Each installs what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
+# PyTorch, `make clients` runs the files in real clients. Each installs what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
 PYTHON ?= python3
 CONSTRAINTS ?=
 
@@ -8,7 +8,7 @@ PARITY_VENV := .venv-parity
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint parity golden clean
+.PHONY: help demo test lint parity golden clients clients-ci clean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -41,5 +41,12 @@ parity: $(PARITY_VENV)/installed
 golden: $(PARITY_VENV)/installed
 	$(PARITY_VENV)/bin/python convert/parity.py --write-golden
 
+# Real clients, each in an environment of its own below .clients/: see tflite/clients/README.md.
+clients: $(VENV)/installed
+	$(VENV)/bin/python tflite/clients/run.py
+
+clients-ci: $(VENV)/installed
+	$(VENV)/bin/python tflite/clients/run.py --quick --strict --client mediapipe --client arm64
+
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) swiftformer-demo
+	rm -rf $(VENV) $(PARITY_VENV) .clients swiftformer-demo

@@ -1,0 +1,134 @@
+"""Are wrong answers of clients found? Made-up answers to a made-up kit; `make clients` has the real ones."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tables
+from judging import KNOWN, TOLERANCES, Verdict, judge
+from kit import Kit
+from run import CLIENTS, Result
+
+from swiftformer_tf import RECIPES
+
+RECIPE_NAMES = list(RECIPES)
+
+
+@pytest.fixture
+def kit() -> Kit:
+    """Five photographs, four labels; LiteRT on this machine errs by a hundredth of a logit."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(5, 4)).astype(np.float32) + 6 * np.eye(5, 4, dtype=np.float32)
+    desktop = {name: logits + (1e-6 if "float" in name else 0.01) * rng.choice([-1, 1], (5, 4)) for name in RECIPES}
+    about = {"recipes": {name: {"recipe": recipe.to_dict()} for name, recipe in RECIPES.items()}}
+    return Kit(Path(), about, logits, {name: each.astype(np.float32) for name, each in desktop.items()})
+
+
+def answer(kit: Kit, recipe: str, *, count: int = 5, **fields: Any) -> dict[str, Any]:
+    """What a client prints that answers as LiteRT on this machine does."""
+    return {"variant": "v", "recipe": recipe, "outputs": kit.desktop[recipe][:count].tolist(), **fields}
+
+
+@pytest.mark.parametrize("recipe", RECIPE_NAMES)
+def test_the_answers_of_this_machine_are_right(kit: Kit, recipe: str) -> None:
+    for client in CLIENTS:
+        if recipe not in TOLERANCES[client]:
+            continue
+        verdict = judge(client, answer(kit, recipe, count=3), kit)
+        assert (verdict.status, verdict.reason, verdict.bad) == ("right", "", False)
+        assert (verdict.photographs, verdict.difference, verdict.agreement) == (3, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("recipe", RECIPE_NAMES)
+def test_every_tolerance_can_fail(kit: Kit, client: str, recipe: str) -> None:
+    """One label of one photograph, just beyond it."""
+    if (client, recipe) in KNOWN:
+        return
+    tolerance = TOLERANCES[client][recipe]
+    said = answer(kit, recipe)
+    said["outputs"][2][1] += tolerance * 1.01 + 1e-6
+    verdict = judge(client, said, kit)
+    assert verdict.bad
+    assert f"from LiteRT on this machine, {tolerance:.2g} allowed" in verdict.reason
+
+
+def test_a_client_that_shares_the_desktops_error_is_still_held_against_keras(kit: Kit) -> None:
+    kit.desktop["int8"][:] += np.random.default_rng(1).normal(size=(5, 4)) * 2
+    verdict = judge("arm64", answer(kit, "int8"), kit)
+    assert verdict.status == "wrong"
+    assert verdict.difference == 0
+    assert "dB against Keras, 20 needed" in verdict.reason
+
+
+def test_labels_in_another_order_are_wrong(kit: Kit) -> None:
+    said = answer(kit, "float32")
+    said["outputs"] = [row[::-1] for row in said["outputs"]]
+    assert "the best label is Keras's on 0.0% of the photographs, 100.0% needed" in judge("arm64", said, kit).reason
+
+
+def test_scores_are_compared_as_scores(kit: Kit) -> None:
+    powers = np.exp(kit.desktop["float32"].astype(np.float64))
+    scores = powers / powers.sum(axis=1, keepdims=True)
+    said = answer(kit, "float32", output="scores") | {"outputs": scores.tolist()}
+    assert judge("mediapipe", said, kit).status == "right"
+    assert judge("mediapipe", answer(kit, "float32", output="scores"), kit).status == "wrong"  # logits under that name
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_wrong(kit: Kit, value: float) -> None:
+    said = answer(kit, "int8")
+    said["outputs"][0][0] = value
+    verdict = judge("arm64", said, kit)
+    assert verdict.status == "wrong"
+    assert "not finite against Keras" in verdict.reason
+
+
+@pytest.mark.parametrize("outputs", [[], [[0.0] * 4], [[0.0] * 3] * 5, [0.0] * 4])
+def test_too_little_is_not_compared(kit: Kit, outputs: list[Any]) -> None:
+    verdict = judge("arm64", {"variant": "v", "recipe": "int8", "outputs": outputs}, kit)
+    assert verdict.status == "wrong"
+    assert "expected (at least 2, 4)" in verdict.reason
+
+
+def test_a_recipe_without_a_tolerance_is_not_passed(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(TOLERANCES["arm64"], "int8")
+    assert (
+        "no tolerance for int8: add one to TOLERANCES in judging.py" in judge("arm64", answer(kit, "int8"), kit).reason
+    )
+
+
+def test_only_an_old_runtime_may_refuse(kit: Kit) -> None:
+    said = {"variant": "v", "recipe": "int8", "refused": "unknown operation"}
+    assert judge("arm64", said, kit).bad
+    assert not judge("runtimes", said, kit).bad
+    assert judge("runtimes", said | {"refused": "", "failed": "crashed"}, kit).bad
+
+
+def test_every_recipe_has_a_tolerance_or_a_note_at_every_client() -> None:
+    for client in CLIENTS:
+        noted = {name for each, name in KNOWN if each == client}
+        assert set(RECIPES) <= {*TOLERANCES[client], *noted}, client
+
+
+def test_a_table_replaces_its_own_place_only() -> None:
+    text = "a\n<!-- gpu -->\nold\n<!-- /gpu -->\nb\n<!-- arm64 -->\n<!-- /arm64 -->\n"
+    verdicts = (
+        Verdict("gpu", "WebGPU", "float32", "right", "", 5, 1e-8, 120.0, 1.0, {"ms": 2500.0}),
+        Verdict("gpu", "WebGPU", "float16", "wrong", "off", 5, 1.0, 3.0, 0.5),
+        Verdict("gpu", "older", "float32", "refused", "no such operation"),
+    )
+    made = tables.section(
+        text, "gpu", tables.table(Result("gpu", "", {"x": "1"}, verdicts, 9.4), ["float32", "float16"])
+    )
+    assert made.startswith("a\n<!-- gpu -->\n| | float32 | float16 |\n|---|---|---|\n")
+    assert "| WebGPU | 1e-08, 120 dB, 2.5 s (5) | **wrong**: 1e+00, 3 dB (5) |\n| older | refused |  |\n" in made
+    assert "* older, float32: refused. no such operation\n\nx 1; 9 s.\n<!-- /gpu -->\nb\n<!-- arm64 -->\n" in made
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_client_has_a_place_in_the_readme(client: str) -> None:
+    assert tables.section(tables.README.read_text(), client, "x")
+    with pytest.raises(ValueError, match=r"0 places between <!-- nobody --> and <!-- /nobody -->: expected one"):
+        tables.section(tables.README.read_text(), "nobody", "x")

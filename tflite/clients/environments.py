@@ -1,0 +1,101 @@
+"""Where clients live: environments of PyPI, Debian and npm packages, each in a folder of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+__all__ = ["LeftOutError", "debian_command", "filled", "npm", "run", "venv"]
+
+
+class LeftOutError(Exception):
+    """A client cannot run here; the message says what is missing and how to get it."""
+
+
+def run(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
+    """Standard output of an installing command.
+
+    Raises:
+        LeftOutError: It failed; the end of what it said.
+    """
+    try:
+        result = subprocess.run([str(each) for each in command], cwd=cwd, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise LeftOutError(f"{command[0]}: {error.strerror}") from None
+    if result.returncode:
+        said = (result.stderr or result.stdout).strip().splitlines()[-3:]
+        raise LeftOutError(f"{' '.join(str(each) for each in command[:4])} ... failed: {' '.join(said)}")
+    return result.stdout
+
+
+def filled(folder: Path, wanted: object, fill: Callable[[Path], None]) -> Path:
+    """A folder that `fill` has filled, now or in an earlier run that wanted the same."""
+    stamp = folder / "installed.json"
+    if not stamp.is_file() or stamp.read_text() != json.dumps(wanted):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        fill(folder)
+        stamp.write_text(json.dumps(wanted))  # last: a folder without it is not full
+    return folder
+
+
+def venv(folder: Path, requirements: Sequence[str], *, python: str | Path = sys.executable) -> Path:
+    """A virtual environment with some packages from PyPI; its interpreter.
+
+    Raises:
+        LeftOutError: The packages cannot be installed.
+    """
+
+    def fill(folder: Path) -> None:
+        run([python, "-m", "venv", folder])
+        pip: list[str | Path] = [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+        ]
+        run([*pip, *requirements])
+
+    return filled(folder, [str(python), *requirements], fill) / "bin" / "python"
+
+
+def npm(folder: Path, packages: Sequence[str]) -> Path:
+    """A folder whose `node_modules` holds some packages from npm.
+
+    Raises:
+        LeftOutError: There is no npm, or the packages cannot be installed.
+    """
+
+    def fill(folder: Path) -> None:
+        (folder / "package.json").write_text('{"private": true}\n')
+        run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *packages], cwd=folder)
+
+    if not shutil.which("npm"):
+        raise LeftOutError("no npm: install Node.js")
+    return filled(folder, list(packages), fill)
+
+
+def debian_command(command: str, package: str) -> Path:
+    """A command of a Debian package, which is installed where this is Debian and one may.
+
+    Raises:
+        LeftOutError: It is not there and cannot be installed.
+    """
+    if found := shutil.which(command):
+        return Path(found)
+    cure = f"no {command}: install it, on Debian with apt-get install {package}"
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        raise LeftOutError(cure)
+    try:
+        run(["apt-get", "-qq", "update"])
+        run(["apt-get", "-qq", "-y", "--no-install-recommends", "install", package])
+    except LeftOutError as error:
+        raise LeftOutError(f"{cure} ({error})") from None
+    if not (found := shutil.which(command)):
+        raise LeftOutError(cure)
+    return Path(found)

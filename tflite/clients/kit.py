@@ -1,0 +1,157 @@
+"""What every client is given: the shipped model in every recipe, photographs, and what Keras says of them.
+
+A kit is a folder:
+
+    kit.json              labels, recipes, files, versions
+    RECIPE.tflite         normalised float32 in, logits out
+    RECIPE_scores.tflite  RGB from 0 to 255 in, probabilities out
+    photographs/00.png    as the model sees them: of its size, so that no client has to resize
+    pixels.npy            the same, (N, height, width, 3) uint8
+    inputs.npy            the same, normalised, float32
+    logits.npy            what Keras says, (N, labels) float32
+    RECIPE.npy            what LiteRT on this machine's own processor makes of RECIPE.tflite, (N, labels) float32
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import sys
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import swiftformer_tf as sf
+from swiftformer_tf.data import balanced_sample, list_images
+from swiftformer_tf.demo import photographs
+from swiftformer_tf.litemodel import LiteRunner
+from swiftformer_tf.pretrained import weights_path
+
+__all__ = ["Kit", "make_kit", "open_kit"]
+
+WEIGHTS = "swiftformer_xs_imagenette"
+# Real photographs of the classes of these weights, where somebody has laid them beside the checkout.
+ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "imagenette224.tar"
+CALIBRATED_ON = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Kit:
+    """An opened kit.
+
+    Args:
+        folder: Where it lies.
+        about: Content of `kit.json`.
+        logits: What Keras says, (N, labels).
+        desktop: By recipe, what LiteRT on this machine's own processor says, (N, labels).
+    """
+
+    folder: Path
+    about: dict[str, Any]
+    logits: np.ndarray
+    desktop: dict[str, np.ndarray]
+
+    @property
+    def recipes(self) -> dict[str, sf.Recipe]:
+        """The recipes by name, in the order of `RECIPES`."""
+        return {name: sf.Recipe.from_dict(entry["recipe"]) for name, entry in self.about["recipes"].items()}
+
+
+def open_kit(folder: Path) -> Kit:
+    """Reads what `make_kit` wrote."""
+    about = json.loads((folder / "kit.json").read_text())
+    return Kit(
+        folder,
+        about,
+        np.load(folder / "logits.npy"),
+        {name: np.load(folder / f"{name}.npy") for name in about["recipes"]},
+    )
+
+
+def make_kit(folder: Path, *, count: int, images: Path | None = None) -> Kit:
+    """Exports every row of `RECIPES` into a folder, unless what lies there was made from the same things.
+
+    Args:
+        folder: Where the kit belongs.
+        count: How many photographs.
+        images: Folder of photographs. Default: Imagenette where it lies beside the checkout, else scikit-image's.
+    """
+    made_from = fingerprint(count, images)
+    if (folder / "kit.json").is_file() and (kit := open_kit(folder)).about["made_from"] == made_from:
+        return kit
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kit.json").unlink(missing_ok=True)  # written last: a kit without it is not one
+    checkpoint = sf.Checkpoint.open(weights_path(WEIGHTS))
+    model = sf.port(checkpoint).model
+    transform = checkpoint.config.transform
+    source, calibration, pixels = pictures(transform, count, images)
+    inputs = transform.normalize(pixels)
+    (folder / "photographs").mkdir(exist_ok=True)
+    for index, picture in enumerate(pixels):
+        Image.fromarray(picture).save(folder / "photographs" / f"{index:02}.png")
+    arrays = {"pixels": pixels, "inputs": inputs, "logits": model.predict(inputs, verbose=0)}
+    graphs = {
+        "": sf.fuse(model),
+        "_scores": sf.fuse(model, include_preprocessing=True, classifier_activation="softmax"),
+    }
+    entries = {}
+    for name, recipe in sf.RECIPES.items():
+        print(f"  exporting {name}", file=sys.stderr)
+        files = {}
+        for suffix, graph in graphs.items():
+            lite = sf.export(graph, recipe, calibration=calibration)
+            files["scores" if suffix else "logits"] = f"{name}{suffix}.tflite"
+            lite.save(folder / f"{name}{suffix}.tflite")
+            if not suffix:
+                runner = LiteRunner(lite)
+                arrays[name] = np.stack([runner(image[None]) for image in inputs])
+        entries[name] = {"recipe": recipe.to_dict(), "files": files}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    about = {
+        "made_from": made_from,
+        "weights": WEIGHTS,
+        "labels": list(checkpoint.config.labels),
+        "photographs": source,
+        "recipes": entries,
+        "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
+    }
+    (folder / "kit.json").write_text(json.dumps(about, indent=2) + "\n")
+    return open_kit(folder)
+
+
+def pictures(transform: sf.Transform, count: int, images: Path | None) -> tuple[str, np.ndarray, np.ndarray]:
+    """Where the photographs come from, those to calibrate on, and `count` others, both uint8."""
+    if images:
+        paths = balanced_sample(list_images(images), CALIBRATED_ON + count)
+        crops = np.stack([transform.crop_image(sf.preprocessing.open_image(path)) for path in paths])
+        return "a folder of photographs", crops[count:], crops[:count]
+    if ARCHIVE.is_file():
+        with tarfile.open(ARCHIVE) as archive:
+            members = sorted((each for each in archive if each.isfile()), key=lambda each: each.name)
+
+            def sample(split: str, wanted: int) -> np.ndarray:
+                paths = {member.name: member for member in members if member.name.startswith(f"{split}/")}
+                chosen = balanced_sample([Path(name) for name in paths], wanted)
+                found = [archive.extractfile(paths[str(path)]) for path in chosen]
+                return np.stack(
+                    [transform.crop_image(Image.open(BytesIO(f.read())).convert("RGB")) for f in found if f]
+                )
+
+            return "Imagenette's validation split", sample("train", CALIBRATED_ON), sample("val", count)
+    calibration, others = photographs(transform)
+    step = len(others) // count
+    return "scikit-image's photographs", calibration, others[::step][:count]
+
+
+def fingerprint(*settings: Any) -> str:
+    """Hash of what a kit depends on: the package's sources and weights, this file, the settings."""
+    digest = hashlib.sha256(repr(settings).encode())
+    package = Path(sf.__file__).parent
+    for path in sorted([*package.rglob("*.py"), Path(weights_path(WEIGHTS)), Path(__file__)]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

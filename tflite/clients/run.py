@@ -1,0 +1,170 @@
+"""Runs the shipped model in every recipe through real clients, and records which of them answer what Keras answers.
+
+    python tflite/clients/run.py                          every client
+    python tflite/clients/run.py --client arm64 --quick   one, with less of everything
+
+Exit status 1 if an answer is wrong, or with `--strict` if a client had to be left out.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from environments import LeftOutError, venv
+from judging import Verdict, judge
+from kit import Kit, make_kit
+from tables import README, write_tables
+
+__all__ = ["CLIENTS", "Client", "Result"]
+
+HERE = Path(__file__).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Client:
+    """One client.
+
+    Args:
+        name: Its script is `NAME_client.py`.
+        title: For people.
+        prepare: From a folder of its own to the interpreter that runs its script; raises `LeftOutError`.
+    """
+
+    name: str
+    title: str
+    prepare: Callable[[Path], Path]
+
+    @property
+    def script(self) -> Path:
+        """What `prepare`'s interpreter runs."""
+        return HERE / f"{self.name}_client.py"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of one client.
+
+    Args:
+        client: Its name.
+        left_out: Why it could not run; empty if it did.
+        versions: Of what it consists, by its own account.
+        verdicts: One a run.
+        seconds: How long it took, installation included.
+    """
+
+    client: str
+    left_out: str = ""
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def bad(self) -> list[Verdict]:
+        """What counts against the model."""
+        return [verdict for verdict in self.verdicts if verdict.bad]
+
+
+# In the order of the tables.
+CLIENTS: dict[str, Client] = {
+    client.name: client
+    for client in (
+        Client("mediapipe", "MediaPipe Tasks", lambda folder: venv(folder / "venv", ["mediapipe==1.2.2", "numpy"])),
+    )
+}
+
+
+def run_client(client: Client, kit: Kit, folder: Path, *, quick: bool) -> Result:
+    """Prepares a client, runs it, judges what it says."""
+    start = time.monotonic()
+    try:
+        if not client.script.is_file():
+            raise LeftOutError(f"no {client.script.name}")
+        python = client.prepare(folder)
+        said = ask(client, python, kit, folder, quick=quick)
+    except LeftOutError as error:
+        return Result(client.name, left_out=str(error), seconds=time.monotonic() - start)
+    verdicts = tuple(judge(client.name, run, kit) for run in said["runs"])
+    if missing := set(kit.recipes) - {verdict.recipe for verdict in verdicts}:
+        reason = f"{client.script.name} said nothing of it"
+        verdicts += tuple(Verdict(client.name, "", name, "failed", reason) for name in sorted(missing))
+    return Result(client.name, "", said.get("versions", {}), verdicts, time.monotonic() - start)
+
+
+def ask(client: Client, python: Path, kit: Kit, folder: Path, *, quick: bool) -> dict[str, Any]:
+    """The JSON document that a client prints as its last line.
+
+    Raises:
+        LeftOutError: The client said so, by `{"left_out": reason}`.
+    """
+    command = [str(python), str(client.script), str(kit.folder.resolve()), *(["--quick"] if quick else [])]
+    environment = {**os.environ, "CLIENT_FOLDER": str(folder.resolve()), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONPATH", None)  # the client's packages, not ours
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    lines = result.stdout.strip().splitlines()
+    try:
+        if result.returncode:
+            raise ValueError(f"exit status {result.returncode}")
+        said = json.loads(lines[-1])
+    except (ValueError, IndexError) as error:
+        tail = "\n".join(result.stderr.strip().splitlines()[-15:])
+        runs = [{"variant": "", "recipe": name, "failed": f"the client died: {error}"} for name in kit.recipes]
+        print(tail, file=sys.stderr)
+        return {"runs": runs}
+    if reason := said.get("left_out"):
+        raise LeftOutError(reason)
+    return said
+
+
+def report(result: Result) -> None:
+    """Says of a client what it did, one line a run."""
+    if result.left_out:
+        print(f"  LEFT OUT: {result.left_out}")
+    for each in result.verdicts:
+        figures = ""
+        if each.photographs:
+            snr = each.snr_db if each.snr_db is not None else math.nan
+            figures = f"{each.photographs} photographs, off by {each.difference:.1e}, {snr:.1f} dB against Keras"
+        print(f"  {each.variant:20} {each.recipe:14} {each.status:8} {figures}  {each.reason}")
+    print(f"  {result.seconds:.0f} s", flush=True)
+
+
+def main() -> int:
+    """The command; its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--client", choices=list(CLIENTS), action="append", help="may be given many times; default: all"
+    )
+    parser.add_argument("--folder", type=Path, default=HERE.parents[1] / ".clients", help="for all that is installed")
+    parser.add_argument("--images", type=Path, help="folder of photographs, instead of the default ones")
+    parser.add_argument("--count", type=int, default=10, help="how many photographs; slow clients take fewer")
+    parser.add_argument("--quick", action="store_true", help="less of everything; the tables stay as they are")
+    parser.add_argument("--strict", action="store_true", help="fail where a client had to be left out")
+    options = parser.parse_args()
+    print("kit", flush=True)
+    kit = make_kit(options.folder / "kit", count=options.count, images=options.images)
+    results = []
+    for name in options.client or CLIENTS:
+        print(CLIENTS[name].title, flush=True)
+        result = run_client(CLIENTS[name], kit, options.folder / name, quick=options.quick)
+        (options.folder / f"{name}.json").write_text(json.dumps(dataclasses.asdict(result), indent=2) + "\n")
+        report(result)
+        results.append(result)
+    if not options.quick:
+        write_tables(README, results, list(kit.recipes))
+    left_out = [result.client for result in results if result.left_out]
+    bad = sum(len(result.bad) for result in results)
+    right = sum(verdict.status == "right" for result in results for verdict in result.verdicts)
+    print(f"{right} right, {bad} not" + (f", left out: {', '.join(left_out)}" if left_out else ""))
+    return 1 if bad or (options.strict and left_out) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The results as tables, in marked places of the README."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from judging import KNOWN, Verdict
+
+if TYPE_CHECKING:
+    from run import Result
+
+__all__ = ["README", "section", "table", "write_tables"]
+
+README = Path(__file__).with_name("README.md")
+
+
+def write_tables(path: Path, results: Sequence["Result"], recipes: Sequence[str]) -> None:
+    """Replaces what stands between the marks of each client that ran; a client that was left out keeps its last table.
+
+    Raises:
+        ValueError: A mark is missing.
+    """
+    text = path.read_text()
+    for result in results:
+        if result.verdicts:
+            text = section(text, result.client, table(result, recipes))
+    path.write_text(text)
+
+
+def section(text: str, name: str, content: str) -> str:
+    """`text` with `content` between the marks `<!-- NAME -->` and `<!-- /NAME -->`.
+
+    Raises:
+        ValueError: The marks are not there exactly once.
+    """
+    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+    pattern = re.compile(f"{re.escape(opening)}.*?{re.escape(closing)}", re.DOTALL)
+    replaced, count = pattern.subn(lambda _: f"{opening}\n{content}\n{closing}", text)
+    if count != 1:
+        raise ValueError(f"{count} places between {opening} and {closing}: expected one")
+    return replaced
+
+
+def table(result: "Result", recipes: Sequence[str]) -> str:
+    """One client as Markdown: a row a variant, a column a recipe."""
+    rows: dict[str, dict[str, Verdict]] = {}
+    for verdict in result.verdicts:
+        rows.setdefault(verdict.variant, {})[verdict.recipe] = verdict
+    lines = [f"| | {' | '.join(recipes)} |", f"|---|{'---|' * len(recipes)}"]
+    for variant, verdicts in rows.items():
+        cells = [_cell(verdicts[name]) if name in verdicts else "" for name in recipes]
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
+    notes = [f"* {name}: {note}" for (client, name), note in KNOWN.items() if client == result.client]
+    notes += [
+        f"* {each.variant}, {each.recipe}: {each.status}. {each.reason}"
+        for each in result.verdicts
+        if each.status != "right" and (each.client, each.recipe) not in KNOWN
+    ]
+    made_by = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    return "\n".join([*lines, "", *notes, *([""] if notes else []), f"{made_by}; {result.seconds:.0f} s."])
+
+
+def _cell(verdict: Verdict) -> str:
+    if verdict.status in ("refused", "failed"):
+        return verdict.status
+    figures = "equal" if verdict.difference == 0 else f"{verdict.difference:.0e}"
+    if verdict.snr_db is not None:
+        figures += f", {verdict.snr_db:.0f} dB"
+    if (latency := verdict.facts.get("ms")) is not None:
+        figures += f", {latency:.0f} ms" if latency < 1000 else f", {latency / 1000:.1f} s"
+    figures += f" ({verdict.photographs})"
+    return figures if verdict.status == "right" else f"**wrong**: {figures}"
