@@ -43,7 +43,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
         (b"\x00" * 100, "not a weight file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<!DOCTYPE html><html>", "a web page"),
-        (b"\x89HDF\r\n\x1a\n" + b"\x00" * 50, "an HDF5 file"),
+        (b"\x89HDF\r\n\x1a\n" + b"\x00" * 50, r"damaged or cut short"),
         (pickle.dumps({"a": 1}), "a bare pickle"),
         (b"PK\x05\x06" + b"\x00" * 18, "not a weight file"),
     ],

@@ -11,7 +11,7 @@ from typing import Literal, Self, get_args
 import ml_dtypes
 import numpy as np
 
-from swiftformer_tf.checkpoints import inventory, safetensors_file, schemes, torch_zip
+from swiftformer_tf.checkpoints import hdf5_file, inventory, safetensors_file, schemes, torch_zip
 from swiftformer_tf.checkpoints.contents import Contents
 from swiftformer_tf.checkpoints.schemes import SCHEMES, SchemeName
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
@@ -26,11 +26,10 @@ FloatName = Literal["float32", "float16"]
 MISTAKES: dict[bytes, str] = {
     b"\x80": "a bare pickle, as PyTorch wrote before version 1.6; it cannot be read without running it. With PyTorch: "
     "torch.save(torch.load(path, weights_only=True), new_path)",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file; expected PyTorch's .pth or .bin, or .safetensors",
     b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with git lfs pull",
     b"<": "a web page, not the weights; download the file itself",
 }
-FORMATS = "expected a PyTorch file (.pth, .pt, .bin; a zip archive) or .safetensors"
+FORMATS = "expected a PyTorch file (.pth, .pt, .bin; a zip archive), .safetensors or tf_model.h5"
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
 
 
@@ -228,6 +227,8 @@ def _read(path: Path) -> Contents:
 def _reader(start: bytes) -> Callable[[Path], Contents] | None:
     if start.startswith(b"PK\x03\x04"):
         return torch_zip.read
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return hdf5_file.read
     # Eight bytes of length, then a JSON object.
     return safetensors_file.read if start[8:9] == b"{" else None
 
