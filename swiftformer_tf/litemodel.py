@@ -1,11 +1,13 @@
 """A `.tflite` file as a value: its content, and what it says of itself."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,6 +17,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.deployment.metadata import LABELS, attach, model_metadata
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.files import replacing
+from swiftformer_tf.isolation import IsolatedInterpreter
 from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import Recipe
 
@@ -22,6 +25,9 @@ __all__ = ["LiteModel", "LiteRunner"]
 
 # Member of the zip archive at the end of the file, where TFLite Metadata keeps its label file.
 CARD = "swiftformer.json"
+
+# What the input and output of a file may hold.
+BORDER_DTYPES = ("float32", "int8", "uint8", "int16")
 
 # A million labels fit; a few compressed bytes can claim to be gigabytes.
 MAX_CARD_BYTES = 64 * 1024 * 1024
@@ -41,6 +47,7 @@ class LiteModel:
         include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
         classifier_activation: `"softmax"` where it answers with probabilities.
         license: Of the weights, an SPDX name or a sentence; None where nobody said.
+        path: The file that it was read from; None where this process made it.
 
     Example:
         >>> LiteModel.open("no.tflite")
@@ -55,6 +62,7 @@ class LiteModel:
     include_preprocessing: bool = False
     classifier_activation: Literal["softmax"] | None = None
     license: str | None = None
+    path: Path | None = dataclasses.field(default=None, compare=False)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -125,6 +133,7 @@ class LiteModel:
                 include_preprocessing=card["include_preprocessing"],
                 classifier_activation=card["classifier_activation"],
                 license=card["license"],
+                path=Path(path),
             )
         except ModelError:
             raise
@@ -143,26 +152,26 @@ class LiteModel:
 class LiteRunner:
     """Runs a `LiteModel` through LiteRT's interpreter, one image at a time.
 
+    A model that was read from a file runs in a process of its own, since a damaged or hostile file can crash LiteRT;
+    one that this process exported runs here.
+
     Args:
         model: The model.
         num_threads: Threads of the CPU kernels.
 
     Raises:
-        ModelError: LiteRT cannot load the content.
+        ModelError: LiteRT cannot load the content, or it is not what the model says of itself.
     """
 
     def __init__(self, model: LiteModel, *, num_threads: int = 1) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
         self.model = model
-        try:
-            with native_stderr_silenced():
-                self.interpreter = Interpreter(model_content=model.content, num_threads=num_threads)
-                self.interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"LiteRT cannot load the model: {str(error).strip()}") from None
-        (self._input,) = self.interpreter.get_input_details()
-        (self._output,) = self.interpreter.get_output_details()
+        with _refused("load"), native_stderr_silenced():
+            self.interpreter = _interpreter(model, num_threads)
+            self.interpreter.allocate_tensors()
+        config = model.config
+        answers = config.num_labels or config.embed_dims[-1]
+        self._input = _the_tensor("input", self.interpreter, (1, *config.input_size, config.num_channels))
+        self._output = _the_tensor("output", self.interpreter, (1, answers))
 
     @property
     def partitions(self) -> int:
@@ -176,25 +185,71 @@ class LiteRunner:
         return float(scale), int(zero_point)
 
     def set_input(self, inputs: np.ndarray) -> None:
-        """Quantises (1, height, width, channels) float32 as the file wants it."""
+        """Quantises (1, height, width, channels) float32 as the file wants it.
+
+        Raises:
+            ModelError: Another shape, or no floats.
+        """
         expected = tuple(self._input["shape"].tolist())
         if inputs.shape != expected:
             raise ModelError(f"an input of shape {inputs.shape}: the model takes {expected}")
-        self.interpreter.set_tensor(self._input["index"], _quantized(inputs, self._input))
+        if not np.issubdtype(inputs.dtype, np.floating):
+            takes = "pixels from 0 to 255" if self.model.include_preprocessing else "normalised pixels"
+            raise ModelError(f"an input of type {inputs.dtype}: the model takes {takes} as float32")
+        with _refused("take the input of"):
+            self.interpreter.set_tensor(self._input["index"], _quantized(inputs, self._input))
 
     def invoke(self) -> None:
-        """Runs the graph on the last input."""
-        self.interpreter.invoke()
+        """Runs the graph on the last input.
+
+        Raises:
+            ModelError: LiteRT fails in an operation.
+        """
+        with _refused("run"):
+            self.interpreter.invoke()
 
     def output(self) -> np.ndarray:
         """The last result, dequantised: (num_labels,) float32."""
-        return _dequantized(self.interpreter.get_tensor(self._output["index"]), self._output)[0]
+        with _refused("read the output of"):
+            values = self.interpreter.get_tensor(self._output["index"])
+        return _dequantized(values, self._output)[0]
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """One image (1, height, width, channels) float32 to its outputs (num_labels,) float32."""
         self.set_input(inputs)
         self.invoke()
         return self.output()
+
+
+@contextlib.contextmanager
+def _refused(to: str) -> Iterator[None]:
+    """Tells what LiteRT says as an error of ours."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        # A hostile file can have it say thousands of lines.
+        first = str(error).strip().partition("\n")[0][:300]
+        raise ModelError(f"LiteRT cannot {to} the model: {first}") from None
+
+
+def _interpreter(model: LiteModel, num_threads: int) -> Any:
+    if model.path is not None:
+        return IsolatedInterpreter(model_content=model.content, num_threads=num_threads)
+    from ai_edge_litert.interpreter import Interpreter
+
+    return Interpreter(model_content=model.content, num_threads=num_threads)
+
+
+def _the_tensor(side: Literal["input", "output"], interpreter: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+    tensors = interpreter.get_input_details() if side == "input" else interpreter.get_output_details()
+    if len(tensors) != 1:
+        raise ModelError(f"the model has {len(tensors)} {side}s: expected one")
+    found, dtype = tuple(tensors[0]["shape"].tolist()), np.dtype(tensors[0]["dtype"]).name
+    if found != shape:
+        raise ModelError(f"the model's {side} has the shape {found}: by its configuration it should be {shape}")
+    if dtype not in BORDER_DTYPES:
+        raise ModelError(f"the model's {side} is of type {dtype}: expected one of {', '.join(BORDER_DTYPES)}")
+    return tensors[0]
 
 
 def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:

@@ -1,0 +1,104 @@
+"""The other end of `isolation.IsolatedInterpreter`: run as a script, it holds one LiteRT interpreter.
+
+It imports nothing of this package, so that it starts in a fraction of a second and not in the seconds of Keras.
+Reads and writes messages of an 8-byte length and that many bytes: first the model, answered with JSON of what the
+interpreter holds; then one request a message, `s` and an array's bytes to set the input, `i` to invoke, `g` to get the
+output. An answer starts with `+`, or with `-` and the words of an error.
+"""
+
+import contextlib
+import json
+import os
+import struct
+import sys
+from typing import IO, Any
+
+import numpy as np
+
+__all__ = ["MAX_BYTES", "read_message", "write_message"]
+
+# Memory for a model and its tensors: the largest SwiftFormer needs a tenth, a hostile file may ask for all there is.
+MAX_BYTES = 4 * 1024**3
+
+
+def read_message(stream: IO[bytes]) -> bytes:
+    """The next message.
+
+    Raises:
+        EOFError: The other end is gone.
+    """
+    header = stream.read(8)
+    if len(header) < 8:
+        raise EOFError
+    (length,) = struct.unpack("<Q", header)
+    message = stream.read(length)
+    if len(message) < length:
+        raise EOFError
+    return message
+
+
+def write_message(stream: IO[bytes], *parts: bytes) -> None:
+    """Writes the parts as one message."""
+    stream.write(struct.pack("<Q", sum(map(len, parts))))
+    for part in parts:
+        stream.write(part)
+    stream.flush()
+
+
+def _serve(requests: IO[bytes], answers: IO[bytes], num_threads: int) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    _limit_memory()
+    content = read_message(requests)
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=num_threads)
+        interpreter.allocate_tensors()
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        operations = [op["op_name"] for op in interpreter._get_ops_details()]
+        facts = {"inputs": list(map(_plain, inputs)), "outputs": list(map(_plain, outputs)), "operations": operations}
+    except (RuntimeError, ValueError, MemoryError) as error:
+        return write_message(answers, b"-", str(error).strip().encode())
+    write_message(answers, b"+", json.dumps(facts).encode())
+    while True:
+        request = read_message(requests)
+        try:
+            write_message(answers, b"+", _answer(interpreter, inputs, outputs, request))
+        except (RuntimeError, ValueError, MemoryError) as error:
+            write_message(answers, b"-", str(error).strip().encode())
+
+
+def _answer(interpreter: Any, inputs: Any, outputs: Any, request: bytes) -> bytes:
+    if request[:1] == b"s":
+        values = np.frombuffer(request, inputs[0]["dtype"], offset=1).reshape(inputs[0]["shape"])
+        interpreter.set_tensor(inputs[0]["index"], values)
+        return b""
+    if request[:1] == b"i":
+        interpreter.invoke()
+        return b""
+    return bytes(np.ascontiguousarray(interpreter.get_tensor(outputs[0]["index"])))
+
+
+def _plain(details: dict[str, Any]) -> dict[str, Any]:
+    scale, zero_point = details["quantization"]
+    return {
+        "index": int(details["index"]),
+        "shape": details["shape"].tolist(),
+        "dtype": np.dtype(details["dtype"]).name,
+        "quantization": [float(scale), int(zero_point)],
+    }
+
+
+def _limit_memory() -> None:
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, hard))
+
+
+if __name__ == "__main__":
+    # What native code prints must not get between the answers.
+    own_stdout = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the parent has what it wanted
+        _serve(sys.stdin.buffer, own_stdout, int(sys.argv[1]))

@@ -1,0 +1,233 @@
+"""Files that want to do harm, and running a model for a long time."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from swiftformer_tf import LiteModel, LiteRunner, ModelError
+from swiftformer_tf.cli import cli
+from swiftformer_tf.isolation import IsolatedInterpreter
+
+Lite = Callable[..., LiteModel]
+
+
+def parts(lite: LiteModel) -> tuple[bytes, dict[str, Any]]:
+    """The flatbuffer and the card of a file."""
+    with zipfile.ZipFile(io.BytesIO(lite.content)) as archive:
+        return lite.content[: archive.infolist()[0].header_offset], json.loads(archive.read("swiftformer.json"))
+
+
+def write(path: Path, flatbuffer: bytes, card: dict[str, Any]) -> Path:
+    """A file whose checksums are right, as somebody who wants it to be opened would write it."""
+    card["flatbuffer"] = {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()}
+    archive_bytes = io.BytesIO(flatbuffer)
+    with zipfile.ZipFile(archive_bytes, "a") as archive:
+        archive.writestr("swiftformer.json", json.dumps(card))
+        archive.writestr("labels.txt", "".join(f"{label}\n" for label in card["config"]["id2label"].values()))
+    path.write_bytes(archive_bytes.getvalue())
+    return path
+
+
+def tampered(lite: LiteModel, path: Path, change: Callable[[Any], None]) -> Path:
+    """A file with another graph under an intact card."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    flatbuffer, card = parts(lite)
+    graph = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
+    change(graph)
+    return write(path, bytes(flatbuffer_utils.convert_object_to_bytearray(graph)), card)
+
+
+def without_inputs(graph: Any) -> None:
+    """Operations that have no inputs: LiteRT reads from address zero."""
+    for operation in graph.subgraphs[0].operators:
+        operation.inputs = [-1] * len(operation.inputs)
+
+
+def without_operations(graph: Any) -> None:
+    graph.subgraphs[0].operators = []
+
+
+def of_another_size(graph: Any) -> None:
+    graph.subgraphs[0].outputs = [0]
+
+
+def two_outputs(graph: Any) -> None:
+    graph.subgraphs[0].outputs = [*graph.subgraphs[0].outputs, 0]
+
+
+def enormous(graph: Any) -> None:
+    graph.subgraphs[0].tensors[0].shape = [1, 2**20, 2**20, 3]
+
+
+@pytest.fixture
+def crashing(lite: Lite, tmp_path: Path) -> Path:
+    return tampered(lite("float32"), tmp_path / "crashing.tflite", without_inputs)
+
+
+def test_this_file_would_end_our_process(crashing: Path) -> None:
+    """Or the tests below would show nothing."""
+    script = (
+        "import sys; from ai_edge_litert.interpreter import Interpreter; "
+        "Interpreter(model_path=sys.argv[1]).allocate_tensors()"
+    )
+    result = subprocess.run([sys.executable, "-c", script, crashing], capture_output=True, check=False)
+    assert result.returncode < 0
+
+
+@pytest.mark.parametrize("command", ["info", "predict", "verify"])
+def test_a_crash_of_litert_is_told_in_one_line(command: str, crashing: Path, saved: Path, folder: Path) -> None:
+    arguments = {
+        "info": [],
+        "predict": [str(next(folder.rglob("*.png")))],
+        "verify": ["--reference", str(saved), "--images", str(folder)],
+    }[command]
+    result = CliRunner().invoke(cli, [command, str(crashing), *arguments])
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line == ("Error: LiteRT crashed when loading it (SIGSEGV): the file is damaged, or was made to do harm")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (of_another_size, r"the model's output has the shape \(1, 64, 64, 3\): by its configuration .* \(1, 10\)"),
+        (two_outputs, r"the model has 2 outputs: expected one"),
+        (enormous, r"LiteRT cannot load the model: \S|LiteRT crashed"),
+        (without_operations, r"LiteRT cannot read the output of the model: Tensor data is null"),
+    ],
+)
+def test_a_graph_that_is_not_what_the_card_says(
+    change: Callable[[Any], None], message: str, lite: Lite, tmp_path: Path
+) -> None:
+    opened = LiteModel.open(tampered(lite("float32"), tmp_path / "x.tflite", change))
+    with pytest.raises(ModelError, match=message):
+        LiteRunner(opened)(np.zeros((1, 64, 64, 3), np.float32))
+
+
+def test_a_card_of_another_size_is_found_out(lite: Lite, tmp_path: Path) -> None:
+    """Or a photograph would be scaled to a billion pixels first."""
+    flatbuffer, card = parts(lite("float32"))
+    card["config"]["image_size"] = 100_000
+    opened = LiteModel.open(write(tmp_path / "x.tflite", flatbuffer, card))
+    message = (
+        r"the model's input has the shape \(1, 64, 64, 3\): by its configuration it should be \(1, 100000, 100000, 3\)"
+    )
+    with pytest.raises(ModelError, match=message):
+        LiteRunner(opened)
+
+
+def test_a_card_that_claims_gigabytes_is_refused(lite: Lite, tmp_path: Path) -> None:
+    archive_bytes = io.BytesIO(parts(lite("float32"))[0])
+    with zipfile.ZipFile(archive_bytes, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("swiftformer.json", b" " * (70 * 1024 * 1024))
+    (tmp_path / "x.tflite").write_bytes(archive_bytes.getvalue())
+    with pytest.raises(ModelError, match=r"swiftformer\.json claims 73400320 bytes, expected at most 67108864"):
+        LiteModel.open(tmp_path / "x.tflite")
+
+
+def test_random_damage_under_an_intact_card(lite: Lite, tmp_path: Path) -> None:
+    """Structure and metadata, whose offsets are near both ends; a weight is only another number."""
+    (flatbuffer, card), rng = parts(lite("float32")), np.random.default_rng(0)
+    told = 0
+    for _ in range(24):
+        damaged = bytearray(flatbuffer)
+        for position in rng.integers(8, 4000, 6) * rng.choice([1, -1], 6):
+            damaged[int(position)] = int(rng.integers(256))
+        opened = LiteModel.open(write(tmp_path / "x.tflite", bytes(damaged), card))
+        try:
+            LiteRunner(opened)(np.zeros((1, 64, 64, 3), np.float32))
+        except ModelError as error:
+            assert "\n" not in str(error)  # noqa: PT017  not every damage is one
+            told += 1
+    assert told >= 12
+
+
+@pytest.mark.parametrize("command", ["info", "predict", "verify"])
+def test_damage_is_told_by_the_command_line(
+    command: str, lite: Lite, tmp_path: Path, saved: Path, folder: Path
+) -> None:
+    content, path = lite("int8").content, tmp_path / "x.tflite"
+    (size, rest) = len(parts(lite("int8"))[0]), [str(next(folder.rglob("*.png")))] if command == "predict" else []
+    if command == "verify":
+        rest = ["--reference", str(saved), "--images", str(folder)]
+    places = {"header": 5, "tensors": size // 2, "metadata": content.index(b"M001"), "card": size + 80}
+    for place, position in places.items():
+        damaged = bytearray(content)
+        damaged[position] ^= 16
+        path.write_bytes(damaged)
+        result = CliRunner().invoke(cli, [command, str(path), *rest])
+        assert result.exit_code == 2, place
+        assert result.stderr.startswith(f"Error: {path}: "), place
+    for length in (0, 3, 100, size // 2, size, len(content) - 10):
+        path.write_bytes(content[:length])
+        result = CliRunner().invoke(cli, [command, str(path), *rest])
+        assert result.exit_code == 2, length
+        assert result.stderr.startswith(f"Error: {path}: "), length
+
+
+# Running in a process of its own.
+
+
+@pytest.mark.parametrize("recipe", ["float32", "int8"])
+def test_a_file_gives_the_same_answers_as_what_was_exported(recipe: str, lite: Lite, tmp_path: Path) -> None:
+    lite(recipe).save(tmp_path / "x.tflite")
+    here, there = LiteRunner(lite(recipe)), LiteRunner(LiteModel.open(tmp_path / "x.tflite"))
+    assert isinstance(there.interpreter, IsolatedInterpreter)
+    assert not isinstance(here.interpreter, IsolatedInterpreter)
+    assert there.partitions == here.partitions
+    for image in np.random.default_rng(0).normal(size=(3, 1, 64, 64, 3)).astype(np.float32):
+        np.testing.assert_array_equal(there(image), here(image))
+
+
+def test_a_runner_takes_its_process_with_it(lite: Lite) -> None:
+    runner = LiteRunner(dataclasses.replace(lite("float32"), path=Path("x.tflite")))
+    process = runner.interpreter._process
+    assert process.poll() is None
+    del runner
+    assert process.poll() is not None
+
+
+def test_no_answer_is_an_error(lite: Lite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swiftformer_tf.isolation.ANSWER_SECONDS", 0.01)
+    with pytest.raises(ModelError, match=r"^LiteRT did not answer within 0\.01 s when loading it: the file is damaged"):
+        LiteRunner(dataclasses.replace(lite("float32"), path=Path("x.tflite")))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+def test_inputs_of_another_type_are_named(dtype: str, lite: Lite) -> None:
+    image = np.zeros((1, 64, 64, 3), dtype)
+    with pytest.raises(ModelError, match=f"an input of type {dtype}: the model takes normalised pixels as float32"):
+        LiteRunner(lite("float32"))(image)
+    inside = LiteRunner(lite("float32", include_preprocessing=True))
+    with pytest.raises(ModelError, match=f"an input of type {dtype}: the model takes pixels from 0 to 255 as float32"):
+        inside(image)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory in use from Linux's /proc")
+@pytest.mark.parametrize("recipe", ["float32", "int8"])
+def test_ten_thousand_runs_take_no_memory_and_give_one_answer(recipe: str, lite: Lite) -> None:
+    def pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    runner = LiteRunner(lite(recipe))
+    image = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
+    first = runner(image).copy()
+    for _ in range(200):
+        runner(image)
+    before = pages()
+    different = sum(not np.array_equal(runner(image), first) for _ in range(10_000))
+    assert different == 0
+    # 10,000 forgotten inputs would be 480 MB, 10,000 forgotten outputs of ten floats 400 kB.
+    assert (pages() - before) * 4096 < 300_000
