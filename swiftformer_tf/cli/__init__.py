@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from swiftformer_tf.cli.benchmark import benchmark
 from swiftformer_tf.cli.demo import demo
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.export import export
@@ -50,7 +51,7 @@ def cli() -> None:
     """
 
 
-for command in (info, port, export, verify, predict, train, evaluate, demo):
+for command in (info, port, export, verify, predict, train, evaluate, benchmark, demo):
     cli.add_command(command)
 
 

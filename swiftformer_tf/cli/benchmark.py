@@ -1,0 +1,59 @@
+"""`swiftformer-tf benchmark`"""
+
+from pathlib import Path
+
+import click
+
+from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progress_bar
+
+
+@click.command()
+@click.argument("models", type=ModelFile(), metavar="MODEL.tflite...", nargs=-1, required=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU kernels.")
+@click.option("--repeats", type=click.IntRange(min=1), default=30, show_default=True, help="Runs of each file.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
+def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: bool) -> None:
+    """Compare the speed of TFLite files, ours or not, taking turns on this machine.
+
+    Medians and quartiles after a warm-up, XNNPACK partitions, memory, and the time by kind of operation on one thread.
+
+    \b
+    swiftformer-tf benchmark models/xs_float32.tflite models/xs_int8.tflite --threads 2
+    """
+    from swiftformer_tf.benchmarking import benchmark_files
+    from swiftformer_tf.profiling import matrix_share
+
+    with progress_bar("benchmark", repeats) as count:
+        measured = benchmark_files(models, num_threads=threads, repeats=repeats, progress=count)
+    if as_json:
+        print_json([each.to_dict() for each in measured])
+        return
+    first = measured[0].timing.median
+    print_table(
+        [
+            {
+                "file": each.path.name,
+                "MB": f"{each.size / 1e6:.2f}",
+                "median ms": f"{each.timing.median:.2f}",
+                "quartiles": " to ".join(f"{value:.2f}" for value in each.timing.quartiles),
+                "ratio": f"{each.timing.median / first:.2f}",
+                "partitions": str(each.partitions),
+                "peak MB": f"{each.peak_memory / 1e6:.1f}",
+                "in matrices": "-" if each.ops is None else f"{matrix_share(each.ops):.0%}",
+            }
+            for each in measured
+        ],
+        title=f"{repeats} runs on {threads} thread{'s' * (threads > 1)}; ratio to the first",
+    )
+    for each in measured:
+        if each.ops:
+            rows = [
+                {
+                    "operation": op.name,
+                    "count": str(op.count),
+                    "ms": f"{op.milliseconds:.3f}",
+                    "by": "XNNPACK" if op.xnnpack else "builtin kernel",
+                }
+                for op in each.ops
+            ]
+            print_table(rows, title=f"{each.path.name}: time by operation, one thread")

@@ -1,0 +1,148 @@
+"""Comparing the speed of files: the turns, the figures, the profile and the command. No test looks at how fast."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from swiftformer_tf import ConfigError, LiteModel, ModelError, benchmarking, profiling
+from swiftformer_tf.benchmarking import WARM_UP, Timing, benchmark_files, interleave, peak_bytes
+from swiftformer_tf.cli import cli
+from swiftformer_tf.profiling import OpKind, matrix_share, open_interpreter, profile_ops
+
+
+@pytest.fixture(scope="module")
+def files(lite: Callable[..., LiteModel], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The float and the integer form of the tiny model."""
+    folder = tmp_path_factory.mktemp("files")
+    for recipe in ("float32", "int8"):
+        lite(recipe).save(folder / f"{recipe}.tflite")
+    return [folder / "float32.tflite", folder / "int8.tflite"]
+
+
+def test_things_take_turns_and_the_warm_up_does_not_count() -> None:
+    calls: list[str] = []
+
+    def run(name: str) -> Callable[[], float]:
+        def once() -> float:
+            calls.append(name)
+            return float(len(calls))
+
+        return once
+
+    seen: list[int] = []
+    timings = interleave({name: run(name) for name in "abc"}, repeats=4, progress=seen.append)
+    turns = [calls[start : start + 3] for start in range(0, len(calls), 3)]
+    assert len(turns) == WARM_UP + 4
+    assert all(sorted(turn) == ["a", "b", "c"] for turn in turns)
+    assert len({tuple(turn) for turn in turns}) > 1  # in another order each time
+    assert seen[-1] == 4
+    for timing in timings.values():
+        assert len(timing.runs) == 4
+        assert min(timing.runs) > 3 * WARM_UP
+
+
+def test_median_and_quartiles_withstand_an_interruption() -> None:
+    timing = Timing((1.0, 2.0, 3.0, 4.0, 1000.0))
+    assert timing.median == 3.0
+    assert timing.quartiles == (2.0, 4.0)
+
+
+def test_no_turn_is_refused() -> None:
+    with pytest.raises(ConfigError, match="repeats=0: expected at least one"):
+        interleave({}, repeats=0)
+
+
+def test_files_are_measured_side_by_side(files: list[Path]) -> None:
+    measured = benchmark_files(files, repeats=2)
+    assert [each.path for each in measured] == files
+    for each in measured:
+        assert each.size == each.path.stat().st_size
+        assert len(each.timing.runs) == 2
+        assert each.timing.median > 0
+        assert each.peak_memory > each.size // 2  # it holds the weights at least
+    assert measured[0].partitions == 1
+    assert measured[1].partitions > 1  # XNNPACK has no integer GELU
+
+
+def test_the_profile_counts_every_operation_of_either_kernel(files: list[Path], lite: Callable[..., LiteModel]) -> None:
+    ours = {op.name: op for op in profile_ops(files[0], repeats=2)}
+    assert all(op.xnnpack for op in ours.values())
+    gelus = sum(lite("float32").config.depths) + 4  # one in each block, and one in each stage's last MLP
+    assert ours["GELU (NC)"].count == gelus
+    matrices = [op for op in ours.values() if op.is_matrix]
+    assert {op.name.split(" (")[0] for op in matrices} == {"Fully Connected", "Convolution"}
+    assert not any("DWConv" in op.name for op in matrices)
+    integer = {op.name: op for op in profile_ops(files[1], repeats=2)}
+    assert integer["GELU"].count == gelus
+    assert not integer["GELU"].xnnpack
+    # Operations of all partitions are seen, not of the first alone.
+    count = sum(op.count for op in ours.values() if op.is_matrix)
+    assert sum(op.count for op in integer.values() if op.is_matrix) == count
+
+
+def test_the_share_of_matrices_leaves_depthwise_convolutions_out() -> None:
+    ops = [OpKind("Convolution (NHWC, F32) DWConv", 1, 1.0, True), OpKind("DEPTHWISE_CONV_2D", 1, 1.0, False)]
+    assert matrix_share(ops) == 0
+    ops += [OpKind("Convolution (NHWC, F32) IGEMM", 1, 1.0, True), OpKind("CONV_2D", 1, 1.0, False)]
+    assert matrix_share(ops) == 0.5
+
+
+def test_memory_is_that_of_a_fresh_process(files: list[Path]) -> None:
+    """What this process held before, TensorFlow and all, must not hide or add anything."""
+    command = [sys.executable, benchmarking.peak_memory.__file__, str(files[0]), "1"]
+    alone = int(subprocess.run(["/usr/bin/env", *command], capture_output=True, text=True, check=True).stdout)
+    assert 0.5 < peak_bytes(files[0]) / alone < 2
+
+
+def test_what_cannot_be_loaded_is_named(tmp_path: Path, files: list[Path]) -> None:
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(files[0].read_bytes()[:2000])
+    with pytest.raises(ModelError, match=rf"{damaged}: LiteRT cannot load it: "):
+        open_interpreter(damaged, num_threads=1)
+    with pytest.raises(ModelError, match=rf"{damaged}: its memory cannot be measured"):
+        peak_bytes(damaged)
+    with pytest.raises(ModelError, match=rf"{damaged}: LiteRT cannot load it: "):
+        profile_ops(damaged)
+
+
+def test_a_file_is_measured_where_the_profiler_does_not_work(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(path: str, interpreter: object, repeats: int, stack: object) -> None:
+        raise profiling._StatusError("no library")
+
+    monkeypatch.setattr(profiling, "_runs", missing)
+    (measured,) = benchmark_files(files[:1], repeats=1)
+    assert measured.ops is None
+    assert measured.to_dict()["matrix_share"] is None
+
+
+def test_the_command_prints_a_comparison_and_the_operations(files: list[Path]) -> None:
+    shown = CliRunner().invoke(cli, ["benchmark", *map(str, files), "--repeats", "2"])
+    assert shown.exit_code == 0, shown.output
+    assert "2 runs on 1 thread; ratio to the first" in shown.output
+    assert re.search(r"float32\.tflite .* 1\.00 ", shown.output)
+    assert "int8.tflite: time by operation, one thread" in shown.output
+    assert re.search(r"GELU +│ +\d+ │ +[\d.]+ │ builtin kernel", shown.output)
+
+
+def test_the_command_as_json(files: list[Path]) -> None:
+    shown = CliRunner().invoke(cli, ["benchmark", str(files[0]), "--repeats", "2", "--threads", "2", "--json"])
+    (document,) = json.loads(shown.stdout)
+    assert document["file"] == str(files[0])
+    assert (document["runs"], document["num_threads"], document["partitions"]) == (2, 2, 1)
+    assert document["quartiles_ms"][0] <= document["median_ms"] <= document["quartiles_ms"][1]
+    assert 0 < document["matrix_share"] < 1
+    assert {"name", "count", "milliseconds", "xnnpack"} == set(document["ops"][0])
+
+
+def test_the_command_names_a_missing_file() -> None:
+    shown = CliRunner().invoke(cli, ["benchmark", "no.tflite"])
+    assert shown.exit_code == 2
+    assert "no.tflite" in shown.stderr
