@@ -22,12 +22,19 @@ def kit() -> Kit:
     logits = rng.normal(size=(5, 4)).astype(np.float32) + 6 * np.eye(5, 4, dtype=np.float32)
     desktop = {name: logits + (1e-6 if "float" in name else 0.01) * rng.choice([-1, 1], (5, 4)) for name in RECIPES}
     about = {"recipes": {name: {"recipe": recipe.to_dict()} for name, recipe in RECIPES.items()}}
-    return Kit(Path(), about, logits, {name: each.astype(np.float32) for name, each in desktop.items()})
+    answers = {(name, "logits"): each.astype(np.float32) for name, each in desktop.items()}
+    answers |= {(name, "scores"): probabilities(each) for name, each in desktop.items()}
+    return Kit(Path(), about, logits, answers)
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits.astype(np.float64))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def answer(kit: Kit, recipe: str, *, count: int = 5, **fields: Any) -> dict[str, Any]:
     """What a client prints that answers as LiteRT on this machine does."""
-    return {"variant": "v", "recipe": recipe, "outputs": kit.desktop[recipe][:count].tolist(), **fields}
+    return {"variant": "v", "recipe": recipe, "outputs": kit.desktop[recipe, "logits"][:count].tolist(), **fields}
 
 
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
@@ -55,7 +62,7 @@ def test_every_tolerance_can_fail(kit: Kit, client: str, recipe: str) -> None:
 
 
 def test_a_client_that_shares_the_desktops_error_is_still_held_against_keras(kit: Kit) -> None:
-    kit.desktop["int8"][:] += np.random.default_rng(1).normal(size=(5, 4)) * 2
+    kit.desktop["int8", "logits"][:] += np.random.default_rng(1).normal(size=(5, 4)) * 2
     verdict = judge("arm64", answer(kit, "int8"), kit)
     assert verdict.status == "wrong"
     assert verdict.difference == 0
@@ -69,11 +76,9 @@ def test_labels_in_another_order_are_wrong(kit: Kit) -> None:
 
 
 def test_scores_are_compared_as_scores(kit: Kit) -> None:
-    powers = np.exp(kit.desktop["float32"].astype(np.float64))
-    scores = powers / powers.sum(axis=1, keepdims=True)
-    said = answer(kit, "float32", output="scores") | {"outputs": scores.tolist()}
+    said = answer(kit, "float32", file="scores") | {"outputs": kit.desktop["float32", "scores"].tolist()}
     assert judge("mediapipe", said, kit).status == "right"
-    assert judge("mediapipe", answer(kit, "float32", output="scores"), kit).status == "wrong"  # logits under that name
+    assert judge("mediapipe", answer(kit, "float32", file="scores"), kit).status == "wrong"  # logits under that name
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -110,6 +110,18 @@ def test_two_exports_are_the_same_bytes(model: SwiftFormerForImageClassification
         assert first.content == second.content
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_matrices_are_aligned_as_the_schema_says(recipe: str, lite: Lite) -> None:
+    """The converter's own file is not, and then runtimes copy each matrix."""
+    from ai_edge_litert.schema_py_generated import Model
+
+    model = Model.GetRootAs(lite(recipe).content, 0)
+    buffers = [model.Buffers(index) for index in range(model.BuffersLength())]
+    starts = [each._tab.Vector(each._tab.Offset(4)) for each in buffers if each.DataLength()]
+    assert len(starts) > 50
+    assert [start % 16 for start in starts] == [0] * len(starts)
+
+
 def test_info_shows_it(lite: Lite) -> None:
     facts = describe(lite("int8"))
     assert facts["min_runtime_version"][0].isdigit()

@@ -21,6 +21,9 @@ LABELS = "labels.txt"
 ENTRY = b"TFLITE_METADATA"
 MIN_RUNTIME_ENTRY = b"min_runtime_version"
 
+# Of the data of a buffer, in bytes.
+ALIGNMENT = 16
+
 # The schema's numbers.
 COLOR_SPACES = {1: 2, 3: 1}  # by channels: grayscale, RGB
 TENSOR_AXIS_LABELS = 2
@@ -115,7 +118,7 @@ def _output(config: SwiftFormerConfig, classifier_activation: Literal["softmax"]
 
 
 def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
-    """A converter's flatbuffer with the metadata in it; metadata that is there already is replaced.
+    """A converter's flatbuffer with the metadata in it, and its matrices aligned; metadata that is there is replaced.
 
     Args:
         flatbuffer: A TFLite model without anything behind it.
@@ -124,9 +127,25 @@ def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
     from ai_edge_litert.schema_py_generated import BufferT, MetadataT
     from ai_edge_litert.tools import flatbuffer_utils
 
+    class AlignedBuffer(BufferT):
+        """A buffer whose data starts at a multiple of 16 bytes.
+
+        So the schema has it, and the generated Python, by which the converter wrote the file, does not: runtimes then
+        copy each matrix, where they could use it in the mapped file.
+        """
+
+        def __init__(self, data: np.ndarray | None) -> None:
+            super().__init__()
+            self.data = data
+
+        def Pack(self, builder: Any) -> int:  # noqa: N802  the generated name
+            if self.data is not None:
+                builder.Prep(ALIGNMENT, len(self.data))
+            return int(super().Pack(builder))
+
     graph = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
-    buffer = BufferT()
-    buffer.data = np.frombuffer(encode(metadata), np.uint8)
+    graph.buffers = [AlignedBuffer(buffer.data) for buffer in graph.buffers]
+    buffer = AlignedBuffer(np.frombuffer(encode(metadata), np.uint8))
     graph.metadata = graph.metadata or []
     for each in graph.metadata:
         if each.name == ENTRY:

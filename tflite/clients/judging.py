@@ -24,7 +24,8 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "dynamic_int8": 1e-5,
         "mixed_int8": 1e-5,
         "int8": 1e-5,
-        "int16x8": 1e-5,
+        # Its own, older kernel of the int16 softmax is off by a few steps of 1/32768.
+        "int16x8": 3e-4,
     },
     "arm64": {
         "float32": 1e-5,
@@ -113,11 +114,10 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     if answers.ndim != 2 or len(answers) < MIN_PHOTOGRAPHS or answers.shape[1] != kit.logits.shape[1]:
         reason = f"outputs of shape {answers.shape}: expected (at least {MIN_PHOTOGRAPHS}, {kit.logits.shape[1]})"
         return dataclasses.replace(verdict, reason=reason)
-    scores = run.get("output", "logits") == "scores"
-    expected, desktop = (
-        _softmax(outputs[: len(answers)]) if scores else outputs[: len(answers)].astype(np.float64)
-        for outputs in (kit.logits, kit.desktop[name])
-    )
+    kind = run.get("file", "logits")
+    keras = kit.logits[: len(answers)]
+    expected = keras.astype(np.float64) if kind == "logits" else _softmax(keras)
+    desktop = kit.desktop[name, kind][: len(answers)].astype(np.float64)
     difference = float(np.max(np.abs(answers - desktop)))
     snr = signal_to_noise(expected, answers)
     share = agreement(expected, answers)

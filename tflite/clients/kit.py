@@ -4,12 +4,13 @@ A kit is a folder:
 
     kit.json              labels, recipes, files, versions
     RECIPE.tflite         normalised float32 in, logits out
-    RECIPE_scores.tflite  RGB from 0 to 255 in, probabilities out
+    RECIPE_scores.tflite  RGB from 0 to 255 in as float32, probabilities out
+    RECIPE_uint8.tflite   the same with a picture's bytes in; of recipes that can have such an input
     photographs/00.png    as the model sees them: of its size, so that no client has to resize
     pixels.npy            the same, (N, height, width, 3) uint8
     inputs.npy            the same, normalised, float32
     logits.npy            what Keras says, (N, labels) float32
-    RECIPE.npy            what LiteRT on this machine's own processor makes of RECIPE.tflite, (N, labels) float32
+    NAME.npy              what LiteRT on this machine's own processor makes of NAME.tflite, (N, labels) float32
 """
 
 import dataclasses
@@ -28,8 +29,10 @@ from PIL import Image
 import swiftformer_tf as sf
 from swiftformer_tf.data import balanced_sample, list_images
 from swiftformer_tf.demo import photographs
+from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.litemodel import LiteRunner
 from swiftformer_tf.pretrained import weights_path
+from swiftformer_tf.recipes import BORDER_TYPES
 
 __all__ = ["Kit", "make_kit", "open_kit"]
 
@@ -47,13 +50,13 @@ class Kit:
         folder: Where it lies.
         about: Content of `kit.json`.
         logits: What Keras says, (N, labels).
-        desktop: By recipe, what LiteRT on this machine's own processor says, (N, labels).
+        desktop: By recipe and kind of file, what LiteRT on this machine's own processor says, (N, labels).
     """
 
     folder: Path
     about: dict[str, Any]
     logits: np.ndarray
-    desktop: dict[str, np.ndarray]
+    desktop: dict[tuple[str, str], np.ndarray]
 
     @property
     def recipes(self) -> dict[str, sf.Recipe]:
@@ -68,7 +71,11 @@ def open_kit(folder: Path) -> Kit:
         folder,
         about,
         np.load(folder / "logits.npy"),
-        {name: np.load(folder / f"{name}.npy") for name in about["recipes"]},
+        {
+            (name, kind): np.load(folder / f"{file.removesuffix('.tflite')}.npy")
+            for name, entry in about["recipes"].items()
+            for kind, file in entry["files"].items()
+        },
     )
 
 
@@ -94,21 +101,22 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None) -> Kit:
     for index, picture in enumerate(pixels):
         Image.fromarray(picture).save(folder / "photographs" / f"{index:02}.png")
     arrays = {"pixels": pixels, "inputs": inputs, "logits": model.predict(inputs, verbose=0)}
-    graphs = {
-        "": sf.fuse(model),
-        "_scores": sf.fuse(model, include_preprocessing=True, classifier_activation="softmax"),
-    }
+    logits, scores = sf.fuse(model), sf.fuse(model, **TARGETS["mediapipe"].fuse_options)
     entries = {}
     for name, recipe in sf.RECIPES.items():
         print(f"  exporting {name}", file=sys.stderr)
+        kinds = {"logits": (logits, recipe), "scores": (scores, recipe)}
+        if "uint8" in BORDER_TYPES[recipe.activations]:
+            kinds["uint8"] = (scores, recipe.replace(inference_input_type="uint8"))
         files = {}
-        for suffix, graph in graphs.items():
-            lite = sf.export(graph, recipe, calibration=calibration)
-            files["scores" if suffix else "logits"] = f"{name}{suffix}.tflite"
-            lite.save(folder / f"{name}{suffix}.tflite")
-            if not suffix:
-                runner = LiteRunner(lite)
-                arrays[name] = np.stack([runner(image[None]) for image in inputs])
+        for kind, (graph, border) in kinds.items():
+            lite = sf.export(graph, border, calibration=calibration)
+            stem = name if kind == "logits" else f"{name}_{kind}"
+            files[kind] = f"{stem}.tflite"
+            lite.save(folder / files[kind])
+            runner = LiteRunner(lite)
+            given = inputs if kind == "logits" else pixels.astype(np.float32)
+            arrays[stem] = np.stack([runner(image[None]) for image in given])
         entries[name] = {"recipe": recipe.to_dict(), "files": files}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)

@@ -1,0 +1,78 @@
+"""What each way to run a model on Android asks of the file, as data."""
+
+import dataclasses
+from typing import Any, Literal
+
+from swiftformer_tf.errors import ExportError
+from swiftformer_tf.recipes import Recipe
+
+__all__ = ["TARGETS", "Target"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """One library that runs the file.
+
+    Args:
+        name: For the command line.
+        description: One line for people.
+        include_preprocessing: Whether the file must normalise itself.
+        classifier_activation: `"softmax"` where the library wants probabilities.
+        input_types: What the file's input may be, in LiteRT's words.
+        output_types: What its output may be.
+    """
+
+    name: str
+    description: str
+    include_preprocessing: bool
+    classifier_activation: Literal["softmax"] | None
+    input_types: tuple[str, ...]
+    output_types: tuple[str, ...]
+
+    @property
+    def fuse_options(self) -> dict[str, Any]:
+        """Arguments of `fuse`, and of `export_files`."""
+        return {
+            "include_preprocessing": self.include_preprocessing,
+            "classifier_activation": self.classifier_activation,
+        }
+
+    def check(self, recipe: Recipe) -> None:
+        """Whether a file of this recipe can be run.
+
+        Raises:
+            ExportError: The library refuses such an input or output.
+
+        Example:
+            >>> from swiftformer_tf.recipes import RECIPES
+            >>> TARGETS["mediapipe"].check(RECIPES["int8"].replace(inference_input_type="int8"))
+            Traceback (most recent call last):
+            ...
+            swiftformer_tf.errors.ExportError: recipe int8 for mediapipe: an int8 input: expected float32 or uint8
+        """
+        sides = {
+            "input": (recipe.inference_input_type, self.input_types),
+            "output": (recipe.inference_output_type, self.output_types),
+        }
+        for side, (found, allowed) in sides.items():
+            if found not in allowed:
+                article = "an" if found.startswith("i") else "a"
+                reason = f"{article} {found} {side}: expected {' or '.join(allowed)}"
+                raise ExportError(f"recipe {recipe.name} for {self.name}: {reason}")
+
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target(
+            name="mediapipe",
+            description="MediaPipe Tasks' ImageClassifier",
+            # It refuses a mean and std per channel, hands bytes to a uint8 input as they are, and shows what comes out
+            # as probabilities. An int8 input it refuses.
+            include_preprocessing=True,
+            classifier_activation="softmax",
+            input_types=("float32", "uint8"),
+            output_types=("float32", "uint8"),
+        ),
+    )
+}
