@@ -1,5 +1,6 @@
 """Photographs for the demo, from a pip package."""
 
+import dataclasses
 import importlib.resources
 import math
 
@@ -9,39 +10,52 @@ from PIL import Image
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.preprocessing import Transform, open_image
 
-__all__ = ["photographs"]
+__all__ = ["Photographs", "photographs"]
 
 # Photographs in scikit-image's wheel (its `data` folder says who took them). They are few and unlike each other, from
 # a cat to a galaxy: calibration must see something of each, as it must of every kind of picture that will come.
-PHOTOGRAPHS = (
-    "astronaut.png",
-    "chelsea.png",
-    "coffee.png",
-    "rocket.jpg",
-    "motorcycle_left.png",
-    "retina.jpg",
-    "ihc.png",
-    "hubble_deep_field.jpg",
-    "camera.png",
-    "coins.png",
-    "grass.png",
-    "gravel.png",
-    "moon.png",
-    "brick.png",
-)
+PHOTOGRAPHS = {
+    "astronaut.png": "astronaut",
+    "chelsea.png": "cat",
+    "coffee.png": "cup of coffee",
+    "rocket.jpg": "rocket",
+    "motorcycle_left.png": "motorcycle",
+    "retina.jpg": "retina of an eye",
+    "ihc.png": "stained tissue",
+    "hubble_deep_field.jpg": "galaxies",
+    "camera.png": "photographer",
+    "coins.png": "coins",
+    "grass.png": "grass",
+    "gravel.png": "gravel",
+    "moon.png": "surface of the moon",
+    "brick.png": "brick wall",
+}
 
 # Crops are this share of a photograph's shorter side.
 CROPS = (1.0, 0.6, 0.4)
 
 
-def photographs(transform: Transform) -> tuple[np.ndarray, np.ndarray]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Photographs:
+    """Pictures of one size.
+
+    Args:
+        pixels: uint8 (N, height, width, 3).
+        names: What each shows.
+    """
+
+    pixels: np.ndarray
+    names: tuple[str, ...]
+
+
+def photographs(transform: Transform) -> tuple[Photographs, Photographs]:
     """Crops of scikit-image's photographs, for calibration and for verification.
 
     Args:
         transform: Gives the size; the crops are resized straight to it.
 
     Returns:
-        Two uint8 arrays (N, height, width, 3): of each photograph every other crop.
+        Two sets: of each photograph every other crop.
 
     Raises:
         ImageError: scikit-image is not installed.
@@ -53,11 +67,15 @@ def photographs(transform: Transform) -> tuple[np.ndarray, np.ndarray]:
             "no photographs: give --images FOLDER, or install those of the demo with pip install 'swiftformer_tf[demo]'"
         ) from None
     straight = transform.replace(crop=None)
-    scenes = []
-    for name in PHOTOGRAPHS:
+    sets: tuple[list[tuple[np.ndarray, str]], ...] = ([], [])
+    for name, shown in PHOTOGRAPHS.items():
         with importlib.resources.as_file(folder / name) as path:
-            scenes.append(np.stack([straight.crop_image(crop) for crop in _crops(open_image(path))]))
-    return np.concatenate([crops[0::2] for crops in scenes]), np.concatenate([crops[1::2] for crops in scenes])
+            for index, crop in enumerate(_crops(open_image(path))):
+                sets[index % 2].append((straight.crop_image(crop), f"{shown}, crop {index + 1}"))
+    calibration, holdout = (
+        Photographs(np.stack([pixels for pixels, _ in crops]), tuple(name for _, name in crops)) for crops in sets
+    )
+    return calibration, holdout
 
 
 def _crops(image: Image.Image) -> list[Image.Image]:

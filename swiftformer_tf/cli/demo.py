@@ -34,7 +34,7 @@ def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -
     """
     from swiftformer_tf.checkpoints import Checkpoint
     from swiftformer_tf.data import balanced_sample, list_images
-    from swiftformer_tf.demo import photographs
+    from swiftformer_tf.demo import PHOTOGRAPHS, photographs
     from swiftformer_tf.files import replacing
     from swiftformer_tf.pipeline import export_files
     from swiftformer_tf.porting import port
@@ -44,14 +44,22 @@ def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -
     checkpoint = Checkpoint.open(weights_path(NAME))
     calibration: Any
     holdout: Any
+    names, about = None, ""
     if images:
         paths = balanced_sample(list_images(images), 400)
         calibration, holdout = paths[0::2], paths[1::2]
     else:
-        calibration, holdout = photographs(checkpoint.config.transform)
+        shown, others = photographs(checkpoint.config.transform)
+        calibration, holdout, names = shown.pixels, others.pixels, others.names
+        about = (
+            f"Square crops of {len(PHOTOGRAPHS)} pictures that come with scikit-image. The model knows "
+            f"{checkpoint.config.num_labels} things ({', '.join(checkpoint.config.labels)}), and few of the pictures "
+            "show one: it names the most alike, and what counts is that each file names the same."
+        )
         note(
-            f"Photographs: {len(calibration)} crops of 14 pictures to calibrate, {len(holdout)} other crops of them to "
-            "verify. That is enough to show the way, and too few to calibrate well: give --images FOLDER for your own."
+            f"Photographs: {len(calibration)} crops of {len(PHOTOGRAPHS)} pictures to calibrate, {len(holdout)} other "
+            "crops of them to verify. That is enough to show the way, and too few to calibrate well: give --images "
+            "FOLDER for your own."
         )
     output.mkdir(parents=True, exist_ok=True)
     model = port(checkpoint).model
@@ -67,6 +75,7 @@ def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -
         print_table([report_row(report) for report in reports], title=f"Written to {output}, verified against Keras")
     for report in reports:
         note_failures(report)
-    write_html(output / "report.html", [(each.model, each.report) for each in exported], holdout)
+    results = [(each.model, each.report) for each in exported]
+    write_html(output / "report.html", results, holdout, names=names, about_images=about)
     if not all(report.passed for report in reports):
         ctx.exit(1)

@@ -43,14 +43,14 @@ def note_failures(report: Report) -> None:
             )
 
 
-def write_html(path: Path, results: Sequence[tuple[LiteModel, Report]], images: Any) -> None:
-    """Writes the page of `report.html_report`, whole or not at all."""
+def write_html(path: Path, results: Sequence[tuple[LiteModel, Report]], images: Any, **options: Any) -> None:
+    """Writes the page of `report.html_report`, which takes the options, whole or not at all."""
     from swiftformer_tf.files import replacing
     from swiftformer_tf.report import html_report
 
-    page = html_report(results, images=images, command=shlex.join(["swiftformer-tf", *sys.argv[1:]]))
+    page = html_report(results, images=images, command=shlex.join(["swiftformer-tf", *sys.argv[1:]]), **options)
     with replacing(path) as beside:
-        beside.write_text(page)
+        beside.write_text(page, encoding="utf-8")
     note(f"{path}: the report as a page")
 
 

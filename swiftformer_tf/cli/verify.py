@@ -45,8 +45,9 @@ def verify(
     keras_model = open_model(reference, token_weights=token_weights)
     with progress_bar("verify", len(paths)) as count:
         report = verify_model(lite, reference=keras_model, images=paths, num_threads=threads, progress=count)
+    report.measured["file"] = str(model)
     if as_json:
-        print_json({"file": str(model), **report.to_dict()})
+        print_json(report.to_dict())
     else:
         print_table([vars(check) for check in report.checks], title=str(model))
         figures = report.measured

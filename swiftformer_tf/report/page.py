@@ -1,70 +1,106 @@
-"""The page: verdict first, then the table, the photographs, the plots, and how it was made."""
+"""The page: verdict first, then the files, the plots, the photographs, and how it was made."""
 
-import base64
 import importlib.metadata
-import io
-import itertools
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from swiftformer_tf.errors import SwiftFormerError
-from swiftformer_tf.inputs import ImageSource, iterate_inputs
+from swiftformer_tf.inputs import ImageSource
 from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.report import plots
-from swiftformer_tf.verification import Report
+from swiftformer_tf.report.colours import PALETTE, colours
+from swiftformer_tf.report.photographs import photograph_groups
+from swiftformer_tf.verification import Outputs, Report
 
 __all__ = ["html_report"]
 
-# Photographs on the page.
-MAX_PHOTOGRAPHS = 24
-
-# Classes in the plot of errors; of 1000 nobody reads the names.
+# Classes in the plot of errors.
 MAX_CLASSES = 20
+
+# What each check of `verify` asks, in the order of the page; one that is not here is shown by its name.
+QUESTIONS = {
+    "finite": "All outputs are finite",
+    "snr": "Outputs are close to Keras's",
+    "agreement": "The best label is Keras's",
+    "no_flex": "LiteRT's own operations only",
+    "static_shapes": "Every shape is fixed",
+    "border_types": "Input and output have the recipe's types",
+    "integer": "Integer throughout",
+    "weights": "Matrices are stored as the recipe says",
+    "partitions": "Few XNNPACK partitions",
+    "metadata": "TFLite Metadata says what the file is",
+    "labels": "Labels inside are the model's",
+    "raw_pixels": "Pixels' bytes go in as they are",
+}
+MARKS = {"passed": "✓", "failed": "✗", "refused": "?"}
+
+Results = Sequence[tuple[LiteModel, Report]]
 
 
 def html_report(
-    results: Sequence[tuple[LiteModel, Report]], *, images: ImageSource | None = None, command: str = ""
+    results: Results,
+    *,
+    images: ImageSource | None = None,
+    names: Sequence[str] | None = None,
+    about_images: str = "",
+    command: str = "",
 ) -> str:
     """One self-contained page about the files of one model; it asks nothing of any server.
 
     Args:
         results: Each file with its report, see `verification.verify`.
-        images: The images of the reports, in the same form and order; the first are shown with their labels.
+        images: The images of the reports, in the same form and order; some are shown with their labels.
+        names: What each image shows. Default: the names of the files, or numbers.
+        about_images: A sentence about the images.
         command: How the page was made, for its last section.
 
     Returns:
-        HTML.
+        HTML; the same for the same arguments.
 
     Raises:
-        SwiftFormerError: Jinja or matplotlib is not installed.
+        SwiftFormerError: Jinja or matplotlib is not installed, or there is no result.
     """
     try:
         import jinja2
         import matplotlib as _  # noqa: F401  the plots need it, and say so here
     except ModuleNotFoundError as error:
         raise SwiftFormerError(f"a page needs {error.name}: pip install 'swiftformer_tf[report]'") from None
+    if not results:
+        raise SwiftFormerError("a page needs at least one file and its report")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(Path(__file__).with_name("page.html").read_text())
-    compared = [(lite, report) for lite, report in results if report.outputs is not None]
-    config = results[0][0].config
+    template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    first, config = results[0][0], results[0][0].config
+    places = colours([lite.recipe.name for lite, _ in results])
+    styles = {name: f"var(--recipe-{index})" for name, index in places.items()}
+    compared = [(lite, report.outputs) for lite, report in results if report.outputs is not None]
+    passed = sum(report.passed for _, report in results)
     return template.render(
         title=f"SwiftFormer-{config.variant.upper()}" if config.variant else "SwiftFormer",
         config=config,
-        passed=all(report.passed for _, report in results),
+        include_preprocessing=first.include_preprocessing,
+        softmax=bool(first.classifier_activation),
+        palette=PALETTE,
+        compared_on=_compared_on(results),
+        passed=passed == len(results),
+        verdict=_verdict(passed, len(results)),
         failures=[(lite.recipe.name, c) for lite, r in results for c in r.checks if c.status != "passed"],
-        rows=[_row(lite, report) for lite, report in results],
-        photographs=_photographs(compared, images),
-        recipes=[lite.recipe.name for lite, _ in compared],
-        plots=_plots(results, compared),
+        threads=_count(max(report.measured.get("num_threads", 1) for _, report in results), "thread"),
+        rows=[_row(lite, report, styles) for lite, report in results],
+        checks=_checks(results),
+        bars=_bars(results, places),
+        **_output_plots(results, compared, places),
+        about_images=about_images + " " if about_images else "",
+        groups=photograph_groups(compared, images, names, styles),
+        census=_census([report.measured["ops"] for _, report in results]),
+        limits=_limits(results, compared),
         command=command,
         hashes=[(report.measured.get("file", lite.recipe.name), lite.sha256) for lite, report in results],
         versions={
-            **{name: importlib.metadata.version(name) for name in ("swiftformer_tf",)},
+            "swiftformer_tf": importlib.metadata.version("swiftformer_tf"),
             **results[0][1].measured["versions"],
             "Python": platform.python_version(),
             "machine": f"{platform.system()} {platform.machine()}",
@@ -72,69 +108,129 @@ def html_report(
     )
 
 
-def _row(lite: LiteModel, report: Report) -> dict[str, Any]:
-    figures = report.measured
+def _verdict(passed: int, total: int) -> str:
+    if passed == total:
+        return "The file passed every check" if total == 1 else f"All {total} files passed every check"
+    return "The file failed" if total == 1 else f"{total - passed} of {total} files failed"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
+def _compared_on(results: Results) -> str:
+    figures = results[0][1].measured
+    if not figures.get("images"):
+        return "Checked against the recipe only."
+    same = figures.get("verified_on") == "calibration images"
+    source = ", the same that set the integer scales: new ones would say more" if same else ""
+    return f"Compared with its Keras model on {_count(figures['images'], 'image')}{source}."
+
+
+def _row(lite: LiteModel, report: Report, styles: Mapping[str, str]) -> dict[str, Any]:
+    recipe, figures = lite.recipe, report.measured
+    most = recipe.max_partitions
     return {
-        "recipe": lite.recipe.name,
-        "description": lite.recipe.description,
+        "recipe": recipe.name,
+        "description": recipe.description,
+        "colour": styles[recipe.name],
         "verdict": "passed" if report.passed else "failed",
-        "megabytes": f"{figures['bytes'] / 1e6:.2f}",
-        "latency": "-" if figures["latency_ms"] is None else f"{figures['latency_ms']:.1f}",
-        "snr": "-" if figures.get("snr_db") is None else f"{figures['snr_db']:.1f}",
-        "agreement": "-" if figures.get("agreement") is None else f"{figures['agreement']:.1%}",
-        "partitions": "-" if figures["partitions"] is None else figures["partitions"],
-        "images": figures.get("images", 0),
+        "cells": [
+            ("Size, MB", _figure(figures["bytes"] / 1e6, ".2f"), ""),
+            ("Latency, ms", _figure(figures["latency_ms"], ".1f"), ""),
+            ("SNR, dB", _figure(figures.get("snr_db"), ".1f"), f"≥ {recipe.min_snr:g}"),
+            ("Agreement", _figure(figures.get("agreement"), ".1%"), f"≥ {100 * recipe.min_agreement:g}%"),
+            ("Partitions", _figure(figures["partitions"], "d"), "" if most is None else f"≤ {most}"),
+        ],
     }
 
 
-def _photographs(compared: Sequence[tuple[LiteModel, Report]], images: ImageSource | None) -> list[dict[str, Any]]:
-    """The first photographs, with the best label of the reference and of each file."""
-    if images is None or not compared or not compared[0][0].labels:
-        return []
-    lite, report = compared[0]
-    assert report.outputs is not None
-    labels, shown = lite.labels, []
-    pictures = iterate_inputs(images, lite.config.transform, raw=True)
-    for index, pixels in enumerate(itertools.islice(pictures, MAX_PHOTOGRAPHS)):
-        wanted = int(report.outputs.expected[index].argmax())
-        answers = [int(r.outputs.actual[index].argmax()) for _, r in compared if r.outputs is not None]
-        shown.append(
-            {
-                "source": _data_url(pixels[0]),
-                "label": labels[wanted],
-                "others": [
-                    (each.recipe.name, labels[answer])
-                    for (each, _), answer in zip(compared, answers, strict=True)
-                    if answer != wanted
-                ],
-            }
-        )
-    return shown
+def _figure(value: Any, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
-def _plots(
-    results: Sequence[tuple[LiteModel, Report]], compared: Sequence[tuple[LiteModel, Report]]
-) -> list[tuple[str, list[str]]]:
-    names = [lite.recipe.name for lite, _ in results]
-    figures = [report.measured for _, report in results]
+def _checks(results: Results) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
+    """A line for each check: its name, what it asks, and the mark, status and measurement of each file."""
+    asked = {check.name for _, report in results for check in report.checks}
+    order = [*(name for name in QUESTIONS if name in asked), *sorted(asked - {*QUESTIONS})]
+    lines = []
+    for name in order:
+        marks = []
+        for _, report in results:
+            found = [check for check in report.checks if check.name == name]
+            # A check asked twice is shown by the answer that is not a pass.
+            check = next((each for each in found if each.status != "passed"), found[0] if found else None)
+            marks.append((MARKS[check.status], check.status, check.measured) if check else ("-", "not asked", ""))
+        lines.append((name, QUESTIONS.get(name, name), marks))
+    return lines
+
+
+def _bars(results: Results, places: Mapping[str, int]) -> list[tuple[str, str]]:
     shown = []
-    if timed := [
-        (n, f["latency_ms"], f["bytes"] / 1e6) for n, f in zip(names, figures, strict=True) if f["latency_ms"]
-    ]:
-        shown.append(("Latency", [plots.latencies(*zip(*timed, strict=True))]))
-    outputs = [report.outputs for _, report in compared if report.outputs is not None]
-    recipes = [lite.recipe.name for lite, _ in compared]
-    if outputs:
-        scatter = [plots.logits(name, each) for name, each in zip(recipes, outputs, strict=True)]
-        shown.append(("Outputs, Keras against TFLite", scatter))
-        labels = results[0][0].labels
-        if 0 < len(labels) <= MAX_CLASSES:
-            shown.append(("Error of each class", [plots.error_per_class(recipes, outputs, labels)]))
-    shown.append((f"Operations of {names[-1]}", [plots.op_census(figures[-1]["ops"])]))
+    for caption, axis, form, values in (
+        ("Latency", "milliseconds an image, this CPU", ".1f", [r.measured["latency_ms"] for _, r in results]),
+        ("Size", "megabytes", ".2f", [r.measured["bytes"] / 1e6 for _, r in results]),
+    ):
+        known = [(lite.recipe.name, v) for (lite, _), v in zip(results, values, strict=True) if v]
+        if known:
+            names, lengths = zip(*known, strict=True)
+            shown.append((caption, plots.bars(names, lengths, [places[n] for n in names], axis=axis, form=form)))
     return shown
 
 
-def _data_url(pixels: np.ndarray) -> str:
-    out = io.BytesIO()
-    Image.fromarray(np.clip(pixels.round(), 0, 255).astype(np.uint8)).save(out, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+def _output_plots(
+    results: Results, compared: Sequence[tuple[LiteModel, Outputs]], places: Mapping[str, int]
+) -> dict[str, Any]:
+    if not compared:
+        return {"scatters": [], "unit": "", "shown_dots": "", "shown_classes": "", "errors": ""}
+    labels = compared[0][0].labels
+    unit = "probability" if compared[0][0].classifier_activation else "logit" if labels else "feature"
+    names = [lite.recipe.name for lite, _ in compared]
+    indices = [places[name] for name in names]
+    outputs = [each for _, each in compared]
+    every = np.concatenate([np.ravel(side) for each in outputs for side in (each.expected, each.actual)])
+    every = every[np.isfinite(every)]
+    limits = (float(every.min()), float(every.max())) if every.size and np.ptp(every) else (0.0, 1.0)
+    measured = {lite.recipe.name: report.measured.get("snr_db") for lite, report in results}
+    total = outputs[0].expected.shape[1]
+    labels = labels or tuple(f"feature {index}" for index in range(total))
+    classes = plots.worst_classes(outputs, MAX_CLASSES)
+    every_dot = outputs[0].expected.size <= plots.MAX_POINTS
+    return {
+        "scatters": [
+            (
+                name,
+                _figure(measured[name], ".1f"),
+                plots.logits(name, each, index, unit=unit, limits=limits),
+            )
+            for name, each, index in zip(names, outputs, indices, strict=True)
+        ],
+        "unit": unit,
+        "shown_dots": "" if every_dot else f", {plots.MAX_POINTS} of {outputs[0].expected.size:,} at most",
+        "shown_classes": "" if total <= MAX_CLASSES else f"The {MAX_CLASSES} of {total} with the largest error. ",
+        "errors": plots.error_per_class(names, outputs, labels, classes, indices, unit=unit),
+    }
+
+
+def _census(counts: Sequence[Mapping[str, int]]) -> list[tuple[str, list[tuple[int, str]]]]:
+    """A line for each kind of operation, most first, with each file's count and its share of the largest."""
+    totals: dict[str, int] = {}
+    for each in counts:
+        for name, count in each.items():
+            totals[name] = totals.get(name, 0) + count
+    largest = max((count for each in counts for count in each.values()), default=1)
+    return [
+        (name.lower(), [(each.get(name, 0), f"{each.get(name, 0) / largest:.2f}") for each in counts])
+        for name in sorted(totals, key=lambda name: (-totals[name], name))
+    ]
+
+
+def _limits(results: Results, compared: Sequence[Any]) -> list[str]:
+    said = [
+        "A phone: every figure is of this computer's CPU, through LiteRT's interpreter.",
+        "GPU, NPU and DSP delegates: none was run.",
+        "Accuracy: files are compared with the Keras model, not with the truth.",
+    ]
+    if len(compared) < len(results):
+        said.append("The outputs of files that were not run or not compared with Keras: their columns are empty.")
+    return said

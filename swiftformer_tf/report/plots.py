@@ -1,101 +1,190 @@
-"""The plots of the page, as SVG that stands in it."""
+"""The plots of the page, as SVG that stands in it and takes its colours from the page's style."""
 
 import io
+import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from swiftformer_tf.report.colours import PALETTE
 from swiftformer_tf.verification import Outputs
 
-__all__ = ["error_per_class", "latencies", "logits", "op_census"]
+__all__ = ["bars", "error_per_class", "logits", "worst_classes"]
 
-INK, ACCENT, FAINT = "#5b6b7b", "#0b7a75", "#c9d3dc"
+# Drawn in these, and replaced by the variables of the page's style, so that dark paper gets light ink.
+VARIABLES = {
+    "#010203": "var(--ink)",
+    "#010204": "var(--soft)",
+    "#010205": "var(--line)",
+    "#010206": "var(--paper)",
+    **{f"#0102{16 + index:02x}": f"var(--recipe-{index})" for index in range(len(PALETTE))},
+}
+INK, SOFT, LINE, PAPER, *RECIPE = VARIABLES
+MARKERS = "osD^vPX"
 
 # More points than this only make the page heavy.
-MAX_POINTS = 2000
-
-# Operations that are named in the census; the rest is one bar.
-MAX_OPS = 8
+MAX_POINTS = 600
 
 
-def latencies(names: Sequence[str], milliseconds: Sequence[float], megabytes: Sequence[float]) -> str:
-    """Bars of the latency by recipe, with the size written beside them."""
-    figure, axes = _figure(6, 0.45 * len(names) + 0.8)
+def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[int], *, axis: str, form: str) -> str:
+    """A bar for each recipe with its value beside it.
+
+    Args:
+        names: Recipes.
+        values: Lengths of the bars.
+        colours: Places in `PALETTE`.
+        axis: Title of the axis, with the unit.
+        form: How a value is written, such as `".1f"`.
+    """
+    figure, axes = _figure(4.3, 0.34 * len(names) + 0.65)
     positions = np.arange(len(names))[::-1]
-    axes.barh(positions, milliseconds, color=ACCENT, height=0.6)
-    axes.set_yticks(positions, names)
-    axes.set_xlabel("milliseconds an image, one thread, this machine")
-    for position, ms, size in zip(positions, milliseconds, megabytes, strict=True):
-        axes.annotate(f" {ms:.1f} ms, {size:.1f} MB", (ms, position), va="center", color=INK, fontsize=9)
-    axes.set_xlim(0, 1.35 * max(milliseconds))
-    return _svg(figure)
+    axes.barh(positions, values, color=[RECIPE[colour] for colour in colours], height=0.62)
+    _labelled(axes, positions, names)
+    axes.set_xlabel(axis)
+    for position, value in zip(positions, values, strict=True):
+        axes.annotate(
+            format(value, form), (value, position), (4, 0), textcoords="offset points", va="center", color=INK
+        )
+    axes.set_xlim(0, 1.2 * max(values))
+    axes.tick_params(axis="y", length=0)
+    said = ", ".join(f"{name} {value:{form}}" for name, value in zip(names, values, strict=True))
+    return _svg(figure, f"Bars, {axis}: {said}", axis)
 
 
-def logits(name: str, outputs: Outputs) -> str:
-    """Outputs of the file against those of the reference: a line where they are equal."""
-    figure, axes = _figure(3, 3)
+def logits(name: str, outputs: Outputs, colour: int, *, unit: str, limits: tuple[float, float]) -> str:
+    """Outputs of a file against those of the reference: a line where they are equal.
+
+    Args:
+        name: The recipe.
+        outputs: Of both.
+        colour: Place in `PALETTE`.
+        unit: What an output is, such as `"logit"`.
+        limits: Both axes' ends, the same for all files of a page.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    figure, axes = _figure(2.15, 2.15)
     expected, actual = outputs.expected.ravel(), outputs.actual.ravel()
-    step = max(1, len(expected) // MAX_POINTS)
-    limits = [float(expected.min()), float(expected.max())]
-    axes.plot(limits, limits, color=FAINT, linewidth=3, zorder=0)
-    axes.scatter(expected[::step], actual[::step], s=4, color=ACCENT, linewidths=0, alpha=0.6)
-    axes.set_title(name, fontsize=10)
-    axes.set_xlabel("Keras")
-    axes.set_ylabel("TFLite")
-    return _svg(figure)
+    step = -(-len(expected) // MAX_POINTS)
+    dots = np.stack([expected, np.clip(actual, *limits)], axis=-1)[::step]
+    dots = dots[np.isfinite(dots).all(axis=1)]
+    axes.plot(limits, limits, color=SOFT, linewidth=0.8, zorder=3)
+    if len(dots):
+        # One path of lines without length, whose round ends are the dots: a marker each would be four times as heavy.
+        path = Path(np.repeat(dots, 2, axis=0), np.tile([Path.MOVETO, Path.LINETO], len(dots)))
+        path.should_simplify = False
+        style: dict[str, Any] = {"fill": False, "edgecolor": RECIPE[colour], "linewidth": 3, "capstyle": "round"}
+        axes.add_patch(PathPatch(path, **style))
+    margin = 0.04 * (limits[1] - limits[0])
+    axes.set_xlim(limits[0] - margin, limits[1] + margin)
+    axes.set_ylim(limits[0] - margin, limits[1] + margin)
+    axes.locator_params(nbins=6, integer=unit != "probability")
+    axes.set_aspect("equal")
+    axes.set_xlabel(f"Keras, {unit}")
+    axes.set_ylabel(f"TFLite, {unit}")
+    return _svg(figure, f"Each {unit} of {name} against Keras's: dots along the line on which they are equal", name)
 
 
-def error_per_class(names: Sequence[str], outputs: Sequence[Outputs], labels: Sequence[str]) -> str:
-    """Root mean square error of each class's output, by recipe, on a logarithmic scale."""
-    figure, axes = _figure(6, 0.3 * len(labels) + 1.1)
-    positions = np.arange(len(labels))[::-1]
-    for index, (name, each) in enumerate(zip(names, outputs, strict=True)):
-        errors = np.sqrt(np.mean((each.actual - each.expected) ** 2, axis=0))
-        axes.plot(np.maximum(errors, 1e-9), positions, "o", markersize=5, color=f"C{index}", label=name)
-    axes.set_yticks(positions, labels)
+def worst_classes(outputs: Sequence[Outputs], most: int) -> list[int]:
+    """Classes whose root mean square error is largest in any file, at most `most`, in their own order."""
+    errors = np.max([_errors(each) for each in outputs], axis=0)
+    return sorted(np.argsort(-np.nan_to_num(errors, nan=np.inf), kind="stable")[:most].tolist())
+
+
+def error_per_class(
+    names: Sequence[str],
+    outputs: Sequence[Outputs],
+    labels: Sequence[str],
+    classes: Sequence[int],
+    colours: Sequence[int],
+    *,
+    unit: str,
+) -> str:
+    """Root mean square error of each class's output, by recipe, on a logarithmic scale.
+
+    Args:
+        names: Recipes.
+        outputs: Of each file and its reference.
+        labels: Of all classes.
+        classes: Which of them to show.
+        colours: Places in `PALETTE`.
+        unit: What an output is, such as `"logit"`.
+    """
+    height = 0.24 * len(classes) + 1.1
+    figure, axes = _figure(4.3, height)
+    positions = np.arange(len(classes))[::-1]
+    for name, each, colour in zip(names, outputs, colours, strict=True):
+        errors = _errors(each)[list(classes)]
+        errors = np.where(np.isfinite(errors), np.maximum(errors, 1e-9), np.nan)
+        style: dict[str, Any] = {"markersize": 6, "markeredgecolor": PAPER, "markeredgewidth": 0.6, "clip_on": False}
+        axes.plot(errors, positions, MARKERS[colour], color=RECIPE[colour], label=name, **style)
+    _labelled(axes, positions, [_shortened(labels[index]) for index in classes])
     axes.set_xscale("log")
-    axes.set_xlabel("root mean square error of the output")
-    axes.grid(axis="y", color=FAINT, linewidth=0.5)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.9 / (0.3 * len(labels) + 1.1)), ncols=3, frameon=False)
-    return _svg(figure)
+    if not np.isfinite([line.get_xdata() for line in axes.lines]).any():
+        axes.set_xlim(1e-3, 1)  # nothing to draw: not one output is finite
+    axes.set_xlabel(f"root mean square error of the {unit}")
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.minorticks_off()
+    axes.locator_params(axis="x", numticks=6)
+    legend = figure.legend(loc="outside upper left", ncols=3, frameon=False, handletextpad=0.1, columnspacing=1.2)
+    for text in legend.get_texts():
+        text.set(color=INK, parse_math=False)
+    return _svg(figure, f"Error of each class by recipe: {', '.join(names)}", "classes")
 
 
-def op_census(counts: dict[str, int]) -> str:
-    """Bars of how many operations of each kind a file has."""
-    shown = dict(list(counts.items())[:MAX_OPS])
-    if rest := sum(counts.values()) - sum(shown.values()):
-        shown["others"] = rest
-    figure, axes = _figure(6, 0.3 * len(shown) + 0.8)
-    positions = np.arange(len(shown))[::-1]
-    axes.barh(positions, list(shown.values()), color=FAINT, height=0.6)
-    axes.set_yticks(positions, [name.lower() for name in shown])
-    for position, count in zip(positions, shown.values(), strict=True):
-        axes.annotate(f" {count}", (count, position), va="center", color=INK, fontsize=9)
-    return _svg(figure)
+def _errors(outputs: Outputs) -> np.ndarray:
+    return np.sqrt(np.mean((outputs.actual - outputs.expected) ** 2, axis=0))
 
 
-def _figure(width: float, height: float) -> Any:
+def _shortened(label: str, most: int = 24) -> str:
+    return label if len(label) <= most else label[: most - 1] + "…"
+
+
+def _labelled(axes: Any, positions: np.ndarray, names: Sequence[str]) -> None:
+    """Names along the vertical axis, as they are: a dollar sign starts no formula."""
+    axes.set_yticks(positions, names)
+    for text in axes.get_yticklabels():
+        text.set(parse_math=False, color=INK)
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01))
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
-    for item in (*axes.spines.values(),):
-        item.set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    axes.title.set_color(INK)
+    for spine in axes.spines.values():
+        spine.set_color(LINE)
+    axes.tick_params(labelcolor=SOFT, color=LINE)
+    axes.xaxis.label.set_color(SOFT)
+    axes.yaxis.label.set_color(SOFT)
     return figure, axes
 
 
-def _svg(figure: Any) -> str:
+def _svg(figure: Any, description: str, salt: str) -> str:
+    from html import escape
+
     from matplotlib import rc_context
 
     out = io.StringIO()
-    # Text stays text, ids do not change from run to run, and no date is written.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "swiftformer_tf"}):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    # Text stays text, ids do not change from run to run and are not shared by two plots, and no date is written.
+    rules: Any = {"svg.fonttype": "none", "svg.hashsalt": salt + description, "font.size": 9}
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with rc_context(rules), warnings.catch_warnings():
+        # A label in a script that matplotlib's font lacks: the reader's browser has a font for it.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        figure.savefig(out, format="svg", transparent=True, metadata=metadata)
     text = out.getvalue()
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :]
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, variable)
+    text = re.sub(r' d="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), text)
+    referenced = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in referenced else "", text)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"| width="[^"]*pt"| height="[^"]*pt"', "", text)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)

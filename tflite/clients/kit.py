@@ -151,7 +151,7 @@ def pictures(transform: sf.Transform, count: int, images: Path | None) -> tuple[
                 )
 
             return "Imagenette's validation split", sample("train", CALIBRATED_ON), sample("val", count)
-    calibration, others = photographs(transform)
+    calibration, others = (each.pixels for each in photographs(transform))
     step = len(others) // count
     return "scikit-image's photographs", calibration, others[::step][:count]
 

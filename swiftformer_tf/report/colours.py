@@ -1,0 +1,33 @@
+"""One colour a recipe, the same in every table and plot."""
+
+from collections.abc import Sequence
+
+from swiftformer_tf.recipes import RECIPES
+
+__all__ = ["PALETTE", "colours"]
+
+# On light and on dark paper. Each has a contrast of at least 3:1 with its paper; neighbours differ in lightness too,
+# for eyes that do not tell red from green. Plots add a marker of its own, so no colour carries a meaning alone.
+PALETTE = (
+    ("#16336b", "#a9c8ff"),
+    ("#3f8fe0", "#2f86e8"),
+    ("#4f9a3a", "#6fdc7c"),
+    ("#a02c08", "#e8702a"),
+    ("#8b22b8", "#b678ff"),
+    ("#c77bad", "#ffc4e4"),
+    ("#7d8288", "#8d949c"),
+)
+
+
+def colours(names: Sequence[str]) -> dict[str, int]:
+    """Places in `PALETTE` by recipe: those of `RECIPES` always have theirs, your own follow.
+
+    Args:
+        names: Recipes on the page.
+
+    Example:
+        >>> colours(["int8", "mine"])["float32"]
+        0
+    """
+    known = dict.fromkeys([*RECIPES, *names])
+    return {name: index % len(PALETTE) for index, name in enumerate(known)}

@@ -1,0 +1,147 @@
+"""Photographs of the page, each with the answers of the Keras model and of every file."""
+
+import base64
+import dataclasses
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from swiftformer_tf.data import list_images
+from swiftformer_tf.inputs import ImageSource, iterate_inputs
+from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.verification import Outputs
+
+__all__ = ["Answer", "Card", "photograph_groups"]
+
+# Photographs on the page: those where a file answers otherwise, and others spread over all of them.
+MAX_DISPUTED = 6
+MAX_OTHERS = 12
+
+# Pixels of a side; more only make the page heavy.
+MAX_SIDE = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one model says of a photograph.
+
+    Args:
+        model: `"Keras"` or a recipe.
+        label: The best label.
+        probability: Of that label.
+        colour: Of the recipe, for the style.
+        other: Whether it is not Keras's label.
+    """
+
+    model: str
+    label: str
+    probability: str
+    colour: str
+    other: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A photograph and its answers, Keras's first."""
+
+    name: str
+    source: str
+    width: int
+    height: int
+    answers: tuple[Answer, ...]
+
+
+def photograph_groups(
+    compared: Sequence[tuple[LiteModel, Outputs]],
+    images: ImageSource | None,
+    names: Sequence[str] | None,
+    colours: Mapping[str, str],
+) -> list[tuple[str, list[Card]]]:
+    """Photographs under headings: first those about which the models do not agree.
+
+    Args:
+        compared: Each file with what it and the reference answered.
+        images: The images of the answers, in their order.
+        names: What each shows; default is its file's name or its number.
+        colours: Style colour of each recipe.
+    """
+    if images is None or not compared or not compared[0][0].labels:
+        return []
+    if isinstance(images, (str, Path)):
+        images = list_images(Path(images))
+    best = np.array([outputs.actual.argmax(axis=1) for _, outputs in compared])
+    expected = compared[0][1].expected
+    differs = (best != expected.argmax(axis=1)).any(axis=0)
+    disputed, others = np.flatnonzero(differs), np.flatnonzero(~differs)
+    groups = []
+    for chosen, heading in (
+        (_spread(disputed, MAX_DISPUTED), f"Where a file answers otherwise: {len(disputed)} of {len(expected)}"),
+        (_spread(others, MAX_OTHERS), f"Where all agree: {len(others)} of {len(expected)}"),
+    ):
+        if not len(chosen):
+            continue
+        pixels = _pixels(images, chosen, compared[0][0])
+        titles = names or _names(images, len(expected))
+        cards = [_card(titles[i], pixels[i], i, compared, colours) for i in chosen]
+        total = len(disputed) if chosen[0] in disputed else len(others)
+        groups.append((heading + (f", {len(chosen)} shown" if len(chosen) < total else ""), cards))
+    return groups
+
+
+def _spread(indices: np.ndarray, most: int) -> list[int]:
+    """At most that many of them, from the first to the last."""
+    if len(indices) <= most:
+        return indices.tolist()
+    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)].tolist()
+
+
+def _pixels(images: Any, chosen: Sequence[int], lite: LiteModel) -> dict[int, np.ndarray]:
+    """Those images as the model sees them; of a list only they are read."""
+    wanted = set(chosen)
+    if isinstance(images, (list, tuple, np.ndarray)):
+        ordered = sorted(wanted)
+        found = iterate_inputs([images[i] for i in ordered], lite.config.transform, raw=True)
+        return {i: pixels[0] for i, pixels in zip(ordered, found, strict=True)}
+    inputs = enumerate(iterate_inputs(images, lite.config.transform, raw=True))
+    return {i: pixels[0] for i, pixels in inputs if i in wanted}
+
+
+def _names(images: Any, count: int) -> list[str]:
+    if isinstance(images, (list, tuple)) and all(isinstance(each, (str, Path)) for each in images):
+        root = os.path.commonpath([Path(each).parent for each in images])
+        return [Path(os.path.relpath(each, root)).as_posix() for each in images]
+    return [f"image {index + 1} of {count}" for index in range(count)]
+
+
+def _card(
+    name: str,
+    pixels: np.ndarray,
+    index: int,
+    compared: Sequence[tuple[LiteModel, Outputs]],
+    colours: Mapping[str, str],
+) -> Card:
+    first, outputs = compared[0]
+    wanted = int(outputs.expected[index].argmax())
+    scores = [("Keras", "var(--soft)", outputs.expected[index])]
+    scores += [(lite.recipe.name, colours[lite.recipe.name], each.actual[index]) for lite, each in compared]
+    answers = []
+    for model, colour, values in scores:
+        shares = values if first.classifier_activation else _softmax(values)
+        answer = int(values.argmax())
+        answers.append(Answer(model, first.labels[answer], f"{shares[answer]:.0%}", colour, answer != wanted))
+    picture = Image.fromarray(np.clip(pixels.round(), 0, 255).astype(np.uint8).squeeze())
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=82, optimize=True)
+    source = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    return Card(name, source, *picture.size, tuple(answers))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()
