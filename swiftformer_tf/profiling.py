@@ -107,7 +107,7 @@ def profile_ops(path: str | Path, *, repeats: int = 15) -> list[OpKind]:
     try:
         with native_stderr_silenced(), contextlib.ExitStack() as stack:
             runs = list(_runs(str(path), interpreter, repeats, stack))
-    except _StatusError as error:
+    except RuntimeError as error:
         raise ModelError(f"{path}: LiteRT cannot profile it ({error})") from None
     if not runs[0] or any(len(run) != len(runs[0]) for run in runs):
         raise ModelError(f"{path}: LiteRT cannot profile it (its profiler saw no operations)")
@@ -129,10 +129,6 @@ def matrix_share(ops: list[OpKind]) -> float:
         0.75
     """
     return sum(op.milliseconds for op in ops if op.is_matrix) / sum(op.milliseconds for op in ops)
-
-
-class _StatusError(Exception):
-    """A call of the C API that failed."""
 
 
 class _Layout(ctypes.Structure):
@@ -173,14 +169,14 @@ class _Api:
         folder = Path(ai_edge_litert.__path__[0])
         found = sorted(folder.glob("libLiteRt.*")) + sorted(folder.glob("LiteRt.dll"))
         if not found:
-            raise _StatusError("this build of ai-edge-litert has no libLiteRt")
+            raise RuntimeError("this build of ai-edge-litert has no libLiteRt")
         self._library = ctypes.CDLL(str(found[0]))
 
     def call(self, name: str, *arguments: object) -> None:
         function = getattr(self._library, name)
         function.restype = ctypes.c_int
         if status := function(*arguments):
-            raise _StatusError(f"{name}: status {status}")
+            raise RuntimeError(f"{name}: status {status}")
 
     def destroy(self, kind: str, handle: ctypes.c_void_p) -> None:
         function = getattr(self._library, f"LiteRtDestroy{kind}")
