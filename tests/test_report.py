@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import runpy
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -265,3 +266,10 @@ def luminance(colour: str) -> float:
     shares = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_the_picture_of_the_readme_is_what_its_script_draws() -> None:
+    pictures = Path(__file__).parents[1] / "docs" / "pictures"
+    drawn = runpy.run_path(str(pictures / "overview.py"))["overview"]()
+    assert (pictures / "overview.svg").read_text(encoding="utf-8") == drawn, "run python docs/pictures/overview.py"
+    assert all(f">{name}</text>" in drawn for name in RECIPES)
