@@ -5,10 +5,13 @@ CONSTRAINTS ?=
 
 VENV := .venv
 PARITY_VENV := .venv-parity
+BENCHMARK_VENVS := .venv-benchmark-torch .venv-benchmark-hf-tf
+# For `make benchmark`: a folder with train/ and val/, each with a folder a class.
+PHOTOGRAPHS ?= photographs
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint parity golden clients clients-ci clean
+.PHONY: help demo test lint parity golden benchmark clients clients-ci clean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -48,5 +51,14 @@ clients: $(VENV)/installed
 clients-ci: $(VENV)/installed
 	$(VENV)/bin/python tflite/clients/run.py --quick --strict --client mediapipe --client arm64
 
+# The peers' environments want other versions than ours, and than each other.
+.venv-benchmark-%/installed: tflite/benchmark-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+benchmark: $(VENV)/installed $(BENCHMARK_VENVS:=/installed)
+	$(VENV)/bin/python tflite/benchmark.py $(PHOTOGRAPHS)
+
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) .clients swiftformer-demo
+	rm -rf $(VENV) $(PARITY_VENV) $(BENCHMARK_VENVS) .venv-benchmark-cache .clients swiftformer-demo

@@ -1,0 +1,268 @@
+"""How fast are our files, and how fast are others'? One run, taking turns; writes `tflite/README.md`.
+
+`make benchmark PHOTOGRAPHS=FOLDER` sets up the environments and runs `python tflite/benchmark.py FOLDER`; the folder
+has `train` and `val`, each with a folder a class. What was built is kept below `--cache` and built again when the
+weights or the package change; the peers with random weights stay.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import benchmark_ours
+import benchmark_report
+import numpy as np
+
+from swiftformer_tf import PRETRAINED, open_model, to_checkpoint
+from swiftformer_tf.benchmarking import Timing, interleave, peak_bytes
+from swiftformer_tf.data import ImageFolder, balanced_sample
+from swiftformer_tf.inputs import iterate_inputs
+from swiftformer_tf.profiling import open_interpreter, profile_ops
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = PRETRAINED["swiftformer_xs_imagenette"]
+CALIBRATION, VALIDATION = 200, 300
+REPEATS = 30
+SIZE = benchmark_ours.SIZE
+TORCH, HF_TF = (ROOT / f".venv-benchmark-{name}" / "bin" / "python" for name in ("torch", "hf-tf"))
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def sha(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
+
+
+def prepare(photographs: Path, cache: Path) -> tuple[Path, Path]:
+    """Photographs as arrays and weights under the peers' names: one folder for peers, one for what we export."""
+    train, val = (ImageFolder.open(photographs / split) for split in ("train", "val"))
+    peers = cache / f"peers-{sha(WEIGHTS)}"
+    own = cache / f"ours-{sha(WEIGHTS, *sorted((ROOT / 'swiftformer_tf').rglob('*.py')))}"
+    for folder in (cache / "untrained", peers, own):
+        folder.mkdir(parents=True, exist_ok=True)
+    model = open_model(WEIGHTS)
+    transform = model.config.replace(image_size=SIZE).transform
+    if not (peers / "labels.npy").exists():
+        chosen = balanced_sample(val.paths, VALIDATION)
+        labels = dict(zip(val.paths, val.labels, strict=True))
+        for name, paths in (("calibration", balanced_sample(train.paths, CALIBRATION)), ("validation", chosen)):
+            np.save(peers / f"{name}.npy", np.concatenate(list(iterate_inputs(paths, transform, raw=False))))
+        checkpoint = to_checkpoint(model)
+        checkpoint.save(peers / "xs_timm.safetensors", scheme="timm")
+        # Hugging Face's code computes the other arithmetic: with these weights it is as fast, and not as right.
+        other = checkpoint.config.replace(token_weights="uniform")
+        dataclasses.replace(checkpoint, config=other).save(peers / "xs_hf.safetensors", scheme="hf")
+        np.save(peers / "labels.npy", [labels[path] for path in chosen])
+    return peers, own
+
+
+def build(peers: Path, own: Path) -> list[dict[str, Any]]:
+    """Everything that takes part, with its file; a peer that cannot be built has an `error` instead."""
+    benchmark_ours.build(open_model(WEIGHTS), own, peers, say)
+    entries = [{**each, "path": str(own / each["file"])} for each in json.loads((own / "ours.json").read_text())]
+    for python, script in ((TORCH, "benchmark_torch.py build"), (HF_TF, "benchmark_hf_tf.py")):
+        listed = peers / f"{script.split('.')[0].removeprefix('benchmark_')}.json"
+        name, *arguments = script.split()
+        if not python.exists():
+            reason = f"no environment {python.parent.parent.name}; make benchmark sets it up"
+            entries.append({"name": f"all of {name}", "model": "other", "kind": "", "error": reason, "path": None})
+            continue
+        command = [str(python), str(ROOT / "tflite" / name), *arguments, str(peers)]
+        listed.unlink(missing_ok=True)
+        with (peers / f"{listed.stem}.log").open("w") as log:
+            status = subprocess.run(command, check=False, stdout=log, stderr=log).returncode
+        if not listed.exists():
+            reason = f"ended with status {status}, see {log.name}"
+            entries.append({"name": f"all of {name}", "model": "other", "kind": "", "error": reason, "path": None})
+            continue
+        found = json.loads(listed.read_text())
+        entries += [{**each, "path": str(peers / each["file"]) if each["file"] else None} for each in found]
+    for entry in entries:
+        entry["key"] = f"{entry['model']}: {entry['name']}"
+    return entries
+
+
+class Server:
+    """The process of PyTorch and ONNX Runtime; it waits while others run."""
+
+    def __init__(self, peers: Path, threads: int) -> None:
+        environment = {
+            **os.environ,
+            "TORCHINDUCTOR_CACHE_DIR": str(peers / "inductor"),
+            "OMP_NUM_THREADS": str(threads),
+        }
+        command = [str(TORCH), str(ROOT / "tflite" / "benchmark_torch.py"), "serve", str(peers), str(threads)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+
+    def ask(self, *words: str) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\t".join(words) + "\n")
+        self.process.stdin.flush()
+        if not (answer := self.process.stdout.readline()):
+            raise RuntimeError(f"{' '.join(words)}: the process of PyTorch ended")
+        return answer.strip()
+
+    def runner(self, name: str) -> Callable[[], float]:
+        """What runs a peer once and answers with the milliseconds that its own process took."""
+        return lambda: float(self.ask("run", name))
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def is_tflite(entry: dict[str, Any]) -> bool:
+    return bool(entry["path"]) and entry["path"].endswith(".tflite")
+
+
+def measure(entries: list[dict[str, Any]], peers: Path, threads: int) -> dict[str, Timing]:
+    """All of them in turns."""
+    server = Server(peers, threads) if TORCH.exists() else None
+    runs: dict[str, Callable[[], float]] = {}
+    for entry in entries:
+        if entry["error"]:
+            continue
+        try:
+            if is_tflite(entry):
+                interpreter = open_interpreter(entry["path"], num_threads=threads)
+                entry["partitions"] = sum(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())
+                runs[entry["key"]] = timed(interpreter.invoke)
+            elif server:
+                server.ask("run", entry["name"])
+                runs[entry["key"]] = server.runner(entry["name"])
+        except Exception as error:  # that a peer cannot run is a result
+            entry["error"] = f"{type(error).__name__}: {str(error).strip()[:200]}"
+            say(f"{entry['key']}: {entry['error']}")
+            if server and server.process.poll() is not None:
+                raise
+    try:
+        return interleave(
+            runs, repeats=REPEATS, progress=lambda n: say(f"{threads} threads: turn {n}") if not n % 10 else None
+        )
+    finally:
+        if server:
+            server.close()
+
+
+def timed(run: Callable[[], object]) -> Callable[[], float]:
+    def once() -> float:
+        start = time.perf_counter()
+        run()
+        return 1000 * (time.perf_counter() - start)
+
+    return once
+
+
+def answers(entry: dict[str, Any], peers: Path, images: np.ndarray) -> np.ndarray:
+    """Outputs (N, labels) for the validation photographs, kept by the content of the file."""
+    path = Path(entry["path"])
+    kept = peers / f"answers-{sha(path)}.npy"
+    if not kept.exists():
+        if is_tflite(entry):
+            np.save(kept, tflite_answers(path, images))
+        else:
+            server = Server(peers, os.cpu_count() or 1)
+            server.ask("answers", entry["name"], str(kept))
+            server.close()
+    return np.load(kept)
+
+
+def tflite_answers(path: Path, images: np.ndarray) -> np.ndarray:
+    interpreter = open_interpreter(path, num_threads=os.cpu_count() or 1)
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    outputs = []
+    for image in images:
+        value = image[None] if taken["shape"][-1] == 3 else image.transpose(2, 0, 1)[None]
+        interpreter.set_tensor(taken["index"], np.ascontiguousarray(value, taken["dtype"]))
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(given["index"])[0].copy())
+    return np.array(outputs)
+
+
+def judge(entries: list[dict[str, Any]], peers: Path) -> None:
+    """Adds `top1`, and `agreement` with the float model of the same source, where the weights are the trained ones."""
+    images, labels = np.load(peers / "validation.npy"), np.load(peers / "labels.npy")
+    best: dict[str, np.ndarray] = {}
+    for entry in entries:
+        if entry["model"] == "xs" and entry["path"] and not entry["error"] and not entry.get("untrained"):
+            try:
+                best[entry["name"]] = answers(entry, peers, images).argmax(axis=1)
+            except Exception as error:  # a peer whose answers cannot be had is not judged
+                say(f"{entry['key']}: no answers ({error})")
+                continue
+            entry["top1"] = float(np.mean(best[entry["name"]] == labels))
+            if entry["reference"] in best:
+                entry["agreement"] = float(np.mean(best[entry["name"]] == best[entry["reference"]]))
+
+
+def seconds(command: list[str], repeats: int = 1) -> float:
+    """Median wall time of a command."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        subprocess.run(command, check=False, capture_output=True, cwd=ROOT)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def commands(photographs: Path) -> dict[str, float]:
+    """How long the export of an integer model and the import take."""
+    imports: dict[str, list[float]] = {"keras": [], "swiftformer_tf": []}
+    for _ in range(7):
+        for name, times in imports.items():
+            times.append(seconds([sys.executable, "-c", f"import {name}"]))
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = Path(folder, "photographs")
+        chosen.mkdir()
+        for path in balanced_sample(ImageFolder.open(photographs / "train").paths, CALIBRATION):
+            (chosen / path.name).symlink_to(path.resolve())
+        code = "from swiftformer_tf.cli import main; main()"
+        arguments = ["export", str(WEIGHTS), "-o", folder, "--recipe", "int8", "--calibration", str(chosen)]
+        export = seconds([sys.executable, "-c", code, *arguments, "--image-size", str(SIZE)])
+        if not list(Path(folder).glob("*.tflite")):
+            raise RuntimeError("the export of int8 wrote nothing")
+    return {"export_int8_s": export, **{f"import_{name}_s": float(np.median(each)) for name, each in imports.items()}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photographs", type=Path, help="folder with train/ and val/, each with a folder a class")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".venv-benchmark-cache", help="where what was built stays")
+    arguments = parser.parse_args()
+    peers, own = prepare(arguments.photographs, arguments.cache)
+    entries = build(peers, own)
+    judge(entries, peers)
+    timings = {threads: measure(entries, peers, threads) for threads in sorted({1, os.cpu_count() or 1})}
+    for entry in entries:
+        if is_tflite(entry) and not entry["error"] and entry["model"] in ("xs", "twin"):
+            entry["peak_memory"] = float(np.median([peak_bytes(entry["path"]) for _ in range(3)]))
+            entry["bytes"] = Path(entry["path"]).stat().st_size
+            if entry["name"].startswith("ours"):
+                entry["ops"] = profile_ops(entry["path"])
+    facts = commands(arguments.photographs)
+    facts["photographs"] = len(np.load(peers / "labels.npy"))
+    benchmark_report.write(ROOT / "tflite", entries, timings, facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What `tflite/benchmark.py` measures of this package: every recipe, other variants and sizes, twins without attention,
+and what TensorFlow's converter makes of the Keras model as it is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from swiftformer_tf import (
+    RECIPES,
+    DeployModel,
+    Recipe,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    export,
+    fuse,
+)
+
+__all__ = ["build", "convolution_twin"]
+
+SIZE = 224
+
+# Of the larger variants, whose weights are random, and at the larger size: the speed of the form for CPUs is the
+# question, not its accuracy.
+FEW_IMAGES = 20
+BEYOND_XS = ("float32", "mixed_int8")
+
+
+def convolution_twin(deploy: DeployModel) -> DeployModel:
+    """The same graph with the same convolutions, ReLU for GELU, and no arithmetic of attention.
+
+    A product passes its larger factor on and a mean or square root leads nowhere, so that of attention the matrices of
+    query, key and the two that follow are left; the one that weighs tokens, of one output, falls away.
+
+    Args:
+        deploy: What `fuse` returned; it is not changed.
+
+    Returns:
+        A graph that shares its layers and that `export` takes.
+    """
+
+    def call(operation: Any, *arguments: Any, **options: Any) -> Any:
+        kind = type(operation).__name__
+        if kind == "Gelu":
+            return keras.ops.relu(arguments[0])
+        if kind == "Multiply":
+            return max(arguments[:2], key=lambda each: np.prod(each.shape) if hasattr(each, "shape") else 0)
+        return operation(*arguments, **options)
+
+    twin = keras.models.clone_model(deploy, clone_function=lambda layer: layer, call_function=call)
+    # What `export` reads of a deploy graph.
+    twin.config = deploy.config
+    twin.include_preprocessing = deploy.include_preprocessing
+    twin.classifier_activation = deploy.classifier_activation
+    return twin
+
+
+def straightforward(model: keras.Model, calibration: np.ndarray | None) -> bytes:
+    """TensorFlow's converter on the Keras model as it is, the way its guide shows."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if calibration is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    return converter.convert()
+
+
+def build(
+    model: SwiftFormerForImageClassification, folder: Path, photographs: Path, report: Callable[[str], None]
+) -> None:
+    """Writes the files that are not there and `ours.json` about all of them.
+
+    Args:
+        model: XS with its trained weights.
+        folder: Where to write.
+        photographs: Folder with `calibration.npy`, normalised images (N, 224, 224, 3).
+        report: Called with a line for people.
+    """
+    calibration = np.load(photographs / "calibration.npy")
+    entries: list[dict[str, Any]] = []
+
+    def add(name: str, which: str, kind: str, make: Callable[[], bytes], **facts: Any) -> None:
+        path = folder / f"{which}_{name.replace(' ', '_').replace(',', '')}.tflite"
+        entry = {"name": name, "model": which, "kind": kind, "file": path.name, "error": None, "reference": None}
+        entries.append({**entry, **facts})
+        if not path.exists():
+            try:
+                path.write_bytes(make())
+            except Exception as error:  # that a form cannot be built is a result
+                entries[-1]["error"] = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
+        report(f"{which} {name}: {entries[-1]['error'] or 'ready'}")
+
+    def ours(deploy: DeployModel, recipe: Recipe, images: np.ndarray) -> Callable[[], bytes]:
+        return lambda: export(deploy, recipe, calibration=images).content
+
+    deploy = fuse(model, image_size=SIZE)
+    for recipe in RECIPES.values():
+        facts = {"recipe": recipe.name, "reference": None if recipe.name == "float32" else "ours float32"}
+        add(f"ours {recipe.name}", "xs", recipe.name, ours(deploy, recipe, calibration), **facts)
+    twin = convolution_twin(deploy)
+    for recipe in RECIPES.values():
+        if recipe.name != "int16x8":  # XNNPACK takes none of it
+            make = ours(twin, recipe, calibration[:FEW_IMAGES])
+            add(f"twin {recipe.name}", "twin", recipe.name, make, recipe=recipe.name)
+    as_it_is = SwiftFormerForImageClassification(model.config.replace(image_size=SIZE), like=model)
+    floating = "our Keras model, TFLite converter"
+    add(floating, "xs", "float32", lambda: straightforward(as_it_is, None))
+    make = lambda: straightforward(as_it_is, calibration)  # noqa: E731
+    add("our Keras model, TFLite converter int8", "xs", "int8", make, reference=floating)
+    recipes = [RECIPES[name] for name in BEYOND_XS if name in RECIPES]
+    double = fuse(model, image_size=2 * SIZE)
+    enlarged = np.repeat(np.repeat(calibration[:FEW_IMAGES], 2, axis=1), 2, axis=2)
+    for recipe in recipes:
+        add(f"ours {recipe.name}", "xs448", recipe.name, ours(double, recipe, enlarged), recipe=recipe.name)
+    for variant in ("s", "l1", "l3"):
+        if not (folder / f"{variant}_ours_{recipes[-1].name}.tflite").exists():
+            config = SwiftFormerConfig.from_variant(variant, id2label={i: f"LABEL_{i}" for i in range(1000)})
+            larger = fuse(SwiftFormerForImageClassification(config))
+        for recipe in recipes:
+            make = ours(larger, recipe, calibration[:FEW_IMAGES])
+            add(f"ours {recipe.name}", variant, recipe.name, make, recipe=recipe.name)
+    (folder / "ours.json").write_text(json.dumps(entries, indent=1))

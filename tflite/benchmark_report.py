@@ -1,0 +1,250 @@
+"""The tables and the plot of `tflite/README.md`, from what `tflite/benchmark.py` measured."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from swiftformer_tf.benchmarking import Timing
+from swiftformer_tf.profiling import matrix_share
+
+__all__ = ["write"]
+
+BEGIN, END = "<!-- benchmark:begin -->\n", "<!-- benchmark:end -->\n"
+
+# A peer of integers counts as right if its best class is that of its own float model at least as often.
+RIGHT = 0.95
+
+# Not swift: other architectures, and our own twins.
+PEER_PREFIXES = ("HF", "timm", "our Keras")
+
+Entries = dict[str, dict[str, Any]]
+
+
+class Goal(NamedTuple):
+    """A ratio and the most that it should be."""
+
+    name: str
+    target: float
+    measured: float | None
+    note: str = ""
+
+    @property
+    def row(self) -> str:
+        if self.measured is None:
+            return f"| {self.name} | ≤ {self.target:g} | - | not measured{self.note and f': {self.note}'} |"
+        verdict = "met" if self.measured <= self.target else "**not met**"
+        return f"| {self.name} | ≤ {self.target:g} | {self.measured:.2f} | {verdict}{self.note and f'; {self.note}'} |"
+
+
+def write(
+    folder: Path, entries: list[dict[str, Any]], timings: dict[int, dict[str, Timing]], facts: dict[str, float]
+) -> None:
+    """Writes `README.md` between its markers and `benchmark.svg` beside it.
+
+    Args:
+        folder: Of both.
+        entries: What took part, see `benchmark.build`.
+        timings: By threads and by the entries' keys.
+        facts: Times of commands.
+    """
+    table = {entry["key"]: entry for entry in entries}
+    readme = folder / "README.md"
+    text = readme.read_text() if readme.exists() else f"# TFLite: files and evidence\n\n{BEGIN}{END}"
+    if BEGIN not in text:
+        text = f"{text.rstrip()}\n\n{BEGIN}{END}"
+    before, _, rest = text.partition(BEGIN)
+    plot(folder / "benchmark.svg", table, timings[1])
+    readme.write_text(f"{before}{BEGIN}{section(table, timings, facts)}{END}{rest.partition(END)[2]}")
+
+
+def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[str, float]) -> str:
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("ai-edge-litert", "tensorflow", "keras")
+    )
+    runs = len(next(iter(timings[1].values())).runs)
+    lines = [
+        "## Speed",
+        "",
+        f"`make benchmark PHOTOGRAPHS=FOLDER`, {datetime.date.today()}: {platform.machine()}, {os.cpu_count()} cores, "
+        f"{versions}. One run, everything in turns in a random order, medians of {runs}; trust the ratios, not the "
+        f"milliseconds. Answers on {facts['photographs']:.0f} photographs of Imagenette's validation split.",
+        "",
+        "![accuracy against latency](benchmark.svg)",
+        "",
+        "### Goals, one thread",
+        "",
+        "| ratio | goal | measured | |",
+        "|---|---|---|---|",
+        *(goal.row for goal in goals(table, timings[1], facts)),
+        "",
+        "### SwiftFormer-XS at 224",
+        "",
+        "Agreement is with the float model of the same source, on the trained weights of this package. Hugging Face's "
+        "code computes `uniform` and the weights are `l2`, so that its top-1 says nothing about its own weights. "
+        "A dash: no trained weights, or nothing to compare with.",
+        "",
+        *rows(table, timings, "xs"),
+        "",
+        "### Twins without attention",
+        "",
+        "The deploy graph with the same convolutions, ReLU for GELU and none of the attention's arithmetic.",
+        "",
+        *rows(table, timings, "twin"),
+        "",
+        "### Other sizes and architectures",
+        "",
+        "Random weights, except XS at 448. MobileNetV3-Large and EfficientFormer-L1 say where other models stand.",
+        "",
+        *(
+            line
+            for model in ("xs448", "s", "l1", "l3", "other")
+            for line in rows(table, timings, model, head=model == "xs448")
+        ),
+        "",
+        "### Where the time goes",
+        "",
+        "Kinds of operations with at least 2 % of the time, one thread. In matrices: fully connected and convolutions "
+        "that are not depthwise; the rest is what can still be won.",
+        "",
+        "| recipe | in matrices | |",
+        "|---|---|---|",
+        *(operations(each) for each in table.values() if each.get("ops")),
+    ]
+    if failed := [each for each in table.values() if each["error"]]:
+        lines += ["", "### Peers that could not be built or run", "", "| peer | why |", "|---|---|"]
+        lines += [f"| {each['key']} | {str(each['error']).replace('|', '/')[:220]} |" for each in failed]
+    return "\n".join(lines) + "\n\n"
+
+
+def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, float]) -> list[Goal]:
+    def ms(key: str | None) -> float | None:
+        return timings[key].median if key in timings else None
+
+    def ratio(key: str | None, other: str | None) -> float | None:
+        upper, lower = ms(key), ms(other)
+        return None if upper is None or lower is None else upper / lower
+
+    def fastest(keys: list[str]) -> str | None:
+        return min((key for key in keys if key in timings), key=lambda key: timings[key].median, default=None)
+
+    def peers(model: str, kinds: tuple[str, ...]) -> list[str]:
+        return [
+            key
+            for key, each in table.items()
+            if each["model"] == model and each["kind"] in kinds and each["name"].startswith(PEER_PREFIXES)
+        ]
+
+    ours, mixed = "xs: ours float32", "xs: ours mixed_int8"
+    best = fastest(peers("xs", ("float32",)))
+    right = fastest([k for k in peers("xs", ("int8", "dynamic int8")) if (table[k].get("agreement") or 0) >= RIGHT])
+    partitions = table.get(mixed, {}).get("partitions")
+    memory = [table.get(key, {}).get("peak_memory", 0.0) for key in (ours, "xs: HF, litert-torch")]
+    result = [
+        Goal("float32 / best float32 peer", 0.93, ratio(ours, best), str(best).removeprefix("xs: ")),
+        Goal("dynamic_int8 / float32", 0.55, ratio("xs: ours dynamic_int8", ours)),
+        Goal("mixed_int8 / float32", 0.36, ratio(mixed, ours), f"{partitions} partitions"),
+        Goal("int8 / float32", 0.44, ratio("xs: ours int8", ours)),
+        Goal("mixed_int8 / best int8 peer that is right", 0.65, ratio(mixed, right), str(right).removeprefix("xs: ")),
+        Goal("float32 / its twin without attention", 1.08, ratio(ours, "twin: twin float32")),
+        Goal("mixed_int8 / its twin without attention", 1.20, ratio(mixed, "twin: twin mixed_int8")),
+    ]
+    for model in ("s", "l1", "l3"):
+        theirs = f"{model}: HF, litert-torch"
+        name = model.upper()
+        result.append(
+            Goal(f"{name} float32 / HF's {name} by litert-torch", 0.93, ratio(f"{model}: ours float32", theirs))
+        )
+        result.append(
+            Goal(f"{name} mixed_int8 / float32", 0.36, ratio(f"{model}: ours mixed_int8", f"{model}: ours float32"))
+        )
+    result += [
+        Goal(f"{recipe} at 448 / at 224", 4.4, ratio(f"xs448: ours {recipe}", f"xs: ours {recipe}"))
+        for recipe in ("float32", "mixed_int8")
+    ]
+    result += [
+        Goal("peak memory, float32 / HF by litert-torch", 0.9, memory[0] / memory[1] if all(memory) else None),
+        Goal("`export --recipe int8`, XS at 224, 200 images, seconds", 60, facts["export_int8_s"], "verified too"),
+        Goal("import swiftformer_tf / import keras", 1.1, facts["import_swiftformer_tf_s"] / facts["import_keras_s"]),
+    ]
+    return result
+
+
+def rows(table: Entries, timings: dict[int, dict[str, Timing]], model: str, *, head: bool = True) -> list[str]:
+    """A table of one model's files, the fastest first."""
+    one = timings[1]
+    keys = sorted(
+        (key for key in table if table[key]["model"] == model and key in one), key=lambda key: one[key].median
+    )
+    named = model in ("xs", "twin")
+    threads = [count for count in timings if count > 1]
+    columns = ["file", "ms, 1 thread", "quartiles", *(f"ms, {count} threads" for count in threads), "partitions"]
+    columns += ["MB", "peak MB", "top-1", "agreement"] if named else []
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"] if head else []
+    for key in keys:
+        each, timing = table[key], one[key]
+        low, high = timing.quartiles
+        cells = [each["name"] if model in ("xs", "twin", "other") else f"{model.upper()}: {each['name']}"]
+        cells += [f"{timing.median:.2f}", f"{low:.2f} to {high:.2f}"]
+        cells += [f"{timings[count][key].median:.2f}" if key in timings[count] else "-" for count in threads]
+        cells.append(str(each.get("partitions", "-")))
+        if named:
+            cells += [
+                figure(each.get("bytes"), lambda value: f"{value / 1e6:.2f}"),
+                figure(each.get("peak_memory"), lambda value: f"{value / 1e6:.1f}"),
+                figure(each.get("top1"), lambda value: f"{value:.1%}"),
+                figure(each.get("agreement"), lambda value: f"{value:.1%}"),
+            ]
+        if each["name"].startswith("ours"):
+            cells[0] = f"**{cells[0]}**"
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def figure(value: float | None, form: Any) -> str:
+    return "-" if value is None else form(value)
+
+
+def operations(entry: dict[str, Any]) -> str:
+    total = sum(op.milliseconds for op in entry["ops"])
+    shown = [
+        f"{op.name.replace('|', '/')} {op.milliseconds / total:.0%}{'' if op.xnnpack else ' (builtin kernel)'}"
+        for op in entry["ops"]
+        if op.milliseconds >= 0.02 * total
+    ]
+    return f"| {entry['recipe']} | {matrix_share(entry['ops']):.0%} | {', '.join(shown)} |"
+
+
+def plot(path: Path, table: Entries, timings: dict[str, Timing]) -> None:
+    """Accuracy against latency; the area of a dot is the size of the file."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(9, 5), layout="constrained")
+    axes = drawing.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    shown = [(key, each) for key, each in table.items() if key in timings and "top1" in each and "bytes" in each]
+    # Hugging Face's arithmetic is not that of the weights: its accuracy here says nothing about it.
+    shown = [(key, each) for key, each in shown if not each["name"].startswith("HF")]
+    for index, (key, each) in enumerate(shown):
+        ours = each["name"].startswith("ours")
+        color = "#0b7a75" if ours else "#b0bac4"
+        position = (timings[key].median, 100 * each["top1"])
+        axes.scatter(*position, s=30 * each["bytes"] / 1e6, color=color, alpha=0.75, linewidths=0)
+        name = each["name"].removeprefix("ours ")
+        offset = (6, 9 if index % 2 else -13)
+        axes.annotate(name, position, xytext=offset, textcoords="offset points", fontsize=8, color="#3b4a59")
+    axes.set_xscale("log")
+    ticks = [5, 7, 10, 15, 20, 30, 50, 100, 200]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.margins(0.15)
+    axes.set_xlabel("milliseconds an image, one thread (logarithmic)")
+    axes.set_ylabel("top-1, % of the photographs")
+    axes.set_title(
+        "SwiftFormer-XS at 224: ours in green; the area of a dot is the size of the file", fontsize=10, loc="left"
+    )
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "swiftformer_tf"}):
+        drawing.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

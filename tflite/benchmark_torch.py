@@ -1,0 +1,228 @@
+"""The peers from PyTorch, in an environment of their own. `tflite/benchmark.py` runs this; nobody else needs to.
+
+`build FOLDER` writes their files and `torch.json` about them; `serve FOLDER THREADS` runs the ones that are no TFLite
+files, one line of standard input a run: `run NAME` answers with milliseconds, `answers NAME OUT.npy` with `done`.
+"""
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+import transformers
+from safetensors.torch import load_file
+
+SIZE = 224
+SAMPLE = torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+VARIANTS = {
+    "xs": ((3, 3, 6, 4), (48, 56, 112, 220)),
+    "s": ((3, 3, 9, 6), (48, 64, 168, 224)),
+    "l1": ((4, 3, 10, 5), (48, 96, 192, 384)),
+    "l3": ((4, 4, 12, 6), (64, 128, 320, 512)),
+}
+OTHERS = {"MobileNetV3-Large": "mobilenetv3_large_100", "EfficientFormer-L1": "efficientformer_l1"}
+
+
+class Logits(torch.nn.Module):
+    """A model that answers with a tensor."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        result = self.model(image)
+        return getattr(result, "logits", result)
+
+
+def hugging_face(variant: str, weights: Path | None) -> torch.nn.Module:
+    """transformers' SwiftFormer, with our trained weights or as it initialises itself."""
+    depths, dims = VARIANTS[variant]
+    state = load_file(weights) if weights else {}
+    config = transformers.SwiftFormerConfig(
+        depths=list(depths), embed_dims=list(dims), num_labels=len(state["head.weight"]) if state else 1000
+    )
+    model = transformers.SwiftFormerForImageClassification(config)
+    if state:
+        state.update({f"dist_{key}": state[key] for key in ("head.weight", "head.bias") if f"dist_{key}" not in state})
+        model.load_state_dict(state, strict=True)
+    return Logits(model).eval()
+
+
+def timms(variant: str, weights: Path | None) -> torch.nn.Module:
+    """timm's SwiftFormer, likewise."""
+    state = load_file(weights) if weights else {}
+    model = timm.create_model(f"swiftformer_{variant}", num_classes=len(state["head.weight"]) if state else 1000)
+    if state:
+        for leaf in ("weight", "bias"):
+            state.setdefault(f"head_dist.{leaf}", state[f"head.{leaf}"])
+        model.load_state_dict(state, strict=True)
+    return Logits(model).eval()
+
+
+SOURCES: dict[str, Callable[[str, Path | None], torch.nn.Module]] = {"HF": hugging_face, "timm": timms}
+
+
+def trained(folder: Path, source: str) -> torch.nn.Module:
+    """XS with the weights that ship with this package."""
+    return SOURCES[source]("xs", folder / f"xs_{source.lower()}.safetensors")
+
+
+def to_litert(model: torch.nn.Module, path: Path) -> None:
+    import litert_torch
+
+    litert_torch.convert(model, (SAMPLE,)).export(str(path))
+
+
+def quantized(source: Path, path: Path, recipe: str, calibration: np.ndarray | None) -> None:
+    """By ai-edge-quantizer, the way its own guide shows."""
+    from ai_edge_quantizer import quantizer
+    from ai_edge_quantizer import recipe as recipes
+
+    engine = quantizer.Quantizer(str(source))
+    engine.load_quantization_recipe(getattr(recipes, recipe)())
+    result = None
+    if calibration is not None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        signature, details = next(iter(Interpreter(str(source)).get_signature_list().items()))
+        images = [{details["inputs"][0]: image[None]} for image in calibration]
+        result = engine.calibrate({signature: images})
+    engine.quantize(result).export_model(str(path), overwrite=True)
+
+
+def _litert_trained(folder: Path, source: str, path: Path) -> None:
+    to_litert(trained(folder, source), path)
+
+
+def _litert_untrained(source: str, variant: str, path: Path) -> None:
+    to_litert(SOURCES[source](variant, None), path)
+
+
+def _litert_other(name: str, path: Path) -> None:
+    to_litert(Logits(timm.create_model(name)).eval(), path)
+
+
+def _onnx_trained(folder: Path, source: str, path: Path) -> None:
+    to_onnx(trained(folder, source), path)
+
+
+def to_onnx(model: torch.nn.Module, path: Path) -> None:
+    torch.onnx.export(model, (SAMPLE,), str(path), dynamo=False, input_names=["image"], output_names=["logits"])
+
+
+def static_onnx(source: Path, path: Path, calibration: np.ndarray) -> None:
+    """ONNX Runtime's own integer form: 8 bits, QDQ, weights by channel."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.images = iter(calibration)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(self.images, None)
+            return None if image is None else {"image": image[None]}
+
+    ready = path.with_suffix(".ready")
+    # Its symbolic inference fails on the expansions of attention's weights; shapes are fixed anyway.
+    quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+    quantize_static(str(ready), str(path), Reader(), quant_format=QuantFormat.QDQ, per_channel=True)
+    ready.unlink()
+
+
+def build(folder: Path) -> None:
+    calibration = np.load(folder / "calibration.npy").transpose(0, 3, 1, 2).copy()
+    entries: list[dict[str, Any]] = []
+
+    def add(name: str, model: str, kind: str, file: str | None, make: Any, **facts: Any) -> None:
+        entry = {"name": name, "model": model, "kind": kind, "file": file, "error": None, "reference": None, **facts}
+        entries.append(entry)
+        if file is None:
+            return
+        path = folder / file
+        failed = path.with_suffix(".error")
+        if not path.exists() and not failed.exists():
+            beside = path.with_name(f"part-{path.name}")
+            try:
+                make(beside)
+                beside.replace(path)
+            except Exception as error:  # that a peer cannot be built is a result
+                failed.write_text(f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}")
+        if not path.exists():
+            entry["error"] = failed.read_text()
+        print(f"{name}: {entry['error'] or 'ready'}", file=sys.stderr, flush=True)
+
+    for source in SOURCES:
+        stem, floating = f"xs_{source.lower()}", f"{source}, litert-torch"
+        litert, onnx = folder / f"{stem}.tflite", folder / f"{stem}.onnx"
+        add(floating, "xs", "float32", litert.name, partial(_litert_trained, folder, source))
+        for recipe, kind in (("dynamic_wi8_afp32", "dynamic int8"), ("static_wi8_ai8", "int8")):
+            name = f"{source}, litert-torch, ai-edge-quantizer {recipe}"
+            images = calibration if recipe.startswith("static") else None
+            make = partial(quantized, litert, recipe=recipe, calibration=images)
+            add(name, "xs", kind, f"{stem}_{recipe}.tflite", make, reference=floating)
+        floating = f"{source}, ONNX Runtime"
+        add(floating, "xs", "float32", onnx.name, partial(_onnx_trained, folder, source))
+        make = partial(static_onnx, onnx, calibration=calibration)
+        add(f"{floating} quantize_static", "xs", "int8", f"{stem}_static.onnx", make, reference=floating)
+        for how in ("eager", "compiled"):
+            add(f"{source}, PyTorch {how}", "xs", "float32", None, None, source=source, how=how)
+    for variant in list(VARIANTS)[1:]:
+        for source in SOURCES:
+            file = f"../untrained/{variant}_{source.lower()}.tflite"
+            add(f"{source}, litert-torch", variant, "float32", file, partial(_litert_untrained, source, variant))
+    for name, timm_name in OTHERS.items():
+        file = f"../untrained/{timm_name}.tflite"
+        add(f"{name}, timm, litert-torch", "other", "float32", file, partial(_litert_other, timm_name))
+    (folder / "torch.json").write_text(json.dumps(entries, indent=1))
+
+
+def runner(folder: Path, entry: dict[str, Any], threads: int) -> Callable[[torch.Tensor], np.ndarray]:
+    """What runs one image (1, 3, height, width)."""
+    if entry["file"]:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(folder / entry["file"], options, providers=["CPUExecutionProvider"])
+        return lambda image: session.run(None, {"image": image.numpy()})[0]
+    model = trained(folder, entry["source"])
+    if entry["how"] == "compiled":
+        model = torch.compile(model)
+    return lambda image: model(image).numpy()
+
+
+def serve(folder: Path, threads: int) -> None:
+    torch.set_num_threads(threads)
+    entries = {e["name"]: e for e in json.loads((folder / "torch.json").read_text())}
+    runners: dict[str, Callable[[torch.Tensor], np.ndarray]] = {}
+    for line in sys.stdin:
+        verb, name, *rest = line.rstrip("\n").split("\t")
+        with torch.inference_mode():
+            if name not in runners:
+                runners[name] = runner(folder, entries[name], threads)
+                runners[name](SAMPLE)
+            if verb == "run":
+                start = time.perf_counter()
+                runners[name](SAMPLE)
+                print(1000 * (time.perf_counter() - start), flush=True)
+            else:
+                images = torch.from_numpy(np.load(folder / "validation.npy").transpose(0, 3, 1, 2).copy())
+                np.save(rest[0], np.concatenate([runners[name](image[None]) for image in images]))
+                print("done", flush=True)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    if sys.argv[1] == "build":
+        build(Path(sys.argv[2]))
+    else:
+        serve(Path(sys.argv[2]), int(sys.argv[3]))
