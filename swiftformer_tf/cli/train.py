@@ -57,6 +57,9 @@ class RecipeFile(click.Path):
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run's folder.")
+@click.option("--num-processes", type=click.IntRange(min=1), default=1, help="Take part in a training by so many.")
+@click.option("--process-id", type=click.IntRange(min=0), default=0, help="Which of them, from 0; 0 writes OUTPUT.")
+@click.option("--coordinator-address", metavar="HOST:PORT", help="Where process 0 can be reached by the others.")
 @token_weights_option
 def train(
     folder: Path,
@@ -75,6 +78,9 @@ def train(
     dtype: str,
     seed: int,
     tensorboard: bool,
+    num_processes: int,
+    process_id: int,
+    coordinator_address: str | None,
     token_weights: Any,
 ) -> None:
     """Train or fine-tune on photographs in one subfolder a class.
@@ -83,6 +89,11 @@ def train(
 
     \b
     swiftformer-tf train pictures/train -o run --validation pictures/val --from swiftformer_xs.safetensors
+
+    On several machines, with KERAS_BACKEND=jax, each runs the same command with a --process-id of its own:
+
+    \b
+    swiftformer-tf train ... --num-processes 2 --process-id 0 --coordinator-address 10.0.0.1:1234
     """
     from swiftformer_tf.config import SwiftFormerConfig
     from swiftformer_tf.data import ImageFolder
@@ -93,6 +104,7 @@ def train(
         adapted_model,
         best_epoch,
         class_labels,
+        distribute,
         freeze,
         new_model,
         read_recipe,
@@ -102,6 +114,7 @@ def train(
     from swiftformer_tf.training.memory import keep_freed_memory
 
     keep_freed_memory()
+    distribute(num_processes, process_id, coordinator_address)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise click.UsageError("--tensorboard needs the package tensorboard: pip install 'swiftformer_tf[train]'")
     images = ImageFolder.open(folder)

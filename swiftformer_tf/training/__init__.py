@@ -7,6 +7,7 @@ from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Valida
 from swiftformer_tf.training.dataset import steps_per_epoch, training_dataset
 from swiftformer_tf.training.models import adapted_model, class_labels, freeze, new_model
 from swiftformer_tf.training.optimization import ClippedAdamW, adamw, compile_for, learning_rate
+from swiftformer_tf.training.processes import distribute
 from swiftformer_tf.training.recipes import TRAINING_RECIPES, Augmentation, TrainingRecipe, read_recipe, training_recipe
 from swiftformer_tf.training.running import train
 from swiftformer_tf.training.teachers import Answers, Teacher
@@ -26,6 +27,7 @@ __all__ = [
     "best_epoch",
     "class_labels",
     "compile_for",
+    "distribute",
     "freeze",
     "learning_rate",
     "new_model",

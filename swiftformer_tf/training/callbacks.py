@@ -20,6 +20,7 @@ from swiftformer_tf.files import replacing
 from swiftformer_tf.labelling import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.plots import plot_history
+from swiftformer_tf.training.processes import is_first_process, undistributed
 
 __all__ = ["AveragedWeights", "RunFolder", "Validation", "best_epoch"]
 
@@ -41,16 +42,19 @@ class AveragedWeights(keras.callbacks.Callback):
     def __init__(self, model: SwiftFormerForImageClassification, decay: float) -> None:
         super().__init__()
         self.source, self.decay = model, decay
-        #: The averaged model, in float32.
-        self.averaged = SwiftFormerForImageClassification(model.config, dtype="float32")
-        self.averaged.set_weights(model.get_weights())
+        #: The averaged model, in float32; each process has its own, all equal.
+        with undistributed():
+            self.averaged = SwiftFormerForImageClassification(model.config, dtype="float32")
+            self.averaged.set_weights(model.get_weights())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         synchronize(self.model)
         step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
         decay = min(self.decay, (1 + step) / (10 + step))
+        distributed = keras.distribution.distribution() is not None
         for average, variable in zip(self.averaged.weights, self.source.weights, strict=True):
-            average.assign(decay * average + (1 - decay) * ops.cast(variable, average.dtype))
+            value = ops.convert_to_numpy(variable) if distributed else variable
+            average.assign(decay * average + (1 - decay) * ops.cast(value, average.dtype))
 
 
 class Validation(keras.callbacks.Callback):
@@ -67,11 +71,15 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         model = self.averages.averaged
-        logs["val_accuracy"] = evaluate(model.predict_on_batch, model.config, self.images).top1
+        # All processes evaluate all photographs: none runs ahead, and waits in the next step until it gives up.
+        with undistributed():
+            logs["val_accuracy"] = evaluate(model.predict_on_batch, model.config, self.images).top1
 
 
 class RunFolder(keras.callbacks.Callback):
     """Writes after each epoch what the next one needs, and what people want to see; each file appears whole.
+
+    Of several processes the first writes.
 
     * `state.safetensors`: weights, optimizer, random generators, averages and the metrics so far.
     * `model.keras`: the averaged model of the best epoch by validation, or of the last without one.
@@ -124,6 +132,8 @@ class RunFolder(keras.callbacks.Callback):
         row["learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = round(time.monotonic() - self._started, 1)
         self.history.append(row)
+        if not is_first_process():
+            return
         if best_epoch(self.history) is row:
             with replacing(self.folder / "model.keras") as beside:
                 self.averages.averaged.save(beside)

@@ -10,6 +10,7 @@ from swiftformer_tf.data import ImageFolder
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.preprocessing import open_image
 from swiftformer_tf.training.augmentation import augment, mix, random_crop
+from swiftformer_tf.training.processes import share_of_batch
 from swiftformer_tf.training.recipes import TrainingRecipe
 from swiftformer_tf.training.teachers import Answers
 
@@ -62,19 +63,22 @@ def training_dataset(
 
     Raises:
         ImageError: Fewer photographs than one batch; later, a photograph that cannot be read.
+        ConfigError: A batch that cannot be divided by the number of devices.
     """
     import tensorflow as tf
 
-    batches = _Batches(folder, recipe, config, seed, teacher)
+    share = share_of_batch(recipe.batch_size)
+    size = share.stop - share.start
+    batches = _Batches(folder, recipe, config, seed, teacher, share)
     widths = [None, len(folder.class_names)]
     if teacher:
         widths += [len(teacher.classes), teacher.num_labels][: 2 if recipe.teacher_head_weight else 1]
 
     def load(step: Any) -> Any:
         images, *targets = tf.numpy_function(batches, [step], [tf.float32] * len(widths))
-        images.set_shape((recipe.batch_size, None, None, len(config.transform.mean)))
+        images.set_shape((size, None, None, len(config.transform.mean)))
         for target, width in zip(targets, widths[1:], strict=True):
-            target.set_shape((recipe.batch_size, width))
+            target.set_shape((size, width))
         return images, tuple(targets) if teacher else targets[0]
 
     steps = tf.data.Dataset.range(first_epoch * batches.steps, recipe.epochs * batches.steps)
@@ -85,9 +89,16 @@ class _Batches:
     """Makes batch number `step` of a whole training."""
 
     def __init__(
-        self, folder: ImageFolder, recipe: TrainingRecipe, config: SwiftFormerConfig, seed: int, teacher: Answers | None
+        self,
+        folder: ImageFolder,
+        recipe: TrainingRecipe,
+        config: SwiftFormerConfig,
+        seed: int,
+        teacher: Answers | None,
+        share: slice,
     ) -> None:
-        self.folder, self.recipe, self.config, self.seed, self.teacher = folder, recipe, config, seed, teacher
+        self.folder, self.recipe, self.config, self.seed = folder, recipe, config, seed
+        self.teacher, self.share = teacher, share
         self.steps = steps_per_epoch(folder, recipe)
         self.one_hot = np.eye(len(folder.class_names), dtype=np.float32)
 
@@ -110,6 +121,8 @@ class _Batches:
         images = augment(images, augmentation, self._int_seed(_AUGMENT, epoch, position))
         labels = self.one_hot[np.asarray(self.folder.labels)[chosen]]
         images, labels = mix(images, labels, augmentation, self._int_seed(_MIX, epoch, position))
+        images, labels = images[self.share], labels[self.share]
+        chosen, crops = chosen[self.share], crops[self.share]
         batch = [self.config.transform.normalize(images), labels]
         if self.teacher is None:
             return batch

@@ -19,6 +19,7 @@ from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Validation
 from swiftformer_tf.training.dataset import steps_per_epoch, training_dataset
 from swiftformer_tf.training.optimization import compile_for
+from swiftformer_tf.training.processes import agree, is_first_process
 from swiftformer_tf.training.recipes import TrainingRecipe
 from swiftformer_tf.training.teachers import Answers, Teacher
 
@@ -41,6 +42,10 @@ def train(
 
     The same call on the same folder continues after the last epoch that is in it, with the result that it would
     have had without the interruption.
+
+    After `distribute` it runs on all devices of all processes: each calls it with the same arguments, reads the same
+    photographs and the folder, which only process 0 writes to. Machines without a common file system need a copy of
+    `state.safetensors` to go on.
 
     Args:
         model: What `new_model`, `adapted_model` or `freeze` left; its weights are the start, and change.
@@ -79,12 +84,17 @@ def train(
         "teacher": teacher.name if teacher else None,
         "photographs": {"count": len(folder), "sha256": _fingerprint(folder)},
     }
-    _claim(output, settings)
-    answers = Answers(teacher, model.config.labels, len(folder), output / "teacher") if teacher else None
+    first_process = is_first_process()
+    if first_process:
+        _claim(output, settings)
+    # The other processes keep their share of the answers in memory.
+    kept = output / "teacher" if first_process else None
+    answers = Answers(teacher, model.config.labels, len(folder), kept) if teacher else None
     student = compile_for(recipe, model, steps, teacher_labels=answers.num_labels if answers else 0)
     averages = AveragedWeights(model, recipe.ema)
     run = RunFolder(output, averages)
     first = run.restore(student)
+    agree({**settings, "epoch in its folder": first})
     if first < recipe.epochs:
         batches = training_dataset(folder, recipe, model.config, seed=seed, first_epoch=first, teacher=answers)
         validating = [Validation(averages, validation)] if validation else []
@@ -114,13 +124,14 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
                 raise ConfigError(f"{path}: this run has {field} {was}, not {now}; train into another folder")
         return
     output.mkdir(parents=True, exist_ok=True)
-    packages = ("swiftformer_tf", "keras", "tensorflow", "numpy", "pillow")
+    backend = keras.backend.backend()
+    packages = dict.fromkeys(("swiftformer_tf", "keras", "tensorflow", backend, "numpy", "pillow"))
     record = {
         "command": sys.argv,
         "settings": settings,
         "environment": {
             "python": platform.python_version(),
-            "backend": keras.backend.backend(),
+            "backend": backend,
             **{package: metadata.version(package) for package in packages},
         },
     }

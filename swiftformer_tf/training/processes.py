@@ -1,0 +1,116 @@
+"""One training on several devices, or in several processes on one or more machines, through Keras's distribution API.
+
+Every process runs the same training on its share of each batch; Keras's JAX backend adds up losses, gradients and
+BatchNorm's statistics over the whole batch (between CPUs through Gloo), so that the result is that of one process.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from swiftformer_tf.errors import ConfigError
+
+__all__ = ["agree", "distribute", "is_first_process", "share_of_batch", "undistributed"]
+
+
+def distribute(num_processes: int = 1, process_id: int = 0, coordinator_address: str | None = None) -> None:
+    """Spreads what is built and trained from now on over all devices of all processes; before anything is computed.
+
+    With one process on one device nothing happens.
+
+    Args:
+        num_processes: How many take part; each calls this, and waits for the others.
+        process_id: Which of them this is, from 0; number 0 writes the run's folder.
+        coordinator_address: `"HOST:PORT"` of process 0, which listens there.
+
+    Raises:
+        ConfigError: Several processes without Keras's JAX backend or without an address, an impossible number, or
+            an address at which nobody answers.
+
+    Example:
+        >>> distribute()
+        >>> keras.distribution.distribution() is None
+        True
+    """
+    if num_processes > 1:
+        if keras.backend.backend() != "jax":
+            raise ConfigError(
+                f"num_processes={num_processes}: Keras runs on {keras.backend.backend()}; several processes need "
+                "its JAX backend: pip install 'swiftformer_tf[jax]', and set KERAS_BACKEND=jax"
+            )
+        if not 0 <= process_id < num_processes:
+            raise ConfigError(f"process_id={process_id}: expected 0 to {num_processes - 1} for {num_processes=}")
+        if not coordinator_address:
+            raise ConfigError(f"num_processes={num_processes}: expected coordinator_address, HOST:PORT of process 0")
+        try:
+            keras.distribution.initialize(coordinator_address, num_processes, process_id)
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(f"coordinator_address={coordinator_address}: {str(error).splitlines()[0]}") from None
+    if keras.backend.backend() == "jax" and keras.distribution.get_device_count() > 1:
+        # Our batches are shared out already.
+        keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+
+
+def is_first_process() -> bool:
+    """Whether this process writes files; true where there is only one."""
+    distribution = keras.distribution.distribution()
+    return distribution is None or distribution.data_shard_id == 0
+
+
+def share_of_batch(batch_size: int) -> slice:
+    """The part of every batch that this process feeds.
+
+    Raises:
+        ConfigError: The batch cannot be divided by the number of devices.
+
+    Example:
+        >>> share_of_batch(64)
+        slice(0, 64, None)
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return slice(0, batch_size)
+    devices = distribution.num_model_replicas
+    if batch_size % devices:
+        raise ConfigError(f"batch_size={batch_size}: expected a multiple of the {devices} devices")
+    share = batch_size // distribution.num_processes
+    return slice(distribution.data_shard_id * share, (distribution.data_shard_id + 1) * share)
+
+
+@contextlib.contextmanager
+def undistributed() -> Iterator[None]:
+    """What is built or computed inside belongs to this process alone."""
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
+
+
+def agree(about: dict[str, Any]) -> None:
+    """Makes sure that all processes do the same training, before they wait for each other without end.
+
+    Args:
+        about: What must be equal, in JSON's types; the first field that differs is named.
+
+    Raises:
+        ConfigError: Something differs.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None or distribution.num_processes == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    digests = [hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:4] for value in about.values()]
+    own = np.frombuffer(b"".join(digests), np.uint32)
+    everyone = np.asarray(multihost_utils.process_allgather(own)).reshape(-1, len(own))
+    for process, theirs in enumerate(everyone):
+        for name, same in zip(about, theirs == everyone[0], strict=True):
+            if not same:
+                raise ConfigError(f"process {process} has another {name} than process 0; give all the same")

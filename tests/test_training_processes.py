@@ -1,0 +1,138 @@
+"""Training in two processes, which talk over loopback, against one process with the same global batch."""
+
+import csv
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from training_runs import write_photographs
+
+from swiftformer_tf import ConfigError
+from swiftformer_tf.training import Augmentation, TrainingRecipe, distribute
+
+if not importlib.util.find_spec("jax") and not os.environ.get("CI"):
+    pytest.skip("needs the extra `jax`", allow_module_level=True)
+
+# Sums over the batch are made in another order.
+TOLERANCE = 1e-4
+
+RECIPE = TrainingRecipe(
+    epochs=2,
+    batch_size=6,
+    learning_rate=1e-3,
+    warmup_epochs=1,
+    clip_norm=1.0,
+    ema=0.9,
+    layer_scale_init_value=0.1,
+    drop_path_rate=0.2,
+    augmentation=Augmentation(crop_scale=(0.5, 1.0), mixup=0.2),
+)
+
+
+def started(folder: Path, output: Path, *options: object) -> subprocess.Popen[str]:
+    """`swiftformer-tf train` on Keras's JAX backend."""
+    arguments = ["train", folder / "photographs", "-o", output, "--variant", "tiny", "--image-size", 64]
+    arguments += ["--recipe", folder / "recipe.json", "--crop", 1, *options]
+    # XLA's compiler takes half a minute with its optimisations, and a few seconds without.
+    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    return subprocess.Popen(
+        [sys.executable, "-c", "from swiftformer_tf.cli import main; main()", *map(str, arguments)],
+        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flags},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def loopback() -> str:
+    """An address where nobody listens yet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("processes")
+    write_photographs(root / "photographs", each=4)
+    (root / "recipe.json").write_text(json.dumps(RECIPE.to_dict()))
+    return root
+
+
+def test_two_processes_train_as_one_does(folder: Path) -> None:
+    """Losses, accuracies, weights, BatchNorm's statistics, the optimizer's moments and the averages."""
+    first, second, alone = (folder / name for name in ("first", "second", "alone"))
+    validation = ("--validation", folder / "photographs")
+    together = (*validation, "--num-processes", 2, "--coordinator-address", loopback(), "--process-id")
+    for process in [
+        started(folder, first, *together, 0),
+        started(folder, second, *together, 1),
+        started(folder, alone, *validation),
+    ]:
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors
+    assert not second.exists(), "only process 0 writes"
+    assert {path.name for path in first.iterdir()} == {path.name for path in alone.iterdir()}
+
+    def rows(path: Path) -> list[dict[str, float]]:
+        with open(path / "metrics.csv", newline="") as stream:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+
+    for row, expected in zip(rows(first), rows(alone), strict=True):
+        for name in expected.keys() - {"seconds"}:
+            assert row[name] == pytest.approx(expected[name], rel=TOLERANCE), name
+    found, expected_state = load_file(first / "state.safetensors"), load_file(alone / "state.safetensors")
+    assert found.keys() == expected_state.keys()
+    for name, value in expected_state.items():
+        scale = max(1.0, float(np.abs(value).max()))
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE * scale, err_msg=name)
+
+
+def test_processes_that_do_different_trainings_are_told() -> None:
+    script = """
+import sys
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.training.processes import agree, distribute, is_first_process, share_of_batch
+process, address = int(sys.argv[1]), sys.argv[2]
+distribute(2, process, address)
+print(share_of_batch(6), is_first_process())
+try:
+    share_of_batch(7)
+except ConfigError as error:
+    print(error)
+agree({"recipe": {"epochs": 3}, "seed": 1})
+try:
+    agree({"recipe": {"epochs": 3}, "seed": process})
+except ConfigError as error:
+    print(error)
+"""
+    address = loopback()
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", script]
+    both = [
+        subprocess.Popen([*command, str(i), address], env=environment, stdout=subprocess.PIPE, text=True)
+        for i in range(2)
+    ]
+    # Gloo says first that it is connected.
+    said = [process.communicate(timeout=300)[0].splitlines()[-3:] for process in both]
+    assert [lines[0] for lines in said] == ["slice(0, 3, None) True", "slice(3, 6, None) False"]
+    for lines in said:
+        assert lines[1] == "batch_size=7: expected a multiple of the 2 devices"
+        assert lines[2] == "process 1 has another seed than process 0; give all the same"
+
+
+def test_what_cannot_be_distributed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="num_processes=2: Keras runs on tensorflow; several processes need its JAX"):
+        distribute(2, 0, "127.0.0.1:1")
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(ConfigError, match="process_id=2: expected 0 to 1 for num_processes=2"):
+        distribute(2, 2, "127.0.0.1:1")
+    with pytest.raises(ConfigError, match="num_processes=2: expected coordinator_address, HOST:PORT of process 0"):
+        distribute(2)
