@@ -30,7 +30,15 @@ $(PARITY_VENV)/installed: pyproject.toml
 demo: $(VENV)/installed
 	$(VENV)/bin/swiftformer-tf demo
 
-test: $(VENV)/installed
+# Compiles the Kotlin class of the Android folder; without npm that test is skipped, and says so.
+.kotlin/installed:
+	@mkdir -p .kotlin
+	@if command -v npm >/dev/null; then \
+	  npm install --prefix .kotlin --no-save --no-package-lock --no-audit --no-fund --silent kotlin-compiler@2.4.20; \
+	else echo "no npm: the Kotlin class will not be compiled"; fi
+	@touch $@
+
+test: $(VENV)/installed .kotlin/installed
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/installed
@@ -61,4 +69,4 @@ benchmark: $(VENV)/installed $(BENCHMARK_VENVS:=/installed)
 	$(VENV)/bin/python tflite/benchmark.py $(PHOTOGRAPHS)
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) $(BENCHMARK_VENVS) .venv-benchmark-cache .clients swiftformer-demo
+	rm -rf $(VENV) $(PARITY_VENV) $(BENCHMARK_VENVS) .venv-benchmark-cache .clients .kotlin swiftformer-demo

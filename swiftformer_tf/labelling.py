@@ -8,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 
 from swiftformer_tf.data import ImageFolder, list_images
-from swiftformer_tf.errors import ImageError
+from swiftformer_tf.errors import ConfigError, ImageError
 
-__all__ = ["LabelledImages", "imagenet_classes", "labelled_images", "match_classes"]
+__all__ = ["LabelledImages", "imagenet_classes", "labelled_images", "match_classes", "read_labels"]
 
 _WNID = re.compile(r"n\d{8}")
 
@@ -80,6 +80,35 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int
         f"class {stray!r} is none of the model's {len(labels)} labels ({shown}), and not ImageNet's id for one of "
         "them; rename the folders to labels, or give a list of files and labels"
     )
+
+
+def read_labels(source: str | Path, count: int) -> tuple[str, ...]:
+    """Names for the outputs of a model, from a text file with a line each.
+
+    Args:
+        source: The file, or `"imagenet"` for the names of ImageNet's 1000 classes.
+        count: How many outputs the model has.
+
+    Raises:
+        ConfigError: The file cannot be read, has an empty line, or another number of them.
+
+    Example:
+        >>> read_labels("imagenet", 1000)[:2]
+        ('tench', 'goldfish')
+    """
+    if str(source) == "imagenet":
+        labels = tuple(imagenet_classes().values())
+    else:
+        try:
+            labels = tuple(Path(source).read_text("utf-8").removesuffix("\n").split("\n"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{source}: cannot be read as a list of labels ({error})") from None
+        labels = tuple(label.strip() for label in labels)
+    if len(labels) != count:
+        raise ConfigError(f"{source}: {len(labels)} labels for the {count} outputs of the model: expected one a line")
+    if "" in labels:
+        raise ConfigError(f"{source}, line {labels.index('') + 1}: empty, expected a label")
+    return labels
 
 
 def labelled_images(

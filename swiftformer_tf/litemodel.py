@@ -181,8 +181,22 @@ class LiteRunner:
     @property
     def input_quantization(self) -> tuple[float, int]:
         """Scale and zero point of the input; (0.0, 0) for floats."""
-        scale, zero_point = self._input["quantization"]
-        return float(scale), int(zero_point)
+        return _scale_and_zero_point(self._input)
+
+    @property
+    def output_quantization(self) -> tuple[float, int]:
+        """Scale and zero point of the output; (0.0, 0) for floats."""
+        return _scale_and_zero_point(self._output)
+
+    @property
+    def input_type(self) -> str:
+        """Type of the input in numpy's word."""
+        return np.dtype(self._input["dtype"]).name
+
+    @property
+    def output_type(self) -> str:
+        """Type of the output in numpy's word."""
+        return np.dtype(self._output["dtype"]).name
 
     def set_input(self, inputs: np.ndarray) -> None:
         """Quantises (1, height, width, channels) float32 as the file wants it.
@@ -250,6 +264,11 @@ def _the_tensor(side: Literal["input", "output"], interpreter: Any, shape: tuple
     if dtype not in BORDER_DTYPES:
         raise ModelError(f"the model's {side} is of type {dtype}: expected one of {', '.join(BORDER_DTYPES)}")
     return tensors[0]
+
+
+def _scale_and_zero_point(details: dict[str, Any]) -> tuple[float, int]:
+    scale, zero_point = details["quantization"]
+    return float(scale), int(zero_point)
 
 
 def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:

@@ -50,6 +50,8 @@ def export_files(
     image_size: int | tuple[int, int] | None = None,
     include_preprocessing: bool = False,
     classifier_activation: Literal["softmax"] | None = None,
+    labels: Sequence[str] | None = None,
+    license: str | None = None,  # noqa: A002  TFLite Metadata's word
     progress: Progress | None = None,
 ) -> list[Exported]:
     """Fuses `model` once, exports it by each recipe, verifies each file, and writes both file and report.
@@ -65,6 +67,8 @@ def export_files(
         image_size: See `fuse`.
         include_preprocessing: See `fuse`.
         classifier_activation: See `fuse`.
+        labels: Names of the outputs in the files; default is those of `model.config`.
+        license: See `export`.
         progress: Opens a progress display for a step with the given title.
 
     Raises:
@@ -85,6 +89,8 @@ def export_files(
         include_preprocessing=include_preprocessing,
         classifier_activation=classifier_activation,
     )
+    if labels is not None:
+        deploy.config = deploy.config.replace(id2label=dict(enumerate(labels)))
     verified_on, source = (images, "images") if images is not None else (calibration, "calibration images")
     if verified_on is None:
         source = "nothing"
@@ -92,7 +98,7 @@ def export_files(
     for recipe in recipes:
         path = Path(folder, f"{stem}_{recipe.name}.tflite")
         with shown(f"{recipe.name}: export") as count:
-            lite = export(deploy, recipe, calibration=calibration, progress=count)
+            lite = export(deploy, recipe, calibration=calibration, license=license, progress=count)
         with shown(f"{recipe.name}: verify") as count:
             report = _report(lite, model, verified_on, count)
         report.measured["file"] = path.name

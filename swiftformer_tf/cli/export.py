@@ -16,6 +16,8 @@ from swiftformer_tf.cli.console import (
 )
 from swiftformer_tf.cli.reports import html_option, note_failures, report_row, write_html
 from swiftformer_tf.data import balanced_sample, list_images
+from swiftformer_tf.deployment.targets import TARGETS
+from swiftformer_tf.pretrained import license_of
 from swiftformer_tf.recipes import RECIPES
 
 
@@ -35,10 +37,23 @@ from swiftformer_tf.recipes import RECIPES
     "--images", type=EXISTING, help="Folder of other photographs to verify on. Default: those of the calibration."
 )
 @click.option("--image-size", type=ImageSize(), help="Default: the model's own.")
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(list(TARGETS)),
+    help="Make files that this library runs; sets the two options below.",
+)
 @click.option("--include-preprocessing", is_flag=True, help="Normalise inside: the model takes RGB from 0 to 255.")
 @click.option("--softmax", is_flag=True, help="Answer with probabilities instead of logits.")
 @click.option("--input-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
 @click.option("--output-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
+@click.option("--labels", metavar="FILE|imagenet", help="A label a line, or ImageNet's. Default: the model's own.")
+@click.option("--license", "license_text", help="Of the weights, for the files' metadata, such as Apache-2.0.")
+@click.option(
+    "--android",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write a folder for an Android project: the files, their labels, a Kotlin class, a README.",
+)
 @click.option("--name", help="Start of the file names. Default: that of MODEL.")
 @token_weights_option
 @html_option
@@ -53,10 +68,14 @@ def export(
     calibration_count: int,
     images: Path | None,
     image_size: Any,
+    target: str | None,
     include_preprocessing: bool,
     softmax: bool,
     input_type: Any,
     output_type: Any,
+    labels: str | None,
+    license_text: str | None,
+    android: Path | None,
     name: str | None,
     token_weights: Any,
     html: Path | None,
@@ -71,29 +90,44 @@ def export(
     swiftformer-tf export swiftformer_xs.keras -o models --recipe float16
     swiftformer-tf export swiftformer_xs.pth -o models --recipe int8 --recipe float32 \\
         --calibration photos/train --images photos/val --include-preprocessing --input-type uint8
+    swiftformer-tf export swiftformer_xs.keras -o models --recipe float16 --for mediapipe --android app/src/main
     """
+    from swiftformer_tf.deployment.android import write_android_folder
+    from swiftformer_tf.labelling import read_labels
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.pipeline import export_files
 
     borders = {"inference_input_type": input_type, "inference_output_type": output_type}
     recipes = [RECIPES[each].replace(**{k: v for k, v in borders.items() if v}) for each in dict.fromkeys(names)]
+    options: dict[str, Any] = {
+        "include_preprocessing": include_preprocessing,
+        "classifier_activation": "softmax" if softmax else None,
+    }
+    if target:
+        for recipe in recipes:
+            TARGETS[target].check(recipe)
+        options = TARGETS[target].fuse_options
     if calibration is None and (needy := [recipe.name for recipe in recipes if recipe.needs_calibration]):
         raise click.UsageError(f"recipe {needy[0]} needs calibration images: give --calibration FOLDER")
     # Listed before the model is opened: a folder without photographs is found out at once.
     calibrated_on = balanced_sample(list_images(calibration), calibration_count) if calibration else None
     verified_on = list_images(images) if images else None
+    opened = open_model(model, token_weights=token_weights)
     exported = export_files(
-        open_model(model, token_weights=token_weights),
+        opened,
         recipes,
         output,
         stem=name or model.stem,
         calibration=calibrated_on,
         images=verified_on,
         image_size=image_size,
-        include_preprocessing=include_preprocessing,
-        classifier_activation="softmax" if softmax else None,
+        labels=read_labels(labels, opened.config.num_labels) if labels else None,
+        license=license_text or license_of(model),
         progress=progress_bar,
+        **options,
     )
+    if android:
+        write_android_folder({each.path.name: each.model for each in exported}, android)
     reports = [each.report for each in exported]
     if as_json:
         print_json([report.to_dict() for report in reports])

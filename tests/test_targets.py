@@ -1,0 +1,66 @@
+"""Files for a library of Android: `export --for`, `--labels`, `--license`, `--android`."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from swiftformer_tf import RECIPES, ConfigError, ExportError, LiteModel
+from swiftformer_tf.cli import cli
+from swiftformer_tf.deployment.targets import TARGETS
+from swiftformer_tf.labelling import read_labels
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["export", *(str(argument) for argument in arguments)])
+
+
+def test_a_file_for_mediapipe_with_labels_licence_and_app(saved: Path, tmp_path: Path) -> None:
+    names = [f"name {index}" for index in range(10)]
+    (tmp_path / "names.txt").write_text("".join(f"{name}\n" for name in names))
+    options = ("--for", "mediapipe", "--labels", tmp_path / "names.txt", "--license", "MIT")
+    result = run(saved, "-o", tmp_path, "--recipe", "float32", *options, "--android", tmp_path / "app")
+    assert result.exit_code == 0, result.output
+    opened = LiteModel.open(tmp_path / "tiny_float32.tflite")
+    assert (opened.include_preprocessing, opened.classifier_activation) == (True, "softmax")
+    assert (opened.labels, opened.license) == (tuple(names), "MIT")
+    assert (tmp_path / "app" / "assets" / "labels.txt").read_text().splitlines() == names
+    assert (tmp_path / "app" / "assets" / "tiny_float32.tflite").read_bytes() == opened.content
+    assert "Licence: MIT." in (tmp_path / "app" / "README.md").read_text()
+
+
+def test_what_mediapipe_refuses_is_told_first(saved: Path, tmp_path: Path, folder: Path) -> None:
+    options = ("--recipe", "int8", "--calibration", folder, "--for", "mediapipe", "--input-type", "int8")
+    result = run(saved, "-o", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert result.stderr == "Error: recipe int8 for mediapipe: an int8 input: expected float32 or uint8\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_mediapipe_takes_bytes_but_no_int16() -> None:
+    TARGETS["mediapipe"].check(RECIPES["int8"].replace(inference_input_type="uint8"))
+    with pytest.raises(
+        ExportError, match=r"^recipe int16x8 for mediapipe: an int16 output: expected float32 or uint8$"
+    ):
+        TARGETS["mediapipe"].check(RECIPES["int16x8"].replace(inference_output_type="int16"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a\nb\n", r"names\.txt: 2 labels for the 3 outputs of the model: expected one a line"),
+        (b"a\n\nc\n", r"names\.txt, line 2: empty, expected a label"),
+        (b"\xff\xfe", r"names\.txt: cannot be read as a list of labels"),
+    ],
+)
+def test_labels_that_do_not_fit(text: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes(text)
+    with pytest.raises(ConfigError, match=message):
+        read_labels(tmp_path / "names.txt", 3)
+    with pytest.raises(ConfigError, match=r"cannot be read as a list of labels"):
+        read_labels(tmp_path / "no.txt", 3)
+
+
+def test_labels_of_windows_and_of_other_languages(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes("cat\r\n猫\r\n".encode())
+    assert read_labels(tmp_path / "names.txt", 2) == ("cat", "猫")
