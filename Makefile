@@ -1,5 +1,6 @@
 # `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make parity` compares with
-# PyTorch, `make clients` runs the files in real clients. Each installs what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
+# PyTorch, `make clients` runs the files in real clients. Each installs what it needs; CONSTRAINTS=constraints.txt pins
+# the versions that CI uses.
 PYTHON ?= python3
 CONSTRAINTS ?=
 
@@ -14,7 +15,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAI
 .PHONY: help demo test lint parity golden benchmark clients clients-ci clean
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -40,7 +40,7 @@ def answer(kit: Kit, recipe: str, *, count: int = 5, **fields: Any) -> dict[str,
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 def test_the_answers_of_this_machine_are_right(kit: Kit, recipe: str) -> None:
     for client in CLIENTS:
-        if recipe not in TOLERANCES[client]:
+        if (client, recipe) in KNOWN:
             continue
         verdict = judge(client, answer(kit, recipe, count=3), kit)
         assert (verdict.status, verdict.reason, verdict.bad) == ("right", "", False)

@@ -12,6 +12,7 @@ from swiftformer_tf.cli.export import export
 from swiftformer_tf.cli.info import info
 from swiftformer_tf.cli.port import port
 from swiftformer_tf.cli.predict import predict
+from swiftformer_tf.cli.serve import serve
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.cli.verify import verify
 from swiftformer_tf.errors import SwiftFormerError
@@ -51,7 +52,7 @@ def cli() -> None:
     """
 
 
-for command in (info, port, export, verify, predict, train, evaluate, benchmark, demo):
+for command in (info, port, export, verify, predict, train, evaluate, benchmark, serve, demo):
     cli.add_command(command)
 
 

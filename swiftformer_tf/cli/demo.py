@@ -7,6 +7,7 @@ import click
 
 from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar
 from swiftformer_tf.cli.reports import note_failures, report_row, write_html
+from swiftformer_tf.cli.serve import litert_js_option, serve_page
 
 NAME = "swiftformer_xs_imagenette"
 
@@ -21,9 +22,11 @@ NAME = "swiftformer_xs_imagenette"
     show_default=True,
     help="Folder to write to.",
 )
+@click.option("--serve", is_flag=True, help="Then open a page that runs the models in the browser, see serve --help.")
+@litert_js_option
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as a JSON document.")
 @click.pass_context
-def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -> None:
+def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, litert_js: Path, as_json: bool) -> None:
     """The main job from end to end: checkpoint, port, fuse, export in every recipe, verify.
 
     Uses the weights that ship with the package, a PyTorch-layout file of a SwiftFormer-XS trained on ten classes.
@@ -35,12 +38,15 @@ def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -
     from swiftformer_tf.checkpoints import Checkpoint
     from swiftformer_tf.data import balanced_sample, list_images
     from swiftformer_tf.demo import PHOTOGRAPHS, photographs
+    from swiftformer_tf.deployment.serving import runtime_folder
     from swiftformer_tf.files import replacing
     from swiftformer_tf.pipeline import export_files
     from swiftformer_tf.porting import port
     from swiftformer_tf.pretrained import weights_path
     from swiftformer_tf.recipes import RECIPES
 
+    if serve:
+        runtime_folder(litert_js)  # its absence is better known now than after the work
     checkpoint = Checkpoint.open(weights_path(NAME))
     calibration: Any
     holdout: Any
@@ -77,5 +83,7 @@ def demo(ctx: click.Context, images: Path | None, output: Path, as_json: bool) -
         note_failures(report)
     results = [(each.model, each.report) for each in exported]
     write_html(output / "report.html", results, holdout, names=names, about_images=about)
+    if serve:
+        serve_page([each.path for each in exported], litert_js=litert_js)
     if not all(report.passed for report in reports):
         ctx.exit(1)

@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-__all__ = ["LeftOutError", "debian_command", "filled", "npm", "run", "venv"]
+__all__ = ["LeftOutError", "debian_command", "debian_unpacked", "filled", "npm", "run", "venv", "wheels"]
 
 
 class LeftOutError(Exception):
@@ -78,6 +79,65 @@ def npm(folder: Path, packages: Sequence[str]) -> Path:
     if not shutil.which("npm"):
         raise LeftOutError("no npm: install Node.js")
     return filled(folder, list(packages), fill)
+
+
+def wheels(folder: Path, requirements: Sequence[str], *, python_version: str, platforms: Sequence[str]) -> None:
+    """Unpacks wheels of another machine's kind from PyPI into a folder.
+
+    Raises:
+        LeftOutError: There are none.
+    """
+    chosen = [f"--platform={platform}" for platform in platforms]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:"]
+    run([*pip, *chosen, f"--python-version={python_version}", "--target", folder, *requirements])
+
+
+def debian_unpacked(
+    folder: Path, packages: Sequence[str], *, suite: str, architecture: str, dependencies: bool = True
+) -> None:
+    """Unpacks Debian packages of any release and architecture into a folder; this machine's own stay untouched.
+
+    Raises:
+        LeftOutError: This is not Debian, or it has no such packages.
+    """
+    keys = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    if not shutil.which("apt-get") or not keys.is_file():
+        raise LeftOutError(f"needs Debian's {', '.join(packages)} for {architecture}, and this is not Debian")
+    # From wherever this machine gets its own.
+    targets = run(["apt-get", "indextargets", "--format", "$(REPO_URI)"]).split()
+    mirror = next((each for each in targets if each.rstrip("/").endswith("/debian")), None)
+    if mirror is None:
+        raise LeftOutError("apt knows no Debian archive")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as private:
+        apt = Path(private).resolve()
+        for each in ("state/lists/partial", "cache/archives/partial"):
+            (apt / each).mkdir(parents=True)
+        (apt / "status").touch()
+        (apt / "debian.sources").write_text(
+            f"Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\n"
+            f"Architectures: {architecture}\nSigned-By: {keys}\n"
+        )
+        settings = {
+            "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
+            "APT::Install-Recommends": "false",
+            "APT::Sandbox::User": "root",
+            "Debug::NoLocking": "1",
+            "Dir::State": apt / "state",
+            "Dir::State::status": apt / "status",
+            "Dir::Cache": apt / "cache",
+            "Dir::Etc::SourceList": apt / "debian.sources",
+            "Dir::Etc::SourceParts": "/dev/null",
+        }
+        command = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
+        run([*command, "update"])
+        if dependencies:
+            run([*command, "-y", "--download-only", "install", *packages])
+        else:
+            run([*command, "download", *packages], cwd=apt / "cache" / "archives")
+        for package in sorted((apt / "cache" / "archives").glob("*.deb")):
+            run(["dpkg-deb", "-x", package, folder])
 
 
 def debian_command(command: str, package: str) -> Path:

@@ -33,9 +33,10 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "dynamic_int8": 1e-2,
         "mixed_int8": 1e-1,
         "int8": 0.0,
-        "int16x8": 0.0,
+        "int16x8": 1e-3,  # seen: one step of its int16 logits, 1.9e-4
     },
-    "gpu": {"float32": 1e-4, "float16": 1e-3},
+    # It computes int8 models in floats: not the same roundings, no more noise.
+    "gpu": {"float32": 1e-4, "float16": 1e-3, "dynamic_int8": 1e-1, "mixed_int8": 1e-1, "int8": 1e-1},
     "browser": {
         "float32": 1e-4,
         "float16": 1e-3,
@@ -55,7 +56,9 @@ TOLERANCES: dict[str, dict[str, float]] = {
 }
 
 # What a client is known not to do. The tables say it; it does not count against the model.
-KNOWN: dict[tuple[str, str], str] = {}
+KNOWN: dict[tuple[str, str], str] = {
+    ("gpu", "int16x8"): "the WebGPU accelerator takes no int16 tensors",
+}
 
 Status = Literal["right", "wrong", "failed", "refused"]
 

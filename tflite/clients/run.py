@@ -72,11 +72,20 @@ class Result:
         return [verdict for verdict in self.verdicts if verdict.bad]
 
 
+def _prepares_itself(folder: Path) -> Path:
+    """The script runs in this environment, and makes what else it needs."""
+    return Path(sys.executable)
+
+
 # In the order of the tables.
 CLIENTS: dict[str, Client] = {
     client.name: client
     for client in (
         Client("mediapipe", "MediaPipe Tasks", lambda folder: venv(folder / "venv", ["mediapipe==1.2.2", "numpy"])),
+        Client("arm64", "ARM64 under qemu", _prepares_itself),
+        Client("gpu", "GPU", _prepares_itself),
+        Client("browser", "Browser", _prepares_itself),
+        Client("runtimes", "Older runtimes", _prepares_itself),
     )
 }
 

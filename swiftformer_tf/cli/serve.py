@@ -1,0 +1,54 @@
+"""`swiftformer-tf serve`"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from swiftformer_tf.cli.console import note
+
+litert_js_option = click.option(
+    "--litert-js",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    show_default=True,
+    help="Folder in which npm installed LiteRT.js.",
+)
+
+
+def serve_page(models: Sequence[Path], *, litert_js: Path, port: int = 0, browse: bool = True) -> None:
+    """Serves until it is interrupted."""
+    from swiftformer_tf.deployment.serving import PageServer
+
+    with PageServer(models, litert_js=litert_js, port=port) as server:
+        note(f"Serving {server.url} to this machine alone. Ctrl-C ends it.")
+        if browse:
+            click.launch(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            note("Ended.")
+
+
+@click.command()
+@click.argument(
+    "models",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    nargs=-1,
+    required=True,
+    metavar="MODEL.tflite...",
+)
+@litert_js_option
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--browse/--no-browse", default=True, help="Open the page.  [default: browse]")
+def serve(models: tuple[Path, ...], litert_js: Path, port: int, browse: bool) -> None:
+    """Open a page that runs models in the browser: drop a photograph, see its labels.
+
+    The photograph stays in the browser, and nothing is loaded from another host. LiteRT.js, which runs the models
+    there, comes from npm.
+
+    \b
+    npm install @litertjs/core@2.5.3
+    swiftformer-tf serve models/xs_float16.tflite models/xs_dynamic_int8.tflite
+    """
+    serve_page(models, litert_js=litert_js, port=port, browse=browse)

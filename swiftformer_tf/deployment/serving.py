@@ -1,0 +1,154 @@
+"""A page that runs models in the browser, served to this machine alone."""
+
+import base64
+import functools
+import hashlib
+import http.server
+import json
+import mimetypes
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swiftformer_tf.errors import ModelError
+from swiftformer_tf.litemodel import LiteModel
+
+__all__ = ["LITERT_JS", "PageServer", "page_model", "runtime_folder"]
+
+# What npm has to fill a folder with.
+LITERT_JS = "@litertjs/core@2.5.3"
+
+WEB = Path(__file__).with_name("web")
+TYPES = {".js": "text/javascript", ".wasm": "application/wasm"}
+
+
+def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
+    """What the page needs to know of a model.
+
+    Args:
+        model: One with labels, and float32 at its border.
+        name: For people.
+        url: Where the page finds its content.
+
+    Raises:
+        ModelError: It has no labels, or takes integers.
+    """
+    if not model.config.num_labels:
+        raise ModelError(f"{name}: no labels to show; it returns pooled features")
+    borders = (model.recipe.inference_input_type, model.recipe.inference_output_type)
+    if borders != ("float32", "float32"):
+        raise ModelError(f"{name}: takes {borders[0]} and gives {borders[1]}: the page needs float32 at both ends")
+    return {
+        "name": name,
+        "url": url,
+        "shape": [1, *model.config.input_size, model.config.num_channels],
+        "labels": list(model.labels),
+        "transform": model.config.transform.to_dict(),
+        "raw": model.include_preprocessing,
+        "scores": model.classifier_activation is not None,
+        "megabytes": round(len(model.content) / 1e6, 1),
+    }
+
+
+def runtime_folder(litert_js: str | Path) -> Path:
+    """Where in a folder npm put LiteRT.js.
+
+    Raises:
+        ModelError: It is not there; the message says how to get it.
+    """
+    runtime = Path(litert_js, "node_modules", "@litertjs")
+    if not (runtime / "core" / "wasm").is_dir():
+        raise ModelError(f"no LiteRT.js in {litert_js}: run npm install {LITERT_JS} there")
+    return runtime
+
+
+class PageServer(http.server.ThreadingHTTPServer):
+    """Serves the page, models and LiteRT.js on this machine's loopback address, and nothing else of the disk.
+
+    The page may load nothing from another host; its Content-Security-Policy says so to the browser.
+
+    Args:
+        models: Files of models; the first is chosen when the page opens.
+        litert_js: Folder in which npm installed `LITERT_JS`: it has a `node_modules`.
+        port: 0 takes a free one.
+
+    Raises:
+        ModelError: No LiteRT.js there, or a model that the page cannot run.
+        OSError: The port is taken.
+
+    Example:
+        >>> PageServer([], litert_js="nowhere")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: no LiteRT.js in nowhere: run npm install @litertjs/core@2.5.3 there
+    """
+
+    daemon_threads = True
+
+    def __init__(self, models: Sequence[str | Path], *, litert_js: str | Path = ".", port: int = 0) -> None:
+        self.runtime = runtime_folder(litert_js)
+        self.models = [LiteModel.open(path) for path in models]
+        self.listing = [
+            page_model(model, name=Path(path).stem, url=f"/models/{index}.tflite")
+            for index, (path, model) in enumerate(zip(models, self.models, strict=True))
+        ]
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    @property
+    def url(self) -> str:
+        """Where to point the browser."""
+        return f"http://127.0.0.1:{self.server_address[1]}/"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: PageServer
+
+    def do_GET(self) -> None:
+        found = self._find(self.path.partition("?")[0])
+        if found is None:
+            self.send_error(404)
+            return
+        content, kind = found
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Content-Security-Policy", _policy())
+        # Threads of WebAssembly need a page that shares its memory with no other.
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _find(self, path: str) -> tuple[bytes, str] | None:
+        if path == "/":
+            return (WEB / "index.html").read_bytes(), "text/html; charset=utf-8"
+        if path == "/models.json":
+            return json.dumps(self.server.listing).encode(), "application/json"
+        if match := re.fullmatch(r"/models/(\d{1,3})\.tflite", path):
+            index = int(match[1])
+            if index < len(self.server.models):
+                return self.server.models[index].content, "application/octet-stream"
+            return None
+        for prefix, root in (("/page/", WEB), ("/litert/", self.server.runtime)):
+            if path.startswith(prefix):
+                file = (root / path.removeprefix(prefix)).resolve()
+                if file.is_relative_to(root.resolve()) and file.is_file():
+                    kind = TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+                    return file.read_bytes(), kind
+        return None
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
+        """The terminal of who serves is not a log."""
+
+
+@functools.cache
+def _policy() -> str:
+    """Nothing from another host; the one inline script, which says where LiteRT.js is, goes by its hash."""
+    (inline,) = re.findall(r'<script type="importmap">(.*?)</script>', (WEB / "index.html").read_text(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+    return (
+        f"default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'sha256-{digest}'; worker-src 'self' blob:; "
+        "img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )

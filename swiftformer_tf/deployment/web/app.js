@@ -1,0 +1,112 @@
+// The page: what is chosen, dropped and shown.
+import { loadClassifier, softmax } from "/page/classifier.js";
+import { toInput } from "/page/photograph.js";
+
+const SHOWN = 5;
+const element = (id) => document.getElementById(id);
+const chosen = () => document.querySelector("input[name=accelerator]:checked").value;
+
+const models = await (await fetch("/models.json")).json();
+element("model").append(...models.map((model, index) => new Option(model.name, index)));
+
+let loaded = null; // { key, classifier }
+let photograph = null;
+let turn = Promise.resolve();
+
+function say(text, bad = false) {
+  element("status").textContent = text;
+  element("status").classList.toggle("bad", bad);
+}
+
+async function classifier(model) {
+  const key = `${model.url} ${chosen()}`;
+  if (loaded?.key !== key) {
+    loaded?.classifier.delete();
+    loaded = null;
+    say("Loading the model …");
+    loaded = { key, classifier: await loadClassifier(model, chosen()) };
+    // The first run prepares kernels: not what a second photograph would take.
+    await loaded.classifier.run(new Float32Array(model.shape.reduce((a, b) => a * b)));
+  }
+  return loaded.classifier;
+}
+
+async function answer() {
+  if (!photograph) return;
+  const model = models[element("model").value];
+  document.body.dataset.state = "busy";
+  try {
+    const ready = await classifier(model);
+    say("Looking …");
+    const input = toInput(photograph, model);
+    const start = performance.now();
+    const outputs = await ready.run(input);
+    const milliseconds = performance.now() - start;
+    show(model, model.scores ? Array.from(outputs) : softmax(outputs));
+    const where = chosen() === "webgpu" ? "the GPU" : "the CPU";
+    say(`${milliseconds.toFixed(milliseconds < 100 ? 1 : 0)} ms on ${where}, ${model.megabytes} MB`);
+    document.body.dataset.state = "done";
+  } catch (error) {
+    element("labels").replaceChildren();
+    say(`It did not run: ${error.message ?? error}`, true);
+    document.body.dataset.state = "failed";
+  }
+}
+
+function show(model, scores) {
+  const best = scores.map((score, index) => ({ score, label: model.labels[index] }));
+  best.sort((a, b) => b.score - a.score);
+  element("labels").replaceChildren(
+    ...best.slice(0, SHOWN).map(({ score, label }) => {
+      const [item, name, share, bar] = ["li", "b", "span", "meter"].map((tag) => document.createElement(tag));
+      name.textContent = label;
+      share.textContent = `${(100 * score).toFixed(1)} %`;
+      bar.value = score;
+      item.dataset.score = score;
+      item.append(name, share, bar);
+      return item;
+    }),
+  );
+}
+
+// One after the other: a model must not be deleted while it runs.
+const again = () => (turn = turn.then(answer));
+
+async function take(file) {
+  if (!file) return;
+  try {
+    photograph = await createImageBitmap(file);
+  } catch {
+    say(`${file.name} cannot be read as a picture`, true);
+    document.body.dataset.state = "failed";
+    return;
+  }
+  URL.revokeObjectURL(element("preview").src);
+  element("preview").src = URL.createObjectURL(file);
+  element("preview").alt = file.name;
+  element("preview").hidden = false;
+  element("drop").classList.add("filled");
+  again();
+}
+
+element("choose").addEventListener("click", () => element("file").click());
+element("file").addEventListener("change", ({ target }) => {
+  take(target.files[0]);
+  target.value = ""; // the same file may be chosen again
+});
+element("model").addEventListener("change", again);
+element("accelerator").addEventListener("change", again);
+for (const name of ["dragover", "dragleave", "drop"]) {
+  // On the whole window: a photograph that misses the field would replace the page.
+  window.addEventListener(name, (event) => {
+    event.preventDefault();
+    element("drop").classList.toggle("over", name === "dragover");
+    if (name === "drop") take(event.dataTransfer.files[0]);
+  });
+}
+if (!(await navigator.gpu?.requestAdapter())) {
+  const gpu = document.querySelector("input[value=webgpu]");
+  gpu.disabled = true;
+  gpu.parentElement.title = "This browser offers no GPU";
+}
+document.body.dataset.state = "ready";

@@ -1,0 +1,103 @@
+"""The page's server: what it gives out, and what it keeps."""
+
+import json
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from swiftformer_tf import RECIPES, LiteModel, ModelError
+from swiftformer_tf.cli import cli
+from swiftformer_tf.deployment.serving import WEB, PageServer, page_model
+
+
+@pytest.fixture
+def npm_folder(tmp_path: Path) -> Path:
+    """What npm would have made, with one small file in it."""
+    runtime = tmp_path / "npm" / "node_modules" / "@litertjs" / "core" / "wasm"
+    runtime.mkdir(parents=True)
+    (runtime / "runtime.wasm").write_bytes(b"\0asm")
+    (tmp_path / "npm" / "secret.txt").write_text("secret")
+    return tmp_path / "npm"
+
+
+@pytest.fixture
+def url(tmp_path: Path, npm_folder: Path, lite: Callable[..., LiteModel]) -> Iterator[str]:
+    """A running server with one model."""
+    lite("float32").save(tmp_path / "tiny.tflite")
+    with PageServer([tmp_path / "tiny.tflite"], litert_js=npm_folder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.url
+        server.shutdown()
+
+
+def fetch(url: str) -> tuple[bytes, dict[str, str]]:
+    with urllib.request.urlopen(url) as response:
+        return response.read(), dict(response.headers)
+
+
+def test_page_model_and_runtime_are_served(url: str, lite: Callable[..., LiteModel]) -> None:
+    assert b"<title>SwiftFormer in the browser</title>" in fetch(url)[0]
+    (entry,) = json.loads(fetch(f"{url}models.json")[0])
+    config = lite("float32").config
+    assert (entry["name"], entry["shape"], entry["labels"]) == ("tiny", [1, 64, 64, 3], list(config.labels))
+    assert entry["transform"] == json.loads(json.dumps(config.transform.to_dict()))
+    assert fetch(url.rstrip("/") + entry["url"])[0] == lite("float32").content
+    content, headers = fetch(f"{url}litert/core/wasm/runtime.wasm")
+    assert (content, headers["Content-Type"]) == (b"\0asm", "application/wasm")
+
+
+def test_all_that_the_page_names_is_there(url: str) -> None:
+    texts = [fetch(url)[0].decode(), *(path.read_text() for path in WEB.glob("*.js"))]
+    names = {name for text in texts for name in re.findall(r'["/](page/[\w.]+)"', text)}
+    assert names >= {"page/app.js", "page/style.css", "page/classifier.js", "page/photograph.js"}
+    for name in names:
+        fetch(url + name)
+
+
+def test_the_page_may_load_from_its_own_host_only(url: str) -> None:
+    policy = fetch(url)[1]["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert not re.search(r"https?:|\*", policy)
+    for path in WEB.iterdir():
+        assert not re.search(r"(?:https?:)?//\w+\.\w", path.read_text()), path.name
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["secret.txt", "litert/../../secret.txt", "page/../serving.py", "page/", "models/1.tflite", "models/x.tflite"],
+)
+def test_nothing_else_of_the_disk_is_given_out(url: str, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        fetch(url + path)
+
+
+def test_the_server_is_for_this_machine_alone(npm_folder: Path) -> None:
+    with PageServer([], litert_js=npm_folder) as server:
+        assert server.server_address[0] == "127.0.0.1"
+
+
+def test_a_model_of_integers_is_refused_by_name(lite: Callable[..., LiteModel]) -> None:
+    model = lite("float32")
+    integers = LiteModel(
+        b"", config=model.config, recipe=RECIPES["int8"].replace(inference_input_type="uint8", name="int8")
+    )
+    with pytest.raises(ModelError, match="tiny: takes uint8 and gives float32: the page needs float32 at both ends"):
+        page_model(integers, name="tiny", url="/")
+
+
+@pytest.mark.parametrize("arguments", [["serve", "{model}"], ["demo", "--serve", "-o", "{folder}/out"]])
+def test_without_litert_js_nothing_is_done_and_the_cure_is_named(
+    tmp_path: Path, lite: Callable[..., LiteModel], arguments: list[str]
+) -> None:
+    lite("float32").save(tmp_path / "tiny.tflite")
+    filled = [each.format(model=tmp_path / "tiny.tflite", folder=tmp_path) for each in arguments]
+    result = CliRunner().invoke(cli, [*filled, "--litert-js", str(tmp_path)])
+    assert result.exit_code == 2
+    assert f"no LiteRT.js in {tmp_path}: run npm install @litertjs/core@2.5.3 there" in result.output
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,144 @@
+// node browser_client.mjs URL CHROMIUM FOLDER < job: drives the page in headless Chromium. Prints one line of JSON.
+//
+// job: {inputs: [base64 of float32], recipes: [names, in the order of the page's models], photographs: [{file, label}],
+//       gpuCount: photographs for the GPU}
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createRequire } from "node:module";
+
+const [url, executablePath, folder] = process.argv.slice(2);
+const { chromium } = createRequire(join(folder, "package.json"))("playwright-core");
+const job = JSON.parse(readFileSync(0, "utf8"));
+
+// Without the second half Chromium looks for its maker's hosts. SwiftShader is a GPU in software.
+const args = [
+  ...["--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update"],
+  ...["--disable-sync", "--disable-quic"],
+  ...["--enable-unsafe-webgpu", "--enable-features=Vulkan", "--use-webgpu-adapter=swiftshader"],
+  ...["--use-angle=swiftshader", "--ignore-gpu-blocklist", "--disable-gpu-sandbox"],
+];
+const browser = await chromium.launch({ executablePath, headless: true, args });
+
+async function open(options = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const foreign = [];
+  const errors = [];
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url) && !/^(blob|data):/.test(request.url())) foreign.push(request.url());
+  });
+  page.on("pageerror", (error) => errors.push(String(error)));
+  await page.goto(url);
+  await page.waitForSelector("body[data-state]");
+  return { page, foreign, errors, context };
+}
+
+const settled = (page) => page.waitForSelector("body[data-state=done], body[data-state=failed]", { timeout: 240000 });
+const seen = (page) => page.locator("#labels li").evaluateAll((items) => items.map((item) => [item.querySelector("b")?.textContent, Number(item.dataset.score)]));
+
+function must(holds, message) {
+  if (!holds) throw new Error(message);
+}
+
+// A person's way: a click on the button, a photograph dropped, another accelerator, a phone.
+async function use() {
+  const { page, foreign, errors, context } = await open({ viewport: { width: 1100, height: 760 } });
+  const [first, second] = job.photographs;
+  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByRole("button", { name: "Choose a photograph" }).click()]);
+  await chooser.setFiles(first.file);
+  await settled(page);
+  const clicked = await seen(page);
+  must(clicked[0]?.[0] === first.label, `clicked: the page says ${JSON.stringify(clicked[0])}, ${first.label} expected; ${await page.textContent("#status")}`);
+  must(Math.abs(clicked[0][1] - first.score) < 0.1, `clicked: a score of ${clicked[0][1]}, ${first.score} expected`);
+  must(/^[\d.]+ ms on the CPU/.test(await page.textContent("#status")), "no time is shown");
+  await page.screenshot({ path: join(folder, "page.png"), fullPage: true });
+
+  const transfer = await page.evaluateHandle((encoded) => {
+    const bytes = Uint8Array.from(atob(encoded), (each) => each.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+    return data;
+  }, readFileSync(second.file).toString("base64"));
+  await page.evaluate(() => delete document.body.dataset.state);
+  await page.dispatchEvent("#drop", "drop", { dataTransfer: transfer });
+  await settled(page);
+  const dropped = await seen(page);
+  must(dropped[0]?.[0] === second.label, `dropped: the page says ${JSON.stringify(dropped[0])}, ${second.label} expected`);
+
+  await page.evaluate(() => delete document.body.dataset.state);
+  await page.getByText("GPU", { exact: true }).click();
+  await settled(page);
+  const onGpu = await seen(page);
+  must(onGpu[0]?.[0] === second.label, `GPU: the page says ${JSON.stringify(onGpu[0])}; ${await page.textContent("#status")}`);
+
+  await page.setInputFiles("#file", { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("not a picture") });
+  await page.waitForFunction(() => document.getElementById("status").textContent === "notes.txt cannot be read as a picture");
+
+  await page.setViewportSize({ width: 380, height: 780 });
+  must(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "wider than a phone");
+  await page.screenshot({ path: join(folder, "page_phone.png"), fullPage: true });
+  // What the policy is for, tried: an image and a request to a host that is not the page's.
+  const blocked = await page.evaluate(async () => {
+    try {
+      await fetch("http://127.0.0.2:9/");
+      return "";
+    } catch {
+      return "blocked";
+    }
+  });
+  must(blocked === "blocked", "the page may load from other hosts");
+  const others = foreign.filter((each) => each !== "http://127.0.0.2:9/");
+  must(!others.length, `loaded from elsewhere: ${others}`);
+  must(!errors.length, `errors on the page: ${errors}`);
+  await context.close();
+}
+
+// The same numbers that every client gets, through the page's own module.
+async function measure(recipe, index, accelerator) {
+  const run = { variant: accelerator, recipe };
+  const { page, foreign, context } = await open();
+  try {
+    const inputs = job.inputs.slice(0, accelerator === "webgpu" ? job.gpuCount : undefined);
+    const done = await page.evaluate(
+      async ({ index, accelerator, inputs }) => {
+        const { loadClassifier } = await import("/page/classifier.js");
+        const model = (await (await fetch("/models.json")).json())[index];
+        let classifier;
+        try {
+          classifier = await loadClassifier(model, accelerator);
+        } catch (error) {
+          return { refused: String(error.message ?? error).split("\n")[0] };
+        }
+        const outputs = [];
+        let ms = Infinity;
+        for (const encoded of inputs) {
+          const bytes = Uint8Array.from(atob(encoded), (each) => each.charCodeAt(0));
+          const start = performance.now();
+          outputs.push(Array.from(await classifier.run(new Float32Array(bytes.buffer))));
+          ms = Math.min(ms, performance.now() - start);
+        }
+        return { outputs, facts: { ms: Math.round(10 * ms) / 10 } };
+      },
+      { index, accelerator, inputs },
+    );
+    Object.assign(run, done);
+    if (foreign.length) run.failed = `loaded from elsewhere: ${foreign}`;
+  } catch (error) {
+    run.failed = String(error.message ?? error).split("\n")[0];
+  }
+  await context.close();
+  return run;
+}
+
+const runs = [];
+let page = "";
+try {
+  await use();
+} catch (error) {
+  page = String(error.message ?? error);
+}
+for (const accelerator of ["wasm", "webgpu"]) {
+  for (const [index, recipe] of job.recipes.entries()) runs.push(await measure(recipe, index, accelerator));
+}
+console.log(JSON.stringify({ chromium: browser.version(), page, runs }));
+await browser.close();
