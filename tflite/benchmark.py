@@ -83,7 +83,7 @@ def build(peers: Path, own: Path) -> list[dict[str, Any]]:
         with (peers / f"{listed.stem}.log").open("w") as log:
             status = subprocess.run(command, check=False, stdout=log, stderr=log).returncode
         if not listed.exists():
-            reason = f"ended with status {status}, see {log.name}"
+            reason = f"ended with status {status}, see {listed.stem}.log"
             entries.append({"name": f"all of {name}", "model": "other", "kind": "", "error": reason, "path": None})
             continue
         found = json.loads(listed.read_text())
@@ -146,6 +146,7 @@ def measure(entries: list[dict[str, Any]], peers: Path, threads: int) -> dict[st
             if is_tflite(entry):
                 interpreter = open_interpreter(entry["path"], num_threads=threads)
                 entry["partitions"] = sum(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())
+                interpreter.invoke()
                 runs[entry["key"]] = timed(interpreter.invoke)
             elif server:
                 server.ask("run", entry["name"])

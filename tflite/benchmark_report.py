@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,8 +116,13 @@ def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[s
     ]
     if failed := [each for each in table.values() if each["error"]]:
         lines += ["", "### Peers that could not be built or run", "", "| peer | why |", "|---|---|"]
-        lines += [f"| {each['key']} | {str(each['error']).replace('|', '/')[:220]} |" for each in failed]
+        lines += [f"| {each['key']} | {reason(each)} |" for each in failed]
     return "\n".join(lines) + "\n\n"
+
+
+def reason(entry: dict[str, Any]) -> str:
+    """Why there is no figure, without the folders of this machine."""
+    return re.sub(r"/\S*/", "", str(entry["error"]).replace("|", ","))[:220]
 
 
 def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, float]) -> list[Goal]:
