@@ -107,7 +107,9 @@ def build(
         if recipe.name != "int16x8":  # XNNPACK takes none of it
             make = ours(twin, recipe, calibration[:FEW_IMAGES])
             add(f"twin {recipe.name}", "twin", recipe.name, make, recipe=recipe.name)
-    as_it_is = SwiftFormerForImageClassification(model.config.replace(image_size=SIZE), like=model)
+    # With its size said: a converted model of any size would run on one pixel.
+    image = keras.Input((SIZE, SIZE, model.config.num_channels))
+    as_it_is = keras.Model(image, model(image))
     floating = "our Keras model, TFLite converter"
     add(floating, "xs", "float32", lambda: straightforward(as_it_is, None))
     make = lambda: straightforward(as_it_is, calibration)  # noqa: E731
