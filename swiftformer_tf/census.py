@@ -66,9 +66,13 @@ class Census:
         """Operations that touch a float tensor, casts between float and integer left out."""
         return tuple(op.name for op in self.ops if op.name not in CASTS and {*op.inputs, *op.outputs} & {*FLOATS})
 
-    def weight_types(self, at_least: int) -> dict[str, int]:
-        """How many matrices and filters of `at_least` elements are stored in each type."""
-        return dict(collections.Counter(op.weights for op in self.ops if op.weights and op.weights_size >= at_least))
+    def weight_types(self, at_least: int, names: tuple[str, ...] = MATRIX_OPS) -> dict[str, int]:
+        """How many matrices and filters of `at_least` elements the operations `names` have stored in each type."""
+        return dict(
+            collections.Counter(
+                op.weights for op in self.ops if op.weights and op.weights_size >= at_least and op.name in names
+            )
+        )
 
 
 def take_census(model: LiteModel) -> Census:

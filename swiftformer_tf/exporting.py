@@ -9,8 +9,9 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.quantization import Graph, arithmetic, measure, rewrite
 from swiftformer_tf.quiet import native_stderr_silenced
-from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.recipes import RECIPES, Recipe
 
 __all__ = ["export"]
 
@@ -29,7 +30,8 @@ def export(
         deploy: What `fuse` returned.
         recipe: A row of `RECIPES`, or one of your own.
         calibration: Images whose ranges set the integer scales, in any form of `inputs.ImageSource`; all of them
-            are used. Needed where `recipe.needs_calibration`, passed over elsewhere.
+            are used. Needed where `recipe.needs_calibration`, an advantage where `recipe.uses_calibration`, passed
+            over elsewhere.
         license: Of the weights, for the file's metadata.
         progress: Called with the number of calibration images seen so far.
 
@@ -50,23 +52,22 @@ def export(
     """
     if recipe.needs_calibration and calibration is None:
         raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
-    with native_stderr_silenced():
-        converter = _converter(deploy)
-    _apply(recipe, converter)
-    failure: list[Exception] = []
-    if recipe.needs_calibration:
+    if recipe.weights != "int8":
+        content = _converted(deploy, recipe)
+    elif recipe.activations == "int16":
         assert calibration is not None
-        images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
-        if deploy.include_preprocessing:
-            images = _spanning_all_pixels(images)
-        converter.representative_dataset = lambda: _representative(images, progress, failure)
-    try:
-        with native_stderr_silenced():
-            content = converter.convert()
-    except Exception as error:  # the converter raises whatever its passes raise
-        if failure:
-            raise failure[0] from None
-        raise ExportError(f"recipe {recipe.name}: the TFLite converter failed: {_first_line(error)}") from error
+        images = _images(deploy, calibration, progress)
+        content = _converted(deploy, recipe, _spanning_all_pixels(images) if deploy.include_preprocessing else images)
+    else:
+        graph = Graph(_converted(deploy, RECIPES["float32"]))
+        statistics = None
+        if calibration is not None:
+            with native_stderr_silenced():
+                statistics = measure(graph, _images(deploy, calibration, progress))
+            if deploy.include_preprocessing:
+                # Not what the photographs reached: a byte's own integers are then the pixels.
+                statistics.low[graph.inputs[0]], statistics.high[graph.inputs[0]] = 0.0, 255.0
+        content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
     return LiteModel.pack(
         content,
         config=deploy.config,
@@ -75,6 +76,32 @@ def export(
         classifier_activation=deploy.classifier_activation,
         license=license,
     )
+
+
+def _images(
+    deploy: DeployModel, calibration: ImageSource, progress: Callable[[int], None] | None
+) -> Iterator[np.ndarray]:
+    images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
+    for count, image in enumerate(images, start=1):
+        yield image
+        if progress is not None:
+            progress(count)
+
+
+def _converted(deploy: DeployModel, recipe: Recipe, images: Iterator[np.ndarray] | None = None) -> bytes:
+    failure: list[Exception] = []
+    with native_stderr_silenced():
+        converter = _converter(deploy)
+    _apply(recipe, converter)
+    if images is not None:
+        converter.representative_dataset = lambda: _representative(images, failure)
+    try:
+        with native_stderr_silenced():
+            return bytes(converter.convert())
+    except Exception as error:  # the converter raises whatever its passes raise
+        if failure:
+            raise failure[0] from None
+        raise ExportError(f"recipe {recipe.name}: the TFLite converter failed: {_first_line(error)}") from error
 
 
 def _converter(deploy: DeployModel) -> Any:
@@ -97,7 +124,6 @@ def _apply(recipe: Recipe, converter: Any) -> None:
     converter.target_spec.supported_ops = [
         {
             "float32": tf.lite.OpsSet.TFLITE_BUILTINS,
-            "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
             "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
         }[recipe.activations]
     ]
@@ -122,14 +148,10 @@ def _spanning_all_pixels(images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         yield image
 
 
-def _representative(
-    images: Iterator[np.ndarray], progress: Callable[[int], None] | None, failure: list[Exception]
-) -> Iterator[list[np.ndarray]]:
+def _representative(images: Iterator[np.ndarray], failure: list[Exception]) -> Iterator[list[np.ndarray]]:
     try:
-        for count, image in enumerate(images, start=1):
+        for image in images:
             yield [image]
-            if progress is not None:
-                progress(count)
     except Exception as error:
         failure.append(error)  # the converter would wrap it in its own
         raise

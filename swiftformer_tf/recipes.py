@@ -34,6 +34,8 @@ class Recipe:
         min_snr: Least signal-to-noise ratio of the outputs in dB, see `verification.verify`.
         min_agreement: Least share of images whose best class is the reference's.
         max_partitions: Most XNNPACK partitions; None where the number says nothing about the recipe.
+        float_ops: Operations that touch float tensors where the rest is integer, by LiteRT's name, each with the
+            reason. `verify` holds the file to it.
 
     Raises:
         ConfigError: A combination that no file can have; the message names the field.
@@ -52,6 +54,7 @@ class Recipe:
     min_snr: float
     min_agreement: float
     max_partitions: int | None = None
+    float_ops: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         stored = {"float32": ("float32", "float16", "int8"), "int8": ("int8",), "int16": ("int8",)}
@@ -66,6 +69,10 @@ class Recipe:
             if (value := getattr(self, field)) not in allowed:
                 reason = f"since it computes in {self.activations}"
                 raise ConfigError(f"recipe {self.name}: {field}={value!r}: expected {_names(allowed)}, {reason}")
+        if self.float_ops and self.activations == "float32":
+            raise ConfigError(
+                f"recipe {self.name}: float_ops={list(self.float_ops)!r}: expected none, since it computes in float32"
+            )
         if not 0 <= self.min_agreement <= 1:
             raise ConfigError(f"recipe {self.name}: min_agreement={self.min_agreement!r}: expected a share from 0 to 1")
 
@@ -73,6 +80,11 @@ class Recipe:
     def needs_calibration(self) -> bool:
         """Whether the ranges of the tensors between operations must be measured on images."""
         return self.activations != "float32"
+
+    @property
+    def uses_calibration(self) -> bool:
+        """Whether images make the result better: weights are rounded so that what they see comes out closest."""
+        return self.weights == "int8"
 
     def replace(self, **fields: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""
@@ -99,6 +111,20 @@ def _names(values: Any) -> str:
     return " or ".join(values)
 
 
+# What XNNPACK computes in float only, or better: left in float between int8 matrices, the graph stays in one piece.
+MIXED_FLOAT_OPS = {
+    "ADD": "residual sums: eight bits of them are the largest loss of an integer SwiftFormer",
+    "GELU": "XNNPACK takes it in float only",
+    "MUL": "norms and token weights of the attention: products of eight bits lose the small ones",
+    "MEAN": "norms and token weights of the attention",
+    "MAXIMUM": "norms of the attention: a floor far below an integer's step",
+    "RSQRT": "norms of the attention: XNNPACK takes it in float only",
+    "SUB": "normalisation of pixels by their exact mean",
+    "FULLY_CONNECTED": "the last matrix, int8 times floats: logits are not rounded to steps",
+    "RESHAPE": "shape of the logits",
+    "SOFTMAX": "probabilities are not rounded to steps",
+}
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -107,7 +133,7 @@ RECIPES: dict[str, Recipe] = {
             description="as trained",
             weights="float32",
             activations="float32",
-            min_snr=80,
+            min_snr=92,
             min_agreement=1.0,
             max_partitions=1,
         ),
@@ -116,33 +142,44 @@ RECIPES: dict[str, Recipe] = {
             description="half the size; computes in float32 on a CPU, in float16 on a GPU",
             weights="float16",
             activations="float32",
-            min_snr=50,
-            min_agreement=0.99,
+            min_snr=62,
+            min_agreement=0.999,
             max_partitions=1,
         ),
         Recipe(
             name="dynamic_int8",
-            description="a quarter of the size, no calibration; int8 matrices, ranges measured while it runs",
+            description="a quarter of the size; int8 matrices, ranges measured while it runs; no need of calibration",
             weights="int8",
             activations="float32",
-            min_snr=30,
-            min_agreement=0.97,
+            min_snr=42,
+            min_agreement=0.996,
+            max_partitions=1,
+        ),
+        Recipe(
+            name="mixed_int8",
+            description="for CPUs: int8 matrices and convolutions; float where XNNPACK is better at it",
+            weights="int8",
+            activations="int8",
+            min_snr=34,
+            min_agreement=0.994,
+            max_partitions=1,
+            float_ops=MIXED_FLOAT_OPS,
         ),
         Recipe(
             name="int8",
             description="integer throughout; for NPUs, DSPs and CPUs without fast floats",
             weights="int8",
             activations="int8",
-            min_snr=20,
-            min_agreement=0.93,
+            min_snr=30,
+            min_agreement=0.99,
         ),
         Recipe(
             name="int16x8",
             description="int8 weights, int16 in between; faithful and slow on a CPU",
             weights="int8",
             activations="int16",
-            min_snr=30,
-            min_agreement=0.97,
+            min_snr=42,
+            min_agreement=0.998,
         ),
     )
 }

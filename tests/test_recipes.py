@@ -10,11 +10,12 @@ from swiftformer_tf import RECIPES, ConfigError, Recipe
 
 # What each row promises: stored, computed, needs calibration, least SNR, least agreement, most partitions.
 ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
-    "float32": ("float32", "float32", False, 80, 1.0, 1),
-    "float16": ("float16", "float32", False, 50, 0.99, 1),
-    "dynamic_int8": ("int8", "float32", False, 30, 0.97, None),
-    "int8": ("int8", "int8", True, 20, 0.93, None),
-    "int16x8": ("int8", "int16", True, 30, 0.97, None),
+    "float32": ("float32", "float32", False, 92, 1.0, 1),
+    "float16": ("float16", "float32", False, 62, 0.999, 1),
+    "dynamic_int8": ("int8", "float32", False, 42, 0.996, 1),
+    "mixed_int8": ("int8", "int8", True, 34, 0.994, 1),
+    "int8": ("int8", "int8", True, 30, 0.99, None),
+    "int16x8": ("int8", "int16", True, 42, 0.998, None),
 }
 
 
@@ -61,6 +62,7 @@ def test_plain_types_round_trip(name: str) -> None:
             "inference_output_type='float16': expected float32 or int8 or uint8",
         ),
         ("int16x8", "inference_output_type", "int8", "inference_output_type='int8': expected float32 or int16, since"),
+        ("dynamic_int8", "float_ops", {"ADD": "why"}, "float_ops=['ADD']: expected none, since it computes in float32"),
         ("float32", "min_agreement", 1.01, "min_agreement=1.01: expected a share from 0 to 1"),
         ("float32", "min_agreement", -0.1, "min_agreement=-0.1: expected a share from 0 to 1"),
         ("float32", "min_agreement", float("nan"), "min_agreement=nan: expected a share from 0 to 1"),
@@ -81,4 +83,4 @@ def test_a_recipe_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         RECIPES["int8"].min_snr = 0  # type: ignore[misc]
     assert RECIPES["int8"].replace(min_snr=0).min_snr == 0
-    assert RECIPES["int8"].min_snr == 20
+    assert RECIPES["int8"].min_snr == 30

@@ -75,7 +75,7 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
     assert statuses(report) == dict.fromkeys(names, "passed")
 
 
-@pytest.mark.parametrize("recipe", ["dynamic_int8", "int8", "int16x8"])
+@pytest.mark.parametrize("recipe", ["dynamic_int8", "mixed_int8", "int8", "int16x8"])
 def test_a_quantised_file_passes_within_its_thresholds(
     recipe: str, lite: Lite, model: Model, pixels: np.ndarray
 ) -> None:

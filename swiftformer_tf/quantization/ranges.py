@@ -1,0 +1,116 @@
+"""What flows through a float graph on calibration images: ranges of tensors, moments of what matrices multiply."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from swiftformer_tf.quantization.graph import Graph, Operation
+from swiftformer_tf.quiet import native_stderr_silenced
+
+__all__ = ["Statistics", "measure"]
+
+# Values of a tensor, and rows of a matrix's input, that an image contributes: spread evenly, which is as good as all
+# of them and a hundred times faster.
+VALUES_PER_IMAGE = 1024
+ROWS_PER_IMAGE = 32
+
+# Rows are gathered over this many images: one large product is much faster than many small ones.
+IMAGES_PER_PRODUCT = 16
+
+MATRIX_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+@dataclasses.dataclass(eq=False)
+class Statistics:
+    """What `measure` found.
+
+    Args:
+        low: Least value of each tensor.
+        high: Greatest value.
+        values: A sample of its values, float32.
+        moments: Of each convolution's or matrix's input, by its output: mean of x x', float64 (K, K), where x is
+            what a row of the matrix multiplies, with a one at its end; depthwise (C, K, K).
+    """
+
+    low: dict[int, float] = dataclasses.field(default_factory=dict)
+    high: dict[int, float] = dataclasses.field(default_factory=dict)
+    values: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    moments: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int], None] | None = None) -> Statistics:
+    """Runs a float graph on images.
+
+    Args:
+        graph: As the converter wrote it.
+        images: Inputs (1, height, width, channels) float32.
+        progress: Called with the number of images seen so far.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    computed = tuple(op.outputs[0] for op in graph.operations)
+    with native_stderr_silenced():
+        # Outputs, and not `experimental_preserve_all_tensors`: XNNPACK can still take the whole graph.
+        interpreter = Interpreter(model_content=graph.watched(computed))
+        interpreter.allocate_tensors()
+    # The interpreter gives its outputs in the order in which they were asked for.
+    places = dict(zip(computed, (details["index"] for details in interpreter.get_output_details()), strict=True))
+    (source,) = interpreter.get_input_details()
+    found = Statistics()
+    samples: dict[int, list[np.ndarray]] = {tensor: [] for tensor in (*graph.inputs, *computed)}
+    matrices = [op for op in graph.operations if op.name in MATRIX_OPS]
+    pending: dict[int, list[np.ndarray]] = {op.outputs[0]: [] for op in matrices}
+    count = 0
+    for count, image in enumerate(images, start=1):
+        interpreter.set_tensor(source["index"], image)
+        interpreter.invoke()
+        values = {tensor: interpreter.get_tensor(place) for tensor, place in places.items()}
+        values[graph.inputs[0]] = image
+        for tensor, value in values.items():
+            found.low[tensor] = min(found.low.get(tensor, np.inf), float(value.min()))
+            found.high[tensor] = max(found.high.get(tensor, -np.inf), float(value.max()))
+            flat = value.reshape(-1)
+            samples[tensor].append(flat[:: max(1, len(flat) // VALUES_PER_IMAGE)].copy())
+        for op in matrices:
+            pending[op.outputs[0]].append(_rows(op, values[op.inputs[0]], graph))
+        if count % IMAGES_PER_PRODUCT == 0:
+            _add_moments(pending, found.moments)
+        if progress is not None:
+            progress(count)
+    _add_moments(pending, found.moments)
+    found.values = {tensor: np.concatenate(parts) for tensor, parts in samples.items()}
+    # The last entry is the number of rows, since all of them end in a one.
+    found.moments = {tensor: moment / moment[..., -1:, -1:] for tensor, moment in found.moments.items()}
+    return found
+
+
+def _add_moments(pending: dict[int, list[np.ndarray]], moments: dict[int, np.ndarray]) -> None:
+    for tensor, parts in pending.items():
+        if parts:
+            rows = np.concatenate(parts)
+            product = rows.transpose(2, 1, 0) @ rows.transpose(2, 0, 1) if rows.ndim == 3 else rows.T @ rows
+            moments[tensor] = moments.get(tensor, 0) + product.astype(np.float64)
+            parts.clear()
+
+
+def _rows(op: Operation, value: np.ndarray, graph: Graph) -> np.ndarray:
+    """What a matrix multiplies at some positions: (positions, K + 1), or (positions, K + 1, C) of a depthwise one."""
+    if op.name == "FULLY_CONNECTED":
+        rows = value.reshape(-1, value.shape[-1])
+    else:
+        _, height, width, _ = graph.shape(op.inputs[1])
+        options = op.source.builtinOptions
+        padding = [(0, 0), (height // 2, height // 2), (width // 2, width // 2), (0, 0)]
+        if options.padding == 0 and height > 1:  # SAME, of stride one
+            value = np.pad(value, padding)
+        windows = np.lib.stride_tricks.sliding_window_view(value, (height, width), axis=(1, 2))
+        windows = windows[0, :: options.strideH, :: options.strideW]  # (H, W, C, height, width)
+        total = windows.shape[0] * windows.shape[1]
+        picked = np.unique(np.linspace(0, total - 1, min(total, ROWS_PER_IMAGE)).astype(int))
+        rows = windows[picked // windows.shape[1], picked % windows.shape[1]]
+        if op.name == "DEPTHWISE_CONV_2D":
+            rows = rows.reshape(len(rows), rows.shape[1], -1).transpose(0, 2, 1)
+            return np.concatenate([rows, np.ones((len(rows), 1, rows.shape[2]), np.float32)], axis=1)
+        rows = rows.transpose(0, 2, 3, 1).reshape(len(rows), -1)  # in the order of the filter: height, width, channel
+    return np.concatenate([rows, np.ones((len(rows), 1), np.float32)], axis=1)

@@ -1,0 +1,52 @@
+"""Rounding weights to int8 so that the sums that they make, and not they themselves, come out closest."""
+
+import numpy as np
+
+__all__ = ["round_weights"]
+
+LIMIT = 127
+
+# Share of the mean variance that is added to every variance: directions that the images never showed are not free.
+DAMPING = 0.01
+
+
+def round_weights(
+    weights: np.ndarray, moments: np.ndarray | None, noise: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Integers, their scales, and what to add to the bias.
+
+    One weight after the other is rounded, and what it lost is made up for by those still to come, by the covariance
+    of their inputs (Frantar et al., "GPTQ", arXiv:2210.17323; Hassibi and Stork's optimal brain surgeon). The bias,
+    which has 32 bits, takes the mean of what is left.
+
+    Args:
+        weights: (G, K, N): G matrices from K inputs to N outputs; one of a convolution, one per channel of a depthwise.
+        moments: (G, K + 1, K + 1), mean of x x' with a one at the end of x; None rounds each weight to nearest.
+        noise: Variance that quantising the inputs adds to each of them.
+
+    Returns:
+        int8 (G, K, N), float64 scales (G, 1, N) and float64 shift of the bias (G, 1, N).
+    """
+    scale = np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-12) / LIMIT
+    if moments is None:
+        return np.rint(weights / scale).astype(np.int8), scale, np.zeros_like(scale)
+    mean = moments[:, :-1, -1:]
+    covariance = moments[:, :-1, :-1] - mean * mean.transpose(0, 2, 1)
+    size = weights.shape[1]
+    diagonal = np.einsum("gkk->gk", covariance)
+    floor = DAMPING * diagonal.mean(axis=1, keepdims=True) + noise + 1e-12
+    # The inputs that matter most are rounded first, while there are others left to make up for it.
+    order = np.argsort(-diagonal, axis=1, kind="stable")
+    covariance = np.take_along_axis(np.take_along_axis(covariance, order[:, :, None], 1), order[:, None, :], 2)
+    covariance = covariance + floor[:, :, None] * np.eye(size)
+    # Upper triangular U with inverse(covariance) = U' U.
+    factor = np.linalg.cholesky(np.linalg.inv(covariance)).transpose(0, 2, 1)
+    left = np.take_along_axis(weights, order[:, :, None], 1)
+    integers = np.zeros_like(left)
+    for index in range(size):
+        integers[:, index] = np.clip(np.rint(left[:, index] / scale[:, 0]), -LIMIT, LIMIT)
+        error = (left[:, index] - integers[:, index] * scale[:, 0]) / factor[:, index, index, None]
+        left[:, index + 1 :] -= factor[:, index, index + 1 :, None] * error[:, None, :]
+    integers = np.take_along_axis(integers, np.argsort(order, axis=1)[:, :, None], 1)
+    shift = np.einsum("gk,gkn->gn", mean[:, :, 0], weights - integers * scale)[:, None]
+    return integers.astype(np.int8), scale, shift

@@ -1,0 +1,44 @@
+"""Scale and zero point of a tensor from what was seen of its values."""
+
+import numpy as np
+
+from swiftformer_tf.quantization.graph import Kind, Quantization
+
+__all__ = ["best_range", "from_range", "quantized"]
+
+# Shares of the range that are tried.
+SHARES = 1 - 0.03 * np.arange(24)
+
+
+def from_range(low: float, high: float, kind: Kind = "int8") -> Quantization:
+    """The scale that spreads the 256 integers of a byte over a range; zero is always one of them."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max(high - low, 1e-9) / 255
+    lowest = int(np.iinfo(kind).min)
+    return Quantization(
+        np.array([scale], np.float32), int(np.clip(np.rint(lowest - low / scale), lowest, lowest + 255))
+    )
+
+
+def quantized(values: np.ndarray, quantization: Quantization) -> np.ndarray:
+    """int8 of floats, with one scale for all of them."""
+    return np.clip(np.rint(values / quantization.scale) + quantization.zero_point, -128, 127).astype(np.int8)
+
+
+def best_range(low: float, high: float, sample: np.ndarray) -> tuple[float, float]:
+    """Ends of the range whose integers have the least mean square error on a sample of the values.
+
+    Rare large values then saturate, and all others get a finer step.
+    """
+
+    def loss(low: float, high: float) -> float:
+        quantization = from_range(low, high)
+        restored = (quantized(sample, quantization).astype(np.float32) - quantization.zero_point) * quantization.scale[
+            0
+        ]
+        return float(np.mean((sample - restored) ** 2))
+
+    for _ in range(2):
+        high = min((high * share for share in SHARES), key=lambda each: loss(low, each))
+        low = min((low * share for share in SHARES), key=lambda each: loss(each, high))
+    return low, high
