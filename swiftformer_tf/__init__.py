@@ -32,6 +32,7 @@ from swiftformer_tf.porting import Ported, port, to_checkpoint
 from swiftformer_tf.preprocessing import TRANSFORMS, Transform
 from swiftformer_tf.pretrained import PRETRAINED
 from swiftformer_tf.recipes import RECIPES, Recipe
+from swiftformer_tf.saving import save_pretrained
 from swiftformer_tf.verification import Check, Report, verify
 
 __version__ = "0.1.0"
@@ -65,6 +66,7 @@ __all__ = [
     "fuse",
     "open_model",
     "port",
+    "save_pretrained",
     "to_checkpoint",
     "verify",
 ]

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replacing"]
+__all__ = ["filling", "replacing"]
 
 
 @contextlib.contextmanager
@@ -41,3 +41,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
         beside = Path(folder, target.name)
         yield beside
         os.replace(beside, target)
+
+
+@contextlib.contextmanager
+def filling(folder: str | Path) -> Iterator[Path]:
+    """An empty folder to write to, whose files move into `folder` when the block ends well.
+
+    `folder` is made if it is not there. Whatever goes wrong inside, the files in it are untouched.
+
+    Args:
+        folder: Where the finished files belong; the folder around it must exist.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        OSError: No such folder around it, it is a file, or it cannot be written to.
+    """
+    target = Path(folder)
+    around = target.absolute().parent
+    if not around.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=around) as beside:
+        yield Path(beside)
+        target.mkdir(exist_ok=True)
+        for path in sorted(Path(beside).iterdir()):
+            os.replace(path, target / path.name)

@@ -1,19 +1,22 @@
-"""Opens whatever holds a classifier: a Keras model, a TFLite file or a PyTorch checkpoint."""
+"""Opens whatever holds a classifier: a Keras model, a TFLite file, a checkpoint, a folder or an id on the hub."""
 
+import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import TokenWeights
-from swiftformer_tf.errors import CheckpointError, ModelError
+from swiftformer_tf.errors import ModelError
+from swiftformer_tf.heads import relabel, requested_labels
 from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.porting import port
-from swiftformer_tf.pretrained import PRETRAINED, weights_path
+from swiftformer_tf.porting import port, to_checkpoint
+from swiftformer_tf.pretrained import weights_path
 
-__all__ = ["Opened", "from_pretrained", "open_any", "open_keras", "open_model"]
+__all__ = ["Opened", "from_pretrained", "open_any", "open_checkpoint", "open_keras", "open_model"]
 
 Opened = SwiftFormerForImageClassification | LiteModel | Checkpoint
 
@@ -22,7 +25,7 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None) -> 
     """Opens a file for what it is: `.keras` and `.tflite` by their suffix, everything else as a checkpoint.
 
     Args:
-        path: The file, or a name of `PRETRAINED`.
+        path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
         token_weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
@@ -42,7 +45,7 @@ def open_model(path: str | Path, *, token_weights: TokenWeights | None = None) -
     """A Keras classifier from a `.keras` file or, ported, from a checkpoint.
 
     Args:
-        path: The file, or a name of `PRETRAINED`.
+        path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
         token_weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
@@ -56,6 +59,24 @@ def open_model(path: str | Path, *, token_weights: TokenWeights | None = None) -
     if not isinstance(model, SwiftFormerForImageClassification):
         raise ModelError(f"{path}: a backbone without the classifier's normalisation; expected classification weights")
     return model
+
+
+def open_checkpoint(path: str | Path, *, token_weights: TokenWeights | None = None) -> Checkpoint:
+    """The weights of a checkpoint or of a `.keras` model.
+
+    Args:
+        path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
+        token_weights: For checkpoints, see `Checkpoint.open`.
+
+    Raises:
+        ModelError: A `.tflite` file, whose weights are no longer those of a checkpoint, or a `.keras` file that cannot
+            be used.
+        CheckpointError: See `Checkpoint.open`.
+    """
+    opened = open_any(path, token_weights=token_weights)
+    if isinstance(opened, LiteModel):
+        raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
+    return opened if isinstance(opened, Checkpoint) else to_checkpoint(opened)
 
 
 def open_keras(path: str | Path) -> SwiftFormerForImageClassification:
@@ -77,22 +98,41 @@ def open_keras(path: str | Path) -> SwiftFormerForImageClassification:
     return model
 
 
-def from_pretrained(name: str) -> SwiftFormerForImageClassification:
-    """A classifier with weights that ship with the package.
+def from_pretrained(
+    name: str | Path,
+    *,
+    token_weights: TokenWeights | None = None,
+    num_labels: int | None = None,
+    id2label: Mapping[int, str] | None = None,
+) -> SwiftFormerForImageClassification:
+    """A classifier with trained weights, by the name that they have.
 
     Args:
-        name: A key of `PRETRAINED`.
+        name: A key of `PRETRAINED`; an id on the Hugging Face hub, such as `"timm/swiftformer_xs.dist_in1k"` or, of one
+            revision, `"timm/swiftformer_xs.dist_in1k@main"`; or the path of a folder or file: Hugging Face's layout,
+            timm's, a checkpoint or a `.keras` model.
+        token_weights: For checkpoints, see `Checkpoint.open`.
+        num_labels: Number of classes, if it shall be another: the heads are new then, and a warning says so.
+        id2label: Names of the classes by index. As many as there are outputs rename them; another number is as
+            `num_labels`.
 
     Raises:
-        CheckpointError: No such weights.
+        CheckpointError: No such weights, or they cannot be fetched or used.
+        ConfigError: Labels that contradict each other.
+        ModelError: See `open_model`.
 
     Example:
         >>> from_pretrained("swiftformer_xs_imagenette").config.num_labels
         10
     """
-    if name not in PRETRAINED:
-        raise CheckpointError(f"{name}: no such weights; expected one of {', '.join(PRETRAINED)}")
-    return open_model(name)
+    wanted = requested_labels(num_labels, id2label)
+    if wanted is None:
+        return open_model(name, token_weights=token_weights)
+    checkpoint = open_checkpoint(name, token_weights=token_weights)
+    changed, said = relabel(checkpoint, wanted)
+    if changed.config.num_labels != checkpoint.config.num_labels:
+        warnings.warn(f"{name}: {said}", stacklevel=2)
+    return port(changed).model
 
 
 def _first_line(error: Exception) -> str:

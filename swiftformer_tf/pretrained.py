@@ -1,6 +1,8 @@
-"""Weights that ship with the package, by name."""
+"""Weights by name: those that ship with the package, and the hub's."""
 
 from pathlib import Path
+
+from swiftformer_tf.hub import fetch, is_hub_id
 
 __all__ = ["PRETRAINED", "license_of", "weights_path"]
 
@@ -12,7 +14,10 @@ PRETRAINED: dict[str, Path] = {
 
 
 def weights_path(name: str | Path) -> Path:
-    """The file behind a name of `PRETRAINED`; anything else is a path already.
+    """The file behind a name of `PRETRAINED`, or the folder with what an id on the hub holds; other names are paths.
+
+    Raises:
+        CheckpointError: See `hub.fetch`.
 
     Example:
         >>> weights_path("swiftformer_xs_imagenette").name
@@ -20,7 +25,9 @@ def weights_path(name: str | Path) -> Path:
         >>> weights_path("mine.keras").name
         'mine.keras'
     """
-    return PRETRAINED.get(str(name), Path(name))
+    if str(name) in PRETRAINED:
+        return PRETRAINED[str(name)]
+    return fetch(name) if is_hub_id(name) else Path(name)
 
 
 def license_of(path: Path) -> str | None:

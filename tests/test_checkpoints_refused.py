@@ -56,7 +56,7 @@ def test_not_a_weight_file(content: bytes, message: str, tmp_path: Path) -> None
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     refused(tmp_path / "nothing.pth", "no such file")
-    refused(tmp_path, "a folder; expected the weight file in it, such as")
+    refused(tmp_path, "a folder without weights; expected one of model.safetensors, model.safetensors.index.json, ")
 
 
 def test_unreadable_file(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from random_models import random_images
 
-from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
+from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, save_pretrained, to_checkpoint
+from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.cli import cli
 
 Model = SwiftFormerForImageClassification
@@ -90,11 +91,76 @@ def test_port_keeps_the_old_file_when_it_fails(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.pth", "x.keras"]
 
 
-def test_port_refuses_a_model_that_is_none(saved: Path, tmp_path: Path) -> None:
-    result = run("port", saved, "-o", tmp_path / "x.keras")
+def test_port_refuses_a_model_that_has_no_weights_any_more(lite: Callable[..., LiteModel], tmp_path: Path) -> None:
+    lite("float32").save(tmp_path / "x.tflite")
+    result = run("port", tmp_path / "x.tflite", "-o", tmp_path / "x.keras")
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"Error: {saved}: ")
+    assert result.stderr == f"Error: {tmp_path / 'x.tflite'}: a TFLite model; expected a .keras model or a checkpoint\n"
     assert not (tmp_path / "x.keras").exists()
+
+
+@pytest.mark.parametrize("name", ["out.safetensors", "out.pth", "folder"])
+@pytest.mark.parametrize("to", ["hf", "timm", "original"])
+def test_port_writes_weights_back(saved: Path, tmp_path: Path, model: Model, to: str, name: str) -> None:
+    result = run("port", saved, "-o", tmp_path / name, "--to", to)
+    if to == "hf":  # these weights are for l2
+        assert result.exit_code == 2
+        assert "scheme='hf': its code computes token_weights='uniform'" in result.stderr
+        assert list(tmp_path.iterdir()) == []
+    elif (to, name) == ("original", "folder"):
+        assert result.exit_code == 2
+        assert "expected a name that ends in .safetensors or .pth" in result.stderr
+    else:
+        assert result.exit_code == 0, result.output
+        opened = Checkpoint.open(tmp_path / name)
+        assert opened.scheme == to
+        expected = to_checkpoint(model)
+        assert all(np.array_equal(tensor, opened.tensors[key]) for key, tensor in expected.tensors.items())
+
+
+def test_port_makes_new_heads_and_says_so(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    result = run("port", saved, "-o", tmp_path / "two.keras", "--labels", tmp_path / "labels.txt")
+    assert "labels: the heads for 10 labels are dropped; new ones for 2 labels have random weights" in result.stderr
+    assert keras.models.load_model(tmp_path / "two.keras").config.labels == ("cat", "dog")
+    result = run("port", saved, "-o", tmp_path / "net", "--to", "timm", "--labels", "imagenet")
+    assert "new ones for 1000 labels" in result.stderr
+    config = json.loads((tmp_path / "net" / "config.json").read_text())
+    assert config["id2label"]["0"] == config["label_names"][0] == "tench"
+    (tmp_path / "ten.txt").write_text("".join(f"name {index}\n" for index in range(10)))
+    result = run("port", saved, "-o", tmp_path / "ten.safetensors", "--to", "timm", "--labels", tmp_path / "ten.txt")
+    assert "labels: the 10 outputs keep their weights" in result.stderr
+    assert Checkpoint.open(tmp_path / "ten.safetensors").config.labels[9] == "name 9"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--labels", "no.txt"], "no.txt: cannot be read"),
+        (["--labels", "{folder}/blank.txt"], "blank.txt: expected a label in every line"),
+        (["--labels", "imagenet", "--num-labels", "3"], "num_labels=3: id2label has 1000 labels; give one of the two"),
+        (["--num-labels", "0"], "0 is not in the range x>=1"),
+    ],
+)
+def test_port_refuses_labels_that_are_none(saved: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "blank.txt").write_text("cat\n\ndog\n")
+    told = [argument.format(folder=tmp_path) for argument in arguments]
+    result = run("port", saved, "-o", tmp_path / "x.keras", *told)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "x.keras").exists()
+
+
+def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, folder: Path) -> None:
+    save_pretrained(model, tmp_path / "net")
+    picture = next(folder.rglob("*.png"))
+    assert json.loads(run("info", tmp_path / "net", "--json").stdout)["scheme"] == "timm"
+    assert run("predict", tmp_path / "net", picture).exit_code == 0
+    result = run("export", tmp_path / "net", "-o", tmp_path / "out", "--recipe", "float32", "--images", folder)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "net_float32.tflite").is_file()
+    verify = ("verify", tmp_path / "out" / "net_float32.tflite", "--reference", tmp_path / "net", "--images", folder)
+    assert run(*verify).exit_code == 0
 
 
 def test_predict_ranks_labels(saved: Path, folder: Path, model: Model, pixels: np.ndarray) -> None:

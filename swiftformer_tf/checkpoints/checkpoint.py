@@ -1,7 +1,6 @@
 """A weight file as a value: tensors under canonical names, and what is known about them."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Literal, Self, get_args
 import ml_dtypes
 import numpy as np
 
-from swiftformer_tf.checkpoints import hdf5_file, inventory, safetensors_file, schemes, torch_zip
+from swiftformer_tf.checkpoints import folders, hdf5_file, inventory, safetensors_file, schemes, torch_zip
 from swiftformer_tf.checkpoints.contents import Contents
 from swiftformer_tf.checkpoints.schemes import SCHEMES, SchemeName
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
@@ -94,14 +93,16 @@ class Checkpoint:
         """Reads the weights of the original repository, Hugging Face or timm, without PyTorch.
 
         Nothing in the file is executed. Architecture, labels and heads follow from its tensors; what tensors do not
-        tell is at the references' defaults, unless a file written by `save` carries it or a Hugging Face
-        `config.json` of the same depths and widths lies beside the file.
+        tell is at the references' defaults, unless a file written by `save` carries it or the library's `config.json`
+        (Hugging Face's, with its `preprocessor_config.json`, or timm's), of the same depths and widths, lies beside it.
 
         Of a training file's containers `"model"` is taken before `"state_dict"` before `"model_ema"`, as the
         original repository's evaluation does; `source` says which.
 
         Args:
-            path: A `.pth`, `.pt`, `.bin` or `.safetensors` file; it is recognised by what it holds.
+            path: A `.pth`, `.pt`, `.bin`, `.safetensors` or `.h5` file (of transformers' TensorFlow port), which is
+                recognised by what it holds; the `.index.json` of several; or a folder with one of them under the name
+                that the libraries give it, such as `model.safetensors`.
             token_weights: The arithmetic that the weights were trained with: `"l2"` (original repository since July
                 2023, timm) or `"uniform"` (first release, Hugging Face). Default is what the file says, then what
                 its scheme implies; files of the original repository say nothing, and `"l2"` is assumed.
@@ -112,7 +113,8 @@ class Checkpoint:
         """
         path = Path(path)
         try:
-            return cls._from_contents(path, _read(path), token_weights)
+            file = folders.weight_file(path) if path.is_dir() else path
+            return cls._from_contents(file, _read(file), token_weights)
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"{path}: {_one_line(error)}") from None
         except FileNotFoundError:
@@ -214,8 +216,8 @@ def _one_line(error: Exception) -> str:
 
 
 def _read(path: Path) -> Contents:
-    if path.is_dir():
-        raise CheckpointError(f"a folder; expected the weight file in it, such as {path / 'model.safetensors'}")
+    if path.name.endswith(folders.INDEX):
+        return folders.read_shards(path, _read)
     with path.open("rb") as file:
         start = file.read(32)
     if reader := _reader(start):
@@ -244,32 +246,15 @@ def _as_float32(key: str, tensor: np.ndarray) -> np.ndarray:
 def _given_config(
     path: Path, record: str | None, scheme: SchemeName, shapes: Mapping[str, tuple[int, ...]]
 ) -> SwiftFormerConfig | None:
-    """What a configuration in the file, or Hugging Face's beside it, says about these tensors."""
+    """What a configuration in the file, or its library's beside it, says about these tensors."""
     if record is not None:
         return SwiftFormerConfig.from_json(record)
-    given = _config_beside(path) if scheme == "hf" else None
+    given = folders.config_beside(path, scheme)
     if given is None:
         return None
     found = inventory.infer_config(shapes, given)
     # A file of other depths or widths is about other weights.
     return given if (given.depths, given.embed_dims) == (found.depths, found.embed_dims) else None
-
-
-def _config_beside(path: Path) -> SwiftFormerConfig | None:
-    """Hugging Face's configuration in the same folder; another model's does not count."""
-    beside = path.with_name("config.json")
-    if not beside.is_file():
-        return None
-    try:
-        values = json.loads(beside.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{beside.name} beside it is not JSON ({error})") from None
-    if not isinstance(values, dict) or values.get("model_type") != "swiftformer":
-        return None
-    try:
-        return SwiftFormerConfig.from_dict(values)
-    except ConfigError as error:
-        raise CheckpointError(f"{beside.name} beside it: {error}") from None
 
 
 def _unit_layer_scales(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -12,10 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.hub import is_hub_id
 from swiftformer_tf.pretrained import weights_path
 
 __all__ = [
     "EXISTING",
+    "EXISTING_FILE",
     "ImageSize",
     "ModelFile",
     "note",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 EXISTING = click.Path(exists=True, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 token_weights_option = click.option(
     "--token-weights",
@@ -35,15 +38,16 @@ token_weights_option = click.option(
 
 
 class ModelFile(click.Path):
-    """A file that is there, or the name of weights that ship with the package."""
+    """A file or folder that is there, the name of weights that ship with the package, or an id on the hub."""
 
-    name = "FILE|NAME"
+    name = "FILE|FOLDER|NAME"
 
     def __init__(self) -> None:
-        super().__init__(exists=True, dir_okay=False, path_type=Path)
+        super().__init__(exists=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(weights_path(value), param, ctx)
+        # Fetched by what opens it, and not before all arguments are known to be good.
+        return Path(value) if is_hub_id(value) else super().convert(weights_path(value), param, ctx)
 
 
 class ImageSize(click.ParamType):

@@ -9,32 +9,63 @@ from swiftformer_tf.cli.console import ModelFile, note, token_weights_option
 
 
 @click.command()
-@click.argument("checkpoint", type=ModelFile())
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model to write, NAME.keras.")
+@click.argument("checkpoint", type=ModelFile(), metavar="CHECKPOINT|MODEL.keras")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="What to write, by --to.")
+@click.option(
+    "--to",
+    type=click.Choice(["keras", "hf", "timm", "original"]),
+    default="keras",
+    show_default=True,
+    help="Write a Keras model NAME.keras, or weights for Hugging Face, timm or the original repository: a file "
+    "(.safetensors, .pth, .pt, .bin) or, for hf and timm, a folder.",
+)
 @token_weights_option
-def port(checkpoint: Path, output: Path, token_weights: Any) -> None:
-    """Turn a PyTorch checkpoint into a Keras model; PyTorch is not needed.
+@click.option("--num-labels", type=click.IntRange(1), help="New heads for so many labels, of random weights.")
+@click.option(
+    "--labels", help="A file with a label a line, or 'imagenet': names of the outputs; another number is new."
+)
+def port(
+    checkpoint: Path, output: Path, to: Any, token_weights: Any, num_labels: int | None, labels: str | None
+) -> None:
+    """Turn a PyTorch checkpoint into a Keras model, or either into a checkpoint; PyTorch is not needed.
 
-    CHECKPOINT is a .pth, .bin or .safetensors file of the original repository, Hugging Face or timm.
+    CHECKPOINT is a .pth, .bin, .safetensors or tf_model.h5 file of the original repository, Hugging Face or timm, a
+    folder in one of their layouts, or an id on the Hugging Face hub.
 
     \b
     swiftformer-tf port swiftformer_xs.pth -o swiftformer_xs.keras
     swiftformer-tf port old_release.pth -o old.keras --token-weights uniform
+    swiftformer-tf port timm/swiftformer_xs.dist_in1k -o xs.keras
+    swiftformer-tf port fine_tuned.keras -o for_timm --to timm
     """
-    from swiftformer_tf.checkpoints import Checkpoint
     from swiftformer_tf.files import replacing
+    from swiftformer_tf.heads import relabel, requested_labels
+    from swiftformer_tf.loading import open_checkpoint
     from swiftformer_tf.porting import port as port_weights
+    from swiftformer_tf.saving import save_pretrained
 
-    if output.suffix != ".keras":
+    as_folder = output.suffix not in (".safetensors", ".pth", ".pt", ".bin")
+    if to == "keras" and output.suffix != ".keras":
         raise click.BadParameter(f"{output}: expected a name that ends in .keras", param_hint="-o")
-    opened = Checkpoint.open(checkpoint, token_weights=token_weights)
+    if to == "original" and as_folder:
+        raise click.BadParameter(f"{output}: expected a name that ends in .safetensors or .pth", param_hint="-o")
+    wanted = requested_labels(num_labels, _labels(labels))
+    opened = open_checkpoint(checkpoint, token_weights=token_weights)
     config = opened.config
     note(f"{opened.scheme} layout, {config.variant or 'non-standard'} architecture, {config.num_labels} labels")
     note(arithmetic(opened))
-    ported = port_weights(opened)
-    with replacing(output) as beside:
-        ported.model.save(beside)
-    click.echo(f"{output}: {len(ported.sources)} tensors")
+    if wanted is not None:
+        opened, said = relabel(opened, wanted)
+        note(f"labels: {said}")
+    if to == "keras":
+        ported = port_weights(opened)
+        with replacing(output) as beside:
+            ported.model.save(beside)
+    elif as_folder:
+        save_pretrained(opened, output, layout=to)
+    else:
+        opened.save(output, scheme=to)
+    click.echo(f"{output}: {len(opened.tensors)} tensors")
 
 
 def arithmetic(checkpoint: Any) -> str:
@@ -45,3 +76,20 @@ def arithmetic(checkpoint: Any) -> str:
             "weights of its first release (before July 2023) want --token-weights uniform"
         )
     return f"token weights: {checkpoint.token_weights}"
+
+
+def _labels(given: str | None) -> dict[int, str] | None:
+    """Labels by index, of a file or of ImageNet."""
+    from swiftformer_tf.labelling import imagenet_classes
+
+    if given is None:
+        return None
+    if given == "imagenet":
+        return dict(enumerate(imagenet_classes().values()))
+    try:
+        lines = Path(given).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{given}: cannot be read ({error})", param_hint="--labels") from None
+    if not lines or not all(line.strip() for line in lines):
+        raise click.BadParameter(f"{given}: expected a label in every line", param_hint="--labels")
+    return dict(enumerate(line.strip() for line in lines))

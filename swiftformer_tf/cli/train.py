@@ -46,7 +46,7 @@ class RecipeFile(click.Path):
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the recipe's.")
 @click.option("--image-size", type=ImageSize(), help="Default: that of --from, or 224.")
 @click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Share that evaluation's centre crop keeps.")
-@click.option("--teacher", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="See Teacher.open.")
+@click.option("--teacher", type=ModelFile(), help="See Teacher.open.")
 @click.option("--freeze", "frozen", type=click.IntRange(min=0), default=0, help="Stages to leave as they are.")
 @click.option(
     "--dtype",

@@ -5,13 +5,21 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import EXISTING, ModelFile, print_json, print_table, progress_bar, token_weights_option
+from swiftformer_tf.cli.console import (
+    EXISTING,
+    EXISTING_FILE,
+    ModelFile,
+    print_json,
+    print_table,
+    progress_bar,
+    token_weights_option,
+)
 from swiftformer_tf.cli.reports import html_option, note_failures, write_html
 from swiftformer_tf.data import list_images
 
 
 @click.command()
-@click.argument("model", type=ModelFile(), metavar="MODEL.tflite")
+@click.argument("model", type=EXISTING_FILE, metavar="MODEL.tflite")
 @click.option("--reference", type=ModelFile(), required=True, help="The model or checkpoint that it came from.")
 @click.option("--images", type=EXISTING, required=True, help="Folder of photographs that calibration did not see.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For the latency.")

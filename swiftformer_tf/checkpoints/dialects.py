@@ -1,0 +1,290 @@
+"""A configuration in the words of Hugging Face's and of timm's `config.json`, to and from ours.
+
+Both say what a model is and how a photograph is prepared for it; neither says more than its own code can compute.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from swiftformer_tf.config import VARIANTS, SwiftFormerConfig, numbered_labels
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.labelling import imagenet_classes
+from swiftformer_tf.preprocessing import TRANSFORMS, Transform, is_number
+
+__all__ = ["from_hf", "from_timm", "image_processor", "is_hf", "is_timm", "to_hf", "to_timm"]
+
+# Pillow's numbers, by which Hugging Face's image processors name an interpolation.
+RESAMPLE = {2: "bilinear", 3: "bicubic"}
+
+# timm's names of the variants, and of arguments that shapes of weights do not tell.
+ARCHITECTURES = {f"swiftformer_{variant}": variant for variant in VARIANTS if variant != "tiny"}
+TIMM_ARGUMENTS = ("down_stride", "down_pad", "layer_scale_init_value", "drop_path_rate")
+# What timm's code fixes, as far as this package can vary it.
+TIMM_FIXED = {"hidden_act": "gelu", "batch_norm_eps": 1e-5}
+
+
+def is_hf(values: Any) -> bool:
+    """Whether this is Hugging Face's configuration of a SwiftFormer."""
+    return isinstance(values, Mapping) and values.get("model_type") == "swiftformer"
+
+
+def is_timm(values: Any) -> bool:
+    """Whether this is timm's configuration of a SwiftFormer."""
+    name = values.get("architecture") if isinstance(values, Mapping) else None
+    return isinstance(name, str) and name.startswith("swiftformer")
+
+
+def from_hf(values: Mapping[str, Any], processor: Mapping[str, Any] | None) -> SwiftFormerConfig:
+    """Reads Hugging Face's `config.json` and, where there is one, `preprocessor_config.json`.
+
+    A `config.json` that `to_hf` wrote has the transform in it, which is then taken.
+
+    Raises:
+        ConfigError: An impossible value, or an image processor that does what no transform here does.
+    """
+    config = SwiftFormerConfig.from_dict(values)
+    if processor is None or "transform" in values:
+        return config
+    transform = _transform_of_processor(processor)
+    return config.replace(image_size=_image_size(*transform.size), transform=transform)
+
+
+def to_hf(config: SwiftFormerConfig) -> dict[str, Any]:
+    """What Hugging Face's `config.json` holds, with this package's own fields beside it.
+
+    Example:
+        >>> to_hf(SwiftFormerConfig(id2label={0: "cat"}))["label2id"]
+        {'cat': 0}
+    """
+    labels = {label: index for index, label in config.id2label.items()}
+    kind = "SwiftFormerForImageClassification" if config.num_labels else "SwiftFormerModel"
+    return {"architectures": [kind], **config.to_dict(), "label2id": labels}
+
+
+def image_processor(transform: Transform) -> dict[str, Any]:
+    """A transform as Hugging Face's `preprocessor_config.json`.
+
+    Raises:
+        ConfigError: A crop that is not square, which no image processor there makes from any photograph.
+
+    Example:
+        >>> image_processor(TRANSFORMS["original"])["size"]
+        {'shortest_edge': 256}
+    """
+    height, width = transform.size
+    values: dict[str, Any] = {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": True,
+        "size": {"height": height, "width": width},
+        "resample": {name: number for number, name in RESAMPLE.items()}[transform.interpolation],
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(transform.mean),
+        "image_std": list(transform.std),
+    }
+    if transform.crop is None:
+        return values
+    if height != width:
+        raise ConfigError(
+            f"transform.size={transform.size}: with a crop, Hugging Face's image processors want a square; use a "
+            "square image_size, or crop=None"
+        )
+    edge = {"shortest_edge": math.floor(height / transform.crop)}
+    crop = {"do_center_crop": True, "crop_size": {"height": height, "width": width}}
+    return {**values, "image_processor_type": "CLIPImageProcessor", "size": edge, **crop}
+
+
+def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
+    """Reads timm's `config.json`; without names in it, 1000 classes are ImageNet's, as for timm itself.
+
+    Raises:
+        ConfigError: An impossible value, or one with which timm computes what this package does not.
+
+    Example:
+        >>> from_timm({"architecture": "swiftformer_s", "num_classes": 1000}).labels[0]
+        'tench'
+    """
+    # Before timm 0.9 all of it stood at the top.
+    data = _mapping(values, "pretrained_cfg") if "pretrained_cfg" in values else values
+    arguments = _mapping(values, "model_args")
+    architecture = values["architecture"].partition(".")[0]
+    row = VARIANTS.get(ARCHITECTURES.get(architecture, ""), {})
+    depths, widths = arguments.get("layers", row.get("depths")), arguments.get("embed_dims", row.get("embed_dims"))
+    if depths is None or widths is None:
+        raise ConfigError(f"architecture={architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
+    for name, usual in (("act_layer", "gelu"), ("output_stride", 32), ("global_pool", "avg")):
+        if arguments.get(name, usual) not in (usual, None):
+            raise ConfigError(f"model_args.{name}={arguments[name]!r}: expected {usual!r}")
+    channels, height, width = _numbers("pretrained_cfg.input_size", data.get("input_size", (3, 224, 224)), 3)
+    fields = {name: arguments[name] for name in TIMM_ARGUMENTS if name in arguments}
+    return SwiftFormerConfig(
+        depths=depths,
+        embed_dims=widths,
+        downsamples=(True,) * (len(depths) if isinstance(depths, (list, tuple)) else 0),
+        num_channels=channels,
+        image_size=_image_size(height, width),
+        id2label=_timm_labels(values, data),
+        transform=_timm_transform(data, (height, width)),
+        **fields,
+    )
+
+
+def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
+    """What timm's `config.json` holds.
+
+    Args:
+        config: Of weights that timm computes as they were trained.
+        layer_scales: Whether there are layer scales among the weights, which timm has everywhere or nowhere.
+
+    Raises:
+        ConfigError: A value that timm's code fixes otherwise.
+    """
+    for name, fixed in TIMM_FIXED.items():
+        if getattr(config, name) != fixed:
+            raise ConfigError(f"{name}={getattr(config, name)!r}: timm's SwiftFormer has {fixed!r} and no other")
+    usual = SwiftFormerConfig(
+        depths=config.depths, embed_dims=config.embed_dims, downsamples=(True,) * len(config.depths)
+    )
+    named = config.variant is not None and f"swiftformer_{config.variant}" in ARCHITECTURES
+    ours = {
+        "layers": (list(config.depths), named),
+        "embed_dims": (list(config.embed_dims), named),
+        "mlp_ratios": (config.mlp_ratio, config.mlp_ratio == usual.mlp_ratio),
+        "downsamples": (list(config.downsampled), config.downsampled == usual.downsampled),
+        "in_chans": (config.num_channels, config.num_channels == 3),
+        "use_layer_scale": (layer_scales, layer_scales),
+        **{
+            name: (getattr(config, name), getattr(config, name) == getattr(usual, name))
+            for name in ("down_patch_size", "down_stride", "down_pad")
+        },
+    }
+    arguments = {name: value for name, (value, is_default) in ours.items() if not is_default}
+    transform = config.transform
+    values = {
+        "architecture": f"swiftformer_{config.variant}" if named else "swiftformer_xs",
+        "num_classes": config.num_labels,
+        "label_names": list(config.labels),
+        # In Hugging Face's words too, for whoever looks for them.
+        "id2label": {str(index): label for index, label in config.id2label.items()},
+        "pretrained_cfg": {
+            "custom_load": False,
+            "input_size": [config.num_channels, *config.input_size],
+            "interpolation": transform.interpolation,
+            "crop_pct": transform.crop or 1.0,
+            "crop_mode": "squash" if transform.crop is None else "center",
+            "mean": list(transform.mean),
+            "std": list(transform.std),
+            "num_classes": config.num_labels,
+            "first_conv": "stem.0",
+            "classifier": ["head", "head_dist"],
+        },
+    }
+    return {**values, "model_args": arguments} if arguments else values
+
+
+def _transform_of_processor(values: Mapping[str, Any]) -> Transform:
+    unusual = [name for name in ("do_resize", "do_rescale", "do_normalize") if not values.get(name, True)]
+    if unusual or not math.isclose(
+        _number("rescale_factor", values.get("rescale_factor", 1 / 255)), 1 / 255, rel_tol=1e-6
+    ):
+        raise ConfigError(f"{unusual[0] if unusual else 'rescale_factor'}: expected pixels resized and normalised")
+    if values.get("resample", 2) not in tuple(RESAMPLE):
+        raise ConfigError(f"resample={values['resample']!r}: expected 2 (bilinear) or 3 (bicubic)")
+    usual = TRANSFORMS["hf"]
+    size, crop = _processor_size(values)
+    return Transform(
+        size=size,
+        crop=crop,
+        interpolation=RESAMPLE[values.get("resample", 2)],  # type: ignore[arg-type]
+        mean=values.get("image_mean", usual.mean),
+        std=values.get("image_std", usual.std),
+    )
+
+
+def _processor_size(values: Mapping[str, Any]) -> tuple[tuple[int, int], float | None]:
+    """(height, width) of the result and share of the crop."""
+    size = values.get("size", 224)
+    edge = size.get("shortest_edge") if isinstance(size, Mapping) else None
+    if values.get("do_center_crop") and "crop_size" in values:
+        height, width = _sides("crop_size", values["crop_size"])
+        edge = edge if isinstance(size, Mapping) else size
+        if height != width or not isinstance(edge, int) or edge < height:
+            raise ConfigError(
+                f"size={size!r} with crop_size={values['crop_size']!r}: expected a shortest_edge, and a square crop "
+                "within"
+            )
+        return (height, width), _share(height, edge)
+    if edge is not None:
+        # ConvNext's processor crops below 384 pixels only.
+        share = values.get("crop_pct")
+        if not is_number(share):
+            raise ConfigError(f"size={size!r}: a shortest_edge without a crop gives pictures of any shape")
+        return _sides("size", edge), share if edge < 384 else None
+    return _sides("size", size), None
+
+
+def _share(size: int, edge: int) -> float:
+    """The share of a crop that leads back to this edge, whichever way the division was rounded."""
+    share = size / edge
+    return share if math.floor(size / share) == edge else math.nextafter(share, 0)
+
+
+def _sides(name: str, value: Any) -> tuple[int, int]:
+    sides = (value.get("height"), value.get("width")) if isinstance(value, Mapping) else (value, value)
+    height, width = _numbers(name, sides, 2)
+    return height, width
+
+
+def _numbers(name: str, value: Any, count: int) -> tuple[int, ...]:
+    if (
+        not isinstance(value, (list, tuple))
+        or len(value) != count
+        or not all(isinstance(x, int) and x > 0 for x in value)
+    ):
+        raise ConfigError(f"{name}={value!r}: expected {count} positive ints")
+    return tuple(value)
+
+
+def _number(name: str, value: Any) -> float:
+    if not is_number(value):
+        raise ConfigError(f"{name}={value!r}: expected a number")
+    return float(value)
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name) or {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{name}={found!r}: expected a JSON object")
+    return found
+
+
+def _image_size(height: int, width: int) -> int | tuple[int, int]:
+    return height if height == width else (height, width)
+
+
+def _timm_transform(data: Mapping[str, Any], size: tuple[int, int]) -> Transform:
+    usual = TRANSFORMS["timm"]
+    mode, share = data.get("crop_mode") or "center", data.get("crop_pct", usual.crop)
+    if mode != "center" and (mode, share) != ("squash", 1):
+        raise ConfigError(f"pretrained_cfg.crop_mode={mode!r} with crop_pct={share!r}: expected 'center'")
+    return Transform(
+        size=size,
+        crop=share if mode == "center" else None,
+        interpolation=data.get("interpolation", usual.interpolation),
+        mean=data.get("mean", usual.mean),
+        std=data.get("std", usual.std),
+    )
+
+
+def _timm_labels(values: Mapping[str, Any], data: Mapping[str, Any]) -> dict[int, str]:
+    count = values.get("num_classes", data.get("num_classes", 1000))
+    names = values.get("label_names") or data.get("label_names")
+    described = values.get("label_descriptions") or data.get("label_descriptions") or {}
+    if not names:
+        return dict(enumerate(imagenet_classes().values())) if count == 1000 else numbered_labels(count)
+    if not isinstance(names, (list, tuple, Mapping)) or not isinstance(described, Mapping):
+        raise ConfigError(f"label_names={names!r}: expected a list of names, or names by index")
+    listed = names if isinstance(names, Mapping) else dict(enumerate(names))
+    return {index: str(described.get(str(name), name)) for index, name in listed.items()}

@@ -1,0 +1,128 @@
+"""Folders of weights, as Hugging Face's and timm's libraries and their hub lay them out."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swiftformer_tf.checkpoints import dialects
+from swiftformer_tf.checkpoints.contents import Contents
+from swiftformer_tf.checkpoints.schemes import SchemeName, shorten
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import CheckpointError, ConfigError
+
+__all__ = ["CONFIG", "INDEX", "PROCESSOR", "WEIGHTS", "config_beside", "read_shards", "shards", "weight_file"]
+
+CONFIG = "config.json"
+PROCESSOR = "preprocessor_config.json"
+INDEX = ".index.json"
+
+# In the order in which they are looked for, which is transformers' own.
+WEIGHTS = (
+    "model.safetensors",
+    f"model.safetensors{INDEX}",
+    "pytorch_model.bin",
+    f"pytorch_model.bin{INDEX}",
+    "tf_model.h5",
+)
+
+MAX_JSON_BYTES = 2**24
+
+
+def weight_file(folder: Path) -> Path:
+    """The weights in a folder: a file, or the index of several.
+
+    Raises:
+        CheckpointError: None of the names that the libraries give them.
+    """
+    for name in WEIGHTS:
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError(f"a folder without weights; expected one of {', '.join(WEIGHTS)} in it")
+
+
+def shards(index: Path) -> dict[str, str]:
+    """Name of the file that holds each tensor.
+
+    Args:
+        index: A file whose name ends in `.index.json`.
+
+    Raises:
+        CheckpointError: Not an index, or one that names files outside its folder.
+    """
+    found = _json(index)
+    places = found.get("weight_map") if isinstance(found, Mapping) else None
+    if not isinstance(places, Mapping) or not all(isinstance(name, str) for name in places.values()):
+        raise CheckpointError(f"{index.name} has no weight_map, which names the file of each tensor")
+    if strange := [name for name in places.values() if Path(name).name != name or name.endswith(INDEX)]:
+        raise CheckpointError(f"{index.name} names {strange[0]!r}, which is no weight file of the same folder")
+    return dict(places)
+
+
+def read_shards(index: Path, read: Callable[[Path], Contents]) -> Contents:
+    """Tensors of all files that an index names.
+
+    Args:
+        index: As in `shards`.
+        read: Reads one of them.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or holds other tensors than the index says.
+    """
+    places = shards(index)
+    tensors: dict[str, np.ndarray] = {}
+    for name in sorted(set(places.values())):
+        path = index.with_name(name)
+        if not path.is_file():
+            raise CheckpointError(f"{name} is missing, one of the files that {index.name} names")
+        try:
+            contents = read(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{name}: {error}") from None
+        if strays := [key for key in contents.tensors if places.get(key) != name]:
+            raise CheckpointError(f"{name} holds what {index.name} does not say ({len(strays)}): {shorten(strays)}")
+        tensors |= contents.tensors
+    if missing := [key for key in places if key not in tensors]:
+        raise CheckpointError(f"{index.name} lists what no file holds ({len(missing)}): {shorten(missing)}")
+    return Contents(tensors)
+
+
+def config_beside(path: Path, scheme: SchemeName) -> SwiftFormerConfig | None:
+    """What the `config.json` in the same folder says; that of another model, or of another library, does not count.
+
+    Args:
+        path: A weight file.
+        scheme: Its names.
+
+    Raises:
+        CheckpointError: Damaged, or an impossible value.
+    """
+    beside = path.with_name(CONFIG)
+    if scheme == "original" or not beside.is_file():
+        return None
+    values = _json(beside)
+    try:
+        if scheme == "timm":
+            return dialects.from_timm(values) if dialects.is_timm(values) else None
+        return dialects.from_hf(values, _processor(path)) if dialects.is_hf(values) else None
+    except ConfigError as error:
+        raise CheckpointError(f"{beside.name} beside it: {error}") from None
+
+
+def _processor(path: Path) -> Mapping[str, Any] | None:
+    beside = path.with_name(PROCESSOR)
+    values = _json(beside) if beside.is_file() else None
+    if values is not None and not isinstance(values, Mapping):
+        raise CheckpointError(f"{beside.name} beside it: expected a JSON object")
+    return values
+
+
+def _json(path: Path) -> Any:
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise CheckpointError(f"{path.name} is larger than the {MAX_JSON_BYTES:,} bytes that are read")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} beside it is not JSON ({error})") from None

@@ -1,0 +1,80 @@
+"""Other labels for a checkpoint: new names for its heads, or new heads."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.config import numbered_labels
+from swiftformer_tf.errors import CheckpointError, ConfigError
+
+__all__ = ["relabel", "requested_labels"]
+
+# As the layers' own initial weights are: the truncated normal of the paper's code.
+STDDEV = 0.02
+
+
+def requested_labels(num_labels: int | None, id2label: Mapping[int, str] | None) -> dict[int, str] | None:
+    """The labels that two arguments of one meaning ask for; None if neither is given.
+
+    Raises:
+        ConfigError: They contradict each other, or are no labels.
+
+    Example:
+        >>> requested_labels(2, None)
+        {0: 'LABEL_0', 1: 'LABEL_1'}
+    """
+    if id2label is None:
+        return None if num_labels is None else numbered_labels(num_labels)
+    if num_labels not in (None, len(id2label)):
+        raise ConfigError(f"num_labels={num_labels}: id2label has {len(id2label)} labels; give one of the two")
+    return dict(id2label)
+
+
+def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 0) -> tuple[Checkpoint, str]:
+    """A checkpoint with these labels, and in words what became of its heads.
+
+    As many labels as before are new names for the same outputs. Another number drops the heads and makes new ones of
+    random weights, to be trained.
+
+    Args:
+        checkpoint: With the classifier's normalisation.
+        id2label: Names of the classes by index.
+        seed: Of new heads.
+
+    Raises:
+        CheckpointError: A backbone, which ends before the classifier's normalisation.
+        ConfigError: No labels.
+
+    Example:
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, to_checkpoint
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> relabel(to_checkpoint(model), {0: "cat", 1: "dog"})[1]
+        'the heads for 1000 labels are dropped; new ones for 2 labels have random weights (seed 0), to be trained'
+    """
+    if not checkpoint.has_final_norm:
+        raise CheckpointError(
+            f"{checkpoint.source}: a backbone without the classifier's normalisation; no head fits after it"
+        )
+    before = checkpoint.config
+    config = before.replace(id2label=id2label)
+    if config.num_labels == before.num_labels:
+        said = f"the {config.num_labels} outputs keep their weights"
+        return dataclasses.replace(checkpoint, config=config), said
+    body = {key: tensor for key, tensor in checkpoint.tensors.items() if not key.startswith(("head.", "head_dist."))}
+    heads = _new_heads(config.num_labels, config.embed_dims[-1], config.distillation, seed) if config.num_labels else {}
+    dropped = f"the heads for {before.num_labels} labels are dropped" if before.num_labels else "there were no heads"
+    new = f"new ones for {config.num_labels} labels have random weights (seed {seed}), to be trained"
+    replaced = dataclasses.replace(checkpoint, tensors=body | heads, config=config)
+    return replaced, f"{dropped}; {new if heads else 'features come out'}"
+
+
+def _new_heads(labels: int, width: int, two: bool, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    heads: dict[str, np.ndarray] = {}
+    for name in ("head", "head_dist") if two else ("head",):
+        weight = keras.initializers.TruncatedNormal(stddev=STDDEV, seed=int(rng.integers(2**31)))((labels, width))
+        heads |= {f"{name}.weight": np.array(weight, np.float32), f"{name}.bias": np.zeros(labels, np.float32)}
+    return heads

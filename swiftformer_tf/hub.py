@@ -1,0 +1,124 @@
+"""Weights from the Hugging Face hub, through `huggingface_hub`: fetched once, checked, and kept in its cache."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from swiftformer_tf.checkpoints.folders import CONFIG, INDEX, PROCESSOR, WEIGHTS, shards
+from swiftformer_tf.errors import CheckpointError
+
+__all__ = ["fetch", "is_hub_id"]
+
+_ID = re.compile(r"([A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*)(?:@([\w][\w./-]*))?", re.ASCII)
+
+# What ends so is meant as a file, be it there or not.
+_FILES = (".keras", ".tflite", ".safetensors", ".pth", ".pt", ".bin", ".h5", ".json")
+
+
+def is_hub_id(name: str | Path) -> bool:
+    """Whether this is meant as `OWNER/NAME` or `OWNER/NAME@REVISION` on the hub: nothing of that name is here.
+
+    Example:
+        >>> is_hub_id("timm/swiftformer_xs.dist_in1k"), is_hub_id("weights/swiftformer_xs.pth"), is_hub_id("xs")
+        (True, False, False)
+    """
+    text = str(name)
+    return bool(_ID.fullmatch(text)) and not text.lower().endswith(_FILES) and not Path(text).exists()
+
+
+def fetch(name: str | Path) -> Path:
+    """The folder in `huggingface_hub`'s cache with a repository's configuration and weights.
+
+    The repository, `HF_ENDPOINT`, the cache and the token are `huggingface_hub`'s own settings. Each file is
+    compared with the checksum that the hub has for it. An interrupted download goes on where it stopped. Where the hub
+    cannot be reached, what is in the cache is taken.
+
+    Args:
+        name: `OWNER/NAME`, or with the branch, tag or commit `OWNER/NAME@REVISION`.
+
+    Raises:
+        CheckpointError: `huggingface_hub` is not installed; no such repository or revision, or no weights in it;
+            interrupted, or damaged on the way.
+    """
+    try:
+        import huggingface_hub
+        from huggingface_hub.errors import OfflineModeIsEnabled
+    except ImportError:
+        raise CheckpointError(
+            f"{name}: no such file or folder here; for an id on the Hugging Face hub, huggingface_hub is needed: "
+            "pip install 'swiftformer_tf[hub]'"
+        ) from None
+    match = _ID.fullmatch(str(name))
+    if not match:
+        raise CheckpointError(f"{name}: expected OWNER/NAME or OWNER/NAME@REVISION, an id on the Hugging Face hub")
+    repository, revision = match[1], match[2]
+    api = huggingface_hub.HfApi()
+    try:
+        listing = api.model_info(repository, revision=revision, files_metadata=True)
+    except huggingface_hub.errors.HfHubHTTPError as error:
+        raise CheckpointError(
+            f"{name}: no such file or folder here, and the hub at {api.endpoint} refused it: {_said(error)}"
+        ) from None
+    except Exception as error:  # no connection, in the words of whichever HTTP client the installed version has
+        offline = isinstance(error, OfflineModeIsEnabled)
+        return _cached(huggingface_hub, name, repository, revision, "offline" if offline else _said(error))
+    files = {sibling.rfilename: sibling for sibling in listing.siblings or ()}
+    weights = next((file for file in WEIGHTS if file in files), None)
+    if weights is None:
+        raise CheckpointError(f"{name}: holds no weights; expected one of {', '.join(WEIGHTS)} in it")
+
+    def get(file: str) -> Path:
+        if file not in files:
+            raise CheckpointError(f"{name}: {file} is missing, one of the files that {weights} names")
+        try:
+            path = Path(api.hf_hub_download(repository, file, revision=revision))
+        except Exception as error:  # as above
+            raise CheckpointError(
+                f"{name}: {file} could not be fetched from {api.endpoint} ({_said(error)}); what has come is kept, and "
+                "the next try goes on from there"
+            ) from None
+        _check(path, files[file], f"{name}: {file}")
+        return path
+
+    for file in (CONFIG, PROCESSOR):
+        if file in files:
+            get(file)
+    path = get(weights)
+    if weights.endswith(INDEX):
+        for shard in sorted(set(shards(path).values())):
+            get(shard)
+    return path.parent
+
+
+def _cached(hub: Any, name: str | Path, repository: str, revision: str | None, why: str) -> Path:
+    try:
+        return Path(hub.snapshot_download(repository, revision=revision, local_files_only=True))
+    except Exception:  # nothing there, which is said of the file system and of the network alike
+        raise CheckpointError(
+            f"{name}: no such file or folder here or in the cache, and the hub at {hub.HfApi().endpoint} cannot be "
+            f"reached ({why})"
+        ) from None
+
+
+def _check(path: Path, listed: Any, what: str) -> None:
+    """Compares a file with the hub's checksum: SHA-256 of large files, git's of small ones."""
+    content = path.read_bytes()
+    if listed.lfs:
+        expected, found = listed.lfs.sha256, hashlib.sha256(content).hexdigest()
+    else:
+        header = b"blob %d\0" % len(content)
+        expected, found = listed.blob_id, hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+    if found != expected:
+        # The link in the snapshot, and what it leads to.
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{what} was damaged on the way: its checksum is {found[:12]}..., the hub has {expected[:12]}...; the copy "
+            "was removed, try again"
+        )
+
+
+def _said(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines)[:300]}" if lines else type(error).__name__

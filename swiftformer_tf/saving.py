@@ -1,0 +1,69 @@
+"""Writes weights the way other libraries look for them."""
+
+import json
+from pathlib import Path
+from typing import Literal, get_args
+
+import keras
+import safetensors
+
+from swiftformer_tf.checkpoints import Checkpoint, dialects
+from swiftformer_tf.checkpoints.folders import CONFIG, PROCESSOR
+from swiftformer_tf.errors import CheckpointError, ConfigError
+from swiftformer_tf.files import filling
+from swiftformer_tf.porting import to_checkpoint
+
+__all__ = ["Layout", "save_pretrained"]
+
+Layout = Literal["hf", "timm"]
+
+WEIGHTS = "model.safetensors"
+
+
+def save_pretrained(model: keras.Model | Checkpoint, folder: str | Path, *, layout: Layout | None = None) -> None:
+    """Writes a folder that transformers' or timm's `from_pretrained` loads, and this package's.
+
+    The folder gets `model.safetensors`, `config.json` with the names of the labels (`id2label`), and the transform
+    where the library looks for it: in `preprocessor_config.json` or in `pretrained_cfg`.
+
+    Args:
+        model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or a checkpoint.
+        folder: Where to; is made if it is not there. Files of the same names are replaced once all are written.
+        layout: `"hf"` or `"timm"`. Default: that of the library which computes what these weights were trained
+            with, timm for `l2` and Hugging Face for `uniform`.
+
+    Raises:
+        CheckpointError: The library would compute something else, or the folder cannot be written to.
+        ModelError: See `to_checkpoint`.
+
+    Example:
+        >>> import tempfile
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, from_pretrained
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_pretrained(model, folder)
+        ...     from_pretrained(folder).config == model.config
+        True
+    """
+    checkpoint = model if isinstance(model, Checkpoint) else to_checkpoint(model)
+    layout = layout or ("timm" if checkpoint.token_weights == "l2" else "hf")
+    if layout not in get_args(Layout):
+        raise CheckpointError(f"layout={layout!r}: expected one of {', '.join(get_args(Layout))}")
+    try:
+        with filling(folder) as beside:
+            checkpoint.save(beside / WEIGHTS, scheme=layout)
+            for name, values in _documents(checkpoint, layout, beside / WEIGHTS).items():
+                (beside / name).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}: layout={layout!r} cannot say it; {error}") from None
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written ({error.strerror or error})") from None
+
+
+def _documents(checkpoint: Checkpoint, layout: Layout, weights: Path) -> dict[str, dict]:
+    config = checkpoint.config
+    if layout == "hf":
+        return {CONFIG: dialects.to_hf(config), PROCESSOR: dialects.image_processor(config.transform)}
+    with safetensors.safe_open(weights, framework="numpy") as file:
+        layer_scales = any(".layer_scale" in key for key in file.keys())  # noqa: SIM118  (it is no dict)
+    return {CONFIG: dialects.to_timm(config, layer_scales=layer_scales)}
