@@ -19,7 +19,7 @@ help:
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[demo,jax,lint,test,train]'
+	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[demo,hub,jax,lint,test,train]'
 	@touch $@
 
 # PyTorch, timm and transformers need several GB: their own environment.
