@@ -83,4 +83,4 @@ def test_a_recipe_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         RECIPES["int8"].min_snr = 0  # type: ignore[misc]
     assert RECIPES["int8"].replace(min_snr=0).min_snr == 0
-    assert RECIPES["int8"].min_snr == 30
+    assert RECIPES["int8"].min_snr == 20

@@ -13,7 +13,7 @@ import pytest
 
 from swiftformer_tf import RECIPES, LiteModel, Report, SwiftFormerError, SwiftFormerForImageClassification
 from swiftformer_tf.report import html_report
-from swiftformer_tf.report.colours import PALETTE, colours
+from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.verification import Check, Outputs, verify
 
 pytest.importorskip("jinja2")

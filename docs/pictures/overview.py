@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from swiftformer_tf import RECIPES
-from swiftformer_tf.report.colours import PALETTE, colours
+from swiftformer_tf.report.palette import PALETTE, colours
 
 WIDTH, HEIGHT = 960, 256
 TOP, BOX = 8, 200

@@ -13,7 +13,7 @@ __all__ = ["Statistics", "measure"]
 # Values of a tensor, and rows of a matrix's input, that an image contributes: spread evenly, which is as good as all
 # of them and a hundred times faster.
 VALUES_PER_IMAGE = 1024
-ROWS_PER_IMAGE = 32
+ROWS_PER_IMAGE = 512
 
 # Rows are gathered over this many images: one large product is much faster than many small ones.
 IMAGES_PER_PRODUCT = 16

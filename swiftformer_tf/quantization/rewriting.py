@@ -28,7 +28,7 @@ SAME_SCALE = ("MAXIMUM", "PAD", "RESHAPE")
 
 # Operations whose outputs are worth a search for the range. Whole ranges are better for what a matrix multiplies and
 # for what it makes, where the rare large values count.
-SEARCHED = ("ADD", "MEAN", "MUL", "RSQRT")
+SEARCHED = ("MEAN", "MUL", "RSQRT")
 
 # LiteRT fixes what the integers of a probability stand for.
 PROBABILITY = Quantization(np.array([1 / 256], np.float32), -128)

@@ -12,7 +12,7 @@ from swiftformer_tf.errors import SwiftFormerError
 from swiftformer_tf.inputs import ImageSource
 from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.report import plots
-from swiftformer_tf.report.colours import PALETTE, colours
+from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.report.photographs import photograph_groups
 from swiftformer_tf.verification import Outputs, Report
 

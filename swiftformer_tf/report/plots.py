@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.report.colours import PALETTE
+from swiftformer_tf.report.palette import PALETTE
 from swiftformer_tf.verification import Outputs
 
 __all__ = ["bars", "error_per_class", "logits", "worst_classes"]
