@@ -13,7 +13,7 @@ ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
     "float32": ("float32", "float32", False, 92, 1.0, 1),
     "float16": ("float16", "float32", False, 50, 0.99, 1),
     "dynamic_int8": ("int8", "float32", False, 30, 0.97, 1),
-    "mixed_int8": ("int8", "int8", True, 28, 0.97, 1),
+    "mixed_int8": ("int8", "int8", True, 26, 0.94, 1),
     "int8": ("int8", "int8", True, 20, 0.93, None),
     "int16x8": ("int8", "int16", True, 30, 0.97, None),
 }
