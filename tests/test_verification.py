@@ -224,6 +224,28 @@ def test_agreement_fails_on_few_other_answers() -> None:
         assert figures["agreement"] == 0.98
 
 
+@pytest.mark.parametrize(
+    ("recipe", "images", "wrong", "status"),
+    [
+        ("float32", 98, 1, "failed"),  # all of them means all
+        ("float16", 98, 1, "passed"),  # 1 % of 98 is less than one image: one may differ
+        ("float16", 98, 2, "failed"),
+        ("dynamic_int8", 98, 3, "passed"),
+        ("dynamic_int8", 98, 4, "failed"),
+        ("float16", 300, 3, "passed"),
+        ("float16", 300, 4, "failed"),
+    ],
+)
+def test_a_share_of_few_images_is_rounded_up_to_a_whole_one(recipe: str, images: int, wrong: int, status: str) -> None:
+    from swiftformer_tf.verification import _compare
+
+    expected = np.eye(10)[np.arange(images) % 10]
+    actual = expected.copy()
+    actual[:wrong] = np.roll(actual[:wrong], 1, axis=1)
+    checks, _ = _compare(RECIPES[recipe], expected, actual, has_labels=True)
+    assert {check.name: check.status for check in checks}["agreement"] == status
+
+
 def test_two_labels_are_enough_where_there_are_no_more() -> None:
     from swiftformer_tf.verification import _compare
 
