@@ -1,8 +1,10 @@
 """What `make benchmark` concludes from its measurements, and the twin that it compares with."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import benchmark
 import benchmark_ours
 import benchmark_report
 import numpy as np
@@ -13,7 +15,10 @@ from swiftformer_tf.benchmarking import Timing
 from swiftformer_tf.census import take_census
 from swiftformer_tf.profiling import OpKind
 
-FACTS = {"export_int8_s": 70.0, "import_keras_s": 2.0, "import_swiftformer_tf_s": 2.1, "photographs": 300}
+FACTS = {
+    **{"export_int8_s": 70.0, "import_keras_s": 2.0, "import_swiftformer_tf_s": 2.1},
+    **{"photographs": 300, "minutes": 5, "real_time": True},
+}
 
 
 def entry(name: str, kind: str, model: str = "xs", **facts: Any) -> dict[str, Any]:
@@ -26,7 +31,7 @@ def measured() -> tuple[list[dict[str, Any]], dict[int, dict[str, Timing]]]:
     ops = [OpKind("Fully Connected (NC, F32) GEMM", 2, 3.0, True), OpKind("GELU", 1, 1.0, False)]
     entries = [
         entry("ours float32", "float32", top1=0.9, bytes=12e6, peak_memory=30e6, ops=ops, recipe="float32"),
-        entry("ours mixed_int8", "mixed_int8", top1=0.9, bytes=4e6, partitions=1),
+        entry("ours mixed_int8", "mixed_int8", top1=0.9, bytes=4e6, partitions=2),
         entry("HF, litert-torch", "float32", peak_memory=40e6, top1=0.1, bytes=12e6),
         entry("timm, ONNX Runtime quantize_static", "int8", agreement=0.97),
         entry("timm, broken int8", "int8", agreement=0.4),
@@ -48,6 +53,7 @@ def test_goals_are_met_or_not_or_not_measured(measured: Any) -> None:
     assert right.row.endswith("| 0.38 | met; timm, ONNX Runtime quantize_static |")
     export_time = goals["`export --recipe int8`, XS at 224, 200 images, seconds"]
     assert "| 70.00 | **not met**" in export_time.row
+    assert goals["XNNPACK partitions of mixed_int8"].row.endswith("| 2.00 | **not met** |")
     assert goals["int8 / float32"].row.endswith("| - | not measured |")
     assert goals["import swiftformer_tf / import keras"].row.endswith("| 1.05 | met |")
 
@@ -78,3 +84,32 @@ def test_the_twin_keeps_the_convolutions_and_drops_the_arithmetic(deploy: Deploy
     assert theirs["DEPTHWISE_CONV_2D"] == ours["DEPTHWISE_CONV_2D"]
     assert set(theirs) <= {"CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "PAD", "MEAN", "RESHAPE", "FULLY_CONNECTED"}
     np.testing.assert_array_equal(np.asarray(deploy(image)), before)
+
+
+def test_what_we_export_is_built_again_when_what_makes_it_changes() -> None:
+    package = benchmark.ROOT / "swiftformer_tf"
+    found = {str(path.relative_to(package)) for path in benchmark.sources()}
+    assert {"layers.py", "model.py", "fusion.py", "recipes.py", "exporting.py", "quantization/rewriting.py"} <= found
+    assert not {"cli/main.py", "verification.py", "evaluation.py"} & found
+
+
+def test_a_peer_that_fails_leaves_the_others_running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = """
+import sys
+for line in sys.stdin:
+    name = line.rstrip().split("\\t")[1]
+    if name == "end":
+        break
+    print({"fast": "done\\t2.5", "broken": "error\\tValueError: no"}[name], flush=True)
+"""
+    (tmp_path / "tflite").mkdir()
+    (tmp_path / "tflite" / "benchmark_torch.py").write_text(script)
+    monkeypatch.setattr(benchmark, "ROOT", tmp_path)
+    monkeypatch.setattr(benchmark, "TORCH", Path(sys.executable))
+    server = benchmark.Server(tmp_path, threads=1)
+    with pytest.raises(RuntimeError, match=r"^ValueError: no$"):
+        server.ask("run", "broken")
+    assert server.runner("fast")() == 2.5
+    with pytest.raises(RuntimeError, match=r"^run end: the process of PyTorch ended$"):
+        server.ask("run", "end")
+    server.close()

@@ -2,7 +2,8 @@
 
 `make benchmark PHOTOGRAPHS=FOLDER` sets up the environments and runs `python tflite/benchmark.py FOLDER`; the folder
 has `train` and `val`, each with a folder a class. What was built is kept below `--cache` and built again when the
-weights or the package change; the peers with random weights stay.
+weights or what exports them change; the peers with random weights stay. On a machine that does other things too, build
+with `--build-only` and then measure under real-time priority: `chrt -f 50 .venv/bin/python tflite/benchmark.py FOLDER`.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -44,11 +46,25 @@ def sha(*paths: Path) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
 
 
+def sources() -> list[Path]:
+    """The modules of the package that decide what is in an exported file."""
+    package = ROOT / "swiftformer_tf"
+    found: set[Path] = set()
+    wanted = ["fusion", "exporting"]
+    while wanted:
+        module = package.joinpath(*wanted.pop().split("."))
+        path = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+        if path not in found:
+            found.add(path)
+            wanted += re.findall(r"^ *from swiftformer_tf\.([\w.]+) import", path.read_text(), re.MULTILINE)
+    return sorted(found)
+
+
 def prepare(photographs: Path, cache: Path) -> tuple[Path, Path]:
     """Photographs as arrays and weights under the peers' names: one folder for peers, one for what we export."""
     train, val = (ImageFolder.open(photographs / split) for split in ("train", "val"))
     peers = cache / f"peers-{sha(WEIGHTS)}"
-    own = cache / f"ours-{sha(WEIGHTS, *sorted((ROOT / 'swiftformer_tf').rglob('*.py')))}"
+    own = cache / f"ours-{sha(WEIGHTS, Path(benchmark_ours.__file__), *sources())}"
     for folder in (cache / "untrained", peers, own):
         folder.mkdir(parents=True, exist_ok=True)
     model = open_model(WEIGHTS)
@@ -119,16 +135,17 @@ class Server:
         self.process.stdin.flush()
         if not (answer := self.process.stdout.readline()):
             raise RuntimeError(f"{' '.join(words)}: the process of PyTorch ended")
-        return answer.strip()
+        status, _, rest = answer.rstrip("\n").partition("\t")
+        if status != "done":
+            raise RuntimeError(rest)
+        return rest
 
     def runner(self, name: str) -> Callable[[], float]:
         """What runs a peer once and answers with the milliseconds that its own process took."""
         return lambda: float(self.ask("run", name))
 
     def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+        self.process.communicate()
 
 
 def is_tflite(entry: dict[str, Any]) -> bool:
@@ -249,19 +266,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photographs", type=Path, help="folder with train/ and val/, each with a folder a class")
     parser.add_argument("--cache", type=Path, default=ROOT / ".venv-benchmark-cache", help="where what was built stays")
+    parser.add_argument("--build-only", action="store_true", help="build and judge what takes part; measure no times")
     arguments = parser.parse_args()
     peers, own = prepare(arguments.photographs, arguments.cache)
     entries = build(peers, own)
     judge(entries, peers)
+    if arguments.build_only:
+        return
+    start = time.perf_counter()
     timings = {threads: measure(entries, peers, threads) for threads in sorted({1, os.cpu_count() or 1})}
     for entry in entries:
+        if entry["path"] and not entry["error"]:
+            entry["bytes"] = Path(entry["path"]).stat().st_size
         if is_tflite(entry) and not entry["error"] and entry["model"] in ("xs", "twin"):
             entry["peak_memory"] = float(np.median([peak_bytes(entry["path"]) for _ in range(3)]))
-            entry["bytes"] = Path(entry["path"]).stat().st_size
             if entry["name"].startswith("ours"):
                 entry["ops"] = profile_ops(entry["path"])
     facts = commands(arguments.photographs)
     facts["photographs"] = len(np.load(peers / "labels.npy"))
+    facts["minutes"] = (time.perf_counter() - start) / 60
+    facts["real_time"] = os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
     benchmark_report.write(ROOT / "tflite", entries, timings, facts)
 
 

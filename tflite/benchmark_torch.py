@@ -1,7 +1,8 @@
 """The peers from PyTorch, in an environment of their own. `tflite/benchmark.py` runs this; nobody else needs to.
 
 `build FOLDER` writes their files and `torch.json` about them; `serve FOLDER THREADS` runs the ones that are no TFLite
-files, one line of standard input a run: `run NAME` answers with milliseconds, `answers NAME OUT.npy` with `done`.
+files, one line of standard input a run: `run NAME` answers `done` and the milliseconds, `answers NAME OUT.npy` `done`,
+and what fails `error` and why; words stand between tabs.
 """
 
 import json
@@ -192,6 +193,8 @@ def runner(folder: Path, entry: dict[str, Any], threads: int) -> Callable[[torch
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Its threads would otherwise spin for a while beside whatever runs next.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         session = onnxruntime.InferenceSession(folder / entry["file"], options, providers=["CPUExecutionProvider"])
         return lambda image: session.run(None, {"image": image.numpy()})[0]
     model = trained(folder, entry["source"])
@@ -204,20 +207,26 @@ def serve(folder: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     entries = {e["name"]: e for e in json.loads((folder / "torch.json").read_text())}
     runners: dict[str, Callable[[torch.Tensor], np.ndarray]] = {}
+
+    def answer(verb: str, name: str, *rest: str) -> str:
+        if name not in runners:
+            run = runner(folder, entries[name], threads)
+            run(SAMPLE)
+            runners[name] = run
+        if verb == "run":
+            start = time.perf_counter()
+            runners[name](SAMPLE)
+            return f"{1000 * (time.perf_counter() - start)}"
+        images = torch.from_numpy(np.load(folder / "validation.npy").transpose(0, 3, 1, 2).copy())
+        np.save(rest[0], np.concatenate([runners[name](image[None]) for image in images]))
+        return ""
+
     for line in sys.stdin:
-        verb, name, *rest = line.rstrip("\n").split("\t")
-        with torch.inference_mode():
-            if name not in runners:
-                runners[name] = runner(folder, entries[name], threads)
-                runners[name](SAMPLE)
-            if verb == "run":
-                start = time.perf_counter()
-                runners[name](SAMPLE)
-                print(1000 * (time.perf_counter() - start), flush=True)
-            else:
-                images = torch.from_numpy(np.load(folder / "validation.npy").transpose(0, 3, 1, 2).copy())
-                np.save(rest[0], np.concatenate([runners[name](image[None]) for image in images]))
-                print("done", flush=True)
+        try:
+            with torch.inference_mode():
+                print("done", answer(*line.rstrip("\n").split("\t")), sep="\t", flush=True)
+        except Exception as error:  # that a peer cannot run is a result, and the others go on
+            print("error", f"{type(error).__name__}: {' '.join(str(error).split())}", sep="\t", flush=True)
 
 
 if __name__ == "__main__":
