@@ -83,7 +83,7 @@ class Evaluation:
         }
 
     def save_confusion(self, path: str | Path) -> None:
-        """Draws the confusion among the labels present as a PNG; needs matplotlib (the extra `plots`)."""
+        """Draws the confusion among the labels present as a PNG; needs matplotlib (the extra `report`)."""
         from matplotlib.figure import Figure
 
         shares = self.confusion_present[np.ix_(self.present, self.present)].astype(float)

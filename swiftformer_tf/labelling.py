@@ -13,6 +13,8 @@ from swiftformer_tf.errors import ConfigError, ImageError
 __all__ = ["LabelledImages", "imagenet_classes", "labelled_images", "match_classes", "read_labels"]
 
 _WNID = re.compile(r"n\d{8}")
+_VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
+_CLASS_ALONE = re.compile(r"\d{1,4}|n\d{8}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +40,13 @@ def imagenet_classes() -> dict[str, str]:
         >>> list(imagenet_classes().items())[0]
         ('n01440764', 'tench')
     """
+    return {wnid: name for wnid, name, _ in _imagenet_table()}
+
+
+def _imagenet_table() -> list[list[str]]:
+    """WordNet id, English name and ILSVRC2012_ID, which orders the classes otherwise, of each class."""
     text = resources.files("swiftformer_tf").joinpath("imagenet.tsv").read_text("utf-8")
-    return dict(line.split("\t") for line in text.splitlines())
+    return [line.split("\t") for line in text.splitlines()]
 
 
 def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int], str]:
@@ -121,7 +128,9 @@ def labelled_images(
         labels: Of the model.
         label_file: A line a photograph: its name, with or without suffix, then its class, separated by spaces,
             a tab or a comma; what follows the class is passed over. A class is a label, a WordNet id or the
-            index of an output. A first line that names no photograph is a heading.
+            index of an output. A first line that names no photograph is a heading. Of photographs named
+            `ILSVRC2012_val_00000001` and so on also a list of classes alone, whose line 1 is of number 1: WordNet
+            ids, or the numbers from 1 to 1000 of ImageNet's `ILSVRC2012_validation_ground_truth.txt`.
 
     Raises:
         ImageError: As `ImageFolder.open` and `match_classes`; or the list and the folder differ.
@@ -131,7 +140,13 @@ def labelled_images(
         indices, rule = match_classes(images.class_names, labels)
         return LabelledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
     paths = list_images(folder)
-    listed = _read_list(Path(label_file), {path.stem for path in paths})
+    lines = _read_lines(Path(label_file))
+    if lines and all(_CLASS_ALONE.fullmatch(line) for line in lines):
+        wnids = _ground_truth(Path(label_file), lines, paths)
+        names = sorted(set(wnids))
+        index = dict(zip(names, match_classes(names, labels)[0], strict=True))
+        return LabelledImages(tuple(paths), tuple(index[wnid] for wnid in wnids), "ImageNet's classes by line number")
+    listed = _read_list(Path(label_file), lines, {path.stem for path in paths})
     if missing := [path for path in paths if path.stem not in listed]:
         raise ImageError(f"{missing[0]}: no line in {label_file}; every photograph needs one")
     wanted = [listed[path.stem] for path in paths]
@@ -143,17 +158,44 @@ def labelled_images(
     return LabelledImages(tuple(paths), tuple(index[name] for name in wanted), f"{rule}, by the list")
 
 
-def _read_list(path: Path, stems: set[str]) -> dict[str, str]:
+def _read_lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        return [line.strip() for line in path.read_text("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ImageError(f"{path}: cannot be read as a list of labels ({error})") from None
+
+
+def _ground_truth(path: Path, lines: list[str], paths: list[Path]) -> list[str]:
+    """WordNet ids of photographs whose names say which line of a list of classes is theirs."""
+    known = {wnid: wnid for wnid in imagenet_classes()} | {number: wnid for wnid, _, number in _imagenet_table()}
+    for number, line in enumerate(lines, 1):
+        if line not in known:
+            raise ImageError(
+                f"{path}, line {number}: {line!r} is no class of ImageNet; expected a WordNet id, or a number from "
+                "1 to 1000 as in ILSVRC2012_validation_ground_truth.txt; of others, begin lines with the photograph"
+            )
+    wnids = []
+    for photograph in paths:
+        name = _VALIDATION_NAME.fullmatch(photograph.stem)
+        if not name:
+            raise ImageError(
+                f"{path} has classes alone, and {photograph} is not named like ILSVRC2012_val_00000001, which would "
+                "tell its line; begin each line with its photograph's name"
+            )
+        position = int(name[1])
+        if not 1 <= position <= len(lines):
+            raise ImageError(f"{photograph}: no line {position} in {path}, which has {len(lines)}")
+        wnids.append(known[lines[position - 1]])
+    return wnids
+
+
+def _read_list(path: Path, lines: list[str], stems: set[str]) -> dict[str, str]:
     listed: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if not line:
             continue
         # A label may have spaces in it, and then a tab or a comma ends the name.
-        name, _, rest = line.strip().partition("\t" if "\t" in line else "," if "," in line else " ")
+        name, _, rest = line.partition("\t" if "\t" in line else "," if "," in line else " ")
         stem, rest = Path(name.strip()).stem, rest.strip()
         if stem not in stems:
             if number == 1:

@@ -116,3 +116,16 @@ def test_the_command_agrees_between_keras_and_tflite(
         assert chart.is_file()
         table = CliRunner().invoke(command, arguments[:2], catch_exceptions=False).stdout
         assert "top-1 100.00%, top-5 100.00% of 12 photographs" in table
+
+
+def test_a_confusion_matrix_that_cannot_be_drawn_is_refused_before_anything_runs(
+    saved: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [str(saved), str(folder), "--confusion"]
+    nowhere = CliRunner().invoke(command, [*arguments, str(tmp_path / "no" / "matrix.png")])
+    assert nowhere.exit_code == 2
+    assert f"matrix.png: no such folder: {tmp_path / 'no'}" in nowhere.stderr
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    missing = CliRunner().invoke(command, [*arguments, str(tmp_path / "matrix.png")])
+    assert missing.exit_code == 2
+    assert "--confusion needs the package matplotlib: pip install 'swiftformer_tf[report]'" in missing.stderr

@@ -98,3 +98,57 @@ def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, lines: str, message
     (tmp_path / "list.txt").write_text(lines)
     with pytest.raises(ImageError, match=message):
         labelled_images(flat, ["cat", "dog"], label_file=tmp_path / "list.txt")
+
+
+# The first lines of ImageNet's ground-truth file, and the classes of those photographs as everybody sorts them.
+GROUND_TRUTH = (490, 361, 171, 822, 297, 482, 13, 704, 599, 164)
+SYNSETS = [
+    "n01751748",
+    "n09193705",
+    "n02105855",
+    "n04263257",
+    "n03125729",
+    "n01735189",
+    "n02346627",
+    "n02776631",
+    "n03794056",
+    "n02328150",
+]
+
+
+@pytest.mark.parametrize("lines", [GROUND_TRUTH, SYNSETS])
+def test_imagenets_own_ground_truth_labels_a_flat_folder(tmp_path: Path, lines: tuple[object, ...]) -> None:
+    """A part of the photographs beside the whole list: the number in a name is the line."""
+    flat = folder_of(tmp_path / "val", "ILSVRC2012_val_00000002.JPEG", "ILSVRC2012_val_00000009.JPEG")
+    (tmp_path / "truth.txt").write_text("".join(f"{line}\n" for line in lines))
+    images = labelled_images(flat, NUMBERS, label_file=tmp_path / "truth.txt")
+    order = list(imagenet_classes())
+    assert images.targets == (order.index("n09193705"), order.index("n03794056"))
+    assert images.rule == "ImageNet's classes by line number"
+    english = [imagenet_classes()[wnid] for wnid in reversed(SYNSETS)]
+    assert labelled_images(flat, english, label_file=tmp_path / "truth.txt").targets == (8, 1)
+
+
+def test_all_thousand_numbers_of_the_ground_truth_are_classes(tmp_path: Path) -> None:
+    names = [f"ILSVRC2012_val_{number:08}.JPEG" for number in range(1, 1001)]
+    (tmp_path / "truth.txt").write_text("".join(f"{number}\n" for number in range(1, 1001)))
+    images = labelled_images(folder_of(tmp_path / "val", *names), NUMBERS, label_file=tmp_path / "truth.txt")
+    assert sorted(images.targets) == list(range(1000))
+    assert [images.targets[truth - 1] for truth in GROUND_TRUTH] == [list(imagenet_classes()).index(s) for s in SYNSETS]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "message"),
+    [
+        ("ILSVRC2012_val_00000003", "490\n361\n", r"00000003\.png: no line 3 in .*truth\.txt, which has 2"),
+        ("ILSVRC2012_val_00000001", "490\n0\n", r"truth\.txt, line 2: '0' is no class of ImageNet; expected a WordNet"),
+        ("cat", "490\n", r"truth\.txt has classes alone, and .*cat\.png is not named like ILSVRC2012_val_00000001"),
+    ],
+)
+def test_a_list_of_classes_alone_that_does_not_fit_is_refused(
+    tmp_path: Path, name: str, lines: str, message: str
+) -> None:
+    flat = folder_of(tmp_path / "val", f"{name}.png")
+    (tmp_path / "truth.txt").write_text(lines)
+    with pytest.raises(ImageError, match=message):
+        labelled_images(flat, NUMBERS, label_file=tmp_path / "truth.txt")

@@ -1,5 +1,6 @@
 """`swiftformer-tf evaluate`"""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from swiftformer_tf.cli.console import ModelFile, note, print_json, print_table,
     "--labels",
     "label_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A line a photograph: its name and its class. Default: the names of the subfolders.",
+    help="A line a photograph: its name and its class; or ILSVRC2012_validation_ground_truth.txt. "
+    "Default: the names of the subfolders.",
 )
 @click.option(
     "--confusion", type=click.Path(dir_okay=False, path_type=Path), help="Draw the confusion matrix as a PNG."
@@ -44,6 +46,10 @@ def evaluate(
     from swiftformer_tf.loading import open_any
     from swiftformer_tf.predicting import predictor
 
+    if confusion and importlib.util.find_spec("matplotlib") is None:
+        raise click.UsageError("--confusion needs the package matplotlib: pip install 'swiftformer_tf[report]'")
+    if confusion and not confusion.parent.is_dir():
+        raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
     predict, config = predictor(open_any(model, token_weights=token_weights), num_threads=threads)
     images = labelled_images(folder, config.labels, label_file=label_file)
     with progress_bar("photographs", len(images.paths)) as progress:
