@@ -113,3 +113,21 @@ for line in sys.stdin:
     with pytest.raises(RuntimeError, match=r"^run end: the process of PyTorch ended$"):
         server.ask("run", "end")
     server.close()
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2, 3), (1, 3, 2, 2), (1, 4, 4, 3)])
+def test_every_peer_sees_the_same_photograph(shape: tuple[int, ...]) -> None:
+    image = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    seen = {}
+
+    class Interpreter:
+        def get_input_details(self) -> list[dict[str, Any]]:
+            return [{"index": 0, "shape": np.array(shape), "dtype": np.float32}]
+
+        def set_tensor(self, index: int, value: np.ndarray) -> None:
+            seen[index] = value
+
+    benchmark.show(Interpreter(), image)
+    assert seen[0].shape == shape
+    last = seen[0][0, -1, -1] if shape[-1] == 3 else seen[0][0, :, -1, -1]
+    np.testing.assert_array_equal(last, image[-1, -1])
