@@ -3,18 +3,33 @@
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["filling", "replacing"]
+
+# Of the hidden folders in which files wait until they are whole. One that is this old belongs to a process that was
+# killed, since no file takes so long to write.
+WAITING = ".swiftformer_tf-"
+ABANDONED_SECONDS = 24 * 3600
+
+_ROOM = "make room on its disk, or write to another one"
+_RIGHTS = "choose a place that you may write to"
+_CURES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHTS),
+}
 
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path to write to that takes the place of `path` when the block ends well.
 
-    Whatever goes wrong inside, a file that stood at `path` is untouched and nothing is left beside it.
+    Whatever goes wrong inside, a file that stood at `path` is untouched and nothing is left beside it. A process that
+    is killed leaves a hidden folder, which a later call removes when it is a day old.
 
     Args:
         path: Where the finished file belongs; its folder must exist.
@@ -23,7 +38,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         The path to write to, of the same name, since Keras and h5py choose a format by the suffix.
 
     Raises:
-        OSError: No such folder, or it cannot be written to.
+        OSError: No such folder, `path` is a folder or a device, or it cannot be written to; with `path` as its
+            `filename`, and the cure.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -33,13 +49,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         ('tench', ['labels.txt'])
     """
     target = Path(path)
-    if not target.parent.is_dir():
-        # Said of the folder that was asked for, and not of the temporary one in it.
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
-    # In a folder of its own, and not under a temporary name: so the file gets the mode of any new file.
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
-        beside = Path(folder, target.name)
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "no ordinary file, and is not replaced; choose another name", str(target))
+    with _waiting_room(target, target.parent) as room:
+        beside = room / target.name
         yield beside
+        _flush(beside)
         os.replace(beside, target)
 
 
@@ -47,23 +62,106 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def filling(folder: str | Path) -> Iterator[Path]:
     """An empty folder to write to, whose files move into `folder` when the block ends well.
 
-    `folder` is made if it is not there. Whatever goes wrong inside, the files in it are untouched.
+    What `folder` holds under other names stays. Whatever goes wrong, all files in it are what they were. A process
+    that is killed while the files move, which is a moment, leaves whole files, some of them old.
 
     Args:
-        folder: Where the finished files belong; the folder around it must exist.
+        folder: Where the finished files belong, in folders or not; is made if it is not there. The folder around it
+            must exist.
 
     Yields:
         The folder to write to.
 
     Raises:
-        OSError: No such folder around it, it is a file, or it cannot be written to.
+        OSError: No such folder around it, it is a file, or it cannot be written to; with `folder` or the file in it as
+            its `filename`, and the cure.
     """
     target = Path(folder)
-    around = target.absolute().parent
+    if target.exists() and not target.is_dir():
+        raise FileExistsError(errno.EEXIST, "a file; expected a folder", str(target))
+    # Inside a folder that is there: it may be a file system of its own, and a move into it would be a copy.
+    with _waiting_room(target, target if target.is_dir() else target.absolute().parent) as room:
+        new = room / "new"
+        new.mkdir()
+        yield new
+        names = sorted(path.relative_to(new) for path in new.rglob("*") if path.is_file())
+        for name in names:
+            _flush(new / name)
+        if target.is_dir():
+            _move(names, new, target, room / "old")
+        else:
+            os.rename(new, target)
+
+
+def _move(names: list[Path], new: Path, target: Path, old: Path) -> None:
+    """Moves files of `new` into `target`, all of them or none; `old` keeps what they replace until then."""
+    for name in names:
+        for folder in (target, old):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (target / name).exists():
+            _link(target / name, old / name)
+    moved = []
+    try:
+        for name in names:
+            os.replace(new / name, target / name)
+            moved.append(name)
+    except BaseException:
+        for name in moved:
+            if (old / name).exists():
+                os.replace(old / name, target / name)
+            else:
+                (target / name).unlink()
+        raise
+
+
+def _link(source: Path, copy: Path) -> None:
+    try:
+        os.link(source, copy)
+    except OSError:  # a file system without hard links, or a folder, which is an error here too
+        shutil.copy2(source, copy)
+
+
+class _UnwrittenError(OSError):
+    """What went wrong, and the cure; `filename` is the file that was asked for, and not one in a waiting room."""
+
+
+@contextlib.contextmanager
+def _waiting_room(target: Path, around: Path) -> Iterator[Path]:
+    """A hidden folder on the file system of `target`, gone at the end; errors are told of `target`."""
     if not around.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=around) as beside:
-        yield Path(beside)
-        target.mkdir(exist_ok=True)
-        for path in sorted(Path(beside).iterdir()):
-            os.replace(path, target / path.name)
+    _remove_abandoned(around)
+    room = None
+    try:
+        # In a folder of its own, and not under a temporary name: so the file gets the mode of any new file.
+        with tempfile.TemporaryDirectory(prefix=WAITING, dir=around) as name:
+            room = Path(name)
+            yield room
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if not isinstance(error, _UnwrittenError):
+            cure = _CURES.get(error.errno or 0)
+            reason = f"cannot be written ({reason}){f'; {cure}' if cure else ''}; what was there is untouched"
+        raise _UnwrittenError(error.errno, reason, str(_asked_for(error, target, room))) from error
+
+
+def _asked_for(error: OSError, target: Path, room: Path | None) -> Path:
+    """The file in `target` that an error is about, as far as it says so."""
+    name = Path(str(error.filename or ""))
+    if room and name.is_relative_to(room / "new"):
+        return target / name.relative_to(room / "new")
+    hidden = any(part.startswith(WAITING) for part in name.parts)
+    return name if name.is_relative_to(target) and not hidden else target
+
+
+def _remove_abandoned(around: Path) -> None:
+    for room in around.glob(f"{WAITING}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - room.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(room, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file is on the disk: some disks are only found to be full then."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())

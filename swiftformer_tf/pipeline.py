@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.exporting import export
-from swiftformer_tf.files import replacing
+from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.inputs import ImageSource
 from swiftformer_tf.litemodel import LiteModel
@@ -81,7 +80,7 @@ def export_files(
             raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
     shown = progress or (lambda _: nullcontext(lambda _: None))
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
+    with filling(folder):
         pass  # It can be written to: better known now than after the work.
     deploy = fuse(
         model,
@@ -103,9 +102,9 @@ def export_files(
             report = _report(lite, model, verified_on, count)
         report.measured["file"] = path.name
         report.measured["verified_on"] = source
-        lite.save(path)
-        with replacing(path.with_suffix(".json")) as beside:
-            beside.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+        with filling(folder) as beside:  # A file never lies beside the report of another.
+            lite.save(beside / path.name)
+            beside.joinpath(path.name).with_suffix(".json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")
         results.append(Exported(path, lite, report))
     return results
 

@@ -28,13 +28,15 @@ def save_pretrained(model: keras.Model | Checkpoint, folder: str | Path, *, layo
 
     Args:
         model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or a checkpoint.
-        folder: Where to; is made if it is not there. Files of the same names are replaced once all are written.
+        folder: Where to; is made if it is not there. Files of the same names are replaced once all are written, others
+            stay.
         layout: `"hf"` or `"timm"`. Default: that of the library which computes what these weights were trained
             with, timm for `l2` and Hugging Face for `uniform`.
 
     Raises:
-        CheckpointError: The library would compute something else, or the folder cannot be written to.
+        CheckpointError: The library would compute something else.
         ModelError: See `to_checkpoint`.
+        OSError: The folder cannot be written to; all files in it are what they were.
 
     Example:
         >>> import tempfile
@@ -56,8 +58,6 @@ def save_pretrained(model: keras.Model | Checkpoint, folder: str | Path, *, layo
                 (beside / name).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
     except ConfigError as error:
         raise CheckpointError(f"{folder}: layout={layout!r} cannot say it; {error}") from None
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written ({error.strerror or error})") from None
 
 
 def _documents(checkpoint: Checkpoint, layout: Layout, weights: Path) -> dict[str, dict]:

@@ -73,24 +73,6 @@ def test_port_refuses_another_suffix_and_a_missing_folder(checkpoint: Path, tmp_
     assert result.stderr.splitlines()[-1] == f"Error: {tmp_path / 'no'}: no such folder"
 
 
-def test_port_keeps_the_old_file_when_it_fails(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = tmp_path / "x.keras"
-    target.write_text("old")
-
-    def full_disk(self: keras.Model, path: Path) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError(28, "No space left on device", str(path))
-
-    monkeypatch.setattr(keras.Model, "save", full_disk)
-    result = run("port", checkpoint, "-o", target)
-    assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].endswith("No space left on device")
-    assert target.read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.pth", "x.keras"]
-
-
 def test_port_refuses_a_model_that_has_no_weights_any_more(lite: Callable[..., LiteModel], tmp_path: Path) -> None:
     lite("float32").save(tmp_path / "x.tflite")
     result = run("port", tmp_path / "x.tflite", "-o", tmp_path / "x.keras")

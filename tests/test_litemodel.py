@@ -66,21 +66,6 @@ def test_labels_of_any_language(lite: Lite, tmp_path: Path) -> None:
         assert archive.read("labels.txt").decode("utf-8").splitlines()[3] == "猫 3 ü"
 
 
-def test_saving_replaces_whole_or_not_at_all(path: Path, lite: Lite, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = path.read_bytes()
-
-    def full_disk(self: Path, data: bytes) -> int:
-        with io.FileIO(self, "w") as file:
-            file.write(data[:100])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="No space left on device"):
-        lite("float32").save(path)
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

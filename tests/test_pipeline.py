@@ -102,18 +102,3 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_first(
     with pytest.raises(OSError, match=r".") as caught:
         export_files(model, [RECIPES["float32"]], tmp_path / target, stem="x")
     assert caught.value.filename
-
-
-def test_a_failure_while_writing_leaves_the_old_file(
-    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "x_float32.tflite").write_text("old")
-
-    def full_disk(self: Path, data: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        export_files(model, [RECIPES["float32"]], tmp_path, stem="x")
-    assert [path.name for path in tmp_path.iterdir()] == ["x_float32.tflite"]
-    assert (tmp_path / "x_float32.tflite").read_text() == "old"

@@ -162,26 +162,22 @@ class Checkpoint:
 
         Raises:
             CheckpointError: Another suffix or dtype, a scheme whose code would compute something else with these
-                weights, a value that float16 cannot hold, or a folder that cannot be written to.
+                weights, or a value that float16 cannot hold.
+            OSError: It cannot be written.
         """
         path, scheme = Path(path), scheme or self.scheme
         if dtype not in get_args(FloatName):
             raise CheckpointError(f"dtype={dtype!r}: expected one of {', '.join(get_args(FloatName))}")
         named = self._named(scheme, np.dtype(dtype))
         record = self.config.to_json()
-        try:
-            with replacing(path) as beside:
-                if path.suffix == ".safetensors":
-                    safetensors_file.write(beside, named, record)
-                elif path.suffix in TORCH_SUFFIXES:
-                    part = "model" if scheme == "original" else None
-                    torch_zip.write(beside, named, part, record if part else None)
-                else:
-                    raise CheckpointError(
-                        f"{path}: expected a name ending in .safetensors or {', '.join(TORCH_SUFFIXES)}"
-                    )
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be written ({error.strerror or error})") from None
+        with replacing(path) as beside:
+            if path.suffix == ".safetensors":
+                safetensors_file.write(beside, named, record)
+            elif path.suffix in TORCH_SUFFIXES:
+                part = "model" if scheme == "original" else None
+                torch_zip.write(beside, named, part, record if part else None)
+            else:
+                raise CheckpointError(f"{path}: expected a name ending in .safetensors or {', '.join(TORCH_SUFFIXES)}")
 
     def _named(self, scheme: SchemeName, dtype: np.dtype) -> dict[str, np.ndarray]:
         """Tensors as the scheme's own model lists them."""

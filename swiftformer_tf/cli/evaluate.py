@@ -54,18 +54,18 @@ def evaluate(
     images = labelled_images(folder, config.labels, label_file=label_file)
     with progress_bar("photographs", len(images.paths)) as progress:
         evaluation = evaluate_photographs(predict, config, images, batch_size=batch_size, progress=progress)
-    if confusion:
-        evaluation.save_confusion(confusion)
-        note(f"wrote {confusion}")
     result = {"model": str(model), "transform": config.transform.to_dict(), **evaluation.to_dict()}
     if as_json:
         print_json(result)
-        return
-    note(f"classes: {evaluation.rule}")
-    print_table([_shown(row) for row in result["per_class"]])
-    click.echo(f"top-1 {evaluation.top1:.2%}, top-5 {evaluation.top5:.2%} of {evaluation.images} photographs")
-    if len(evaluation.present) < len(evaluation.labels):
-        click.echo(f"top-1 among the {len(evaluation.present)} classes present: {evaluation.top1_present:.2%}")
+    else:
+        note(f"classes: {evaluation.rule}")
+        print_table([_shown(row) for row in result["per_class"]])
+        click.echo(f"top-1 {evaluation.top1:.2%}, top-5 {evaluation.top5:.2%} of {evaluation.images} photographs")
+        if len(evaluation.present) < len(evaluation.labels):
+            click.echo(f"top-1 among the {len(evaluation.present)} classes present: {evaluation.top1_present:.2%}")
+    if confusion:  # Last: a picture that cannot be written costs no figures.
+        evaluation.save_confusion(confusion)
+        note(f"wrote {confusion}")
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from swiftformer_tf.deployment.metadata import LABELS, UNKNOWN_LICENSE
 from swiftformer_tf.errors import ExportError
-from swiftformer_tf.files import replacing
+from swiftformer_tf.files import filling
 from swiftformer_tf.litemodel import LiteModel, LiteRunner
 
 __all__ = ["PACKAGE", "write_android_folder"]
@@ -40,11 +40,12 @@ def write_android_folder(models: Mapping[str, LiteModel], folder: str | Path) ->
     files[f"assets/{LABELS}"] = "".join(f"{label}\n" for label in first.labels)
     contents = {name: text.encode() for name, text in files.items()}
     contents |= {f"assets/{name}": model.content for name, model in models.items()}
-    for name, content in contents.items():
-        path = Path(folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as beside:
-            beside.write_bytes(content)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with filling(folder) as beside:
+        for name, content in contents.items():
+            path = beside / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 def _rendered(models: Mapping[str, LiteModel]) -> dict[str, str]:

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_safetensors
 
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.evaluation import evaluate
-from swiftformer_tf.files import replacing
+from swiftformer_tf.files import filling
 from swiftformer_tf.labelling import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.plots import plot_history
@@ -134,25 +134,26 @@ class RunFolder(keras.callbacks.Callback):
         self.history.append(row)
         if not is_first_process():
             return
-        if best_epoch(self.history) is row:
-            with replacing(self.folder / "model.keras") as beside:
-                self.averages.averaged.save(beside)
         arrays = {
             name: np.asarray(ops.convert_to_numpy(variable), order="C")
             for name, variable in self._variables(self.model).items()
         }
-        # Last of what a run needs: with this file the epoch counts as done.
-        with replacing(self.folder / "state.safetensors") as beside:
-            save_file(arrays, beside, metadata={"history": json.dumps(self.history)})
-        self._save_metrics()
+        # Together, so that with these files the epoch counts as done; the state, last by its name, moves last.
+        with filling(self.folder) as beside:
+            if best_epoch(self.history) is row:
+                self.averages.averaged.save(beside / "model.keras")
+            metadata = {"history": json.dumps(self.history)}
+            # Not `save_file`, whose errors are no OSError.
+            (beside / "state.safetensors").write_bytes(to_safetensors(arrays, metadata=metadata))
+            self._save_metrics(beside)
 
-    def _save_metrics(self) -> None:
-        with replacing(self.folder / "metrics.csv") as beside, open(beside, "w", newline="") as stream:
+    def _save_metrics(self, folder: Path) -> None:
+        with open(folder / "metrics.csv", "w", newline="") as stream:
             writer = csv.DictWriter(stream, list(self.history[-1]))
             writer.writeheader()
             writer.writerows(self.history)
         if importlib.util.find_spec("matplotlib"):
-            plot_history(self.history, self.folder / "curves.png")
+            plot_history(self.history, folder / "curves.png")
 
     def _variables(self, model: keras.Model) -> dict[str, Any]:
         # Metrics start anew with each epoch, and have no variables before the first step.

@@ -1,6 +1,7 @@
 """Teachers: whatever turns pixels into logits, and a memory of what it said."""
 
 import dataclasses
+import io
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -195,7 +196,9 @@ class Answers:
                 path = self.folder / f"view{view:03d}.npy"
                 if not path.is_file():
                     path.parent.mkdir(parents=True, exist_ok=True)
+                    content = io.BytesIO()  # written to a file, NumPy's errors do not say which
+                    np.save(content, empty)
                     with replacing(path) as beside:
-                        np.save(beside, empty)
+                        beside.write_bytes(content.getvalue())
                 self._views[view] = np.lib.format.open_memmap(path, mode="r+")
         return self._views[view]

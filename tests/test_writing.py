@@ -1,0 +1,268 @@
+"""Every command that writes, on a disk that is full and killed in the middle: what was there is what it was."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from training_runs import write_photographs
+
+from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, open_model, to_checkpoint
+from swiftformer_tf.cli import cli
+from swiftformer_tf.files import WAITING
+
+CURE = "cannot be written (File too large); make room on its disk, or write to another one; what was there is untouched"
+
+# What is written below {out}: the command, its files, and the name that an error gives.
+WRITING: dict[str, tuple[str, list[str], str]] = {
+    "port": ("port {pth} -o {out}/x.keras", ["x.keras"], "x.keras"),
+    "port to a .safetensors": ("port {keras} --to timm -o {out}/x.safetensors", ["x.safetensors"], "x.safetensors"),
+    "port to a .pth": ("port {keras} --to original -o {out}/x.pth", ["x.pth"], "x.pth"),
+    "port to timm's folder": (
+        "port {keras} --to timm -o {out}/net",
+        ["net/config.json", "net/model.safetensors"],
+        "net/model.safetensors",
+    ),
+    "port to Hugging Face's folder": (
+        "port {pth} --token-weights uniform --to hf -o {out}/net",
+        ["net/config.json", "net/model.safetensors", "net/preprocessor_config.json"],
+        "net/model.safetensors",
+    ),
+    "export": (
+        "export {keras} --recipe float32 -o {out}",
+        ["tiny_float32.json", "tiny_float32.tflite"],
+        "tiny_float32.tflite",
+    ),
+    "export --android": (
+        "export {keras} --recipe float32 -o {elsewhere} --android {out}",
+        [
+            "README.md",
+            "assets/labels.txt",
+            "assets/tiny_float32.tflite",
+            "kotlin/swiftformer/SwiftFormerClassifier.kt",
+        ],
+        "",
+    ),
+    "verify --html": (
+        "verify {lite} --reference {keras} --images {pictures} --html {out}/page.html",
+        ["page.html"],
+        "page.html",
+    ),
+    "evaluate --confusion": (
+        "evaluate {keras} {pictures} --labels {labels} --confusion {out}/x.png",
+        ["x.png"],
+        "x.png",
+    ),
+    "demo": (
+        "demo --images {pictures} -o {out}",
+        ["swiftformer_xs_imagenette.keras"],
+        "swiftformer_xs_imagenette.keras",
+    ),
+}
+# Of those that write one file and several: what runs once more after it was killed.
+AGAIN = ("port", "port to timm's folder")
+TRAINING = "train {classes} -o {out}/run --variant tiny --image-size 32 --epochs 2 --batch-size 9 --crop 1"
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Everything below a folder, hidden or not."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def given(
+    tmp_path_factory: pytest.TempPathFactory,
+    model: SwiftFormerForImageClassification,
+    saved: Path,
+    lite: Callable[..., LiteModel],
+    folder: Path,
+) -> dict[str, Path]:
+    """Files for the commands to read."""
+    root = tmp_path_factory.mktemp("given")
+    bare = to_checkpoint(model, scheme="original")
+    bare.save(root / "bare.bin", scheme="timm")  # which has no place for a word about the arithmetic
+    lite("float32").save(root / "tiny.tflite")
+    pictures = sorted(folder.rglob("*.png"))[:10]
+    (root / "pictures").mkdir()
+    for path in pictures:
+        (root / "pictures" / path.name).symlink_to(path)
+    lines = [f"{path.name} {index}\n" for index, path in enumerate(pictures)]
+    (root / "labels.txt").write_text("".join(lines))
+    return {
+        "pth": root / "bare.bin",
+        "keras": saved,
+        "lite": root / "tiny.tflite",
+        "pictures": root / "pictures",
+        "labels": root / "labels.txt",
+        "classes": write_photographs(root / "classes"),
+    }
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the commands write: something is there that is none of theirs."""
+    (tmp_path / "out" / "net").mkdir(parents=True)
+    (tmp_path / "out" / "net" / "mine.txt").write_text("mine")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def arguments(given: dict[str, Path], out: Path, tmp_path: Path) -> Callable[[str], list[str]]:
+    def filled_in(command: str) -> list[str]:
+        places = {**given, "out": out, "elsewhere": tmp_path / "elsewhere"}
+        return [word.format(**places) for word in command.split()]
+
+    return filled_in
+
+
+def run(arguments: list[str]) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def put_old(out: Path, names: list[str]) -> dict[str, bytes]:
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(f"old {name}")
+    return files_in(out)
+
+
+@pytest.fixture
+def full_disk(out: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, no file that a command writes to `out` gets beyond 20 bytes.
+
+    The nearest to a full disk that needs no privilege: the system's limit on the size of files.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class WaitingRoom(tempfile.TemporaryDirectory):
+        def __enter__(self) -> str:
+            if Path(self.name).is_relative_to(out):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+            return super().__enter__()
+
+        def __exit__(self, *error: Any) -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            super().__exit__(*error)
+
+    return lambda: monkeypatch.setattr("swiftformer_tf.files.tempfile.TemporaryDirectory", WaitingRoom)
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_on_a_full_disk_the_error_names_file_and_cure(
+    name: str, arguments: Callable[[str], list[str]], out: Path, full_disk: Callable[[], None]
+) -> None:
+    command, files, named = WRITING[name]
+    old = put_old(out, files)
+    full_disk()
+    result = run(arguments(command))
+    assert result.exit_code == 2, result.output
+    assert result.stderr.splitlines()[-1] == f"Error: {out / named}: {CURE}"
+    assert files_in(out) == old
+
+
+Killed = Callable[[str, int], None]
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[subprocess.Popen[str]]:
+    script = Path(__file__).with_name("killed_commands.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture
+def killed(forks: subprocess.Popen[str], arguments: Callable[[str], list[str]], out: Path) -> Killed:
+    """Runs a command that SIGKILL ends before the file of that number moves to `out`."""
+
+    def kill(command: str, moves: int) -> None:
+        assert forks.stdin is not None
+        assert forks.stdout is not None
+        job = {"arguments": arguments(command), "folder": str(out), "moves": moves}
+        print(json.dumps(job), file=forks.stdin, flush=True)
+        assert int(forks.stdout.readline()) == -signal.SIGKILL
+
+    return kill
+
+
+def without_waiting(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in files.items() if WAITING not in name}
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_killed_before_the_file_is_in_its_place(
+    name: str, arguments: Callable[[str], list[str]], out: Path, killed: Killed
+) -> None:
+    command, files, _ = WRITING[name]
+    old = put_old(out, files)
+    killed(command, 1)
+    left = files_in(out)
+    assert without_waiting(left) == old
+    assert {Path(each).name for each in left.keys() - old.keys()} >= {Path(each).name for each in files}
+    if name not in AGAIN:
+        return
+    assert run(arguments(command)).exit_code == 0
+    now = files_in(out)
+    assert now.keys() == left.keys()  # What a killed process left is no hindrance.
+    assert not [each for each in files if now[each] == old[each]]
+    assert now["net/mine.txt"] == b"mine"
+
+
+def test_killed_between_two_files_a_folder_still_opens(
+    given: dict[str, Path], arguments: Callable[[str], list[str]], out: Path, killed: Killed
+) -> None:
+    """Whole files, some of them old; and the weights' own word about themselves is what counts."""
+    command = WRITING["port to timm's folder"][0]
+    assert run(arguments(command)).exit_code == 0
+    old = files_in(out)
+    killed(f"{command} --num-labels 3", 2)
+    now = without_waiting(files_in(out))
+    assert now.keys() == old.keys()
+    assert [each for each in now if now[each] != old[each]] == ["net/config.json"]
+    assert open_model(out / "net").config == open_model(given["keras"]).config
+
+
+def test_a_training_goes_on_after_both(
+    arguments: Callable[[str], list[str]],
+    out: Path,
+    killed: Killed,
+    full_disk: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed(TRAINING, 6)  # run.json and the four files of the first epoch are in their places
+    left = files_in(out)
+    settled = without_waiting(left)
+    assert sorted(name for name in settled if name.startswith("run/")) == [
+        f"run/{name}" for name in ("curves.png", "metrics.csv", "model.keras", "run.json", "state.safetensors")
+    ]
+    assert len(settled["run/metrics.csv"].splitlines()) == 2
+
+    full_disk()
+    result = run(arguments(TRAINING))
+    assert result.exit_code == 2, result.output
+    assert result.stderr.splitlines()[-1] == f"Error: {out / 'run'}: {CURE}"
+    assert files_in(out) == left
+
+    monkeypatch.undo()
+    result = run(arguments(TRAINING))
+    assert result.exit_code == 0, result.output
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 2/2"]
+    assert len((out / "run" / "metrics.csv").read_text().splitlines()) == 3
+    open_model(out / "run" / "model.keras")
