@@ -1,6 +1,6 @@
-# `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make parity` compares with
-# PyTorch, `make clients` runs the files in real clients. Each installs what it needs; CONSTRAINTS=constraints.txt pins
-# the versions that CI uses.
+# `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make docs` writes the pages of
+# the API, `make parity` compares with PyTorch, `make clients` runs the files in real clients. Each installs what it
+# needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
 PYTHON ?= python3
 CONSTRAINTS ?=
 
@@ -12,7 +12,7 @@ PHOTOGRAPHS ?= photographs
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint parity golden benchmark clients clients-ci clean
+.PHONY: help demo test lint docs parity golden benchmark clients clients-ci clean
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -46,6 +46,9 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy swiftformer_tf convert tflite tests docs
+
+docs: $(VENV)/installed
+	$(VENV)/bin/python docs/api/generate.py
 
 parity: $(PARITY_VENV)/installed
 	$(PARITY_VENV)/bin/python convert/parity.py

@@ -12,7 +12,6 @@ from swiftformer_tf.preprocessing import TRANSFORMS, Transform, is_number
 
 TokenWeights = Literal["l2", "uniform"]
 
-# Depths and widths of the paper's table 4 (arXiv:2303.15446), and a small one for tests.
 VARIANTS: dict[str, dict[str, tuple[int, ...]]] = {
     "tiny": {"depths": (2, 1, 2, 1), "embed_dims": (8, 12, 16, 20)},
     "xs": {"depths": (3, 3, 6, 4), "embed_dims": (48, 56, 112, 220)},
@@ -20,6 +19,14 @@ VARIANTS: dict[str, dict[str, tuple[int, ...]]] = {
     "l1": {"depths": (4, 3, 10, 5), "embed_dims": (48, 96, 192, 384)},
     "l3": {"depths": (4, 4, 12, 6), "embed_dims": (64, 128, 320, 512)},
 }
+"""Depths and widths by the name of the variant, as fields of `SwiftFormerConfig`.
+
+`"xs"`, `"s"`, `"l1"` and `"l3"` are those of the paper's table 4 (arXiv:2303.15446), `"tiny"` a small one for tests.
+
+Example:
+    >>> VARIANTS["xs"]
+    {'depths': (3, 3, 6, 4), 'embed_dims': (48, 56, 112, 220)}
+"""
 
 # Activations that Hugging Face's `hidden_act` may name and Keras has under the same definition.
 ACTIVATIONS = ("gelu", "relu", "silu", "swish", "tanh", "sigmoid")

@@ -29,10 +29,11 @@ def export(
     Args:
         deploy: What `fuse` returned.
         recipe: A row of `RECIPES`, or one of your own.
-        calibration: Images whose ranges set the integer scales, in any form of `inputs.ImageSource`; all of them
-            are used. Needed where `recipe.needs_calibration`, an advantage where `recipe.uses_calibration`, passed
-            over elsewhere.
-        license: Of the weights, for the file's metadata.
+        calibration: Images whose ranges set the integer scales: a folder; a list of files; an array (N, height,
+            width, channels), where uint8 is pixels and float is normalised pixels; or a `tf.data.Dataset` or other
+            iterable of such images or batches. All of them are used. Needed where `recipe.needs_calibration`, an
+            advantage where `recipe.uses_calibration`, passed over elsewhere.
+        license: Of the weights, for the file's metadata: an SPDX name or a sentence.
         progress: Called with the number of calibration images seen so far.
 
     Returns:
@@ -43,9 +44,11 @@ def export(
         ImageError: A calibration image cannot be used.
 
     Example:
-        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
-        >>> export(fuse(model), RECIPES["int8"])
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> export(deploy, RECIPES["float32"]).content[4:8]
+        b'TFL3'
+        >>> export(deploy, RECIPES["int8"])
         Traceback (most recent call last):
         ...
         swiftformer_tf.errors.ExportError: recipe int8 needs calibration images; give a folder, an array or a dataset

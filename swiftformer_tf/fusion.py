@@ -29,8 +29,8 @@ Weights = list[np.ndarray]
 class DeployModel(keras.Model):
     """A SwiftFormer classifier for deployment: batch 1, one image size, nothing that only training needs.
 
-    Input `image`: (1, height, width, num_channels) float32; normalised pixels, or 0 to 255 with
-    `include_preprocessing`. Output `logits` or `probabilities`: (1, num_labels). Every tensor between is 4-D.
+    A functional `keras.Model`. Input `image`: (1, height, width, num_channels) float32; normalised pixels, or 0 to 255
+    with `include_preprocessing`. Output `logits` or `probabilities`: (1, num_labels). Every tensor between is 4-D.
 
     `fuse` makes one with weights; made by hand it has the structure only.
 
@@ -41,7 +41,11 @@ class DeployModel(keras.Model):
         name: Of the model.
 
     Raises:
-        ConfigError: An unknown activation, or no labels.
+        ConfigError: An unknown activation, or `"softmax"` without labels.
+
+    Example:
+        >>> DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=64)).input.shape
+        (1, 64, 64, 3)
     """
 
     def __init__(

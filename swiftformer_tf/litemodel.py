@@ -76,7 +76,7 @@ class LiteModel:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the TFLite Metadata inside must say, see `deployment.metadata.model_metadata`."""
+        """What the TFLite Metadata inside must say, in the names of its schema."""
         return model_metadata(
             config=self.config,
             recipe=self.recipe,
@@ -161,6 +161,13 @@ class LiteRunner:
 
     Raises:
         ModelError: LiteRT cannot load the content, or it is not what the model says of itself.
+
+    Example:
+        >>> from swiftformer_tf import RECIPES, DeployModel, export
+        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"}))
+        >>> run = LiteRunner(export(deploy, RECIPES["float32"]))
+        >>> run(np.zeros((1, 32, 32, 3), "float32")).shape, run.partitions
+        ((2,), 1)
     """
 
     def __init__(self, model: LiteModel, *, num_threads: int = 1) -> None:

@@ -51,6 +51,10 @@ def open_model(path: str | Path, *, token_weights: TokenWeights | None = None) -
     Raises:
         ModelError: A `.tflite` file, which cannot become a Keras model again, or a `.keras` file that cannot be used.
         CheckpointError: See `Checkpoint.open`.
+
+    Example:
+        >>> open_model("swiftformer_xs_imagenette").config.labels[0]
+        'tench'
     """
     opened = open_any(path, token_weights=token_weights)
     if isinstance(opened, LiteModel):

@@ -47,7 +47,7 @@ class _SwiftFormer(keras.Model):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SwiftFormerModel(_SwiftFormer):
-    """SwiftFormer without a head: feature maps of a picture of any size.
+    """SwiftFormer without a head, a functional `keras.Model`: feature maps of a picture of any size.
 
     Input: pixels normalised by `config.transform`, (B, H, W, num_channels); any H and W.
 
@@ -107,7 +107,7 @@ class SwiftFormerModel(_SwiftFormer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SwiftFormerForImageClassification(_SwiftFormer):
-    """SwiftFormer with its classification head.
+    """SwiftFormer with its classification head, a functional `keras.Model` (arXiv:2303.15446).
 
     Input: pixels normalised by `config.transform`, (B, H, W, num_channels); any H and W.
 

@@ -40,6 +40,12 @@ class Ported:
         model: A `SwiftFormerForImageClassification`; a `SwiftFormerModel` where the checkpoint ends with the last
             stage, without the classifier's normalisation.
         sources: Name in the checkpoint by the variable's path in the model, for every variable.
+
+    Example:
+        >>> from swiftformer_tf import PRETRAINED
+        >>> ported = port(Checkpoint.open(PRETRAINED["swiftformer_xs_imagenette"]))
+        >>> ported.model.config.variant, len(ported.sources) == len(ported.model.weights)
+        ('xs', True)
     """
 
     model: SwiftFormerForImageClassification | SwiftFormerModel
@@ -86,6 +92,12 @@ def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpo
     Raises:
         ModelError: Another kind of model.
         CheckpointError: Its weights are not finite.
+
+    Example:
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> to_checkpoint(model).tensors["head.weight"].shape
+        (1000, 20)
     """
     if not isinstance(model, (SwiftFormerForImageClassification, SwiftFormerModel)):
         raise ModelError(

@@ -135,12 +135,22 @@ class Transform:
         return self.normalize(self.crop_image(image if isinstance(image, Image.Image) else open_image(image)))
 
 
-# The evaluation transforms of the sources of weights (their released evaluation code and processor configs).
 TRANSFORMS: dict[str, Transform] = {
     "original": Transform(crop=224 / 256, interpolation="bicubic"),
     "timm": Transform(crop=0.95, interpolation="bicubic"),
     "hf": Transform(crop=None, interpolation="bilinear"),
 }
+"""How each source of weights prepares a photograph in its evaluation, by the scheme of its checkpoints.
+
+From the original repository's evaluation code, timm's `pretrained_cfg` and Hugging Face's image processor.
+
+Example:
+    >>> for name, transform in TRANSFORMS.items():
+    ...     print(name, transform.size, transform.crop, transform.interpolation)
+    original (224, 224) 0.875 bicubic
+    timm (224, 224) 0.95 bicubic
+    hf (224, 224) None bilinear
+"""
 
 
 def open_image(path: str | Path) -> Image.Image:

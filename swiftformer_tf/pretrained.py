@@ -6,11 +6,16 @@ from swiftformer_tf.hub import fetch, is_hub_id
 
 __all__ = ["PRETRAINED", "license_of", "weights_path"]
 
-# A model card of the same name lies beside each file.
 _FOLDER = Path(__file__).with_name("weights")
 PRETRAINED: dict[str, Path] = {
     "swiftformer_xs_imagenette": _FOLDER / "swiftformer_xs_imagenette.safetensors",
 }
+"""Checkpoints that ship with the package, by name; `from_pretrained` takes the names. A model card lies beside each.
+
+Example:
+    >>> PRETRAINED["swiftformer_xs_imagenette"].with_suffix(".md").is_file()
+    True
+"""
 
 
 def weights_path(name: str | Path) -> Path:

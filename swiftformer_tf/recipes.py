@@ -31,7 +31,7 @@ class Recipe:
         activations: Type of the tensors between operations.
         inference_input_type: Type of the file's input (LiteRT's word).
         inference_output_type: Type of the file's output.
-        min_snr: Least signal-to-noise ratio of the outputs in dB, see `verification.verify`.
+        min_snr: Least signal-to-noise ratio of the outputs in dB, see `verify`.
         min_agreement: Least share of images whose best class is the reference's.
         max_partitions: Most XNNPACK partitions; None where the number says nothing about the recipe.
         float_ops: Operations that touch float tensors where the rest is integer, by LiteRT's name, each with the
@@ -183,3 +183,18 @@ RECIPES: dict[str, Recipe] = {
         ),
     )
 }
+"""The package's recipes by name, in the order of every table; your own need not be among them.
+
+The least signal-to-noise ratios are in dB, the least agreements are shares of images; what was measured is in
+docs/results/quantization.md.
+
+Example:
+    >>> for recipe in RECIPES.values():
+    ...     print(f"{recipe.name:12} {recipe.weights:7} {recipe.activations:7} {recipe.min_snr} {recipe.min_agreement}")
+    float32      float32 float32 92 1.0
+    float16      float16 float32 50 0.99
+    dynamic_int8 int8    float32 30 0.97
+    mixed_int8   int8    int8    26 0.94
+    int8         int8    int8    20 0.93
+    int16x8      int8    int16   30 0.97
+"""

@@ -42,10 +42,14 @@ class Check:
     """One question and its answer.
 
     Args:
-        name: What was asked.
+        name: What was asked, such as `"snr"`.
         status: `"refused"` where the images or the file do not allow an answer; that is not a pass.
         measured: The answer, for people.
         expected: What would have passed.
+
+    Example:
+        >>> Check("snr", "failed", measured="12.3 dB", expected="at least 20 dB").status
+        'failed'
     """
 
     name: str
@@ -76,6 +80,15 @@ class Report:
         measured: Figures by name: `snr_db`, `agreement`, `images`, `distinct`, `partitions`, `bytes`,
             `latency_ms`, `ops` and what made them. A figure that could not be measured is None.
         outputs: What both models answered, for plots; None where only the file was checked.
+
+    Example:
+        >>> report = Report((Check("snr", "failed", measured="12.3 dB", expected="at least 20 dB"),), {"snr_db": 12.3})
+        >>> report.passed, report.measured["snr_db"]
+        (False, 12.3)
+        >>> report.raise_for_failure()
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.VerificationError: snr failed: 12.3 dB, expected at least 20 dB
     """
 
     checks: tuple[Check, ...]
@@ -114,14 +127,16 @@ def verify(
 ) -> Report:
     """Compares a file with its Keras model on images, and the file with its recipe.
 
-    Checks: outputs are finite; signal-to-noise ratio; top-1 agreement; and those of `check_file`. Thresholds are
-    the recipe's.
+    Of the outputs: all are finite; their signal-to-noise ratio, 10 log10(signal power / error power) dB with both
+    sides centred by the reference's mean outputs; the best label is the reference's. Of the file: LiteRT's own
+    operations only, fixed shapes, types at the border, weights and integers as the recipe has them, XNNPACK
+    partitions, metadata and labels. The thresholds are the recipe's.
 
     Args:
         lite: The model.
         reference: The Keras model that it was made from, before fusion.
-        images: Photographs that calibration did not see, in any form of `inputs.ImageSource`; the file's own
-            transform prepares them.
+        images: Photographs that calibration did not see, in any form that `export` takes; the file's own transform
+            prepares them.
         num_threads: Threads of the interpreter, for the latency.
         progress: Called with the number of images seen so far.
 
@@ -132,6 +147,15 @@ def verify(
         VerificationError: `reference` has other labels than the file, or returns both heads.
         ModelError: The file is damaged.
         ImageError: An image cannot be used.
+
+    Example:
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> model = SwiftFormerForImageClassification(config)
+        >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+        >>> report = verify(export(fuse(model), RECIPES["float32"]), reference=model, images=images)
+        >>> report.measured["images"], report.measured["snr_db"] > 92
+        (8, True)
     """
     if reference.config.num_labels != lite.config.num_labels:
         raise VerificationError(

@@ -48,11 +48,11 @@ class Checkpoint:
         CheckpointError: Tensors are missing, unexpected, mis-shaped, not finite or not float32.
 
     Example:
+        >>> from swiftformer_tf import SwiftFormerForImageClassification, to_checkpoint
         >>> config = SwiftFormerConfig.from_variant("tiny")
-        >>> shapes = inventory.expected_shapes(config)
-        >>> zeros = {name: np.zeros(shape, "float32") for name, shape in shapes.items()}
-        >>> Checkpoint(tensors=zeros, config=config, scheme="timm").token_weights
-        'l2'
+        >>> checkpoint = to_checkpoint(SwiftFormerForImageClassification(config))
+        >>> checkpoint.token_weights, checkpoint.tensors["stem.0.weight"].shape
+        ('l2', (4, 3, 3, 3))
     """
 
     tensors: Mapping[str, np.ndarray]

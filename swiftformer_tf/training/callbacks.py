@@ -37,6 +37,15 @@ class AveragedWeights(keras.callbacks.Callback):
     Args:
         model: The model in training, or one that shares its layers.
         decay: Share of the average that a step keeps.
+
+    Example:
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> averages = AveragedWeights(model, decay=0.998)
+        >>> model.compile("sgd", "mse")
+        >>> _ = model.fit(np.ones((1, 32, 32, 3)), np.ones((1, 1000)), callbacks=[averages], verbose=0)
+        >>> bool(np.allclose(averages.averaged.get_weights()[0], model.get_weights()[0], atol=1e-3))
+        True
     """
 
     def __init__(self, model: SwiftFormerForImageClassification, decay: float) -> None:
@@ -63,6 +72,22 @@ class Validation(keras.callbacks.Callback):
     Args:
         averages: Whose model to evaluate.
         images: Photographs and labels.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> from swiftformer_tf.labelling import LabelledImages
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat"})
+        >>> averages, logs = AveragedWeights(SwiftFormerForImageClassification(config), decay=0.9), {}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     photograph = Path(folder, "cat.png")
+        ...     Image.new("RGB", (40, 40)).save(photograph)
+        ...     images = LabelledImages((photograph,), targets=(0,), rule="one class")
+        ...     Validation(averages, images).on_epoch_end(0, logs)
+        >>> logs
+        {'val_accuracy': 1.0}
     """
 
     def __init__(self, averages: AveragedWeights, images: LabelledImages) -> None:
@@ -88,6 +113,20 @@ class RunFolder(keras.callbacks.Callback):
     Args:
         folder: Where to; it must exist.
         averages: Of the run.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> model.compile("sgd", "mse")
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     folder = RunFolder(name, AveragedWeights(model, decay=0.9))
+        ...     _ = model.fit(np.ones((1, 32, 32, 3)), np.ones((1, 1000)), callbacks=[folder], verbose=0)
+        ...     files = sorted(path.name for path in Path(name).iterdir() if path.suffix != ".png")
+        ...     epochs = folder.restore(model)
+        >>> files, epochs
+        (['metrics.csv', 'model.keras', 'state.safetensors'], 1)
     """
 
     def __init__(self, folder: str | Path, averages: AveragedWeights) -> None:
@@ -167,7 +206,15 @@ class RunFolder(keras.callbacks.Callback):
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The row of the epoch whose model is kept: the best by validation, and of equals the last."""
+    """The row of the epoch whose model is kept: the best by validation, and of equals the last.
+
+    Args:
+        history: What `train` returns.
+
+    Example:
+        >>> best_epoch([{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.4}])["epoch"]
+        1
+    """
     return max(reversed(history), key=lambda row: row.get("val_accuracy", row["epoch"]))
 
 

@@ -23,8 +23,19 @@ _ORDER, _CROP, _FLIP, _AUGMENT, _MIX = range(5)
 def steps_per_epoch(folder: ImageFolder, recipe: TrainingRecipe) -> int:
     """Full batches in one pass; the photographs left over change with every epoch's order.
 
+    Args:
+        folder: Photographs.
+        recipe: Its batch size.
+
     Raises:
         ImageError: Fewer photographs than one batch.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from swiftformer_tf.data import ImageFolder
+        >>> folder = ImageFolder(paths=(Path("a.jpg"),) * 10, labels=(0,) * 10, class_names=("cat",))
+        >>> steps_per_epoch(folder, TrainingRecipe(batch_size=4))
+        2
     """
     if len(folder) < recipe.batch_size:
         raise ImageError(
@@ -64,6 +75,21 @@ def training_dataset(
     Raises:
         ImageError: Fewer photographs than one batch; later, a photograph that cannot be read.
         ConfigError: A batch that cannot be divided by the number of devices.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from swiftformer_tf.data import ImageFolder
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     for label in config.labels:
+        ...         Path(name, label).mkdir()
+        ...         Image.new("RGB", (40, 40)).save(Path(name, label, "1.png"))
+        ...     batches = training_dataset(ImageFolder.open(name), TrainingRecipe(batch_size=2), config)
+        ...     images, labels = next(iter(batches))
+        >>> images.shape, labels.shape
+        (TensorShape([2, 32, 32, 3]), TensorShape([2, 2]))
     """
     import tensorflow as tf
 

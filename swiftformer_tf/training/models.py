@@ -16,6 +16,9 @@ __all__ = ["adapted_model", "class_labels", "freeze", "new_model"]
 def class_labels(names: Sequence[str]) -> tuple[str, ...]:
     """Labels for classes whose folders have these names: English ones if all are ImageNet's WordNet ids.
 
+    Args:
+        names: Of the folders, in the order of the classes.
+
     Example:
         >>> class_labels(["n01440764", "n02102040"]), class_labels(["cat", "dog"])
         (('tench', 'English springer'), ('cat', 'dog'))
@@ -35,6 +38,10 @@ def new_model(
         recipe: The recipe.
         seed: Of the initial weights; sets Keras's, NumPy's and Python's global seed.
         dtype: Precision or policy, such as `"mixed_bfloat16"`.
+
+    Example:
+        >>> new_model(SwiftFormerConfig.from_variant("tiny"), TrainingRecipe(drop_path_rate=0.1)).config.drop_path_rate
+        0.1
     """
     keras.utils.set_random_seed(seed)
     fields = {"layer_scale_init_value": recipe.layer_scale_init_value, "drop_path_rate": recipe.drop_path_rate}
@@ -54,7 +61,13 @@ def adapted_model(
         dtype: Precision or policy, such as `"mixed_bfloat16"`.
 
     Raises:
-        ConfigError: Another architecture.
+        ConfigError: Another architecture; the message names the field.
+
+    Example:
+        >>> from swiftformer_tf import from_pretrained
+        >>> model = from_pretrained("swiftformer_xs_imagenette")
+        >>> adapted_model(model, model.config.replace(id2label={0: "cat", 1: "dog"})).output_shape
+        (None, 2)
     """
     for field in ("depths", "embed_dims", "mlp_ratio", "downsamples", "use_layer_scale", "token_weights", "hidden_act"):
         if getattr(model.config, field) != getattr(config, field):
@@ -78,6 +91,12 @@ def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:
 
     Raises:
         ConfigError: More stages than there are.
+
+    Example:
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> freeze(model, stages=4)
+        >>> sorted({variable.path.partition("/")[0] for variable in model.trainable_variables})
+        ['head', 'head_dist', 'norm']
     """
     if not 0 <= stages <= len(model.config.depths):
         raise ConfigError(f"stages={stages}: expected 0 to {len(model.config.depths)}")

@@ -46,6 +46,14 @@ class ClippedAdamW(keras.optimizers.AdamW):
         learning_rate: A number or a schedule.
         adaptive_clip: Largest norm of a unit's gradient over the norm of its weights; None does not clip.
         **kwargs: Of `keras.optimizers.AdamW`.
+
+    Example:
+        >>> import keras
+        >>> kernel = keras.Variable([[1.0]])
+        >>> optimizer = ClippedAdamW(adaptive_clip=0.01)
+        >>> optimizer.apply([keras.ops.convert_to_tensor([[5.0]])], [kernel])
+        >>> f"{float(kernel.numpy()[0, 0]):.3f}"
+        '0.999'
     """
 
     def __init__(self, learning_rate: Any = 1e-3, *, adaptive_clip: float | None = None, **kwargs: Any) -> None:
@@ -80,6 +88,12 @@ def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optim
         recipe: Rates, decay and clipping.
         model: To be trained; frozen layers must be frozen before.
         steps: Steps in an epoch.
+
+    Example:
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> adamw(TrainingRecipe(weight_decay=0.05), model, steps=10).weight_decay
+        0.05
     """
     optimizer = ClippedAdamW(
         learning_rate(recipe, steps),
@@ -129,6 +143,14 @@ def compile_for(
 
     Raises:
         ConfigError: A teacher, and a model without `head_dist`.
+
+    Example:
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> compile_for(TrainingRecipe(), model, steps=10) is model
+        True
+        >>> compile_for(TrainingRecipe(), model, steps=10, teacher_labels=1000).output_names
+        ['head', 'head_dist']
     """
     labels = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     # XLA's CPU code for these layers is three times slower than TensorFlow's own kernels (docs/results/training.md).

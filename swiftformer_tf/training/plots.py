@@ -9,7 +9,7 @@ __all__ = ["plot_history"]
 
 
 def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> None:
-    """Draws losses, accuracies and the learning rate by epoch as a PNG; needs matplotlib (the extra `plots`).
+    """Draws losses, accuracies and the learning rate by epoch as a PNG; needs matplotlib (the extra `train`).
 
     Args:
         history: A row an epoch, as `metrics.csv` has them.
@@ -24,6 +24,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> No
         "accuracy": [name for name in names if name.endswith("accuracy")],
         "learning rate": ["learning_rate"],
     }
+    panels = {title: lines for title, lines in panels.items() if lines}  # an own `compile` may count no accuracy
     figure = Figure(figsize=(14, 4), layout="constrained")
     for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for name in lines:

@@ -33,6 +33,7 @@ def distribute(num_processes: int = 1, process_id: int = 0, coordinator_address:
             an address at which nobody answers.
 
     Example:
+        >>> import keras
         >>> distribute()
         >>> keras.distribution.distribution() is None
         True

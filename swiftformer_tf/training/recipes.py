@@ -53,6 +53,14 @@ class Augmentation:
 
     Raises:
         ConfigError: An impossible value; the message names the field.
+
+    Example:
+        >>> Augmentation(mixup=0.8).mixes
+        True
+        >>> Augmentation(repeats=0)
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ConfigError: augmentation.repeats=0: expected 1 or more
     """
 
     crop_scale: tuple[float, float] = (0.08, 1.0)
@@ -229,13 +237,33 @@ TRAINING_RECIPES: dict[str, dict[str, TrainingRecipe]] = {
     "paper": {"tiny": _PAPER_XS, "xs": _PAPER_XS, "s": _PAPER_S, "l1": _PAPER, "l3": _PAPER},
     "short": dict.fromkeys(VARIANTS, _SHORT),
 }
+"""Training recipes by name and variant; `training_recipe` looks one up.
+
+`"paper"` is ImageNet from scratch on many GPUs: section 4 and the released training code of the paper
+(arXiv:2303.15446). `"short"` is for some ten thousand photographs and a CPU.
+
+Example:
+    >>> for name, by_variant in TRAINING_RECIPES.items():
+    ...     recipe = by_variant["xs"]
+    ...     print(name, recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.distillation)
+    paper 300 2048 0.002 hard
+    short 14 64 0.0012 soft
+"""
 
 
 def training_recipe(name: str, variant: str) -> TrainingRecipe:
     """The recipe of a name for a variant.
 
+    Args:
+        name: A key of `TRAINING_RECIPES`.
+        variant: A key of `VARIANTS`.
+
     Raises:
         ConfigError: No such recipe or variant.
+
+    Example:
+        >>> training_recipe("paper", "l1").augmentation.cutmix
+        1.0
     """
     if name not in TRAINING_RECIPES:
         raise ConfigError(f"recipe={name!r}: expected one of {', '.join(TRAINING_RECIPES)}")
@@ -247,8 +275,22 @@ def training_recipe(name: str, variant: str) -> TrainingRecipe:
 def read_recipe(path: str | Path) -> TrainingRecipe:
     """The recipe in a JSON file, as `TrainingRecipe.to_dict` writes it; what it leaves out has its default.
 
+    Args:
+        path: The file.
+
     Raises:
         ConfigError: Not a JSON object, an unknown field or an impossible value; the message names the file.
+        OSError: The file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "recipe.json"
+        ...     _ = path.write_text('{"epochs": 30, "augmentation": {"erase": 0.25}}')
+        ...     recipe = read_recipe(path)
+        >>> recipe.epochs, recipe.augmentation.erase, recipe.batch_size
+        (30, 0.25, 2048)
     """
     try:
         values = json.loads(Path(path).read_text("utf-8"))

@@ -65,6 +65,24 @@ def train(
         ConfigError: The folder holds a run with other settings, or the classes are not the model's.
         CheckpointError: The state in it cannot be read.
         ImageError: Too few photographs.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> from swiftformer_tf.data import ImageFolder
+        >>> from swiftformer_tf.training import new_model
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> recipe = TrainingRecipe(epochs=1, warmup_epochs=0, batch_size=2)
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     for label in config.labels:
+        ...         Path(name, "photos", label).mkdir(parents=True)
+        ...         Image.new("RGB", (40, 40)).save(Path(name, "photos", label, "1.png"))
+        ...     photographs = ImageFolder.open(Path(name, "photos"))
+        ...     history = train(new_model(config, recipe), photographs, recipe, Path(name, "run"))
+        ...     history[-1]["epoch"], Path(name, "run", "model.keras").is_file()
+        (1, True)
     """
     if len(folder.class_names) != model.config.num_labels:
         raise ConfigError(

@@ -136,6 +136,11 @@ class Answers:
 
     Raises:
         ImageError: A label that the teacher does not know.
+
+    Example:
+        >>> blind = Teacher(lambda images: np.zeros((len(images), 2)), Transform(size=(32, 32)), ("cat", "dog"))
+        >>> Answers(blind, labels=["dog"], photographs=1).ask(np.zeros((1, 64, 64, 3), "float32"))
+        array([[0., 0.]], dtype=float32)
     """
 
     def __init__(
