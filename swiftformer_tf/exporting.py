@@ -1,5 +1,7 @@
 """The TFLite converter: a deploy graph and a recipe in, a `LiteModel` out."""
 
+import hashlib
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +16,10 @@ from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import RECIPES, Recipe
 
 __all__ = ["export"]
+
+# What the converter made of a deploy graph in floats, and the digest of the weights that it had: most recipes start
+# from it, and to convert takes longer than what they do then.
+_FLOAT_GRAPHS: weakref.WeakKeyDictionary[DeployModel, tuple[bytes, bytes]] = weakref.WeakKeyDictionary()
 
 
 def export(
@@ -55,14 +61,16 @@ def export(
     """
     if recipe.needs_calibration and calibration is None:
         raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
-    if recipe.weights != "int8":
+    if recipe.weights == "float32":
+        content = _float_graph(deploy)
+    elif recipe.weights == "float16":
         content = _converted(deploy, recipe)
     elif recipe.activations == "int16":
         assert calibration is not None
         images = _images(deploy, calibration, progress)
         content = _converted(deploy, recipe, _spanning_all_pixels(images) if deploy.include_preprocessing else images)
     else:
-        graph = Graph(_converted(deploy, RECIPES["float32"]))
+        graph = Graph(_float_graph(deploy))
         statistics = None
         if calibration is not None:
             with native_stderr_silenced():
@@ -89,6 +97,15 @@ def _images(
         yield image
         if progress is not None:
             progress(count)
+
+
+def _float_graph(deploy: DeployModel) -> bytes:
+    digest = hashlib.sha256(b"".join(each.tobytes() for each in deploy.get_weights())).digest()
+    kept, content = _FLOAT_GRAPHS.get(deploy, (b"", b""))
+    if kept != digest:
+        content = _converted(deploy, RECIPES["float32"])
+        _FLOAT_GRAPHS[deploy] = digest, content
+    return content
 
 
 def _converted(deploy: DeployModel, recipe: Recipe, images: Iterator[np.ndarray] | None = None) -> bytes:

@@ -210,3 +210,5 @@ def test_demo_runs_the_main_job(
     written = files(tmp_path / "out")
     assert {f"swiftformer_xs_imagenette_{recipe}.tflite" for recipe in RECIPES} < set(written)
     assert {"swiftformer_xs_imagenette.keras", "report.html"} < set(written)
+    made = LiteModel.open(tmp_path / "out" / "swiftformer_xs_imagenette_float32.tflite")
+    assert (made.license, made.metadata["license"]) == ("Apache-2.0", "Apache-2.0")

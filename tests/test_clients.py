@@ -21,7 +21,8 @@ def kit() -> Kit:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(5, 4)).astype(np.float32) + 6 * np.eye(5, 4, dtype=np.float32)
     desktop = {name: logits + (1e-6 if "float" in name else 0.01) * rng.choice([-1, 1], (5, 4)) for name in RECIPES}
-    about = {"recipes": {name: {"recipe": recipe.to_dict()} for name, recipe in RECIPES.items()}}
+    entries = {name: {"recipe": each.to_dict(), "min_runtime_version": "2.9.0"} for name, each in RECIPES.items()}
+    about = {"recipes": entries}
     answers = {(name, "logits"): each.astype(np.float32) for name, each in desktop.items()}
     answers |= {(name, "scores"): probabilities(each) for name, each in desktop.items()}
     return Kit(Path(), about, logits, answers)
@@ -44,7 +45,7 @@ def test_the_answers_of_this_machine_are_right(kit: Kit, recipe: str) -> None:
             continue
         verdict = judge(client, answer(kit, recipe, count=3), kit)
         assert (verdict.status, verdict.reason, verdict.bad) == ("right", "", False)
-        assert (verdict.photographs, verdict.difference, verdict.agreement) == (3, 0.0, 1.0)
+        assert (verdict.photographs, verdict.difference, verdict.agreeing) == (3, 0.0, 3)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -72,7 +73,29 @@ def test_a_client_that_shares_the_desktops_error_is_still_held_against_keras(kit
 def test_labels_in_another_order_are_wrong(kit: Kit) -> None:
     said = answer(kit, "float32")
     said["outputs"] = [row[::-1] for row in said["outputs"]]
-    assert "the best label is Keras's on 0.0% of the photographs, 100.0% needed" in judge("arm64", said, kit).reason
+    assert "the best label is neither Keras's nor LiteRT's on 5 of 5 photographs" in judge("arm64", said, kit).reason
+
+
+def test_one_label_of_many_photographs_counts(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hair's breadth between two labels, and a client on the wrong side of it."""
+    kit.logits[3, :2] = kit.desktop["int8", "logits"][3, :2] = 9.00, 9.01
+    monkeypatch.setitem(TOLERANCES["arm64"], "int8", 0.1)
+    said = answer(kit, "int8")
+    assert judge("arm64", said, kit).status == "right"
+    said["outputs"][3][0] += 0.02
+    assert judge("arm64", said, kit).reason == ("the best label is neither Keras's nor LiteRT's on 1 of 5 photographs")
+    kit.desktop["int8", "logits"][3, 0] += 0.02  # the file's own mistake, on every machine: `verify` counts those
+    verdict = judge("arm64", said, kit)
+    assert (verdict.status, verdict.agreeing) == ("right", 4)
+
+
+def test_two_photographs_are_held_against_the_spread_of_all(kit: Kit) -> None:
+    """Two of a kind have next to none of their own."""
+    kit.logits[1] = kit.logits[0] + 0.01
+    kit.desktop["int8", "logits"][:2] = kit.logits[:2] + 0.05
+    verdict = judge("arm64", answer(kit, "int8", count=2), kit)
+    assert verdict.status == "right"
+    assert verdict.snr_db == pytest.approx(10 * np.log10(kit.logits.var(axis=0).mean() / 0.05**2), rel=1e-4)
 
 
 def test_scores_are_compared_as_scores(kit: Kit) -> None:
@@ -87,7 +110,7 @@ def test_what_is_not_finite_is_wrong(kit: Kit, value: float) -> None:
     said["outputs"][0][0] = value
     verdict = judge("arm64", said, kit)
     assert verdict.status == "wrong"
-    assert "not finite against Keras" in verdict.reason
+    assert "-inf dB against Keras, 20 needed" in verdict.reason
 
 
 @pytest.mark.parametrize("outputs", [[], [[0.0] * 4], [[0.0] * 3] * 5, [0.0] * 4])
@@ -104,11 +127,15 @@ def test_a_recipe_without_a_tolerance_is_not_passed(kit: Kit, monkeypatch: pytes
     )
 
 
-def test_only_an_old_runtime_may_refuse(kit: Kit) -> None:
-    said = {"variant": "v", "recipe": "int8", "refused": "unknown operation"}
-    assert judge("arm64", said, kit).bad
-    assert not judge("runtimes", said, kit).bad
-    assert judge("runtimes", said | {"refused": "", "failed": "crashed"}, kit).bad
+def test_a_runtime_may_fail_only_where_the_file_asks_for_a_newer_one(kit: Kit) -> None:
+    """Not by its own word, and not as text: 2.10 is newer than the file's 2.9.0."""
+    wrong = answer(kit, "int8") | {"outputs": (10 * kit.logits[::-1]).tolist()}
+    for said in (answer(kit, "int8") | {"refused": "unknown operation"}, answer(kit, "int8") | {"failed": "x"}, wrong):
+        assert judge("arm64", said, kit).bad
+        for version, bad in (("2.8", False), ("2.8.4", False), ("2.9.0", True), ("2.10", True), ("2.17", True)):
+            verdict = judge("runtimes", said | {"runtime_version": version}, kit)
+            assert (verdict.bad, verdict.too_old) == (bad, not bad)
+    assert judge("runtimes", answer(kit, "int8") | {"runtime_version": "2.8"}, kit).status == "right"
 
 
 def test_every_recipe_has_a_tolerance_or_a_note_at_every_client() -> None:
@@ -120,16 +147,29 @@ def test_every_recipe_has_a_tolerance_or_a_note_at_every_client() -> None:
 def test_a_table_replaces_its_own_place_only() -> None:
     text = "a\n<!-- gpu -->\nold\n<!-- /gpu -->\nb\n<!-- arm64 -->\n<!-- /arm64 -->\n"
     verdicts = (
-        Verdict("gpu", "WebGPU", "float32", "right", "", 5, 1e-8, 120.0, 1.0, {"ms": 2500.0}),
-        Verdict("gpu", "WebGPU", "float16", "wrong", "off", 5, 1.0, 3.0, 0.5),
+        Verdict("gpu", "WebGPU", "float32", "right", "", 5, 1e-8, 120.0, 5, {"ms": 2500.0}),
+        Verdict("gpu", "WebGPU", "float16", "wrong", "off", 5, 1.0, 3.0, 2),
         Verdict("gpu", "older", "float32", "refused", "no such operation"),
     )
-    made = tables.section(
-        text, "gpu", tables.table(Result("gpu", "", {"x": "1"}, verdicts, 9.4), ["float32", "float16"])
-    )
+    result = Result("gpu", versions={"x": "1"}, without=("y 2: no Python",), verdicts=verdicts, seconds=9.4)
+    made = tables.section(text, "gpu", tables.table(result, ["float32", "float16"]))
     assert made.startswith("a\n<!-- gpu -->\n| | float32 | float16 |\n|---|---|---|\n")
-    assert "| WebGPU | 1e-08, 120 dB, 2.5 s (5) | **wrong**: 1e+00, 3 dB (5) |\n| older | refused |  |\n" in made
-    assert "* older, float32: refused. no such operation\n\nx 1; 9 s.\n<!-- /gpu -->\nb\n<!-- arm64 -->\n" in made
+    assert "| WebGPU | 1e-08, 120 dB, 2.5 s (5/5) | **wrong**: 1e+00, 3 dB (2/5) |\n| older | refused |  |\n" in made
+    assert (
+        "* older, float32: refused: no such operation\n* Left out: y 2: no Python.\n\nx 1; 9 s.\n<!-- /gpu -->" in made
+    )
+    assert made.endswith("<!-- /gpu -->\nb\n<!-- arm64 -->\n<!-- /arm64 -->\n")
+
+
+def test_the_table_of_runtimes_says_what_the_file_asks_for() -> None:
+    verdicts = (
+        Verdict("runtimes", "old", "int8", "refused", "new", runtime_version="2.8", min_runtime_version="2.9.0"),
+        Verdict("runtimes", "new", "int8", "right", "", 5, 0.0, 30.0, 5, {}, "2.10", "2.9.0"),
+    )
+    made = tables.table(Result("runtimes", verdicts=verdicts), ["int8"])
+    assert (
+        "| old | too old (refused) |\n| new | equal, 30 dB (5/5) |\n| *needed, by the file's word* | 2.9.0 |\n" in made
+    )
 
 
 @pytest.mark.parametrize("client", CLIENTS)

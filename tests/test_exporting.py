@@ -17,6 +17,7 @@ from swiftformer_tf import (
     ImageError,
     LiteModel,
     LiteRunner,
+    Recipe,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
     export,
@@ -50,6 +51,29 @@ def test_a_recipe_converts_and_computes(
     assert outputs.shape == (48, 10)
     assert outputs.dtype == np.float32
     assert (signal_to_noise(np.asarray(model(images)), outputs) or 0) > BOUNDS[recipe]
+
+
+def test_recipes_share_the_float_graph_until_the_weights_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    from swiftformer_tf import exporting
+
+    converted: list[str] = []
+    convert = exporting._converted
+
+    def counted(deploy: DeployModel, recipe: Recipe) -> bytes:
+        converted.append(recipe.name)
+        return convert(deploy, recipe)
+
+    monkeypatch.setattr(exporting, "_converted", counted)
+    deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
+    image = np.ones((1, 32, 32, 3), np.float32)
+    first = LiteRunner(export(deploy, RECIPES["float32"]))(image)
+    export(deploy, RECIPES["dynamic_int8"])
+    assert converted == ["float32"]
+    deploy.set_weights([2 * each for each in deploy.get_weights()])
+    second = LiteRunner(export(deploy, RECIPES["float32"]))(image)
+    assert converted == ["float32", "float32"]
+    assert relative_error(first, second) > 0.1
+    np.testing.assert_allclose(second, np.asarray(deploy(image))[0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("recipe", BOUNDS)

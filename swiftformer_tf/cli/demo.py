@@ -42,7 +42,7 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     from swiftformer_tf.files import replacing
     from swiftformer_tf.pipeline import export_files
     from swiftformer_tf.porting import port
-    from swiftformer_tf.pretrained import weights_path
+    from swiftformer_tf.pretrained import license_of, weights_path
     from swiftformer_tf.recipes import RECIPES
 
     if serve:
@@ -72,7 +72,14 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     with replacing(output / f"{NAME}.keras") as beside:
         model.save(beside)
     exported = export_files(
-        model, RECIPES.values(), output, stem=NAME, calibration=calibration, images=holdout, progress=progress_bar
+        model,
+        RECIPES.values(),
+        output,
+        stem=NAME,
+        calibration=calibration,
+        images=holdout,
+        license=license_of(weights_path(NAME)),
+        progress=progress_bar,
     )
     reports = [each.report for each in exported]
     if as_json:

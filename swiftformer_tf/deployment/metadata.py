@@ -21,6 +21,16 @@ LABELS = "labels.txt"
 ENTRY = b"TFLITE_METADATA"
 MIN_RUNTIME_ENTRY = b"min_runtime_version"
 
+# The first TFLite with what our files hold and the converter does not look at, by the operation and the types of its
+# inputs. LiteRT counts anew: its 1.0 follows TFLite 2.17, its 1.4 came with 2.20.
+FIRST_RUNTIMES = {
+    ("FULLY_CONNECTED", "FLOAT32", "INT8", "FLOAT32"): "2.17.0",  # with a scale a row; older ones read the first alone
+    ("GELU", "INT16"): "2.20.0",
+}
+
+# Bytes that the converter keeps for the oldest runtime.
+RUNTIME_BYTES = 16
+
 # Of the data of a buffer, in bytes.
 ALIGNMENT = 16
 
@@ -120,6 +130,8 @@ def _output(config: SwiftFormerConfig, classifier_activation: Literal["softmax"]
 def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
     """A converter's flatbuffer with the metadata in it, and its matrices aligned; metadata that is there is replaced.
 
+    What it says of the oldest runtime is raised where an operation needs a newer one.
+
     Args:
         flatbuffer: A TFLite model without anything behind it.
         metadata: What `model_metadata` returned.
@@ -145,18 +157,40 @@ def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
 
     graph = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
     graph.buffers = [AlignedBuffer(buffer.data) for buffer in graph.buffers]
-    buffer = AlignedBuffer(np.frombuffer(encode(metadata), np.uint8))
     graph.metadata = graph.metadata or []
-    for each in graph.metadata:
-        if each.name == ENTRY:
-            graph.buffers[each.buffer] = buffer
-            break
-    else:
-        entry = MetadataT()
-        entry.name, entry.buffer = ENTRY, len(graph.buffers)
+
+    def put(name: bytes, content: bytes) -> None:
+        buffer = AlignedBuffer(np.frombuffer(content, np.uint8))
+        for each in graph.metadata:
+            if each.name == name:
+                graph.buffers[each.buffer] = buffer
+                return
+        graph.metadata.append(MetadataT(name=name, buffer=len(graph.buffers)))
         graph.buffers.append(buffer)
-        graph.metadata.append(entry)
+
+    put(ENTRY, encode(metadata))
+    told = min_runtime_version(flatbuffer)
+    needed = max(filter(None, (told, *_first_runtimes(graph))), key=_numbers, default=None)
+    if needed is not None and needed != told:
+        put(MIN_RUNTIME_ENTRY, needed.encode().ljust(RUNTIME_BYTES, b"\0"))
     return bytes(flatbuffer_utils.convert_object_to_bytearray(graph))
+
+
+def _first_runtimes(graph: Any) -> Iterator[str | None]:
+    """Of each operation, where `FIRST_RUNTIMES` knows it."""
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    names = {value: name for name, value in vars(BuiltinOperator).items() if isinstance(value, int)}
+    for subgraph in graph.subgraphs:
+        for op in subgraph.operators:
+            code = graph.operatorCodes[op.opcodeIndex]
+            inputs = (flatbuffer_utils.type_to_name(subgraph.tensors[each].type) for each in op.inputs if each >= 0)
+            yield FIRST_RUNTIMES.get((names[max(code.builtinCode, code.deprecatedBuiltinCode)], *inputs))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def read(content: bytes) -> dict[str, Any] | None:
@@ -200,7 +234,7 @@ def packed_labels(content: bytes) -> tuple[str, ...] | None:
 
 
 def min_runtime_version(content: bytes) -> str | None:
-    """The oldest runtime that has all operations of a model, by the converter's word; None where it says nothing.
+    """The oldest TFLite that has all operations of a model, by the file's own word; None where it says nothing.
 
     Raises:
         ModelError: The file is damaged.

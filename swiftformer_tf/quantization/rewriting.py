@@ -21,7 +21,8 @@ INT8_VERSIONS: dict[str, int] = {
     **{"ADD": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "GELU": 2, "MAXIMUM": 2, "MEAN": 2, "MUL": 2, "PAD": 2},
     **{"RESHAPE": 1, "RSQRT": 2, "SOFTMAX": 2, "SUB": 2},
 }
-HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 9}
+# The matrix has a scale a row: an older runtime that is not told by the version reads the first alone, and answers.
+HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12}
 
 # Operations whose output has the scale of their first input.
 SAME_SCALE = ("MAXIMUM", "PAD", "RESHAPE")

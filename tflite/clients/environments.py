@@ -51,16 +51,17 @@ def venv(folder: Path, requirements: Sequence[str], *, python: str | Path = sys.
     """
 
     def fill(folder: Path) -> None:
-        run([python, "-m", "venv", folder])
+        # This environment's pip works on the other: to give each its own takes longer than most packages.
+        run([python, "-m", "venv", "--without-pip", folder])
         pip: list[str | Path] = [
-            folder / "bin" / "python",
+            sys.executable,
             "-m",
             "pip",
             "--disable-pip-version-check",
-            "install",
-            "--quiet",
+            "--python",
+            folder / "bin" / "python",
         ]
-        run([*pip, *requirements])
+        run([*pip, "install", "--quiet", "--no-input", *requirements])
 
     return filled(folder, [str(python), *requirements], fill) / "bin" / "python"
 

@@ -7,16 +7,26 @@ from typing import Any, Literal
 import numpy as np
 from kit import Kit
 
-from swiftformer_tf.verification import agreement, signal_to_noise
-
 __all__ = ["KNOWN", "MIN_PHOTOGRAPHS", "TOLERANCES", "Verdict", "judge"]
 
-# Below two there is no spread of the logits to hold an error against.
+# A client that answers the same whatever it is shown is right on one.
 MIN_PHOTOGRAPHS = 2
 
 # Most that an answer may differ from LiteRT's on this machine's processor, in logits, by client and recipe; for
-# MediaPipe in scores. 0 is equal to the last bit. Where integers are rounded from floats while the model runs, the last
-# bit of a float decides about a whole step here and there: that is what the wider ones allow.
+# MediaPipe in scores. 0 is equal to the last bit.
+#
+# Integer models are computed in integers everywhere but on a GPU, and are equal: int8 tensor by tensor on ARM64.
+# What is not equal, and why:
+# * int16x8: LiteRT makes its int16 table of GELU when it loads the model, in floats, with the compiler's fused
+#   multiplications or without. On ARM64 all tensors before the first GELU with such an entry are equal, there a few
+#   of its 307,200 numbers are off by one, and that goes on. Five steps of the logits (1.9e-4) are allowed, and what
+#   they make of a score.
+# * dynamic_int8 and mixed_int8: floats are rounded to integers while the model runs, and where one lies on the border
+#   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too.
+# * GPU: it computes integers in floats. The activations of dynamic_int8 it does not round at all (57 dB against Keras,
+#   where the processor has 46 on the same photographs); those of mixed_int8 and int8 it rounds to the same steps, from
+#   sums with other last bits (35 and 30 dB, 33 and 30). It may be as far from LiteRT as that is from Keras on these
+#   photographs: 0.03, 0.14 and 0.14 at most.
 TOLERANCES: dict[str, dict[str, float]] = {
     "mediapipe": {
         "float32": 1e-5,
@@ -24,19 +34,17 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "dynamic_int8": 1e-5,
         "mixed_int8": 1e-5,
         "int8": 1e-5,
-        # Its own, older kernel of the int16 softmax is off by a few steps of 1/32768.
         "int16x8": 3e-4,
     },
     "arm64": {
         "float32": 1e-5,
         "float16": 1e-5,
-        "dynamic_int8": 1e-2,
-        "mixed_int8": 1e-1,
+        "dynamic_int8": 2e-2,
+        "mixed_int8": 2e-2,
         "int8": 0.0,
-        "int16x8": 1e-3,  # seen: one step of its int16 logits, 1.9e-4
+        "int16x8": 1e-3,
     },
-    # It computes int8 models in floats: not the same roundings, no more noise.
-    "gpu": {"float32": 1e-4, "float16": 1e-3, "dynamic_int8": 1e-1, "mixed_int8": 1e-1, "int8": 1e-1},
+    "gpu": {"float32": 1e-4, "float16": 1e-3, "dynamic_int8": 3e-2, "mixed_int8": 1.4e-1, "int8": 1.4e-1},
     "browser": {
         "float32": 1e-4,
         "float16": 1e-3,
@@ -76,8 +84,10 @@ class Verdict:
         photographs: How many were compared.
         difference: Largest difference from LiteRT on this machine.
         snr_db: Signal-to-noise ratio against Keras; infinite for equal outputs.
-        agreement: Share of photographs whose best label is Keras's.
+        agreeing: On how many of them the best label is Keras's.
         facts: What the client says of the run.
+        runtime_version: Of an older runtime, in the numbers of TFLite.
+        min_runtime_version: The oldest that will do, by the file's own word.
     """
 
     client: str
@@ -88,19 +98,28 @@ class Verdict:
     photographs: int = 0
     difference: float | None = None
     snr_db: float | None = None
-    agreement: float | None = None
+    agreeing: int = 0
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    runtime_version: str = ""
+    min_runtime_version: str = ""
+
+    @property
+    def too_old(self) -> bool:
+        """Whether the file says that it needs a newer runtime."""
+        return bool(self.runtime_version) and _numbers(self.runtime_version) < _numbers(self.min_runtime_version)
 
     @property
     def bad(self) -> bool:
-        """Whether it counts against the model. An old runtime may refuse a file; to answer wrongly is never right."""
-        if (self.client, self.recipe) in KNOWN:
-            return False
-        return self.status not in (("right", "refused") if self.client == "runtimes" else ("right",))
+        """Whether it counts against the model: what is not right and not announced."""
+        return self.status != "right" and not self.too_old and (self.client, self.recipe) not in KNOWN
 
 
 def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     """Compares one run with the kit.
+
+    A few photographs cannot tell a share of 97 % from one of 90 %; that is for `verify`, on hundreds. Here each
+    photograph counts: its best label must be Keras's, or that which LiteRT on this machine mistakes it for too. What
+    the noise is held against is the spread of Keras's answers to all photographs of the kit, not to those few.
 
     Args:
         client: Name of the client, a row of `TOLERANCES`.
@@ -108,7 +127,15 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
         kit: What the client was given.
     """
     variant, name = run["variant"], run["recipe"]
-    verdict = Verdict(client, variant, name, "wrong", facts=run.get("facts", {}))
+    verdict = Verdict(
+        client,
+        variant,
+        name,
+        "wrong",
+        facts=run.get("facts", {}),
+        runtime_version=run.get("runtime_version", ""),
+        min_runtime_version=kit.about["recipes"][name]["min_runtime_version"],
+    )
     for status in ("refused", "failed"):
         if run.get(status):
             return dataclasses.replace(verdict, status=status, reason=str(run[status]))
@@ -118,12 +145,12 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
         reason = f"outputs of shape {answers.shape}: expected (at least {MIN_PHOTOGRAPHS}, {kit.logits.shape[1]})"
         return dataclasses.replace(verdict, reason=reason)
     kind = run.get("file", "logits")
-    keras = kit.logits[: len(answers)]
-    expected = keras.astype(np.float64) if kind == "logits" else _softmax(keras)
-    desktop = kit.desktop[name, kind][: len(answers)].astype(np.float64)
+    keras = kit.logits.astype(np.float64) if kind == "logits" else _softmax(kit.logits)
+    expected, desktop = keras[: len(answers)], kit.desktop[name, kind][: len(answers)].astype(np.float64)
     difference = float(np.max(np.abs(answers - desktop)))
-    snr = signal_to_noise(expected, answers)
-    share = agreement(expected, answers)
+    snr = _signal_to_noise(keras, answers)
+    best, agreeing = answers.argmax(axis=1), expected.argmax(axis=1)
+    stray = int(np.sum((best != agreeing) & (best != desktop.argmax(axis=1))))
     tolerance = TOLERANCES[client].get(name)
     if tolerance is None:
         reasons = [f"no tolerance for {name}: add one to TOLERANCES in {Path(__file__).name}"]
@@ -134,11 +161,8 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
                 difference <= tolerance,
                 f"differs by {difference:.2g} from LiteRT on this machine, {tolerance:.2g} allowed",
             ),
-            (snr is not None and snr >= recipe.min_snr, f"{_decibels(snr)} against Keras, {recipe.min_snr} needed"),
-            (
-                share >= recipe.min_agreement,
-                f"the best label is Keras's on {share:.1%} of the photographs, {recipe.min_agreement:.1%} needed",
-            ),
+            (snr >= recipe.min_snr, f"{snr:.1f} dB against Keras, {recipe.min_snr} needed"),
+            (stray == 0, f"the best label is neither Keras's nor LiteRT's on {stray} of {len(answers)} photographs"),
         ]
         reasons = [reason for passed, reason in checks if not passed]
     return dataclasses.replace(
@@ -148,14 +172,23 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
         photographs=len(answers),
         difference=difference,
         snr_db=snr,
-        agreement=share,
+        agreeing=int(np.sum(best == agreeing)),
     )
 
 
-def _decibels(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.1f} dB"
+def _signal_to_noise(expected: np.ndarray, answers: np.ndarray) -> float:
+    """Decibels of the variance of all `expected` (N, labels) over the mean square error of the first `answers`."""
+    signal = np.mean((expected - expected.mean(axis=0)) ** 2)
+    noise = np.mean((answers - expected[: len(answers)]) ** 2)
+    if not np.isfinite(noise):
+        return float("-inf")
+    return float("inf") if noise == 0 else float(10 * np.log10(signal / noise))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))

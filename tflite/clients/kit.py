@@ -29,6 +29,7 @@ from PIL import Image
 import swiftformer_tf as sf
 from swiftformer_tf.data import balanced_sample, list_images
 from swiftformer_tf.demo import photographs
+from swiftformer_tf.deployment.metadata import min_runtime_version
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.litemodel import LiteRunner
 from swiftformer_tf.pretrained import weights_path
@@ -39,7 +40,7 @@ __all__ = ["Kit", "make_kit", "open_kit"]
 WEIGHTS = "swiftformer_xs_imagenette"
 # Real photographs of the classes of these weights, where somebody has laid them beside the checkout.
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "imagenette224.tar"
-CALIBRATED_ON = 32
+CALIBRATED_ON, QUICKLY_CALIBRATED_ON = 32, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,15 +80,17 @@ def open_kit(folder: Path) -> Kit:
     )
 
 
-def make_kit(folder: Path, *, count: int, images: Path | None = None) -> Kit:
+def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: bool = False) -> Kit:
     """Exports every row of `RECIPES` into a folder, unless what lies there was made from the same things.
 
     Args:
         folder: Where the kit belongs.
         count: How many photographs.
         images: Folder of photographs. Default: Imagenette where it lies beside the checkout, else scikit-image's.
+        quick: Calibrate on fewer.
     """
-    made_from = fingerprint(count, images)
+    calibrated_on = QUICKLY_CALIBRATED_ON if quick else CALIBRATED_ON
+    made_from = fingerprint(count, images, calibrated_on)
     if (folder / "kit.json").is_file() and (kit := open_kit(folder)).about["made_from"] == made_from:
         return kit
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +98,7 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None) -> Kit:
     checkpoint = sf.Checkpoint.open(weights_path(WEIGHTS))
     model = sf.port(checkpoint).model
     transform = checkpoint.config.transform
-    source, calibration, pixels = pictures(transform, count, images)
+    source, calibration, pixels = pictures(transform, count, calibrated_on, images)
     inputs = transform.normalize(pixels)
     (folder / "photographs").mkdir(exist_ok=True)
     for index, picture in enumerate(pixels):
@@ -117,7 +120,8 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None) -> Kit:
             runner = LiteRunner(lite)
             given = inputs if kind == "logits" else pixels.astype(np.float32)
             arrays[stem] = np.stack([runner(image[None]) for image in given])
-        entries[name] = {"recipe": recipe.to_dict(), "files": files}
+        minimum = min_runtime_version((folder / files["logits"]).read_bytes())
+        entries[name] = {"recipe": recipe.to_dict(), "files": files, "min_runtime_version": minimum}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     about = {
@@ -132,10 +136,12 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None) -> Kit:
     return open_kit(folder)
 
 
-def pictures(transform: sf.Transform, count: int, images: Path | None) -> tuple[str, np.ndarray, np.ndarray]:
-    """Where the photographs come from, those to calibrate on, and `count` others, both uint8."""
+def pictures(
+    transform: sf.Transform, count: int, calibrated_on: int, images: Path | None
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """Where the photographs come from, `calibrated_on` of them, and `count` others, both uint8."""
     if images:
-        paths = balanced_sample(list_images(images), CALIBRATED_ON + count)
+        paths = balanced_sample(list_images(images), calibrated_on + count)
         crops = np.stack([transform.crop_image(sf.preprocessing.open_image(path)) for path in paths])
         return "a folder of photographs", crops[count:], crops[:count]
     if ARCHIVE.is_file():
@@ -150,10 +156,14 @@ def pictures(transform: sf.Transform, count: int, images: Path | None) -> tuple[
                     [transform.crop_image(Image.open(BytesIO(f.read())).convert("RGB")) for f in found if f]
                 )
 
-            return "Imagenette's validation split", sample("train", CALIBRATED_ON), sample("val", count)
+            return "Imagenette's validation split", sample("train", calibrated_on), sample("val", count)
     calibration, others = (each.pixels for each in photographs(transform))
-    step = len(others) // count
-    return "scikit-image's photographs", calibration, others[::step][:count]
+    # Spread over all of them, since crops of one picture follow each other.
+    return "scikit-image's photographs", _spread(calibration, calibrated_on), _spread(others, count)
+
+
+def _spread(pixels: np.ndarray, count: int) -> np.ndarray:
+    return pixels[np.linspace(0, len(pixels) - 1, min(count, len(pixels))).astype(int)]
 
 
 def fingerprint(*settings: Any) -> str:

@@ -12,19 +12,20 @@ from running import interpret, recipe_names, say
 
 __all__ = ["RUNTIMES"]
 
-# Package, version, version of numpy it works with, Pythons that it has wheels for. Oldest first.
+# LiteRT took over TFLite's code from about version 2.17 on, and counts from 1.0 again.
+LITERT = "2.17"
+
+# Package, version, its TFLite version, version of numpy it works with, Pythons that it has wheels for. Oldest first.
 RUNTIMES = (
-    ("tflite-runtime", "2.8.0", "numpy<2", ("3.9", "3.8")),
-    ("tflite-runtime", "2.10.0", "numpy<2", ("3.9", "3.8")),
-    ("tflite-runtime", "2.12.0", "numpy<2", ("3.9", "3.8")),
-    ("tflite-runtime", "2.13.0", "numpy<2", ("3.10", "3.9")),
-    ("tflite-runtime", "2.14.0", "numpy<2", ("3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "1.0.1", "numpy<2", ("3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "1.1.2", "numpy<2", ("3.12", "3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "1.2.0", "numpy<2", ("3.12", "3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "1.4.0", "numpy", ("3.12", "3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "2.0.3", "numpy", ("3.12", "3.11", "3.10")),
-    ("ai-edge-litert", "2.1.0", "numpy", ("3.12", "3.11", "3.10")),
+    ("tflite-runtime", "2.8.0", "2.8", "numpy<2", ("3.9", "3.8")),
+    ("tflite-runtime", "2.9.1", "2.9", "numpy<2", ("3.9", "3.8")),
+    ("tflite-runtime", "2.11.0", "2.11", "numpy<2", ("3.9", "3.8")),
+    ("tflite-runtime", "2.14.0", "2.14", "numpy<2", ("3.11", "3.10", "3.9")),
+    ("ai-edge-litert", "1.0.1", LITERT, "numpy<2", ("3.11", "3.10", "3.9")),
+    ("ai-edge-litert", "1.2.0", LITERT, "numpy<2", ("3.12", "3.11", "3.10", "3.9")),
+    ("ai-edge-litert", "1.4.0", LITERT, "numpy", ("3.12", "3.11", "3.10", "3.9")),
+    ("ai-edge-litert", "2.0.3", LITERT, "numpy", ("3.12", "3.11", "3.10")),
+    ("ai-edge-litert", "2.1.0", LITERT, "numpy", ("3.12", "3.11", "3.10")),
 )
 COUNT = 5
 
@@ -50,25 +51,25 @@ def _pyenv(version: str) -> list[str]:
 def main(kit: Path, *, quick: bool) -> dict[str, Any]:
     """What the client says."""
     folder = Path(os.environ["CLIENT_FOLDER"])
+    own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     runs, without = [], []
-    for package, version, numpy, versions in RUNTIMES[-1:] if quick else RUNTIMES:
+    for package, version, tflite, numpy, versions in RUNTIMES[-1:] if quick else RUNTIMES:
         name = f"{package} {version}"
         interpreter = python(versions)
         if interpreter is None:
-            without.append(f"{name} (no Python {' or '.join(versions)})")
+            without.append(f"{name}: no Python {' or '.join(versions)}")
             continue
         try:
             environment = venv(folder / name.replace(" ", "-"), [f"{package}=={version}", numpy], python=interpreter)
         except LeftOutError as error:
-            without.append(f"{name} ({error})")
+            without.append(f"{name}: {error}")
             continue
-        own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        runs += [
-            interpret([environment], kit, recipe, COUNT, variant=name, environment=own) for recipe in recipe_names(kit)
-        ]
+        for recipe in recipe_names(kit):
+            run = interpret([environment], kit, recipe, COUNT, variant=name, environment=own)
+            runs.append({**run, "runtime_version": tflite})
     if not runs:
         raise LeftOutError(f"none can be installed: {'; '.join(without)}")
-    return {"versions": {"left out:": "; ".join(without)} if without else {}, "runs": runs}
+    return {"versions": {}, "without": without, "runs": runs}
 
 
 if __name__ == "__main__":

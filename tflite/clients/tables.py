@@ -51,23 +51,30 @@ def table(result: "Result", recipes: Sequence[str]) -> str:
     for variant, verdicts in rows.items():
         cells = [_cell(verdicts[name]) if name in verdicts else "" for name in recipes]
         lines.append(f"| {variant} | {' | '.join(cells)} |")
+    if any(each.runtime_version for each in result.verdicts):
+        cells = [
+            next((each.min_runtime_version for each in result.verdicts if each.recipe == name), "") for name in recipes
+        ]
+        lines.append(f"| *needed, by the file's word* | {' | '.join(cells)} |")
     notes = [f"* {name}: {note}" for (client, name), note in KNOWN.items() if client == result.client]
     notes += [
-        f"* {each.variant}, {each.recipe}: {each.status}. {each.reason}"
+        f"* {each.variant}, {each.recipe}: {each.status}: {each.reason}"
         for each in result.verdicts
         if each.status != "right" and (each.client, each.recipe) not in KNOWN
     ]
+    notes += [f"* Left out: {part}." for part in result.without]
     made_by = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     return "\n".join([*lines, "", *notes, *([""] if notes else []), f"{made_by}; {result.seconds:.0f} s."])
 
 
 def _cell(verdict: Verdict) -> str:
+    if verdict.too_old and verdict.status != "right":
+        return f"too old ({verdict.status})"
     if verdict.status in ("refused", "failed"):
         return verdict.status
     figures = "equal" if verdict.difference == 0 else f"{verdict.difference:.0e}"
-    if verdict.snr_db is not None:
-        figures += f", {verdict.snr_db:.0f} dB"
+    figures += f", {verdict.snr_db:.0f} dB"
     if (latency := verdict.facts.get("ms")) is not None:
         figures += f", {latency:.0f} ms" if latency < 1000 else f", {latency / 1000:.1f} s"
-    figures += f" ({verdict.photographs})"
+    figures += f" ({verdict.agreeing}/{verdict.photographs})"
     return figures if verdict.status == "right" else f"**wrong**: {figures}"
