@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from PIL import Image
 
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.preprocessing import Transform
 
-__all__ = ["IMAGE_SUFFIXES", "ImageFolder", "balanced_sample", "iterate_images", "list_images"]
+__all__ = ["IMAGE_SUFFIXES", "ImageFolder", "balanced_sample", "check_images", "iterate_images", "list_images"]
 
 # What Pillow decodes without a plug-in and cameras, scanners and ImageNet's mirrors write.
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -39,6 +40,29 @@ def list_images(folder: str | Path) -> list[Path]:
     if not found:
         raise ImageError(f"{root}: no photographs in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
     return found
+
+
+def check_images(paths: Iterable[str | Path]) -> None:
+    """Reads the beginning of each file, which costs little and finds what is no picture at all.
+
+    Damage further inside shows when the picture is decoded.
+
+    Raises:
+        ImageError: Files that Pillow does not know; the message names the first three.
+    """
+    damaged = []
+    for path in paths:
+        try:
+            Image.open(path).close()
+        except Exception:  # as in `open_image`
+            damaged.append(path)
+    if damaged:
+        shown = ", ".join(map(str, damaged[:3])) + (", ..." if len(damaged) > 3 else "")
+        raise ImageError(f"{shown}: cannot be read as a picture; remove or replace {_these(len(damaged))}")
+
+
+def _these(count: int) -> str:
+    return "this file" if count == 1 else f"these {count} files"
 
 
 def iterate_images(paths: Iterable[str | Path], transform: Transform, batch_size: int = 32) -> Iterator[np.ndarray]:

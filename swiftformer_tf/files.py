@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["filling", "replacing"]
+__all__ = ["filling", "identity", "replacing"]
 
 # Of the hidden folders in which files wait until they are whole. One that is this old belongs to a process that was
 # killed, since no file takes so long to write.
@@ -56,6 +57,22 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield beside
         _flush(beside)
         os.replace(beside, target)
+
+
+def identity(path: str | Path) -> str:
+    """Name and digest of a file, wherever it is; of anything else its path.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "labels.txt").write_text("tench")
+        ...     identity(f"{folder}/labels.txt")[:27]
+        'labels.txt (sha256 e0d3b7bc'
+    """
+    path = Path(path)
+    if not path.is_file():
+        return str(path)
+    with open(path, "rb") as stream:
+        return f"{path.name} (sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()})"
 
 
 @contextlib.contextmanager

@@ -1,11 +1,11 @@
-"""Keeps the log lines of native libraries away from our users."""
+"""Keeps the lines that native libraries print away from our users."""
 
 import contextlib
 import os
 import sys
 from collections.abc import Iterator
 
-__all__ = ["native_stderr_silenced"]
+__all__ = ["native_stderr_silenced", "native_stdout_silenced"]
 
 
 @contextlib.contextmanager
@@ -14,25 +14,40 @@ def native_stderr_silenced() -> Iterator[None]:
 
     TensorFlow and LiteRT log there before any logging level can reach them. Errors come as exceptions.
     """
-    python_stderr = sys.stderr
-    real, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    with _silenced("stderr", 2):
+        yield
+
+
+@contextlib.contextmanager
+def native_stdout_silenced() -> Iterator[None]:
+    """Drops what C++ writes to file descriptor 1, as Gloo does when it is connected; `sys.stdout` still arrives."""
+    with _silenced("stdout", 1):
+        yield
+
+
+@contextlib.contextmanager
+def _silenced(name: str, descriptor: int) -> Iterator[None]:
+    stream = getattr(sys, name)
+    real, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+    own = None
     try:
-        if _is_native(python_stderr):
-            python_stderr.flush()
-            sys.stderr = os.fdopen(os.dup(real), "w", buffering=1, encoding=python_stderr.encoding)
-        os.dup2(null, 2)
+        if _is_native(stream, descriptor):
+            stream.flush()
+            own = os.fdopen(os.dup(real), "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
+            setattr(sys, name, own)
+        os.dup2(null, descriptor)
         yield
     finally:
-        os.dup2(real, 2)
-        if sys.stderr is not python_stderr:
-            sys.stderr.close()
-            sys.stderr = python_stderr
+        os.dup2(real, descriptor)
+        if own is not None:
+            own.close()
+            setattr(sys, name, stream)
         os.close(real)
         os.close(null)
 
 
-def _is_native(stream: object) -> bool:
+def _is_native(stream: object, descriptor: int) -> bool:
     try:
-        return stream.fileno() == 2  # type: ignore[attr-defined]
+        return stream.fileno() == descriptor  # type: ignore[attr-defined]
     except (AttributeError, OSError, ValueError):
         return False  # a notebook's or a test's stand-in

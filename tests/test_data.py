@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from swiftformer_tf import ImageError, Transform
-from swiftformer_tf.data import ImageFolder, balanced_sample, iterate_images, list_images
+from swiftformer_tf.data import ImageFolder, balanced_sample, check_images, iterate_images, list_images
 
 SMALL = Transform(size=(8, 8), crop=None)
 
@@ -125,3 +125,14 @@ def test_samples_are_balanced_and_repeatable() -> None:
 def test_a_sample_of_nothing_is_refused() -> None:
     with pytest.raises(ImageError, match="count=0: expected at least one photograph"):
         balanced_sample([Path("x.png")], 0)
+
+
+def test_files_that_are_no_pictures_are_named_together(root: Path) -> None:
+    check_images(list_images(root))
+    (root / "a" / "3.webp").write_text("<html>")
+    with pytest.raises(ImageError, match=r"3\.webp: cannot be read as a picture; remove or replace this file"):
+        check_images(list_images(root))
+    for path in list_images(root):
+        path.write_bytes(b"")
+    with pytest.raises(ImageError, match=r"3\.webp, .*4\.jpeg, .*1\.JPG, \.\.\.: .*; remove or replace these 4 files"):
+        check_images(list_images(root))

@@ -35,6 +35,21 @@ def test_only_what_native_code_writes_is_dropped() -> None:
     assert not [line for line in shown if "noise" in line]
 
 
+def test_standard_output_can_be_kept_for_python_alone() -> None:
+    script = """
+import os
+from swiftformer_tf.quiet import native_stdout_silenced
+
+print("before")
+with native_stdout_silenced():
+    os.write(1, b"native noise\\n")
+    print("python message")
+print("after")
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["before", "python message", "after"]
+
+
 def test_a_stand_in_for_stderr_stays_in_place(capsys: pytest.CaptureFixture[str]) -> None:
     stand_in = sys.stderr
     with native_stderr_silenced():

@@ -12,6 +12,7 @@ from training_runs import LABELS, write_photographs
 from swiftformer_tf import ConfigError, open_model
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
+from swiftformer_tf.files import identity
 
 OPTIONS = ("--variant", "tiny", "--image-size", "64", "--epochs", "2", "--batch-size", "6", "--crop", "1")
 
@@ -70,7 +71,12 @@ def test_fine_tuning_takes_other_classes_and_a_teacher(
             (pets / name).mkdir(parents=True, exist_ok=True)
             Image.open(path).save(pets / name / path.name)
     teacher = output / "model.keras"
-    invoke(pets, "-o", tmp_path / "tuned", "--from", teacher, "--teacher", teacher, "--freeze", 2, *OPTIONS[4:])
+    tuning = invoke(
+        pets, "-o", tmp_path / "tuned", "--from", teacher, "--teacher", teacher, "--freeze", 2, *OPTIONS[4:]
+    )
+    settings = json.loads((tmp_path / "tuned" / "run.json").read_text())["settings"]
+    assert settings["source"] == settings["teacher"] == identity(teacher)
+    assert "goes on" not in tuning.stderr
     model, tuned = open_model(teacher), open_model(tmp_path / "tuned" / "model.keras")
     assert tuned.config.labels == ("cat", "dog")
     assert tuned.config.image_size == 64
@@ -94,7 +100,23 @@ def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:
     assert (recipe["epochs"], recipe["batch_size"], recipe["label_smoothing"]) == (1, 6, 0.2)
     missing = invoke(photographs, "-o", tmp_path / "other", *OPTIONS, "--recipe", "long")
     assert missing.exit_code == 2
-    assert "File 'long' does not exist" in missing.stderr
+    assert "'long': expected short, paper, or a file with the fields of a recipe" in missing.stderr
+
+
+def test_one_epoch_is_enough_for_any_recipe(photographs: Path, tmp_path: Path) -> None:
+    """`short` warms up for one epoch, which leaves none for the cosine."""
+    with pytest.raises(ConfigError, match="stages=9: expected 0 to 4"):  # which is asked after the recipe
+        invoke(photographs, "-o", tmp_path / "run", *OPTIONS, "--epochs", "1", "--freeze", "9")
+
+
+def test_what_contradicts_itself_is_refused(photographs: Path, tmp_path: Path) -> None:
+    start = ("-o", tmp_path / "run", "--from", "swiftformer_xs_imagenette", "--variant", "xs")
+    assert "--variant xs is of a new model, and --from" in invoke(photographs, *start).stderr
+    for options in (("--process-id", 1), ("--coordinator-address", "10.0.0.1:1"), ("--process-id", 2)):
+        result = invoke(photographs, "-o", tmp_path / "run", *options)
+        assert result.exit_code == 2
+        assert "--process-id and --coordinator-address need a larger --num-processes" in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_tensorboard_that_is_not_installed_is_named_before_anything_starts(

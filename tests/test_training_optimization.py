@@ -107,3 +107,11 @@ def test_head_dist_alone_follows_the_teacher() -> None:
         }
         assert moved.pop(still) == 0
         assert min(moved.values()) > 0
+
+
+@pytest.mark.parametrize("teacher_labels", [0, 7])
+@pytest.mark.parametrize(("dtype", "scaled"), [("mixed_float16", True), ("mixed_bfloat16", False), ("float32", False)])
+def test_the_loss_is_scaled_in_half_precision_alone(teacher_labels: int, dtype: str, scaled: bool) -> None:
+    model = SwiftFormerForImageClassification(tiny_config(), dtype=dtype)
+    optimizer = compile_for(TrainingRecipe(), model, 10, teacher_labels=teacher_labels).optimizer
+    assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == scaled

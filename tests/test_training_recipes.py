@@ -44,6 +44,14 @@ def test_another_batch_size_scales_all_rates() -> None:
     assert recipe.final_learning_rate == pytest.approx(1e-5 / 8)
 
 
+def test_fewer_epochs_cut_the_warm_up() -> None:
+    recipe = training_recipe("paper", "xs")
+    found = {epochs: recipe.with_epochs(epochs).warmup_epochs for epochs in (1, 2, 5, 6, 90)}
+    assert found == {1: 0, 2: 1, 5: 4, 6: 5, 90: 5}
+    with pytest.raises(ConfigError, match=r"recipe\.epochs=0: expected 1 or more"):
+        recipe.with_epochs(0)
+
+
 @pytest.mark.parametrize(
     ("epochs", "scales", "sizes"),
     [
@@ -71,6 +79,18 @@ def test_image_sizes_grow_in_multiples_of_32(epochs: int, scales: tuple[float, .
         ({"distillation": "firm"}, "recipe.distillation='firm': expected 'hard' or 'soft'"),
         ({"distillation_weight": 2}, "recipe.distillation_weight=2: expected 0 to 1"),
         ({"temperature": 0}, "recipe.temperature=0: expected a positive number"),
+        ({"epochs": "many"}, "recipe.epochs='many': expected a whole number"),
+        ({"batch_size": 2.5}, "recipe.batch_size=2.5: expected a whole number"),
+        ({"ema": True}, "recipe.ema=True: expected a number"),
+        ({"learning_rate": float("nan")}, "recipe.learning_rate=nan: expected a number"),
+        ({"clip_norm": "1"}, "recipe.clip_norm='1': expected a number or none"),
+        ({"clip_norm": 0}, "recipe.clip_norm=0: expected a positive number or none"),
+        ({"adaptive_clip": -1}, "recipe.adaptive_clip=-1: expected a positive number or none"),
+        ({"image_scales": 0.5}, "recipe.image_scales=0.5: expected numbers"),
+        ({"weight_decay": -1}, "recipe.weight_decay=-1: expected 0 or more"),
+        ({"warmup_learning_rate": -1}, "recipe.warmup_learning_rate=-1: expected 0 or more"),
+        ({"final_learning_rate": -1}, "recipe.final_learning_rate=-1: expected 0 or more"),
+        ({"drop_path_rate": 1}, "recipe.drop_path_rate=1: expected 0 to below 1"),
         ({"teacher_views": -1}, "recipe.teacher_views=-1: expected 0 or more"),
         (
             {"teacher_views": 2, "augmentation": Augmentation(mixup=0.2)},
@@ -92,6 +112,9 @@ def test_an_impossible_recipe_names_the_field(fields: dict[str, object], message
     [
         ({"crop_scale": (0.5, 0.2)}, r"augmentation.crop_scale=\(0.5, 0.2\): expected two shares"),
         ({"crop_ratio": (0, 1)}, r"augmentation.crop_ratio=\(0, 1\): expected two positive numbers"),
+        ({"crop_scale": 0.5}, "augmentation.crop_scale=0.5: expected two numbers"),
+        ({"crop_ratio": (1, 2, 3)}, r"augmentation.crop_ratio=\(1, 2, 3\): expected two numbers"),
+        ({"flip": "no"}, "augmentation.flip='no': expected true or false"),
         ({"erase": 1.5}, "augmentation.erase=1.5: expected 0 to 1"),
         ({"mixup": -1}, "augmentation.mixup=-1: expected 0 or more"),
         ({"repeats": 0}, "augmentation.repeats=0: expected 1 or more"),
@@ -129,15 +152,20 @@ def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "mine.json: not JSON"),
-        ("[]", "mine.json: expected a JSON object with the fields of a training recipe"),
+        ("[]", r"mine.json: recipe=\[\]: expected an object with the fields of a training recipe"),
+        (
+            '{"augmentation": 3}',
+            "mine.json: augmentation=3: expected an object with the fields of a training augmentation",
+        ),
         ('{"epoch": 7}', r"mine.json: recipe\.epoch: no such field"),
         ('{"epochs": 0}', "mine.json: recipe.epochs=0: expected 1 or more"),
-        ('{"epochs": "many"}', "mine.json: .*not supported between"),
+        ('{"epochs": "many"}', "mine.json: recipe.epochs='many': expected a whole number"),
+        ("\udcff", "mine.json: not JSON"),
     ],
 )
 def test_a_recipe_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.json"
-    path.write_text(text)
+    path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ConfigError, match=message):
         read_recipe(path)
 

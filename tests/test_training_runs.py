@@ -3,20 +3,25 @@
 import csv
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 from training_runs import LABELS, RECIPE, color_teacher, config, run, write_photographs
 
 from swiftformer_tf import CheckpointError, ConfigError, ImageError, open_model
 from swiftformer_tf.data import ImageFolder
-from swiftformer_tf.training import new_model, train
+from swiftformer_tf.labelling import labelled_images
+from swiftformer_tf.training import Teacher, new_model, train
+from swiftformer_tf.training.plots import plot_history
 
 # Of a killed and resumed run against one in one piece: the CPU's threads add in no fixed order.
 TOLERANCE = 1e-5
@@ -44,6 +49,7 @@ def test_a_run_leaves_its_record(finished: Path) -> None:
         "curves.png",
         "teacher",
     }
+    assert len({path.stat().st_mode for path in finished.iterdir() if path.is_file()}) == 1, "who may read one, may all"
     settings = json.loads((finished / "run.json").read_text())["settings"]
     assert settings["recipe"] == RECIPE.to_dict()
     assert settings["teacher"] == "colors"
@@ -104,6 +110,8 @@ def test_other_settings_do_not_go_on(photographs: Path, finished: Path) -> None:
         run(photographs, finished, seed=4)
     with pytest.raises(ConfigError, match=r"run\.json: this run has teacher colors, not None"):
         run(photographs, finished, teacher=None)
+    with pytest.raises(ConfigError, match=r"run\.json: this run has validation \{'count': 21, .*\}, not None"):
+        run(photographs, finished, validation=None)
 
 
 def test_a_damaged_state_is_named(photographs: Path, finished: Path, tmp_path: Path) -> None:
@@ -133,4 +141,49 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(photographs: Pa
         train(single, folder, RECIPE, tmp_path / "run", teacher=color_teacher())
     with pytest.raises(ImageError, match="21 photographs are less than one batch of 64; add some, or lower batch_size"):
         train(new_model(config(), RECIPE), folder, RECIPE.replace(batch_size=64), tmp_path / "run")
+    narrow = Teacher(color_teacher().predict, color_teacher().transform, ("cat", "dog"))
+    with pytest.raises(ImageError, match="class 'eel' is none of the model's 2 labels"):
+        train(new_model(config(), RECIPE), folder, RECIPE, tmp_path / "run", teacher=narrow)
+    eels = ImageFolder.open(write_photographs(tmp_path / "eels")).paths[-7:]
+    one = config().replace(id2label={0: "eel"})
+    with pytest.raises(ConfigError, match="1 class in the folder: expected two or more, a subfolder each"):
+        train(new_model(one, RECIPE), ImageFolder(eels, (0,) * 7, ("eel",)), RECIPE, tmp_path / "run")
+    (eels[0]).write_text("<html>")
+    with pytest.raises(ImageError, match=r"eel/02\.png: cannot be read as a picture; remove or replace this file"):
+        run(photographs, tmp_path / "run", validation=labelled_images(tmp_path / "eels", LABELS))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_photograph_that_breaks_off_stops_the_run_and_is_named(photographs: Path, tmp_path: Path) -> None:
+    shutil.copytree(photographs, tmp_path / "photographs")
+    path = tmp_path / "photographs" / "cat" / "00.png"
+    path.write_bytes(path.read_bytes()[:1000])
+    recipe = RECIPE.replace(epochs=1, warmup_epochs=0, batch_size=21, image_scales=(0.5,))
+    with pytest.raises(ImageError, match=r"cat/00\.png: cannot be read as a picture"):
+        run(tmp_path / "photographs", tmp_path / "run", recipe, teacher=None)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_the_cure(photographs: Path, tmp_path: Path) -> None:
+    recipe = RECIPE.replace(learning_rate=1e30, clip_norm=None, warmup_epochs=0, image_scales=(0.5,))
+    with pytest.raises(
+        ConfigError,
+        match=r"learning_rate=1e\+30: the loss is nan in step 2 of epoch 1; train into another folder with a",
+    ):
+        run(photographs, tmp_path / "run", recipe, teacher=None)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json"}
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_the_curves_count_whole_epochs(epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+
+    def savefig(figure: Figure, path: Path, **_: Any) -> None:
+        drawn.append(figure)
+        path.touch()
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    row = {"loss": 0.5, "accuracy": 0.5, "val_accuracy": 0.6, "learning_rate": 1e-3, "seconds": 2.0}
+    plot_history([{"epoch": epoch + 1, **row} for epoch in range(epochs)], tmp_path / "curves.png")
+    for axes in drawn[0].axes:
+        ticks = axes.get_xticks()
+        assert (ticks == np.round(ticks)).all()

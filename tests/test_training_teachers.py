@@ -104,6 +104,19 @@ def test_files_that_are_no_teachers_are_named(plain: tuple[keras.Model, Path], t
         Teacher.open(tmp_path / "nothing.bin")
 
 
+def test_probabilities_and_wrong_cards_are_refused(lite: Any, plain: tuple[keras.Model, Path], tmp_path: Path) -> None:
+    exported: LiteModel = lite("float32", classifier_activation="softmax")
+    exported.save(tmp_path / "tiny.tflite")
+    with pytest.raises(ModelError, match=r"tiny\.tflite: answers with probabilities; .* export without softmax"):
+        Teacher.open(tmp_path / "tiny.tflite")
+    (tmp_path / "lite.tflite").write_bytes((plain[1] / "lite.tflite").read_bytes())
+    (tmp_path / "lite.json").write_text(json.dumps({"transform": SMALL.to_dict(), "labels": "cats"}))
+    with pytest.raises(
+        ModelError, match=r"lite\.json: no card of a teacher \(TypeError: labels: expected a list of names"
+    ):
+        Teacher.open(tmp_path / "lite.tflite")
+
+
 def test_a_student_with_classes_that_the_teacher_lacks_is_refused() -> None:
     with pytest.raises(ImageError, match="class 'gnu' is none of the model's 4 labels"):
         Answers(color_teacher(), ("cat", "gnu"), 5)

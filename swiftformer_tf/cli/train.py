@@ -11,6 +11,7 @@ import click
 
 from swiftformer_tf.cli.console import ImageSize, ModelFile, note, token_weights_option
 from swiftformer_tf.config import VARIANTS
+from swiftformer_tf.quiet import native_stdout_silenced
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _RUN = click.Path(file_okay=False, path_type=Path)
@@ -25,14 +26,18 @@ class RecipeFile(click.Path):
         super().__init__(exists=True, dir_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if value in ("short", "paper") else super().convert(value, param, ctx)
+        if value in ("short", "paper"):
+            return value
+        if not Path(value).is_file():
+            self.fail(f"{value!r}: expected short, paper, or a file with the fields of a recipe", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("-o", "--output", type=_RUN, required=True, help="The run's folder.")
 @click.option("--validation", type=_FOLDER, help="Photographs to evaluate each epoch on, in subfolders like FOLDER.")
-@click.option("--variant", type=click.Choice(list(VARIANTS)), default="xs", show_default=True, help="Of a new model.")
+@click.option("--variant", type=click.Choice(list(VARIANTS)), help="Of a new model.  [default: xs]")
 @click.option("--from", "source", type=ModelFile(), help="A .keras model or a checkpoint to start from.")
 @click.option(
     "--recipe",
@@ -41,7 +46,7 @@ class RecipeFile(click.Path):
     show_default=True,
     help="Settings: one of training.recipes, or a .json file with their fields.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's; the warm-up is cut to fit.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the recipe's.")
 @click.option("--image-size", type=ImageSize(), help="Default: that of --from, or 224.")
@@ -65,7 +70,7 @@ def train(
     folder: Path,
     output: Path,
     validation: Path | None,
-    variant: str,
+    variant: str | None,
     source: Path | None,
     recipe: str | Path,
     epochs: int | None,
@@ -97,6 +102,7 @@ def train(
     """
     from swiftformer_tf.config import SwiftFormerConfig
     from swiftformer_tf.data import ImageFolder
+    from swiftformer_tf.files import identity
     from swiftformer_tf.labelling import labelled_images
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.training import (
@@ -113,6 +119,13 @@ def train(
     from swiftformer_tf.training import train as run_training
     from swiftformer_tf.training.memory import keep_freed_memory
 
+    if variant and source:
+        raise click.UsageError(f"--variant {variant} is of a new model, and --from {source} brings its own; give one")
+    variant = variant or "xs"
+    if process_id >= num_processes or (coordinator_address and num_processes == 1):
+        raise click.UsageError("--process-id and --coordinator-address need a larger --num-processes")
+    if num_processes > 1:
+        click.get_current_context().with_resource(native_stdout_silenced())
     keep_freed_memory()
     distribute(num_processes, process_id, coordinator_address)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -134,14 +147,15 @@ def train(
     )
     chosen = training_recipe(recipe, config.variant or variant) if isinstance(recipe, str) else read_recipe(recipe)
     chosen = chosen.with_batch_size(batch_size) if batch_size else chosen
-    changes = {"epochs": epochs, "learning_rate": learning_rate}
-    chosen = chosen.replace(**{name: value for name, value in changes.items() if value is not None})
+    chosen = chosen.with_epochs(epochs) if epochs else chosen
+    chosen = chosen.replace(learning_rate=learning_rate) if learning_rate else chosen
     if start:
         model = adapted_model(start, config.replace(drop_path_rate=chosen.drop_path_rate), seed=seed, dtype=dtype)
     else:
         model = new_model(config, chosen, seed=seed, dtype=dtype)
     freeze(model, frozen)
-    with _progress(chosen.epochs, output if tensorboard else None) as callbacks:
+    log = output / "tensorboard" if tensorboard and process_id == 0 else None
+    with _progress(chosen.epochs, log) as callbacks:
         history = run_training(
             model,
             images,
@@ -150,7 +164,7 @@ def train(
             validation=labelled_images(validation, config.labels) if validation else None,
             teacher=Teacher.open(teacher) if teacher else None,
             seed=seed,
-            source=str(source or "random"),
+            source=identity(source) if source else "random",
             callbacks=callbacks,
         )
     best = best_epoch(history)
@@ -172,6 +186,8 @@ def _progress(epochs: int, tensorboard: Path | None) -> Iterator[list[Any]]:
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             if bar.tasks[task].total is None:
                 bar.update(task, total=(epochs - epoch) * self.params["steps"])
+                if epoch:
+                    note(f"goes on after epoch {epoch}/{epochs}")
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             bar.advance(task)
@@ -182,4 +198,4 @@ def _progress(epochs: int, tensorboard: Path | None) -> Iterator[list[Any]]:
 
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("steps", total=None)
-        yield [Bar(), *([keras.callbacks.TensorBoard(tensorboard / "tensorboard")] if tensorboard else [])]
+        yield [Bar(), *([keras.callbacks.TensorBoard(tensorboard)] if tensorboard else [])]

@@ -14,15 +14,16 @@ from keras import ops
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from swiftformer_tf.errors import CheckpointError
+from swiftformer_tf.errors import CheckpointError, ConfigError
 from swiftformer_tf.evaluation import evaluate
 from swiftformer_tf.files import filling
 from swiftformer_tf.labelling import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.plots import plot_history
 from swiftformer_tf.training.processes import is_first_process, undistributed
+from swiftformer_tf.training.recipes import TrainingRecipe
 
-__all__ = ["AveragedWeights", "RunFolder", "Validation", "best_epoch"]
+__all__ = ["AveragedWeights", "FiniteLoss", "RunFolder", "Validation", "best_epoch"]
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -64,6 +65,28 @@ class AveragedWeights(keras.callbacks.Callback):
         for average, variable in zip(self.averaged.weights, self.source.weights, strict=True):
             value = ops.convert_to_numpy(variable) if distributed else variable
             average.assign(decay * average + (1 - decay) * ops.cast(value, average.dtype))
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Stops a training whose loss is no number any more; what the epochs before it left stays.
+
+    Args:
+        recipe: Of the training.
+    """
+
+    def __init__(self, recipe: TrainingRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        if not np.isfinite(loss := float(logs["loss"])):
+            raise ConfigError(
+                f"learning_rate={self.recipe.learning_rate:g}: the loss is {loss} in step {batch + 1} of epoch "
+                f"{self._epoch + 1}; train into another folder with a lower one, or with clip_norm"
+            )
 
 
 class Validation(keras.callbacks.Callback):

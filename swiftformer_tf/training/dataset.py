@@ -7,14 +7,14 @@ from PIL import Image
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.data import ImageFolder
-from swiftformer_tf.errors import ImageError
+from swiftformer_tf.errors import ImageError, SwiftFormerError
 from swiftformer_tf.preprocessing import open_image
 from swiftformer_tf.training.augmentation import augment, mix, random_crop
 from swiftformer_tf.training.processes import share_of_batch
 from swiftformer_tf.training.recipes import TrainingRecipe
 from swiftformer_tf.training.teachers import Answers
 
-__all__ = ["steps_per_epoch", "training_dataset"]
+__all__ = ["Batches", "steps_per_epoch", "training_dataset"]
 
 # What a random number is for: part of its seed, so that no two uses share a stream.
 _ORDER, _CROP, _FLIP, _AUGMENT, _MIX = range(5)
@@ -91,48 +91,63 @@ def training_dataset(
         >>> images.shape, labels.shape
         (TensorShape([2, 32, 32, 3]), TensorShape([2, 2]))
     """
-    import tensorflow as tf
-
-    share = share_of_batch(recipe.batch_size)
-    size = share.stop - share.start
-    batches = _Batches(folder, recipe, config, seed, teacher, share)
-    widths = [None, len(folder.class_names)]
-    if teacher:
-        widths += [len(teacher.classes), teacher.num_labels][: 2 if recipe.teacher_head_weight else 1]
-
-    def load(step: Any) -> Any:
-        images, *targets = tf.numpy_function(batches, [step], [tf.float32] * len(widths))
-        images.set_shape((size, None, None, len(config.transform.mean)))
-        for target, width in zip(targets, widths[1:], strict=True):
-            target.set_shape((size, width))
-        return images, tuple(targets) if teacher else targets[0]
-
-    steps = tf.data.Dataset.range(first_epoch * batches.steps, recipe.epochs * batches.steps)
-    return steps.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    return Batches(folder, recipe, config, seed, teacher).dataset(first_epoch)
 
 
-class _Batches:
-    """Makes batch number `step` of a whole training."""
+class Batches:
+    """Makes batch number `step` of a whole training; see `training_dataset`, whose arguments these are.
+
+    Raises:
+        ImageError: Fewer photographs than one batch.
+        ConfigError: A batch that cannot be divided by the number of devices.
+    """
 
     def __init__(
         self,
         folder: ImageFolder,
         recipe: TrainingRecipe,
         config: SwiftFormerConfig,
-        seed: int,
-        teacher: Answers | None,
-        share: slice,
+        seed: int = 0,
+        teacher: Answers | None = None,
     ) -> None:
-        self.folder, self.recipe, self.config, self.seed = folder, recipe, config, seed
-        self.teacher, self.share = teacher, share
+        self.folder, self.recipe, self.config, self.seed, self.teacher = folder, recipe, config, seed, teacher
+        self.share = share_of_batch(recipe.batch_size)
         self.steps = steps_per_epoch(folder, recipe)
         self.one_hot = np.eye(len(folder.class_names), dtype=np.float32)
+        #: Why a batch could not be made; of the dataset it arrives as an error of TensorFlow's.
+        self.failure: SwiftFormerError | None = None
+
+    def dataset(self, first_epoch: int = 0) -> Any:
+        """What `training_dataset` returns."""
+        import tensorflow as tf
+
+        size = self.share.stop - self.share.start
+        widths = [None, len(self.folder.class_names)]
+        if teacher := self.teacher:
+            widths += [len(teacher.classes), teacher.num_labels][: 2 if self.recipe.teacher_head_weight else 1]
+
+        def load(step: Any) -> Any:
+            images, *targets = tf.numpy_function(self, [step], [tf.float32] * len(widths))
+            images.set_shape((size, None, None, len(self.config.transform.mean)))
+            for target, width in zip(targets, widths[1:], strict=True):
+                target.set_shape((size, width))
+            return images, tuple(targets) if self.teacher else targets[0]
+
+        steps = tf.data.Dataset.range(first_epoch * self.steps, self.recipe.epochs * self.steps)
+        return steps.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
     def rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, *key))
 
     def __call__(self, step: int) -> list[np.ndarray]:
-        epoch, position = divmod(int(step), self.steps)
+        try:
+            return self._batch(int(step))
+        except SwiftFormerError as error:
+            self.failure = error
+            raise
+
+    def _batch(self, step: int) -> list[np.ndarray]:
+        epoch, position = divmod(step, self.steps)
         augmentation, views = self.recipe.augmentation, self.recipe.teacher_views if self.teacher else 0
         chosen, copies = self._chosen(epoch, position)
         crops = [

@@ -84,6 +84,8 @@ def _clipped(gradient: Any, variable: Any, clip: float) -> Any:
 def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optimizers.Optimizer:
     """AdamW by a recipe; biases, norms and layer scales, which are vectors, do not decay.
 
+    In `mixed_float16` the loss is scaled, so that small gradients are not lost.
+
     Args:
         recipe: Rates, decay and clipping.
         model: To be trained; frozen layers must be frozen before.
@@ -102,6 +104,9 @@ def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optim
         global_clipnorm=recipe.clip_norm,
     )
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
+    if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
+        # `compile` looks at the policy of the model itself, which a student does not have.
+        return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 
 

@@ -31,6 +31,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> No
             axes.plot(epochs, [row[name] for row in history], marker=".", label=name)
         axes.set_title(title)
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
         axes.legend()
     with replacing(path) as beside:

@@ -2,16 +2,40 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.config import VARIANTS
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.preprocessing import is_number
 
 __all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "read_recipe", "training_recipe"]
 
 Distillation = Literal["hard", "soft"]
+
+
+# What a field of each type holds; others have rules of their own.
+_TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
+    bool: (lambda value: isinstance(value, bool), "true or false"),
+    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    float: (is_number, "a number"),
+    float | None: (lambda value: value is None or is_number(value), "a number or none"),
+    tuple[float, float]: (lambda value: _are_numbers(value) and len(value) == 2, "two numbers"),
+    tuple[float, ...]: (lambda value: _are_numbers(value), "numbers"),
+}
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, tuple) and all(map(is_number, value))
+
+
+def _check_types(prefix: str, value: Any) -> None:
+    """Before any rule compares: a comparison of the wrong types would not name the field."""
+    for field in dataclasses.fields(value):
+        fits, expected = _TYPES.get(field.type, (lambda _: True, ""))
+        if not fits(getattr(value, field.name)):
+            raise ConfigError(f"{prefix}.{field.name}={getattr(value, field.name)!r}: expected {expected}")
 
 
 def _check(prefix: str, value: Any, rules: list[tuple[str, Any, str]]) -> None:
@@ -20,7 +44,9 @@ def _check(prefix: str, value: Any, rules: list[tuple[str, Any, str]]) -> None:
             raise ConfigError(f"{prefix}.{name}={getattr(value, name)!r}: expected {expected}")
 
 
-def _fields(cls: Any, prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(cls: Any, prefix: str, values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{prefix}={values!r}: expected an object with the fields of a training {prefix}")
     known = {field.name for field in dataclasses.fields(cls)}
     if unknown := sorted(set(values) - known):
         raise ConfigError(f"{prefix}.{unknown[0]}: no such field; the fields are {', '.join(sorted(known))}")
@@ -74,6 +100,7 @@ class Augmentation:
     repeats: int = 1
 
     def __post_init__(self) -> None:
+        _check_types("augmentation", self)
         low, high = self.crop_scale
         narrow, wide = self.crop_ratio
         rules = [
@@ -152,9 +179,17 @@ class TrainingRecipe:
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
+        _check_types("recipe", self)
+        clips = ((name, getattr(self, name)) for name in ("clip_norm", "adaptive_clip"))
         rules = [
             *((name, getattr(self, name) >= 1, "1 or more") for name in ("epochs", "batch_size")),
             ("learning_rate", self.learning_rate > 0, "a positive number"),
+            *(
+                (name, getattr(self, name) >= 0, "0 or more")
+                for name in ("warmup_learning_rate", "final_learning_rate", "weight_decay")
+            ),
+            *((name, clip is None or clip > 0, "a positive number or none") for name, clip in clips),
+            ("drop_path_rate", 0 <= self.drop_path_rate < 1, "0 to below 1"),
             ("warmup_epochs", 0 <= self.warmup_epochs < self.epochs, "0 to below epochs"),
             *((name, 0 <= getattr(self, name) < 1, "0 to below 1") for name in ("label_smoothing", "ema")),
             ("image_scales", self.image_scales and min(self.image_scales) > 0, "positive numbers"),
@@ -180,6 +215,10 @@ class TrainingRecipe:
         share = batch_size / self.batch_size
         rates = ("learning_rate", "warmup_learning_rate", "final_learning_rate")
         return self.replace(batch_size=batch_size, **{name: share * getattr(self, name) for name in rates})
+
+    def with_epochs(self, epochs: int) -> Self:
+        """The recipe for another number of epochs; the warm-up is cut to leave one for the cosine at least."""
+        return self.replace(epochs=epochs, warmup_epochs=min(self.warmup_epochs, max(0, epochs - 1)))
 
     def replace(self, **fields: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""
@@ -279,7 +318,8 @@ def read_recipe(path: str | Path) -> TrainingRecipe:
         path: The file.
 
     Raises:
-        ConfigError: Not a JSON object, an unknown field or an impossible value; the message names the file.
+        ConfigError: Not a JSON object, an unknown field, or a value that is impossible or of another type; the
+            message names the file and the field.
         OSError: The file cannot be read.
 
     Example:
@@ -294,11 +334,9 @@ def read_recipe(path: str | Path) -> TrainingRecipe:
     """
     try:
         values = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:
+    except ValueError as error:  # UnicodeDecodeError is one
         raise ConfigError(f"{path}: not JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a JSON object with the fields of a training recipe")
     try:
         return TrainingRecipe.from_dict(values)
-    except (ConfigError, TypeError) as error:
+    except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

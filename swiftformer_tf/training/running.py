@@ -11,13 +11,13 @@ from typing import Any
 
 import keras
 
-from swiftformer_tf.data import ImageFolder
+from swiftformer_tf.data import ImageFolder, check_images
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.files import replacing
 from swiftformer_tf.labelling import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Validation
-from swiftformer_tf.training.dataset import steps_per_epoch, training_dataset
+from swiftformer_tf.training.callbacks import AveragedWeights, FiniteLoss, RunFolder, Validation
+from swiftformer_tf.training.dataset import Batches
 from swiftformer_tf.training.optimization import compile_for
 from swiftformer_tf.training.processes import agree, is_first_process
 from swiftformer_tf.training.recipes import TrainingRecipe
@@ -62,9 +62,10 @@ def train(
         The metrics, a row an epoch, those before the interruption included.
 
     Raises:
-        ConfigError: The folder holds a run with other settings, or the classes are not the model's.
+        ConfigError: The folder holds a run with other settings, the classes are not the model's, or the loss is no
+            number any more.
         CheckpointError: The state in it cannot be read.
-        ImageError: Too few photographs.
+        ImageError: Too few photographs, or some that cannot be read.
 
     Example:
         >>> import tempfile
@@ -84,14 +85,22 @@ def train(
         ...     history[-1]["epoch"], Path(name, "run", "model.keras").is_file()
         (1, True)
     """
+    import tensorflow as tf
+
     if len(folder.class_names) != model.config.num_labels:
         raise ConfigError(
             f"{len(folder.class_names)} classes in the folder, {model.config.num_labels} labels in the model"
         )
     if teacher and not model.config.distillation:
         raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")
-    steps = steps_per_epoch(folder, recipe)
-    output = Path(output)
+    if len(folder.class_names) < 2:
+        raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, a subfolder each")
+    output, first_process = Path(output), is_first_process()
+    # The other processes keep their share of the answers in memory.
+    kept = output / "teacher" if first_process else None
+    answers = Answers(teacher, model.config.labels, len(folder), kept) if teacher else None
+    batches = Batches(folder, recipe, model.config, seed, answers)
+    check_images([*folder.paths, *(validation.paths if validation else ())])
     settings = {
         "source": source,
         "config": model.config.to_dict(),
@@ -100,31 +109,32 @@ def train(
         "recipe": recipe.to_dict(),
         "seed": seed,
         "teacher": teacher.name if teacher else None,
-        "photographs": {"count": len(folder), "sha256": _fingerprint(folder)},
+        "photographs": _fingerprint(folder.paths, folder.labels),
+        "validation": _fingerprint(validation.paths, validation.targets) if validation else None,
     }
-    first_process = is_first_process()
     if first_process:
         _claim(output, settings)
-    # The other processes keep their share of the answers in memory.
-    kept = output / "teacher" if first_process else None
-    answers = Answers(teacher, model.config.labels, len(folder), kept) if teacher else None
-    student = compile_for(recipe, model, steps, teacher_labels=answers.num_labels if answers else 0)
+    student = compile_for(recipe, model, batches.steps, teacher_labels=answers.num_labels if answers else 0)
     averages = AveragedWeights(model, recipe.ema)
     run = RunFolder(output, averages)
     first = run.restore(student)
     agree({**settings, "epoch in its folder": first})
     if first < recipe.epochs:
-        batches = training_dataset(folder, recipe, model.config, seed=seed, first_epoch=first, teacher=answers)
         validating = [Validation(averages, validation)] if validation else []
-        student.fit(
-            batches,
-            initial_epoch=first,
-            epochs=recipe.epochs,
-            steps_per_epoch=steps,
-            shuffle=False,
-            verbose=0,
-            callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True), averages, *validating, run, *callbacks],
-        )
+        try:
+            student.fit(
+                batches.dataset(first),
+                initial_epoch=first,
+                epochs=recipe.epochs,
+                steps_per_epoch=batches.steps,
+                shuffle=False,
+                verbose=0,
+                callbacks=[FiniteLoss(recipe), averages, *validating, run, *callbacks],
+            )
+        except tf.errors.OpError:
+            if batches.failure is None:
+                raise
+            raise batches.failure from None
     return run.history
 
 
@@ -165,8 +175,7 @@ def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
     return name, before, now
 
 
-def _fingerprint(folder: ImageFolder) -> str:
-    names = "".join(
-        f"{p.parent.name}/{p.name}\t{label}\n" for p, label in zip(folder.paths, folder.labels, strict=True)
-    )
-    return hashlib.sha256(names.encode()).hexdigest()
+def _fingerprint(paths: Sequence[Path], labels: Sequence[int]) -> dict[str, Any]:
+    """Number of photographs, and a digest of their names and labels; the folder itself may move."""
+    names = "".join(f"{p.parent.name}/{p.name}\t{label}\n" for p, label in zip(paths, labels, strict=True))
+    return {"count": len(paths), "sha256": hashlib.sha256(names.encode()).hexdigest()}

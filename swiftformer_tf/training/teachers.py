@@ -12,11 +12,13 @@ import keras
 import numpy as np
 
 from swiftformer_tf.errors import ModelError, SwiftFormerError
-from swiftformer_tf.files import replacing
+from swiftformer_tf.files import identity, replacing
 from swiftformer_tf.labelling import imagenet_classes, match_classes
+from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.loading import open_any
 from swiftformer_tf.predicting import predictor
 from swiftformer_tf.preprocessing import Transform
+from swiftformer_tf.training.processes import undistributed
 
 __all__ = ["Answers", "Teacher"]
 
@@ -86,7 +88,7 @@ class Teacher:
                     answers.append(interpreter.get_tensor(target["index"])[0])
             return np.stack(answers)
 
-        return cls(predict, transform, tuple(labels), str(Path(path).name))
+        return cls(predict, transform, tuple(labels), identity(path))
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -98,13 +100,20 @@ class Teacher:
         Raises:
             ModelError: The file or its card cannot be used.
         """
-        path = Path(path)
+        # Each process asks about photographs of its own, when it needs to.
+        with undistributed():
+            return cls._open(Path(path))
+
+    @classmethod
+    def _open(cls, path: Path) -> Self:
         card_path = path.with_suffix(".json")
         if not card_path.is_file():
             return cls._swiftformer(path, card_path)
         try:
             card = json.loads(card_path.read_text("utf-8"))
             transform, labels = Transform.from_dict(card["transform"]), card["labels"]
+            if labels != "imagenet" and not (isinstance(labels, list) and all(isinstance(x, str) for x in labels)):
+                raise TypeError('labels: expected a list of names, or "imagenet"')
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{card_path}: no card of a teacher ({type(error).__name__}: {error})") from None
         labels = tuple(imagenet_classes().values()) if labels == "imagenet" else tuple(labels)
@@ -114,15 +123,20 @@ class Teacher:
             model = keras.models.load_model(path, compile=False)
         except Exception as error:  # Keras, h5py and zipfile each fail in their own ways
             raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__})") from error
-        return cls(model.predict_on_batch, transform, labels, path.name)
+        return cls(model.predict_on_batch, transform, labels, identity(path))
 
     @classmethod
     def _swiftformer(cls, path: Path, card_path: Path) -> Self:
         try:
-            predict, config = predictor(open_any(path))
+            opened = open_any(path)
+            predict, config = predictor(opened)
         except SwiftFormerError as error:
             raise type(error)(f"{error}; a teacher of another kind needs its card {card_path.name} beside it") from None
-        return cls(predict, config.transform, config.labels, path.name)
+        if isinstance(opened, LiteModel) and opened.classifier_activation:
+            raise ModelError(
+                f"{path}: answers with probabilities; a teacher's logits are needed, export without softmax"
+            )
+        return cls(predict, config.transform, config.labels, identity(path))
 
 
 class Answers:
