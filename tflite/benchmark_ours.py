@@ -3,6 +3,7 @@ and what TensorFlow's converter makes of the Keras model as it is."""
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def straightforward(model: keras.Model, calibration: np.ndarray | None) -> bytes
     return converter.convert()
 
 
+def untrained(variant: str, recipe: Recipe, images: np.ndarray) -> bytes:
+    """A variant with ImageNet's number of labels and random weights."""
+    config = SwiftFormerConfig.from_variant(variant, id2label={i: f"LABEL_{i}" for i in range(1000)})
+    return export(fuse(SwiftFormerForImageClassification(config)), recipe, calibration=images).content
+
+
 def build(
     model: SwiftFormerForImageClassification, folder: Path, photographs: Path, report: Callable[[str], None]
 ) -> None:
@@ -120,10 +127,7 @@ def build(
     for recipe in recipes:
         add(f"ours {recipe.name}", "xs448", recipe.name, ours(double, recipe, enlarged), recipe=recipe.name)
     for variant in ("s", "l1", "l3"):
-        if not (folder / f"{variant}_ours_{recipes[-1].name}.tflite").exists():
-            config = SwiftFormerConfig.from_variant(variant, id2label={i: f"LABEL_{i}" for i in range(1000)})
-            larger = fuse(SwiftFormerForImageClassification(config))
         for recipe in recipes:
-            make = ours(larger, recipe, calibration[:FEW_IMAGES])
+            make = partial(untrained, variant, recipe, calibration[:FEW_IMAGES])
             add(f"ours {recipe.name}", variant, recipe.name, make, recipe=recipe.name)
     (folder / "ours.json").write_text(json.dumps(entries, indent=1))

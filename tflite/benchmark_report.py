@@ -87,7 +87,7 @@ def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[s
         "",
         "Agreement is with the float model of the same source, on the trained weights of this package. Hugging Face's "
         "code computes `uniform` and the weights are `l2`, so that its top-1 says nothing about its own weights. "
-        "A dash: no trained weights, or nothing to compare with.",
+        "A dash: not trained, not judged, or nothing to compare with.",
         "",
         *rows(table, timings, "xs"),
         "",
@@ -225,32 +225,55 @@ def operations(entry: dict[str, Any]) -> str:
     return f"| {entry['recipe']} | {matrix_share(entry['ops']):.0%} | {', '.join(shown)} |"
 
 
+# Where the numbers of the dots stand, in points: those of close neighbours not on each other.
+OFFSETS = (14, -22, 30, -38, 46, -54)
+
+
 def plot(path: Path, table: Entries, timings: dict[str, Timing]) -> None:
-    """Accuracy against latency; the area of a dot is the size of the file."""
+    """Accuracy against latency; the area of a dot is the size of the file, its number stands in the list beside."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    drawing = Figure(figsize=(9, 5), layout="constrained")
-    axes = drawing.subplots()
+    drawing = Figure(figsize=(11, 5), layout="constrained")
+    axes, names = drawing.subplots(1, 2, width_ratios=(2, 1))
     axes.spines[["top", "right"]].set_visible(False)
+    names.axis("off")
     shown = [(key, each) for key, each in table.items() if key in timings and "top1" in each and "bytes" in each]
     # Hugging Face's arithmetic is not that of the weights: its accuracy here says nothing about it.
     shown = [(key, each) for key, each in shown if not each["name"].startswith("HF")]
-    for index, (key, each) in enumerate(shown):
+    shown.sort(key=lambda item: timings[item[0]].median)
+    best = max((each["top1"] for _, each in shown), default=1.0)
+    floor = 100 * (best - 0.05)
+    for number, (key, each) in enumerate(shown):
         ours = each["name"].startswith("ours")
-        color = "#0b7a75" if ours else "#b0bac4"
-        position = (timings[key].median, 100 * each["top1"])
-        axes.scatter(*position, s=30 * each["bytes"] / 1e6, color=color, alpha=0.75, linewidths=0)
-        name = each["name"].removeprefix("ours ")
-        offset = (6, 9 if index % 2 else -13)
-        axes.annotate(name, position, xytext=offset, textcoords="offset points", fontsize=8, color="#3b4a59")
+        color = "#0b7a75" if ours else "#8795a3"
+        height = 100 * each["top1"]
+        milliseconds = timings[key].median
+        # What answers wrongly would squeeze all others into one line: it stands on the floor, its figure in the list.
+        position = (milliseconds, max(height, floor))
+        mark = "o" if height >= floor else "v"
+        axes.scatter(*position, s=30 * each["bytes"] / 1e6, color=color, alpha=0.6, marker=mark, linewidths=0)
+        axes.annotate(
+            str(number + 1),
+            position,
+            xytext=(0, OFFSETS[number % len(OFFSETS)] if height >= floor else 14),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color="#3b4a59",
+            arrowprops={"arrowstyle": "-", "color": "#c5ced6", "linewidth": 0.6},
+        )
+        line = f"{number + 1}  {each['name']}: {milliseconds:.1f} ms, {height:.1f}%"
+        at = (0, 1 - (number + 1) / (len(shown) + 1))
+        names.text(*at, line, fontsize=7.5, color=color if ours else "#3b4a59", transform=names.transAxes)
     axes.set_xscale("log")
     ticks = [5, 7, 10, 15, 20, 30, 50, 100, 200]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.margins(0.15)
+    axes.margins(x=0.1)
+    axes.set_ylim(floor - 0.5, 100 * best + 2)
     axes.set_xlabel("milliseconds an image, one thread (logarithmic)")
-    axes.set_ylabel("top-1, % of the photographs")
+    axes.set_ylabel("top-1, % of the photographs (a triangle: below the axis)")
     axes.set_title(
         "SwiftFormer-XS at 224: ours in green; the area of a dot is the size of the file", fontsize=10, loc="left"
     )
