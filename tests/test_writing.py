@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from training_runs import write_photographs
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, open_model, to_checkpoint
 from swiftformer_tf.cli import cli
@@ -69,7 +68,6 @@ WRITING: dict[str, tuple[str, list[str], str]] = {
 }
 # Of those that write one file and several: what runs once more after it was killed.
 AGAIN = ("port", "port to timm's folder")
-TRAINING = "train {classes} -o {out}/run --variant tiny --image-size 32 --epochs 2 --batch-size 9 --crop 1"
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -102,7 +100,6 @@ def given(
         "lite": root / "tiny.tflite",
         "pictures": root / "pictures",
         "labels": root / "labels.txt",
-        "classes": write_photographs(root / "classes"),
     }
 
 
@@ -237,32 +234,3 @@ def test_killed_between_two_files_a_folder_still_opens(
     assert now.keys() == old.keys()
     assert [each for each in now if now[each] != old[each]] == ["net/config.json"]
     assert open_model(out / "net").config == open_model(given["keras"]).config
-
-
-def test_a_training_goes_on_after_both(
-    arguments: Callable[[str], list[str]],
-    out: Path,
-    killed: Killed,
-    full_disk: Callable[[], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    killed(TRAINING, 6)  # run.json and the four files of the first epoch are in their places
-    left = files_in(out)
-    settled = without_waiting(left)
-    assert sorted(name for name in settled if name.startswith("run/")) == [
-        f"run/{name}" for name in ("curves.png", "metrics.csv", "model.keras", "run.json", "state.safetensors")
-    ]
-    assert len(settled["run/metrics.csv"].splitlines()) == 2
-
-    full_disk()
-    result = run(arguments(TRAINING))
-    assert result.exit_code == 2, result.output
-    assert result.stderr.splitlines()[-1] == f"Error: {out / 'run'}: {CURE}"
-    assert files_in(out) == left
-
-    monkeypatch.undo()
-    result = run(arguments(TRAINING))
-    assert result.exit_code == 0, result.output
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 2/2"]
-    assert len((out / "run" / "metrics.csv").read_text().splitlines()) == 3
-    open_model(out / "run" / "model.keras")
