@@ -128,11 +128,18 @@ def test_a_recipe_without_a_tolerance_is_not_passed(kit: Kit, monkeypatch: pytes
 
 
 def test_a_runtime_may_fail_only_where_the_file_asks_for_a_newer_one(kit: Kit) -> None:
-    """Not by its own word, and not as text: 2.10 is newer than the file's 2.9.0."""
+    """Numbers, not text: 2.10 is newer than the file's 2.9.0, and 2.9 is the same."""
     wrong = answer(kit, "int8") | {"outputs": (10 * kit.logits[::-1]).tolist()}
     for said in (answer(kit, "int8") | {"refused": "unknown operation"}, answer(kit, "int8") | {"failed": "x"}, wrong):
         assert judge("arm64", said, kit).bad
-        for version, bad in (("2.8", False), ("2.8.4", False), ("2.9.0", True), ("2.10", True), ("2.17", True)):
+        for version, bad in (
+            ("2.8", False),
+            ("2.8.4", False),
+            ("2.9.0", True),
+            ("2.9", True),
+            ("2.10", True),
+            ("2.17", True),
+        ):
             verdict = judge("runtimes", said | {"runtime_version": version}, kit)
             assert (verdict.bad, verdict.too_old) == (bad, not bad)
     assert judge("runtimes", answer(kit, "int8") | {"runtime_version": "2.8"}, kit).status == "right"
@@ -156,7 +163,7 @@ def test_a_table_replaces_its_own_place_only() -> None:
     assert made.startswith("a\n<!-- gpu -->\n| | float32 | float16 |\n|---|---|---|\n")
     assert "| WebGPU | 1e-08, 120 dB, 2.5 s (5/5) | **wrong**: 1e+00, 3 dB (2/5) |\n| older | refused |  |\n" in made
     assert (
-        "* older, float32: refused: no such operation\n* Left out: y 2: no Python.\n\nx 1; 9 s.\n<!-- /gpu -->" in made
+        "* older, float32: refused: no such operation\n* Left out: y 2: no Python.\n\nx 1, 9 s.\n<!-- /gpu -->" in made
     )
     assert made.endswith("<!-- /gpu -->\nb\n<!-- arm64 -->\n<!-- /arm64 -->\n")
 

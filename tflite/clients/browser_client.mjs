@@ -1,4 +1,5 @@
-// node browser_client.mjs URL CHROMIUM FOLDER < job: drives the page in headless Chromium. Prints one line of JSON.
+// node browser_client.mjs URL CHROMIUM FOLDER < job: drives the page in headless Chromium. Prints a line of JSON for
+// each thing as soon as it is known: {chromium: version}, {page: what went wrong when it was used, or ""}, and runs.
 //
 // job: {inputs: [base64 of float32], recipes: [names, in the order of the page's models], photographs: [{file, label}],
 //       gpuCount: photographs for the GPU}
@@ -130,15 +131,10 @@ async function measure(recipe, index, accelerator) {
   return run;
 }
 
-const runs = [];
-let page = "";
-try {
-  await use();
-} catch (error) {
-  page = String(error.message ?? error);
-}
+const told = (what) => console.log(JSON.stringify(what));
+told({ chromium: browser.version() });
 for (const accelerator of ["wasm", "webgpu"]) {
-  for (const [index, recipe] of job.recipes.entries()) runs.push(await measure(recipe, index, accelerator));
+  for (const [index, recipe] of job.recipes.entries()) told(await measure(recipe, index, accelerator));
 }
-console.log(JSON.stringify({ chromium: browser.version(), page, runs }));
+told({ page: await use().then(() => "", (error) => String(error.message ?? error)) });
 await browser.close();

@@ -17,6 +17,9 @@ MIN_PHOTOGRAPHS = 2
 #
 # Integer models are computed in integers everywhere but on a GPU, and are equal: int8 tensor by tensor on ARM64.
 # What is not equal, and why:
+# * int8 before LiteRT 1.2: its convolutions round their sums otherwise. The first is off by one in 48 of 153,600
+#   numbers, and in the end that makes up to three steps of the logits (0.039 each), at 30 to 33 dB against Keras where
+#   today's LiteRT has 31. Allowed is what that is off from Keras (0.14).
 # * int16x8: LiteRT makes its int16 table of GELU when it loads the model, in floats, with the compiler's fused
 #   multiplications or without. On ARM64 all tensors before the first GELU with such an entry are equal, there a few
 #   of its 307,200 numbers are off by one, and that goes on. Five steps of the logits (1.9e-4) are allowed, and what
@@ -25,8 +28,8 @@ MIN_PHOTOGRAPHS = 2
 #   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too.
 # * GPU: it computes integers in floats. The activations of dynamic_int8 it does not round at all (57 dB against Keras,
 #   where the processor has 46 on the same photographs); those of mixed_int8 and int8 it rounds to the same steps, from
-#   sums with other last bits (35 and 30 dB, 33 and 30). It may be as far from LiteRT as that is from Keras on these
-#   photographs: 0.03, 0.14 and 0.14 at most.
+#   sums with other last bits (35 and 30 dB, 33 and 30). Allowed is what LiteRT itself is off from Keras on these
+#   photographs (0.03, 0.14 and 0.14), and somewhat more for dynamic_int8, where only one of the two rounds.
 TOLERANCES: dict[str, dict[str, float]] = {
     "mediapipe": {
         "float32": 1e-5,
@@ -44,7 +47,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "int8": 0.0,
         "int16x8": 1e-3,
     },
-    "gpu": {"float32": 1e-4, "float16": 1e-3, "dynamic_int8": 3e-2, "mixed_int8": 1.4e-1, "int8": 1.4e-1},
+    "gpu": {"float32": 1e-4, "float16": 1e-3, "dynamic_int8": 5e-2, "mixed_int8": 1.4e-1, "int8": 1.4e-1},
     "browser": {
         "float32": 1e-4,
         "float16": 1e-3,
@@ -54,12 +57,12 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "int16x8": 0.0,
     },
     "runtimes": {
-        "float32": 1e-4,
-        "float16": 1e-4,
-        "dynamic_int8": 1e-1,
-        "mixed_int8": 1e-1,
-        "int8": 1e-1,
-        "int16x8": 1e-1,
+        "float32": 1e-5,
+        "float16": 1e-5,
+        "dynamic_int8": 5e-2,
+        "mixed_int8": 2e-2,
+        "int8": 1.4e-1,
+        "int16x8": 1e-3,
     },
 }
 
@@ -191,4 +194,6 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
+    """2.17 is 2.17.0."""
+    numbers = tuple(map(int, version.split(".")))
+    return numbers + (0,) * (3 - len(numbers))

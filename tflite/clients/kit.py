@@ -32,7 +32,7 @@ from swiftformer_tf.demo import photographs
 from swiftformer_tf.deployment.metadata import min_runtime_version
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.litemodel import LiteRunner
-from swiftformer_tf.pretrained import weights_path
+from swiftformer_tf.pretrained import license_of, weights_path
 from swiftformer_tf.recipes import BORDER_TYPES
 
 __all__ = ["Kit", "make_kit", "open_kit"]
@@ -113,7 +113,7 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
             kinds["uint8"] = (scores, recipe.replace(inference_input_type="uint8"))
         files = {}
         for kind, (graph, border) in kinds.items():
-            lite = sf.export(graph, border, calibration=calibration)
+            lite = sf.export(graph, border, calibration=calibration, license=license_of(weights_path(WEIGHTS)))
             stem = name if kind == "logits" else f"{name}_{kind}"
             files[kind] = f"{stem}.tflite"
             lite.save(folder / files[kind])

@@ -12,20 +12,18 @@ from running import interpret, recipe_names, say
 
 __all__ = ["RUNTIMES"]
 
-# LiteRT took over TFLite's code from about version 2.17 on, and counts from 1.0 again.
-LITERT = "2.17"
-
-# Package, version, its TFLite version, version of numpy it works with, Pythons that it has wheels for. Oldest first.
+# Package, version, the TFLite that it has the code of (LiteRT counts anew: by the dates of its releases), version of
+# numpy it works with, Pythons that it has wheels for. Oldest first.
 RUNTIMES = (
-    ("tflite-runtime", "2.8.0", "2.8", "numpy<2", ("3.9", "3.8")),
-    ("tflite-runtime", "2.9.1", "2.9", "numpy<2", ("3.9", "3.8")),
-    ("tflite-runtime", "2.11.0", "2.11", "numpy<2", ("3.9", "3.8")),
-    ("tflite-runtime", "2.14.0", "2.14", "numpy<2", ("3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "1.0.1", LITERT, "numpy<2", ("3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "1.2.0", LITERT, "numpy<2", ("3.12", "3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "1.4.0", LITERT, "numpy", ("3.12", "3.11", "3.10", "3.9")),
-    ("ai-edge-litert", "2.0.3", LITERT, "numpy", ("3.12", "3.11", "3.10")),
-    ("ai-edge-litert", "2.1.0", LITERT, "numpy", ("3.12", "3.11", "3.10")),
+    ("tflite-runtime", "2.8.0", "2.8.0", "numpy<2", ("3.9", "3.8")),
+    ("tflite-runtime", "2.9.1", "2.9.1", "numpy<2", ("3.9", "3.8")),
+    ("tflite-runtime", "2.11.0", "2.11.0", "numpy<2", ("3.9", "3.8")),
+    ("tflite-runtime", "2.14.0", "2.14.0", "numpy<2", ("3.11", "3.10", "3.9")),
+    ("ai-edge-litert", "1.0.1", "2.17.0", "numpy<2", ("3.11", "3.10", "3.9")),
+    ("ai-edge-litert", "1.2.0", "2.19.0", "numpy<2", ("3.12", "3.11", "3.10", "3.9")),
+    ("ai-edge-litert", "1.4.0", "2.20.0", "numpy", ("3.12", "3.11", "3.10", "3.9")),
+    ("ai-edge-litert", "2.0.3", "2.20.0", "numpy", ("3.12", "3.11", "3.10")),
+    ("ai-edge-litert", "2.1.0", "2.20.0", "numpy", ("3.12", "3.11", "3.10")),
 )
 COUNT = 5
 

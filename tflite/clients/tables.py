@@ -60,11 +60,13 @@ def table(result: "Result", recipes: Sequence[str]) -> str:
     notes += [
         f"* {each.variant}, {each.recipe}: {each.status}: {each.reason}"
         for each in result.verdicts
-        if each.status != "right" and (each.client, each.recipe) not in KNOWN
+        if each.status != "right" and not each.too_old and (each.client, each.recipe) not in KNOWN
     ]
     notes += [f"* Left out: {part}." for part in result.without]
-    made_by = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    return "\n".join([*lines, "", *notes, *([""] if notes else []), f"{made_by}; {result.seconds:.0f} s."])
+    made_by = [f"{name} {version}" for name, version in result.versions.items()]
+    return "\n".join(
+        [*lines, "", *notes, *([""] if notes else []), f"{', '.join([*made_by, f'{result.seconds:.0f} s'])}."]
+    )
 
 
 def _cell(verdict: Verdict) -> str:
