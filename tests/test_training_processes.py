@@ -1,4 +1,4 @@
-"""Training in two processes, which talk over loopback, against one process with the same global batch."""
+"""Training in two processes, which talk over loopback, and on two devices, against one with the same global batch."""
 
 import csv
 import importlib.util
@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from training_runs import write_photographs
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_runs import config, write_photographs
 
 from swiftformer_tf import ConfigError
-from swiftformer_tf.training import Augmentation, TrainingRecipe, distribute
+from swiftformer_tf.training import Augmentation, TrainingRecipe, distribute, new_model
 
 if not importlib.util.find_spec("jax") and not os.environ.get("CI"):
     pytest.skip("needs the extra `jax`", allow_module_level=True)
@@ -36,19 +37,33 @@ RECIPE = TrainingRecipe(
 )
 
 
-def started(folder: Path, output: Path, *options: object) -> subprocess.Popen[str]:
+def started(folder: Path, output: Path, *options: object, devices: int = 1) -> subprocess.Popen[str]:
     """`swiftformer-tf train` on Keras's JAX backend."""
-    arguments = ["train", folder / "photographs", "-o", output, "--variant", "tiny", "--image-size", 64]
-    arguments += ["--recipe", folder / "recipe.json", "--crop", 1, *options]
+    arguments = ["train", folder / "photographs", "-o", output, "--from", folder / "start.keras"]
+    arguments += ["--recipe", folder / "recipe.json", "--validation", folder / "photographs"]
+    arguments += ["--tensorboard", *options]
     # XLA's compiler takes half a minute with its optimisations, and a few seconds without.
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     return subprocess.Popen(
         [sys.executable, "-c", "from swiftformer_tf.cli import main; main()", *map(str, arguments)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flags},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def finished(process: subprocess.Popen[str], output: Path) -> None:
+    """Waits, and looks for what native libraries say: Gloo prints to standard output, TensorFlow logs."""
+    said, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    assert said.startswith(f"{output / 'model.keras'}: epoch ")
+    assert len(said.splitlines()) == 1
+    assert [line.partition(":")[0] for line in errors.splitlines()] == ["epoch 1/2", "epoch 2/2"]
 
 
 def loopback() -> str:
@@ -60,25 +75,49 @@ def loopback() -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs, recipe, and a model of one block a stage to start from: it compiles faster than `tiny`."""
     root = tmp_path_factory.mktemp("processes")
     write_photographs(root / "photographs", each=4)
     (root / "recipe.json").write_text(json.dumps(RECIPE.to_dict()))
+    new_model(config(depths=(1, 1, 1, 1)), RECIPE).save(root / "start.keras")
     return root
 
 
-def test_two_processes_train_as_one_does(folder: Path) -> None:
-    """Losses, accuracies, weights, BatchNorm's statistics, the optimizer's moments and the averages."""
-    first, second, alone = (folder / name for name in ("first", "second", "alone"))
-    validation = ("--validation", folder / "photographs")
-    together = (*validation, "--num-processes", 2, "--coordinator-address", loopback(), "--process-id")
-    for process in [
-        started(folder, first, *together, 0),
-        started(folder, second, *together, 1),
-        started(folder, alone, *validation),
-    ]:
-        _, errors = process.communicate(timeout=600)
-        assert process.returncode == 0, errors
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Path:
+    """The run of one process on one device."""
+    output = folder / "alone"
+    finished(started(folder, output), output)
+    return output
+
+
+def test_tensorboard_reads_the_log(alone: Path) -> None:
+    read = {}
+    for part in ("train", "validation"):
+        events = EventAccumulator(str(alone / "tensorboard" / part)).Reload()
+        read[part] = {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"] if tag.startswith("epoch")}
+    assert read["train"].items() >= {"epoch_loss": 2, "epoch_accuracy": 2}.items()
+    assert read["validation"] == {"epoch_accuracy": 2}
+
+
+def test_two_processes_train_as_one_does(folder: Path, alone: Path) -> None:
+    first, second = folder / "first", folder / "second"
+    together = ("--num-processes", 2, "--coordinator-address", loopback(), "--process-id")
+    processes = [started(folder, first, *together, 0), started(folder, second, *together, 1)]
+    for process, output in zip(processes, (first, second), strict=True):
+        finished(process, output)
     assert not second.exists(), "only process 0 writes"
+    assert_same_training(first, alone)
+
+
+def test_two_devices_in_one_process_train_as_one_does(folder: Path, alone: Path) -> None:
+    output = folder / "devices"
+    finished(started(folder, output, devices=2), output)
+    assert_same_training(output, alone)
+
+
+def assert_same_training(first: Path, alone: Path) -> None:
+    """Losses, accuracies, weights, BatchNorm's statistics, the optimizer's moments and the averages."""
     assert {path.name for path in first.iterdir()} == {path.name for path in alone.iterdir()}
 
     def rows(path: Path) -> list[dict[str, float]]:
@@ -120,7 +159,7 @@ except ConfigError as error:
         subprocess.Popen([*command, str(i), address], env=environment, stdout=subprocess.PIPE, text=True)
         for i in range(2)
     ]
-    # Gloo says first that it is connected.
+    # Gloo says first that it is connected, which the command keeps to itself.
     said = [process.communicate(timeout=300)[0].splitlines()[-3:] for process in both]
     assert [lines[0] for lines in said] == ["slice(0, 3, None) True", "slice(3, 6, None) False"]
     for lines in said:
