@@ -16,6 +16,8 @@ __all__ = ["IMAGE_SUFFIXES", "ImageFolder", "balanced_sample", "check_images", "
 
 # What Pillow decodes without a plug-in and cameras, scanners and ImageNet's mirrors write.
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# Pictures too, as telephones, browsers and drawing programs write them.
+FOREIGN_SUFFIXES = (".avif", ".heic", ".heif", ".jxl", ".svg")
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -25,7 +27,8 @@ def list_images(folder: str | Path) -> list[Path]:
     leave previews there.
 
     Raises:
-        ImageError: No such folder, or nothing in it that looks like a photograph.
+        ImageError: No such folder, nothing in it that looks like a photograph, or pictures among them that cannot be
+            decoded, which would be left out in silence.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -33,10 +36,12 @@ def list_images(folder: str | Path) -> list[Path]:
     found = sorted(
         path
         for path in root.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        if path.suffix.lower() in (*IMAGE_SUFFIXES, *FOREIGN_SUFFIXES)
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
+        and (path.is_file() or not path.exists())  # a link to nothing is told of when it is opened
     )
+    if foreign := [path for path in found if path.suffix.lower() in FOREIGN_SUFFIXES]:
+        raise ImageError(f"{foreign[0]}: a picture of a kind that is not decoded here; save it as JPEG or PNG")
     if not found:
         raise ImageError(f"{root}: no photographs in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
     return found

@@ -2,19 +2,23 @@
 
 import dataclasses
 import math
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
 from swiftformer_tf.errors import ConfigError, ImageError
 
 Interpolation = Literal["bicubic", "bilinear"]
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+# Pixels of a scaled photograph, of which the crop is cut: more would be hundreds of megabytes.
+MAX_SCALED = 2**25
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -116,9 +120,14 @@ class Transform:
             scaled = (cover_width, max(int(cover_width * image.height / image.width), cover_height))
         else:
             scaled = (max(int(cover_height * image.width / image.height), cover_width), cover_height)
-        resized = image.resize(scaled, resampling)
         left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
-        return np.asarray(resized.crop((left, top, left + width, top + height)))
+        box = (left, top, left + width, top + height)
+        if scaled[0] * scaled[1] > MAX_SCALED:
+            # A strip a thousand times as long as wide. Not for all pictures: rounding differs in some last bits.
+            across, down = image.width / scaled[0], image.height / scaled[1]
+            seen = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+            return np.asarray(image.resize((width, height), resampling, box=seen))
+        return np.asarray(image.resize(scaled, resampling).crop(box))
 
     def normalize(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels from 0 to 255 as the network wants them: `(pixels / 255 - mean) / std`, float32, same shape."""
@@ -154,24 +163,80 @@ Example:
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """A photograph in RGB, upright; the first picture of an animated one, transparency dropped.
+    """A photograph in RGB, as a viewer shows it.
+
+    Upright by its EXIF, where that can be read; of an animation the first picture; on white where it is transparent;
+    of 16 bits the upper 8.
 
     Raises:
-        ImageError: The file is not a picture that Pillow can decode; the message names it.
+        ImageError: The file is not a picture that Pillow can decode, has more pixels than it takes (179 million), or
+            has pixels without an agreed white; the message names it.
     """
     try:
         with Image.open(path) as image:
-            return _as_rgb(ImageOps.exif_transpose(image))
+            image.load()
+            return _as_rgb(_upright(image))
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except Exception as error:  # a damaged file makes Pillow's decoders fail in whatever way it leads them to
-        raise ImageError(f"{path}: cannot be read as a picture ({error})") from None
+        raise ImageError(f"{path}: cannot be read as a picture ({_reason(error, path)})") from None
+
+
+# EXIF's orientations other than upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Kinds of pictures that Pillow does not decode everywhere, by what is near the start of a file.
+_FOREIGN = {
+    "HEIC": re.compile(rb"^.{4}ftyp(hei|hev|mif1|msf1)", re.DOTALL),
+    "AVIF": re.compile(rb"^.{4}ftypavi", re.DOTALL),
+    "JPEG XL": re.compile(rb"^(\xff\x0a|.{4}JXL )", re.DOTALL),
+    "SVG": re.compile(rb"<svg"),
+    "PDF": re.compile(rb"^%PDF"),
+}
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Not Pillow's `exif_transpose`, which also writes the EXIF anew and fails where another field of it is damaged.
+    try:
+        turn = _TURNS.get(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged in whatever way; a viewer shows the picture as it lies
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("its pixels are floats, which have no agreed white; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         # 16 bits a pixel, which Pillow would clip and not scale.
-        return Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "P" and "transparency" in image.info:
-        return image.convert("RGBA").convert("RGB")  # the straight way warns
+        pixels = np.asarray(image)
+        if pixels.min() < 0 or pixels.max() > 0xFFFF:
+            raise ValueError("its pixels are 32-bit numbers, which have no agreed white; save it with 8 or 16 bits")
+        return Image.fromarray((pixels >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return image.convert("RGB")
+
+
+def _reason(error: Exception, path: str | Path) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller"
+    if isinstance(error, UnidentifiedImageError):
+        with open(path, "rb") as file:
+            start = file.read(1024)
+        if not start:
+            return "it is empty"
+        for kind, beginning in _FOREIGN.items():
+            if beginning.search(start):
+                return f"{kind}, which is not decoded here; save it as JPEG or PNG"
+        return "of no kind that Pillow knows"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -25,17 +25,16 @@ def predict(model: Path, images: tuple[Path, ...], top: int, token_weights: Any,
     from swiftformer_tf.errors import ModelError
     from swiftformer_tf.loading import open_any
     from swiftformer_tf.predicting import predictor, probabilities
-    from swiftformer_tf.preprocessing import open_image
 
     opened = open_any(model, token_weights=token_weights)
     run, config = predictor(opened)
     if not config.num_labels:
         raise ModelError(f"{model}: no labels to predict; it returns pooled features")
     # Opened first, all of them: one that cannot be read stops the command before anything is printed.
-    photographs = [open_image(path) for path in images]
+    inputs = [config.transform(path) for path in images]
     results: list[dict[str, Any]] = []
-    for path, photograph in zip(images, photographs, strict=True):
-        scores = probabilities(run(config.transform(photograph)[None]), opened)[0]
+    for path, image in zip(images, inputs, strict=True):
+        scores = probabilities(run(image[None]), opened)[0]
         best = np.argsort(-scores, kind="stable")[:top]
         labels = [{"label": config.labels[index], "index": int(index), "score": float(scores[index])} for index in best]
         results.append({"image": str(path), "labels": labels})

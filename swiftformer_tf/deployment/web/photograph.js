@@ -12,6 +12,8 @@ export function toInput(image, model) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingQuality = "high";
+  context.fillStyle = "white"; // behind what is transparent
+  context.fillRect(0, 0, width, height);
   if (crop === null) {
     context.drawImage(image, 0, 0, width, height);
   } else {

@@ -1,0 +1,299 @@
+"""Files of every kind as a photograph viewer shows them, or refused by name."""
+
+import io
+import json
+import os
+import re
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from random_models import pictures
+
+from swiftformer_tf import ImageError
+from swiftformer_tf.cli import cli
+from swiftformer_tf.data import list_images
+from swiftformer_tf.preprocessing import open_image
+
+
+def picture(width: int, height: int) -> Image.Image:
+    return Image.fromarray(pictures(1, height, width)[0])
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+PHOTOGRAPH = picture(12, 8)
+GREY = np.linspace(0, 255, 24).astype(np.uint8).reshape(4, 6)
+DEEP = (GREY.astype(np.uint16) << 8) | 7
+
+
+def rgb(grey: Any) -> np.ndarray:
+    return np.repeat(np.asarray(grey, np.uint8)[..., None], 3, axis=-1)
+
+
+def see_through(levels: np.ndarray) -> np.ndarray:
+    """`GREY` on white, by levels of opacity."""
+    return rgb(np.rint((GREY * (levels / 255.0)) + 255 - levels))
+
+
+HALF = np.full_like(GREY, 128)
+FRAMES = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+RED = np.asarray(FRAMES[0])
+LEVELS = bytes(range(0, 256, 17))
+
+
+def palette(transparency: bytes | None) -> bytes:
+    image = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).convert("P")
+    image.putpalette([level for grey in LEVELS for level in (grey,) * 3])
+    return encoded(image, "png", bits=4, **({"transparency": transparency} if transparency else {}))
+
+
+RAMP = np.frombuffer(LEVELS, np.uint8).reshape(4, 4)
+MOVING: dict[str, Any] = {"save_all": True, "append_images": FRAMES[1:]}
+
+# How much a value may differ: what JPEG and rounding cost.
+SHOWN: dict[str, tuple[bytes, np.ndarray, int]] = {
+    "black and white": (encoded(Image.fromarray(GREY > 127), "png"), rgb(np.where(GREY > 127, 255, 0)), 0),
+    "grey": (encoded(Image.fromarray(GREY), "png"), rgb(GREY), 0),
+    "grey JPEG": (encoded(Image.fromarray(GREY), "jpeg", quality=100), rgb(GREY), 3),
+    "grey, half transparent": (encoded(Image.fromarray(np.dstack([GREY, HALF])), "png"), see_through(HALF), 1),
+    "grey, one level transparent": (
+        encoded(Image.fromarray(GREY), "png", transparency=0),
+        rgb(np.where(GREY == 0, 255, GREY)),
+        0,
+    ),
+    "16 bits": (encoded(Image.fromarray(DEEP), "png"), rgb(GREY), 0),
+    "16 bits, TIFF": (encoded(Image.fromarray(DEEP), "tiff"), rgb(GREY), 0),
+    "16 bits, big-endian TIFF": (encoded(Image.fromarray(DEEP.astype(">u2")), "tiff"), rgb(GREY), 0),
+    "16 bits in 32": (encoded(Image.fromarray(DEEP.astype(np.int32)), "tiff"), rgb(GREY), 0),
+    "16 bits, colours": (b"", np.zeros(0), 0),
+    "palette": (palette(None), rgb(RAMP), 0),
+    "palette, see-through": (palette(bytes([0, 255, 128])), rgb([[255, 17, 144, 51], *RAMP[1:].tolist()]), 1),
+    "RGBA, see-through": (
+        encoded(Image.new("RGBA", (4, 4), (10, 200, 30, 51)), "png"),
+        np.full((4, 4, 3), (206, 244, 210)),
+        1,
+    ),
+    "RGBA, opaque": (encoded(PHOTOGRAPH.convert("RGBA"), "png"), np.asarray(PHOTOGRAPH), 0),
+    "RGB, one colour transparent": (
+        encoded(FRAMES[0], "png", transparency=(255, 0, 0)),
+        np.full((4, 4, 3), 255),
+        0,
+    ),
+    "CMYK JPEG": (encoded(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "jpeg"), RED, 2),
+    "CMYK TIFF": (encoded(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "tiff"), RED, 2),
+    "YCbCr TIFF": (encoded(PHOTOGRAPH.convert("YCbCr"), "tiff"), np.asarray(PHOTOGRAPH), 3),
+    "animated GIF": (encoded(FRAMES[0], "gif", **MOVING), RED, 0),
+    "animated WebP": (encoded(FRAMES[0], "webp", lossless=True, **MOVING), RED, 0),
+    "animated PNG": (encoded(FRAMES[0], "png", **MOVING), RED, 0),
+    "TIFF of two pages": (encoded(FRAMES[0], "tiff", **MOVING), RED, 0),
+    "two in one JPEG": (encoded(FRAMES[0], "mpo", quality=100, **MOVING), RED, 3),
+    "BMP": (encoded(PHOTOGRAPH, "bmp"), np.asarray(PHOTOGRAPH), 0),
+}
+
+
+def deep_colours() -> bytes:
+    """A PNG of 16 bits a channel, which Pillow reads and does not write."""
+    import zlib
+
+    pixels = np.asarray(PHOTOGRAPH).astype(">u2") << 8 | 9
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", PHOTOGRAPH.width, PHOTOGRAPH.height, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+SHOWN["16 bits, colours"] = (deep_colours(), np.asarray(PHOTOGRAPH), 0)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_it_looks_as_in_a_viewer(name: str, tmp_path: Path) -> None:
+    data, expected, tolerance = SHOWN[name]
+    (tmp_path / "picture").write_bytes(data)
+    shown = open_image(tmp_path / "picture")
+    assert shown.mode == "RGB"
+    np.testing.assert_allclose(np.asarray(shown).astype(int), expected, atol=tolerance)
+
+
+UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a),
+    9: lambda a: a,  # no such orientation
+}
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "maker"
+    return exif
+
+
+EXACT: dict[str, dict[str, Any]] = {
+    "jpeg": {"quality": 100, "subsampling": 0},
+    "png": {},
+    "tiff": {},
+    "webp": {"lossless": True},
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("kind", EXACT)
+def test_exif_turns_it_upright(kind: str, orientation: int, tmp_path: Path) -> None:
+    (tmp_path / "camera").write_bytes(encoded(PHOTOGRAPH, kind, exif=turned(orientation), **EXACT[kind]))
+    expected = UPRIGHT[orientation](np.asarray(PHOTOGRAPH)).astype(int)
+    np.testing.assert_allclose(np.asarray(open_image(tmp_path / "camera")), expected, atol=6 if kind == "jpeg" else 0)
+
+
+def test_a_deep_grey_picture_is_turned_too(tmp_path: Path) -> None:
+    (tmp_path / "scan").write_bytes(encoded(Image.fromarray(DEEP), "png", exif=turned(6)))
+    np.testing.assert_array_equal(np.asarray(open_image(tmp_path / "scan")), rgb(np.rot90(GREY, -1)))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's own, about the damage
+@pytest.mark.parametrize("damage", [b"Exif\0\0no TIFF", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*"])
+def test_damaged_exif_leaves_the_picture_as_it_lies(damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(encoded(PHOTOGRAPH, "png", exif=damage))
+    np.testing.assert_array_equal(np.asarray(open_image(tmp_path / "x.png")), np.asarray(PHOTOGRAPH))
+
+
+def header_of(width: int, height: int) -> bytes:
+    """A BMP that promises so many pixels."""
+    header = bytearray(encoded(Image.new("RGB", (2, 2)), "bmp"))
+    header[18:26] = struct.pack("<ii", width, height)
+    return bytes(header)
+
+
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "it is empty"),
+    "text": (b"not a picture", "of no kind that Pillow knows"),
+    "cut JPEG": (encoded(picture(64, 64), "jpeg")[:700], "image file is truncated"),
+    "cut PNG": (encoded(picture(64, 64), "png")[:200], "image file is truncated"),
+    "no PNG but its name": (b"\x89PNG\r\n\x1a\n" + bytes(40), ""),
+    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, which is not decoded here; save it as JPEG or PNG"),
+    "JPEG XL": (b"\xff\x0a\xfa\x1f", "JPEG XL, which is not decoded here; save it as JPEG or PNG"),
+    "SVG": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG, which is not decoded here"),
+    "PDF": (b"%PDF-1.7\n", "PDF, which is not decoded here"),
+    "bomb": (header_of(60_000, 60_000), "it has more than 178,956,970 pixels; make it smaller"),
+    "floats": (
+        encoded(Image.fromarray(GREY.astype(np.float32) / 255), "tiff"),
+        "its pixels are floats, which have no agreed white; save it with 8 or 16 bits",
+    ),
+    "32 bits": (
+        encoded(Image.fromarray(GREY.astype(np.int32) << 20), "tiff"),
+        "its pixels are 32-bit numbers, which have no agreed white; save it with 8 or 16 bits",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_shown_is_named_with_the_cure(name: str, tmp_path: Path) -> None:
+    data, reason = REFUSED[name]
+    path = tmp_path / "holiday.jpg"
+    path.write_bytes(data)
+    said = f"{path}: cannot be read as a picture ({reason}"
+    with pytest.raises(ImageError, match=f"^{re.escape(said)}") as caught:
+        open_image(path)
+    assert str(caught.value).count(str(path)) == 1
+
+
+@pytest.fixture
+def a_stranger() -> Iterator[None]:
+    """Someone else than the owner of the test's files, who alone may read them."""
+    owner = os.geteuid()
+    if owner == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(owner)
+
+
+def test_a_file_without_permission_is_named(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    path = tmp_path / "private.png"
+    path.write_bytes(encoded(PHOTOGRAPH, "png"))
+    path.chmod(0)
+    request.getfixturevalue("a_stranger")
+    with pytest.raises(
+        ImageError, match=rf"^{re.escape(str(path))}: cannot be read as a picture \(Permission denied\)"
+    ):
+        open_image(path)
+
+
+def test_a_missing_picture_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=rf"^{re.escape(str(tmp_path / 'no.jpg'))}: no such file"):
+        open_image(tmp_path / "no.jpg")
+    with pytest.raises(
+        ImageError, match=rf"^{re.escape(str(tmp_path))}: cannot be read as a picture \(Is a directory\)"
+    ):
+        open_image(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's own, about the damage
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "tiff", "webp"])
+def test_whatever_the_damage_the_error_is_ours(kind: str, tmp_path: Path) -> None:
+    whole = encoded(picture(24, 24), kind, **({} if kind == "gif" else {"exif": turned(6)}))
+    rng = np.random.default_rng(0)
+    refused: list[str] = []
+    path = tmp_path / "damaged"
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for position in rng.integers(0, len(whole), 5):
+            damaged[position] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            assert open_image(path).mode == "RGB"
+        except ImageError as error:
+            refused.append(str(error))
+    assert all(message.startswith(f"{path}: ") for message in refused)
+    assert refused
+
+
+# In folders.
+
+
+def test_a_folder_with_the_name_of_a_picture_is_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "album.jpg").mkdir()
+    (tmp_path / "album.jpg" / "1.png").write_bytes(encoded(PHOTOGRAPH, "png"))
+    assert list_images(tmp_path) == [tmp_path / "album.jpg" / "1.png"]
+
+
+@pytest.mark.parametrize("suffix", ["heic", "HEIF", "avif", "svg", "jxl"])
+def test_pictures_that_would_be_left_out_in_silence_are_refused(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(encoded(PHOTOGRAPH, "png"))
+    (tmp_path / f"2.{suffix}").write_bytes(b"")
+    said = f"{tmp_path / f'2.{suffix}'}: a picture of a kind that is not decoded here; save it as JPEG or PNG"
+    with pytest.raises(ImageError, match=f"^{re.escape(said)}$"):
+        list_images(tmp_path)
+
+
+def test_a_link_to_nothing_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "moved.jpg")
+    (path,) = list_images(tmp_path)
+    with pytest.raises(ImageError, match=r"gone\.jpg: no such file"):
+        open_image(path)
+
+
+def test_predict_takes_them_all(saved: Path, tmp_path: Path) -> None:
+    for index, (data, _, _) in enumerate(SHOWN.values()):
+        (tmp_path / f"{index}").write_bytes(data)
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    result = CliRunner().invoke(cli, ["predict", str(saved), *paths, "--json"])
+    assert result.exit_code == 0, result.output
+    assert [each["image"] for each in json.loads(result.stdout)] == paths
