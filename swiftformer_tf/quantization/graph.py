@@ -88,8 +88,20 @@ class Graph:
         data = self._model.buffers[found.buffer].data
         if data is None:
             return None
-        kinds = {value: name.lower() for name, value in vars(self._schema.TensorType).items() if isinstance(value, int)}
-        return np.frombuffer(bytes(data), kinds[found.type]).reshape(self.shape(tensor))
+        return np.frombuffer(bytes(data), self.kind(tensor)).reshape(self.shape(tensor))
+
+    def kind(self, tensor: int) -> Kind:
+        """Type of a tensor in numpy's word."""
+        types = vars(self._schema.TensorType).items()
+        kinds: dict[int, Any] = {value: name.lower() for name, value in types if isinstance(value, int)}
+        return kinds[self._subgraph.tensors[tensor].type]
+
+    def quantization(self, tensor: int) -> Quantization | None:
+        """What the integers of a tensor stand for; None for floats and for integers that are plain numbers."""
+        found = self._subgraph.tensors[tensor].quantization
+        if found is None or found.scale is None or not len(found.scale):
+            return None
+        return Quantization(np.array(found.scale, np.float32), int(found.zeroPoint[0]), int(found.quantizedDimension))
 
     def add_tensor(
         self,
