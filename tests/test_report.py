@@ -14,6 +14,7 @@ import pytest
 from swiftformer_tf import RECIPES, LiteModel, Report, SwiftFormerError, SwiftFormerForImageClassification
 from swiftformer_tf.report import html_report
 from swiftformer_tf.report.palette import PALETTE, colours
+from swiftformer_tf.report.plots import error_per_class
 from swiftformer_tf.verification import Check, Outputs, verify
 
 pytest.importorskip("jinja2")
@@ -88,13 +89,15 @@ def with_labels(results: Results, labels: dict[int, str]) -> Results:
 
 
 def test_it_loads_nothing_from_anywhere(text: str, page: Page) -> None:
-    assert "http" not in text
+    assert "http" not in text.replace("http-equiv", "")
     assert "@import" not in text
     assert not {"script", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.opened}
     loads = [a[name] for tag, a in page.opened for name in ("src", "href", "srcset", "xlink:href") if name in a]
     assert loads
     assert all(re.match(r"data:(image/jpeg;base64,|,$)|#\w+$", each or "") for each in loads)
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
+    (policy,) = [a["content"] for a in page.attributes("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def test_it_has_each_section_and_a_verdict_before_them(text: str, page: Page) -> None:
@@ -152,6 +155,13 @@ def test_pictures_and_plots_have_words(page: Page, pixels: np.ndarray) -> None:
     assert all(plot["role"] == "img" and plot["aria-label"] for plot in plots)
 
 
+def test_wide_tables_scroll_in_a_box_that_the_keyboard_reaches(text: str, page: Page) -> None:
+    boxes = [a for a in page.attributes("div") if a.get("class") == "scroll"]
+    assert len(boxes) == sum(a.get("class", "").startswith("matrix") for a in page.attributes("table")) == 2  # type: ignore[union-attr]
+    assert all(box["tabindex"] == "0" and box["aria-labelledby"] in page.ids for box in boxes)
+    assert ".scroll { overflow-x: auto;" in text
+
+
 def test_photographs_show_what_each_model_answered(results: Results, page: Page) -> None:
     labels = results[0][0].labels
     cards = page.tables[2:-1]
@@ -181,6 +191,11 @@ def test_a_file_that_failed_is_told_first(results: Results) -> None:
         assert "passed every check" not in text
         assert f"<b>{lite.recipe.name}</b>: snr failed: 3.0 dB; expected at least 20 dB" in top
         assert "as TFLite: failed</title>" in text
+        marked = [a["data-name"] for a in Page(text).attributes("td") if a.get("data-name") and a["class"] == "failed"]
+        shown = {"snr": "SNR, dB", "agreement": "Agreement", "partitions": "Partitions"}
+        failing = [{check.name for check in each.checks if check.status == "failed"} for _, each in rows]
+        assert marked == [column for names in failing for name, column in shown.items() if name in names]
+        assert "SNR, dB" in marked
 
 
 def test_labels_and_names_are_escaped_and_never_a_formula(results: Results, tmp_path: Path) -> None:
@@ -229,6 +244,13 @@ def test_a_file_that_was_not_compared_is_not_said_to_be(results: Results) -> Non
     assert [cell.partition("|")[0].strip() for cell in Page(text).tables[0][1][3:]] == ["-"] * 4
 
 
+@pytest.mark.parametrize("error", [2.5, 1.0, 1e-12, float("nan")])
+def test_the_axis_of_errors_has_numbers(error: float) -> None:
+    outputs = Outputs(np.zeros((2, 3)), np.full((2, 3), error))
+    drawn = error_per_class(["int8"], [outputs], ["a", "b", "c"], [0, 1, 2], [4], unit="logit")
+    assert len(re.findall(r"<!-- \$\\mathdefault\{10\^", drawn)) >= 2
+
+
 def test_outputs_that_are_not_finite_still_make_a_page(results: Results) -> None:
     lite, report = results[0]
     assert report.outputs is not None
@@ -257,12 +279,32 @@ def test_colours_are_the_same_everywhere_and_can_be_seen() -> None:
     assert colours(["mine", "int8"])["int8"] == colours(["int8"])["int8"]
     assert len(RECIPES) <= len(PALETTE)
     for index, paper in ((0, "#ffffff"), (1, "#14191f")):
-        for pair in PALETTE:
-            dark, light = sorted((luminance(pair[index]), luminance(paper)))
-            assert (light + 0.05) / (dark + 0.05) >= 3  # WCAG 2.2, graphical objects
+        assert all(contrast(pair[index], paper) >= 3 for pair in PALETTE)  # WCAG 2.2, graphical objects
+
+
+@pytest.mark.parametrize(("paper", "scheme"), [("light", 0), ("dark", 1)])
+def test_text_can_be_read_on_every_ground(text: str, paper: str, scheme: int) -> None:
+    found = re.findall(r":root \{([^}]*)\}", text)[scheme]
+    colour = dict(re.findall(r"--([\w-]+): (#\w+)", found))
+    grounds = {"ink": ("paper", "tint", "good-tint", "bad-tint"), "soft": ("paper", "tint")}
+    grounds |= {"good": ("paper", "good-tint"), "bad": ("paper", "tint", "bad-tint")}
+    for ink, below in grounds.items():
+        for ground in below:
+            assert contrast(colour[ink], colour[ground]) >= 4.5, (paper, ink, ground)  # WCAG 2.2, text
+
+
+def test_contrast_is_wcags() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") < 4.5 < contrast("#767676", "#ffffff")
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
 
 
 def luminance(colour: str) -> float:
+    colour = "#" + "".join(2 * digit for digit in colour[1:]) if len(colour) == 4 else colour
     shares = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])

@@ -14,7 +14,7 @@ from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.report import plots
 from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.report.photographs import photograph_groups
-from swiftformer_tf.verification import Outputs, Report
+from swiftformer_tf.verification import Check, Outputs, Report
 
 __all__ = ["html_report"]
 
@@ -136,13 +136,22 @@ def _row(lite: LiteModel, report: Report, styles: Mapping[str, str]) -> dict[str
         "colour": styles[recipe.name],
         "verdict": "passed" if report.passed else "failed",
         "cells": [
-            ("Size, MB", _figure(figures["bytes"] / 1e6, ".2f"), ""),
-            ("Latency, ms", _figure(figures["latency_ms"], ".1f"), ""),
-            ("SNR, dB", _figure(figures.get("snr_db"), ".1f"), f"≥ {recipe.min_snr:g}"),
-            ("Agreement", _figure(figures.get("agreement"), ".1%"), f"≥ {100 * recipe.min_agreement:g}%"),
-            ("Partitions", _figure(figures["partitions"], "d"), "" if most is None else f"≤ {most}"),
+            (name, _figure(value, form), wanted, check.status if (check := _check(report, asked)) else "")
+            for name, value, form, wanted, asked in (
+                ("Size, MB", figures["bytes"] / 1e6, ".2f", "", ""),
+                ("Latency, ms", figures["latency_ms"], ".1f", "", ""),
+                ("SNR, dB", figures.get("snr_db"), ".1f", f"≥ {recipe.min_snr:g}", "snr"),
+                ("Agreement", figures.get("agreement"), ".1%", f"≥ {100 * recipe.min_agreement:g}%", "agreement"),
+                ("Partitions", figures["partitions"], "d", "" if most is None else f"≤ {most}", "partitions"),
+            )
         ],
     }
+
+
+def _check(report: Report, name: str) -> Check | None:
+    """The check of a name; one that was asked twice by the answer that is not a pass."""
+    found = [check for check in report.checks if check.name == name]
+    return next((check for check in found if check.status != "passed"), found[0] if found else None)
 
 
 def _figure(value: Any, form: str) -> str:
@@ -155,12 +164,8 @@ def _checks(results: Results) -> list[tuple[str, str, list[tuple[str, str, str]]
     order = [*(name for name in QUESTIONS if name in asked), *sorted(asked - {*QUESTIONS})]
     lines = []
     for name in order:
-        marks = []
-        for _, report in results:
-            found = [check for check in report.checks if check.name == name]
-            # A check asked twice is shown by the answer that is not a pass.
-            check = next((each for each in found if each.status != "passed"), found[0] if found else None)
-            marks.append((MARKS[check.status], check.status, check.measured) if check else ("-", "not asked", ""))
+        found = [_check(report, name) for _, report in results]
+        marks = [(MARKS[each.status], each.status, each.measured) if each else ("-", "not asked", "") for each in found]
         lines.append((name, QUESTIONS.get(name, name), marks))
     return lines
 

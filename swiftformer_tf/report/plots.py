@@ -1,6 +1,7 @@
 """The plots of the page, as SVG that stands in it and takes its colours from the page's style."""
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -123,9 +124,12 @@ def error_per_class(
         axes.plot(errors, positions, MARKERS[colour], color=RECIPE[colour], label=name, **style)
     _labelled(axes, positions, [_shortened(labels[index]) for index in classes])
     axes.set_xscale("log")
-    if not np.isfinite([line.get_xdata() for line in axes.lines]).any():
-        axes.set_xlim(1e-3, 1)  # nothing to draw: not one output is finite
-    axes.set_xlabel(f"root mean square error of the {unit}")
+    drawn = np.concatenate([line.get_xdata() for line in axes.lines])
+    drawn = np.log10(drawn[np.isfinite(drawn)]) if np.isfinite(drawn).any() else np.array([-3, 0])
+    # From power to power of ten: between two of them the axis would have no number.
+    low = math.floor(drawn.min())
+    axes.set_xlim(10.0**low, 10.0 ** max(math.ceil(drawn.max()), low + 1))
+    axes.set_xlabel(f"RMS error, {unit}")
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.tick_params(axis="y", length=0)
     axes.minorticks_off()
