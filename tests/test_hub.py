@@ -1,6 +1,8 @@
 """Ids on the Hugging Face hub, against a server on loopback that also fails as networks do."""
 
+import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -207,6 +209,26 @@ def test_without_huggingface_hub_the_extra_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(CheckpointError, match=r"huggingface_hub is needed: pip install 'swiftformer_tf\[hub\]'"):
         from_pretrained(NAME)
+
+
+def test_the_command_takes_the_hub_of_the_environment(hub: Hub, tmp_path: Path) -> None:
+    """`HF_ENDPOINT` is read when huggingface_hub is imported: only a process of its own shows that it counts."""
+
+    def info(name: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from swiftformer_tf.cli import main; main()", "info", name]
+        environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")} | variables
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    found = info(NAME)
+    assert (found.returncode, NAME in found.stdout) == (0, True), found.stderr
+    assert tried(hub, WEIGHTS) == [0]
+    assert left(tmp_path / "home" / "hub") == ["config.json", WEIGHTS]
+    refused = info("someone/else", HF_HUB_OFFLINE="1")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"Error: someone/else: no such file or folder here or in the cache, and the hub at {hub.endpoint} cannot be "
+        "reached (offline)\n"
+    )
 
 
 def test_an_id_is_a_model_for_commands(hub: Hub, tmp_path: Path) -> None:
