@@ -22,6 +22,7 @@ const browser = await chromium.launch({ executablePath, headless: true, args });
 
 async function open(options = {}) {
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(120000); // a busy machine is slow to start, and not wrong
   const page = await context.newPage();
   const foreign = [];
   const errors = [];
@@ -97,8 +98,11 @@ async function use() {
 // The same numbers that every client gets, through the page's own module.
 async function measure(recipe, index, accelerator) {
   const run = { variant: accelerator, recipe };
-  const { page, foreign, context } = await open();
+  let context;
   try {
+    const opened = await open();
+    const { page, foreign } = opened;
+    context = opened.context;
     const inputs = job.inputs.slice(0, accelerator === "webgpu" ? job.gpuCount : undefined);
     const done = await page.evaluate(
       async ({ index, accelerator, inputs }) => {
@@ -127,7 +131,7 @@ async function measure(recipe, index, accelerator) {
   } catch (error) {
     run.failed = String(error.message ?? error).split("\n")[0];
   }
-  await context.close();
+  await context?.close();
   return run;
 }
 
