@@ -1,5 +1,6 @@
 """export, verify and demo: what is written, printed and returned."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -160,6 +161,44 @@ def test_verify_refuses_misuse(exported: Path, saved: Path, folder: Path, tmp_pa
     for arguments, message in cases:
         result = run("verify", *arguments)
         assert (result.exit_code, message in result.stderr) == (2, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "needed", "what"),
+    [
+        ("verify {tflite} --reference {keras} --images {images} --html {out}/page.html", "matplotlib", "--html"),
+        ("export {keras} --recipe float32 -o {out}/models --html {out}/page.html", "jinja2", "--html"),
+        ("export {keras} --recipe float32 -o {out}/models --android {out}/android", "jinja2", "--android"),
+        ("demo --images {images} -o {out}/demo", "jinja2", "demo"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_before_anything_runs(
+    command: str,
+    needed: str,
+    what: str,
+    saved: Path,
+    exported: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == needed else find(name))
+    places = {"tflite": exported, "keras": saved, "images": folder, "out": tmp_path / "out"}
+    result = run(*(word.format(**places) for word in command.split()))
+    assert (result.exit_code, result.stdout) == (2, "")
+    said = f"Error: {what} needs the package {needed}: pip install 'swiftformer_tf[report]'"
+    assert result.stderr.splitlines()[-1] == said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_page_for_no_folder_is_refused_before_anything_runs(
+    saved: Path, exported: Path, folder: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "no" / "page.html"
+    result = run("verify", exported, "--reference", saved, "--images", folder, "--html", page)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"Error: --html {page}: no such folder: {page.parent}"
 
 
 def test_verify_of_a_file_with_a_flex_operation(saved: Path, folder: Path, tmp_path: Path) -> None:

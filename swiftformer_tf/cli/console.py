@@ -1,6 +1,7 @@
 """What the subcommands share: how things are said."""
 
 import contextlib
+import importlib.util
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +21,12 @@ __all__ = [
     "EXISTING_FILE",
     "ImageSize",
     "ModelFile",
+    "needs",
     "note",
     "print_json",
     "print_table",
     "progress_bar",
+    "require",
     "token_weights_option",
 ]
 
@@ -63,6 +66,23 @@ class ImageSize(click.ParamType):
             self.fail(f"{value!r}: expected pixels such as 224, or height x width such as 192x256", param, ctx)
         height, width = int(parts[0]), int(parts[-1])
         return height if height == width else (height, width)
+
+
+def require(what: str, *packages: str) -> None:
+    """Refuses what packages of the extra `report` would carry out, before all other work, where they are missing."""
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        raise click.UsageError(f"{what} needs the package {missing[0]}: pip install 'swiftformer_tf[report]'")
+
+
+def needs(*packages: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback for an option that takes these packages, see `require`."""
+
+    def check(_: click.Context, option: click.Parameter, value: Any) -> Any:
+        if value:
+            require(option.opts[0], *packages)
+        return value
+
+    return check
 
 
 def note(message: str) -> None:

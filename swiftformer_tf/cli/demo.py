@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar
+from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar, require
 from swiftformer_tf.cli.reports import note_failures, report_row, write_html
 from swiftformer_tf.cli.serve import litert_js_option, serve_page
 
@@ -45,8 +45,10 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     from swiftformer_tf.pretrained import license_of, weights_path
     from swiftformer_tf.recipes import RECIPES
 
+    # Their absence is better known now than after the work.
+    require("demo", "jinja2", "matplotlib")
     if serve:
-        runtime_folder(litert_js)  # its absence is better known now than after the work
+        runtime_folder(litert_js)
     checkpoint = Checkpoint.open(weights_path(NAME))
     calibration: Any
     holdout: Any

@@ -1,12 +1,19 @@
 """`swiftformer-tf evaluate`"""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ModelFile, note, print_json, print_table, progress_bar, token_weights_option
+from swiftformer_tf.cli.console import (
+    ModelFile,
+    needs,
+    note,
+    print_json,
+    print_table,
+    progress_bar,
+    token_weights_option,
+)
 
 
 @click.command()
@@ -20,7 +27,10 @@ from swiftformer_tf.cli.console import ModelFile, note, print_json, print_table,
     "Default: the names of the subfolders.",
 )
 @click.option(
-    "--confusion", type=click.Path(dir_okay=False, path_type=Path), help="Draw the confusion matrix as a PNG."
+    "--confusion",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=needs("matplotlib"),
+    help="Draw the confusion matrix as a PNG.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Photographs at a time.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For a .tflite file.")
@@ -46,8 +56,6 @@ def evaluate(
     from swiftformer_tf.loading import open_any
     from swiftformer_tf.predicting import predictor
 
-    if confusion and importlib.util.find_spec("matplotlib") is None:
-        raise click.UsageError("--confusion needs the package matplotlib: pip install 'swiftformer_tf[report]'")
     if confusion and not confusion.parent.is_dir():
         raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
     predict, config = predictor(open_any(model, token_weights=token_weights), num_threads=threads)

@@ -9,6 +9,7 @@ from swiftformer_tf.cli.console import (
     EXISTING,
     ImageSize,
     ModelFile,
+    needs,
     print_json,
     print_table,
     progress_bar,
@@ -52,6 +53,7 @@ from swiftformer_tf.recipes import RECIPES
 @click.option(
     "--android",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=needs("jinja2"),
     help="Also write a folder for an Android project: the files, their labels, a Kotlin class, a README.",
 )
 @click.option("--name", help="Start of the file names. Default: that of MODEL.")

@@ -8,14 +8,17 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import note
+from swiftformer_tf.cli.console import needs, note
 from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.verification import Report
 
 __all__ = ["html_option", "note_failures", "report_row", "write_html"]
 
 html_option = click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page with plots, too."
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=needs("jinja2", "matplotlib"),
+    help="Write the report as a page with plots, too.",
 )
 
 

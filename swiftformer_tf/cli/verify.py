@@ -48,6 +48,8 @@ def verify(
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.verification import verify as verify_model
 
+    if html and not html.parent.is_dir():
+        raise click.UsageError(f"--html {html}: no such folder: {html.parent}")
     lite = LiteModel.open(model)
     paths = list_images(images)
     keras_model = open_model(reference, token_weights=token_weights)
