@@ -43,7 +43,7 @@ def describe(opened: Opened) -> dict[str, Any]:
         "kind": "keras",
         **_config_facts(opened.config),
         "parameters": sum(int(np.prod(v.shape)) for v in counted),
-        "dtype": opened.policy.name,
+        "dtype": opened.dtype_policy.name,
     }
 
 

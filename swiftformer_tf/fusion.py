@@ -115,8 +115,8 @@ def fuse(
     """
     if not isinstance(model, SwiftFormerForImageClassification):
         raise ModelError(f"fuse: expected a SwiftFormerForImageClassification, not a {type(model).__name__}")
-    if model.policy.compute_dtype != "float32" or model.policy.variable_dtype != "float32":
-        raise ModelError(f"fuse: expected a float32 model, not {model.policy.name}; load its weights into one")
+    if model.dtype_policy.compute_dtype != "float32" or model.dtype_policy.variable_dtype != "float32":
+        raise ModelError(f"fuse: expected a float32 model, not {model.dtype_policy.name}; load its weights into one")
     size = model.config.image_size if image_size is None else image_size
     transform = model.config.transform
     if include_preprocessing and len(transform.mean) != model.config.num_channels:

@@ -28,7 +28,7 @@ class _SwiftFormer(keras.Model):
         return {
             "config": self.config.to_dict(),
             "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.policy),
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
             **self._output_arguments,
         }
 
@@ -41,7 +41,7 @@ class _SwiftFormer(keras.Model):
 
     def _finish(self, config: SwiftFormerConfig, policy: Any, output_arguments: dict[str, Any]) -> None:
         self.config = config
-        self.policy = policy
+        self.dtype_policy = policy
         self._output_arguments = output_arguments
 
 
@@ -232,7 +232,7 @@ def _encoder(config: SwiftFormerConfig, stage: int, **kwargs: Any) -> Encoder:
 
 def _policy(like: _SwiftFormer | None, dtype: Any) -> keras.DTypePolicy:
     if like is not None:
-        return like.policy
+        return like.dtype_policy
     return keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
 

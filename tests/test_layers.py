@@ -288,6 +288,20 @@ def test_attention_does_not_overflow_in_half_precision(policy: str, token_weight
     assert relative_error(outputs, expected) < (0.01 if policy == "mixed_float16" else 0.05)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_batch_normalisation_is_float32_in_half_precision(policy: str) -> None:
+    layer = built(Mlp(24, dtype=policy), (None, None, None, 6))
+    inputs = (random_images(4, 8, 8, 6) * 30 + 300).astype(layer.compute_dtype)  # squares are above 65504
+    with np.errstate(over="ignore"):
+        assert not np.isfinite(np.square(inputs.astype(np.float16))).all()
+    mean, variance = weights(layer.norm1)[2:]
+    layer.norm1(inputs, training=True)
+    exact = inputs.astype(np.float64)
+    expected = 0.9 * mean + 0.1 * exact.mean(axis=(0, 1, 2)), 0.9 * variance + 0.1 * exact.var(axis=(0, 1, 2))
+    np.testing.assert_allclose(layer.norm1.moving_mean, expected[0], rtol=1e-4)
+    np.testing.assert_allclose(layer.norm1.moving_variance, expected[1], rtol=1e-4)
+
+
 def with_children(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     children = [child for child in vars(layer).values() if isinstance(child, keras.layers.Layer)]
     return [layer, *(each for child in children for each in with_children(child))]

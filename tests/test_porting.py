@@ -124,7 +124,7 @@ def test_a_backbone_that_shares_a_classifiers_layers_gives_no_labels() -> None:
 def test_mixed_precision_keeps_float32_variables() -> None:
     checkpoint = random_checkpoint()
     model = port(checkpoint, dtype="mixed_bfloat16").model
-    assert model.policy.name == "mixed_bfloat16"
+    assert model.dtype_policy.name == "mixed_bfloat16"
     assert_equal(to_checkpoint(model), checkpoint)
 
 

@@ -104,7 +104,7 @@ def train(
     settings = {
         "source": source,
         "config": model.config.to_dict(),
-        "dtype": model.policy.name,
+        "dtype": model.dtype_policy.name,
         "frozen": [layer.name for layer in model.layers if not layer.trainable],
         "recipe": recipe.to_dict(),
         "seed": seed,
