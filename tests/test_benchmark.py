@@ -35,7 +35,7 @@ def measured() -> tuple[list[dict[str, Any]], dict[int, dict[str, Timing]]]:
         entry("HF, litert-torch", "float32", peak_memory=40e6, top1=0.1, bytes=12e6),
         entry("timm, ONNX Runtime quantize_static", "int8", agreement=0.97),
         entry("timm, broken int8", "int8", agreement=0.4),
-        entry("timm, that cannot be built", "int8") | {"error": "ValueError: /some/where/a.tflite | b"},
+        entry("timm, that cannot be built", "int8") | {"error": "ValueError: /some/where/a.tflite | b/c/d"},
         entry("MobileNetV3-Large, timm, litert-torch", "float32", "other"),
     ]
     times = dict(zip([each["key"] for each in entries], (9.0, 3.0, 10.0, 8.0, 2.0, None, 1.0), strict=True))
@@ -67,7 +67,7 @@ def test_the_readme_keeps_what_others_wrote(measured: Any, tmp_path: Path) -> No
         assert text.startswith("# Ours\n\nbefore\n\n<!-- benchmark:begin -->\n")
         assert text.count("### Goals, one thread") == 1
     assert "| **ours float32** | 9.00 | 9.00 to 9.00 | 9.00 | - | 12.00 | 30.0 | 90.0% | - |" in text
-    assert "| xs: timm, that cannot be built | ValueError: a.tflite , b |" in text
+    assert "| xs: timm, that cannot be built | ValueError: a.tflite , b/c/d |" in text
     assert "| float32 | 75% | Fully Connected (NC, F32) GEMM 75%, GELU 25% (builtin kernel) |" in text
     svg = (tmp_path / "benchmark.svg").read_text()
     assert "mixed_int8" in svg

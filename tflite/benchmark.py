@@ -33,7 +33,7 @@ from swiftformer_tf.profiling import open_interpreter, profile_ops
 ROOT = Path(__file__).parents[1]
 WEIGHTS = PRETRAINED["swiftformer_xs_imagenette"]
 CALIBRATION, VALIDATION = 200, 300
-# Where a graph's buffers come to lie is worth a few per cent: each round loads every file anew.
+# Where a graph's buffers come to lie is worth a few per cent: each round loads every file anew, in another order.
 ROUNDS, REPEATS = 3, 12
 SIZE = benchmark_ours.SIZE
 TORCH, HF_TF = (ROOT / f".venv-benchmark-{name}" / "bin" / "python" for name in ("torch", "hf-tf"))
@@ -169,7 +169,8 @@ def measure(entries: list[dict[str, Any]], peers: Path, threads: int) -> dict[st
     times: dict[str, tuple[float, ...]] = {}
     try:
         for count in range(ROUNDS):
-            runs = runnable(entries, peers, threads, server)
+            order = np.random.default_rng(count).permutation(len(entries))
+            runs = runnable([entries[index] for index in order], peers, threads, server)
             for key, timing in interleave(runs, repeats=REPEATS).items():
                 times[key] = (*times.get(key, ()), *timing.runs)
             say(f"{threads} threads: round {count + 1} of {ROUNDS}")

@@ -124,7 +124,7 @@ def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[s
 
 def reason(entry: dict[str, Any]) -> str:
     """Why there is no figure, without the folders of this machine."""
-    return re.sub(r"/\S*/", "", str(entry["error"]).replace("|", ","))[:220]
+    return re.sub(r"(?<!\w)/\S*/", "", str(entry["error"]).replace("|", ","))[:220]
 
 
 def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, float]) -> list[Goal]:
