@@ -22,10 +22,10 @@ $(VENV)/installed: pyproject.toml
 	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[demo,hub,jax,lint,test,train]'
 	@touch $@
 
-# PyTorch, timm and transformers need several GB: their own environment.
+# PyTorch, timm and transformers need several GB: their own environment. JAX is there as Keras's third backend.
 $(PARITY_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(PARITY_VENV)
-	$(PARITY_VENV)/bin/python $(PIP_INSTALL) --editable '.[parity]'
+	$(PARITY_VENV)/bin/python $(PIP_INSTALL) --editable '.[jax,parity]'
 	@touch $@
 
 demo: $(VENV)/installed
@@ -45,7 +45,7 @@ test: $(VENV)/installed .kotlin/installed
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy swiftformer_tf convert tflite tests docs
+	$(VENV)/bin/mypy swiftformer_tf convert tflite tests docs examples
 
 docs: $(VENV)/installed
 	$(VENV)/bin/python docs/api/generate.py

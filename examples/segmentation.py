@@ -1,0 +1,122 @@
+"""Semantic segmentation: a head of a few lines on SwiftFormer's four feature maps, trained and exported to TFLite.
+
+    python examples/segmentation.py segmentation.tflite
+
+The maps are those of the weights that ship with the package. The pictures are drawn here: discs, squares and triangles
+of any colour, so that a pixel's class follows from the form around it. Exit status 1 if the file and Keras disagree.
+"""
+
+import argparse
+import sys
+
+import keras
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, ImageDraw
+
+import swiftformer_tf as sf
+from swiftformer_tf.quiet import native_stderr_silenced
+
+CLASSES = ("background", "disc", "square", "triangle")
+# Of the largest logit: float32 summed in another order.
+THRESHOLD = 1e-4
+
+
+def draw(count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures (count, size, size, 3) of up to four shapes over noise, uint8, and their classes (count, size, size)."""
+    rng = np.random.default_rng(seed)
+    pixels, masks = [], []
+    for _ in range(count):
+        picture, mask = Image.new("RGB", (size, size), _colour(rng)), Image.new("L", (size, size))
+        for _ in range(rng.integers(1, 5)):
+            x, y = rng.uniform(0, size, 2)
+            radius, colour, kind = rng.uniform(0.12, 0.25) * size, _colour(rng), int(rng.integers(1, 4))
+            for canvas, fill in ((picture, colour), (mask, kind)):
+                corners = {1: 32, 2: 4, 3: 3}[kind]  # a disc is a polygon of many corners
+                ImageDraw.Draw(canvas).regular_polygon((x, y, radius), corners, fill=fill)
+        noise = rng.normal(0, 12, (size, size, 3))
+        pixels.append(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+        masks.append(np.asarray(mask))
+    return np.stack(pixels), np.stack(masks)
+
+
+def _colour(rng: np.random.Generator) -> tuple[int, ...]:
+    return tuple(rng.integers(0, 256, 3).tolist())
+
+
+def features(backbone: sf.SwiftFormerModel, inputs: np.ndarray) -> list[np.ndarray]:
+    """The backbone's maps of all pictures. It is not trained, so that they are computed once and not in each epoch."""
+    batches = [backbone(inputs[i : i + 32], training=False) for i in range(0, len(inputs), 32)]
+    return [np.concatenate(maps) for maps in zip(*batches, strict=True)]
+
+
+def segmentation_head(shapes: list[tuple[int, ...]], width: int = 64) -> keras.Model:
+    """From maps at strides 4, 8, 16 and 32, of `shapes` (height, width, channels), to logits of each pixel.
+
+    Every map is brought to `width` channels and to stride 4, and a 1x1 convolution reads them together.
+    """
+    maps = [keras.Input(shape) for shape in shapes]
+    projected = [keras.layers.Conv2D(width, 1)(each) for each in maps]
+    upsampled = [keras.layers.UpSampling2D(2**i, interpolation="bilinear")(x) for i, x in enumerate(projected)]
+    hidden = keras.layers.Conv2D(width, 1, use_bias=False)(keras.layers.Concatenate()(upsampled))
+    hidden = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(hidden))
+    logits = keras.layers.Conv2D(len(CLASSES), 1)(hidden)
+    return keras.Model(maps, keras.layers.UpSampling2D(4, interpolation="bilinear")(logits))
+
+
+def mean_iou(logits: np.ndarray, masks: np.ndarray) -> float:
+    """Intersection over union of the predicted and the true pixels of a class, averaged over the classes."""
+    metric = keras.metrics.MeanIoU(len(CLASSES), sparse_y_pred=False)
+    metric.update_state(masks, logits)
+    return float(metric.result())
+
+
+def export(backbone: sf.SwiftFormerModel, head: keras.Model, size: int, path: str) -> None:
+    """Writes a float32 TFLite file for one picture, by Keras's own exporter: `sf.export` is for classifiers."""
+    image = keras.Input((size, size, 3), batch_size=1, name="image")
+    with native_stderr_silenced():
+        keras.Model(image, head(backbone(image))).export(path, format="litert", verbose=False)
+
+
+def difference(path: str, inputs: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference between the file's logits and `expected`, over the largest of those."""
+    with native_stderr_silenced():
+        run = Interpreter(path).get_signature_runner()
+        actual = np.concatenate([next(iter(run(image=image[None]).values())) for image in inputs])
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", help="TFLite file to write")
+    parser.add_argument("--size", type=int, default=96, help="of the pictures, in pixels: a multiple of 32")
+    parser.add_argument("--count", type=int, default=512, help="pictures to train on")
+    parser.add_argument("--epochs", type=int, default=12)
+    options = parser.parse_args(arguments)
+
+    keras.utils.set_random_seed(0)
+    classifier = sf.from_pretrained("swiftformer_xs_imagenette")
+    backbone = sf.SwiftFormerModel(classifier.config, out_indices=(0, 1, 2, 3), like=classifier)
+    (pixels, masks), (unseen, truth) = draw(options.count, options.size, seed=1), draw(64, options.size, seed=2)
+    held_out = backbone.config.transform.normalize(unseen)
+    train_maps = features(backbone, backbone.config.transform.normalize(pixels))
+    held_out_maps = features(backbone, held_out)
+
+    head = segmentation_head([each.shape[1:] for each in train_maps])
+    schedule = keras.optimizers.schedules.CosineDecay(5e-3, options.epochs * -(-options.count // 16))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    # XLA on a CPU takes longer to compile than this takes to train.
+    head.compile(keras.optimizers.AdamW(schedule), loss, jit_compile=False)
+    print(f"mIoU before training: {mean_iou(head.predict(held_out_maps, verbose=0), truth):.3f}")
+    head.fit(train_maps, masks, batch_size=16, epochs=options.epochs, verbose=2)
+    expected = head.predict(held_out_maps, verbose=0)
+    print(f"mIoU after training:  {mean_iou(expected, truth):.3f}")
+
+    export(backbone, head, options.size, options.file)
+    found = difference(options.file, held_out, expected)
+    print(f"{options.file}: largest difference from Keras {found:.1e} of the largest logit")
+    return 0 if found <= THRESHOLD else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
