@@ -11,7 +11,7 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel
-from swiftformer_tf.quantization import Graph, arithmetic, measure, rewrite
+from swiftformer_tf.quantization import Graph, arithmetic, equalize, measure, rewrite
 from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import RECIPES, Recipe
 
@@ -74,10 +74,10 @@ def export(
         statistics = None
         if calibration is not None:
             with native_stderr_silenced():
-                statistics = measure(graph, _images(deploy, calibration, progress))
+                statistics = equalize(graph, measure(graph, _images(deploy, calibration, progress)))
             if deploy.include_preprocessing:
                 # Not what the photographs reached: a byte's own integers are then the pixels.
-                statistics.low[graph.inputs[0]], statistics.high[graph.inputs[0]] = 0.0, 255.0
+                statistics.low[graph.inputs[0]], statistics.high[graph.inputs[0]] = np.zeros(1), np.full(1, 255.0)
         content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
     return LiteModel.pack(
         content,

@@ -103,6 +103,22 @@ class Graph:
             return None
         return Quantization(np.array(found.scale, np.float32), int(found.zeroPoint[0]), int(found.quantizedDimension))
 
+    def activation(self, op: Operation) -> str:
+        """The function that is fused into an operation: `NONE`, `RELU` and so on."""
+        value = getattr(op.source.builtinOptions, "fusedActivationFunction", 0)
+        kinds = vars(self._schema.ActivationFunctionType).items()
+        return next(name for name, kind in kinds if kind == value and not name.startswith("_"))
+
+    def replace_weights(self, index: int, arrays: list[np.ndarray]) -> None:
+        """Gives the operation at that place other float32 constants in the place of its second input and on."""
+        op = self.operations[index]
+        constants = [
+            self.add_tensor(tensor, "float32", value=value) for tensor, value in zip(op.inputs[1:], arrays, strict=True)
+        ]
+        changed = dataclasses.replace(op, inputs=(op.inputs[0], *constants))
+        op.source.inputs = [*changed.inputs]  # for `watched`
+        self.operations = (*self.operations[:index], changed, *self.operations[index + 1 :])
+
     def add_tensor(
         self,
         like: int,

@@ -12,7 +12,7 @@ __all__ = ["Statistics", "measure"]
 
 # Values of a tensor, and rows of a matrix's input, that an image contributes: spread evenly, which is as good as all
 # of them and a hundred times faster.
-VALUES_PER_IMAGE = 1024
+VALUES_PER_IMAGE = 2048
 ROWS_PER_IMAGE = 512
 
 # Rows are gathered over this many images: one large product is much faster than many small ones.
@@ -26,16 +26,16 @@ class Statistics:
     """What `measure` found.
 
     Args:
-        low: Least value of each tensor.
+        low: Least value of each channel of each tensor, float32 (channels,).
         high: Greatest value.
-        values: A sample of its values, float32.
+        pixels: A sample of its pixels, float32 (N, channels); tensors of one shape are sampled at the same places.
         moments: Of each convolution's or matrix's input, by its output: mean of x x', float64 (K, K), where x is
             what a row of the matrix multiplies, with a one at its end; depthwise (C, K, K).
     """
 
-    low: dict[int, float] = dataclasses.field(default_factory=dict)
-    high: dict[int, float] = dataclasses.field(default_factory=dict)
-    values: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    low: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    high: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    pixels: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     moments: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
@@ -68,10 +68,10 @@ def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int]
         values = {tensor: interpreter.get_tensor(place) for tensor, place in places.items()}
         values[graph.inputs[0]] = image
         for tensor, value in values.items():
-            found.low[tensor] = min(found.low.get(tensor, np.inf), float(value.min()))
-            found.high[tensor] = max(found.high.get(tensor, -np.inf), float(value.max()))
-            flat = value.reshape(-1)
-            samples[tensor].append(flat[:: max(1, len(flat) // VALUES_PER_IMAGE)].copy())
+            pixels = value.reshape(-1, value.shape[-1])
+            found.low[tensor] = np.minimum(found.low.get(tensor, np.inf), pixels.min(axis=0))
+            found.high[tensor] = np.maximum(found.high.get(tensor, -np.inf), pixels.max(axis=0))
+            samples[tensor].append(_sampled(pixels))
         for op in matrices:
             pending[op.outputs[0]].append(_rows(op, values[op.inputs[0]], graph))
         if count % IMAGES_PER_PRODUCT == 0:
@@ -79,10 +79,15 @@ def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int]
         if progress is not None:
             progress(count)
     _add_moments(pending, found.moments)
-    found.values = {tensor: np.concatenate(parts) for tensor, parts in samples.items()}
+    found.pixels = {tensor: np.concatenate(parts) for tensor, parts in samples.items()}
     # The last entry is the number of rows, since all of them end in a one.
     found.moments = {tensor: moment / moment[..., -1:, -1:] for tensor, moment in found.moments.items()}
     return found
+
+
+def _sampled(pixels: np.ndarray) -> np.ndarray:
+    count = min(len(pixels), -(-VALUES_PER_IMAGE // pixels.shape[-1]))
+    return pixels[((np.arange(count) + 0.5) * len(pixels) / count).astype(int)]
 
 
 def _add_moments(pending: dict[int, list[np.ndarray]], moments: dict[int, np.ndarray]) -> None:

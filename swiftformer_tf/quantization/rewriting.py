@@ -1,5 +1,6 @@
 """A float graph becomes an integer one: which operations, by which scales, and the casts between the two."""
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -8,7 +9,7 @@ import numpy as np
 from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
 from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
 from swiftformer_tf.quantization.rounding import round_weights
-from swiftformer_tf.quantization.scales import best_range, from_range, quantized
+from swiftformer_tf.quantization.scales import best_range, from_range, quantized, restored
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["Arithmetic", "arithmetic", "rewrite"]
@@ -30,6 +31,9 @@ SAME_SCALE = ("MAXIMUM", "PAD", "RESHAPE")
 # Operations whose outputs are worth a search for the range. Whole ranges are better for what a matrix multiplies and
 # for what it makes, where the rare large values count.
 SEARCHED = ("MEAN", "MUL", "RSQRT")
+
+# Of the sample in which a range is searched: all of it would take long and find the same.
+PIXELS_APART = 2
 
 # LiteRT fixes what the integers of a probability stand for.
 PROBABILITY = Quantization(np.array([1 / 256], np.float32), -128)
@@ -165,6 +169,11 @@ class _Rewriter:
         source, weights, bias = op.inputs
         step = float(self._quantization(source).scale[0])
         integers, quantization, shift = self._rounded(op, step)
+        if op.name == "DEPTHWISE_CONV_2D":
+            passed_on = integers.sum(axis=(0, 1, 2)) * self._drift(source)
+        else:
+            passed_on = integers.sum(axis=(1, 2)) @ self._drift(source)
+        shift = shift - passed_on * quantization.scale
         kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
         products = Quantization((quantization.scale.astype(np.float64) * step).astype(np.float32))
         limits = np.iinfo(np.int32)
@@ -176,6 +185,23 @@ class _Rewriter:
         )
 
     # Tensors.
+
+    def _drift(self, tensor: int) -> np.ndarray:
+        """Mean of what rounding adds to each channel of a tensor.
+
+        It is not zero: most outputs of a GELU lie within a step or two of zero, all on one side of their integer, and
+        the noise of its input does not average out where it bends. Hundreds of such channels add up in a matrix.
+        """
+        assert self.statistics is not None
+        pixels = self.statistics.pixels[tensor]
+        quantization, maker = self._quantization(tensor), self.makers.get(tensor)
+        if maker is not None and maker.name == "GELU" and (maker.inputs[0], "int8") in self.twins:
+            before = self._quantization(maker.inputs[0])
+            table = quantized(_gelu(restored(np.arange(-128, 128), before)), quantization)
+            integers = table[quantized(self.statistics.pixels[maker.inputs[0]], before).astype(int) + 128]
+        else:
+            integers = quantized(pixels, quantization)
+        return np.asarray((restored(integers, quantization) - pixels).mean(axis=0, dtype=np.float64))
 
     def _computed(self, tensor: int) -> bool:
         return tensor >= 0 and self.graph.constant(tensor) is None
@@ -214,9 +240,9 @@ class _Rewriter:
             maker = self.makers.get(tensor)
             if maker is not None and maker.name in SAME_SCALE:
                 return self._quantization(maker.inputs[0])
-            low, high = self.statistics.low[tensor], self.statistics.high[tensor]
+            low, high = float(self.statistics.low[tensor].min()), float(self.statistics.high[tensor].max())
             if maker is not None and maker.name in SEARCHED:
-                low, high = best_range(low, high, self.statistics.values[tensor])
+                low, high = best_range(low, high, self.statistics.pixels[tensor][::PIXELS_APART])
             is_probability = maker is not None and maker.name == "SOFTMAX"
             self.quantizations[tensor] = PROBABILITY if is_probability else from_range(low, high)
         return self.quantizations[tensor]
@@ -227,6 +253,10 @@ class _Rewriter:
         assert kernel is not None
         moments = None if self.statistics is None else self.statistics.moments[op.outputs[0]]
         return rounded_filter(op, kernel, moments, step)
+
+
+def _gelu(values: np.ndarray) -> np.ndarray:
+    return np.array([value / 2 * (1 + math.erf(value / math.sqrt(2))) for value in values.tolist()])
 
 
 def rounded_filter(

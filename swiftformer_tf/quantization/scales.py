@@ -4,7 +4,7 @@ import numpy as np
 
 from swiftformer_tf.quantization.graph import Kind, Quantization
 
-__all__ = ["best_range", "from_range", "quantized"]
+__all__ = ["best_range", "from_range", "quantized", "restored"]
 
 # Shares of the range that are tried.
 SHARES = 1 - 0.03 * np.arange(24)
@@ -25,6 +25,11 @@ def quantized(values: np.ndarray, quantization: Quantization) -> np.ndarray:
     return np.clip(np.rint(values / quantization.scale) + quantization.zero_point, -128, 127).astype(np.int8)
 
 
+def restored(integers: np.ndarray, quantization: Quantization) -> np.ndarray:
+    """float32 of int8 with one scale for all of them."""
+    return (integers.astype(np.float32) - quantization.zero_point) * quantization.scale
+
+
 def best_range(low: float, high: float, sample: np.ndarray) -> tuple[float, float]:
     """Ends of the range whose integers have the least mean square error on a sample of the values.
 
@@ -33,10 +38,7 @@ def best_range(low: float, high: float, sample: np.ndarray) -> tuple[float, floa
 
     def loss(low: float, high: float) -> float:
         quantization = from_range(low, high)
-        restored = (quantized(sample, quantization).astype(np.float32) - quantization.zero_point) * quantization.scale[
-            0
-        ]
-        return float(np.mean((sample - restored) ** 2))
+        return float(np.mean((sample - restored(quantized(sample, quantization), quantization)) ** 2))
 
     for _ in range(2):
         high = min((high * share for share in SHARES), key=lambda each: loss(low, each))

@@ -1,0 +1,126 @@
+"""Channels of very different size in one tensor, which has one scale: made alike where that changes nothing else."""
+
+import dataclasses
+
+import numpy as np
+
+from swiftformer_tf.quantization.graph import Graph
+from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
+
+__all__ = ["equalize"]
+
+# Factors go halfway (in logarithms), as in cross-layer equalisation (Nagel et al., arXiv:1906.04721): what the tensor
+# wins, the matrix that undoes the factor loses. No channel is enlarged more than that.
+SHARE = 0.5
+LARGEST = 8
+
+# Size of a channel that is always zero.
+TINY = 1e-6
+
+# Operations that pass a channel's factor on.
+TRANSPARENT = ("ADD", "MEAN", "PAD")
+
+
+@dataclasses.dataclass(eq=False)
+class _Group:
+    """Tensors whose channels can only be scaled together, and the operations that make and read them."""
+
+    tensors: set[int] = dataclasses.field(default_factory=set)
+    writers: list[int] = dataclasses.field(default_factory=list)
+    readers: list[int] = dataclasses.field(default_factory=list)
+    blocked: bool = False
+
+
+def equalize(graph: Graph, statistics: Statistics) -> Statistics:
+    """Scales channels of residual streams, depthwise outputs and the like, and takes it back where they are read.
+
+    Args:
+        graph: A float graph; its weights are replaced, its function stays but for float32 roundings.
+        statistics: What `measure` found on it.
+
+    Returns:
+        What `measure` would find now.
+    """
+    weights = {
+        index: [np.array(graph.constant(tensor)) for tensor in op.inputs[1:] if tensor >= 0]
+        for index, op in enumerate(graph.operations)
+        if op.name in MATRIX_OPS
+    }
+    found = dataclasses.replace(
+        statistics,
+        **{name: dict(getattr(statistics, name)) for name in ("low", "high", "pixels", "moments")},
+    )
+    for group in _groups(graph):
+        factors = _factors(group, graph, statistics)
+        for index in group.writers:
+            kernel, *bias = weights[index]
+            depthwise = graph.operations[index].name == "DEPTHWISE_CONV_2D"
+            scaled = kernel * (factors if depthwise else factors[:, None, None, None])
+            weights[index] = [scaled, *(each * factors for each in bias)]
+        for index in group.readers:
+            kernel, *bias = weights[index]
+            weights[index] = [kernel / factors, *bias]
+            output = graph.operations[index].outputs[0]
+            found.moments[output] = _scaled_moments(found.moments[output], factors)
+        for tensor in group.tensors:
+            for values in (found.low, found.high, found.pixels):
+                values[tensor] = values[tensor] * factors
+    for index, arrays in weights.items():
+        graph.replace_weights(index, arrays)
+    return found
+
+
+def _groups(graph: Graph) -> list[_Group]:
+    groups: dict[int, _Group] = {}
+
+    def group(tensor: int) -> _Group:
+        if tensor not in groups:
+            groups[tensor] = _Group({tensor})
+        return groups[tensor]
+
+    def join(first: int, second: int) -> None:
+        one, other = group(first), group(second)
+        if one is not other:
+            one.tensors |= other.tensors
+            one.writers += other.writers
+            one.readers += other.readers
+            one.blocked |= other.blocked
+            for tensor in other.tensors:
+                groups[tensor] = one
+
+    for index, op in enumerate(graph.operations):
+        (output,) = op.outputs
+        computed = [tensor for tensor in op.inputs if tensor >= 0 and graph.constant(tensor) is None]
+        if op.name in MATRIX_OPS and len(graph.shape(op.inputs[1])) == 4:
+            group(op.inputs[0]).readers.append(index)
+            group(output).writers.append(index)
+        elif op.name in TRANSPARENT and all(graph.shape(each)[-1] == graph.shape(output)[-1] for each in computed):
+            for tensor in computed:
+                join(output, tensor)
+        else:
+            for tensor in (*computed, output):
+                group(tensor).blocked = True
+        # A positive factor passes through RELU, not through RELU6.
+        group(output).blocked |= graph.activation(op) not in ("NONE", "RELU")
+    for tensor in (*graph.inputs, *graph.outputs):
+        group(tensor).blocked = True
+    distinct = {id(each): each for each in groups.values()}
+    return [each for each in distinct.values() if each.readers and each.writers and not each.blocked]
+
+
+def _factors(group: _Group, graph: Graph, statistics: Statistics) -> np.ndarray:
+    read = {graph.operations[index].inputs[0] for index in group.readers}
+    sizes = np.max([np.abs(statistics.pixels[tensor]).max(axis=0) for tensor in read], axis=0)
+    return (
+        np.minimum((sizes.max() / np.maximum(sizes, TINY)) ** SHARE, LARGEST) if sizes.max() > TINY else 1 + 0 * sizes
+    )
+
+
+def _scaled_moments(moments: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    if moments.ndim == 3:  # one channel after the other
+        scale = np.repeat(factors[:, None], moments.shape[-1], axis=1)
+        scale[:, -1] = 1
+        return moments * scale[:, :, None] * scale[:, None, :]
+    taps = (moments.shape[-1] - 1) // len(factors)
+    scale = np.append(np.tile(factors, taps), 1)
+    return moments * scale[:, None] * scale

@@ -1,0 +1,83 @@
+"""Channels are made alike, and the graph computes what it did."""
+
+import keras
+import numpy as np
+import pytest
+from random_models import relative_error
+
+from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
+from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.quantization import Graph, Statistics, equalize, measure
+from swiftformer_tf.quantization.equalizing import LARGEST
+from swiftformer_tf.quiet import native_stderr_silenced
+
+IMAGES = np.random.default_rng(0).normal(size=(6, 1, 32, 32, 3)).astype("float32")
+
+UNEVEN = "stages-0-blocks-0-dwconv"
+
+
+def uneven(token_weights: str) -> DeployModel:
+    """Half of the channels of the first depthwise output are a hundredth of the others, and one is always zero."""
+    keras.utils.set_random_seed(0)
+    config = SwiftFormerConfig.from_variant(
+        "tiny", image_size=32, token_weights=token_weights, layer_scale_init_value=1.0
+    )
+    deploy = fuse(SwiftFormerForImageClassification(config))
+    kernel, bias = deploy.get_layer(UNEVEN).get_weights()
+    kernel[:, :, ::2] /= 100
+    kernel[:, :, 1] = 0
+    deploy.get_layer(UNEVEN).set_weights([kernel, 0 * bias])
+    return deploy
+
+
+@pytest.fixture(scope="module", params=["l2", "uniform"])
+def content(request: pytest.FixtureRequest) -> bytes:
+    lite = export(uneven(request.param), RECIPES["float32"])
+    return lite.content
+
+
+def test_the_function_and_what_is_said_of_it_stay_true(content: bytes) -> None:
+    graph = Graph(content)
+    expected = measured(graph)
+    said = equalize(graph, expected)
+    found = measured(graph)
+    (output,) = graph.outputs
+    assert relative_error(expected.pixels[output], found.pixels[output]) < 1e-4
+    for tensor, low in said.low.items():
+        np.testing.assert_allclose(found.low[tensor], low, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found.high[tensor], said.high[tensor], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found.pixels[tensor], said.pixels[tensor], rtol=1e-3, atol=1e-4)
+    for tensor, moments in said.moments.items():
+        scale = np.abs(moments).max()
+        np.testing.assert_allclose(found.moments[tensor], moments, atol=1e-4 * scale)
+
+
+def test_channels_come_closer_but_no_further_than_allowed(content: bytes) -> None:
+    graph = Graph(content)
+    before = measured(graph)
+    after = equalize(graph, before)
+    (tensor,) = (op.outputs[0] for op in graph.operations if UNEVEN in graph.label(op.outputs[0]))
+    growth = after.high[tensor] / np.maximum(before.high[tensor], 1e-9)
+    assert growth[::2].min() > 3
+    assert growth.max() <= LARGEST * 1.001
+    assert spread(after, tensor) < spread(before, tensor) / 3
+
+
+def test_what_a_gelu_a_product_or_the_file_s_border_sees_stays(content: bytes) -> None:
+    graph = Graph(content)
+    before = measured(graph)
+    after = equalize(graph, before)
+    seen = {tensor for op in graph.operations if op.name in ("GELU", "MUL") for tensor in op.inputs} & set(before.low)
+    assert len(seen) > 10
+    for tensor in seen | {*graph.inputs, *graph.outputs}:
+        assert after.low[tensor] is before.low[tensor]
+
+
+def measured(graph: Graph) -> Statistics:
+    with native_stderr_silenced():
+        return measure(graph, IMAGES)
+
+
+def spread(statistics: Statistics, tensor: int) -> float:
+    sizes = np.abs(statistics.pixels[tensor]).max(axis=0)
+    return float(sizes.max() / np.median(sizes[sizes > 0]))
