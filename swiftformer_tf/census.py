@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import ModelError, naming
 from swiftformer_tf.litemodel import LiteModel
 
 __all__ = ["Census", "take_census"]
@@ -83,13 +83,14 @@ def take_census(model: LiteModel) -> Census:
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
-    try:
-        graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model.content))
-        return _census(graph, flatbuffer_utils)
-    except ModelError:
-        raise
-    except Exception as error:  # the generated reader fails in whatever way the damage leads it to
-        raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
+    with naming(model.path):
+        try:
+            graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model.content))
+            return _census(graph, flatbuffer_utils)
+        except ModelError:
+            raise
+        except Exception as error:  # the generated reader fails in whatever way the damage leads it to
+            raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
 
 
 def _census(graph: Any, utils: Any) -> Census:

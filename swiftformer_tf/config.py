@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import operator
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, one_line
 from swiftformer_tf.preprocessing import TRANSFORMS, Transform, is_number
 
 TokenWeights = Literal["l2", "uniform"]
@@ -27,6 +28,11 @@ Example:
     >>> VARIANTS["xs"]
     {'depths': (3, 3, 6, 4), 'embed_dims': (48, 56, 112, 220)}
 """
+
+# Far beyond any SwiftFormer: without them, a few bytes in a file could ask for all the memory and time there is.
+MAX_BLOCKS = 256
+MAX_SIZE = 2**14
+POSITIVE = f"a positive int up to {MAX_SIZE:,}"
 
 # Activations that Hugging Face's `hidden_act` may name and Keras has under the same definition.
 ACTIVATIONS = ("gelu", "relu", "silu", "swish", "tanh", "sigmoid")
@@ -115,19 +121,22 @@ class SwiftFormerConfig:
         stages = len(self.depths)
         per_stage = f"{stages} {{}}, one per entry of depths"
         size = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,) * 2
-        yield "image_size", len(size) == 2 and all(map(_positive, size)), "a positive int or (height, width)"
-        yield "num_channels", _positive(self.num_channels), "a positive int"
-        yield "depths", stages > 0 and all(map(_positive, self.depths)), "a positive int per stage"
+        yield "image_size", len(size) == 2 and all(map(_positive, size)), f"{POSITIVE} or (height, width)"
+        yield "num_channels", _positive(self.num_channels), POSITIVE
+        blocks = stages > 0 and all(map(_positive, self.depths)) and sum(self.depths) <= MAX_BLOCKS
+        yield "depths", blocks, f"a positive int per stage, at most {MAX_BLOCKS} in all"
         widths = len(self.embed_dims) == stages and all(map(_positive, self.embed_dims))
-        yield "embed_dims", widths, per_stage.format("positive ints")
+        yield "embed_dims", widths, per_stage.format(f"positive ints up to {MAX_SIZE:,}")
         yield "embed_dims", self.embed_dims[0] > 1, "a first entry of at least 2, which the stem halves"
         ratio = is_number(self.mlp_ratio) and self.mlp_ratio * min(self.embed_dims) >= 1
         yield "mlp_ratio", ratio, "a number that leaves every stage at least one hidden channel"
+        hidden = self.mlp_ratio * max(self.embed_dims) <= MAX_SIZE
+        yield "mlp_ratio", hidden, f"a number that gives no stage more than {MAX_SIZE:,} hidden channels"
         switches = len(self.downsamples) == stages and all(isinstance(item, bool) for item in self.downsamples)
         yield "downsamples", switches, per_stage.format("booleans")
         yield "hidden_act", self.hidden_act in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"
-        yield "down_patch_size", _positive(self.down_patch_size), "a positive int"
-        yield "down_stride", _positive(self.down_stride), "a positive int"
+        yield "down_patch_size", _positive(self.down_patch_size), POSITIVE
+        yield "down_stride", _positive(self.down_stride), POSITIVE
         padding = _whole(self.down_pad) and 0 <= self.down_pad < self.down_patch_size
         yield "down_pad", padding, "an int from 0 to below down_patch_size"
         for name in ("drop_path_rate", "drop_mlp_rate", "drop_conv_encoder_rate"):
@@ -139,8 +148,8 @@ class SwiftFormerConfig:
         yield "distillation", isinstance(self.distillation, bool), "true or false"
         indices = list(self.id2label) == list(range(len(self.id2label)))
         yield "id2label", indices, "the class indices 0 to n-1, none left out"
-        single = all("\n" not in label for label in self.labels)
-        yield "id2label", single, "labels of one line, since a label file has a line for each"
+        single = all(map(_one_line_of_text, self.labels))
+        yield "id2label", single, "labels of one line of text, since a label file has a line for each"
         yield "transform", isinstance(self.transform, Transform), "a Transform"
 
     @property
@@ -237,7 +246,7 @@ class SwiftFormerConfig:
             fields = {"token_weights": "uniform", "transform": TRANSFORMS["hf"], **fields}
         for name in ("down_patch_size", "down_stride", "down_pad"):
             # Hugging Face takes one number an axis, too; its models are square all the same.
-            if isinstance(value := fields.get(name), (list, tuple)) and len(set(value)) == 1:
+            if isinstance(value := fields.get(name), (list, tuple)) and value and value.count(value[0]) == len(value):
                 fields[name] = value[0]
         if isinstance(fields.get("transform"), Mapping):
             fields["transform"] = Transform.from_dict(fields["transform"])
@@ -271,7 +280,7 @@ class SwiftFormerConfig:
         try:
             return cls.from_json(Path(path).read_bytes())
         except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
+            raise ConfigError(f"{path}: {one_line(error)}") from None
 
 
 def numbered_labels(count: int) -> dict[int, str]:
@@ -310,7 +319,12 @@ def _whole(value: Any) -> bool:
 
 
 def _positive(value: Any) -> bool:
-    return _whole(value) and value > 0
+    return _whole(value) and 0 < value <= MAX_SIZE
+
+
+def _one_line_of_text(label: str) -> bool:
+    # Neither control characters nor what UTF-8 cannot write.
+    return not any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in label)
 
 
 def _rate(value: Any) -> bool:

@@ -8,6 +8,7 @@ from swiftformer_tf.census import take_census
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.deployment import metadata
+from swiftformer_tf.errors import naming
 from swiftformer_tf.litemodel import LiteModel, LiteRunner
 from swiftformer_tf.loading import Opened
 
@@ -36,7 +37,8 @@ def describe(opened: Opened) -> dict[str, Any]:
         }
         return {"kind": "checkpoint", **_config_facts(opened.config), **own}
     if isinstance(opened, LiteModel):
-        return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}
+        with naming(opened.path):
+            return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}
     # As PyTorch counts: without BatchNorm's statistics, with what is frozen and a `w_g` that `uniform` does not train.
     counted = [v for v in opened.weights if "/moving_" not in v.path]
     return {

@@ -1,5 +1,9 @@
 """The package's exceptions. Each names the thing, what was expected, and the cure."""
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -8,6 +12,8 @@ __all__ = [
     "ModelError",
     "SwiftFormerError",
     "VerificationError",
+    "naming",
+    "one_line",
 ]
 
 
@@ -37,3 +43,40 @@ class ExportError(SwiftFormerError):
 
 class VerificationError(SwiftFormerError):
     """A verified model failed a check; raised by `Report.raise_for_failure`."""
+
+
+@contextlib.contextmanager
+def naming(path: Path | None) -> Iterator[None]:
+    """Puts a file in front of what a `ModelError` says; None where there is no file.
+
+    Example:
+        >>> with naming(Path("x.tflite")):
+        ...     raise ModelError("damaged")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: x.tflite: damaged
+    """
+    try:
+        yield
+    except ModelError as error:
+        if path is None or str(error).startswith(f"{path}: "):
+            raise
+        raise ModelError(f"{path}: {one_line(error)}") from None
+
+
+def one_line(error: Exception | str, length: int = 1500) -> str:
+    """A message with a file's own words in it, fit for a terminal: whatever those are made of, and however long.
+
+    Args:
+        error: The error, or its message.
+        length: Most letters.
+
+    Example:
+        >>> one_line(ValueError("no field\\x1b[2J\\n"))
+        'no field\\\\x1b[2J\\\\n'
+        >>> one_line("label " * 1000, 20)
+        'label label label la...'
+    """
+    text = str(error)
+    shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text[:length])
+    return shown[:length] + "..." if len(text) > length or len(shown) > length else shown

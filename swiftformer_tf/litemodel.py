@@ -15,7 +15,7 @@ import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.deployment.metadata import LABELS, attach, model_metadata
-from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.errors import ConfigError, ModelError, naming, one_line
 from swiftformer_tf.files import replacing
 from swiftformer_tf.isolation import IsolatedInterpreter
 from swiftformer_tf.quiet import native_stderr_silenced
@@ -138,7 +138,7 @@ class LiteModel:
         except ModelError:
             raise
         except Exception as error:  # a damaged archive makes zipfile fail in whatever way it leads it to
-            reason = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            reason = one_line(error if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}")
             raise ModelError(
                 f"{path}: no readable {CARD} at its end ({reason}); it is damaged, or was not written by swiftformer_tf"
             ) from None
@@ -172,13 +172,14 @@ class LiteRunner:
 
     def __init__(self, model: LiteModel, *, num_threads: int = 1) -> None:
         self.model = model
-        with _refused("load"), native_stderr_silenced():
-            self.interpreter = _interpreter(model, num_threads)
-            self.interpreter.allocate_tensors()
         config = model.config
         answers = config.num_labels or config.embed_dims[-1]
-        self._input = _the_tensor("input", self.interpreter, (1, *config.input_size, config.num_channels))
-        self._output = _the_tensor("output", self.interpreter, (1, answers))
+        with naming(model.path):
+            with _refused("load"), native_stderr_silenced():
+                self.interpreter = _interpreter(model, num_threads)
+                self.interpreter.allocate_tensors()
+            self._input = _the_tensor("input", self.interpreter, (1, *config.input_size, config.num_channels))
+            self._output = _the_tensor("output", self.interpreter, (1, answers))
 
     @property
     def partitions(self) -> int:
@@ -217,7 +218,7 @@ class LiteRunner:
         if not np.issubdtype(inputs.dtype, np.floating):
             takes = "pixels from 0 to 255" if self.model.include_preprocessing else "normalised pixels"
             raise ModelError(f"an input of type {inputs.dtype}: the model takes {takes} as float32")
-        with _refused("take the input of"):
+        with naming(self.model.path), _refused("take the input of"):
             self.interpreter.set_tensor(self._input["index"], _quantized(inputs, self._input))
 
     def invoke(self) -> None:
@@ -226,12 +227,12 @@ class LiteRunner:
         Raises:
             ModelError: LiteRT fails in an operation.
         """
-        with _refused("run"):
+        with naming(self.model.path), _refused("run"):
             self.interpreter.invoke()
 
     def output(self) -> np.ndarray:
         """The last result, dequantised: (num_labels,) float32."""
-        with _refused("read the output of"):
+        with naming(self.model.path), _refused("read the output of"):
             values = self.interpreter.get_tensor(self._output["index"])
         return _dequantized(values, self._output)[0]
 

@@ -1,5 +1,7 @@
 """Opens whatever holds a classifier: a Keras model, a TFLite file, a checkpoint, a folder or an id on the hub."""
 
+import json
+import math
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -8,8 +10,9 @@ from pathlib import Path
 import keras
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.config import TokenWeights
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.checkpoints.inventory import expected_shapes
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
+from swiftformer_tf.errors import ConfigError, ModelError, one_line
 from swiftformer_tf.heads import relabel, requested_labels
 from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
@@ -17,6 +20,12 @@ from swiftformer_tf.porting import port, to_checkpoint
 from swiftformer_tf.pretrained import weights_path
 
 __all__ = ["Opened", "from_pretrained", "open_any", "open_checkpoint", "open_keras", "open_model"]
+
+# Members of a `.keras` archive.
+KERAS_CONFIG, KERAS_WEIGHTS = "config.json", "model.weights.h5"
+
+# A million labels fit.
+MAX_KERAS_CONFIG_BYTES = 2**26
 
 Opened = SwiftFormerForImageClassification | LiteModel | Checkpoint
 
@@ -94,12 +103,35 @@ def open_keras(path: str | Path) -> SwiftFormerForImageClassification:
     if not zipfile.is_zipfile(path):
         raise ModelError(f"{path}: not a Keras model (not a zip archive), or cut short")
     try:
+        _check_keras(path)
         model = keras.models.load_model(path, compile=False)
+    except (ConfigError, ModelError) as error:
+        raise ModelError(f"{path}: {one_line(error)}") from None
     except Exception as error:  # Keras, h5py and zipfile each fail in their own ways
-        raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__}: {_first_line(error)})") from None
+        reason = one_line(str(error).strip().partition("\n")[0], 200)
+        raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__}: {reason})") from None
     if not isinstance(model, SwiftFormerForImageClassification):
-        raise ModelError(f"{path}: a {type(model).__name__}; expected a SwiftFormerForImageClassification")
+        raise ModelError(f"{path}: Keras makes a {type(model).__name__} of it; the file was made to do harm")
     return model
+
+
+def _check_keras(path: str | Path) -> None:
+    """Refuses another class, and a model larger than the file, before Keras makes any of it."""
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(KERAS_CONFIG).file_size > MAX_KERAS_CONFIG_BYTES:
+            raise ModelError(f"its {KERAS_CONFIG} is larger than the {MAX_KERAS_CONFIG_BYTES:,} bytes that are read")
+        if strange := set(archive.namelist()) - {"metadata.json", KERAS_CONFIG, KERAS_WEIGHTS}:
+            # Keras would unpack them into a temporary folder.
+            raise ModelError(f"holds {min(strange)}, and the archive of a SwiftFormer has no assets")
+        values = json.loads(archive.read(KERAS_CONFIG))
+        stored = archive.getinfo(KERAS_WEIGHTS).file_size
+    registered = keras.saving.get_registered_name(SwiftFormerForImageClassification)
+    if values.get("registered_name") != registered:
+        raise ModelError(f"a {values['class_name']}; expected a {SwiftFormerForImageClassification.__name__}")
+    config = SwiftFormerConfig.from_dict(values["config"]["config"])
+    parameters = sum(map(math.prod, expected_shapes(config).values()))
+    if parameters > stored:  # of one byte at least
+        raise ModelError(f"its configuration has {parameters:,} parameters, which its {stored:,} bytes cannot hold")
 
 
 def from_pretrained(
@@ -137,7 +169,3 @@ def from_pretrained(
     if changed.config.num_labels != checkpoint.config.num_labels:
         warnings.warn(f"{name}: {said}", stacklevel=2)
     return port(changed).model
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200]

@@ -13,7 +13,7 @@ import numpy as np
 
 from swiftformer_tf.census import MATRIX_OPS, Census, take_census
 from swiftformer_tf.deployment import metadata
-from swiftformer_tf.errors import VerificationError
+from swiftformer_tf.errors import VerificationError, naming
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel, LiteRunner
 from swiftformer_tf.model import SwiftFormerForImageClassification
@@ -304,7 +304,8 @@ def _file_checks(recipe: Recipe, census: Census, partitions: int | None) -> Iter
 
 
 def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Check]:
-    told, expected = metadata.read(lite.content), lite.metadata
+    with naming(lite.path):
+        told, expected = metadata.read(lite.content), lite.metadata
     wrong = [key for key in {*expected, *(told or ())} if (told or {}).get(key) != expected.get(key)]
     said = "none" if told is None else f"wrong: {', '.join(sorted(wrong))}" if wrong else "true"
     yield _check("metadata", not wrong, said, "TFLite Metadata that says what the file is")

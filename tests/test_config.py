@@ -39,11 +39,11 @@ PARAMETERS = {"tiny": 64_800, "xs": 3_475_360, "s": 6_092_128, "l1": 12_057_920,
 HUGE = 10**400  # an int that no float can hold
 
 IMPOSSIBLE: dict[str, list[Any]] = {
-    "image_size": [0, -1, 2.5, "224", True, None, (224,), (224, 0), (224, 224, 3), (224.0, 224)],
+    "image_size": [0, -1, 2.5, "224", True, None, 2**14 + 1, (224,), (224, 0), (224, 224, 3), (224.0, 224)],
     "num_channels": [0, "3", 3.0, True, None],
-    "depths": [(), (0, 1, 1, 1), "3364", None, (3.5, 1, 1, 1), (True, 1, 1, 1)],
-    "embed_dims": [(48,), (1, 56, 112, 220), ("48", 56, 112, 220), (0, 1, 1, 1), None, 48],
-    "mlp_ratio": [0, -1, "4", float("nan"), float("inf"), 1e-9, True, None, HUGE],
+    "depths": [(), (0, 1, 1, 1), (254, 1, 1, 1), "3364", None, (3.5, 1, 1, 1), (True, 1, 1, 1)],
+    "embed_dims": [(48,), (48, 56, 112, 2**14 + 1), (1, 56, 112, 220), ("48", 56, 112, 220), (0, 1, 1, 1), None, 48],
+    "mlp_ratio": [0, -1, 75, "4", float("nan"), float("inf"), 1e-9, True, None, HUGE],
     "downsamples": [(True,), (1, 1, 1, 1), True, None],
     "hidden_act": ["gelu_new", None, ["gelu"], ""],
     "down_patch_size": [0, "3", 3.0, None],
@@ -59,7 +59,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "distillation": [1, None, "yes"],
     "id2label": [
         *({1: "a"}, {0: "a", 2: "b"}, {-1: "a"}, {0.5: "a"}, {float("inf"): "a"}, {"x": "a"}, {"0": "a", 0: "b"}),
-        *(["a"], None, {0: "two\nlines"}),
+        *(["a"], None, {0: "two\nlines"}, {0: "a\x1b[2J"}, {0: "two\u2028lines"}, {0: "\ud800"}),
     ],
     "transform": [None, {}, "hf"],
 }
@@ -96,6 +96,7 @@ def test_a_configuration_is_immutable_and_compares_by_value() -> None:
         SwiftFormerConfig.from_variant("tiny", image_size=(96, 160), token_weights="uniform", distillation=False),
         SwiftFormerConfig(id2label={}, transform=TRANSFORMS["hf"], num_channels=1, mlp_ratio=2.5),
         SwiftFormerConfig(id2label={0: "schnäppchen", 1: "猫"}, downsamples=(False, True, True, False)),
+        SwiftFormerConfig(id2label={0: "no\xa0break", 1: "क्\u200dष"}, depths=(253, 1, 1, 1), image_size=2**14),
     ],
 )
 def test_json_round_trip(config: SwiftFormerConfig, tmp_path: Path) -> None:
@@ -184,6 +185,10 @@ def test_our_file_keeps_its_own_arithmetic_and_transform() -> None:
         ("[" * 100_000, "the configuration is not JSON"),
         ('{"model_type": "swiftformer", "depths": null}', "depths=None: expected a list"),
         ('{"model_type": "swiftformer", "mlp_ratio": NaN}', "mlp_ratio=nan: expected"),
+        ('{"model_type": "swiftformer", "mlp_ratio": 1e300}', "mlp_ratio=1e+300: expected"),
+        ('{"model_type": "swiftformer", "down_stride": [[2], [2]]}', "down_stride=[2]: expected a positive int"),
+        ('{"model_type": "swiftformer", "down_stride": []}', "down_stride=[]: expected a positive int"),
+        ('{"model_type": "swiftformer", "transform": {"\\u001b[2J": 1}}', "transform.\\x1b[2J: no such"),
         ('{"model_type": "swiftformer", "token_weights": "l2", "transform": {"blur": 1}}', "transform.blur: no such"),
     ],
 )
@@ -192,6 +197,14 @@ def test_a_file_of_something_else_is_refused_by_name(text: str, message: str, tm
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(f"{path}: {message}")):
         SwiftFormerConfig.from_file(path)
+
+
+def test_a_message_is_never_longer_than_a_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "swiftformer", "depths": [' + "7," * 10_000 + "0]}")
+    with pytest.raises(ConfigError, match=r"depths=\(7, 7, ") as caught:
+        SwiftFormerConfig.from_file(path)
+    assert len(str(caught.value)) < 1600 + len(str(path))
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:

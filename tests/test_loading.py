@@ -1,8 +1,11 @@
 """Whatever holds a classifier is opened for what it is."""
 
+import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -97,8 +100,68 @@ def test_a_keras_model_that_would_run_code_is_refused(tmp_path: Path) -> None:
     inputs = keras.Input((2,))
     outputs = keras.layers.Lambda(lambda x: x)(inputs)
     keras.Model(inputs, outputs).save(tmp_path / "x.keras")
-    with pytest.raises(ModelError, match="Keras cannot load it"):
+    with pytest.raises(ModelError, match=r"x\.keras: a Functional; expected a SwiftFormerForImageClassification"):
         open_keras(tmp_path / "x.keras")
+
+
+def with_config(saved: Path, path: Path, change: Callable[[Any], Any]) -> Path:
+    """A `.keras` file whose `config.json` was changed."""
+    with zipfile.ZipFile(saved) as archive, zipfile.ZipFile(path, "w") as changed:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "config.json":
+                content = json.dumps(change(json.loads(content))).encode()
+            changed.writestr(name, content)
+    return path
+
+
+def architecture(**fields: Any) -> Callable[[Any], Any]:
+    def change(document: Any) -> Any:
+        document["config"]["config"] |= fields
+        return document
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            architecture(embed_dims=[4096] * 4),
+            r"its configuration has [\d,]{13} parameters, which its [\d,]+ bytes cannot hold",
+        ),
+        (architecture(depths=[10**9, 1, 1, 1]), r"depths=\(1000000000, 1, 1, 1\): expected a positive int per stage"),
+        (lambda document: {**document, "registered_name": "a>B", "class_name": "B"}, "a B; expected a SwiftFormerFor"),
+        (lambda document: {**document, "config": {}}, r"Keras cannot load it \(KeyError: 'config'\)"),
+        (lambda document: [document], r"Keras cannot load it \(AttributeError: "),
+        (
+            lambda document: {**document, "more": "a" * 2**26},
+            "its config.json is larger than the 67,108,864 bytes that",
+        ),
+    ],
+)
+def test_keras_makes_nothing_of_a_strange_configuration(
+    change: Callable[[Any], Any], message: str, tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = with_config(saved, tmp_path / "x.keras", change)
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("Keras was asked"))
+    with pytest.raises(ModelError, match=f"^{re.escape(str(path))}: {message}"):
+        open_keras(path)
+
+
+def test_an_archive_with_more_in_it_is_not_unpacked(tmp_path: Path, saved: Path) -> None:
+    path = tmp_path / "x.keras"
+    path.write_bytes(saved.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("assets/vocabulary.txt", "")
+    with pytest.raises(ModelError, match=r"x\.keras: holds assets/vocabulary\.txt, and the archive of a Swift"):
+        open_keras(path)
+
+
+def test_what_keras_makes_is_looked_at(tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: keras.Sequential())
+    with pytest.raises(ModelError, match=r"\.keras: Keras makes a Sequential of it; the file was made to do harm"):
+        open_keras(saved)
 
 
 def test_a_backbone_is_no_classifier(tmp_path: Path) -> None:

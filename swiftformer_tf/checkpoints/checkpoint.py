@@ -14,7 +14,7 @@ from swiftformer_tf.checkpoints import folders, hdf5_file, inventory, safetensor
 from swiftformer_tf.checkpoints.contents import Contents
 from swiftformer_tf.checkpoints.schemes import SCHEMES, SchemeName
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
-from swiftformer_tf.errors import CheckpointError, ConfigError
+from swiftformer_tf.errors import CheckpointError, ConfigError, one_line
 from swiftformer_tf.files import replacing
 
 __all__ = ["Checkpoint"]
@@ -116,7 +116,7 @@ class Checkpoint:
             file = folders.weight_file(path) if path.is_dir() else path
             return cls._from_contents(file, _read(file), token_weights)
         except (CheckpointError, ConfigError) as error:
-            raise CheckpointError(f"{path}: {_one_line(error)}") from None
+            raise CheckpointError(f"{path}: {one_line(error)}") from None
         except FileNotFoundError:
             raise CheckpointError(f"{path}: no such file") from None
         except OSError as error:
@@ -203,12 +203,6 @@ class Checkpoint:
             if key.endswith(".running_var"):
                 named[name.replace(".running_var", schemes.COUNTER)] = np.zeros((), np.int64)
         return named
-
-
-def _one_line(error: Exception) -> str:
-    """A message with a file's own names in it, fit for a terminal: whatever those are made of, and however long."""
-    text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in str(error)[:1500])
-    return text if len(str(error)) <= 1500 else f"{text}..."
 
 
 def _read(path: Path) -> Contents:
