@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import golden
 import keras
@@ -21,6 +22,9 @@ import numpy as np
 import references
 import torch
 import transformers
+from backends import BackendCase, backend_cases
+from comparing import CONTROL, OTHER, SIZES, THRESHOLD, error, images
+from folders import FolderCase, folder_cases
 from references import Architecture
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
@@ -28,11 +32,6 @@ from swiftformer_tf.config import VARIANTS, TokenWeights
 from swiftformer_tf.model import SwiftFormerModel
 from swiftformer_tf.porting import port, to_checkpoint
 
-THRESHOLD = 1e-5
-# What the same comparison must exceed when the arithmetic is the wrong one, or it could not tell them apart.
-CONTROL = 0.1
-
-SIZES = ((224, 224), (190, 250))
 README = Path(__file__).with_name("README.md")
 
 SOURCES: tuple[tuple[SchemeName, TokenWeights], ...] = (
@@ -41,7 +40,6 @@ SOURCES: tuple[tuple[SchemeName, TokenWeights], ...] = (
     ("hf", "uniform"),
     ("timm", "l2"),
 )
-OTHER: dict[TokenWeights, TokenWeights] = {"l2": "uniform", "uniform": "l2"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,21 +78,6 @@ class FileCase:
 def architecture(variant: str) -> Architecture:
     """A variant's depths and widths, with 1000 labels."""
     return Architecture(VARIANTS[variant]["depths"], VARIANTS[variant]["embed_dims"])
-
-
-def error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Largest difference over largest value; infinite where ours is not finite."""
-    difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-    return difference if np.isfinite(difference) else float("inf")
-
-
-def images(size: tuple[int, int], seed: int) -> np.ndarray:
-    """Two normalised pictures (2, height, width, 3): noise, and noise over a smooth ground as photographs have it."""
-    generator = np.random.default_rng(seed)
-    rows, columns = (np.linspace(-2, 2, side, dtype=np.float32) for side in size)
-    ground = np.sin(rows[:, None, None] * [1, 2, 3]) + np.cos(columns[None, :, None] * [3, 1, 2])
-    noise = generator.standard_normal((2, *size, 3), np.float32)
-    return np.stack([noise[0], ground.astype(np.float32) + 0.2 * noise[1]])
 
 
 def trace(reference: torch.nn.Module, pictures: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -210,9 +193,8 @@ def cells(variants: list[str]) -> Iterator[Cell]:
                 yield measure(variant, scheme, token_weights, path, l2 if token_weights == "l2" else uniform)
 
 
-def file_cases() -> Iterator[FileCase]:
-    """Formats and memory layouts, on XS: the reference reads the same file with PyTorch."""
-    l2, uniform = references.pair(architecture("xs"), seed=7)
+def file_cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> Iterator[FileCase]:
+    """Formats and memory layouts: the reference reads the same file with PyTorch."""
     pictures = images(SIZES[0], seed=3)
     for case in references.cases(l2, uniform):
         with tempfile.TemporaryDirectory() as folder:
@@ -225,7 +207,9 @@ def file_cases() -> Iterator[FileCase]:
         yield FileCase(case.name, case.holds, difference)
 
 
-def tables(rows: list[Cell], cases: list[FileCase]) -> str:
+def tables(
+    rows: list[Cell], files: list[FileCase], on_backends: list[BackendCase], in_folders: list[FolderCase]
+) -> str:
     """What goes between the markers of the README."""
     versions = {**references.VERSIONS, "keras": keras.__version__, "backend": keras.backend.backend()}
     lines = [
@@ -241,7 +225,23 @@ def tables(rows: list[Cell], cases: list[FileCase]) -> str:
         "",
         "| file | holds | logits |",
         "|---|---|---|",
-        *(f"| `{case.file}` | {case.holds} | {case.logits:.1e} |" for case in cases),
+        *(f"| `{case.file}` | {case.holds} | {case.logits:.1e} |" for case in files),
+        "",
+        "| backend | arithmetic | logits | at 190 by 250 | from TensorFlow | control |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {case.backend} | {case.token_weights} | {case.logits:.1e} | {case.odd_size:.1e} | "
+            f"{case.tensorflow:.1e} | {case.wrong:.2f} |"
+            for case in on_backends
+        ),
+        "",
+        "| folder | written by | logits | control | back | labels |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {case.layout} | `{case.written}` | {case.logits:.1e} | {case.wrong:.2f} | "
+            f"{'equal' if case.back == 0 else f'{case.back:.1e}'} | {'found' if case.labels else 'lost'} |"
+            for case in in_folders
+        ),
     ]
     return "\n".join(lines)
 
@@ -256,18 +256,23 @@ def main() -> int:
     transformers.logging.disable_progress_bar()
     if arguments.write_golden:
         golden.write(Path(__file__).parents[1] / "tests" / "golden")
-    rows, cases = [], []
-    for cell in cells(arguments.variants):
-        rows.append(cell)
-        print("ok  " if cell.passed else "FAIL", cell, flush=True)
-    for case in file_cases():
-        cases.append(case)
-        print("ok  " if case.passed else "FAIL", case, flush=True)
+    l2, uniform = references.pair(architecture("xs"), seed=7)
+    rows = _shown(cells(arguments.variants))
+    others = [_shown(cases(l2, uniform)) for cases in (file_cases, backend_cases, folder_cases)]
     if arguments.variants == parser.get_default("variants"):
         before, _, rest = README.read_text().partition("<!-- parity:begin -->\n")
         _, _, after = rest.partition("<!-- parity:end -->")
-        README.write_text(f"{before}<!-- parity:begin -->\n{tables(rows, cases)}\n<!-- parity:end -->{after}")
-    return 0 if all(row.passed for row in rows) and all(case.passed for case in cases) else 1
+        README.write_text(f"{before}<!-- parity:begin -->\n{tables(rows, *others)}\n<!-- parity:end -->{after}")
+    return 0 if all(case.passed for cases in (rows, *others) for case in cases) else 1
+
+
+def _shown(cases: Iterator[Any]) -> list[Any]:
+    """The cases of a table, each printed as soon as it is measured."""
+    shown = []
+    for case in cases:
+        shown.append(case)
+        print("ok  " if case.passed else "FAIL", case, flush=True)
+    return shown
 
 
 if __name__ == "__main__":
