@@ -1,14 +1,16 @@
 """Are wrong answers of clients found? Made-up answers to a made-up kit; `make clients` has the real ones."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import browser_client
 import numpy as np
 import pytest
 import tables
 from judging import KNOWN, TOLERANCES, Verdict, judge
 from kit import Kit
-from run import CLIENTS, Result
+from run import CLIENTS, Client, Result, ask
 
 from swiftformer_tf import RECIPES
 
@@ -184,3 +186,48 @@ def test_every_client_has_a_place_in_the_readme(client: str) -> None:
     assert tables.section(tables.README.read_text(), client, "x")
     with pytest.raises(ValueError, match=r"0 places between <!-- nobody --> and <!-- /nobody -->: expected one"):
         tables.section(tables.README.read_text(), "nobody", "x")
+
+
+@pytest.mark.parametrize(
+    ("ending", "runs"),
+    [
+        ("print('{\"runs\": [7]}')", [7]),
+        (
+            "print('{\"runs\": [7]}'); sys.exit('broken')",
+            [{"variant": "", "recipe": name, "failed": "the client died: exit status 1"} for name in RECIPES],
+        ),
+    ],
+)
+def test_what_a_client_says_before_its_last_line_is_shown(
+    kit: Kit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ending: str,
+    runs: list[Any],
+) -> None:
+    script = tmp_path / "made_up_client.py"
+    script.write_text(f"import sys\nprint('half of it')\n{ending}\n")
+    monkeypatch.setattr("run.HERE", tmp_path)
+    client = Client("made_up", "Made up", lambda folder: Path(sys.executable))
+    assert ask(client, Path(sys.executable), kit, tmp_path, quick=True)["runs"] == runs
+    out, err = capsys.readouterr()
+    assert out == "  half of it\n"
+    assert err == ("broken\n" if "broken" in ending else "")
+
+
+@pytest.mark.parametrize(
+    ("script", "end"),
+    [("sys.exit('no page')", "node ended with status 1: no page"), ("time.sleep(60)", "no answer within 0.1 s")],
+)
+def test_what_a_browser_said_counts_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: str, end: str
+) -> None:
+    monkeypatch.setattr(browser_client, "TIMEOUT", 0.1 if "sleep" in script else 60)
+    run = '{"variant": "wasm", "recipe": "int8", "outputs": [], "facts": {"ms": 3.5}}'
+    code = f"import sys, time; print({run!r}, flush=True); {script}"
+    said, why = browser_client.drive([sys.executable, "-c", code], {}, tmp_path / "job.json")
+    assert why == end
+    if "sleep" not in script:
+        assert [each["recipe"] for each in said] == ["int8"]
+        assert capsys.readouterr().out == "wasm int8: 3.5 ms a photograph\n"

@@ -13,15 +13,16 @@ from click.testing import CliRunner
 
 from swiftformer_tf import RECIPES, LiteModel, ModelError
 from swiftformer_tf.cli import cli
-from swiftformer_tf.deployment.serving import WEB, PageServer, page_model
+from swiftformer_tf.deployment.serving import LITERT_JS, RUNTIME_FILES, WEB, PageServer, page_model, runtime_folder
 
 
 @pytest.fixture
 def npm_folder(tmp_path: Path) -> Path:
-    """What npm would have made, with one small file in it."""
-    runtime = tmp_path / "npm" / "node_modules" / "@litertjs" / "core" / "wasm"
-    runtime.mkdir(parents=True)
-    (runtime / "runtime.wasm").write_bytes(b"\0asm")
+    """What npm would have made, with small files in it."""
+    runtime = tmp_path / "npm" / "node_modules" / "@litertjs"
+    for name in ("core/wasm/runtime.wasm", "core/dist/index.js", "wasm-utils/dist/index.js"):
+        (runtime / name).parent.mkdir(parents=True)
+        (runtime / name).write_bytes(b"\0asm")
     (tmp_path / "npm" / "secret.txt").write_text("secret")
     return tmp_path / "npm"
 
@@ -89,6 +90,23 @@ def test_a_model_of_integers_is_refused_by_name(lite: Callable[..., LiteModel]) 
     )
     with pytest.raises(ModelError, match="tiny: takes uint8 and gives float32: the page needs float32 at both ends"):
         page_model(integers, name="tiny", url="/")
+
+
+def test_the_import_map_names_what_is_checked(npm_folder: Path) -> None:
+    """What the page imports of LiteRT.js is what `runtime_folder` looks for."""
+    named = re.findall(r'"/litert/([^"]+)"', (WEB / "index.html").read_text())
+    folders = re.findall(r'"/litert/([^"]+)/"', (WEB / "classifier.js").read_text())
+    assert sorted([*named, *folders]) == sorted(RUNTIME_FILES)
+    assert runtime_folder(npm_folder) == npm_folder / "node_modules" / "@litertjs"
+
+
+@pytest.mark.parametrize("name", RUNTIME_FILES)
+def test_half_of_litert_js_is_refused_with_the_cure(npm_folder: Path, name: str) -> None:
+    runtime = npm_folder / "node_modules" / "@litertjs"
+    (runtime / name).rename(npm_folder / "elsewhere")
+    message = f"{runtime / name} is missing: remove {runtime} and run npm install {LITERT_JS} in {npm_folder}"
+    with pytest.raises(ModelError, match=re.escape(message)):
+        PageServer([], litert_js=npm_folder)
 
 
 @pytest.mark.parametrize("arguments", [["serve", "{model}"], ["demo", "--serve", "-o", "{folder}/out"]])

@@ -19,6 +19,9 @@ __all__ = ["LITERT_JS", "PageServer", "page_model", "runtime_folder"]
 # What npm has to fill a folder with.
 LITERT_JS = "@litertjs/core@2.5.3"
 
+# What the page loads of it; half of it is what an interrupted npm leaves.
+RUNTIME_FILES = ("core/dist/index.js", "wasm-utils/dist/index.js", "core/wasm")
+
 WEB = Path(__file__).with_name("web")
 TYPES = {".js": "text/javascript", ".wasm": "application/wasm"}
 
@@ -55,11 +58,17 @@ def runtime_folder(litert_js: str | Path) -> Path:
     """Where in a folder npm put LiteRT.js.
 
     Raises:
-        ModelError: It is not there; the message says how to get it.
+        ModelError: It is not there, or not all of it; the message says how to get it.
     """
     runtime = Path(litert_js, "node_modules", "@litertjs")
-    if not (runtime / "core" / "wasm").is_dir():
+    if not runtime.is_dir():
         raise ModelError(f"no LiteRT.js in {litert_js}: run npm install {LITERT_JS} there")
+    for name in RUNTIME_FILES:
+        if not (runtime / name).exists():
+            # npm leaves a package alone whose folder is there, whatever is in it.
+            raise ModelError(
+                f"{runtime / name} is missing: remove {runtime} and run npm install {LITERT_JS} in {litert_js}"
+            )
     return runtime
 
 

@@ -20,9 +20,11 @@ const args = [
 ];
 const browser = await chromium.launch({ executablePath, headless: true, args });
 
+const PATIENCE = 240000; // ms; a busy machine is slow, and not wrong
+
 async function open(options = {}) {
   const context = await browser.newContext(options);
-  context.setDefaultTimeout(120000); // a busy machine is slow to start, and not wrong
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const foreign = [];
   const errors = [];
@@ -35,7 +37,7 @@ async function open(options = {}) {
   return { page, foreign, errors, context };
 }
 
-const settled = (page) => page.waitForSelector("body[data-state=done], body[data-state=failed]", { timeout: 240000 });
+const settled = (page) => page.waitForSelector("body[data-state=done], body[data-state=failed]");
 const seen = (page) => page.locator("#labels li").evaluateAll((items) => items.map((item) => [item.querySelector("b")?.textContent, Number(item.dataset.score)]));
 
 function must(holds, message) {
@@ -95,6 +97,19 @@ async function use() {
   await context.close();
 }
 
+// Where LiteRT.js is not whole, the page has to say so, and not to stand there dead.
+async function withoutRuntime() {
+  const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  await page.route("**/litert/core/dist/index.js", (route) => route.fulfill({ status: 404 }));
+  await page.goto(url);
+  await page.waitForSelector("body[data-state=failed]");
+  const said = await page.textContent("#status");
+  must(said.startsWith("LiteRT.js did not load"), `without LiteRT.js the page says: ${said}`);
+  await context.close();
+}
+
 // The same numbers that every client gets, through the page's own module.
 async function measure(recipe, index, accelerator) {
   const run = { variant: accelerator, recipe };
@@ -140,5 +155,5 @@ told({ chromium: browser.version() });
 for (const accelerator of ["wasm", "webgpu"]) {
   for (const [index, recipe] of job.recipes.entries()) told(await measure(recipe, index, accelerator));
 }
-told({ page: await use().then(() => "", (error) => String(error.message ?? error)) });
+told({ page: await use().then(withoutRuntime).then(() => "", (error) => String(error.message ?? error)) });
 await browser.close();

@@ -5,7 +5,9 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,8 @@ __all__ = ["PLAYWRIGHT"]
 
 PLAYWRIGHT = "playwright-core@1.64.1"
 VARIANTS = ("wasm", "webgpu")
-COUNT, GPU_COUNT = 6, 2
-TIMEOUT = 600
+COUNT, GPU_COUNT = 3, 2
+TIMEOUT = 3600
 
 
 def main(kit: Path, *, quick: bool) -> dict[str, Any]:
@@ -36,32 +38,54 @@ def main(kit: Path, *, quick: bool) -> dict[str, Any]:
     paths = [kit / f"{name}.tflite" for name in names]
     with PageServer(paths, litert_js=packages) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        said = drive(
+        said, end = drive(
             ["node", str(Path(__file__).with_suffix(".mjs")), server.url, str(chromium), str(packages)],
             job(kit, names, LiteModel.open(paths[0]), count=GPU_COUNT if quick else COUNT),
+            folder / "job.json",
         )
         server.shutdown()
     runs = [each for each in said if "recipe" in each]
     answered = {(each["variant"], each["recipe"]) for each in runs}
     for variant, name in itertools.product(VARIANTS, names):
         if (variant, name) not in answered:
-            runs.append({"variant": variant, "recipe": name, "failed": f"no answer within {TIMEOUT} s"})
-    (page,) = [each["page"] for each in said if "page" in each] or [f"not used within {TIMEOUT} s"]
+            runs.append({"variant": variant, "recipe": name, "failed": end})
+    (page,) = [each["page"] for each in said if "page" in each] or [end]
     if page:
         runs.append({"variant": "the page, used", "recipe": names[0], "failed": page})
-    versions = {"LiteRT.js": LITERT_JS.rpartition("@")[2], "Chromium": said[0]["chromium"]}
-    return {"versions": versions, "runs": runs}
+    browsers = [each["chromium"] for each in said if "chromium" in each] or ["none"]
+    return {"versions": {"LiteRT.js": LITERT_JS.rpartition("@")[2], "Chromium": browsers[0]}, "runs": runs}
 
 
-def drive(command: list[str], work: dict[str, Any]) -> list[dict[str, Any]]:
-    """What node said until it ended or its time was over."""
-    try:
-        result = subprocess.run(command, input=json.dumps(work).encode(), capture_output=True, timeout=TIMEOUT)
-    except subprocess.TimeoutExpired as error:
-        return [json.loads(line) for line in (error.stdout or b"").decode().splitlines()]
-    if result.returncode:
-        raise RuntimeError(f"node: {result.stderr.decode().strip()}")
-    return [json.loads(line) for line in result.stdout.decode().splitlines()]
+def drive(command: list[str], work: dict[str, Any], file: Path) -> tuple[list[dict[str, Any]], str]:
+    """What node said line by line, shown as it comes, and why it says no more; `file` is where it reads `work`."""
+    file.write_text(json.dumps(work))
+    said = []
+    with (
+        file.open() as job,
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdin=job, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        assert process.stdout is not None
+        timer = threading.Timer(TIMEOUT, process.kill)
+        timer.start()
+        for line in process.stdout:
+            said.append(json.loads(line))
+            print(progress(said[-1]), flush=True)
+        timer.cancel()
+        status = process.wait()
+        errors.seek(0)
+        words = errors.read().strip().splitlines()[-3:]
+    if status == -signal.SIGKILL:
+        return said, f"no answer within {TIMEOUT} s"
+    return said, f"node ended with status {status}: {' '.join(words)}"
+
+
+def progress(each: dict[str, Any]) -> str:
+    """One line for people."""
+    if "recipe" not in each:
+        return f"page: {each['page'] or 'used'}" if "page" in each else f"Chromium {each['chromium']}"
+    outcome = each.get("refused") or each.get("failed") or f"{each['facts']['ms']} ms a photograph"
+    return f"{each['variant']} {each['recipe']}: {outcome}"
 
 
 def job(kit: Path, names: list[str], lite: LiteModel, *, count: int) -> dict[str, Any]:

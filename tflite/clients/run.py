@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,7 +116,7 @@ def run_client(client: Client, kit: Kit, folder: Path, *, quick: bool) -> Result
 
 
 def ask(client: Client, python: Path, kit: Kit, folder: Path, *, quick: bool) -> dict[str, Any]:
-    """The JSON document that a client prints as its last line.
+    """The JSON document that a client prints as its last line; what it prints before goes through, line by line.
 
     Raises:
         LeftOutError: The client said so, by `{"left_out": reason}`.
@@ -123,14 +124,24 @@ def ask(client: Client, python: Path, kit: Kit, folder: Path, *, quick: bool) ->
     command = [str(python), str(client.script), str(kit.folder.resolve()), *(["--quick"] if quick else [])]
     environment = {**os.environ, "CLIENT_FOLDER": str(folder.resolve()), "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONPATH", None)  # the client's packages, not ours
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    lines = result.stdout.strip().splitlines()
+    last = ""
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        assert process.stdout is not None
+        for last in process.stdout:
+            if not last.startswith("{"):
+                print(f"  {last}", end="", flush=True)
+        status = process.wait()
+        errors.seek(0)
+        words = errors.read()
     try:
-        if result.returncode:
-            raise ValueError(f"exit status {result.returncode}")
-        said = json.loads(lines[-1])
-    except (ValueError, IndexError) as error:
-        tail = "\n".join(result.stderr.strip().splitlines()[-15:])
+        if status:
+            raise ValueError(f"exit status {status}")
+        said = json.loads(last)
+    except ValueError as error:
+        tail = "\n".join(words.strip().splitlines()[-15:])
         runs = [{"variant": "", "recipe": name, "failed": f"the client died: {error}"} for name in kit.recipes]
         print(tail, file=sys.stderr)
         return {"runs": runs}

@@ -1,5 +1,4 @@
 // The page: what is chosen, dropped and shown.
-import { loadClassifier, softmax } from "/page/classifier.js";
 import { toInput } from "/page/photograph.js";
 
 const SHOWN = 5;
@@ -18,7 +17,14 @@ function say(text, bad = false) {
   element("status").classList.toggle("bad", bad);
 }
 
+// No static import: where LiteRT.js does not load, the page has to say so.
+const running = import("/page/classifier.js").catch((error) => {
+  throw new Error(`LiteRT.js did not load (${error.message}); install it again and reload`);
+});
+running.catch((error) => say(error.message, true));
+
 async function classifier(model) {
+  const { loadClassifier } = await running;
   const key = `${model.url} ${chosen()}`;
   if (loaded?.key !== key) {
     loaded?.classifier.delete();
@@ -37,6 +43,7 @@ async function answer() {
   document.body.dataset.state = "busy";
   try {
     const ready = await classifier(model);
+    const { softmax } = await running;
     say("Looking …");
     const input = toInput(photograph, model);
     const start = performance.now();
@@ -109,4 +116,7 @@ if (!(await navigator.gpu?.requestAdapter())) {
   gpu.disabled = true;
   gpu.parentElement.title = "This browser offers no GPU";
 }
-document.body.dataset.state = "ready";
+document.body.dataset.state = await running.then(
+  () => "ready",
+  () => "failed",
+);
