@@ -42,22 +42,24 @@ def answer(kit: Kit, recipe: str, *, count: int = 5, **fields: Any) -> dict[str,
 
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 def test_the_answers_of_this_machine_are_right(kit: Kit, recipe: str) -> None:
-    for client in CLIENTS:
-        if (client, recipe) in KNOWN:
+    for key in TOLERANCES:
+        if (key, recipe) in KNOWN:
             continue
-        verdict = judge(client, answer(kit, recipe, count=3), kit)
+        client, _, variant = key.partition(" ")
+        verdict = judge(client, answer(kit, recipe, count=3, variant=variant), kit)
         assert (verdict.status, verdict.reason, verdict.bad) == ("right", "", False)
         assert (verdict.photographs, verdict.difference, verdict.agreeing) == (3, 0.0, 3)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("key", TOLERANCES)
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
-def test_every_tolerance_can_fail(kit: Kit, client: str, recipe: str) -> None:
+def test_every_tolerance_can_fail(kit: Kit, key: str, recipe: str) -> None:
     """One label of one photograph, just beyond it."""
-    if (client, recipe) in KNOWN:
+    if (key, recipe) in KNOWN:
         return
-    tolerance = TOLERANCES[client][recipe]
-    said = answer(kit, recipe)
+    tolerance = TOLERANCES[key][recipe]
+    client, _, variant = key.partition(" ")
+    said = answer(kit, recipe, variant=variant)
     said["outputs"][2][1] += tolerance * 1.01 + 1e-6
     verdict = judge(client, said, kit)
     assert verdict.bad
@@ -148,9 +150,20 @@ def test_a_runtime_may_fail_only_where_the_file_asks_for_a_newer_one(kit: Kit) -
 
 
 def test_every_recipe_has_a_tolerance_or_a_note_at_every_client() -> None:
-    for client in CLIENTS:
-        noted = {name for each, name in KNOWN if each == client}
-        assert set(RECIPES) <= {*TOLERANCES[client], *noted}, client
+    assert {key.partition(" ")[0] for key in TOLERANCES} == set(CLIENTS)
+    for key, tolerances in TOLERANCES.items():
+        noted = {name for each, name in KNOWN if each == key}
+        assert set(RECIPES) == {*tolerances, *noted}, key
+
+
+@pytest.mark.parametrize(
+    ("client", "variant", "bad"), [("browser", "webgpu", False), ("browser", "wasm", True), ("gpu", "WebGPU", False)]
+)
+def test_what_is_known_of_one_variant_counts_against_the_others(client: str, variant: str, bad: bool) -> None:
+    verdict = Verdict(client, variant, "int16x8", "refused", "why")
+    assert verdict.bad is bad
+    why = "refused: why" if bad else "the WebGPU accelerator takes no int16 tensors"
+    assert f"\n* {variant}, int16x8: {why}\n" in tables.table(Result(client, verdicts=(verdict,)), ["int16x8"])
 
 
 def test_a_table_replaces_its_own_place_only() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from judging import KNOWN, Verdict
+from judging import Verdict
 
 if TYPE_CHECKING:
     from run import Result
@@ -56,11 +56,10 @@ def table(result: "Result", recipes: Sequence[str]) -> str:
             next((each.min_runtime_version for each in result.verdicts if each.recipe == name), "") for name in recipes
         ]
         lines.append(f"| *needed, by the file's word* | {' | '.join(cells)} |")
-    notes = [f"* {name}: {note}" for (client, name), note in KNOWN.items() if client == result.client]
-    notes += [
-        f"* {each.variant}, {each.recipe}: {each.status}: {each.reason}"
+    notes = [
+        f"* {each.variant}, {each.recipe}: {each.known or f'{each.status}: {each.reason}'}"
         for each in result.verdicts
-        if each.status != "right" and not each.too_old and (each.client, each.recipe) not in KNOWN
+        if each.status != "right" and not each.too_old
     ]
     notes += [f"* Left out: {part}." for part in result.without]
     made_by = [f"{name} {version}" for name, version in result.versions.items()]
