@@ -111,12 +111,13 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     if (name === "drop") take(event.dataTransfer.files[0]);
   });
 }
+document.body.dataset.state = await running.then(
+  () => "ready",
+  () => "failed",
+);
+// Last: a busy GPU answers late, and the page works without.
 if (!(await navigator.gpu?.requestAdapter())) {
   const gpu = document.querySelector("input[value=webgpu]");
   gpu.disabled = true;
   gpu.parentElement.title = "This browser offers no GPU";
 }
-document.body.dataset.state = await running.then(
-  () => "ready",
-  () => "failed",
-);
