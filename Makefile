@@ -1,6 +1,6 @@
 # `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make docs` writes the pages of
-# the API, `make parity` compares with PyTorch, `make clients` runs the files in real clients. Each installs what it
-# needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
+# the API, `make parity` compares with PyTorch, `make clients` runs the files in real clients, `make fuzz` reads damaged
+# files by the thousand. Each installs what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
 PYTHON ?= python3
 CONSTRAINTS ?=
 
@@ -12,7 +12,7 @@ PHOTOGRAPHS ?= photographs
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs parity golden benchmark clients clients-ci clean
+.PHONY: help demo test lint docs parity golden benchmark clients clients-ci fuzz clean
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -63,6 +63,11 @@ clients: $(VENV)/installed
 clients-ci: $(VENV)/installed
 	$(VENV)/bin/python tflite/clients/run.py --quick --strict --client mediapipe --client arm64
 
+# SEED=1 makes other files; the files of a failure are kept in fuzz-failures/.
+SEED ?= 0
+fuzz: $(VENV)/installed
+	$(VENV)/bin/python tests/fuzz.py --seed $(SEED)
+
 # The peers' environments want other versions than ours, and than each other.
 .venv-benchmark-%/installed: tflite/benchmark-%.txt
 	$(PYTHON) -m venv $(@D)
@@ -73,4 +78,4 @@ benchmark: $(VENV)/installed $(BENCHMARK_VENVS:=/installed)
 	$(VENV)/bin/python tflite/benchmark.py $(PHOTOGRAPHS)
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) $(BENCHMARK_VENVS) .venv-benchmark-cache .clients .kotlin swiftformer-demo
+	rm -rf $(VENV) $(PARITY_VENV) $(BENCHMARK_VENVS) .venv-benchmark-cache .clients .kotlin swiftformer-demo fuzz-failures

@@ -1,0 +1,192 @@
+"""What `make fuzz` reads: good files, and the call that a user would open them with."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from PIL import Image
+from random_models import pictures, seeded_model, tiny_config
+from weight_files import GOLDEN, SMALL, random_checkpoint
+
+from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse, save_pretrained
+from swiftformer_tf.checkpoints.folders import INDEX
+from swiftformer_tf.deployment import metadata
+from swiftformer_tf.describing import describe
+from swiftformer_tf.labelling import read_labels
+from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.loading import open_any
+from swiftformer_tf.preprocessing import TRANSFORMS, open_image
+from swiftformer_tf.training.recipes import read_recipe, training_recipe
+
+__all__ = ["READERS", "Reader", "seeds", "write_seeds"]
+
+
+class Reader(NamedTuple):
+    """One way in.
+
+    Args:
+        read: Opens a file or folder and returns what it says, in JSON's types.
+        write: Puts good files into an empty folder: each file, or each folder, is one seed.
+        cases: How many `make fuzz` reads, the fewer the longer one takes.
+        seconds: Of computing that one case may take.
+        bytes: By which one case may raise the memory of the process that reads. The seeds are below 200 kB.
+    """
+
+    read: Callable[[Path], Any]
+    write: Callable[[Path], None]
+    cases: int = 3000
+    seconds: float = 10
+    bytes: int = 512 * 2**20
+
+
+def seeds(folder: Path) -> list[tuple[str, dict[str, bytes]]]:
+    """The good files below a reader's folder: name of what is opened, and content of each file by name.
+
+    A seed that is a folder is opened as one, unless a file in it has the folder's name.
+    """
+    found: list[tuple[str, dict[str, bytes]]] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            found.append((path.name, {path.name: path.read_bytes()}))
+        else:
+            files = {each.name: each.read_bytes() for each in sorted(path.iterdir())}
+            found.append((path.name if path.name in files else ".", files))
+    return found
+
+
+def write_seeds(folder: Path) -> None:
+    """The seeds of all readers, each in a subfolder of the reader's name."""
+    for name, reader in READERS.items():
+        (folder / name).mkdir()
+        reader.write(folder / name)
+
+
+def _describe(path: Path) -> Any:
+    return describe(open_any(path))
+
+
+def _copy_golden(*names: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        for name in names:
+            shutil.copy(GOLDEN / name, folder / Path(name).name)
+
+    return write
+
+
+def _write_torch(folder: Path) -> None:
+    _copy_golden("float16.bin", "training.pth", "strided.pth")(folder)
+    random_checkpoint().save(folder / "small.pth", scheme="original")
+
+
+def _write_safetensors(folder: Path) -> None:
+    _copy_golden("bfloat16.safetensors")(folder)
+    random_checkpoint().save(folder / "small.safetensors", scheme="timm")
+
+
+def _write_hdf5(folder: Path) -> None:
+    shutil.copytree(GOLDEN / "tf", folder / "tf_model.h5", ignore=shutil.ignore_patterns("expected*"))
+
+
+def _write_folders(folder: Path) -> None:
+    checkpoint = random_checkpoint(SMALL.replace(token_weights="uniform"))
+    shutil.copytree(GOLDEN / "hf", folder / "golden")
+    save_pretrained(checkpoint, folder / "hf", layout="hf")
+    save_pretrained(random_checkpoint(), folder / "timm", layout="timm")
+    for name in ("hf", "timm"):
+        # Without our own record in the weights, so that the documents beside them count.
+        weights = folder / name / "model.safetensors"
+        safetensors.numpy.save_file(safetensors.numpy.load_file(weights), weights)
+    shutil.copytree(folder / "hf", folder / "sharded")
+    tensors = safetensors.numpy.load_file(folder / "sharded" / "model.safetensors")
+    (folder / "sharded" / "model.safetensors").unlink()
+    places = {key: ("a.safetensors", "b.safetensors")[index % 2] for index, key in enumerate(tensors)}
+    for name in set(places.values()):
+        part = {key: tensor for key, tensor in tensors.items() if places[key] == name}
+        safetensors.numpy.save_file(part, folder / "sharded" / name)
+    (folder / "sharded" / f"model.safetensors{INDEX}").write_text(json.dumps({"weight_map": places}))
+
+
+def _read_config(path: Path) -> Any:
+    config = SwiftFormerConfig.from_file(path)
+    assert SwiftFormerConfig.from_json(config.to_json()) == config
+    return config.to_dict()
+
+
+def _write_configs(folder: Path) -> None:
+    shutil.copy(GOLDEN / "hf" / "config.json", folder / "hf.json")
+    (folder / "own.json").write_text(tiny_config().to_json())
+
+
+def _read_recipe(path: Path) -> Any:
+    return read_recipe(path).to_dict()
+
+
+def _write_recipe(folder: Path) -> None:
+    (folder / "recipe.json").write_text(json.dumps(training_recipe("short", "tiny").to_dict()))
+
+
+def _read_label_file(path: Path) -> Any:
+    return read_labels(path, 4)
+
+
+def _write_label_file(folder: Path) -> None:
+    (folder / "labels.txt").write_text("tench\ngoldfish\nEnglish springer\ncafé\n", "utf-8")
+
+
+def _read_photograph(path: Path) -> Any:
+    return TRANSFORMS["original"].crop_image(open_image(path)).shape
+
+
+def _write_photographs(folder: Path) -> None:
+    picture = Image.fromarray(pictures(1, 40, 60)[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    picture.save(folder / "a.jpg", exif=exif)
+    picture.save(folder / "progressive.jpg", progressive=True)
+    picture.save(folder / "a.png")
+    picture.convert("P").save(folder / "palette.png", transparency=3)
+    Image.fromarray(np.arange(2400, dtype=np.uint16).reshape(40, 60) * 27).save(folder / "deep.png")
+    picture.save(folder / "a.gif", save_all=True, append_images=[picture.rotate(90)])
+    picture.save(folder / "a.bmp")
+    picture.save(folder / "a.tif", compression="tiff_lzw")
+    picture.save(folder / "a.webp")
+
+
+def _write_keras(folder: Path) -> None:
+    config = SMALL
+    model = seeded_model(config, config.transform.normalize(pictures(4, 32, 32)))
+    model.save(folder / "small.keras")
+
+
+def _read_tflite(path: Path) -> Any:
+    lite = LiteModel.open(path)
+    answer = LiteRunner(lite)(np.zeros((1, *lite.config.input_size, lite.config.num_channels), np.float32))
+    return {**describe(lite), "answers": len(answer), "metadata": metadata.read(lite.content)}
+
+
+def _write_tflite(folder: Path) -> None:
+    images = pictures(8, 32, 32)
+    config = SMALL.replace(image_size=32)
+    deploy = fuse(seeded_model(config, config.transform.normalize(images)), image_size=32)
+    for recipe in ("float32", "int8"):
+        export(deploy, RECIPES[recipe], calibration=images).save(folder / f"{recipe}.tflite")
+
+
+READERS: dict[str, Reader] = {
+    "torch": Reader(_describe, _write_torch),
+    "legacy": Reader(_describe, _copy_golden("legacy.pth")),
+    "safetensors": Reader(_describe, _write_safetensors),
+    "hdf5": Reader(_describe, _write_hdf5),
+    "folder": Reader(_describe, _write_folders),
+    "config": Reader(_read_config, _write_configs),
+    "recipe": Reader(_read_recipe, _write_recipe),
+    "labels": Reader(_read_label_file, _write_label_file),
+    # Pillow refuses more than 179 million pixels; they take 700 MB, and conversion to RGB as much again.
+    "photograph": Reader(_read_photograph, _write_photographs, bytes=3 * 2**29),
+    "keras": Reader(_describe, _write_keras, cases=500),
+    "tflite": Reader(_read_tflite, _write_tflite, cases=500),
+}
