@@ -152,12 +152,14 @@ def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "mine.json: not JSON"),
+        ("[" * 100_000, "mine.json: not JSON"),
         ("[]", r"mine.json: recipe=\[\]: expected an object with the fields of a training recipe"),
         (
             '{"augmentation": 3}',
             "mine.json: augmentation=3: expected an object with the fields of a training augmentation",
         ),
         ('{"epoch": 7}', r"mine.json: recipe\.epoch: no such field"),
+        ('{"\\u001b[2J": 7}', r"mine.json: recipe\.\\x1b\[2J: no such field"),
         ('{"epochs": 0}', "mine.json: recipe.epochs=0: expected 1 or more"),
         ('{"epochs": "many"}', "mine.json: recipe.epochs='many': expected a whole number"),
         ("\udcff", "mine.json: not JSON"),
@@ -168,6 +170,14 @@ def test_a_recipe_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, m
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ConfigError, match=message):
         read_recipe(path)
+
+
+def test_a_message_is_never_longer_than_a_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"9" * 5000: 1}))
+    with pytest.raises(ConfigError, match=r"mine\.json: recipe\.9{1000}") as caught:
+        read_recipe(path)
+    assert len(str(caught.value)) < 1600 + len(str(path))
 
 
 def test_the_recipe_of_the_weights_that_ship_is_one() -> None:

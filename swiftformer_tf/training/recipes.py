@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.config import VARIANTS
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, one_line
 from swiftformer_tf.preprocessing import is_number
 
 __all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "read_recipe", "training_recipe"]
@@ -334,9 +334,9 @@ def read_recipe(path: str | Path) -> TrainingRecipe:
     """
     try:
         values = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:  # UnicodeDecodeError is one
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise ConfigError(f"{path}: not JSON ({error})") from None
     try:
         return TrainingRecipe.from_dict(values)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {one_line(error)}") from None
