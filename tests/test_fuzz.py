@@ -91,11 +91,8 @@ def test_each_failure_is_noticed(name: str, broken: fuzz.Worker, monkeypatch: py
         monkeypatch.setattr(broken, "patience", 2)
     result = broken.run(name, 0, 0)
     assert result["outcome"] == BROKEN[name][1]
-
-
-def test_a_crash_is_told_with_its_signal_and_the_next_case_is_read(broken: fuzz.Worker) -> None:
-    assert broken.run("dying", 0, 0)["details"].startswith("SIGSEGV: ")
-    assert broken.run("good", 0, 0)["outcome"] == "read"
+    if name == "dying":  # in the process that took over from the one that hung
+        assert result["details"].startswith("SIGSEGV: ")
 
 
 def test_the_command_keeps_the_files_of_a_failure(
