@@ -14,6 +14,7 @@ with native_stderr_silenced():
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
+from swiftformer_tf.debugging import QuantizationReport, TensorReport, debug_quantization
 from swiftformer_tf.errors import (
     CheckpointError,
     ConfigError,
@@ -53,14 +54,17 @@ __all__ = [
     "LiteRunner",
     "ModelError",
     "Ported",
+    "QuantizationReport",
     "Recipe",
     "Report",
     "SwiftFormerConfig",
     "SwiftFormerError",
     "SwiftFormerForImageClassification",
     "SwiftFormerModel",
+    "TensorReport",
     "Transform",
     "VerificationError",
+    "debug_quantization",
     "export",
     "from_pretrained",
     "fuse",

@@ -2,8 +2,8 @@
 
 It imports nothing of this package, so that it starts in a fraction of a second and not in the seconds of Keras.
 Reads and writes messages of an 8-byte length and that many bytes: first the model, answered with JSON of what the
-interpreter holds; then one request a message, `s` and an array's bytes to set the input, `i` to invoke, `g` to get the
-output. An answer starts with `+`, or with `-` and the words of an error.
+interpreter holds; then one request a message: `s`, an input's place among the inputs and an array's bytes to set it,
+`i` to invoke, `g` and an output's place to get it. An answer starts with `+`, or with `-` and the words of an error.
 """
 
 import contextlib
@@ -15,10 +15,13 @@ from typing import IO, Any
 
 import numpy as np
 
-__all__ = ["MAX_BYTES", "read_message", "write_message"]
+__all__ = ["MAX_BYTES", "PLACE", "read_message", "write_message"]
 
 # Memory for a model and its tensors: the largest SwiftFormer needs a tenth, a hostile file may ask for all there is.
 MAX_BYTES = 4 * 1024**3
+
+# A tensor's place among the inputs or the outputs, behind the letter of the request.
+PLACE = struct.Struct("<I")
 
 
 def read_message(stream: IO[bytes]) -> bytes:
@@ -69,13 +72,15 @@ def _serve(requests: IO[bytes], answers: IO[bytes], num_threads: int) -> None:
 
 def _answer(interpreter: Any, inputs: Any, outputs: Any, request: bytes) -> bytes:
     if request[:1] == b"s":
-        values = np.frombuffer(request, inputs[0]["dtype"], offset=1).reshape(inputs[0]["shape"])
-        interpreter.set_tensor(inputs[0]["index"], values)
+        details = inputs[PLACE.unpack_from(request, 1)[0]]
+        values = np.frombuffer(request, details["dtype"], offset=1 + PLACE.size).reshape(details["shape"])
+        interpreter.set_tensor(details["index"], values)
         return b""
     if request[:1] == b"i":
         interpreter.invoke()
         return b""
-    return bytes(np.ascontiguousarray(interpreter.get_tensor(outputs[0]["index"])))
+    details = outputs[PLACE.unpack_from(request, 1)[0]]
+    return bytes(np.ascontiguousarray(interpreter.get_tensor(details["index"])))
 
 
 def _plain(details: dict[str, Any]) -> dict[str, Any]:

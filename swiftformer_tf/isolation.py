@@ -18,7 +18,7 @@ import numpy as np
 
 from swiftformer_tf import interpreter_worker
 from swiftformer_tf.errors import ModelError
-from swiftformer_tf.interpreter_worker import read_message, write_message
+from swiftformer_tf.interpreter_worker import PLACE, read_message, write_message
 
 __all__ = ["IsolatedInterpreter"]
 
@@ -27,7 +27,7 @@ ANSWER_SECONDS = 120.0
 
 
 class IsolatedInterpreter:
-    """The calls of `ai_edge_litert.interpreter.Interpreter` that `LiteRunner` makes, carried out in another process.
+    """The calls of `ai_edge_litert.interpreter.Interpreter` that this package makes, carried out in another process.
 
     Args:
         model_content: The bytes of the file.
@@ -61,17 +61,19 @@ class IsolatedInterpreter:
         return [{"op_name": name} for name in self._facts["operations"]]
 
     def set_tensor(self, index: int, value: np.ndarray) -> None:
-        """Sets the input; `index` is that of the only one."""
-        self._ask("setting its input", b"s", np.ascontiguousarray(value).tobytes())
+        """Sets an input."""
+        place = _place(self._facts["inputs"], index)
+        self._ask("setting its input", b"s", place, np.ascontiguousarray(value).tobytes())
 
     def invoke(self) -> None:
         """Runs the graph."""
         self._ask("running it", b"i")
 
     def get_tensor(self, index: int) -> np.ndarray:
-        """The output; `index` is that of the only one."""
-        details = self.get_output_details()[0]
-        return np.frombuffer(self._ask("reading its output", b"g"), details["dtype"]).reshape(details["shape"])
+        """An output."""
+        place = _place(self._facts["outputs"], index)
+        facts = self._facts["outputs"][PLACE.unpack(place)[0]]
+        return np.frombuffer(self._ask("reading its output", b"g", place), facts["dtype"]).reshape(facts["shape"])
 
     def _ask(self, doing: str, *request: bytes) -> bytes:
         process = self._process
@@ -101,6 +103,10 @@ class IsolatedInterpreter:
         if answer[:1] != b"+":
             raise RuntimeError(answer[1:].decode("utf-8", "replace"))
         return answer[1:]
+
+
+def _place(tensors: list[dict[str, Any]], index: int) -> bytes:
+    return PLACE.pack([facts["index"] for facts in tensors].index(index))
 
 
 def _details(facts: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from swiftformer_tf.isolation import IsolatedInterpreter
 from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import Recipe
 
-__all__ = ["LiteModel", "LiteRunner"]
+__all__ = ["LiteModel", "LiteRunner", "load_interpreter", "told_as_ours"]
 
 # Member of the zip archive at the end of the file, where TFLite Metadata keeps its label file.
 CARD = "swiftformer.json"
@@ -175,9 +175,7 @@ class LiteRunner:
         config = model.config
         answers = config.num_labels or config.embed_dims[-1]
         with naming(model.path):
-            with _refused("load"), native_stderr_silenced():
-                self.interpreter = _interpreter(model, num_threads)
-                self.interpreter.allocate_tensors()
+            self.interpreter = load_interpreter(model, num_threads=num_threads)
             self._input = _the_tensor("input", self.interpreter, (1, *config.input_size, config.num_channels))
             self._output = _the_tensor("output", self.interpreter, (1, answers))
 
@@ -218,7 +216,7 @@ class LiteRunner:
         if not np.issubdtype(inputs.dtype, np.floating):
             takes = "pixels from 0 to 255" if self.model.include_preprocessing else "normalised pixels"
             raise ModelError(f"an input of type {inputs.dtype}: the model takes {takes} as float32")
-        with naming(self.model.path), _refused("take the input of"):
+        with naming(self.model.path), told_as_ours("take the input of"):
             self.interpreter.set_tensor(self._input["index"], _quantized(inputs, self._input))
 
     def invoke(self) -> None:
@@ -227,12 +225,12 @@ class LiteRunner:
         Raises:
             ModelError: LiteRT fails in an operation.
         """
-        with naming(self.model.path), _refused("run"):
+        with naming(self.model.path), told_as_ours("run"):
             self.interpreter.invoke()
 
     def output(self) -> np.ndarray:
         """The last result, dequantised: (num_labels,) float32."""
-        with naming(self.model.path), _refused("read the output of"):
+        with naming(self.model.path), told_as_ours("read the output of"):
             values = self.interpreter.get_tensor(self._output["index"])
         return _dequantized(values, self._output)[0]
 
@@ -244,8 +242,12 @@ class LiteRunner:
 
 
 @contextlib.contextmanager
-def _refused(to: str) -> Iterator[None]:
-    """Tells what LiteRT says as an error of ours."""
+def told_as_ours(to: str) -> Iterator[None]:
+    """Tells LiteRT's errors in the block as a `ModelError`.
+
+    Args:
+        to: What LiteRT was to do with the model, such as `"run"`.
+    """
     try:
         yield
     except (RuntimeError, ValueError) as error:
@@ -254,12 +256,25 @@ def _refused(to: str) -> Iterator[None]:
         raise ModelError(f"LiteRT cannot {to} the model: {first}") from None
 
 
-def _interpreter(model: LiteModel, num_threads: int) -> Any:
-    if model.path is not None:
-        return IsolatedInterpreter(model_content=model.content, num_threads=num_threads)
-    from ai_edge_litert.interpreter import Interpreter
+def load_interpreter(model: LiteModel, *, num_threads: int = 1) -> Any:
+    """LiteRT's interpreter of a model with its tensors allocated, in a process of its own where it is from a file.
 
-    return Interpreter(model_content=model.content, num_threads=num_threads)
+    Args:
+        model: The model.
+        num_threads: Threads of the CPU kernels.
+
+    Raises:
+        ModelError: LiteRT cannot load the content.
+    """
+    with told_as_ours("load"), native_stderr_silenced():
+        if model.path is not None:
+            interpreter: Any = IsolatedInterpreter(model_content=model.content, num_threads=num_threads)
+        else:
+            from ai_edge_litert.interpreter import Interpreter
+
+            interpreter = Interpreter(model_content=model.content, num_threads=num_threads)
+        interpreter.allocate_tensors()
+    return interpreter
 
 
 def _the_tensor(side: Literal["input", "output"], interpreter: Any, shape: tuple[int, ...]) -> dict[str, Any]:

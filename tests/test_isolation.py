@@ -117,6 +117,17 @@ def test_a_graph_that_is_not_what_the_card_says(
         LiteRunner(opened)(np.zeros((1, 64, 64, 3), np.float32))
 
 
+def test_a_crash_on_tensors_that_are_watched_is_told_in_one_line(
+    lite: Lite, saved: Path, folder: Path, tmp_path: Path
+) -> None:
+    crashing = tampered(lite("int8"), tmp_path / "crashing.tflite", without_inputs)
+    arguments = ["debug-quantization", str(crashing), "--reference", str(saved), "--images", str(folder)]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Error: {crashing}: LiteRT crashed when loading it (SIGSEGV): the file is damaged")
+
+
 def test_a_card_of_another_size_is_found_out(lite: Lite, tmp_path: Path) -> None:
     """Or a photograph would be scaled to a billion pixels first."""
     flatbuffer, card = parts(lite("float32"))

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from swiftformer_tf.cli.benchmark import benchmark
+from swiftformer_tf.cli.debug_quantization import debug_quantization
 from swiftformer_tf.cli.demo import demo
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.export import export
@@ -52,7 +53,7 @@ def cli() -> None:
     """
 
 
-for command in (info, port, export, verify, predict, train, evaluate, benchmark, serve, demo):
+for command in (info, port, export, verify, predict, train, evaluate, benchmark, debug_quantization, serve, demo):
     cli.add_command(command)
 
 

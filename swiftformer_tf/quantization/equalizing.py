@@ -1,13 +1,14 @@
 """Channels of very different size in one tensor, which has one scale: made alike where that changes nothing else."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
 
-__all__ = ["equalize"]
+__all__ = ["Group", "channel_groups", "equalize", "scale_channels"]
 
 # Factors go halfway (in logarithms), as in cross-layer equalisation (Nagel et al., arXiv:1906.04721): what the tensor
 # wins, the matrix that undoes the factor loses. No channel is enlarged more than that.
@@ -22,8 +23,15 @@ TRANSPARENT = ("ADD", "MEAN", "PAD")
 
 
 @dataclasses.dataclass(eq=False)
-class _Group:
-    """Tensors whose channels can only be scaled together, and the operations that make and read them."""
+class Group:
+    """Tensors whose channels can only be scaled together.
+
+    Args:
+        tensors: Of the float graph.
+        writers: Places of the operations whose matrices make them.
+        readers: Places of those whose matrices multiply them.
+        blocked: Whether something else reads or makes them, so that they cannot be scaled.
+    """
 
     tensors: set[int] = dataclasses.field(default_factory=set)
     writers: list[int] = dataclasses.field(default_factory=list)
@@ -41,41 +49,54 @@ def equalize(graph: Graph, statistics: Statistics) -> Statistics:
     Returns:
         What `measure` would find now.
     """
-    weights = {
-        index: [np.array(graph.constant(tensor)) for tensor in op.inputs[1:] if tensor >= 0]
-        for index, op in enumerate(graph.operations)
-        if op.name in MATRIX_OPS
-    }
     found = dataclasses.replace(
         statistics,
         **{name: dict(getattr(statistics, name)) for name in ("low", "high", "pixels", "moments")},
     )
-    for group in _groups(graph):
-        factors = _factors(group, graph, statistics)
-        for index in group.writers:
-            kernel, *bias = weights[index]
-            depthwise = graph.operations[index].name == "DEPTHWISE_CONV_2D"
-            scaled = kernel * (factors if depthwise else factors[:, None, None, None])
-            weights[index] = [scaled, *(each * factors for each in bias)]
+    scaled = [(group, _factors(group, graph, statistics)) for group in channel_groups(graph)]
+    for group, factors in scaled:
         for index in group.readers:
-            kernel, *bias = weights[index]
-            weights[index] = [kernel / factors, *bias]
             output = graph.operations[index].outputs[0]
             found.moments[output] = _scaled_moments(found.moments[output], factors)
         for tensor in group.tensors:
             for values in (found.low, found.high, found.pixels):
                 values[tensor] = values[tensor] * factors
-    for index, arrays in weights.items():
-        graph.replace_weights(index, arrays)
+    scale_channels(graph, scaled)
     return found
 
 
-def _groups(graph: Graph) -> list[_Group]:
-    groups: dict[int, _Group] = {}
+def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> None:
+    """Scales the channels of groups by replacing the matrices that make and read them.
 
-    def group(tensor: int) -> _Group:
+    Args:
+        graph: A float graph.
+        scaled: Groups of it, each with its factors (channels,).
+    """
+    weights = {
+        index: [np.array(graph.constant(tensor)) for tensor in op.inputs[1:] if tensor >= 0]
+        for index, op in enumerate(graph.operations)
+        if op.name in MATRIX_OPS
+    }
+    for group, factors in scaled:
+        for index in group.writers:
+            kernel, *bias = weights[index]
+            depthwise = graph.operations[index].name == "DEPTHWISE_CONV_2D"
+            made = kernel * (factors if depthwise else factors[:, None, None, None])
+            weights[index] = [made, *(each * factors for each in bias)]
+        for index in group.readers:
+            kernel, *bias = weights[index]
+            weights[index] = [kernel / factors, *bias]
+    for index, arrays in weights.items():
+        graph.replace_weights(index, arrays)
+
+
+def channel_groups(graph: Graph) -> list[Group]:
+    """Groups of a float graph whose channels can be scaled with its function kept."""
+    groups: dict[int, Group] = {}
+
+    def group(tensor: int) -> Group:
         if tensor not in groups:
-            groups[tensor] = _Group({tensor})
+            groups[tensor] = Group({tensor})
         return groups[tensor]
 
     def join(first: int, second: int) -> None:
@@ -108,7 +129,7 @@ def _groups(graph: Graph) -> list[_Group]:
     return [each for each in distinct.values() if each.readers and each.writers and not each.blocked]
 
 
-def _factors(group: _Group, graph: Graph, statistics: Statistics) -> np.ndarray:
+def _factors(group: Group, graph: Graph, statistics: Statistics) -> np.ndarray:
     read = {graph.operations[index].inputs[0] for index in group.readers}
     sizes = np.max([np.abs(statistics.pixels[tensor]).max(axis=0) for tensor in read], axis=0)
     return (

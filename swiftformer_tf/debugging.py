@@ -1,0 +1,283 @@
+"""Where does an integer file lose? Its tensors beside those of the float graph that it was made from, worst first."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swiftformer_tf.errors import ModelError, SwiftFormerError, naming, one_line
+from swiftformer_tf.exporting import export
+from swiftformer_tf.files import replacing
+from swiftformer_tf.fusion import fuse
+from swiftformer_tf.inputs import ImageSource, iterate_inputs
+from swiftformer_tf.litemodel import LiteModel, LiteRunner, load_interpreter, told_as_ours
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.quantization import Graph
+from swiftformer_tf.quantization.comparing import Run, compare
+from swiftformer_tf.quantization.pairing import Pair, integer_range, pair
+from swiftformer_tf.quantization.ranges import MATRIX_OPS
+from swiftformer_tf.quantization.recovering import equalize_alike
+from swiftformer_tf.recipes import RECIPES
+
+__all__ = ["QuantizationReport", "TensorReport", "debug_quantization"]
+
+# What part of the network a tensor belongs to; sums and norms have no such name and belong to the last one before.
+PARTS = re.compile(r"stem|stages-\d+-(?:blocks-\d+|downsample)|head")
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorReport:
+    """One tensor of an integer file beside the float graph's, whose channels are scaled as the file's are.
+
+    Args:
+        position: In the order in which the file computes.
+        name: Of the tensor, in both files.
+        part: Of the network, such as `"stages-0-blocks-1"`.
+        op: The operation that makes it; QUANTIZE casts a float.
+        scheme: How that operation computes: `"int8"`, `"int16x8"`, `"hybrid"` (floats times int8) or `"float32"`.
+        scale: Of the tensor's integers; None for floats.
+        zero_point: Likewise.
+        weight_scales: Least and greatest scale of the operation's weights; None where it has none in int8.
+        signal: Root mean square of the float tensor, each channel centred by its mean.
+        noise: Root mean square of the difference as the file runs: with the errors of all operations before it.
+        own_noise: The same of the operation alone, which is fed the float graph's values, as the file holds them, on
+            both sides. A bias that takes back what operations before it shift in the mean counts as noise here.
+        range_used: What the tensor's integers reach; None for floats.
+        range_seen: Least and greatest value of the float tensor.
+        saturated: Share of the float tensor's values that lie beyond what the integers reach.
+
+    Example:
+        >>> rounded = TensorReport(
+        ...     position=7, name="swiftformer/stages-0-blocks-1-attn-to_key/convolution", part="stages-0-blocks-1",
+        ...     op="CONV_2D", scheme="int8", scale=0.02, zero_point=0, weight_scales=(0.001, 0.004),
+        ...     signal=1.0, noise=0.1, own_noise=0.01, range_used=(-2.56, 2.54), range_seen=(-2.5, 2.4), saturated=0.0,
+        ... )
+        >>> rounded.snr, rounded.own_snr, rounded.short_name
+        (20.0, 40.0, 'stages-0-blocks-1-attn-to_key/convolution')
+    """
+
+    position: int
+    name: str
+    part: str
+    op: str
+    scheme: str
+    scale: float | None
+    zero_point: int | None
+    weight_scales: tuple[float, float] | None
+    signal: float
+    noise: float
+    own_noise: float
+    range_used: tuple[float, float] | None
+    range_seen: tuple[float, float]
+    saturated: float
+
+    @property
+    def snr(self) -> float | None:
+        """Signal-to-noise ratio in dB as the file runs; infinite for equal tensors, None where the signal is zero."""
+        return _decibels(self.signal, self.noise)
+
+    @property
+    def own_snr(self) -> float | None:
+        """The same of the operation alone: what this tensor adds to the loss."""
+        return _decibels(self.signal, self.own_noise)
+
+    @property
+    def short_name(self) -> str:
+        """The part and the first of the names that the converter joined."""
+        own = self.name.partition(";")[0].partition("/")[2] or self.name
+        return own if self.part in own else f"{self.part}/{own}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; a ratio that is infinite or unknown is None."""
+        ratios = {"snr_db": self.snr, "own_snr_db": self.own_snr}
+        known = {name: value if value is not None and math.isfinite(value) else None for name, value in ratios.items()}
+        return {**dataclasses.asdict(self), **known}
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizationReport:
+    """The result of `debug_quantization`.
+
+    Args:
+        recipe: Of the file.
+        images: How many were run.
+        tensors: In the order in which the file computes.
+
+    Example:
+        >>> QuantizationReport("int8", 32, ()).to_dict()
+        {'recipe': 'int8', 'images': 32, 'tensors': []}
+    """
+
+    recipe: str
+    images: int
+    tensors: tuple[TensorReport, ...]
+
+    @property
+    def worst_first(self) -> list[TensorReport]:
+        """Tensors by what their own operation loses: errors that they only pass on do not count."""
+        return sorted(self.tensors, key=lambda each: math.inf if each.own_snr is None else each.own_snr)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, worst tensor first."""
+        rows = [each.to_dict() for each in self.worst_first]
+        return {"recipe": self.recipe, "images": self.images, "tensors": rows}
+
+    def save_plot(self, path: str | Path) -> None:
+        """Draws the ratios along the network as a PNG.
+
+        Raises:
+            SwiftFormerError: matplotlib is not installed.
+            OSError: The file cannot be written.
+        """
+        try:
+            from swiftformer_tf.report.along_network import ratios_along_network
+
+            figure = ratios_along_network(self)
+        except ModuleNotFoundError as error:
+            raise SwiftFormerError(f"a plot needs {error.name}: pip install 'swiftformer_tf[report]'") from None
+        with replacing(path) as beside:
+            figure.savefig(beside, format="png", dpi=120)
+
+
+def debug_quantization(
+    lite: LiteModel,
+    *,
+    reference: SwiftFormerForImageClassification,
+    images: ImageSource,
+    progress: Callable[[int], None] | None = None,
+) -> QuantizationReport:
+    """Runs an integer file and the float32 export of the same deploy graph side by side, tensor by tensor.
+
+    Each tensor is compared twice: as the file computes it, errors of everything before it included, and as its own
+    operation makes it of inputs that are right. A ratio that falls in the second is where to look. Where the file was
+    equalised by channel, the float graph is scaled likewise first, by factors that the weights of both tell.
+
+    Args:
+        lite: A file with int8 weights.
+        reference: The Keras model that it was made from, before fusion.
+        images: In any form of `inputs.ImageSource`; some dozens are enough.
+        progress: Called with the number of images seen so far.
+
+    Returns:
+        A `QuantizationReport`.
+
+    Raises:
+        ModelError: The file has no int8 weights, was made from another architecture or by another version, or is
+            damaged.
+        ImageError: An image cannot be used.
+
+    Example:
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32)
+        >>> model, images = SwiftFormerForImageClassification(config), np.zeros((2, 32, 32, 3), np.float32)
+        >>> lite = export(fuse(model), RECIPES["float32"])
+        >>> debug_quantization(lite, reference=model, images=images)
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: recipe float32 has float32 weights: expected a file with int8 weights
+    """
+    if lite.recipe.weights != "int8":
+        raise ModelError(
+            f"recipe {lite.recipe.name} has {lite.recipe.weights} weights: expected a file with int8 weights"
+        )
+    deploy = fuse(
+        reference,
+        image_size=lite.config.image_size,
+        include_preprocessing=lite.include_preprocessing,
+        classifier_activation=lite.classifier_activation,
+    )
+    floats = export(deploy, RECIPES["float32"])
+    LiteRunner(lite)  # it runs, and is what its configuration says
+    with naming(lite.path):
+        try:
+            graph, reference_graph = Graph(lite.content), Graph(floats.content)
+            pairs, found = pair(graph, reference_graph)
+            equalize_alike(graph, reference_graph, pairs)
+            pairs, found = pair(graph, reference_graph)  # of the weights that are there now
+            parts = _parts([graph.label(each.op.outputs[0]) for each in pairs])
+            facts = [_facts(graph, each) for each in pairs]
+        except ModelError:
+            raise
+        except Exception as error:  # the generated reader fails in whatever way the damage leads it to
+            raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {one_line(error)})") from None
+    count = 0
+
+    def inputs() -> Iterator[np.ndarray]:
+        nonlocal count
+        for image in iterate_inputs(images, lite.config.transform, raw=lite.include_preprocessing):
+            yield image
+            count += 1
+            if progress is not None:
+                progress(count)
+
+    distances = compare(graph, reference_graph, pairs, found, inputs(), _loader(lite), _loader(floats))
+    rows = [
+        TensorReport(
+            position,
+            part=part,
+            **fact,
+            signal=distance.signal,
+            noise=distance.noise,
+            own_noise=distance.own_noise,
+            range_seen=(distance.low, distance.high),
+            saturated=distance.saturated,
+        )
+        for position, (part, fact, distance) in enumerate(zip(parts, facts, distances, strict=True))
+    ]
+    return QuantizationReport(lite.recipe.name, count, tuple(rows))
+
+
+def _parts(names: list[str]) -> list[str]:
+    parts, last = [], "stem"
+    for name in names:
+        named = PARTS.search(name)
+        last = named[0] if named else last
+        parts.append(last)
+    return parts
+
+
+def _facts(graph: Graph, each: Pair) -> dict[str, Any]:
+    output = each.op.outputs[0]
+    kind, quantization = graph.kind(output), graph.quantization(output)
+    weights = graph.quantization(each.op.inputs[1]) if each.op.name in MATRIX_OPS else None
+    scheme: str = kind
+    if weights is not None:
+        scheme = {"float32": "hybrid", "int16": "int16x8"}.get(kind, kind)
+    return {
+        "name": graph.label(output),
+        "op": each.op.name,
+        "scheme": scheme,
+        "scale": None if quantization is None else float(quantization.scale[0]),
+        "zero_point": None if quantization is None else quantization.zero_point,
+        "weight_scales": None if weights is None else (float(weights.scale.min()), float(weights.scale.max())),
+        "range_used": integer_range(kind, quantization),
+    }
+
+
+def _loader(model: LiteModel) -> Callable[[bytes], Run]:
+    def load(content: bytes) -> Run:
+        with naming(model.path):
+            interpreter = load_interpreter(dataclasses.replace(model, content=content))
+        sources = [details["index"] for details in interpreter.get_input_details()]
+        outputs = [details["index"] for details in interpreter.get_output_details()]
+
+        def run(values: list[np.ndarray]) -> list[np.ndarray]:
+            with naming(model.path), told_as_ours("run"):
+                for index, value in zip(sources, values, strict=True):
+                    interpreter.set_tensor(index, value)
+                interpreter.invoke()
+                return [interpreter.get_tensor(index) for index in outputs]
+
+        return run
+
+    return load
+
+
+def _decibels(signal: float, noise: float) -> float | None:
+    if signal == 0:
+        return None
+    return 20 * math.log10(signal / noise) if noise else math.inf

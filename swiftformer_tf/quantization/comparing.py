@@ -1,0 +1,151 @@
+"""An integer graph and its float graph run on the same images: how far apart is each tensor?"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from swiftformer_tf.quantization.graph import Graph, Quantization
+from swiftformer_tf.quantization.pairing import Pair, held, integer_range, restored_floats, separate
+
+__all__ = ["Distance", "Run", "compare"]
+
+# Runs a graph: values of all its inputs to those of all its outputs.
+Run = Callable[[list[np.ndarray]], list[np.ndarray]]
+
+
+@dataclasses.dataclass(eq=False)
+class Distance:
+    """What was seen of a tensor; `add` takes an image.
+
+    Args:
+        limits: Values beyond are cut off; infinite for floats.
+    """
+
+    limits: tuple[float, float]
+    count: int = 0
+    sums: np.ndarray | float = 0.0
+    squares: float = 0.0
+    noise_squares: float = 0.0
+    own_noise_squares: float = 0.0
+    low: float = np.inf
+    high: float = -np.inf
+    beyond: int = 0
+
+    def add(self, right: np.ndarray, noise: np.ndarray, own_noise: np.ndarray) -> None:
+        """Takes the float graph's value, and what the file's differs by, as it runs and by its own operation alone."""
+        channels = right.reshape(-1, right.shape[-1]).astype(np.float64)
+        self.count += len(channels)
+        self.sums = self.sums + channels.sum(axis=0)
+        self.squares += float(np.vdot(channels, channels))
+        self.noise_squares += _sum_of_squares(noise)
+        self.own_noise_squares += _sum_of_squares(own_noise)
+        self.low, self.high = min(self.low, float(right.min())), max(self.high, float(right.max()))
+        self.beyond += int(np.count_nonzero((right < self.limits[0]) | (right > self.limits[1])))
+
+    @property
+    def signal(self) -> float:
+        """Root mean square of the float tensor, each channel centred by its mean."""
+        centred = self.squares - float(np.sum(np.square(self.sums))) / self.count
+        # What is left of the difference of two equal numbers is no signal.
+        return self._mean_root(centred if centred > 1e-12 * self.squares else 0.0)
+
+    @property
+    def noise(self) -> float:
+        """Root mean square of the difference as the file runs."""
+        return self._mean_root(self.noise_squares)
+
+    @property
+    def own_noise(self) -> float:
+        """Root mean square of the difference that the tensor's own operation makes."""
+        return self._mean_root(self.own_noise_squares)
+
+    @property
+    def saturated(self) -> float:
+        """Share of the float tensor's values that lie beyond what the integers reach."""
+        return self.beyond / self._values
+
+    @property
+    def _values(self) -> int:
+        return self.count * np.size(self.sums)
+
+    def _mean_root(self, total: float) -> float:
+        return float(np.sqrt(total / self._values))
+
+
+def compare(
+    graph: Graph,
+    reference: Graph,
+    pairs: list[Pair],
+    found: dict[int, int],
+    images: Iterable[np.ndarray],
+    load: Callable[[bytes], Run],
+    load_reference: Callable[[bytes], Run],
+) -> list[Distance]:
+    """Runs both graphs, and every operation of both alone.
+
+    Args:
+        graph: The integer graph; used up.
+        reference: The float graph; used up.
+        pairs: What `pairing.pair` returned.
+        found: Likewise.
+        images: Inputs of the float graph.
+        load: Makes what runs a flatbuffer of the integer graph.
+        load_reference: The same for the float graph.
+
+    Returns:
+        One for each pair.
+    """
+    types = {each: (graph.kind(each), graph.quantization(each)) for each in found}
+    distances = [Distance(_limits(*types[each.op.outputs[0]])) for each in pairs]
+    floors = _floors(graph)
+    (source,), (reference_source,) = graph.inputs, reference.inputs
+    tensors = tuple(op.outputs[0] for op in reference.operations)
+    run_reference = load_reference(reference.watched(tensors))
+    run = load(graph.watched(tuple(each.op.outputs[0] for each in pairs)))
+    alone = separate(graph, reference, pairs, found)
+    run_alone, run_reference_alone = load(alone.integer), load_reference(alone.reference)
+    for image in images:
+        right = {reference_source: image, **dict(zip(tensors, run_reference([image]), strict=True))}
+        outputs = run([held(image, *types[source])[0]])
+        # The float graph's values as the file's tensors hold them: what rounding them loses is their maker's loss.
+        feeds = {
+            each: held(np.maximum(right[tensor], floors.get(each, -np.inf)), *types[each])
+            for each, tensor in alone.feeds.items()
+        }
+        own = run_alone([stored for stored, _ in feeds.values()])
+        wanted = iter(run_reference_alone([value for _, value in feeds.values()]))
+        for each, distance, output, own_output in zip(pairs, distances, outputs, own, strict=True):
+            _, quantization = types[each.op.outputs[0]]
+            value = right[each.tensor]
+            expected = feeds[each.op.inputs[0]][1] if each.twin is None else next(wanted)
+            # An input of a root that was rounded to zero has no answer of its own.
+            expected = np.where(np.isfinite(expected), expected, value)
+            distance.add(
+                value,
+                restored_floats(output, quantization) - value,
+                restored_floats(own_output, quantization) - expected,
+            )
+    return distances
+
+
+def _floors(graph: Graph) -> dict[int, float]:
+    """Of tensors that are never less: a norm's floor is one step in the file, and far less in the float graph."""
+    floors = {}
+    for op in graph.operations:
+        for each in op.inputs if op.name == "MAXIMUM" else ():
+            if (value := graph.constant(each)) is not None:
+                floors[op.outputs[0]] = float(restored_floats(value, graph.quantization(each)).max())
+    return floors
+
+
+def _limits(kind: str, quantization: Quantization | None) -> tuple[float, float]:
+    reached = integer_range(kind, quantization)
+    if quantization is None or reached is None:
+        return -np.inf, np.inf
+    half_step = float(quantization.scale[0]) / 2  # that far from the last integer, it is still the nearest
+    return reached[0] - half_step, reached[1] + half_step
+
+
+def _sum_of_squares(values: np.ndarray) -> float:
+    return float(np.sum(np.square(values, dtype=np.float64)))

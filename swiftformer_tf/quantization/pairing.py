@@ -1,0 +1,155 @@
+"""An integer graph beside its float graph: which tensors are the same, and both cut between all operations."""
+
+import dataclasses
+
+import numpy as np
+
+from swiftformer_tf.errors import ModelError
+from swiftformer_tf.quantization.graph import Graph, Operation, Quantization
+from swiftformer_tf.quantization.scales import restored
+
+__all__ = ["Pair", "Separated", "held", "integer_range", "pair", "restored_floats", "separate"]
+
+CASTS = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pair:
+    """An operation of the integer graph and what stands for it in the float graph.
+
+    Args:
+        op: Of the integer graph.
+        twin: Of the float graph; None for a cast, which has no counterpart: its output is a float tensor once more.
+        tensor: Of the float graph, what the operation's output is to be.
+    """
+
+    op: Operation
+    twin: Operation | None
+    tensor: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Separated:
+    """Both graphs cut between all operations, so that each of them is fed by the caller.
+
+    Args:
+        integer: Flatbuffer whose inputs are `feeds`, and whose outputs are those of the pairs.
+        reference: The float operations on the same inputs in float32; outputs are those of the pairs with a twin.
+        feeds: Tensors of the integer graph with the tensor of the float graph that each is to hold.
+    """
+
+    integer: bytes
+    reference: bytes
+    feeds: dict[int, int]
+
+
+def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
+    """Finds the float graph's tensors in the integer one, by their names.
+
+    Args:
+        graph: Of a file with int8 weights.
+        reference: The float graph of the same deploy graph.
+
+    Returns:
+        The pairs in the order in which they run, casts to float left out since they change nothing; and the float
+        tensor of each activation of the integer graph.
+
+    Raises:
+        ModelError: A tensor of the float graph is missing or has another shape.
+    """
+    makers = {op.outputs[0]: op for op in reference.operations}
+    tensors = {reference.label(tensor): tensor for tensor in (*reference.inputs, *makers)}
+    outputs = [op.outputs[0] for op in graph.operations]
+    found = {each: tensors[graph.label(each)] for each in (*graph.inputs, *outputs) if graph.label(each) in tensors}
+    for op in graph.operations:
+        if op.name in CASTS:  # which the converter gives names of its own
+            (source,), (output,) = op.inputs, op.outputs
+            if source in found:
+                found.setdefault(output, found[source])
+            elif output in found:
+                found[source] = found[output]
+    cause = "expected the model that the file was made from, and a file that this version exported"
+    known = set(found.values())
+    if missing := [name for name, tensor in tensors.items() if tensor not in known]:
+        raise ModelError(
+            f"{len(missing)} of the {len(tensors)} tensors of the reference's float graph are not in the file, "
+            f"the first {missing[0].partition(';')[0]}: {cause}"
+        )
+    for each, tensor in found.items():
+        if graph.shape(each) != reference.shape(tensor):
+            raise ModelError(
+                f"{graph.label(each).partition(';')[0]} has the shape {graph.shape(each)} in the file and "
+                f"{reference.shape(tensor)} in the reference's float graph: {cause}"
+            )
+    pairs = [
+        Pair(op, None if op.name in CASTS else makers[found[op.outputs[0]]], found[op.outputs[0]])
+        for op in graph.operations
+        if op.name != "DEQUANTIZE" and op.outputs[0] in found
+    ]
+    return pairs, found
+
+
+def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int, int]) -> Separated:
+    """Cuts both graphs between all operations.
+
+    What the float graph does not know, such as a constant that the converter casts, stays joined to what it is for.
+
+    Args:
+        graph: The integer graph; used up.
+        reference: The float graph; used up.
+        pairs: What `pair` returned.
+        found: Likewise.
+    """
+    known = {each.op for each in pairs}
+    kept = [op for op in graph.operations if op in known or op.outputs[0] not in found]
+    used = {each for op in kept for each in op.inputs if each in found}
+    feeds = {each: tensor for each, tensor in found.items() if each in used}
+    fresh: dict[int, int] = {}
+    fresh_floats: dict[int, int] = {}
+    for each, tensor in feeds.items():
+        fresh[each] = graph.add_tensor(each, graph.kind(each), quantization=graph.quantization(each))
+        fresh_floats[each] = reference.add_tensor(tensor, "float32")
+    operations = [
+        (dataclasses.replace(op, inputs=tuple(fresh.get(each, each) for each in op.inputs)), op.version) for op in kept
+    ]
+    twins = []
+    for row in pairs:
+        if row.twin is not None:
+            # By what they are, since the converter may swap the sides of a sum.
+            given = {feeds[source]: fresh_floats[source] for source in row.op.inputs if source in feeds}
+            inputs = tuple(given.get(source, source) for source in row.twin.inputs)
+            twins.append((dataclasses.replace(row.twin, inputs=inputs), row.twin.version))
+    return Separated(
+        graph.rewritten(operations, tuple(fresh.values()), tuple(row.op.outputs[0] for row in pairs)),
+        reference.rewritten(twins, tuple(fresh_floats.values()), tuple(op.outputs[0] for op, _ in twins)),
+        feeds,
+    )
+
+
+def integer_range(kind: str, quantization: Quantization | None) -> tuple[float, float] | None:
+    """Least and greatest value that a tensor's integers stand for; None for floats."""
+    if quantization is None:
+        return None
+    limits = np.iinfo(kind)
+    low, high = restored_floats(np.array([limits.min, limits.max]), quantization).tolist()
+    return low, high
+
+
+def held(values: np.ndarray, kind: str, quantization: Quantization | None) -> tuple[np.ndarray, np.ndarray]:
+    """Floats as a tensor stores them, and the floats that this stands for.
+
+    Args:
+        values: float32.
+        kind: Type of the tensor.
+        quantization: Of the tensor; None for floats.
+    """
+    if quantization is None:
+        return values, values
+    limits = np.iinfo(kind)
+    stored = np.clip(np.rint(values / quantization.scale[0]) + quantization.zero_point, limits.min, limits.max)
+    return stored.astype(kind), restored_floats(stored, quantization)
+
+
+def restored_floats(stored: np.ndarray, quantization: Quantization | None) -> np.ndarray:
+    """The float32 that a tensor holds, whether it stores integers or floats."""
+    return stored if quantization is None else restored(stored, quantization)

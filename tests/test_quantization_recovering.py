@@ -1,0 +1,58 @@
+"""The factors by which a file's channels were scaled are found again from its weights."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from swiftformer_tf import RECIPES, LiteModel, export
+from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.quantization import Graph, equalize, measure
+from swiftformer_tf.quantization.pairing import pair
+from swiftformer_tf.quantization.ranges import MATRIX_OPS
+from swiftformer_tf.quantization.recovering import equalize_alike
+from swiftformer_tf.quiet import native_stderr_silenced
+
+
+def weights(graph: Graph) -> list[np.ndarray]:
+    return [
+        value
+        for op in graph.operations
+        if op.name in MATRIX_OPS
+        for each in op.inputs[1:]
+        if (value := graph.constant(each)) is not None
+    ]
+
+
+def furthest(first: Graph, second: Graph) -> float:
+    return max(
+        float(np.linalg.norm(one - other) / (np.linalg.norm(other) or 1.0))  # some have no bias
+        for one, other in zip(weights(first), weights(second), strict=True)
+    )
+
+
+# Where weights are float in the file, the factors are exact; elsewhere they are as good as rounded weights let them be.
+@pytest.mark.parametrize(("recipe", "error"), [("dynamic_int8", 1e-6), ("mixed_int8", 2e-3), ("int8", 2e-3)])
+def test_factors_are_found(
+    recipe: str, error: float, lite: Callable[..., LiteModel], deploy: DeployModel, pixels: np.ndarray
+) -> None:
+    plain, scaled, found = (Graph(lite("float32").content) for _ in range(3))
+    images = (deploy.config.transform.normalize(image[None]) for image in pixels)
+    with native_stderr_silenced():
+        equalize(scaled, measure(scaled, images))
+    assert furthest(plain, scaled) > 0.1
+    graph = Graph(lite(recipe).content)
+    pairs, _ = pair(graph, found)
+    equalize_alike(graph, found, pairs)
+    assert furthest(found, scaled) < error
+
+
+def test_a_file_that_was_not_equalised_leaves_the_float_graph_as_it_is(
+    lite: Callable[..., LiteModel], deploy: DeployModel
+) -> None:
+    for each in (export(deploy, RECIPES["dynamic_int8"]), lite("int16x8")):
+        graph, reference = Graph(each.content), Graph(lite("float32").content)
+        before = reference.operations
+        pairs, _ = pair(graph, reference)
+        equalize_alike(graph, reference, pairs)
+        assert reference.operations is before
