@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from architectures import architectures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import LABELS, pictures, random_classifier, random_images, randomized, relative_error, tiny_config
@@ -56,22 +57,18 @@ def test_the_same_function(case: str) -> None:
     assert relative_error(fuse(model, image_size=(height, width))(image), model(image)) < BOUND
 
 
-@settings(max_examples=6)
+@settings(max_examples=8)
 @given(
+    config=architectures(max_stages=3, max_depth=2, widths=(4, 6)),
     seed=st.integers(0, 99),
     height=st.integers(1, 80),
     width=st.integers(1, 80),
-    token_weights=st.sampled_from(["l2", "uniform"]),
-    use_layer_scale=st.booleans(),
-    labels=st.integers(0, 3),
 )
-def test_the_same_function_for_whatever_size(
-    seed: int, height: int, width: int, token_weights: str, use_layer_scale: bool, labels: int
+def test_the_same_function_for_whatever_architecture_and_size(
+    config: SwiftFormerConfig, seed: int, height: int, width: int
 ) -> None:
-    fields = {"token_weights": token_weights, "use_layer_scale": use_layer_scale, "mlp_ratio": 2}
-    small = {"depths": (2, 1), "embed_dims": (4, 6), "downsamples": (True, True)}
-    model = random_classifier(seed, **fields, **small, id2label={i: str(i) for i in range(labels)})
-    image = random_images(1, height, width, 3, seed=seed)
+    model = randomized(SwiftFormerForImageClassification(config), seed)
+    image = random_images(1, height, width, config.num_channels, seed=seed)
     assert relative_error(fuse(model, image_size=(height, width))(image), model(image)) < 2 * BOUND
 
 

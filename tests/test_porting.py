@@ -1,18 +1,19 @@
 """Weights into Keras models and out again."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from architectures import architectures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import SMALL, random_checkpoint, random_tensors
 
 from swiftformer_tf import porting
-from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints import SCHEMES, Checkpoint
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.fusion import fuse
@@ -46,32 +47,33 @@ def test_every_variant_goes_in_and_comes_out_bit_by_bit(variant: str) -> None:
 
 
 @settings(max_examples=8)
+@given(config=architectures(max_stages=3, max_depth=2, widths=(2, 3, 4)), data=st.data())
+def test_any_architecture_is_ported_written_and_ported_again(config: SwiftFormerConfig, data: st.DataObject) -> None:
+    fitting = [name for name, row in SCHEMES.items() if row.token_weights in (None, config.token_weights)]
+    scheme, checkpoint = data.draw(st.sampled_from(fitting)), random_checkpoint(config)
+    written = to_checkpoint(port(checkpoint).model, scheme=scheme)
+    assert_equal(written, checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        one, other = Path(folder, "one.safetensors"), Path(folder, "other.safetensors")
+        written.save(one)
+        opened = Checkpoint.open(one)
+        assert_equal(opened, checkpoint)
+        to_checkpoint(port(opened).model, scheme=opened.scheme).save(other)
+        assert one.read_bytes() == other.read_bytes()
+
+
+@settings(max_examples=40)
 @given(
-    widths=st.lists(st.sampled_from((2, 3, 4)), min_size=1, max_size=3),
-    depth=st.integers(1, 2),
-    downsample=st.booleans(),
-    labels=st.integers(0, 2),
-    fields=st.fixed_dictionaries(
-        {
-            "use_layer_scale": st.booleans(),
-            "distillation": st.booleans(),
-            "token_weights": st.sampled_from(("l2", "uniform")),
-            "mlp_ratio": st.sampled_from((1, 2.5)),
-        }
-    ),
+    config=architectures(max_stages=4, max_depth=3, widths=(2, 3, 4)),
+    suffix=st.sampled_from((".pth", ".safetensors")),
 )
-def test_any_architecture_goes_in_and_comes_out(
-    widths: list[int], depth: int, downsample: bool, labels: int, fields: dict[str, Any]
-) -> None:
-    config = SwiftFormerConfig(
-        depths=(depth,) * len(widths),
-        embed_dims=tuple(widths),
-        downsamples=(downsample,) * len(widths),
-        id2label={index: f"LABEL_{index}" for index in range(labels)},
-        **fields,
-    )
+def test_what_the_original_scheme_holds_comes_back_whole(config: SwiftFormerConfig, suffix: str) -> None:
+    """It has two heads always, and a place for the configuration in both formats."""
     checkpoint = random_checkpoint(config)
-    assert_equal(to_checkpoint(port(checkpoint).model), checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x").with_suffix(suffix)
+        checkpoint.save(path, scheme="original")
+        assert_equal(Checkpoint.open(path), checkpoint)
 
 
 def test_from_file_to_file_through_keras(tmp_path: Path) -> None:
