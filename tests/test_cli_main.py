@@ -14,7 +14,10 @@ from click.testing import CliRunner
 from swiftformer_tf import LiteModel
 from swiftformer_tf.cli import cli
 
-COMMANDS = ["info", "port", "export", "verify", "predict", "train", "evaluate", "benchmark", "serve", "demo"]
+COMMANDS = [
+    *("info", "port", "export", "verify", "predict", "train", "evaluate"),
+    *("benchmark", "debug-quantization", "serve", "demo"),
+]
 
 
 def command(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
