@@ -98,7 +98,7 @@ def test_what_can_fail_says_how(name: str) -> None:
         assert "Returns:" in text
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", [name for name in errors.__all__ if name[0].isupper()])
 def test_exceptions_have_one_root_and_are_public(name: str) -> None:
     assert issubclass(getattr(errors, name), SwiftFormerError)
     assert name in swiftformer_tf.__all__
@@ -117,7 +117,7 @@ def test_every_message_of_ours_comes_from_the_tree() -> None:
     # As LiteRT itself raises it; `LiteRunner` and `profile_ops` make it one of ours.
     others["RuntimeError"] = {"isolation.py", "profiling.py"}
     # Caught where the files are read, and told with the name of the file.
-    others["ValueError"] = {"torch_zip.py", "torch_pickle.py", "preprocessing.py"}
+    others["ValueError"] = {"torch_zip.py", "torch_pickle.py", "preprocessing.py", "teachers.py"}
     assert {name: files for name, files in raised.items() if name not in errors.__all__} == others
 
 

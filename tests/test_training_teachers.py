@@ -112,7 +112,7 @@ def test_probabilities_and_wrong_cards_are_refused(lite: Any, plain: tuple[keras
     (tmp_path / "lite.tflite").write_bytes((plain[1] / "lite.tflite").read_bytes())
     (tmp_path / "lite.json").write_text(json.dumps({"transform": SMALL.to_dict(), "labels": "cats"}))
     with pytest.raises(
-        ModelError, match=r"lite\.json: no card of a teacher \(TypeError: labels: expected a list of names"
+        ModelError, match=r"lite\.json: no card of a teacher \(ValueError: labels: expected a list of names"
     ):
         Teacher.open(tmp_path / "lite.tflite")
 

@@ -3,11 +3,11 @@
 import math
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from swiftformer_tf.report.palette import PALETTE
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from swiftformer_tf.debugging import QuantizationReport
 
 __all__ = ["ratios_along_network"]
@@ -19,12 +19,14 @@ INK, SOFT, LINE = "#1c2530", "#5b6673", "#d5dbe2"
 AS_IT_RUNS, ALONE = PALETTE[0][0], PALETTE[3][0]
 
 
-def ratios_along_network(report: "QuantizationReport") -> Figure:
+def ratios_along_network(report: "QuantizationReport") -> "Figure":
     """A line of the ratios as the file runs, and a dot for each operation alone, in the order in which it computes.
 
     Args:
         report: What `debug_quantization` returned.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)

@@ -113,7 +113,7 @@ class Teacher:
             card = json.loads(card_path.read_text("utf-8"))
             transform, labels = Transform.from_dict(card["transform"]), card["labels"]
             if labels != "imagenet" and not (isinstance(labels, list) and all(isinstance(x, str) for x in labels)):
-                raise TypeError('labels: expected a list of names, or "imagenet"')
+                raise ValueError('labels: expected a list of names, or "imagenet"')
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{card_path}: no card of a teacher ({type(error).__name__}: {error})") from None
         labels = tuple(imagenet_classes().values()) if labels == "imagenet" else tuple(labels)
