@@ -3,7 +3,6 @@
 A process takes one backend, so each has a process of its own, `backend_logits.py`.
 """
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -15,41 +14,11 @@ from pathlib import Path
 import numpy as np
 import references
 import torch
-from comparing import CONTROL, OTHER, SIZES, THRESHOLD, error, images
-
-from swiftformer_tf.config import TokenWeights
+from comparing import OTHER, SIZES, images
+from rows import BackendCase, Logits, backend_rows
 
 BACKENDS = ("tensorflow", "jax", "torch")
 CHILD = Path(__file__).with_name("backend_logits.py")
-
-
-@dataclasses.dataclass(frozen=True)
-class BackendCase:
-    """One row: a backend under one arithmetic.
-
-    Args:
-        backend: As `KERAS_BACKEND` has it, and its version.
-        token_weights: The arithmetic.
-        logits: Error against the reference.
-        odd_size: The same at a size that no stage divides evenly.
-        tensorflow: Error against Keras on TensorFlow; the worse of both sizes.
-        wrong: Error of the other arithmetic on this backend against the reference.
-    """
-
-    backend: str
-    token_weights: str
-    logits: float
-    odd_size: float
-    tensorflow: float
-    wrong: float
-
-    @property
-    def passed(self) -> bool:
-        return max(self.logits, self.odd_size, self.tensorflow) <= THRESHOLD and self.wrong >= CONTROL
-
-
-# At each size, by arithmetic.
-Logits = dict[TokenWeights, list[np.ndarray]]
 
 
 def run(backend: str, checkpoint: Path, pictures: list[np.ndarray], folder: Path) -> tuple[str, Logits]:
@@ -69,19 +38,6 @@ def run(backend: str, checkpoint: Path, pictures: list[np.ndarray], folder: Path
     return said["version"], arrays
 
 
-def judge(backend: str, ours: Logits, on_tensorflow: Logits, expected: Logits) -> Iterator[BackendCase]:
-    """A row for each arithmetic."""
-    for kind, other in OTHER.items():
-        yield BackendCase(
-            backend=backend,
-            token_weights=kind,
-            logits=error(ours[kind][0], expected[kind][0]),
-            odd_size=error(ours[kind][1], expected[kind][1]),
-            tensorflow=max(map(error, ours[kind], on_tensorflow[kind])),
-            wrong=error(ours[other][0], expected[kind][0]),
-        )
-
-
 def backend_cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> Iterator[BackendCase]:
     """Every backend, on the weights of a pair under the original names, which both arithmetics share."""
     pictures = [images(size, seed=4) for size in SIZES]
@@ -96,4 +52,4 @@ def backend_cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> Iterator[Bac
         for backend in BACKENDS:
             version, ours = run(backend, checkpoint, pictures, Path(folder))
             on_tensorflow = on_tensorflow or ours
-            yield from judge(f"{backend} {version}", ours, on_tensorflow, expected)
+            yield from backend_rows(f"{backend} {version}", ours, on_tensorflow, expected)

@@ -15,7 +15,9 @@ SIZES = ((224, 224), (190, 250))
 
 
 def error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Largest difference over largest value; infinite where ours is not finite."""
+    """Largest difference over largest value; infinite where one is not finite, or their shapes differ."""
+    if ours.shape != theirs.shape:
+        return float("inf")
     difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
     return difference if np.isfinite(difference) else float("inf")
 

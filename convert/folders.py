@@ -12,7 +12,8 @@ import references
 import timm
 import torch
 import transformers
-from comparing import CONTROL, OTHER, SIZES, THRESHOLD, error, images
+from comparing import OTHER, SIZES, images
+from rows import FolderCase, folder_row
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.cli.port import port as port_command
@@ -23,31 +24,6 @@ from swiftformer_tf.saving import Layout, save_pretrained
 Loader = Callable[[Path], tuple[torch.nn.Module, dict[int, str]]]
 
 LABELS = {index: f"class {index}" for index in range(1000)}
-
-
-@dataclasses.dataclass(frozen=True)
-class FolderCase:
-    """One row: a way to write a folder, and the library that loads it.
-
-    Args:
-        layout: Of the folder.
-        written: What wrote it.
-        logits: Error of the Keras model's logits against those of the library's model.
-        wrong: The same with the Keras model of the other arithmetic.
-        back: Error of the library's model against the one whose weights they are.
-        labels: Whether the library finds the labels' names.
-    """
-
-    layout: str
-    written: str
-    logits: float
-    wrong: float
-    back: float
-    labels: bool
-
-    @property
-    def passed(self) -> bool:
-        return self.logits <= THRESHOLD and self.wrong >= CONTROL and self.back == 0 and self.labels
 
 
 def by_timm(folder: Path) -> tuple[torch.nn.Module, dict[int, str]]:
@@ -93,13 +69,13 @@ def folder_cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> Iterator[Fold
                 folder = Path(root, written.replace(" ", ""))
                 write(model, folder, layout)
                 loaded, labels = load(folder)
-                theirs = references.logits(loaded, pictures)
-                yield FolderCase(
-                    layout=layout,
-                    written=written,
-                    logits=error(np.asarray(model(pictures, training=False)), theirs),
-                    wrong=error(np.asarray(wrong(pictures, training=False)), theirs),
-                    back=error(theirs, expected),
+                yield folder_row(
+                    layout,
+                    written,
+                    np.asarray(model(pictures, training=False)),
+                    np.asarray(wrong(pictures, training=False)),
+                    theirs=references.logits(loaded, pictures),
+                    expected=expected,
                     labels=labels == LABELS,
                 )
 

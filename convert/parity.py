@@ -8,7 +8,6 @@ Every figure is a largest absolute difference over the largest absolute value of
 
 import argparse
 import copy
-import dataclasses
 import re
 import sys
 import tempfile
@@ -22,10 +21,11 @@ import numpy as np
 import references
 import torch
 import transformers
-from backends import BackendCase, backend_cases
-from comparing import CONTROL, OTHER, SIZES, THRESHOLD, error, images
-from folders import FolderCase, folder_cases
+from backends import backend_cases
+from comparing import OTHER, SIZES, error, images
+from folders import folder_cases
 from references import Architecture
+from rows import BackendCase, Cell, FileCase, FolderCase
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
 from swiftformer_tf.config import VARIANTS, TokenWeights
@@ -40,39 +40,6 @@ SOURCES: tuple[tuple[SchemeName, TokenWeights], ...] = (
     ("hf", "uniform"),
     ("timm", "l2"),
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One row of the first table."""
-
-    variant: str
-    scheme: str
-    token_weights: str
-    logits: float
-    odd_size: float
-    hidden_states: float
-    blocks: float
-    wrong: float
-    back: float
-
-    @property
-    def passed(self) -> bool:
-        measured = (self.logits, self.odd_size, self.hidden_states, self.blocks)
-        return max(measured) <= THRESHOLD and self.wrong >= CONTROL and self.back == 0
-
-
-@dataclasses.dataclass(frozen=True)
-class FileCase:
-    """One row of the second table."""
-
-    file: str
-    holds: str
-    logits: float
-
-    @property
-    def passed(self) -> bool:
-        return self.logits <= THRESHOLD
 
 
 def architecture(variant: str) -> Architecture:
