@@ -2,7 +2,9 @@
 
 import functools
 import os
+import resource
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,30 @@ def saved(tmp_path_factory: pytest.TempPathFactory, model: SwiftFormerForImageCl
     path = tmp_path_factory.mktemp("saved") / "tiny.keras"
     model.save(path)
     return path
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
+    """`full_disk(folder, room)`: from its call on, no file that is written to `folder` gets beyond `room` bytes.
+
+    The nearest to a full disk that needs no privilege: the system's limit on the size of files.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(folder: Path, room: int) -> None:
+        class WaitingRoom(tempfile.TemporaryDirectory):
+            def __enter__(self) -> str:
+                if Path(self.name).is_relative_to(folder):
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+                return super().__enter__()
+
+            def __exit__(self, *error: Any) -> None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+                super().__exit__(*error)
+
+        monkeypatch.setattr("swiftformer_tf.files.tempfile.TemporaryDirectory", WaitingRoom)
+
+    return fill
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ import keras
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from safetensors import safe_open
 from safetensors.numpy import load_file
+from test_writing import CURE, files_in, without_waiting
 from training_runs import LABELS, RECIPE, color_teacher, config, run, write_photographs
 
 from swiftformer_tf import CheckpointError, ConfigError, ImageError, open_model
 from swiftformer_tf.data import ImageFolder
 from swiftformer_tf.labelling import labelled_images
 from swiftformer_tf.training import Teacher, new_model, train
+from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder
 from swiftformer_tf.training.plots import plot_history
 
 # Of a killed and resumed run against one in one piece: the CPU's threads add in no fixed order.
@@ -69,20 +73,35 @@ def test_the_saved_model_is_the_averaged_one_without_the_teachers_head(finished:
     assert len(averages) == len(model.weights) < len(in_training)
 
 
-def test_a_killed_process_goes_on_with_the_same_result(photographs: Path, finished: Path, tmp_path: Path) -> None:
-    """SIGKILL in the middle of the second epoch."""
-    output = tmp_path / "killed"
+def child(photographs: Path, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
     script = Path(__file__).with_name("training_runs.py")
-    with subprocess.Popen(
-        [sys.executable, str(script), str(photographs), str(output)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    command = [sys.executable, str(script), str(photographs), str(output), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def epochs_in(output: Path) -> tuple[int, int]:
+    """How many there are in the state, from which a run goes on, and in the metrics."""
+    with safe_open(output / "state.safetensors", "numpy") as state:
+        kept = json.loads(state.metadata()["history"])
+    return len(kept), len((output / "metrics.csv").read_text().splitlines()) - 1
+
+
+def test_a_killed_process_goes_on_with_the_same_result(photographs: Path, finished: Path, tmp_path: Path) -> None:
+    """SIGKILL in the middle of the second epoch, then while it saves that epoch: between two files."""
+    output = tmp_path / "killed"
+    with child(photographs, output) as process:
         assert process.stdout is not None
         for _ in range(5):  # three steps an epoch
             assert process.stdout.readline() == b"step\n"
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
+    assert epochs_in(output) == (1, 1)
     before = (output / "metrics.csv").read_text().splitlines()
-    assert len(before) == 2
+
+    process = child(photographs, output, "1")
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert epochs_in(output) == (1, 2)
 
     history = run(photographs, output)
     assert [row["epoch"] for row in history] == [1, 2, 3]
@@ -92,6 +111,34 @@ def test_a_killed_process_goes_on_with_the_same_result(photographs: Path, finish
     assert whole.keys() == resumed.keys()
     for name, expected in whole.items():
         np.testing.assert_allclose(resumed[name], expected, rtol=0, atol=TOLERANCE * max(1, np.abs(expected).max()))
+    assert without_waiting(files_in(output)).keys() == files_in(finished).keys()
+
+
+# Of the second epoch, after one of 50 %: the model is saved where it is better.
+@pytest.mark.parametrize(("accuracy", "name"), [(0.6, "model.keras"), (0.4, "state.safetensors")])
+def test_on_a_full_disk_the_epoch_before_stays_and_the_file_is_named(
+    accuracy: float, name: str, tmp_path: Path, full_disk: Callable[[Path, int], None]
+) -> None:
+    model = new_model(config(), RECIPE)
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    folder = RunFolder(tmp_path, AveragedWeights(model, decay=0.9))
+    folder.set_model(model)
+    folder.on_epoch_begin(0)
+    folder.on_epoch_end(0, {"val_accuracy": 0.5})
+    kept, weights = files_in(tmp_path), model.get_weights()
+
+    model.set_weights([array + 1 for array in weights])
+    full_disk(tmp_path, len(kept[name]) // 2)
+    folder.on_epoch_begin(1)
+    with pytest.raises(OSError, match="cannot be written") as caught:
+        folder.on_epoch_end(1, {"val_accuracy": accuracy})
+    assert (caught.value.filename, caught.value.strerror) == (str(tmp_path / name), CURE)
+    assert files_in(tmp_path) == kept
+
+    again = RunFolder(tmp_path, folder.averages)
+    assert (again.restore(model), [row["val_accuracy"] for row in again.history]) == (1, [0.5])
+    assert all(map(np.array_equal, model.get_weights(), weights))
 
 
 def test_a_finished_run_is_not_trained_again(photographs: Path, finished: Path) -> None:

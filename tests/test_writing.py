@@ -2,14 +2,11 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -131,34 +128,13 @@ def put_old(out: Path, names: list[str]) -> dict[str, bytes]:
     return files_in(out)
 
 
-@pytest.fixture
-def full_disk(out: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From its call on, no file that a command writes to `out` gets beyond 20 bytes.
-
-    The nearest to a full disk that needs no privilege: the system's limit on the size of files.
-    """
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    class WaitingRoom(tempfile.TemporaryDirectory):
-        def __enter__(self) -> str:
-            if Path(self.name).is_relative_to(out):
-                resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
-            return super().__enter__()
-
-        def __exit__(self, *error: Any) -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-            super().__exit__(*error)
-
-    return lambda: monkeypatch.setattr("swiftformer_tf.files.tempfile.TemporaryDirectory", WaitingRoom)
-
-
 @pytest.mark.parametrize("name", WRITING)
 def test_on_a_full_disk_the_error_names_file_and_cure(
-    name: str, arguments: Callable[[str], list[str]], out: Path, full_disk: Callable[[], None]
+    name: str, arguments: Callable[[str], list[str]], out: Path, full_disk: Callable[[Path, int], None]
 ) -> None:
     command, files, named = WRITING[name]
     old = put_old(out, files)
-    full_disk()
+    full_disk(out, 20)
     result = run(arguments(command))
     assert result.exit_code == 2, result.output
     assert result.stderr.splitlines()[-1] == f"Error: {out / named}: {CURE}"

@@ -1,4 +1,8 @@
-"""A small training that uses everything that has a state; as a script, one that says when it steps."""
+"""A small training that uses everything that has a state.
+
+As a script, `training_runs.py PHOTOGRAPHS OUTPUT [SAVE]`, it says when it steps; and SIGKILL ends it in the save of
+that number, from 1, when all files of the epoch are in their places but its state.
+"""
 
 import sys
 from pathlib import Path
@@ -6,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from killed_commands import kill_at
 from PIL import Image
 from random_models import pictures
 
@@ -77,4 +82,6 @@ class Loud(keras.callbacks.Callback):
 
 
 if __name__ == "__main__":
+    for save in map(int, sys.argv[3:]):
+        kill_at(save, str(Path(sys.argv[2], "state.safetensors")))
     run(Path(sys.argv[1]), Path(sys.argv[2]), callbacks=[Loud()])

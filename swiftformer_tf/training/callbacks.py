@@ -16,7 +16,7 @@ from safetensors.numpy import save as to_safetensors
 
 from swiftformer_tf.errors import CheckpointError, ConfigError
 from swiftformer_tf.evaluation import evaluate
-from swiftformer_tf.files import filling
+from swiftformer_tf.files import filling, replacing
 from swiftformer_tf.labelling import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.plots import plot_history
@@ -201,16 +201,19 @@ class RunFolder(keras.callbacks.Callback):
             for name, variable in self._variables(self.model).items()
         }
         # Together, so that with these files the epoch counts as done; the state, last by its name, moves last.
+        # Each by `replacing`, since the system does not say which file had no room.
         with filling(self.folder) as beside:
             if best_epoch(self.history) is row:
-                self.averages.averaged.save(beside / "model.keras")
+                with replacing(beside / "model.keras") as path:
+                    self.averages.averaged.save(path)
             metadata = {"history": json.dumps(self.history)}
-            # Not `save_file`, whose errors are no OSError.
-            (beside / "state.safetensors").write_bytes(to_safetensors(arrays, metadata=metadata))
+            with replacing(beside / "state.safetensors") as path:
+                # Not `save_file`, whose errors are no OSError.
+                path.write_bytes(to_safetensors(arrays, metadata=metadata))
             self._save_metrics(beside)
 
     def _save_metrics(self, folder: Path) -> None:
-        with open(folder / "metrics.csv", "w", newline="") as stream:
+        with replacing(folder / "metrics.csv") as path, path.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, list(self.history[-1]))
             writer.writeheader()
             writer.writerows(self.history)
