@@ -1,12 +1,17 @@
-"""What people install: the wheel as pip builds it."""
+"""What people install: the wheel as pip builds it, and what it does in an environment away from the checkout."""
 
+import json
+import os
 import subprocess
 import sys
+import venv
 import zipfile
+from collections.abc import Callable
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from swiftformer_tf import __version__
 
@@ -74,3 +79,48 @@ def test_what_an_index_would_show_of_it(wheel: Path) -> None:
     needed = [each for each in about.get_all("Requires-Dist", []) if "extra ==" not in each]
     assert not [each for each in needed if each.startswith(("torch", "jax", "matplotlib", "huggingface", "scikit"))]
     assert scripts.split("\n")[:2] == ["[console_scripts]", "swiftformer-tf = swiftformer_tf.cli:main"]
+
+
+@pytest.fixture(scope="module")
+def run_installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """`run_installed(program, *arguments)` is what a program of an environment with the wheel prints.
+
+    The environment is new; the packages that the wheel depends on are those of the one in which the tests run.
+    """
+    root = tmp_path_factory.mktemp("installed")
+    venv.create(root / "venv", with_pip=False)
+    programs = root / "venv" / "bin"
+    # pip runs in the new environment, and before that sees other packages: in those this one may be installed already.
+    pip = [*PIP, "--python", str(programs / "python")]
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", str(wheel)], check=True)
+    (packages,) = root.glob("venv/lib/python3.*/site-packages")
+    dependencies = [path for path in sys.path if path.endswith("-packages")]
+    (packages / "dependencies.pth").write_text("".join(f"{path}\n" for path in dependencies))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+    def run(program: str, *arguments: str) -> str:
+        command = [str(programs / program), *arguments]
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    Image.linear_gradient("L").save(root / "picture.png")
+    found = run("python", "-c", "import importlib.util as u; print(u.find_spec('swiftformer_tf').origin)")
+    assert Path(found.strip()) == packages / "swiftformer_tf" / "__init__.py"
+    return run
+
+
+def test_installed_it_says_how_to_use_it_and_what_ships_with_it(run_installed: Callable[..., str]) -> None:
+    assert run_installed("swiftformer-tf", "--help").startswith("Usage: swiftformer-tf [OPTIONS] COMMAND [ARGS]...")
+    assert run_installed("swiftformer-tf", "--version").strip().endswith(f"version {__version__}")
+    about = json.loads(run_installed("swiftformer-tf", "info", NAME, "--json"))
+    assert (about["variant"], about["num_labels"]) == ("xs", 10)
+
+
+def test_installed_it_labels_a_picture_with_the_weights_that_ship(run_installed: Callable[..., str]) -> None:
+    command = ("swiftformer-tf", "predict", NAME, "picture.png", "--top", "10", "--json")
+    (answer,) = json.loads(run_installed(*command))
+    assert answer["image"] == "picture.png"
+    assert sorted(label["index"] for label in answer["labels"]) == list(range(10))
+    assert "tench" in {label["label"] for label in answer["labels"]}
+    assert sum(label["score"] for label in answer["labels"]) == pytest.approx(1, abs=1e-5)
