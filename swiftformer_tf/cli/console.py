@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from swiftformer_tf.data import balanced_sample, check_images, list_images
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.hub import is_hub_id
 from swiftformer_tf.pretrained import weights_path
@@ -23,6 +24,7 @@ __all__ = [
     "ModelFile",
     "needs",
     "note",
+    "photographs_in",
     "print_json",
     "print_table",
     "progress_bar",
@@ -83,6 +85,15 @@ def needs(*packages: str) -> Callable[[click.Context, click.Parameter, Any], Any
         return value
 
     return check
+
+
+def photographs_in(folder: Path, count: int | None = None) -> list[Path]:
+    """All photographs of a folder or a choice of them; those that are no pictures are named before anything runs."""
+    paths = list_images(folder)
+    if count is not None:
+        paths = balanced_sample(paths, count)
+    check_images(paths)
+    return paths
 
 
 def note(message: str) -> None:

@@ -11,12 +11,12 @@ from swiftformer_tf.cli.console import (
     EXISTING_FILE,
     ModelFile,
     note,
+    photographs_in,
     print_json,
     print_table,
     progress_bar,
     token_weights_option,
 )
-from swiftformer_tf.data import balanced_sample, list_images
 
 if TYPE_CHECKING:
     from swiftformer_tf.debugging import TensorReport
@@ -56,7 +56,7 @@ def debug_quantization(
     from swiftformer_tf.loading import open_model
 
     lite = LiteModel.open(model)
-    paths = balanced_sample(list_images(images), count)
+    paths = photographs_in(images, count)
     keras_model = open_model(reference, token_weights=token_weights)
     with progress_bar("debug", len(paths)) as progress:
         report = compare_tensors(lite, reference=keras_model, images=paths, progress=progress)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar, require
+from swiftformer_tf.cli.console import EXISTING, note, photographs_in, print_json, print_table, progress_bar, require
 from swiftformer_tf.cli.reports import note_failures, report_row, write_html
 from swiftformer_tf.cli.serve import litert_js_option, serve_page
 
@@ -36,7 +36,6 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     swiftformer-tf demo --images photos/ -o out
     """
     from swiftformer_tf.checkpoints import Checkpoint
-    from swiftformer_tf.data import balanced_sample, list_images
     from swiftformer_tf.demo import PHOTOGRAPHS, photographs
     from swiftformer_tf.deployment.serving import runtime_folder
     from swiftformer_tf.files import replacing
@@ -54,7 +53,7 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     holdout: Any
     names, about = None, ""
     if images:
-        paths = balanced_sample(list_images(images), 400)
+        paths = photographs_in(images, 400)
         calibration, holdout = paths[0::2], paths[1::2]
     else:
         shown, others = photographs(checkpoint.config.transform)

@@ -51,6 +51,7 @@ def evaluate(
     \b
     swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
     """
+    from swiftformer_tf.data import check_images
     from swiftformer_tf.evaluation import evaluate as evaluate_photographs
     from swiftformer_tf.labelling import labelled_images
     from swiftformer_tf.loading import open_any
@@ -60,6 +61,7 @@ def evaluate(
         raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
     predict, config = predictor(open_any(model, token_weights=token_weights), num_threads=threads)
     images = labelled_images(folder, config.labels, label_file=label_file)
+    check_images(images.paths)
     with progress_bar("photographs", len(images.paths)) as progress:
         evaluation = evaluate_photographs(predict, config, images, batch_size=batch_size, progress=progress)
     result = {"model": str(model), "transform": config.transform.to_dict(), **evaluation.to_dict()}

@@ -10,13 +10,13 @@ from swiftformer_tf.cli.console import (
     ImageSize,
     ModelFile,
     needs,
+    photographs_in,
     print_json,
     print_table,
     progress_bar,
     token_weights_option,
 )
 from swiftformer_tf.cli.reports import html_option, note_failures, report_row, write_html
-from swiftformer_tf.data import balanced_sample, list_images
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.pretrained import license_of
 from swiftformer_tf.recipes import RECIPES
@@ -111,9 +111,9 @@ def export(
         options = TARGETS[target].fuse_options
     if calibration is None and (needy := [recipe.name for recipe in recipes if recipe.needs_calibration]):
         raise click.UsageError(f"recipe {needy[0]} needs calibration images: give --calibration FOLDER")
-    # Listed before the model is opened: a folder without photographs is found out at once.
-    calibrated_on = balanced_sample(list_images(calibration), calibration_count) if calibration else None
-    verified_on = list_images(images) if images else None
+    # Before the model is opened: a folder without photographs is found out at once.
+    calibrated_on = photographs_in(calibration, calibration_count) if calibration else None
+    verified_on = photographs_in(images) if images else None
     opened = open_model(model, token_weights=token_weights)
     exported = export_files(
         opened,

@@ -9,13 +9,13 @@ from swiftformer_tf.cli.console import (
     EXISTING,
     EXISTING_FILE,
     ModelFile,
+    photographs_in,
     print_json,
     print_table,
     progress_bar,
     token_weights_option,
 )
 from swiftformer_tf.cli.reports import html_option, note_failures, write_html
-from swiftformer_tf.data import list_images
 
 
 @click.command()
@@ -51,7 +51,7 @@ def verify(
     if html and not html.parent.is_dir():
         raise click.UsageError(f"--html {html}: no such folder: {html.parent}")
     lite = LiteModel.open(model)
-    paths = list_images(images)
+    paths = photographs_in(images)
     keras_model = open_model(reference, token_weights=token_weights)
     with progress_bar("verify", len(paths)) as count:
         report = verify_model(lite, reference=keras_model, images=paths, num_threads=threads, progress=count)
