@@ -1,0 +1,97 @@
+"""What the result pages share: every recipe against the float32 Keras model, beside its goal."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import swiftformer_tf as sf
+from swiftformer_tf.data import balanced_sample, list_images
+from swiftformer_tf.inputs import iterate_inputs
+from swiftformer_tf.verification import agreement, signal_to_noise
+
+NAME = "swiftformer_xs_imagenette"
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What a recipe should reach: top-1 points lost at most, agreement and SNR in dB at least."""
+
+    drop: float
+    agreement: float
+    snr: float
+
+
+GOALS = {
+    "float32": Goal(0.0, 1.0, 92),
+    "float16": Goal(0.0, 0.999, 62),
+    "dynamic_int8": Goal(0.1, 0.996, 42),
+    "mixed_int8": Goal(0.2, 0.994, 34),
+    "int8": Goal(0.3, 0.99, 30),
+    "int16x8": Goal(0.05, 0.998, 42),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A recipe's file on photographs.
+
+    Args:
+        images: How many.
+        snr: Of the logits in dB, centred by the reference's mean.
+        agreement: Share of photographs with the same best class as the reference's.
+        bytes: Of the file.
+        partitions: Of the graph that XNNPACK took.
+        seconds: That the export took.
+        answers: Index of the best class by photograph.
+    """
+
+    images: int
+    snr: float
+    agreement: float
+    bytes: int
+    partitions: int
+    seconds: float
+    answers: np.ndarray = dataclasses.field(repr=False)
+
+
+def prepared(paths: Sequence[Path], config: sf.SwiftFormerConfig) -> np.ndarray:
+    """The photographs as float32 (N, height, width, 3), normalised."""
+    return np.concatenate(list(iterate_inputs(list(paths), config.transform, raw=False)))
+
+
+def reference_logits(model: sf.SwiftFormerForImageClassification, inputs: np.ndarray) -> np.ndarray:
+    """Of the float32 Keras model, float64 (N, labels)."""
+    return np.asarray(model.predict(inputs, batch_size=16, verbose=0), np.float64)
+
+
+def measure_recipe(
+    deploy: sf.DeployModel, name: str, calibration: Sequence[Path], inputs: np.ndarray, expected: np.ndarray
+) -> Measured:
+    """Exports `deploy` by the recipe `name` and runs the file on `inputs`, whose right logits are `expected`."""
+    start = time.perf_counter()
+    lite = sf.export(deploy, sf.RECIPES[name], calibration=calibration)
+    seconds = time.perf_counter() - start
+    runner = sf.LiteRunner(lite, num_threads=2)
+    actual = np.stack([runner(image[None]) for image in inputs]).astype(np.float64)
+    return Measured(
+        images=len(inputs),
+        snr=signal_to_noise(expected, actual) or 0.0,
+        agreement=agreement(expected, actual),
+        bytes=len(lite.content),
+        partitions=runner.partitions,
+        seconds=seconds,
+        answers=actual.argmax(axis=1),
+    )
+
+
+def beside_goal(measured: str, met: bool, goal: object) -> str:
+    """A figure; bold and with the goal behind it where it is missed."""
+    return measured if met else f"**{measured}** ({goal})"
+
+
+def chosen_photographs(folder: Path, count: int) -> list[Path]:
+    """So many photographs of a folder, of each class alike."""
+    return balanced_sample(list_images(folder), count)
