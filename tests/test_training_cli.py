@@ -60,6 +60,23 @@ def test_the_same_command_finds_its_work_done_and_another_is_refused(
         invoke(photographs, "-o", output, *OPTIONS, "--learning-rate", "0.5")
 
 
+def test_the_record_of_a_run_repeats_it(trained: tuple[Path, Result], photographs: Path, tmp_path: Path) -> None:
+    output, _ = trained
+    size = OPTIONS[:4]
+    again = invoke(
+        photographs, "-o", tmp_path, "--validation", photographs, *size, "--crop", 1, "--recipe", output / "run.json"
+    )
+    assert again.exit_code == 0
+    settings, repeated = (json.loads((folder / "run.json").read_text())["settings"] for folder in (output, tmp_path))
+    assert repeated == settings
+    for row, expected in zip(
+        *((folder / "metrics.csv").read_text().splitlines() for folder in (tmp_path, output)), strict=True
+    ):
+        # Without the seconds, which are the last.
+        for value, before in zip(row.split(",")[:-1], expected.split(",")[:-1], strict=True):
+            assert value == before or float(value) == pytest.approx(float(before), rel=1e-5)
+
+
 def test_fine_tuning_takes_other_classes_and_a_teacher(
     trained: tuple[Path, Result], photographs: Path, tmp_path: Path
 ) -> None:

@@ -12,8 +12,10 @@ from training_runs import LABELS, RECIPE, color_teacher, config, write_photograp
 
 from swiftformer_tf import ImageError
 from swiftformer_tf.data import ImageFolder
+from swiftformer_tf.preprocessing import open_image
 from swiftformer_tf.training import Answers, Augmentation, TrainingRecipe, steps_per_epoch, training_dataset
 from swiftformer_tf.training.augmentation import augment, mix, random_crop
+from swiftformer_tf.training.dataset import Batches
 
 PLAIN = RECIPE.replace(
     image_scales=(1.0,), augmentation=Augmentation(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=False)
@@ -113,6 +115,31 @@ def test_a_teacher_adds_its_logits(folder: ImageFolder) -> None:
             # What the teacher makes of the very picture, seen at its own, smaller size.
             expected = answers.ask(config().transform.denormalize(images))
             np.testing.assert_allclose(everything, expected, atol=0.05)
+
+
+@pytest.mark.parametrize("views", [0, 2])
+@pytest.mark.parametrize("mixup", [0.0, 0.5])
+def test_each_process_makes_its_share_of_the_same_batches(
+    folder: ImageFolder, views: int, mixup: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without mixing, from its own photographs alone."""
+    augmentation = dataclasses.replace(RECIPE.augmentation, mixup=mixup)
+    recipe = RECIPE.replace(teacher_views=0 if mixup else views, augmentation=augmentation)
+    whole = Batches(folder, recipe, config(), teacher=Answers(color_teacher(), LABELS, len(folder)))(4)
+    opened: list[Path] = []
+
+    def counted(path: Path) -> Image.Image:
+        opened.append(path)
+        return open_image(path)
+
+    monkeypatch.setattr("swiftformer_tf.training.dataset.open_image", counted)
+    for share in (slice(0, 2), slice(2, 6)):
+        monkeypatch.setattr("swiftformer_tf.training.dataset.share_of_batch", lambda size, share=share: share)
+        opened.clear()
+        part = Batches(folder, recipe, config(), teacher=Answers(color_teacher(), LABELS, len(folder)))(4)
+        assert len(opened) == (6 if mixup else share.stop - share.start)
+        for own, expected in zip(part, whole, strict=True):
+            np.testing.assert_array_equal(own, expected[share])
 
 
 def test_kept_answers_belong_to_crops_that_come_back(folder: ImageFolder) -> None:

@@ -146,6 +146,8 @@ def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"epochs": 7, "augmentation": {"erase": 0.5}}))
     assert read_recipe(path) == TrainingRecipe(epochs=7, augmentation=Augmentation(erase=0.5))
+    path.write_text(json.dumps({"command": [], "settings": {"seed": 1, "recipe": {"epochs": 8}}}))
+    assert read_recipe(path) == TrainingRecipe(epochs=8)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,7 @@ def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
             '{"augmentation": 3}',
             "mine.json: augmentation=3: expected an object with the fields of a training augmentation",
         ),
+        ('{"settings": {}}', "mine.json: recipe=None: expected an object with the fields of a training recipe"),
         ('{"epoch": 7}', r"mine.json: recipe\.epoch: no such field"),
         ('{"\\u001b[2J": 7}', r"mine.json: recipe\.\\x1b\[2J: no such field"),
         ('{"epochs": 0}', "mine.json: recipe.epochs=0: expected 1 or more"),

@@ -44,7 +44,7 @@ class RecipeFile(click.Path):
     type=RecipeFile(),
     default="short",
     show_default=True,
-    help="Settings: one of training.recipes, or a .json file with their fields.",
+    help="Settings: one of training.recipes, a .json file with their fields, or the run.json of another run.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's; the warm-up is cut to fit.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")

@@ -150,12 +150,14 @@ class Batches:
         epoch, position = divmod(step, self.steps)
         augmentation, views = self.recipe.augmentation, self.recipe.teacher_views if self.teacher else 0
         chosen, copies = self._chosen(epoch, position)
-        crops = [
-            (open_image(self.folder.paths[index]), index, epoch % views if views else epoch, copy)
-            for index, copy in zip(chosen, copies, strict=True)
-        ]
+        # What another process feeds is made there; only mixing needs the whole batch.
+        needed = np.arange(len(chosen)) if augmentation.mixes else np.arange(len(chosen))[self.share]
+        view = epoch % views if views else epoch
+        crops = {row: (open_image(self.folder.paths[chosen[row]]), chosen[row], view, copies[row]) for row in needed}
         side = self.recipe.image_size(epoch, max(self.config.input_size))
-        images = np.stack([self._crop(side, *crop) for crop in crops])
+        images = np.zeros((len(chosen), side, side, len(self.config.transform.mean)), np.float32)
+        for row, crop in crops.items():
+            images[row] = self._crop(side, *crop)
         if augmentation.flip:
             mirrored = self.rng(_FLIP, epoch, position).random(len(images)) < 0.5
             images[mirrored] = images[mirrored, :, ::-1]
@@ -163,14 +165,14 @@ class Batches:
         labels = self.one_hot[np.asarray(self.folder.labels)[chosen]]
         images, labels = mix(images, labels, augmentation, self._int_seed(_MIX, epoch, position))
         images, labels = images[self.share], labels[self.share]
-        chosen, crops = chosen[self.share], crops[self.share]
         batch = [self.config.transform.normalize(images), labels]
         if self.teacher is None:
             return batch
         # Kept answers are about the plain crop at the teacher's size; others about exactly what the student sees.
         size = self.teacher.image_size
         if views:
-            answers = self.teacher.kept(epoch % views, chosen, lambda row: self._crop(size, *crops[row]))
+            first = self.share.start
+            answers = self.teacher.kept(view, chosen[self.share], lambda row: self._crop(size, *crops[first + row]))
         else:
             answers = self.teacher.ask(images)
         batch.append(answers[:, self.teacher.classes])

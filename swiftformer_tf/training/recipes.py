@@ -315,7 +315,7 @@ def read_recipe(path: str | Path) -> TrainingRecipe:
     """The recipe in a JSON file, as `TrainingRecipe.to_dict` writes it; what it leaves out has its default.
 
     Args:
-        path: The file.
+        path: The file, or the `run.json` of a training, whose recipe is taken.
 
     Raises:
         ConfigError: Not a JSON object, an unknown field, or a value that is impossible or of another type; the
@@ -336,6 +336,8 @@ def read_recipe(path: str | Path) -> TrainingRecipe:
         values = json.loads(Path(path).read_text("utf-8"))
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise ConfigError(f"{path}: not JSON ({error})") from None
+    if isinstance(values, dict) and isinstance(values.get("settings"), dict):
+        values = values["settings"].get("recipe")
     try:
         return TrainingRecipe.from_dict(values)
     except ConfigError as error:
