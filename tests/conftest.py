@@ -93,17 +93,17 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
 
     The nearest to a full disk that needs no privilege: the system's limit on the size of files.
     """
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(folder: Path, room: int) -> None:
         class WaitingRoom(tempfile.TemporaryDirectory):
             def __enter__(self) -> str:
+                self.limits = resource.getrlimit(resource.RLIMIT_FSIZE)
                 if Path(self.name).is_relative_to(folder):
-                    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (room, self.limits[1]))
                 return super().__enter__()
 
             def __exit__(self, *error: Any) -> None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+                resource.setrlimit(resource.RLIMIT_FSIZE, self.limits)
                 super().__exit__(*error)
 
         monkeypatch.setattr("swiftformer_tf.files.tempfile.TemporaryDirectory", WaitingRoom)
