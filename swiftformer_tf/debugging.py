@@ -16,7 +16,7 @@ from swiftformer_tf.fusion import fuse
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel, LiteRunner, load_interpreter, told_as_ours
 from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.quantization import Graph
+from swiftformer_tf.quantization import Graph, is_equalized
 from swiftformer_tf.quantization.comparing import Run, compare
 from swiftformer_tf.quantization.pairing import Pair, integer_range, pair
 from swiftformer_tf.quantization.ranges import MATRIX_OPS
@@ -196,8 +196,9 @@ def debug_quantization(
         try:
             graph, reference_graph = Graph(lite.content), Graph(floats.content)
             pairs, found = pair(graph, reference_graph)
-            equalize_alike(graph, reference_graph, pairs)
-            pairs, found = pair(graph, reference_graph)  # of the weights that are there now
+            if is_equalized(lite.recipe):
+                equalize_alike(graph, reference_graph, pairs)
+                pairs, found = pair(graph, reference_graph)  # of the weights that are there now
             parts = _parts([graph.label(each.op.outputs[0]) for each in pairs])
             facts = [_facts(graph, each) for each in pairs]
         except ModelError:

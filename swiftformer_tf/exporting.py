@@ -1,4 +1,4 @@
-"""The TFLite converter: a deploy graph and a recipe in, a `LiteModel` out."""
+"""A deploy graph and a recipe in, a `LiteModel` out: floats by the TFLite converter, integers by our own hand."""
 
 import hashlib
 import weakref
@@ -11,7 +11,7 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel
-from swiftformer_tf.quantization import Graph, arithmetic, equalize, measure, rewrite
+from swiftformer_tf.quantization import Graph, arithmetic, equalize, is_equalized, measure, rewrite
 from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import RECIPES, Recipe
 
@@ -65,16 +65,14 @@ def export(
         content = _float_graph(deploy)
     elif recipe.weights == "float16":
         content = _converted(deploy, recipe)
-    elif recipe.activations == "int16":
-        assert calibration is not None
-        images = _images(deploy, calibration, progress)
-        content = _converted(deploy, recipe, _spanning_all_pixels(images) if deploy.include_preprocessing else images)
     else:
         graph = Graph(_float_graph(deploy))
         statistics = None
         if calibration is not None:
             with native_stderr_silenced():
-                statistics = equalize(graph, measure(graph, _images(deploy, calibration, progress)))
+                statistics = measure(graph, _images(deploy, calibration, progress))
+                if is_equalized(recipe):
+                    statistics = equalize(graph, statistics)
             if deploy.include_preprocessing:
                 # Not what the photographs reached: a byte's own integers are then the pixels.
                 statistics.low[graph.inputs[0]], statistics.high[graph.inputs[0]] = np.zeros(1), np.full(1, 255.0)
@@ -108,19 +106,17 @@ def _float_graph(deploy: DeployModel) -> bytes:
     return content
 
 
-def _converted(deploy: DeployModel, recipe: Recipe, images: Iterator[np.ndarray] | None = None) -> bytes:
-    failure: list[Exception] = []
-    with native_stderr_silenced():
-        converter = _converter(deploy)
-    _apply(recipe, converter)
-    if images is not None:
-        converter.representative_dataset = lambda: _representative(images, failure)
+def _converted(deploy: DeployModel, recipe: Recipe) -> bytes:
+    import tensorflow as tf
+
     try:
         with native_stderr_silenced():
+            converter = _converter(deploy)
+            if recipe.weights == "float16":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
             return bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its passes raise
-        if failure:
-            raise failure[0] from None
         raise ExportError(f"recipe {recipe.name}: the TFLite converter failed: {_first_line(error)}") from error
 
 
@@ -136,45 +132,6 @@ def _converter(deploy: DeployModel) -> Any:
     )
     signature = tf.function(lambda image: {name: frozen(image)[0]}, input_signature=[spec])
     return tf.lite.TFLiteConverter.from_concrete_functions([signature.get_concrete_function()], tf.Module())
-
-
-def _apply(recipe: Recipe, converter: Any) -> None:
-    import tensorflow as tf
-
-    converter.target_spec.supported_ops = [
-        {
-            "float32": tf.lite.OpsSet.TFLITE_BUILTINS,
-            "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-        }[recipe.activations]
-    ]
-    if recipe.weights != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if recipe.weights == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    converter.inference_input_type = tf.dtypes.as_dtype(recipe.inference_input_type)
-    converter.inference_output_type = tf.dtypes.as_dtype(recipe.inference_output_type)
-
-
-def _spanning_all_pixels(images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same images; in the first, two corner pixels become black and white.
-
-    So the input's range is 0 to 255 whatever the photographs hold, and its scale is one: the bytes of a picture are
-    what a uint8 input takes.
-    """
-    for index, image in enumerate(images):
-        if index == 0:
-            image = image.copy()
-            image[:, 0, 0], image[:, -1, -1] = 0, 255
-        yield image
-
-
-def _representative(images: Iterator[np.ndarray], failure: list[Exception]) -> Iterator[list[np.ndarray]]:
-    try:
-        for image in images:
-            yield [image]
-    except Exception as error:
-        failure.append(error)  # the converter would wrap it in its own
-        raise
 
 
 def _first_line(error: Exception) -> str:

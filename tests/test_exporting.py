@@ -29,8 +29,8 @@ from swiftformer_tf.verification import signal_to_noise
 Lite = Callable[..., LiteModel]
 
 # Least signal-to-noise ratio in dB of a tiny model on its calibration pictures: integers are harder on 8 channels with
-# random weights (measured: 114.7, 54.5, 33.1, 10.9, 9.7, 18.2) than on the variants that the thresholds are for.
-BOUNDS = {"float32": 80, "float16": 50, "dynamic_int8": 30, "mixed_int8": 9, "int8": 8, "int16x8": 16}
+# random weights (measured: 114.7, 54.5, 33.1, 10.9, 9.7, 25.5) than on the variants that the thresholds are for.
+BOUNDS = {"float32": 80, "float16": 50, "dynamic_int8": 30, "mixed_int8": 9, "int8": 8, "int16x8": 22}
 
 # Bytes of a stored weight.
 WIDTHS = {"float32": 4, "float16": 2, "dynamic_int8": 1, "mixed_int8": 1, "int8": 1, "int16x8": 1}

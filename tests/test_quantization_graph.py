@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from swiftformer_tf import LiteModel
-from swiftformer_tf.quantization import Graph, Statistics, equalize, measure
+from swiftformer_tf import RECIPES, LiteModel
+from swiftformer_tf.quantization import Graph, Statistics, equalize, measure, rewrite, rewriting
 from swiftformer_tf.quantization.graph import Operation, Quantization
 from swiftformer_tf.quantization.ranges import MATRIX_OPS, ROWS_PER_IMAGE
+from swiftformer_tf.quiet import native_stderr_silenced
 
 Lite = Callable[..., LiteModel]
 
@@ -187,10 +190,15 @@ def test_measuring_counts_images(graph: Graph, images: list[np.ndarray]) -> None
 # Scales of an integer file.
 
 
-@pytest.mark.parametrize("recipe", ["mixed_int8", "int8"])
-def test_weights_are_symmetric_by_channel_and_biases_have_the_products_scale(recipe: str, lite: Lite) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "kind", "of_sums"),
+    [("mixed_int8", "int8", "int32"), ("int8", "int8", "int32"), ("int16x8", "int16", "int64")],
+)
+def test_weights_are_symmetric_by_channel_and_biases_have_the_products_scale(
+    recipe: str, kind: str, of_sums: str, lite: Lite
+) -> None:
     graph = Graph(lite(recipe).content)
-    integer = [op for op in graph.operations if op.name in MATRIX_OPS and graph.kind(op.outputs[0]) == "int8"]
+    integer = [op for op in graph.operations if op.name in MATRIX_OPS and graph.kind(op.outputs[0]) == kind]
     assert len(integer) > 30
     for op in integer:
         source, weights, bias = (graph.quantization(each) for each in op.inputs)
@@ -200,7 +208,7 @@ def test_weights_are_symmetric_by_channel_and_biases_have_the_products_scale(rec
         assert bias is not None
         assert kernel is not None
         assert sums is not None
-        assert (kernel.dtype, sums.dtype) == (np.int8, np.int32)
+        assert (kernel.dtype, sums.dtype) == (np.int8, of_sums)
         assert weights.axis == (3 if op.name == "DEPTHWISE_CONV_2D" else 0)
         assert weights.scale.shape == bias.scale.shape == (graph.shape(op.outputs[0])[-1],)
         assert (weights.zero_point, bias.zero_point) == (0, 0)
@@ -208,8 +216,9 @@ def test_weights_are_symmetric_by_channel_and_biases_have_the_products_scale(rec
         np.testing.assert_allclose(bias.scale, source.scale.astype(np.float64) * weights.scale, rtol=1e-6)
 
 
-def test_operations_that_only_move_integers_keep_their_scale(lite: Lite) -> None:
-    graph = Graph(lite("int8").content)
+@pytest.mark.parametrize("recipe", ["int8", "int16x8"])
+def test_operations_that_only_move_integers_keep_their_scale(recipe: str, lite: Lite) -> None:
+    graph = Graph(lite(recipe).content)
     moving = [op for op in graph.operations if op.name in ("MAXIMUM", "PAD", "RESHAPE")]
     assert {op.name for op in moving} == {"MAXIMUM", "PAD", "RESHAPE"}
     for op in moving:
@@ -237,3 +246,74 @@ def test_activations_cover_what_the_images_reached(lite: Lite, statistics: Stati
             low, high = reached[graph.label(op.outputs[0])]
             assert step * (-128 - zero) <= low + step
             assert step * (127 - zero) >= high - step
+
+
+def test_int16_is_symmetric_and_covers_what_the_images_reached(lite: Lite, statistics: Statistics) -> None:
+    """No channel is scaled, so that all ranges are those of the float graph."""
+    floats, graph = Graph(lite("float32").content), Graph(lite("int16x8").content)
+    reached = {
+        floats.label(tensor): max(-low.min(), statistics.high[tensor].max()) for tensor, low in statistics.low.items()
+    }
+    integer = [op for op in graph.operations if op.name != "DEQUANTIZE"]
+    assert len(integer) == len(floats.operations) + 1  # and the cast of the image
+    for op in integer:
+        found = graph.quantization(op.outputs[0])
+        assert graph.kind(op.outputs[0]) == "int16"
+        assert found is not None
+        assert found.zero_point == 0
+        # Those that are left out have the scale of their input, RSQRT that of its table.
+        if op.name not in ("MAXIMUM", "PAD", "QUANTIZE", "RESHAPE", "RSQRT"):
+            assert found.scale[0] * 32767 >= 1.5 * reached[graph.label(op.outputs[0])] * (1 - 1e-6)
+
+
+def float_content(layer: Callable[[Any], Any]) -> bytes:
+    source = keras.Input((8, 8, 3), batch_size=1)
+    with native_stderr_silenced():
+        return bytes(tf.lite.TFLiteConverter.from_keras_model(keras.Model(source, layer(source))).convert())
+
+
+def int16(content: bytes, seen: np.ndarray) -> bytes:
+    graph, statistics = Graph(content), measure(Graph(content), [seen])
+    return rewrite(graph, dict.fromkeys(graph.operations, "integer"), RECIPES["int16x8"], statistics)
+
+
+def test_int16_has_room_for_what_calibration_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = float_content(keras.layers.Conv2D(1, 1, kernel_initializer="ones"))
+    seen = np.tile(np.array([1, 1, 0], np.float32), (1, 8, 8, 1))
+    beyond = np.tile(np.array([1, 1, 0.8], np.float32), (1, 8, 8, 1))
+    (sums,) = outputs(int16(content, seen), beyond)
+    np.testing.assert_allclose(sums, 2.8, rtol=1e-3)
+    monkeypatch.setattr(rewriting, "HEADROOM", 1.0)
+    (sums,) = outputs(int16(content, seen), beyond)
+    np.testing.assert_allclose(sums, 2, rtol=1e-3)
+
+
+def test_roots_of_small_int16_are_not_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteRT interpolates from the greatest output, at zero, to the end of the first piece of its table."""
+    content = float_content(lambda source: keras.ops.rsqrt(source + 0.0))
+    values = np.geomspace(1e-3, 10, 192).reshape(1, 8, 8, 3).astype(np.float32)
+
+    def furthest_off() -> float:
+        (actual,) = outputs(int16(content, values), values)
+        return float(np.abs(actual * np.sqrt(values) - 1)[values > 0.4 * piece].max())
+
+    piece = 1.5 * 10 / 256
+    bounded = furthest_off()
+    assert bounded < 0.1
+    monkeypatch.setattr(rewriting, "RSQRT_REACH", np.inf)
+    assert furthest_off() > 2 * bounded
+
+
+def test_kernels_for_int16_are_told_what_they_compute(lite: Lite) -> None:
+    """By version and options: a runtime that cannot do it refuses the file, and scales need not be powers of two."""
+    graph = Graph(lite("int16x8", include_preprocessing=True, classifier_activation="softmax").content)
+    versions = {op.name: op.version for op in graph.operations}
+    # By `GetBuiltinOperatorVersion` in LiteRT, where GELU and RESHAPE are not told apart.
+    wanted = {"ADD": 3, "CONV_2D": 8, "MAXIMUM": 4, "MEAN": 3, "MUL": 4, "PAD": 3, "RSQRT": 3, "SOFTMAX": 3, "SUB": 5}
+    assert wanted.items() <= versions.items()
+    for op in graph.operations:
+        if op.name in ("ADD", "SUB"):
+            assert not op.source.builtinOptions.potScaleInt16
+        if op.name == "CONV_2D":
+            bias_type = op.source.builtinOptions.quantizedBiasType
+            assert bias_type == graph._subgraph.tensors[op.inputs[2]].type

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from swiftformer_tf.quantization import rounding
 from swiftformer_tf.quantization.rounding import DAMPING, LIMIT, round_weights
 
 
@@ -101,3 +102,17 @@ def test_inputs_that_were_never_seen_do_not_divide_by_zero() -> None:
         # An input that is always zero is rounded to nearest: others cannot gain by it.
         assert (np.abs(integers[0, 3] * scale[0, 0] - weights[0, 3]) <= scale[0, 0] * 2).all()
     assert DAMPING > 0
+
+
+def test_a_single_position_says_nothing_of_correlations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its variances are what sums in float32 are off by, of either sign."""
+    row = np.random.default_rng(6).normal(loc=30, size=(1, 24)).astype(np.float32)
+    rows = np.append(row, np.ones((1, 1), np.float32), axis=1)
+    moments = (np.float32(1 / 3) * (rows.T @ rows)).astype(np.float64)[None]
+    moments /= moments[:, -1:, -1:]
+    weights = np.random.default_rng(7).normal(size=(1, 24, 4))
+    integers, scale, shift = round_weights(weights, moments)
+    np.testing.assert_allclose(row @ (integers * scale)[0] + shift[0], row @ weights[0], rtol=1e-5)
+    monkeypatch.setattr(rounding, "SUMS_ERROR", 0.0)
+    with pytest.raises(np.linalg.LinAlgError):
+        round_weights(weights, moments)

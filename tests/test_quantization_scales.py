@@ -56,6 +56,16 @@ def test_uint8_starts_at_zero() -> None:
     assert from_range(0.0, 255.0, "uint8").scale == 1
 
 
+@pytest.mark.parametrize(("low", "high"), [(-2.0, 1.0), (0.5, 2.0), (-2.0, -1.0)])
+def test_int16_is_as_wide_on_both_sides_of_zero(low: float, high: float) -> None:
+    quantization = from_range(low, high, "int16")
+    assert quantization.zero_point == 0
+    assert quantization.scale == pytest.approx(2 / 32767)
+    integers = quantized(np.array([-2.0, 0.0, 2.0, 9.0, -9.0]), quantization, "int16")
+    assert integers.dtype == np.int16
+    np.testing.assert_array_equal(integers, [-32767, 0, 32767, 32767, -32768])
+
+
 def test_the_search_gives_up_a_rare_large_value_for_a_finer_step() -> None:
     values = np.append(np.random.default_rng(0).uniform(-1, 1, 200_000), 1.5).astype(np.float32)
     low, high = best_range(-1.0, 1.5, values)

@@ -1,6 +1,8 @@
 """A TFLite flatbuffer as a list of operations that can be read, and written anew."""
 
+import copy
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -153,6 +155,15 @@ class Graph:
         schema = self._schema
         options = schema.FullyConnectedOptionsT(keepNumDims=True, asymmetricQuantizeInputs=True)
         return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.FullyConnectedOptions, builtinOptions=options)
+
+    def source_with(self, op: Operation, options: Mapping[str, int]) -> Any:
+        """An operation's `source` with other values in some fields of its options, which have the schema's names."""
+        if not options:
+            return op.source
+        source = copy.copy(op.source)
+        source.builtinOptions = copy.copy(source.builtinOptions)
+        vars(source.builtinOptions).update(options)
+        return source
 
     def watched(self, tensors: tuple[int, ...]) -> bytes:
         """The flatbuffer with other outputs, and no signature that could contradict them."""

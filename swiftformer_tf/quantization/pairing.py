@@ -61,13 +61,6 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
     tensors = {reference.label(tensor): tensor for tensor in (*reference.inputs, *makers)}
     outputs = [op.outputs[0] for op in graph.operations]
     found = {each: tensors[graph.label(each)] for each in (*graph.inputs, *outputs) if graph.label(each) in tensors}
-    for op in graph.operations:
-        if op.name in CASTS:  # which the converter gives names of its own
-            (source,), (output,) = op.inputs, op.outputs
-            if source in found:
-                found.setdefault(output, found[source])
-            elif output in found:
-                found[source] = found[output]
     cause = "expected the model that the file was made from, and a file that this version exported"
     known = set(found.values())
     if missing := [name for name, tensor in tensors.items() if tensor not in known]:
@@ -92,17 +85,13 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
 def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int, int]) -> Separated:
     """Cuts both graphs between all operations.
 
-    What the float graph does not know, such as a constant that the converter casts, stays joined to what it is for.
-
     Args:
         graph: The integer graph; used up.
         reference: The float graph; used up.
         pairs: What `pair` returned.
         found: Likewise.
     """
-    known = {each.op for each in pairs}
-    kept = [op for op in graph.operations if op in known or op.outputs[0] not in found]
-    used = {each for op in kept for each in op.inputs if each in found}
+    used = {source for each in pairs for source in each.op.inputs if source in found}
     feeds = {each: tensor for each, tensor in found.items() if each in used}
     fresh: dict[int, int] = {}
     fresh_floats: dict[int, int] = {}
@@ -110,12 +99,13 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
         fresh[each] = graph.add_tensor(each, graph.kind(each), quantization=graph.quantization(each))
         fresh_floats[each] = reference.add_tensor(tensor, "float32")
     operations = [
-        (dataclasses.replace(op, inputs=tuple(fresh.get(each, each) for each in op.inputs)), op.version) for op in kept
+        (dataclasses.replace(row.op, inputs=tuple(fresh.get(each, each) for each in row.op.inputs)), row.op.version)
+        for row in pairs
     ]
     twins = []
     for row in pairs:
         if row.twin is not None:
-            # By what they are, since the converter may swap the sides of a sum.
+            # By what they are: an operation may have been replaced by one with other inputs beside them.
             given = {feeds[source]: fresh_floats[source] for source in row.op.inputs if source in feeds}
             inputs = tuple(given.get(source, source) for source in row.twin.inputs)
             twins.append((dataclasses.replace(row.twin, inputs=inputs), row.twin.version))

@@ -2,28 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
+from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
 from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
-from swiftformer_tf.quantization.rounding import round_weights
+from swiftformer_tf.quantization.rounding import rounded_filter
 from swiftformer_tf.quantization.scales import best_range, from_range, quantized, restored
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["Arithmetic", "arithmetic", "rewrite"]
 
 # How an operation computes: all in float, float activations times an int8 matrix, or all in integers.
-Arithmetic = Literal["float32", "hybrid", "int8"]
-
-# Versions under which LiteRT's registry knows operations on int8, and those of float activations and an int8 matrix.
-INT8_VERSIONS: dict[str, int] = {
-    **{"ADD": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "GELU": 2, "MAXIMUM": 2, "MEAN": 2, "MUL": 2, "PAD": 2},
-    **{"RESHAPE": 1, "RSQRT": 2, "SOFTMAX": 2, "SUB": 2},
-}
-# The matrix has a scale a row: an older runtime that is not told by the version reads the first alone, and answers.
-HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12}
+Arithmetic = Literal["float32", "hybrid", "integer"]
 
 # Operations whose output has the scale of their first input.
 SAME_SCALE = ("MAXIMUM", "PAD", "RESHAPE")
@@ -32,11 +25,17 @@ SAME_SCALE = ("MAXIMUM", "PAD", "RESHAPE")
 # for what it makes, where the rare large values count.
 SEARCHED = ("MEAN", "MUL", "RSQRT")
 
+# In 16 bits ranges are that much wider than what the images reached: the few photographs that go beyond would lose more
+# than all others do by the coarser step.
+HEADROOM = 1.5
+
+# LiteRT's RSQRT for int16 interpolates a table of 256 pieces from zero to the greatest input, and at zero it has the
+# greatest output. With one that is that much more than at the end of the first piece, most of the piece is right within
+# a tenth.
+RSQRT_PIECES, RSQRT_REACH = 256, 1.8
+
 # Of the sample in which a range is searched: all of it would take long and find the same.
 PIXELS_APART = 2
-
-# LiteRT fixes what the integers of a probability stand for.
-PROBABILITY = Quantization(np.array([1 / 256], np.float32), -128)
 
 # Weights-only recipes leave smaller matrices in float: they save nothing, and XNNPACK leaves them alone.
 MIN_HYBRID_ELEMENTS = 1024
@@ -60,7 +59,7 @@ def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
             )
         if op is last and op.name == "CONV_2D" and "FULLY_CONNECTED" in recipe.float_ops:
             return "hybrid"
-        return "float32" if op.name in recipe.float_ops else "int8"
+        return "float32" if op.name in recipe.float_ops else "integer"
 
     return {op: of(op) for op in graph.operations}
 
@@ -80,25 +79,28 @@ def rewrite(
     Returns:
         The flatbuffer.
     """
-    return _Rewriter(graph, statistics).run(how, recipe)
+    return _Rewriter(graph, recipe, statistics).run(how)
 
 
 class _Rewriter:
-    def __init__(self, graph: Graph, statistics: Statistics | None) -> None:
-        self.graph, self.statistics = graph, statistics
+    def __init__(self, graph: Graph, recipe: Recipe, statistics: Statistics | None) -> None:
+        self.graph, self.recipe, self.statistics = graph, recipe, statistics
+        # Of all integer activations; weights-only recipes have none.
+        self.kind: Kind = "int16" if recipe.activations == "int16" else "int8"
+        self.kernels = KERNELS[self.kind]
         self.operations: list[tuple[Operation, int]] = []
         # A tensor of the float graph in each type in which it is there already.
         self.twins: dict[tuple[int, Kind], int] = {}
         self.quantizations: dict[int, Quantization] = {}
         self.makers = {op.outputs[0]: op for op in graph.operations}
 
-    def run(self, how: Mapping[Operation, Arithmetic], recipe: Recipe) -> bytes:
-        graph = self.graph
+    def run(self, how: Mapping[Operation, Arithmetic]) -> bytes:
+        graph, recipe = self.graph, self.recipe
         inputs = tuple(self._border(tensor, recipe.inference_input_type) for tensor in graph.inputs)
         for tensor, border in zip(graph.inputs, inputs, strict=True):
             self._enter(tensor, border, recipe.inference_input_type)
         for op in graph.operations:
-            {"float32": self._float, "hybrid": self._hybrid, "int8": self._integer}[how[op]](op)
+            {"float32": self._float, "hybrid": self._hybrid, "integer": self._integer}[how[op]](op)
         outputs = tuple(self._leave(tensor, recipe.inference_output_type) for tensor in graph.outputs)
         return graph.rewritten(self.operations, inputs, outputs)
 
@@ -114,7 +116,7 @@ class _Rewriter:
 
     def _enter(self, tensor: int, border: int, kind: Kind) -> None:
         if kind == "uint8":
-            self.twins[tensor, "int8"] = self._requantized(tensor, border, "int8")
+            self.twins[tensor, "int8"] = self._requantized(tensor, border)
         else:
             self.twins[tensor, kind] = border
 
@@ -122,13 +124,16 @@ class _Rewriter:
         if kind != "uint8":
             return self._activation(tensor, kind)
         border = self._border(tensor, kind)
-        self.operations.append((Operation("QUANTIZE", (self._activation(tensor, "int8"),), (border,)), 1))
+        self._emit("QUANTIZE", (self._activation(tensor, "int8"),), border)
         return border
 
-    def _requantized(self, tensor: int, source: int, kind: Kind) -> int:
-        twin = self.graph.add_tensor(tensor, kind, quantization=self._quantization(tensor))
-        self.operations.append((Operation("QUANTIZE", (source,), (twin,)), 1))
+    def _requantized(self, tensor: int, source: int) -> int:
+        twin = self.graph.add_tensor(tensor, self.kind, quantization=self._quantization(tensor))
+        self._emit("QUANTIZE", (source,), twin)
         return twin
+
+    def _emit(self, name: str, inputs: tuple[int, ...], output: int, source: Any = None) -> None:
+        self.operations.append((Operation(name, inputs, (output,), source), self.kernels.versions[name]))
 
     # Operations.
 
@@ -158,12 +163,12 @@ class _Rewriter:
             inputs = self._matrix(op)
         else:
             inputs = tuple(
-                self._activation(each, "int8") if self._computed(each) else self._constant(op, each)
+                self._activation(each, self.kind) if self._computed(each) else self._constant(op, each)
                 for each in op.inputs
             )
-        twin = self.graph.add_tensor(output, "int8", quantization=self._quantization(output))
-        self.twins[output, "int8"] = twin
-        self.operations.append((Operation(op.name, inputs, (twin,), op.source), INT8_VERSIONS[op.name]))
+        twin = self.graph.add_tensor(output, self.kind, quantization=self._quantization(output))
+        self.twins[output, self.kind] = twin
+        self._emit(op.name, inputs, twin, self.graph.source_with(op, self.kernels.options.get(op.name, {})))
 
     def _matrix(self, op: Operation) -> tuple[int, ...]:
         source, weights, bias = op.inputs
@@ -176,12 +181,12 @@ class _Rewriter:
         shift = shift - passed_on * quantization.scale
         kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
         products = Quantization((quantization.scale.astype(np.float64) * step).astype(np.float32))
-        limits = np.iinfo(np.int32)
+        limits = np.iinfo(self.kernels.bias)
         sums = np.clip(np.rint((self._bias(op) + shift) / products.scale), limits.min, limits.max)
         return (
-            self._activation(source, "int8"),
+            self._activation(source, self.kind),
             kernel,
-            self.graph.add_tensor(bias, "int32", value=sums, quantization=products),
+            self.graph.add_tensor(bias, self.kernels.bias, value=sums, quantization=products),
         )
 
     # Tensors.
@@ -192,6 +197,8 @@ class _Rewriter:
         It is not zero: most outputs of a GELU lie within a step or two of zero, all on one side of their integer, and
         the noise of its input does not average out where it bends. Hundreds of such channels add up in a matrix.
         """
+        if self.kind == "int16":
+            return np.zeros(self.graph.shape(tensor)[-1])  # steps are too small to add up
         assert self.statistics is not None
         pixels = self.statistics.pixels[tensor]
         quantization, maker = self._quantization(tensor), self.makers.get(tensor)
@@ -209,10 +216,10 @@ class _Rewriter:
     def _activation(self, tensor: int, kind: Kind) -> int:
         """The tensor in that type, cast where it is not there yet."""
         if (tensor, kind) not in self.twins:
-            if kind == "int8":
-                self.twins[tensor, kind] = self._requantized(tensor, self.twins[tensor, "float32"], kind)
+            if kind == self.kind:
+                self.twins[tensor, kind] = self._requantized(tensor, self.twins[tensor, "float32"])
             else:
-                self.operations.append((Operation("DEQUANTIZE", (self.twins[tensor, "int8"],), (tensor,)), 2))
+                self._emit("DEQUANTIZE", (self.twins[tensor, self.kind],), tensor)
                 self.twins[tensor, kind] = tensor
         return self.twins[tensor, kind]
 
@@ -225,26 +232,35 @@ class _Rewriter:
             quantization = self._quantization(op.inputs[0])
             integers = np.full(value.shape, quantization.zero_point + 1)
         else:
-            quantization = from_range(float(value.min()), float(value.max()))
-            integers = quantized(value, quantization)
-        return self.graph.add_tensor(tensor, "int8", value=integers, quantization=quantization)
+            quantization = from_range(float(value.min()), float(value.max()), self.kind)
+            integers = quantized(value, quantization, self.kind)
+        return self.graph.add_tensor(tensor, self.kind, value=integers, quantization=quantization)
 
     def _bias(self, op: Operation) -> np.ndarray:
         bias = self.graph.constant(op.inputs[2])
         assert bias is not None
         return bias.astype(np.float64)
 
+    def _scaled(self, tensor: int) -> int:
+        """The tensor whose scale a tensor has."""
+        maker = self.makers.get(tensor)
+        return tensor if maker is None or maker.name not in SAME_SCALE else self._scaled(maker.inputs[0])
+
     def _quantization(self, tensor: int) -> Quantization:
+        tensor = self._scaled(tensor)
         if tensor not in self.quantizations:
             assert self.statistics is not None
-            maker = self.makers.get(tensor)
-            if maker is not None and maker.name in SAME_SCALE:
-                return self._quantization(maker.inputs[0])
+            name = self.makers[tensor].name if tensor in self.makers else None
             low, high = float(self.statistics.low[tensor].min()), float(self.statistics.high[tensor].max())
-            if maker is not None and maker.name in SEARCHED:
+            if self.kind == "int8" and name in SEARCHED:
                 low, high = best_range(low, high, self.statistics.pixels[tensor][::PIXELS_APART])
-            is_probability = maker is not None and maker.name == "SOFTMAX"
-            self.quantizations[tensor] = PROBABILITY if is_probability else from_range(low, high)
+            if self.kind == "int16" and name is not None:
+                low, high = low * HEADROOM, high * HEADROOM
+            if self.kind == "int16" and name == "RSQRT":
+                piece = 32767 * float(self._quantization(self.makers[tensor].inputs[0]).scale[0]) / RSQRT_PIECES
+                high = min(high, RSQRT_REACH / math.sqrt(piece))
+            found = self.kernels.probability if name == "SOFTMAX" else from_range(low, high, self.kind)
+            self.quantizations[tensor] = found
         return self.quantizations[tensor]
 
     def _rounded(self, op: Operation, step: float = 0.0) -> tuple[np.ndarray, Quantization, np.ndarray]:
@@ -257,29 +273,3 @@ class _Rewriter:
 
 def _gelu(values: np.ndarray) -> np.ndarray:
     return np.array([value / 2 * (1 + math.erf(value / math.sqrt(2))) for value in values.tolist()])
-
-
-def rounded_filter(
-    op: Operation, kernel: np.ndarray, moments: np.ndarray | None, step: float = 0.0
-) -> tuple[np.ndarray, Quantization, np.ndarray]:
-    """`round_weights` of a filter in TFLite's layout: (N, height, width, C), or (1, height, width, C) depthwise.
-
-    Args:
-        op: The operation that it belongs to.
-        kernel: Its value.
-        moments: See `measure`; None rounds to nearest.
-        step: Of its input's integers.
-
-    Returns:
-        int8 of the same shape, scales by output channel, and float64 shifts of the bias.
-    """
-    depthwise = op.name == "DEPTHWISE_CONV_2D"
-    size = kernel.shape[-1] if depthwise else len(kernel)
-    rows = kernel.astype(np.float64).reshape(-1, size).T if depthwise else kernel.astype(np.float64).reshape(size, -1)
-    weights = rows[:, :, None] if depthwise else rows.T[None]
-    if moments is not None and not depthwise:
-        moments = moments[None]
-    integers, scale, shift = round_weights(weights, moments, noise=step**2 / 12)
-    restored = integers[:, :, 0].T if depthwise else integers[0].T
-    quantization = Quantization(scale.reshape(-1).astype(np.float32), axis=3 if depthwise else 0)
-    return restored.reshape(kernel.shape), quantization, shift.reshape(-1)

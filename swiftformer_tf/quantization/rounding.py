@@ -2,12 +2,17 @@
 
 import numpy as np
 
-__all__ = ["round_weights"]
+from swiftformer_tf.quantization.graph import Operation, Quantization
+
+__all__ = ["round_weights", "rounded_filter"]
 
 LIMIT = 127
 
 # Share of the mean variance that is added to every variance: directions that the images never showed are not free.
 DAMPING = 0.01
+
+# Of the mean square, what sums in float32 are off by: of inputs that are always the same, the variance is nothing else.
+SUMS_ERROR = 1e-6
 
 
 def round_weights(
@@ -34,7 +39,8 @@ def round_weights(
     covariance = moments[:, :-1, :-1] - mean * mean.transpose(0, 2, 1)
     size = weights.shape[1]
     diagonal = np.einsum("gkk->gk", covariance)
-    floor = DAMPING * diagonal.mean(axis=1, keepdims=True) + noise + 1e-12
+    squares = np.einsum("gkk->gk", moments)[:, :-1].mean(axis=1, keepdims=True)
+    floor = DAMPING * diagonal.mean(axis=1, keepdims=True) + noise + SUMS_ERROR * squares + 1e-12
     # The inputs that matter most are rounded first, while there are others left to make up for it.
     order = np.argsort(-diagonal, axis=1, kind="stable")
     covariance = np.take_along_axis(np.take_along_axis(covariance, order[:, :, None], 1), order[:, None, :], 2)
@@ -50,3 +56,29 @@ def round_weights(
     integers = np.take_along_axis(integers, np.argsort(order, axis=1)[:, :, None], 1)
     shift = np.einsum("gk,gkn->gn", mean[:, :, 0], weights - integers * scale)[:, None]
     return integers.astype(np.int8), scale, shift
+
+
+def rounded_filter(
+    op: Operation, kernel: np.ndarray, moments: np.ndarray | None, step: float = 0.0
+) -> tuple[np.ndarray, Quantization, np.ndarray]:
+    """`round_weights` of a filter in TFLite's layout: (N, height, width, C), or (1, height, width, C) depthwise.
+
+    Args:
+        op: The operation that it belongs to.
+        kernel: Its value.
+        moments: See `measure`; None rounds to nearest.
+        step: Of its input's integers.
+
+    Returns:
+        int8 of the same shape, scales by output channel, and float64 shifts of the bias.
+    """
+    depthwise = op.name == "DEPTHWISE_CONV_2D"
+    size = kernel.shape[-1] if depthwise else len(kernel)
+    rows = kernel.astype(np.float64).reshape(-1, size).T if depthwise else kernel.astype(np.float64).reshape(size, -1)
+    weights = rows[:, :, None] if depthwise else rows.T[None]
+    if moments is not None and not depthwise:
+        moments = moments[None]
+    integers, scale, shift = round_weights(weights, moments, noise=step**2 / 12)
+    restored = integers[:, :, 0].T if depthwise else integers[0].T
+    quantization = Quantization(scale.reshape(-1).astype(np.float32), axis=3 if depthwise else 0)
+    return restored.reshape(kernel.shape), quantization, shift.reshape(-1)

@@ -11,8 +11,13 @@ SHARES = 1 - 0.03 * np.arange(24)
 
 
 def from_range(low: float, high: float, kind: Kind = "int8") -> Quantization:
-    """The scale that spreads the 256 integers of a byte over a range; zero is always one of them."""
+    """The scale that spreads the integers of a type over a range; zero is always one of them.
+
+    Those of int16 stand for a range that is as wide on both sides of zero, as LiteRT wants it.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
+    if kind == "int16":
+        return Quantization(np.array([max(-low, high, 1e-9) / 32767], np.float32))
     scale = max(high - low, 1e-9) / 255
     lowest = int(np.iinfo(kind).min)
     return Quantization(
@@ -20,13 +25,14 @@ def from_range(low: float, high: float, kind: Kind = "int8") -> Quantization:
     )
 
 
-def quantized(values: np.ndarray, quantization: Quantization) -> np.ndarray:
-    """int8 of floats, with one scale for all of them."""
-    return np.clip(np.rint(values / quantization.scale) + quantization.zero_point, -128, 127).astype(np.int8)
+def quantized(values: np.ndarray, quantization: Quantization, kind: Kind = "int8") -> np.ndarray:
+    """Integers of floats, with one scale for all of them."""
+    limits = np.iinfo(kind)
+    return np.clip(np.rint(values / quantization.scale) + quantization.zero_point, limits.min, limits.max).astype(kind)
 
 
 def restored(integers: np.ndarray, quantization: Quantization) -> np.ndarray:
-    """float32 of int8 with one scale for all of them."""
+    """float32 of integers with one scale for all of them."""
     return (integers.astype(np.float32) - quantization.zero_point) * quantization.scale
 
 

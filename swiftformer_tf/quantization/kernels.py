@@ -1,0 +1,57 @@
+"""What LiteRT's kernels want of operations whose activations are integers of one width."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from swiftformer_tf.quantization.graph import Kind, Quantization
+
+__all__ = ["HYBRID_VERSIONS", "KERNELS", "Kernels"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kernels:
+    """The rules for one width.
+
+    Args:
+        bias: Type of biases, and of the sums that they are added to.
+        probability: What the integers of a probability stand for, which LiteRT fixes.
+        versions: Of operations in LiteRT's registry, by name.
+        options: Fields of operations' options that differ from those of the float operation, by name.
+    """
+
+    bias: Kind
+    probability: Quantization
+    versions: Mapping[str, int]
+    options: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+
+
+KERNELS: dict[Kind, Kernels] = {
+    "int8": Kernels(
+        bias="int32",
+        probability=Quantization(np.array([1 / 256], np.float32), -128),
+        versions={
+            **{"ADD": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2, "GELU": 2, "MAXIMUM": 2, "MEAN": 2},
+            **{"MUL": 2, "PAD": 2, "QUANTIZE": 1, "RESHAPE": 1, "RSQRT": 2, "SOFTMAX": 2, "SUB": 2},
+        },
+    ),
+    "int16": Kernels(
+        bias="int64",
+        probability=Quantization(np.array([1 / 32768], np.float32)),
+        versions={
+            **{"ADD": 3, "CONV_2D": 8, "DEPTHWISE_CONV_2D": 5, "DEQUANTIZE": 3, "GELU": 2, "MAXIMUM": 4, "MEAN": 3},
+            **{"MUL": 4, "PAD": 3, "QUANTIZE": 2, "RESHAPE": 1, "RSQRT": 3, "SOFTMAX": 3, "SUB": 5},
+        },
+        options={
+            # Scales that need not be powers of two.
+            "ADD": {"potScaleInt16": False},
+            "SUB": {"potScaleInt16": False},
+            "CONV_2D": {"quantizedBiasType": 4},  # INT64 in the schema
+        },
+    ),
+}
+
+# Of float activations and an int8 matrix with a scale a row: an older runtime that is not told by the version reads the
+# first alone, and answers.
+HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12}
