@@ -196,9 +196,21 @@ def test_a_page_for_no_folder_is_refused_before_anything_runs(
     saved: Path, exported: Path, folder: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "no" / "page.html"
-    result = run("verify", exported, "--reference", saved, "--images", folder, "--html", page)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.splitlines()[-1] == f"Error: --html {page}: no such folder: {page.parent}"
+    for arguments in (
+        ("verify", exported, "--reference", saved, "--images", folder),
+        ("export", saved, "--recipe", "float32", "-o", tmp_path / "out"),
+    ):
+        result = run(*arguments, "--html", page)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.splitlines()[-1] == f"Error: --html {page}: no such folder: {page.parent}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_page_may_go_beside_the_files(saved: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("export", saved, "--recipe", "float32", "-o", out, "--html", out / "page.html")
+    assert result.exit_code == 0, result.output
+    assert {"page.html", "tiny_float32.tflite"} < set(files(out))
 
 
 def test_verify_of_a_file_with_a_flex_operation(saved: Path, folder: Path, tmp_path: Path) -> None:
@@ -241,8 +253,29 @@ def test_demo_runs_the_main_job(
 
     to_checkpoint(model).save(tmp_path / "tiny.safetensors")
     monkeypatch.setitem(pretrained.PRETRAINED, "swiftformer_xs_imagenette", tmp_path / "tiny.safetensors")
-    result = run("demo", "--images", folder, "-o", tmp_path / "out", "--json")
+    served: list[str] = []
+
+    class Page:
+        url = "http://127.0.0.1:1/"
+
+        def __init__(self, models: Any, **_: Any) -> None:
+            served.extend(path.name for path in models)
+
+        def __enter__(self) -> "Page":
+            return self
+
+        def __exit__(self, *_: Any) -> None:
+            pass
+
+        def serve_forever(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("swiftformer_tf.deployment.serving.PageServer", Page)
+    monkeypatch.setattr("swiftformer_tf.deployment.serving.runtime_folder", lambda folder: folder)
+    monkeypatch.setattr("click.launch", served.append)
+    result = run("demo", "--images", folder, "-o", tmp_path / "out", "--json", "--serve")
     reports = json.loads(result.stdout)
+    assert served == [*(f"swiftformer_xs_imagenette_{recipe}.tflite" for recipe in RECIPES), Page.url]
     assert [report["recipe"] for report in reports] == list(RECIPES)
     assert all(report["images"] == 24 for report in reports)
     assert result.exit_code == (0 if all(report["passed"] for report in reports) else 1)

@@ -277,6 +277,10 @@ def test_the_command_as_json(lite: Lite, saved: Path, folder: Path, tmp_path: Pa
         (("--reference", "{saved}", "--images", "{folder}", "--count", "0"), "0 is not in the range x>=1"),
         (("--reference", "{saved}"), "Missing option '--images'"),
         (("--reference", "{saved}", "--images", "{saved}"), "no such folder"),
+        (
+            ("--reference", "{saved}", "--images", "{folder}", "--plot", "{folder}/no/snr.png"),
+            "/no/snr.png: no such folder: ",
+        ),
     ],
 )
 def test_misuse_of_the_command(arguments: tuple[str, ...], message: str, file: Path, saved: Path, folder: Path) -> None:

@@ -119,3 +119,24 @@ def test_without_litert_js_nothing_is_done_and_the_cure_is_named(
     assert result.exit_code == 2
     assert f"no LiteRT.js in {tmp_path}: run npm install @litertjs/core@2.5.3 there" in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_serve_opens_the_page_and_ends_when_it_is_interrupted(
+    tmp_path: Path, npm_folder: Path, lite: Callable[..., LiteModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def interrupted(server: PageServer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.launch", opened.append)
+    monkeypatch.setattr(PageServer, "serve_forever", interrupted)
+    lite("float32").save(tmp_path / "tiny.tflite")
+    arguments = ["serve", str(tmp_path / "tiny.tflite"), "--litert-js", str(npm_folder), "--port", "0"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    (url,) = opened
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
+    assert result.stderr.splitlines() == [f"Serving {url} to this machine alone. Ctrl-C ends it.", "Ended."]
+    CliRunner().invoke(cli, [*arguments, "--no-browse"])
+    assert opened == [url]

@@ -10,6 +10,7 @@ from PIL import Image
 from training_runs import LABELS, write_photographs
 
 from swiftformer_tf import ConfigError, open_model
+from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.files import identity
@@ -47,6 +48,17 @@ def test_it_says_what_it_made_and_how_each_epoch_went(trained: tuple[Path, Resul
 def test_the_accuracy_is_the_one_that_evaluate_finds(trained: tuple[Path, Result], photographs: Path) -> None:
     output, result = trained
     evaluation = CliRunner().invoke(evaluate, [str(output / "model.keras"), str(photographs), "--json"])
+    assert f"val_accuracy {json.loads(evaluation.stdout)['top1']:.2%}" in result.stdout
+
+
+def test_what_was_trained_becomes_a_file_for_phones_that_is_as_often_right(
+    trained: tuple[Path, Result], photographs: Path, tmp_path: Path
+) -> None:
+    output, result = trained
+    arguments = ["export", output / "model.keras", "-o", tmp_path, "--recipe", "float32"]
+    exported = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert exported.exit_code == 0, exported.output
+    evaluation = CliRunner().invoke(evaluate, [str(tmp_path / "model_float32.tflite"), str(photographs), "--json"])
     assert f"val_accuracy {json.loads(evaluation.stdout)['top1']:.2%}" in result.stdout
 
 

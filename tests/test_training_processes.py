@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import config, write_photographs
 
-from swiftformer_tf import ConfigError
+from swiftformer_tf import RECIPES, ConfigError, LiteRunner, export, fuse, open_model
 from swiftformer_tf.training import Augmentation, TrainingRecipe, distribute, new_model
 
 if not importlib.util.find_spec("jax") and not os.environ.get("CI"):
@@ -98,6 +98,15 @@ def test_tensorboard_reads_the_log(alone: Path) -> None:
         read[part] = {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"] if tag.startswith("epoch")}
     assert read["train"].items() >= {"epoch_loss": 2, "epoch_accuracy": 2}.items()
     assert read["validation"] == {"epoch_accuracy": 2}
+
+
+def test_what_jax_trained_is_exported_on_tensorflow(folder: Path, alone: Path) -> None:
+    model, start = open_model(alone / "model.keras"), open_model(folder / "start.keras")
+    assert not any(map(np.array_equal, model.get_layer("head").get_weights(), start.get_layer("head").get_weights()))
+    runner = LiteRunner(export(fuse(model), RECIPES["float32"]))
+    image = model.config.transform(next((folder / "photographs").rglob("*.png")))[None]
+    expected = model.predict_on_batch(image)[0]
+    np.testing.assert_allclose(runner(image), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_two_processes_train_as_one_does(folder: Path, alone: Path) -> None:

@@ -1,9 +1,13 @@
 """Teachers of every kind, and what is kept of their answers."""
 
+import contextlib
 import json
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -68,6 +72,36 @@ def test_another_classifier_needs_a_card(plain: tuple[keras.Model, Path], name: 
     assert teacher.labels == (*LABELS, "fox")
     image = SMALL.normalize(pixels(1))
     np.testing.assert_allclose(teacher.predict(image), model.predict_on_batch(image), atol=1e-5)
+
+
+def test_a_torch_module_gets_channels_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a stand-in with the little of PyTorch that is used."""
+
+    class Tensor(NamedTuple):
+        array: np.ndarray
+
+        def numpy(self) -> np.ndarray:
+            return self.array
+
+    inside: list[str] = []
+
+    @contextlib.contextmanager
+    def inference_mode() -> Iterator[None]:
+        inside.append("inference")
+        yield
+        inside.pop()
+
+    def module(images: Tensor) -> Tensor:
+        assert inside == ["inference"]
+        assert images.array.flags.c_contiguous
+        assert images.array.shape == (5, 3, 24, 24)
+        return Tensor(images.array[:, :, 3, 7])
+
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(inference_mode=inference_mode, from_numpy=Tensor))
+    teacher = Teacher.from_torch(module, SMALL, list(LABELS), "mine")
+    assert (teacher.transform, teacher.labels, teacher.name) == (SMALL, LABELS, "mine")
+    images = SMALL.normalize(pixels(5))
+    np.testing.assert_array_equal(Answers(teacher, LABELS, 5).ask(pixels(5)), images[:, 3, 7])
 
 
 def test_imagenets_labels_have_a_short_name(plain: tuple[keras.Model, Path], tmp_path: Path) -> None:

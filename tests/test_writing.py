@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -52,6 +53,16 @@ WRITING: dict[str, tuple[str, list[str], str]] = {
         ["page.html"],
         "page.html",
     ),
+    "export --html": (
+        "export {keras} --recipe float32 -o {elsewhere} --html {out}/page.html",
+        ["page.html"],
+        "page.html",
+    ),
+    "debug-quantization --plot": (
+        "debug-quantization {integers} --reference {keras} --images {pictures} --count 2 --plot {out}/x.png",
+        ["x.png"],
+        "x.png",
+    ),
     "evaluate --confusion": (
         "evaluate {keras} {pictures} --labels {labels} --confusion {out}/x.png",
         ["x.png"],
@@ -65,6 +76,25 @@ WRITING: dict[str, tuple[str, list[str], str]] = {
 }
 # Of those that write one file and several: what runs once more after it was killed.
 AGAIN = ("port", "port to timm's folder")
+
+
+# What they write is tried in test_training_runs.py; it is read.
+ELSEWHERE = {("train", "--output"), ("serve", "--litert-js"), ("demo", "--litert-js")}
+
+
+def test_every_option_that_names_what_to_write_is_here() -> None:
+    named = {
+        (name, parameter.opts[-1])
+        for name, command in cli.commands.items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and isinstance(parameter.type, click.Path) and not parameter.type.exists
+    }
+    tried = {
+        (command.split()[0], "--output" if option == "-o" else option)
+        for command, *_ in WRITING.values()
+        for option in command.split()
+    }
+    assert named - tried == ELSEWHERE
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -85,6 +115,7 @@ def given(
     bare = to_checkpoint(model, scheme="original")
     bare.save(root / "bare.bin", scheme="timm")  # which has no place for a word about the arithmetic
     lite("float32").save(root / "tiny.tflite")
+    lite("dynamic_int8").save(root / "tiny_dynamic_int8.tflite")
     pictures = sorted(folder.rglob("*.png"))[:10]
     (root / "pictures").mkdir()
     for path in pictures:
@@ -95,6 +126,7 @@ def given(
         "pth": root / "bare.bin",
         "keras": saved,
         "lite": root / "tiny.tflite",
+        "integers": root / "tiny_dynamic_int8.tflite",
         "pictures": root / "pictures",
         "labels": root / "labels.txt",
     }

@@ -10,6 +10,7 @@ from swiftformer_tf.cli.console import (
     EXISTING,
     EXISTING_FILE,
     ModelFile,
+    needs,
     note,
     photographs_in,
     print_json,
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Rows of the table.")
 @token_weights_option
 @click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the ratios along the network as a PNG."
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=needs("matplotlib"),
+    help="Draw the ratios along the network as a PNG.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all tensors as a JSON document.")
 def debug_quantization(
@@ -55,6 +59,8 @@ def debug_quantization(
     from swiftformer_tf.litemodel import LiteModel
     from swiftformer_tf.loading import open_model
 
+    if plot and not plot.parent.is_dir():
+        raise click.UsageError(f"--plot {plot}: no such folder: {plot.parent}")
     lite = LiteModel.open(model)
     paths = photographs_in(images, count)
     keras_model = open_model(reference, token_weights=token_weights)

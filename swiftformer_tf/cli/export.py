@@ -111,6 +111,8 @@ def export(
         options = TARGETS[target].fuse_options
     if calibration is None and (needy := [recipe.name for recipe in recipes if recipe.needs_calibration]):
         raise click.UsageError(f"recipe {needy[0]} needs calibration images: give --calibration FOLDER")
+    if html and html.parent != output and not html.parent.is_dir():
+        raise click.UsageError(f"--html {html}: no such folder: {html.parent}")
     # Before the model is opened: a folder without photographs is found out at once.
     calibrated_on = photographs_in(calibration, calibration_count) if calibration else None
     verified_on = photographs_in(images) if images else None
