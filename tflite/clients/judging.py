@@ -15,8 +15,10 @@ MIN_PHOTOGRAPHS = 2
 # Most that an answer may differ from LiteRT's on this machine's processor, in logits, by client and recipe, and by
 # variant where a client computes in two ways; for MediaPipe in scores. 0 is equal to the last bit.
 #
-# Integer models are computed in integers everywhere but on a GPU, and are equal: int8 tensor by tensor on ARM64.
-# What is not equal, and why:
+# Integer models are computed in integers everywhere but on a GPU, and are mostly equal. What is not, and why:
+# * int8 on ARM64: XNNPACK's MEAN rounds a mean of squares that lies between two integers otherwise than on x86-64. On
+#   two of six photographs, two of 1,600 such means of a token are off by one; they are near zero, where RSQRT is steep
+#   (21 steps), and in the end the logits are off by one step (0.034). Two steps are allowed.
 # * int8 before LiteRT 1.2: its convolutions round their sums otherwise. The first is off by one in 48 of 153,600
 #   numbers, and in the end that makes up to three steps of the logits (0.039 each), at 30 to 33 dB against Keras where
 #   today's LiteRT has 31. Allowed is what that is off from Keras (0.14).
@@ -25,7 +27,8 @@ MIN_PHOTOGRAPHS = 2
 #   of its 307,200 numbers are off by one, and that goes on. Five steps of the logits (1.9e-4) are allowed, and what
 #   they make of a score.
 # * dynamic_int8 and mixed_int8: floats are rounded to integers while the model runs, and where one lies on the border
-#   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too.
+#   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too. LiteRT
+#   1.0's floats are off by 1e-6, and its mixed_int8 by 0.023, at the decibels that today's has.
 # * GPU: it computes integers in floats. The activations of dynamic_int8 it does not round at all (57 dB against Keras,
 #   where the processor has 46 on the same photographs); those of mixed_int8 and int8 it rounds to the same steps, from
 #   sums with other last bits (35 and 30 dB, 33 and 30). Allowed is what LiteRT itself is off from Keras on these
@@ -46,7 +49,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "float16": 1e-5,
         "dynamic_int8": 2e-2,
         "mixed_int8": 2e-2,
-        "int8": 0.0,
+        "int8": 7e-2,
         "int16x8": 1e-3,
     },
     "gpu": {"float32": 1e-4, "float16": 1e-3, "dynamic_int8": 5e-2, "mixed_int8": 1.4e-1, "int8": 1.4e-1},
@@ -63,7 +66,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "float32": 1e-5,
         "float16": 1e-5,
         "dynamic_int8": 5e-2,
-        "mixed_int8": 2e-2,
+        "mixed_int8": 4e-2,
         "int8": 1.4e-1,
         "int16x8": 1e-3,
     },
