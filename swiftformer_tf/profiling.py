@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import ModelError, naming
+from swiftformer_tf.isolation import IsolatedInterpreter
 from swiftformer_tf.quiet import native_stderr_silenced
 
 __all__ = ["OpKind", "matrix_share", "open_interpreter", "profile_ops"]
@@ -53,8 +54,10 @@ class OpKind:
 def open_interpreter(path: str | Path, *, num_threads: int) -> Any:
     """LiteRT's interpreter of a file, its tensors allocated and its inputs filled with noise from 0 to 1.
 
+    The file is loaded and run in a process of its own before: one on which LiteRT crashes ends that process.
+
     Raises:
-        ModelError: No such file, or LiteRT cannot load it.
+        ModelError: No such file, or LiteRT cannot load or run it.
 
     Example:
         >>> open_interpreter("no.tflite", num_threads=1)
@@ -66,19 +69,29 @@ def open_interpreter(path: str | Path, *, num_threads: int) -> Any:
 
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such file")
+    doing = "load"
     try:
+        with naming(Path(path)):
+            trial = IsolatedInterpreter(Path(path).read_bytes(), num_threads)
+            doing = "run"
+            _fill_inputs(trial)
+            trial.invoke()
         with native_stderr_silenced():
             interpreter = Interpreter(str(path), num_threads=num_threads)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"{path}: LiteRT cannot load it: {str(error).strip()}") from None
+        raise ModelError(f"{path}: LiteRT cannot {doing} it: {str(error).strip()}") from None
+    _fill_inputs(interpreter)
+    return interpreter
+
+
+def _fill_inputs(interpreter: Any) -> None:
     noise = np.random.default_rng(0)
     for details in interpreter.get_input_details():
         values = noise.random(details["shape"])
         if not np.issubdtype(details["dtype"], np.floating):
             values = values * np.iinfo(details["dtype"]).max
         interpreter.set_tensor(details["index"], values.astype(details["dtype"]))
-    return interpreter
 
 
 def profile_ops(path: str | Path, *, repeats: int = 15) -> list[OpKind]:

@@ -111,6 +111,16 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path, files: list[Path]) -> No
         profile_ops(damaged)
 
 
+def test_what_cannot_be_run_is_named(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(interpreter: object) -> None:
+        raise RuntimeError("Node number 92 (DIV) failed to invoke.")
+
+    monkeypatch.setattr("swiftformer_tf.isolation.IsolatedInterpreter.invoke", refused)
+    message = f"{files[0]}: LiteRT cannot run it: Node number 92 (DIV) failed to invoke."
+    with pytest.raises(ModelError, match=re.escape(message)):
+        open_interpreter(files[0], num_threads=1)
+
+
 def test_a_file_is_measured_where_the_profiler_does_not_work(
     files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

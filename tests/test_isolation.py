@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from swiftformer_tf import LiteModel, LiteRunner, ModelError
+from swiftformer_tf import LiteModel, LiteRunner, ModelError, Transform
 from swiftformer_tf.cli import cli
 from swiftformer_tf.isolation import IsolatedInterpreter
+from swiftformer_tf.training import Teacher
 
 Lite = Callable[..., LiteModel]
 
@@ -86,10 +87,11 @@ def test_this_file_would_end_our_process(crashing: Path) -> None:
     assert result.returncode < 0
 
 
-@pytest.mark.parametrize("command", ["info", "predict", "verify"])
+@pytest.mark.parametrize("command", ["info", "predict", "verify", "benchmark"])
 def test_a_crash_of_litert_is_told_in_one_line(command: str, crashing: Path, saved: Path, folder: Path) -> None:
     arguments = {
         "info": [],
+        "benchmark": [],
         "predict": [str(next(folder.rglob("*.png")))],
         "verify": ["--reference", str(saved), "--images", str(folder)],
     }[command]
@@ -98,6 +100,19 @@ def test_a_crash_of_litert_is_told_in_one_line(command: str, crashing: Path, sav
     (line,) = result.stderr.splitlines()
     reason = "LiteRT crashed when loading it (SIGSEGV): the file is damaged, or was made to do harm"
     assert line == f"Error: {crashing}: {reason}"
+
+
+def test_a_teacher_that_crashes_litert_is_told(crashing: Path, lite: Lite, tmp_path: Path) -> None:
+    def card(path: Path) -> Path:
+        transform = Transform(size=(64, 64)).to_dict()
+        path.with_suffix(".json").write_text(json.dumps({"transform": transform, "labels": ["cat", "dog"]}))
+        return path
+
+    with pytest.raises(ModelError, match=r"crashing\.tflite: LiteRT crashed when loading it \(SIGSEGV\)"):
+        Teacher.open(card(crashing))
+    double = tampered(lite("float32"), tmp_path / "double.tflite", two_outputs)
+    with pytest.raises(ModelError, match=r"double\.tflite: 1 inputs and 2 outputs; expected one of each"):
+        Teacher.open(card(double))
 
 
 @pytest.mark.parametrize(

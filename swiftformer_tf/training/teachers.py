@@ -11,8 +11,9 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from swiftformer_tf.errors import ModelError, SwiftFormerError
+from swiftformer_tf.errors import ModelError, SwiftFormerError, naming, one_line
 from swiftformer_tf.files import identity, replacing
+from swiftformer_tf.isolation import IsolatedInterpreter
 from swiftformer_tf.labelling import imagenet_classes, match_classes
 from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.loading import open_any
@@ -58,19 +59,21 @@ class Teacher:
 
     @classmethod
     def from_tflite(cls, path: str | Path, transform: Transform, labels: Sequence[str]) -> Self:
-        """A float TFLite classifier with a batch of one.
+        """A float TFLite classifier with a batch of one, run in a process of its own.
 
         Raises:
-            ModelError: LiteRT cannot load it, or it takes something else.
+            ModelError: LiteRT cannot load it or crashes on it, or it takes something else.
         """
-        from ai_edge_litert.interpreter import Interpreter
-
+        path = Path(path)
         try:
-            interpreter = Interpreter(str(path), num_threads=1)
-            interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(f"{path}: LiteRT cannot load it ({str(error).strip()})") from None
-        (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+            with naming(path):
+                interpreter = IsolatedInterpreter(path.read_bytes())
+        except (RuntimeError, OSError) as error:
+            raise ModelError(f"{path}: LiteRT cannot load it ({one_line(error)})") from None
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        if (len(inputs), len(outputs)) != (1, 1):
+            raise ModelError(f"{path}: {len(inputs)} inputs and {len(outputs)} outputs; expected one of each")
+        (source,), (target,) = inputs, outputs
         shape = tuple(map(int, source["shape"]))
         if shape != (1, *transform.size, 3) or source["dtype"] != np.float32:
             raise ModelError(
@@ -82,7 +85,7 @@ class Teacher:
         def predict(images: np.ndarray) -> np.ndarray:
             answers = []
             for image in images:
-                with lock:
+                with lock, naming(path):
                     interpreter.set_tensor(source["index"], image[None])
                     interpreter.invoke()
                     answers.append(interpreter.get_tensor(target["index"])[0])
