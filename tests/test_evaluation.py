@@ -118,6 +118,16 @@ def test_the_command_agrees_between_keras_and_tflite(
         assert "top-1 100.00%, top-5 100.00% of 12 photographs" in table
 
 
+def test_the_weights_that_ship_know_their_photographs(real_photographs: Path) -> None:
+    """Three to five of each class; `docs/results/imagenette.md` has all of them. By chance it would be a tenth."""
+    outcome = CliRunner().invoke(command, ["swiftformer_xs_imagenette", str(real_photographs), "--json"])
+    report = json.loads(outcome.stdout)
+    assert (report["images"], report["classes_present"]) == (40, 10)
+    assert report["class_rule"] == "WordNet ids by their English names"
+    assert report["top1"] > 0.75
+    assert report["top5"] > 0.95
+
+
 def test_a_confusion_matrix_that_cannot_be_drawn_is_refused_before_anything_runs(
     saved: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
