@@ -1,4 +1,4 @@
-"""The results as tables, in marked places of the README."""
+"""The results as tables, in marked places of the README one folder up."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["README", "section", "table", "write_tables"]
 
-README = Path(__file__).with_name("README.md")
+README = Path(__file__).parents[1] / "README.md"
 
 
 def write_tables(path: Path, results: Sequence["Result"], recipes: Sequence[str]) -> None:
