@@ -39,7 +39,6 @@ class Measured:
     """A recipe's file on photographs.
 
     Args:
-        images: How many.
         snr: Of the logits in dB, centred by the reference's mean.
         agreement: Share of photographs with the same best class as the reference's.
         bytes: Of the file.
@@ -48,7 +47,6 @@ class Measured:
         answers: Index of the best class by photograph.
     """
 
-    images: int
     snr: float
     agreement: float
     bytes: int
@@ -77,7 +75,6 @@ def measure_recipe(
     runner = sf.LiteRunner(lite, num_threads=2)
     actual = np.stack([runner(image[None]) for image in inputs]).astype(np.float64)
     return Measured(
-        images=len(inputs),
         snr=signal_to_noise(expected, actual) or 0.0,
         agreement=agreement(expected, actual),
         bytes=len(lite.content),

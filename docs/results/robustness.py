@@ -2,8 +2,8 @@
 
     python docs/results/robustness.py imagenette/train imagenette/val
 
-Takes hours on two cores. Each row is kept in `robustness.csv` as soon as it is measured and is not measured again; to
-measure anew, remove that file, or give `--case` for a part.
+Takes hours on two cores; `--case` measures a part. Each row is kept in `robustness.csv` as soon as it is measured and
+is not measured again: to measure anew, remove it there.
 """
 
 import csv
@@ -149,9 +149,9 @@ def _page() -> str:
         "",
         "*Answers* is how many different classes the reference gives and the share of the commonest.",
         "",
-        "No goal of integers is met under random weights: their network passes on noise more than a trained one.",
+        "Under random weights no decibels but those of float32 are reached: such a network passes on more noise.",
         "float16 shows how much: it rounds nothing but weights, by one part in 2048, and loses about as much there",
-        "as they do. Logits of random weights also lie closer together: the same noise changes more answers.",
+        "as the integers do. Logits of random weights also lie closer together: the same noise changes more answers.",
     ]
     if unmeasured := [name for name in CASES if name not in {row["case"] for row in rows}]:
         lines += ["", f"Not measured yet: {'; '.join(unmeasured)}."]
