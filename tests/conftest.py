@@ -1,4 +1,4 @@
-"""What many tests share: made once a session, since building and converting a model takes seconds."""
+"""What many tests share: made once in a process, since building and converting a model takes seconds."""
 
 import functools
 import os
@@ -59,7 +59,7 @@ def deploy(model: SwiftFormerForImageClassification) -> DeployModel:
 
 @pytest.fixture(scope="session")
 def lite(model: SwiftFormerForImageClassification, pixels: np.ndarray) -> Callable[..., LiteModel]:
-    """`lite(recipe, **options of fuse)` is `model` exported, once a session for each of them."""
+    """`lite(recipe, **options of fuse)` is `model` exported, once in a process for each of them."""
 
     @functools.cache
     def exported(recipe: str, **options: Any) -> LiteModel:
