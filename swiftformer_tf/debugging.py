@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from swiftformer_tf.litemodel import LiteModel, LiteRunner, load_interpreter, to
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.quantization import Graph, is_equalized
 from swiftformer_tf.quantization.comparing import Run, compare
+from swiftformer_tf.quantization.gating import ungated
+from swiftformer_tf.quantization.graph import Quantization
 from swiftformer_tf.quantization.pairing import Pair, integer_range, pair
 from swiftformer_tf.quantization.ranges import MATRIX_OPS
 from swiftformer_tf.quantization.recovering import equalize_alike
@@ -154,7 +156,9 @@ def debug_quantization(
 
     Each tensor is compared twice: as the file computes it, errors of everything before it included, and as its own
     operation makes it of inputs that are right. A ratio that falls in the second is where to look. Where the file was
-    equalised by channel, the float graph is scaled likewise first, by factors that the weights of both tell.
+    equalised by channel, the float graph is scaled likewise first, by factors that the weights of both tell. Where it
+    has a sigmoid and a product in the place of a GELU, the row of the product is both, and scales around them are told
+    as if the GELU were there.
 
     Args:
         lite: A file with int8 weights.
@@ -200,7 +204,8 @@ def debug_quantization(
                 equalize_alike(graph, reference_graph, pairs)
                 pairs, found = pair(graph, reference_graph)  # of the weights that are there now
             parts = _parts([graph.label(each.op.outputs[0]) for each in pairs])
-            facts = [_facts(graph, each) for each in pairs]
+            units = ungated(graph)
+            facts = [_facts(graph, each, units) for each in pairs]
         except ModelError:
             raise
         except Exception as error:  # the generated reader fails in whatever way the damage leads it to
@@ -241,10 +246,12 @@ def _parts(names: list[str]) -> list[str]:
     return parts
 
 
-def _facts(graph: Graph, each: Pair) -> dict[str, Any]:
+def _facts(graph: Graph, each: Pair, units: Mapping[int, Quantization]) -> dict[str, Any]:
     output = each.op.outputs[0]
-    kind, quantization = graph.kind(output), graph.quantization(output)
-    weights = graph.quantization(each.op.inputs[1]) if each.op.name in MATRIX_OPS else None
+    kind, quantization = graph.kind(output), units.get(output) or graph.quantization(output)
+    weights = None
+    if each.op.name in MATRIX_OPS:
+        weights = units.get(each.op.inputs[1]) or graph.quantization(each.op.inputs[1])
     scheme: str = kind
     if weights is not None:
         scheme = {"float32": "hybrid", "int16": "int16x8"}.get(kind, kind)

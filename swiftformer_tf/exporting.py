@@ -11,7 +11,7 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel
-from swiftformer_tf.quantization import Graph, arithmetic, equalize, is_equalized, measure, rewrite
+from swiftformer_tf.quantization import Graph, arithmetic, equalize, gate, is_equalized, is_gated, measure, rewrite
 from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import RECIPES, Recipe
 
@@ -71,6 +71,8 @@ def export(
         if calibration is not None:
             with native_stderr_silenced():
                 statistics = measure(graph, _images(deploy, calibration, progress))
+                if is_gated(recipe):
+                    statistics = gate(graph, statistics)
                 if is_equalized(recipe):
                     statistics = equalize(graph, statistics)
             if deploy.include_preprocessing:

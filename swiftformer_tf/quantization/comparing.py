@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from swiftformer_tf.quantization.gating import ungated
 from swiftformer_tf.quantization.graph import Graph, Quantization
 from swiftformer_tf.quantization.pairing import Pair, held, integer_range, restored_floats, separate
 
@@ -96,7 +97,8 @@ def compare(
     Returns:
         One for each pair.
     """
-    types = {each: (graph.kind(each), graph.quantization(each)) for each in found}
+    units = ungated(graph)
+    types = {each: (graph.kind(each), units.get(each) or graph.quantization(each)) for each in found}
     distances = [Distance(_limits(*types[each.op.outputs[0]])) for each in pairs]
     floors = _floors(graph)
     (source,), (reference_source,) = graph.inputs, reference.inputs

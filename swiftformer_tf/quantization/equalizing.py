@@ -1,7 +1,7 @@
 """Channels of very different size in one tensor, which has one scale: made alike where that changes nothing else."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
 from swiftformer_tf.recipes import Recipe
 
-__all__ = ["Group", "channel_groups", "equalize", "is_equalized", "scale_channels"]
+__all__ = ["Group", "channel_groups", "equalize", "is_equalized", "rescale", "scale_channels"]
 
 # Factors go halfway (in logarithms), as in cross-layer equalisation (Nagel et al., arXiv:1906.04721): what the tensor
 # wins, the matrix that undoes the factor loses. No channel is enlarged more than that.
@@ -58,11 +58,21 @@ def equalize(graph: Graph, statistics: Statistics) -> Statistics:
     Returns:
         What `measure` would find now.
     """
+    return rescale(graph, statistics, [(group, _factors(group, graph, statistics)) for group in channel_groups(graph)])
+
+
+def rescale(graph: Graph, statistics: Statistics, scaled: Sequence[tuple[Group, np.ndarray]]) -> Statistics:
+    """`scale_channels`, and what `measure` would find then.
+
+    Args:
+        graph: A float graph; its weights are replaced.
+        statistics: What `measure` found on it.
+        scaled: Groups of it, each with its factors (channels,).
+    """
     found = dataclasses.replace(
         statistics,
         **{name: dict(getattr(statistics, name)) for name in ("low", "high", "pixels", "moments")},
     )
-    scaled = [(group, _factors(group, graph, statistics)) for group in channel_groups(graph)]
     for group, factors in scaled:
         for index in group.readers:
             output = graph.operations[index].outputs[0]

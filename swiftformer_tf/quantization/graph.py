@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -129,13 +129,14 @@ class Graph:
         value: np.ndarray | None = None,
         quantization: Quantization | None = None,
         shape: tuple[int, ...] | None = None,
+        name: str | None = None,
     ) -> int:
-        """A further tensor with the name of another, and its shape where none is given; returns its index."""
+        """A further tensor with the name of another, and its shape, where none is given; returns its index."""
         schema, source = self._schema, self._subgraph.tensors[like]
         tensor = schema.TensorT(
             shape=list(self.shape(like) if value is None else value.shape) if shape is None else list(shape),
             type=getattr(schema.TensorType, kind.upper()),
-            name=source.name,
+            name=source.name if name is None else name.encode(),
             hasRank=True,
         )
         if quantization is not None:
@@ -149,6 +150,21 @@ class Graph:
             tensor.buffer = len(self._model.buffers) - 1
         self._subgraph.tensors.append(tensor)
         return len(self._subgraph.tensors) - 1
+
+    def operation(self, name: str, inputs: tuple[int, ...], output: int) -> Operation:
+        """A further float operation with default options, for `replace_operation`."""
+        schema, codes = self._schema, self._model.operatorCodes
+        codes.append(_operator_code(schema, name, version=1))
+        source = schema.OperatorT(opcodeIndex=len(codes) - 1, inputs=[*inputs], outputs=[output])
+        if name == "MUL":
+            source.builtinOptionsType = schema.BuiltinOptions.MulOptions
+            source.builtinOptions = schema.MulOptionsT()
+        return Operation(name, inputs, (output,), source)
+
+    def replace_operation(self, index: int, operations: Sequence[Operation]) -> None:
+        """Puts others in the place of the operation at that place."""
+        self._subgraph.operators[index : index + 1] = [op.source for op in operations]  # for `watched`
+        self.operations = (*self.operations[:index], *operations, *self.operations[index + 1 :])
 
     def fully_connected(self) -> Any:
         """Options of a `FULLY_CONNECTED` that keeps four dimensions, in the place of an operation's `source`."""

@@ -16,32 +16,38 @@ class Kernels:
 
     Args:
         bias: Type of biases, and of the sums that they are added to.
-        probability: What the integers of a probability stand for, which LiteRT fixes.
+        outputs: What the integers stand for that an operation makes, where LiteRT fixes it, by name.
         versions: Of operations in LiteRT's registry, by name.
         options: Fields of operations' options that differ from those of the float operation, by name.
     """
 
     bias: Kind
-    probability: Quantization
+    outputs: Mapping[str, Quantization]
     versions: Mapping[str, int]
     options: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+
+
+def _steps(in_one: int, zero_point: int = 0) -> Quantization:
+    return Quantization(np.array([1 / in_one], np.float32), zero_point)
 
 
 KERNELS: dict[Kind, Kernels] = {
     "int8": Kernels(
         bias="int32",
-        probability=Quantization(np.array([1 / 256], np.float32), -128),
+        outputs={"LOGISTIC": _steps(256, -128), "SOFTMAX": _steps(256, -128), "TANH": _steps(128)},
         versions={
-            **{"ADD": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2, "GELU": 2, "MAXIMUM": 2, "MEAN": 2},
-            **{"MUL": 2, "PAD": 2, "QUANTIZE": 1, "RESHAPE": 1, "RSQRT": 2, "SOFTMAX": 2, "SUB": 2},
+            **{"ADD": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2, "GELU": 2, "LOGISTIC": 2, "MAXIMUM": 2},
+            **{"MEAN": 2, "MUL": 2, "PAD": 2, "QUANTIZE": 1, "RESHAPE": 1, "RSQRT": 2, "SOFTMAX": 2, "SUB": 2},
+            "TANH": 2,
         },
     ),
     "int16": Kernels(
         bias="int64",
-        probability=Quantization(np.array([1 / 32768], np.float32)),
+        outputs=dict.fromkeys(("LOGISTIC", "SOFTMAX", "TANH"), _steps(32768)),
         versions={
-            **{"ADD": 3, "CONV_2D": 8, "DEPTHWISE_CONV_2D": 5, "DEQUANTIZE": 3, "GELU": 2, "MAXIMUM": 4, "MEAN": 3},
-            **{"MUL": 4, "PAD": 3, "QUANTIZE": 2, "RESHAPE": 1, "RSQRT": 3, "SOFTMAX": 3, "SUB": 5},
+            **{"ADD": 3, "CONV_2D": 8, "DEPTHWISE_CONV_2D": 5, "DEQUANTIZE": 3, "GELU": 2, "LOGISTIC": 3, "MAXIMUM": 4},
+            **{"MEAN": 3, "MUL": 4, "PAD": 3, "QUANTIZE": 2, "RESHAPE": 1, "RSQRT": 3, "SOFTMAX": 3, "SUB": 5},
+            "TANH": 3,
         },
         options={
             # Scales that need not be powers of two.

@@ -83,7 +83,7 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
 
 
 def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int, int]) -> Separated:
-    """Cuts both graphs between all operations.
+    """Cuts both graphs between all operations that both have.
 
     Args:
         graph: The integer graph; used up.
@@ -98,9 +98,12 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
     for each, tensor in feeds.items():
         fresh[each] = graph.add_tensor(each, graph.kind(each), quantization=graph.quantization(each))
         fresh_floats[each] = reference.add_tensor(tensor, "float32")
+    # Those that have no tensor of the float graph are a part of the ones that read them.
+    paired = {row.op for row in pairs}
     operations = [
-        (dataclasses.replace(row.op, inputs=tuple(fresh.get(each, each) for each in row.op.inputs)), row.op.version)
-        for row in pairs
+        (dataclasses.replace(op, inputs=tuple(fresh.get(each, each) for each in op.inputs)), op.version)
+        for op in graph.operations
+        if op in paired or op.outputs[0] not in found
     ]
     twins = []
     for row in pairs:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from swiftformer_tf.quantization.gating import gates
 from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
 from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
@@ -93,6 +94,7 @@ class _Rewriter:
         self.twins: dict[tuple[int, Kind], int] = {}
         self.quantizations: dict[int, Quantization] = {}
         self.makers = {op.outputs[0]: op for op in graph.operations}
+        self.gates = {each.product.outputs[0] for each in gates(graph)}
 
     def run(self, how: Mapping[Operation, Arithmetic]) -> bytes:
         graph, recipe = self.graph, self.recipe
@@ -202,13 +204,18 @@ class _Rewriter:
         assert self.statistics is not None
         pixels = self.statistics.pixels[tensor]
         quantization, maker = self._quantization(tensor), self.makers.get(tensor)
-        if maker is not None and maker.name == "GELU" and (maker.inputs[0], "int8") in self.twins:
+        curve = self._gated if tensor in self.gates else _gelu if maker is not None and maker.name == "GELU" else None
+        if curve is not None and maker is not None and (maker.inputs[0], "int8") in self.twins:
             before = self._quantization(maker.inputs[0])
-            table = quantized(_gelu(restored(np.arange(-128, 128), before)), quantization)
+            table = quantized(curve(restored(np.arange(-128, 128), before)), quantization)
             integers = table[quantized(self.statistics.pixels[maker.inputs[0]], before).astype(int) + 128]
         else:
             integers = quantized(pixels, quantization)
         return np.asarray((restored(integers, quantization) - pixels).mean(axis=0, dtype=np.float64))
+
+    def _gated(self, values: np.ndarray) -> np.ndarray:
+        sigmoid = self.kernels.outputs["LOGISTIC"]
+        return values * restored(quantized(1 / (1 + np.exp(-values)), sigmoid), sigmoid)
 
     def _computed(self, tensor: int) -> bool:
         return tensor >= 0 and self.graph.constant(tensor) is None
@@ -248,19 +255,20 @@ class _Rewriter:
 
     def _quantization(self, tensor: int) -> Quantization:
         tensor = self._scaled(tensor)
+        name = self.makers[tensor].name if tensor in self.makers else "the image"
+        if name in self.kernels.outputs:
+            return self.kernels.outputs[name]
         if tensor not in self.quantizations:
             assert self.statistics is not None
-            name = self.makers[tensor].name if tensor in self.makers else None
             low, high = float(self.statistics.low[tensor].min()), float(self.statistics.high[tensor].max())
-            if self.kind == "int8" and name in SEARCHED:
+            if self.kind == "int8" and name in SEARCHED and tensor not in self.gates:
                 low, high = best_range(low, high, self.statistics.pixels[tensor][::PIXELS_APART])
-            if self.kind == "int16" and name is not None:
+            if self.kind == "int16" and tensor in self.makers:
                 low, high = low * HEADROOM, high * HEADROOM
             if self.kind == "int16" and name == "RSQRT":
                 piece = 32767 * float(self._quantization(self.makers[tensor].inputs[0]).scale[0]) / RSQRT_PIECES
                 high = min(high, RSQRT_REACH / math.sqrt(piece))
-            found = self.kernels.probability if name == "SOFTMAX" else from_range(low, high, self.kind)
-            self.quantizations[tensor] = found
+            self.quantizations[tensor] = from_range(low, high, self.kind)
         return self.quantizations[tensor]
 
     def _rounded(self, op: Operation, step: float = 0.0) -> tuple[np.ndarray, Quantization, np.ndarray]:
