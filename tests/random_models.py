@@ -1,14 +1,13 @@
 """Small classifiers whose every weight matters, and pictures that they tell apart."""
 
 import math
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
-from swiftformer_tf.layers import BATCH_NORM_MOMENTUM
+from swiftformer_tf.training import update_batch_norm
 
 LABELS = {index: f"class {index}" for index in range(10)}
 
@@ -82,18 +81,5 @@ def seeded_model(config: SwiftFormerConfig, images: np.ndarray, seed: int = 0) -
             variable.assign(rng.uniform(0.5, 1.0, shape))
         elif kind == "w_g":
             variable.assign(rng.normal(size=shape))
-    norms = list(_normalisations(model.layers))
-    for norm in norms:
-        norm.momentum = 0.0  # one pass is all there is
-    model(images, training=True)
-    for norm in norms:
-        norm.momentum = BATCH_NORM_MOMENTUM
+    update_batch_norm(model, [images])
     return model
-
-
-def _normalisations(layers: Iterable[Any]) -> Iterator[keras.layers.BatchNormalization]:
-    for layer in layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            yield layer
-        elif isinstance(layer, keras.layers.Layer):
-            yield from _normalisations(vars(layer).values())

@@ -183,6 +183,9 @@ def test_a_message_is_never_longer_than_a_terminal(tmp_path: Path) -> None:
     assert len(str(caught.value)) < 1600 + len(str(path))
 
 
-def test_the_recipe_of_the_weights_that_ship_is_one() -> None:
-    recipe = read_recipe(Path(__file__).parents[1] / "docs/results/imagenette.json")
-    assert {recipe.image_size(epoch, 160) for epoch in range(recipe.epochs)} == {96, 128, 160}
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("second", {96, 128, 160}), ("third", {96, 128, 160}), ("fourth", {128}), ("last", {128, 160})]
+)
+def test_the_recipes_of_the_weights_that_ship_are_some(name: str, sizes: set[int]) -> None:
+    recipe = read_recipe(Path(__file__).parents[1] / f"docs/results/imagenette-{name}.json")
+    assert {recipe.image_size(epoch, 160) for epoch in range(recipe.epochs)} == sizes

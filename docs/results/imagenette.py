@@ -1,9 +1,9 @@
 """Ships the weights of a training run, and measures them: `imagenette.md`, `confusion.png` and `curves.png` here.
 
-    python docs/results/imagenette.py ship run
+    python docs/results/imagenette.py ship run imagenette/train --image-size 192
     python docs/results/imagenette.py measure imagenette/val --sizes 128,160,192,224
 
-`run` is the folder that `swiftformer-tf train` wrote. `measure` takes the weights that ship.
+`run` is the folder that `swiftformer-tf train` wrote from `imagenette/train`. `measure` takes the weights that ship.
 """
 
 import csv
@@ -12,17 +12,19 @@ from pathlib import Path
 
 import click
 import numpy as np
+from measuring import NAME, chosen_photographs, prepared
 
 import swiftformer_tf as sf
 from swiftformer_tf.evaluation import Evaluation, evaluate
 from swiftformer_tf.files import replacing
 from swiftformer_tf.labelling import LabelledImages, labelled_images
 from swiftformer_tf.predicting import Predictor, predictor
-from swiftformer_tf.training import adapted_model
+from swiftformer_tf.training import adapted_model, update_batch_norm
 from swiftformer_tf.training.plots import plot_history
 
 HERE = Path(__file__).parent
-NAME = "swiftformer_xs_imagenette"
+# For BatchNorm.
+STATISTICS_BATCHES, STATISTICS_BATCH_SIZE = 30, 64
 TEACHER_UNSEEN = "ILSVRC2012_val_"
 
 
@@ -33,11 +35,23 @@ def main() -> None:
 
 @main.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--image-size", type=int, help="Default: the run's.")
-def ship(run: Path, image_size: int | None) -> None:
-    """Write the averaged model of RUN's best epoch into the package, and its metrics and curves here."""
-    model = sf.open_model(run / "model.keras")
-    sf.to_checkpoint(_resized(model, image_size or model.config.image_size)).save(sf.PRETRAINED[NAME], dtype="float16")
+@click.argument("photographs", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--image-size", type=int, required=True, help="That the weights are to be used at.")
+def ship(run: Path, photographs: Path, image_size: int) -> None:
+    """Write the averaged model of RUN's best epoch into the package, and its metrics and curves here.
+
+    BatchNorm's statistics are measured anew on training PHOTOGRAPHS of that size, half of them mirrored.
+    """
+    model = _resized(sf.open_model(run / "model.keras"), image_size)
+    chosen = chosen_photographs(photographs, STATISTICS_BATCHES * STATISTICS_BATCH_SIZE)
+    update_batch_norm(
+        model,
+        (
+            _every_other_mirrored(prepared(chosen[start : start + STATISTICS_BATCH_SIZE], model.config))
+            for start in range(0, len(chosen), STATISTICS_BATCH_SIZE)
+        ),
+    )
+    sf.to_checkpoint(model).save(sf.PRETRAINED[NAME], dtype="float16")
     metrics = (run / "metrics.csv").read_text("utf-8")
     (HERE / "metrics.csv").write_text(metrics, "utf-8")
     rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(metrics.splitlines())]
@@ -75,6 +89,11 @@ def _resized(
     pair = size if isinstance(size, tuple) else (size, size)
     config = model.config
     return adapted_model(model, config.replace(image_size=size, transform=config.transform.replace(size=pair)))
+
+
+def _every_other_mirrored(images: np.ndarray) -> np.ndarray:
+    images[::2] = images[::2, :, ::-1].copy()
+    return images
 
 
 def _one_by_one(predict: Predictor) -> Predictor:

@@ -42,16 +42,17 @@ class Case:
 
 
 CASES = {
-    "trained": Case(160),
-    "trained, calibrated with 100": Case(160, calibration=100),
-    "trained, calibrated with 500": Case(160, calibration=500),
+    "trained, calibrated with 100": Case(192, calibration=100),
+    "trained, calibrated with 200": Case(192),
+    "trained, calibrated with 500": Case(192, calibration=500),
+    "trained, 160 px": Case(160),
+    "trained, 224 px": Case(224),
+    "trained, 288 px": Case(288),
     "XS random": Case(224, "xs"),
     "XS random, uniform": Case(224, "xs", "uniform"),
     "S random": Case(224, "s"),
     "L1 random": Case(224, "l1"),
     "L3 random": Case(224, "l3"),
-    "trained, 224 px": Case(224),
-    "trained, 288 px": Case(288),
 }
 # Of a row in the CSV file.
 COLUMNS = ("case", "recipe", "images", "snr_db", "agreement", "distinct", "commonest")
@@ -124,7 +125,7 @@ def _page() -> str:
         f"{PHOTOGRAPHS} validation photographs, as many of each class (int16x8, whose kernels take seconds for one: "
         f"{FEWER_PHOTOGRAPHS['int16x8']});",
         "200 training photographs for calibration where nothing else is said. *Trained* are the weights that ship, at",
-        f"160 px where nothing else is said. *Random* weights are for 224 px and {len(LABELS)} labels: matrices normal "
+        f"192 px where nothing else is said. *Random* weights are for 224 px and {len(LABELS)} labels: matrices normal "
         "with deviation",
         "1.4 / sqrt(fan-in), layer scales from 0.5 to 1, BatchNorm with the statistics of "
         f"{STATISTICS} training photographs (`seeded_model`",

@@ -3,6 +3,7 @@
 `train` puts the parts together; each works alone too.
 """
 
+from swiftformer_tf.training.batch_norm import update_batch_norm
 from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Validation, best_epoch
 from swiftformer_tf.training.dataset import steps_per_epoch, training_dataset
 from swiftformer_tf.training.models import adapted_model, class_labels, freeze, new_model
@@ -36,4 +37,5 @@ __all__ = [
     "train",
     "training_dataset",
     "training_recipe",
+    "update_batch_norm",
 ]

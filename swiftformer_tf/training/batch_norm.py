@@ -1,0 +1,54 @@
+"""BatchNorm's statistics for the pictures that a model is to see, where training showed it others."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.training.models import adapted_model
+
+__all__ = ["update_batch_norm"]
+
+
+def update_batch_norm(model: SwiftFormerForImageClassification, batches: Iterable[np.ndarray]) -> None:
+    """Replaces the statistics of all BatchNorms by their mean over some batches; no other weight changes.
+
+    Things look larger in random crops than in whole photographs, and statistics depend on their size (Touvron et al.,
+    arXiv:1906.06423). After a training on crops, or for another image size, some thousand training photographs as
+    the model will be shown them make up for it ("precise BatchNorm", Wu and Johnson, arXiv:2105.07576).
+
+    Args:
+        model: Trained; changed.
+        batches: Normalised images, float32 (N, height, width, channels); some dozens of batches of 32 or more. A batch
+            counts as much as any other.
+
+    Raises:
+        ConfigError: No batch.
+
+    Example:
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> update_batch_norm(model, [np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")])
+    """
+    without_drops = {"drop_path_rate": 0.0, "drop_mlp_rate": 0.0, "drop_conv_encoder_rate": 0.0}
+    copy = adapted_model(model, model.config.replace(**without_drops))
+    norms = list(_batch_norms(copy.layers))
+    count = 0
+    for count, batch in enumerate(batches, start=1):
+        for norm in norms:
+            norm.momentum = 1 - 1 / count
+        copy(batch, training=True)
+    if not count:
+        raise ConfigError("no batch of images: statistics need some dozens")
+    model.set_weights(copy.get_weights())
+
+
+def _batch_norms(layers: Iterable[Any]) -> Iterator[keras.layers.BatchNormalization]:
+    for layer in layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            yield layer
+        elif isinstance(layer, keras.layers.Layer):
+            yield from _batch_norms(vars(layer).values())
