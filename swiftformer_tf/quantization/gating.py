@@ -41,8 +41,8 @@ class Gate:
 def is_gated(recipe: Recipe) -> bool:
     """Whether a recipe's GELUs are gates.
 
-    LiteRT's own kernel looks every byte up, in the C++ of one core, and cuts the graph of XNNPACK or of an accelerator
-    in two. In 16 bits nothing but GELU itself is as faithful as the rest, and in float XNNPACK takes it.
+    XNNPACK and most accelerators take no integer GELU: LiteRT looks every byte up by itself, and the graph falls into
+    pieces. In 16 bits nothing but GELU itself is as faithful as the rest, and in float XNNPACK takes it.
     """
     return recipe.activations == "int8" and "GELU" not in recipe.float_ops
 
