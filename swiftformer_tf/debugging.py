@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +204,8 @@ def debug_quantization(
                 equalize_alike(graph, reference_graph, pairs)
                 pairs, found = pair(graph, reference_graph)  # of the weights that are there now
             parts = _parts([graph.label(each.op.outputs[0]) for each in pairs])
-            units = ungated(graph)
-            facts = [_facts(graph, each, units) for each in pairs]
+            quantization_of = ungated(graph)
+            facts = [_facts(graph, each, quantization_of) for each in pairs]
         except ModelError:
             raise
         except Exception as error:  # the generated reader fails in whatever way the damage leads it to
@@ -246,12 +246,10 @@ def _parts(names: list[str]) -> list[str]:
     return parts
 
 
-def _facts(graph: Graph, each: Pair, units: Mapping[int, Quantization]) -> dict[str, Any]:
+def _facts(graph: Graph, each: Pair, quantization_of: Callable[[int], Quantization | None]) -> dict[str, Any]:
     output = each.op.outputs[0]
-    kind, quantization = graph.kind(output), units.get(output) or graph.quantization(output)
-    weights = None
-    if each.op.name in MATRIX_OPS:
-        weights = units.get(each.op.inputs[1]) or graph.quantization(each.op.inputs[1])
+    kind, quantization = graph.kind(output), quantization_of(output)
+    weights = quantization_of(each.op.inputs[1]) if each.op.name in MATRIX_OPS else None
     scheme: str = kind
     if weights is not None:
         scheme = {"float32": "hybrid", "int16": "int16x8"}.get(kind, kind)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from swiftformer_tf.quantization import Graph, arithmetic, measure, rewrite
+from swiftformer_tf.quantization import Graph, arithmetic, gate, gating, measure, rewrite
 from swiftformer_tf.quantization.rewriting import _Rewriter
 from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import RECIPES
@@ -13,13 +13,18 @@ from swiftformer_tf.recipes import RECIPES
 CHANNELS = 16
 
 
-def test_the_mean_of_each_output_is_the_float_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gated", [False, True])
+def test_the_mean_of_each_output_is_the_float_graphs(gated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gating, "MIN_SNR", -np.inf)
     content, images = float_graph(), np.random.default_rng(1).normal(size=(24, 1, 12, 12, CHANNELS)).astype("float32")
     expected = means(content, images)
 
     def largest_shift() -> float:
-        graph = Graph(content)
-        integers = rewrite(graph, arithmetic(graph, RECIPES["int8"]), RECIPES["int8"], measure(Graph(content), images))
+        graph, statistics = Graph(content), measure(Graph(content), images)
+        if gated:
+            statistics = gate(graph, statistics)
+        assert len(gating.gates(graph)) == gated
+        integers = rewrite(graph, arithmetic(graph, RECIPES["int8"]), RECIPES["int8"], statistics)
         return float(np.abs(means(integers, images) - expected).max())
 
     corrected = largest_shift()

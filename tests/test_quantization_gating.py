@@ -132,7 +132,7 @@ def test_a_file_says_what_its_integers_would_be_around_a_gelu(lite: Lite) -> Non
     graph, reference = Graph(lite("int8").content), Graph(lite("float32").content)
     found = gates(graph)
     assert found
-    units = ungated(graph)
+    quantization_of = ungated(graph)
     _, same = pair(graph, reference)
     for each in found:
         (source,), (output,) = each.sigmoid.inputs, each.product.outputs
@@ -140,12 +140,20 @@ def test_a_file_says_what_its_integers_would_be_around_a_gelu(lite: Lite) -> Non
         for tensor, factor in ((source, 1 / SLOPE), (output, 1 / SLOPE), (each.reader.inputs[1], SLOPE)):
             stored = graph.quantization(tensor)
             assert stored is not None
-            np.testing.assert_allclose(units[tensor].scale, stored.scale * factor, rtol=1e-6)
-            assert (units[tensor].zero_point, units[tensor].axis) == (stored.zero_point, stored.axis)
+            told = quantization_of(tensor)
+            assert told is not None
+            np.testing.assert_allclose(told.scale, stored.scale * factor, rtol=1e-6)
+            assert (told.zero_point, told.axis) == (stored.zero_point, stored.axis)
         sigmoid = graph.quantization(each.sigmoid.outputs[0])
         assert sigmoid is not None
         assert (float(sigmoid.scale[0]), sigmoid.zero_point) == (1 / 256, -128)  # as LiteRT wants it
-    assert ungated(Graph(lite("int16x8").content)) == {}
+    # Elsewhere the file's own word holds.
+    plain = next(op for op in graph.operations if op.name == "ADD").outputs[0]
+    stored, told = graph.quantization(plain), quantization_of(plain)
+    assert stored is not None
+    assert told is not None
+    assert told.scale == stored.scale
+    assert gates(Graph(lite("int16x8").content)) == []
 
 
 def test_fewer_cuts_of_the_graph_and_the_same_answers(

@@ -97,8 +97,8 @@ def compare(
     Returns:
         One for each pair.
     """
-    units = ungated(graph)
-    types = {each: (graph.kind(each), units.get(each) or graph.quantization(each)) for each in found}
+    quantization_of = ungated(graph)
+    types = {each: (graph.kind(each), quantization_of(each)) for each in found}
     distances = [Distance(_limits(*types[each.op.outputs[0]])) for each in pairs]
     floors = _floors(graph)
     (source,), (reference_source,) = graph.inputs, reference.inputs

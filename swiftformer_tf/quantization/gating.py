@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -98,8 +99,8 @@ def gates(graph: Graph) -> list[Gate]:
     return found
 
 
-def ungated(graph: Graph) -> dict[int, Quantization]:
-    """What the integers around an integer graph's gates stand for in a float graph that has GELUs: by tensor."""
+def ungated(graph: Graph) -> Callable[[int], Quantization | None]:
+    """What the integers of an integer graph's tensors stand for in a float graph, which has GELUs; None for floats."""
     found: dict[int, Quantization] = {}
     for each in gates(graph):
         weights = (each.writer.inputs[1], 1 / SLOPE), (each.reader.inputs[1], SLOPE)
@@ -108,7 +109,7 @@ def ungated(graph: Graph) -> dict[int, Quantization]:
             quantization = found.get(tensor) or graph.quantization(tensor)
             assert quantization is not None
             found[tensor] = dataclasses.replace(quantization, scale=quantization.scale * np.float32(factor))
-    return found
+    return lambda tensor: found.get(tensor) or graph.quantization(tensor)
 
 
 def _snr(inputs: np.ndarray, outputs: np.ndarray) -> float:

@@ -71,7 +71,7 @@ def equalize_alike(graph: Graph, reference: Graph, pairs: list[Pair]) -> None:
 
 def _matrices(graph: Graph, reference: Graph, pairs: list[Pair]) -> dict[int, _Matrix]:
     found = {each.twin.outputs[0]: each.op for each in pairs if each.twin is not None}
-    units, matrices = ungated(graph), {}
+    quantization_of, matrices = ungated(graph), {}
     for index, op in enumerate(reference.operations):
         if op.name not in MATRIX_OPS:
             continue
@@ -79,7 +79,7 @@ def _matrices(graph: Graph, reference: Graph, pairs: list[Pair]) -> dict[int, _M
         wanted, stored = reference.constant(op.inputs[1]), graph.constant(kernel)
         assert wanted is not None
         assert stored is not None
-        quantization = units.get(kernel) or graph.quantization(kernel)
+        quantization = quantization_of(kernel)
         steps = np.full(stored.shape, np.abs(stored).max(), np.float64)  # of floats, times one of `FLOAT_STEPS`
         if quantization is not None:
             shape = [1] * stored.ndim

@@ -20,6 +20,8 @@ def update_batch_norm(model: SwiftFormerForImageClassification, batches: Iterabl
     arXiv:1906.06423). After a training on crops, or for another image size, some thousand training photographs as
     the model will be shown them make up for it ("precise BatchNorm", Wu and Johnson, arXiv:2105.07576).
 
+    Keras's, NumPy's and Python's global seed are set, as by `adapted_model`.
+
     Args:
         model: Trained; changed.
         batches: Normalised images, float32 (N, height, width, channels); some dozens of batches of 32 or more. A batch
