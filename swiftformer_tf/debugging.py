@@ -18,8 +18,6 @@ from swiftformer_tf.litemodel import LiteModel, LiteRunner, load_interpreter, to
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.quantization import Graph, is_equalized
 from swiftformer_tf.quantization.comparing import Run, compare
-from swiftformer_tf.quantization.gating import ungated
-from swiftformer_tf.quantization.graph import Quantization
 from swiftformer_tf.quantization.pairing import Pair, integer_range, pair
 from swiftformer_tf.quantization.ranges import MATRIX_OPS
 from swiftformer_tf.quantization.recovering import equalize_alike
@@ -157,8 +155,7 @@ def debug_quantization(
     Each tensor is compared twice: as the file computes it, errors of everything before it included, and as its own
     operation makes it of inputs that are right. A ratio that falls in the second is where to look. Where the file was
     equalised by channel, the float graph is scaled likewise first, by factors that the weights of both tell. Where it
-    has a sigmoid and a product in the place of a GELU, the row of the product is both, and scales around them are told
-    as if the GELU were there.
+    has several operations in the place of one, a GELU or a reciprocal root, the row of the last is all of them.
 
     Args:
         lite: A file with int8 weights.
@@ -204,8 +201,7 @@ def debug_quantization(
                 equalize_alike(graph, reference_graph, pairs)
                 pairs, found = pair(graph, reference_graph)  # of the weights that are there now
             parts = _parts([graph.label(each.op.outputs[0]) for each in pairs])
-            quantization_of = ungated(graph)
-            facts = [_facts(graph, each, quantization_of) for each in pairs]
+            facts = [_facts(graph, each) for each in pairs]
         except ModelError:
             raise
         except Exception as error:  # the generated reader fails in whatever way the damage leads it to
@@ -246,10 +242,10 @@ def _parts(names: list[str]) -> list[str]:
     return parts
 
 
-def _facts(graph: Graph, each: Pair, quantization_of: Callable[[int], Quantization | None]) -> dict[str, Any]:
+def _facts(graph: Graph, each: Pair) -> dict[str, Any]:
     output = each.op.outputs[0]
-    kind, quantization = graph.kind(output), quantization_of(output)
-    weights = quantization_of(each.op.inputs[1]) if each.op.name in MATRIX_OPS else None
+    kind, quantization = graph.kind(output), graph.quantization(output)
+    weights = graph.quantization(each.op.inputs[1]) if each.op.name in MATRIX_OPS else None
     scheme: str = kind
     if weights is not None:
         scheme = {"float32": "hybrid", "int16": "int16x8"}.get(kind, kind)

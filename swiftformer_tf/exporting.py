@@ -11,11 +11,31 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel
-from swiftformer_tf.quantization import Graph, arithmetic, equalize, gate, is_equalized, is_gated, measure, rewrite
+from swiftformer_tf.quantization import (
+    Graph,
+    arithmetic,
+    centre,
+    equalize,
+    fit_norms,
+    gate,
+    has_fitted_norms,
+    is_centred,
+    is_equalized,
+    is_gated,
+    last_matrix,
+    measure,
+    rewrite,
+)
 from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import RECIPES, Recipe
 
 __all__ = ["export"]
+
+# What is done to a float graph before integers are written into it, in this order, and for which recipes.
+PREPARATIONS = ((is_gated, gate), (has_fitted_norms, fit_norms), (is_equalized, equalize))
+
+# By the float graph and by the integer one: as many are kept in memory.
+IMAGES_SEEN_TWICE = 200
 
 # What the converter made of a deploy graph in floats, and the digest of the weights that it had: most recipes start
 # from it, and to convert takes longer than what they do then.
@@ -66,19 +86,7 @@ def export(
     elif recipe.weights == "float16":
         content = _converted(deploy, recipe)
     else:
-        graph = Graph(_float_graph(deploy))
-        statistics = None
-        if calibration is not None:
-            with native_stderr_silenced():
-                statistics = measure(graph, _images(deploy, calibration, progress))
-                if is_gated(recipe):
-                    statistics = gate(graph, statistics)
-                if is_equalized(recipe):
-                    statistics = equalize(graph, statistics)
-            if deploy.include_preprocessing:
-                # Not what the photographs reached: a byte's own integers are then the pixels.
-                statistics.low[graph.inputs[0]], statistics.high[graph.inputs[0]] = np.zeros(1), np.full(1, 255.0)
-        content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
+        content = _integer_graph(deploy, recipe, calibration, progress)
     return LiteModel.pack(
         content,
         config=deploy.config,
@@ -89,11 +97,33 @@ def export(
     )
 
 
+def _integer_graph(
+    deploy: DeployModel, recipe: Recipe, calibration: ImageSource | None, progress: Callable[[int], None] | None
+) -> bytes:
+    graph = Graph(_float_graph(deploy))
+    if calibration is None:
+        return rewrite(graph, arithmetic(graph, recipe), recipe)
+    kept: list[np.ndarray] = []
+    with native_stderr_silenced():
+        statistics = measure(graph, _images(deploy, calibration, kept, progress))
+    outputs = statistics.pixels[last_matrix(graph).outputs[0]]
+    for applies, prepare in PREPARATIONS:
+        if applies(recipe):
+            statistics = prepare(graph, statistics)
+    if deploy.include_preprocessing:
+        # Not what the photographs reached: a byte's own integers are then the pixels.
+        statistics.settle(graph.inputs[0], 0, 255)
+    content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
+    return centre(content, kept, outputs[: len(kept)].mean(axis=0)) if is_centred(recipe) else content
+
+
 def _images(
-    deploy: DeployModel, calibration: ImageSource, progress: Callable[[int], None] | None
+    deploy: DeployModel, calibration: ImageSource, kept: list[np.ndarray], progress: Callable[[int], None] | None
 ) -> Iterator[np.ndarray]:
     images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
     for count, image in enumerate(images, start=1):
+        if count <= IMAGES_SEEN_TWICE:
+            kept.append(image)
         yield image
         if progress is not None:
             progress(count)

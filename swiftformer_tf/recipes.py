@@ -114,6 +114,7 @@ def _names(values: Any) -> str:
 # What XNNPACK computes in float only, or better: left in float between int8 matrices, the graph stays in one piece.
 MIXED_FLOAT_OPS = {
     "ADD": "residual sums: eight bits of them are the largest loss of an integer SwiftFormer",
+    "DEPTHWISE_CONV_2D": "XNNPACK is as fast in float, and what they read and write stays whole",
     "GELU": "XNNPACK takes it in float only",
     "MUL": "norms and token weights of the attention: products of eight bits lose the small ones",
     "MEAN": "norms and token weights of the attention",
@@ -157,7 +158,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="mixed_int8",
-            description="for CPUs: int8 matrices and convolutions; float where XNNPACK is better at it",
+            description="for CPUs: int8 matrices; float where XNNPACK is as good or better at it",
             weights="int8",
             activations="int8",
             min_snr=26,

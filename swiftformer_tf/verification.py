@@ -291,10 +291,11 @@ def _file_checks(recipe: Recipe, census: Census, partitions: int | None) -> Iter
         stray = tuple(name for name in census.float_ops if name not in recipe.float_ops)
         allowed = f"{', '.join(recipe.float_ops)} alone" if recipe.float_ops else "no operation"
         yield _check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
-    # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too.
     weights_only = recipe.weights == "int8" and recipe.activations == "float32"
     least = MIN_QUANTIZED_ELEMENTS if weights_only else 1
-    stored = census.weight_types(least, ("CONV_2D", "FULLY_CONNECTED") if weights_only else MATRIX_OPS)
+    # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too.
+    float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
+    stored = census.weight_types(least, ("CONV_2D", "FULLY_CONNECTED") if float_depthwise else MATRIX_OPS)
     only = set(stored) == {recipe.weights.upper()}
     yield _check("weights", only, _counted(stored), f"every matrix of {least} elements or more in {recipe.weights}")
     if recipe.max_partitions is not None and partitions is not None:

@@ -63,12 +63,15 @@ def relative_error(actual: Any, expected: Any) -> float:
     return float(np.abs(actual - expected).max() / np.abs(expected).max())
 
 
-def seeded_model(config: SwiftFormerConfig, images: np.ndarray, seed: int = 0) -> SwiftFormerForImageClassification:
+def seeded_model(
+    config: SwiftFormerConfig, images: np.ndarray, seed: int = 0, gain: float = 1.4
+) -> SwiftFormerForImageClassification:
     """A classifier with random weights whose answers differ from picture to picture, as a trained one's do.
 
     As initialised, attention and MLP count for nothing, every map is mostly what all pictures have in common, and all
-    get the same answer. Here matrices keep the size of their input, layer scales are near one, and every
-    normalisation has the statistics of `images`, normalised (N, height, width, channels).
+    get the same answer. Here matrices have a deviation of `gain` over the root of their inputs, 1.4 keeps the size of
+    what a GELU takes half of; layer scales are near one, and every normalisation has the statistics of `images`,
+    normalised (N, height, width, channels).
     """
     model = SwiftFormerForImageClassification(config)
     rng = np.random.default_rng(seed)
@@ -76,7 +79,7 @@ def seeded_model(config: SwiftFormerConfig, images: np.ndarray, seed: int = 0) -
         shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
         if kind == "kernel":
             fan_in = math.prod(shape[:2]) if "dwconv" in variable.path else math.prod(shape[:-1])
-            variable.assign(rng.normal(0, 1.4 / math.sqrt(fan_in), shape))
+            variable.assign(rng.normal(0, gain / math.sqrt(fan_in), shape))
         elif kind == "scale":
             variable.assign(rng.uniform(0.5, 1.0, shape))
         elif kind == "w_g":

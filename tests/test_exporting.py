@@ -115,8 +115,8 @@ def test_weights_are_stored_as_the_recipe_says(lite: Lite) -> None:
     elements = sum(int(np.prod(op.weights_size)) for op in take_census(lite("float32")).ops)
     for recipe, width in WIDTHS.items():
         stored = elements * width
-        # 383 tensors and 209 operations by name, casts, metadata and our own card.
-        assert stored < sizes[recipe] < stored + 95_000, recipe
+        # 383 tensors and 209 operations by name, casts, metadata and our own card; int8 has six for a GELU.
+        assert stored < sizes[recipe] < stored + (110_000 if recipe == "int8" else 95_000), recipe
     assert take_census(lite("float16")).weight_types(1) == {
         "FLOAT16": take_census(lite("float32")).weight_types(1)["FLOAT32"]
     }

@@ -6,13 +6,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from small_graphs import converted
 
 from swiftformer_tf import RECIPES, LiteModel
 from swiftformer_tf.quantization import Graph, Statistics, equalize, measure, rewrite, rewriting
 from swiftformer_tf.quantization.graph import Operation, Quantization
 from swiftformer_tf.quantization.ranges import MATRIX_OPS, ROWS_PER_IMAGE
-from swiftformer_tf.quiet import native_stderr_silenced
 
 Lite = Callable[..., LiteModel]
 
@@ -266,19 +265,13 @@ def test_int16_is_symmetric_and_covers_what_the_images_reached(lite: Lite, stati
             assert found.scale[0] * 32767 >= 1.5 * reached[graph.label(op.outputs[0])] * (1 - 1e-6)
 
 
-def float_content(layer: Callable[[Any], Any]) -> bytes:
-    source = keras.Input((8, 8, 3), batch_size=1)
-    with native_stderr_silenced():
-        return bytes(tf.lite.TFLiteConverter.from_keras_model(keras.Model(source, layer(source))).convert())
-
-
 def int16(content: bytes, seen: np.ndarray) -> bytes:
     graph, statistics = Graph(content), measure(Graph(content), [seen])
     return rewrite(graph, dict.fromkeys(graph.operations, "integer"), RECIPES["int16x8"], statistics)
 
 
 def test_int16_has_room_for_what_calibration_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = float_content(keras.layers.Conv2D(1, 1, kernel_initializer="ones"))
+    content = converted(keras.layers.Conv2D(1, 1, kernel_initializer="ones"), 8, 8, 3)
     seen = np.tile(np.array([1, 1, 0], np.float32), (1, 8, 8, 1))
     beyond = np.tile(np.array([1, 1, 0.8], np.float32), (1, 8, 8, 1))
     (sums,) = outputs(int16(content, seen), beyond)
@@ -290,7 +283,7 @@ def test_int16_has_room_for_what_calibration_did_not_see(monkeypatch: pytest.Mon
 
 def test_roots_of_small_int16_are_not_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """LiteRT interpolates from the greatest output, at zero, to the end of the first piece of its table."""
-    content = float_content(lambda source: keras.ops.rsqrt(source + 0.0))
+    content = converted(lambda source: keras.ops.rsqrt(source + 0.0), 8, 8, 3)
     values = np.geomspace(1e-3, 10, 192).reshape(1, 8, 8, 3).astype(np.float32)
 
     def furthest_off() -> float:

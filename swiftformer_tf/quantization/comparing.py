@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from swiftformer_tf.quantization.gating import ungated
 from swiftformer_tf.quantization.graph import Graph, Quantization
 from swiftformer_tf.quantization.pairing import Pair, held, integer_range, restored_floats, separate
 
@@ -97,8 +96,8 @@ def compare(
     Returns:
         One for each pair.
     """
-    quantization_of = ungated(graph)
-    types = {each: (graph.kind(each), quantization_of(each)) for each in found}
+    types = {each: (graph.kind(each), graph.quantization(each)) for each in found}
+    shapes = {each: graph.shape(each) for each in found}  # a map may lie in a row
     distances = [Distance(_limits(*types[each.op.outputs[0]])) for each in pairs]
     floors = _floors(graph)
     (source,), (reference_source,) = graph.inputs, reference.inputs
@@ -115,7 +114,7 @@ def compare(
             each: held(np.maximum(right[tensor], floors.get(each, -np.inf)), *types[each])
             for each, tensor in alone.feeds.items()
         }
-        own = run_alone([stored for stored, _ in feeds.values()])
+        own = run_alone([stored.reshape(shapes[each]) for each, (stored, _) in feeds.items()])
         wanted = iter(run_reference_alone([value for _, value in feeds.values()]))
         for each, distance, output, own_output in zip(pairs, distances, outputs, own, strict=True):
             _, quantization = types[each.op.outputs[0]]
@@ -125,8 +124,8 @@ def compare(
             expected = np.where(np.isfinite(expected), expected, value)
             distance.add(
                 value,
-                restored_floats(output, quantization) - value,
-                restored_floats(own_output, quantization) - expected,
+                restored_floats(output, quantization).reshape(value.shape) - value,
+                restored_floats(own_output, quantization).reshape(value.shape) - expected,
             )
     return distances
 

@@ -69,10 +69,7 @@ def rescale(graph: Graph, statistics: Statistics, scaled: Sequence[tuple[Group, 
         statistics: What `measure` found on it.
         scaled: Groups of it, each with its factors (channels,).
     """
-    found = dataclasses.replace(
-        statistics,
-        **{name: dict(getattr(statistics, name)) for name in ("low", "high", "pixels", "moments")},
-    )
+    found = statistics.copy()
     for group, factors in scaled:
         for index in group.readers:
             output = graph.operations[index].outputs[0]

@@ -1,119 +1,97 @@
-"""GELU as x times sigmoid(1.702 x), of two operations that integer backends have, wherever that is close enough."""
+"""GELU by operations that XNNPACK takes in integers, and looks up in one table."""
 
 import dataclasses
 import math
-from collections.abc import Callable
 
-import numpy as np
-
-from swiftformer_tf.quantization.equalizing import Group, rescale
-from swiftformer_tf.quantization.graph import Graph, Operation, Quantization
-from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
+from swiftformer_tf.quantization.graph import Graph
+from swiftformer_tf.quantization.ranges import Statistics
 from swiftformer_tf.recipes import Recipe
 
-__all__ = ["SLOPE", "Gate", "gate", "gates", "is_gated", "ungated"]
+__all__ = ["Gate", "gate", "gates", "is_gated"]
 
-# Of the sigmoid, as in section 2 of the paper on GELU (Hendrycks and Gimpel, arXiv:1606.08415).
-SLOPE = 1.702
+# GELU by a tanh (Hendrycks and Gimpel, arXiv:1606.08415, section 2) is x sigmoid(x (LINEAR + CUBIC x^2)).
+LINEAR, CUBIC = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
 
-# In dB, of what is left when the bias behind has taken back the mean. Eight bits leave 28 dB of a GELU's outputs.
-MIN_SNR = 32
+# Beyond, the sigmoid is 0 or 1 but for a tenth of its own step of 1/256, and integers may saturate: of x, and of what
+# the sigmoid is of.
+FARTHEST, HIGHEST = 3.4, 8.0
 
-SUFFIX = "/sigmoid"
+# What the operations make, by the end of its name, with its range.
+RANGES = {
+    "/scaled": (-CUBIC * FARTHEST, CUBIC * FARTHEST),
+    "/square": (0.0, CUBIC * FARTHEST**2),
+    "/slope": (0.0, LINEAR + CUBIC * FARTHEST**2),
+    "/cubic": (-HIGHEST, HIGHEST),
+    "/sigmoid": (0.0, 1.0),
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Gate:
-    """Two operations in the place of a GELU. Around them all is `SLOPE` times as large: the matrices see to that.
+    """The operations in the place of a GELU.
 
     Args:
-        sigmoid: LOGISTIC of the input.
-        product: MUL of the input and the sigmoid.
-        writer: The operation that makes the input.
-        reader: The operation that multiplies the output.
+        source: Tensor that the GELU had as its input.
+        output: What it made.
+        inner: What the operations between make, in the order of `RANGES`.
     """
 
-    sigmoid: Operation
-    product: Operation
-    writer: Operation
-    reader: Operation
+    source: int
+    output: int
+    inner: tuple[int, ...]
 
 
 def is_gated(recipe: Recipe) -> bool:
     """Whether a recipe's GELUs are gates.
 
-    XNNPACK and most accelerators take no integer GELU: LiteRT looks every byte up by itself, and the graph falls into
-    pieces. In 16 bits nothing but GELU itself is as faithful as the rest, and in float XNNPACK takes it.
+    XNNPACK takes no integer GELU: LiteRT looks every byte up by itself, and the graph falls into pieces. Of operations
+    in a row that start from one tensor of bytes, each of which only the next one reads, XNNPACK makes a table. In 16
+    bits nothing but GELU itself is as faithful as the rest, and in float XNNPACK takes it.
     """
     return recipe.activations == "int8" and "GELU" not in recipe.float_ops
 
 
 def gate(graph: Graph, statistics: Statistics) -> Statistics:
-    """Puts gates in the place of the GELUs to which they are close on what was measured.
+    """Puts gates in the place of the GELUs.
 
     Args:
-        graph: A float graph; its operations and weights are replaced.
+        graph: A float graph; its operations are replaced.
         statistics: What `measure` found on it.
 
     Returns:
-        What `measure` would find now, had the gates the outputs of a GELU; of sigmoids nothing, since LiteRT fixes
-        what their integers stand for.
+        The same, with what is known of the further tensors.
     """
-    writers = {op.outputs[0]: index for index, op in enumerate(graph.operations) if op.name in MATRIX_OPS}
-    readers: dict[int, list[int]] = {}
-    for index, op in enumerate(graph.operations):
-        for tensor in op.inputs:
-            readers.setdefault(tensor, []).append(index)
-    chosen, groups = [], []
-    for index, op in enumerate(graph.operations):
-        (output,) = op.outputs
-        if op.name != "GELU" or op.inputs[0] not in writers or readers[op.inputs[0]] != [index]:
+    found = statistics.copy()
+    for op in graph.operations:
+        if op.name != "GELU":
             continue
-        behind = readers.get(output, [])
-        if [graph.operations[each].name for each in behind] != ["CONV_2D"]:
-            continue
-        if _snr(statistics.pixels[op.inputs[0]], statistics.pixels[output]) >= MIN_SNR:
-            chosen.append(index)
-            groups += [Group({op.inputs[0]}, writers=[writers[op.inputs[0]]]), Group({output}, readers=behind)]
-    factors = [np.full(graph.shape(next(iter(each.tensors)))[-1], SLOPE) for each in groups]
-    found = rescale(graph, statistics, list(zip(groups, factors, strict=True)))
-    for index in reversed(chosen):
-        (source,), (output,) = graph.operations[index].inputs, graph.operations[index].outputs
-        sigmoid = graph.add_tensor(output, "float32", name=graph.label(output) + SUFFIX)
-        logistic = graph.operation("LOGISTIC", (source,), sigmoid)
-        graph.replace_operation(index, [logistic, graph.operation("MUL", (source, sigmoid), output)])
+        (source,), (output,) = op.inputs, op.outputs
+        inner = [graph.add_tensor(output, "float32", name=graph.label(output) + suffix) for suffix in RANGES]
+        for tensor, (low, high) in zip(inner, RANGES.values(), strict=True):
+            found.settle(tensor, low, high)
+        found.settled.add(output)  # the whole range, as of a GELU
+        scaled, square, slope, cubic, sigmoid = inner
+        # A product with a constant and not x x, which XNNPACK lets no table start with.
+        steps = [
+            ("MUL", (source, graph.add_scalar(output, CUBIC)), scaled),
+            ("MUL", (source, scaled), square),
+            ("ADD", (square, graph.add_scalar(output, LINEAR)), slope),
+            ("MUL", (source, slope), cubic),
+            ("LOGISTIC", (cubic,), sigmoid),
+            ("MUL", (source, sigmoid), output),
+        ]
+        graph.replace_operation(graph.operations.index(op), [graph.operation(*step) for step in steps])
     return found
 
 
 def gates(graph: Graph) -> list[Gate]:
     """Those of a graph, float or integer."""
-    makers = {op.outputs[0]: op for op in graph.operations}
-    readers = {tensor: op for op in graph.operations for tensor in op.inputs}
+    named = {graph.label(op.outputs[0]): op.outputs[0] for op in graph.operations}
     found = []
     for product in graph.operations:
-        sigmoid = makers.get(product.inputs[-1]) if product.name == "MUL" else None
-        # By the name: SiLU has the same operations.
-        if sigmoid is not None and graph.label(sigmoid.outputs[0]).endswith(SUFFIX):
-            (source,), (output,) = sigmoid.inputs, product.outputs
-            found.append(Gate(sigmoid, product, makers[source], readers[output]))
+        (output,) = product.outputs
+        # By the names: SiLU has some of the same operations.
+        inner = tuple(named.get(graph.label(output) + suffix, -1) for suffix in RANGES)
+        if product.name == "MUL" and product.inputs[1] == inner[-1] and -1 not in inner:
+            found.append(Gate(product.inputs[0], output, inner))
     return found
-
-
-def ungated(graph: Graph) -> Callable[[int], Quantization | None]:
-    """What the integers of an integer graph's tensors stand for in a float graph, which has GELUs; None for floats."""
-    found: dict[int, Quantization] = {}
-    for each in gates(graph):
-        weights = (each.writer.inputs[1], 1 / SLOPE), (each.reader.inputs[1], SLOPE)
-        activations = ((tensor, 1 / SLOPE) for tensor in (*each.sigmoid.inputs, *each.product.outputs))
-        for tensor, factor in (*weights, *activations):
-            quantization = found.get(tensor) or graph.quantization(tensor)
-            assert quantization is not None
-            found[tensor] = dataclasses.replace(quantization, scale=quantization.scale * np.float32(factor))
-    return lambda tensor: found.get(tensor) or graph.quantization(tensor)
-
-
-def _snr(inputs: np.ndarray, outputs: np.ndarray) -> float:
-    """In dB, of a gate's outputs beside a GELU's, both without their means."""
-    noise = inputs / (1 + np.exp(-SLOPE * inputs.astype(np.float64))) - outputs
-    signal, left = (float(np.square(each - each.mean(axis=0)).sum()) for each in (outputs, noise))
-    return 10 * math.log10(signal / left) if signal and left else math.inf

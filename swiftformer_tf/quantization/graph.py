@@ -121,6 +121,18 @@ class Graph:
         op.source.inputs = [*changed.inputs]  # for `watched`
         self.operations = (*self.operations[:index], changed, *self.operations[index + 1 :])
 
+    def shift_bias(self, index: int, shift: np.ndarray) -> None:
+        """Adds floats (channels,) to the bias of the operation at that place, whatever type it has."""
+        op = self.operations[index]
+        source, weights, bias = op.inputs
+        value, quantization = self.constant(bias), self.quantization(bias)
+        assert value is not None
+        shifted = value + (shift if quantization is None else np.rint(shift / quantization.scale))
+        kind = self.kind(bias)
+        changed = self.add_tensor(bias, kind, value=shifted, quantization=quantization)
+        moved = dataclasses.replace(op, inputs=(source, weights, changed))
+        self.operations = (*self.operations[:index], moved, *self.operations[index + 1 :])
+
     def add_tensor(
         self,
         like: int,
@@ -151,14 +163,19 @@ class Graph:
         self._subgraph.tensors.append(tensor)
         return len(self._subgraph.tensors) - 1
 
+    def add_scalar(self, like: int, value: float) -> int:
+        """A further constant with the name of another tensor, one number in four dimensions; returns its index."""
+        return self.add_tensor(like, "float32", value=np.full((1, 1, 1, 1), value, np.float32))
+
     def operation(self, name: str, inputs: tuple[int, ...], output: int) -> Operation:
         """A further float operation with default options, for `replace_operation`."""
         schema, codes = self._schema, self._model.operatorCodes
         codes.append(_operator_code(schema, name, version=1))
         source = schema.OperatorT(opcodeIndex=len(codes) - 1, inputs=[*inputs], outputs=[output])
-        if name == "MUL":
-            source.builtinOptionsType = schema.BuiltinOptions.MulOptions
-            source.builtinOptions = schema.MulOptionsT()
+        if name in ("ADD", "MUL"):
+            kind = f"{name.capitalize()}Options"
+            source.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+            source.builtinOptions = getattr(schema, f"{kind}T")()
         return Operation(name, inputs, (output,), source)
 
     def replace_operation(self, index: int, operations: Sequence[Operation]) -> None:
@@ -171,6 +188,12 @@ class Graph:
         schema = self._schema
         options = schema.FullyConnectedOptionsT(keepNumDims=True, asymmetricQuantizeInputs=True)
         return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.FullyConnectedOptions, builtinOptions=options)
+
+    def reshape(self, shape: Sequence[int]) -> Any:
+        """Options of a `RESHAPE`, in the place of an operation's `source`."""
+        schema = self._schema
+        options = schema.ReshapeOptionsT(newShape=[int(size) for size in shape])
+        return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.ReshapeOptions, builtinOptions=options)
 
     def source_with(self, op: Operation, options: Mapping[str, int]) -> Any:
         """An operation's `source` with other values in some fields of its options, which have the schema's names."""

@@ -36,9 +36,18 @@ KERNELS: dict[Kind, Kernels] = {
         bias="int32",
         outputs={"LOGISTIC": _steps(256, -128), "SOFTMAX": _steps(256, -128), "TANH": _steps(128)},
         versions={
-            **{"ADD": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "DEQUANTIZE": 2, "GELU": 2, "LOGISTIC": 2, "MAXIMUM": 2},
-            **{"MEAN": 2, "MUL": 2, "PAD": 2, "QUANTIZE": 1, "RESHAPE": 1, "RSQRT": 2, "SOFTMAX": 2, "SUB": 2},
-            "TANH": 2,
+            **{
+                "ADD": 2,
+                "CONV_2D": 3,
+                "DEPTHWISE_CONV_2D": 3,
+                "DEQUANTIZE": 2,
+                "EXP": 2,
+                "GELU": 2,
+                "LOG": 2,
+                "TANH": 2,
+            },
+            **{"LOGISTIC": 2, "MAXIMUM": 2, "MEAN": 2, "MUL": 2, "PAD": 2, "QUANTIZE": 1, "RESHAPE": 1, "SOFTMAX": 2},
+            **{"SUB": 2, "TANH": 2},
         },
     ),
     "int16": Kernels(

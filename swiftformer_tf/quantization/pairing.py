@@ -1,6 +1,8 @@
 """An integer graph beside its float graph: which tensors are the same, and both cut between all operations."""
 
 import dataclasses
+import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -51,8 +53,8 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
         reference: The float graph of the same deploy graph.
 
     Returns:
-        The pairs in the order in which they run, casts to float left out since they change nothing; and the float
-        tensor of each activation of the integer graph.
+        The pairs in the order in which they run, casts to float and maps laid in rows left out since they change
+        nothing; and the float tensor of each activation of the integer graph.
 
     Raises:
         ModelError: A tensor of the float graph is missing or has another shape.
@@ -69,7 +71,7 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
             f"the first {missing[0].partition(';')[0]}: {cause}"
         )
     for each, tensor in found.items():
-        if graph.shape(each) != reference.shape(tensor):
+        if _pixels(graph.shape(each)) != _pixels(reference.shape(tensor)):
             raise ModelError(
                 f"{graph.label(each).partition(';')[0]} has the shape {graph.shape(each)} in the file and "
                 f"{reference.shape(tensor)} in the reference's float graph: {cause}"
@@ -77,9 +79,18 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
     pairs = [
         Pair(op, None if op.name in CASTS else makers[found[op.outputs[0]]], found[op.outputs[0]])
         for op in graph.operations
-        if op.name != "DEQUANTIZE" and op.outputs[0] in found
+        if op.outputs[0] in found and not _changes_nothing(op, makers.get(found[op.outputs[0]]))
     ]
     return pairs, found
+
+
+def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """How many there are, and their channels: a map may lie in a row."""
+    return (math.prod(shape[:-1]), *shape[-1:])
+
+
+def _changes_nothing(op: Operation, maker: Operation | None) -> bool:
+    return op.name == "DEQUANTIZE" or (op.name == "RESHAPE" and maker is not None and maker.name != "RESHAPE")
 
 
 def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int, int]) -> Separated:
@@ -91,25 +102,35 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
         pairs: What `pair` returned.
         found: Likewise.
     """
-    used = {source for each in pairs for source in each.op.inputs if source in found}
+    paired = {row.op for row in pairs}
+    # Those that have no tensor of the float graph are a part of the ones that read them.
+    parts = {op.outputs[0]: op for op in graph.operations if op.outputs[0] not in found}
+
+    def sources(op: Operation) -> Iterator[int]:
+        """Of an operation with its parts, those that the float graph has."""
+        for each in op.inputs:
+            if each in found:
+                yield each
+            elif each in parts:
+                yield from sources(parts[each])
+
+    used = {source for row in pairs for source in sources(row.op)}
     feeds = {each: tensor for each, tensor in found.items() if each in used}
     fresh: dict[int, int] = {}
     fresh_floats: dict[int, int] = {}
     for each, tensor in feeds.items():
         fresh[each] = graph.add_tensor(each, graph.kind(each), quantization=graph.quantization(each))
         fresh_floats[each] = reference.add_tensor(tensor, "float32")
-    # Those that have no tensor of the float graph are a part of the ones that read them.
-    paired = {row.op for row in pairs}
     operations = [
         (dataclasses.replace(op, inputs=tuple(fresh.get(each, each) for each in op.inputs)), op.version)
         for op in graph.operations
-        if op in paired or op.outputs[0] not in found
+        if op in paired or op.outputs[0] in parts
     ]
     twins = []
     for row in pairs:
         if row.twin is not None:
             # By what they are: an operation may have been replaced by one with other inputs beside them.
-            given = {feeds[source]: fresh_floats[source] for source in row.op.inputs if source in feeds}
+            given = {feeds[source]: fresh_floats[source] for source in sources(row.op)}
             inputs = tuple(given.get(source, source) for source in row.twin.inputs)
             twins.append((dataclasses.replace(row.twin, inputs=inputs), row.twin.version))
     return Separated(

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from typing import Self
 
 import numpy as np
 
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quiet import native_stderr_silenced
 
-__all__ = ["Statistics", "measure"]
+__all__ = ["Statistics", "last_matrix", "measure"]
 
 # Values of a tensor, and rows of a matrix's input, that an image contributes: spread evenly, which is as good as all
 # of them and a hundred times faster.
@@ -31,12 +32,25 @@ class Statistics:
         pixels: A sample of its pixels, float32 (N, channels); tensors of one shape are sampled at the same places.
         moments: Of each convolution's or matrix's input, by its output: mean of x x', float64 (K, K), where x is
             what a row of the matrix multiplies, with a one at its end; depthwise (C, K, K).
+        settled: Tensors whose range is as it is to be, however rare its ends.
     """
 
     low: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     high: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     pixels: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     moments: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    settled: set[int] = dataclasses.field(default_factory=set)
+
+    def copy(self) -> Self:
+        """The same arrays in containers of their own."""
+        return dataclasses.replace(
+            self, **{each.name: getattr(self, each.name).copy() for each in dataclasses.fields(self)}
+        )
+
+    def settle(self, tensor: int, low: float, high: float) -> None:
+        """Gives a tensor the range that its integers are to spread over."""
+        self.low[tensor], self.high[tensor] = np.array([low], np.float32), np.array([high], np.float32)
+        self.settled.add(tensor)
 
 
 def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int], None] | None = None) -> Statistics:
@@ -83,6 +97,11 @@ def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int]
     # The last entry is the number of rows, since all of them end in a one.
     found.moments = {tensor: moment / moment[..., -1:, -1:] for tensor, moment in found.moments.items()}
     return found
+
+
+def last_matrix(graph: Graph) -> Operation:
+    """The operation that makes the outputs, before any softmax."""
+    return [op for op in graph.operations if op.name in MATRIX_OPS][-1]
 
 
 def _sampled(pixels: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from swiftformer_tf.quantization.equalizing import LARGEST, Group, channel_groups, scale_channels
-from swiftformer_tf.quantization.gating import ungated
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.pairing import Pair
 from swiftformer_tf.quantization.ranges import MATRIX_OPS
@@ -71,7 +70,7 @@ def equalize_alike(graph: Graph, reference: Graph, pairs: list[Pair]) -> None:
 
 def _matrices(graph: Graph, reference: Graph, pairs: list[Pair]) -> dict[int, _Matrix]:
     found = {each.twin.outputs[0]: each.op for each in pairs if each.twin is not None}
-    quantization_of, matrices = ungated(graph), {}
+    matrices: dict[int, _Matrix] = {}
     for index, op in enumerate(reference.operations):
         if op.name not in MATRIX_OPS:
             continue
@@ -79,7 +78,7 @@ def _matrices(graph: Graph, reference: Graph, pairs: list[Pair]) -> dict[int, _M
         wanted, stored = reference.constant(op.inputs[1]), graph.constant(kernel)
         assert wanted is not None
         assert stored is not None
-        quantization = quantization_of(kernel)
+        quantization = graph.quantization(kernel)
         steps = np.full(stored.shape, np.abs(stored).max(), np.float64)  # of floats, times one of `FLOAT_STEPS`
         if quantization is not None:
             shape = [1] * stored.ndim

@@ -1,15 +1,17 @@
 """A float graph becomes an integer one: which operations, by which scales, and the casts between the two."""
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
-from swiftformer_tf.quantization.gating import gates
+from swiftformer_tf.quantization.flattening import flatten
+from swiftformer_tf.quantization.gating import CUBIC, LINEAR, Gate, gates
 from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
-from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
+from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics, last_matrix
 from swiftformer_tf.quantization.rounding import rounded_filter
 from swiftformer_tf.quantization.scales import best_range, from_range, quantized, restored
 from swiftformer_tf.recipes import Recipe
@@ -24,7 +26,7 @@ SAME_SCALE = ("MAXIMUM", "PAD", "RESHAPE")
 
 # Operations whose outputs are worth a search for the range. Whole ranges are better for what a matrix multiplies and
 # for what it makes, where the rare large values count.
-SEARCHED = ("MEAN", "MUL", "RSQRT")
+SEARCHED = ("EXP", "MEAN", "MUL", "RSQRT")
 
 # In 16 bits ranges are that much wider than what the images reached: the few photographs that go beyond would lose more
 # than all others do by the coarser step.
@@ -49,7 +51,7 @@ def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
         graph: A float graph.
         recipe: A row of `RECIPES` with int8 weights.
     """
-    last = [op for op in graph.operations if op.name in MATRIX_OPS][-1]
+    last = last_matrix(graph)
 
     def of(op: Operation) -> Arithmetic:
         if recipe.activations == "float32":
@@ -94,7 +96,7 @@ class _Rewriter:
         self.twins: dict[tuple[int, Kind], int] = {}
         self.quantizations: dict[int, Quantization] = {}
         self.makers = {op.outputs[0]: op for op in graph.operations}
-        self.gates = {each.product.outputs[0] for each in gates(graph)}
+        self.gates = {each.output: each for each in gates(graph)}
 
     def run(self, how: Mapping[Operation, Arithmetic]) -> bytes:
         graph, recipe = self.graph, self.recipe
@@ -104,7 +106,7 @@ class _Rewriter:
         for op in graph.operations:
             {"float32": self._float, "hybrid": self._hybrid, "integer": self._integer}[how[op]](op)
         outputs = tuple(self._leave(tensor, recipe.inference_output_type) for tensor in graph.outputs)
-        return graph.rewritten(self.operations, inputs, outputs)
+        return graph.rewritten(flatten(graph, self.operations), inputs, outputs)
 
     # Borders.
 
@@ -202,20 +204,32 @@ class _Rewriter:
         if self.kind == "int16":
             return np.zeros(self.graph.shape(tensor)[-1])  # steps are too small to add up
         assert self.statistics is not None
-        pixels = self.statistics.pixels[tensor]
-        quantization, maker = self._quantization(tensor), self.makers.get(tensor)
-        curve = self._gated if tensor in self.gates else _gelu if maker is not None and maker.name == "GELU" else None
-        if curve is not None and maker is not None and (maker.inputs[0], "int8") in self.twins:
-            before = self._quantization(maker.inputs[0])
+        pixels, quantization = self.statistics.pixels, self._quantization(tensor)
+        source, curve = self._curve(tensor)
+        if (source, "int8") in self.twins:
+            before = self._quantization(source)
             table = quantized(curve(restored(np.arange(-128, 128), before)), quantization)
-            integers = table[quantized(self.statistics.pixels[maker.inputs[0]], before).astype(int) + 128]
+            integers = table[quantized(pixels[source], before).astype(int) + 128]
         else:
-            integers = quantized(pixels, quantization)
-        return np.asarray((restored(integers, quantization) - pixels).mean(axis=0, dtype=np.float64))
+            integers = quantized(pixels[tensor], quantization)
+        return np.asarray((restored(integers, quantization) - pixels[tensor]).mean(axis=0, dtype=np.float64))
 
-    def _gated(self, values: np.ndarray) -> np.ndarray:
-        sigmoid = self.kernels.outputs["LOGISTIC"]
-        return values * restored(quantized(1 / (1 + np.exp(-values)), sigmoid), sigmoid)
+    def _curve(self, tensor: int) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+        """The input of a GELU, and what is made of it before the last rounding; -1 for what no GELU made."""
+        gate, maker = self.gates.get(tensor), self.makers.get(tensor)
+        if gate is not None:
+            return gate.source, functools.partial(self._gated, gate)
+        return maker.inputs[0] if maker is not None and maker.name == "GELU" else -1, _gelu
+
+    def _gated(self, gate: Gate, values: np.ndarray) -> np.ndarray:
+        """What a gate makes of its input, before the last rounding."""
+
+        def held(tensor: int, values: np.ndarray) -> np.ndarray:
+            return restored(quantized(values, self._quantization(tensor)), self._quantization(tensor))
+
+        scaled, square, slope, cubic, sigmoid = gate.inner
+        factor = held(slope, held(square, values * held(scaled, CUBIC * values)) + LINEAR)
+        return values * held(sigmoid, 1 / (1 + np.exp(-held(cubic, values * factor))))
 
     def _computed(self, tensor: int) -> bool:
         return tensor >= 0 and self.graph.constant(tensor) is None
@@ -261,7 +275,7 @@ class _Rewriter:
         if tensor not in self.quantizations:
             assert self.statistics is not None
             low, high = float(self.statistics.low[tensor].min()), float(self.statistics.high[tensor].max())
-            if self.kind == "int8" and name in SEARCHED and tensor not in self.gates:
+            if self.kind == "int8" and name in SEARCHED and tensor not in self.statistics.settled:
                 low, high = best_range(low, high, self.statistics.pixels[tensor][::PIXELS_APART])
             if self.kind == "int16" and tensor in self.makers:
                 low, high = low * HEADROOM, high * HEADROOM

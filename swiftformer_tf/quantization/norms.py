@@ -1,0 +1,102 @@
+"""Norms in eight bits: ranges that serve the normalised vectors, and 1 / sqrt(x) as exp(-log(x) / 2)."""
+
+import functools
+
+import numpy as np
+
+from swiftformer_tf.quantization.graph import Graph, Operation
+from swiftformer_tf.quantization.ranges import Statistics
+from swiftformer_tf.quantization.scales import from_range, quantized, restored
+from swiftformer_tf.recipes import Recipe
+
+__all__ = ["fit_norms", "has_fitted_norms"]
+
+# Shares of the whole range that are tried for squares and for their mean, one after the other.
+SHARES = 0.75 ** np.arange(16)
+ROUNDS = 2
+
+# Of the greatest mean: eight bits hold nothing less.
+LEAST_SHARE = 1 / 255
+
+SUFFIXES = ("/log", "/half")
+
+# Mean square of vectors that are zero.
+TINY = 1e-9
+
+
+def has_fitted_norms(recipe: Recipe) -> bool:
+    """Whether a recipe computes norms in eight bits.
+
+    LiteRT's RSQRT of int8 takes 58 ns for a number, and a table 1 ns: LOG and EXP are tables. The step of the
+    logarithm, some 2 %, is halved with it. In 16 bits RSQRT is a table itself, and in float XNNPACK takes it.
+    """
+    return recipe.activations == "int8" and "RSQRT" not in recipe.float_ops
+
+
+def fit_norms(graph: Graph, statistics: Statistics) -> Statistics:
+    """Chooses the ranges of norms, and puts logarithms in the place of their reciprocal roots.
+
+    Args:
+        graph: A float graph; its operations are replaced.
+        statistics: What `measure` found on it.
+
+    Returns:
+        What `measure` would find now, with the ranges that were chosen.
+    """
+    found = statistics.copy()
+    makers = {op.outputs[0]: op for op in graph.operations}
+    for op in graph.operations:
+        if op.name == "RSQRT":
+            floor = makers[op.inputs[0]]
+            mean = makers[floor.inputs[0]]
+            _choose_ranges(graph, found, makers[mean.inputs[0]], mean, floor)
+            _take_logarithm(graph, found, op)
+    return found
+
+
+def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Operation, floor: Operation) -> None:
+    """Of squares and their means over channels.
+
+    The error of a normalised vector is that of its own norm. Ranges that suit squares best leave the many vectors
+    that are much shorter than the longest a step or two.
+    """
+    (source, _), (squares,), (means,) = square.inputs, square.outputs, mean.outputs
+    if graph.shape(means)[-1] != 1 or graph.shape(source)[-1] == 1:
+        return  # over all pixels: one number, and no vector is much shorter than another
+    vectors = found.pixels[source]
+    integers = _held(vectors, float(found.low[source].min()), float(found.high[source].max()))
+    norms = np.sqrt(np.square(vectors).mean(axis=1))
+    highest = {tensor: max(float(found.high[tensor].max()), TINY) for tensor in (squares, means)}
+
+    def loss(tensor: int, high: float) -> float:
+        highs = {**highest, tensor: high}
+        rounded = _held(_held(integers * integers, 0, highs[squares]).mean(axis=1), 0, highs[means])
+        return float(np.square(norms / np.sqrt(np.maximum(rounded, highs[means] / 255)) - 1).mean())
+
+    tried = {tensor: (high * SHARES).tolist() for tensor, high in highest.items()}
+    for _ in range(ROUNDS):
+        for tensor, highs in tried.items():
+            highest[tensor] = min(highs, key=functools.partial(loss, tensor))
+    for tensor, high in ((squares, highest[squares]), (means, highest[means]), (floor.outputs[0], highest[means])):
+        found.settle(tensor, 0, high)
+
+
+def _take_logarithm(graph: Graph, found: Statistics, op: Operation) -> None:
+    (source,), (output,) = op.inputs, op.outputs
+    log, half = (graph.add_tensor(output, "float32", name=graph.label(output) + each) for each in SUFFIXES)
+    highest = float(found.high[source].max())
+    lowest = max(float(found.low[source].min()), highest * LEAST_SHARE)
+    found.settle(log, np.log(lowest), np.log(highest))
+    # Steps of half the size: nothing is rounded twice.
+    found.settle(half, -np.log(highest) / 2, -np.log(lowest) / 2)
+    steps = [
+        graph.operation("LOG", (source,), log),
+        graph.operation("MUL", (log, graph.add_scalar(output, -0.5)), half),
+        graph.operation("EXP", (half,), output),
+    ]
+    graph.replace_operation(graph.operations.index(op), steps)
+
+
+def _held(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    quantization = from_range(low, high)
+    return restored(quantized(values, quantization), quantization)

@@ -1,0 +1,32 @@
+"""Flatbuffers of a few operations, made and run."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from swiftformer_tf.quiet import native_stderr_silenced
+
+
+def converted(layer: Callable[[Any], Any], *shape: int) -> bytes:
+    """The float flatbuffer of a layer, or of any function of a Keras tensor, whose input has that shape."""
+    source = keras.Input(shape, batch_size=1)
+    with native_stderr_silenced():
+        return bytes(tf.lite.TFLiteConverter.from_keras_model(keras.Model(source, layer(source))).convert())
+
+
+def answers(content: bytes, images: Iterable[np.ndarray]) -> np.ndarray:
+    """The output for each input, stacked."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with native_stderr_silenced():
+        interpreter = Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+    found = []
+    for image in images:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    return np.stack(found)

@@ -1,0 +1,101 @@
+"""The last bias takes back the mean of what rounding adds up to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swiftformer_tf import (
+    RECIPES,
+    DeployModel,
+    LiteModel,
+    LiteRunner,
+    SwiftFormerForImageClassification,
+    export,
+    exporting,
+    fuse,
+)
+from swiftformer_tf.quantization import Graph, centre, is_centred
+
+Lite = Callable[..., LiteModel]
+
+
+def means(model: LiteModel, inputs: np.ndarray) -> np.ndarray:
+    runner = LiteRunner(model)
+    return np.asarray(np.mean([runner(each[None]) for each in inputs], axis=0, dtype=np.float64))
+
+
+def test_recipes_with_bytes_between_operations_are_centred() -> None:
+    assert [name for name, recipe in RECIPES.items() if is_centred(recipe)] == ["mixed_int8", "int8"]
+
+
+@pytest.mark.parametrize("recipe", ["mixed_int8", "int8"])
+@pytest.mark.parametrize("include_preprocessing", [False, True])
+def test_mean_outputs_are_the_float_graphs(
+    recipe: str,
+    include_preprocessing: bool,
+    model: SwiftFormerForImageClassification,
+    pixels: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deploy = fuse(model, include_preprocessing=include_preprocessing)
+    chosen = RECIPES[recipe]
+    if include_preprocessing:
+        chosen = chosen.replace(inference_input_type="uint8")
+    inputs = pixels.astype(np.float32) if include_preprocessing else model.config.transform.normalize(pixels)
+    expected = means(export(deploy, RECIPES["float32"]), inputs)
+
+    def furthest() -> float:
+        return float(np.abs(means(export(deploy, chosen, calibration=pixels), inputs) - expected).max())
+
+    centred = furthest()
+    monkeypatch.setattr(exporting, "is_centred", lambda _: False)
+    left_alone = furthest()
+    assert centred < left_alone / 4
+
+
+def test_only_the_last_bias_changes(lite: Lite, deploy: DeployModel, pixels: np.ndarray) -> None:
+    for recipe in ("mixed_int8", "int8"):
+        before = Graph(lite(recipe).content)
+        shifted = centre(
+            lite(recipe).content,
+            [deploy.config.transform.normalize(image[None]) for image in pixels[:4]],
+            np.full(10, 3.0),
+        )
+        after = Graph(shifted)
+        assert [op.name for op in after.operations] == [op.name for op in before.operations]
+        different = [
+            (op.name, place)
+            for op, twin in zip(before.operations, after.operations, strict=True)
+            for place, (one, other) in enumerate(zip(op.inputs, twin.inputs, strict=True))
+            if not same(before.constant(one), after.constant(other))
+        ]
+        assert different == [("FULLY_CONNECTED" if recipe == "mixed_int8" else "CONV_2D", 2)]
+
+
+def same(one: Any, other: Any) -> bool:
+    return other is None if one is None else np.array_equal(one, other)
+
+
+def test_a_one_shot_iterable_is_enough(deploy: DeployModel, pixels: np.ndarray, lite: Lite) -> None:
+    images = (deploy.config.transform.normalize(image) for image in pixels)
+    once = export(deploy, RECIPES["int8"], calibration=images)
+    assert Graph(once.content).operations
+    inputs = deploy.config.transform.normalize(pixels)
+    np.testing.assert_allclose(means(once, inputs), means(lite("int8"), inputs), atol=0.02)
+
+
+def test_no_more_images_are_kept_than_are_seen_twice(
+    deploy: DeployModel, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def counting(content: bytes, images: list[np.ndarray], expected: np.ndarray) -> bytes:
+        seen.append(len(images))
+        return centre(content, images, expected)
+
+    monkeypatch.setattr(exporting, "IMAGES_SEEN_TWICE", 5)
+    monkeypatch.setattr(exporting, "centre", counting)
+    export(deploy, RECIPES["int8"], calibration=pixels[:12])
+    assert seen == [5]

@@ -1,0 +1,154 @@
+"""Maps laid in rows: which matrices get one range for all pixels, and that nothing but the range changes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from random_models import pictures, seeded_model, tiny_config
+from small_graphs import converted
+
+from swiftformer_tf import (
+    RECIPES,
+    LiteModel,
+    LiteRunner,
+    SwiftFormerForImageClassification,
+    debug_quantization,
+    export,
+    fuse,
+    verify,
+)
+from swiftformer_tf.profiling import profile_ops
+from swiftformer_tf.quantization import Graph, arithmetic, rewrite, rewriting
+from swiftformer_tf.quantization.flattening import has_one_range
+from swiftformer_tf.verification import signal_to_noise
+
+DYNAMIC = RECIPES["dynamic_int8"]
+
+# Wide enough for int8 matrices, which smaller ones are not worth.
+WIDTHS = {"embed_dims": (32, 36, 40, 44)}
+
+
+@pytest.fixture(scope="module")
+def oblong() -> np.ndarray:
+    """uint8 pictures whose last map has one row and two columns."""
+    return pictures(24, 32, 64)
+
+
+@pytest.fixture(scope="module")
+def wide(oblong: np.ndarray) -> SwiftFormerForImageClassification:
+    config = tiny_config(image_size=(32, 64), **WIDTHS)
+    return seeded_model(config, config.transform.normalize(oblong))
+
+
+@pytest.fixture(scope="module")
+def exported(wide: SwiftFormerForImageClassification, oblong: np.ndarray) -> LiteModel:
+    return export(fuse(wide), DYNAMIC, calibration=oblong)
+
+
+def answers(model: LiteModel, inputs: np.ndarray) -> np.ndarray:
+    runner = LiteRunner(model)
+    return np.stack([runner(each[None]) for each in inputs]).astype(np.float64)
+
+
+def dynamic(layer: Callable[[Any], Any], *shape: int) -> Graph:
+    graph = Graph(converted(layer, *shape))
+    return Graph(rewrite(graph, arithmetic(graph, DYNAMIC), DYNAMIC))
+
+
+CASES: dict[str, tuple[Callable[[Any], Any], tuple[int, ...], int]] = {
+    "square": (lambda x: keras.layers.Conv2D(32, 1)(x), (8, 8, 32), 1),
+    "wider": (lambda x: keras.layers.Conv2D(64, 1)(x), (8, 8, 32), 0),
+    "narrower": (lambda x: keras.layers.Conv2D(32, 1)(x), (8, 8, 64), 0),
+    "of neighbours": (lambda x: keras.layers.Conv2D(32, 3)(x), (8, 8, 32), 0),
+    "of every second pixel": (lambda x: keras.layers.Conv2D(32, 1, strides=2)(x), (8, 8, 32), 0),
+    "of one row": (lambda x: keras.layers.Conv2D(32, 1)(x), (1, 8, 32), 0),
+    "too small for int8": (lambda x: keras.layers.Conv2D(16, 1)(x), (8, 8, 16), 0),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_square_matrices_of_maps_have_one_range(case: str) -> None:
+    layer, shape, count = CASES[case]
+    # One more convolution, since the last may become a fully connected layer.
+    graph = dynamic(
+        lambda source: keras.layers.Conv2D(48, 3)(keras.ops.pad(layer(source), ((0, 0), (2, 2), (2, 2), (0, 0)))),
+        *shape,
+    )
+    rows = [op for op in graph.operations if op.name == "CONV_2D" and graph.shape(op.inputs[0])[1] == 1]
+    strided = [op for op in rows if op.source.builtinOptions.strideH == 2]
+    assert len(strided) == count
+    assert [op.name for op in graph.operations].count("RESHAPE") == 2 * count
+    assert not any(has_one_range(graph, op) for op in graph.operations)  # in a row there is nothing left to do
+    for op in strided:
+        assert graph.shape(op.inputs[0])[:2] == graph.shape(op.outputs[0])[:2] == (1, 1)
+
+
+def test_a_row_is_kept_until_something_looks_at_neighbours() -> None:
+    def attention_like(source: Any) -> Any:
+        query, key = keras.layers.Conv2D(32, 1)(source), keras.layers.Conv2D(32, 1)(source)
+        pooled = keras.ops.mean(query * key, axis=(1, 2), keepdims=True)
+        hidden = source + keras.layers.Conv2D(32, 1)(pooled * key)
+        return keras.layers.DepthwiseConv2D(3)(hidden)
+
+    graph = dynamic(attention_like, 8, 8, 32)
+    # Once into a row, for both matrices and the sum, and once out of it.
+    assert [op.name for op in graph.operations].count("RESHAPE") == 2
+    last = graph.operations[-1]
+    assert last.name == "DEPTHWISE_CONV_2D"
+    assert graph.shape(last.inputs[0]) == (1, 8, 8, 32)
+
+
+def test_other_recipes_have_no_rows(wide: SwiftFormerForImageClassification, oblong: np.ndarray) -> None:
+    for recipe in ("mixed_int8", "int8"):
+        graph = Graph(export(fuse(wide), RECIPES[recipe], calibration=oblong).content)
+        assert [op.name for op in graph.operations].count("RESHAPE") == 1  # the logits
+
+
+def test_answers_are_those_of_maps(
+    wide: SwiftFormerForImageClassification,
+    exported: LiteModel,
+    oblong: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inputs = wide.config.transform.normalize(oblong)
+    expected = wide.predict(inputs, verbose=0).astype(np.float64)
+    ratio = signal_to_noise(expected, answers(exported, inputs))
+    monkeypatch.setattr(rewriting, "flatten", lambda _, operations: operations)
+    plain = export(fuse(wide), DYNAMIC, calibration=oblong)
+    assert len(Graph(plain.content).operations) < len(Graph(exported.content).operations)
+    best = signal_to_noise(expected, answers(plain, inputs))
+    assert ratio is not None
+    assert best is not None
+    assert best - 3 < ratio < best + 3
+    assert LiteRunner(exported).partitions == 1
+
+
+def test_verify_and_debug_take_rows(
+    wide: SwiftFormerForImageClassification, exported: LiteModel, oblong: np.ndarray
+) -> None:
+    assert any(op.name == "RESHAPE" for op in Graph(exported.content).operations[:-2])
+    checks = {each.name: each.status for each in verify(exported, reference=wide, images=oblong).checks}
+    assert {checks[name] for name in ("weights", "partitions", "no_flex", "static_shapes", "finite")} == {"passed"}
+    report = debug_quantization(exported, reference=wide, images=oblong[:4])
+    convolutions = [each for each in report.tensors if each.scheme == "hybrid"]
+    assert convolutions
+    assert all(each.own_snr is not None and each.own_snr > 25 for each in convolutions)
+    # What stays float loses nothing by itself, in a row or not.
+    assert all((each.own_snr or 200) > 70 for each in report.tensors if each.scheme == "float32")
+
+
+def test_xnnpack_converts_such_inputs_in_a_pass_of_their_own(exported: LiteModel, tmp_path: Path) -> None:
+    """That saves the time. Of a fully connected layer it measures a range for each pixel instead."""
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(exported.content)
+    graph = Graph(exported.content)
+    hybrid = [op for op in graph.operations if op.name == "CONV_2D" and graph.kind(op.inputs[1]) == "int8"]
+    rows = sum(graph.shape(op.inputs[0])[1] == 1 and op.source.builtinOptions.strideH == 2 for op in hybrid)
+    neighbours = sum(graph.shape(op.inputs[1])[1] > 1 for op in hybrid)
+    assert rows > 0
+    counts = {op.name: op.count for op in profile_ops(path, repeats=3)}
+    converted = sum(count for name, count in counts.items() if name.startswith("Convert ("))
+    assert converted == rows + neighbours
