@@ -67,7 +67,7 @@ def test_files_are_measured_side_by_side(files: list[Path]) -> None:
         assert each.timing.median > 0
         assert each.peak_memory > each.size // 2  # it holds the weights at least
     assert measured[0].partitions == 1
-    assert measured[1].partitions > 1  # XNNPACK has no integer RSQRT
+    assert measured[1].partitions > 1  # XNNPACK has no integer LOG
 
 
 def test_the_profile_counts_every_operation_of_either_kernel(files: list[Path], lite: Callable[..., LiteModel]) -> None:
@@ -80,8 +80,8 @@ def test_the_profile_counts_every_operation_of_either_kernel(files: list[Path], 
     assert not any("DWConv" in op.name for op in matrices)
     integer = {op.name: op for op in profile_ops(files[1], repeats=2)}
     norms = 3 * 4  # in each stage's attention: of the query, of the key and of the token weights
-    assert integer["RSQRT"].count == norms
-    assert not integer["RSQRT"].xnnpack
+    assert integer["LOG"].count == integer["EXP"].count == norms
+    assert not integer["LOG"].xnnpack
     # Operations of all partitions are seen, not of the first alone.
     count = sum(op.count for op in ours.values() if op.is_matrix)
     assert sum(op.count for op in integer.values() if op.is_matrix) == count
@@ -140,7 +140,7 @@ def test_the_command_prints_a_comparison_and_the_operations(files: list[Path]) -
     assert "2 runs on 1 thread; ratio to the first" in shown.output
     assert re.search(r"float32\.tflite .* 1\.00 ", shown.output)
     assert "int8.tflite: time by operation, one thread" in shown.output
-    assert re.search(r"RSQRT +│ +\d+ │ +[\d.]+ │ builtin kernel", shown.output)
+    assert re.search(r"LOG +│ +\d+ │ +[\d.]+ │ builtin kernel", shown.output)
 
 
 def test_the_command_as_json(files: list[Path]) -> None:

@@ -142,7 +142,7 @@ def test_a_newer_runtime_that_the_converter_asks_for_is_kept(lite: Lite, monkeyp
 
 def test_info_shows_it(lite: Lite) -> None:
     facts = describe(lite("int8"))
-    assert facts["min_runtime_version"] == "2.9.0"
+    assert facts["min_runtime_version"] == "2.15.0"
     told = facts["metadata"]
     assert told["name"] == "SwiftFormer-TINY int8"
     assert told["input_name"] == "image"
