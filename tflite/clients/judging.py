@@ -17,8 +17,8 @@ MIN_PHOTOGRAPHS = 2
 #
 # Integer models are computed in integers everywhere but on a GPU, and are mostly equal. What is not, and why:
 # * int8 on ARM64: XNNPACK's MEAN rounds a mean of squares that lies between two integers otherwise than on x86-64. On
-#   two of six photographs, two of 1,600 such means of a token are off by one; they are near zero, where RSQRT is steep
-#   (21 steps), and in the end the logits are off by one step (0.034). Two steps are allowed.
+#   the six photographs of today all logits are equal; earlier files were off by one step (0.034) on two of six. Two
+#   steps are allowed.
 # * int8 before LiteRT 1.2: its convolutions round their sums otherwise. The first is off by one in 48 of 153,600
 #   numbers, and in the end that makes up to three steps of the logits (0.039 each), at 30 to 33 dB against Keras where
 #   today's LiteRT has 31. Allowed is what that is off from Keras (0.14).
@@ -27,14 +27,15 @@ MIN_PHOTOGRAPHS = 2
 #   of its 307,200 numbers are off by one, and that goes on. Five steps of the logits (1.9e-4) are allowed, and what
 #   they make of a score.
 # * dynamic_int8 and mixed_int8: floats are rounded to integers while the model runs, and where one lies on the border
-#   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too. LiteRT
-#   1.0's floats are off by 1e-6, and its mixed_int8 by 0.023, at the decibels that today's has.
+#   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too. The
+#   depthwise convolutions of mixed_int8 are float, with other last bits on every processor: it is off by 0.025 on ARM64
+#   and in the browser, at the decibels that it has here. LiteRT 1.0's floats are off by 1e-6, and its mixed_int8 by 0.023.
 # * GPU: it computes integers in floats. The activations of dynamic_int8 it does not round at all (57 dB against Keras,
 #   where the processor has 46 on the same photographs); those of mixed_int8 and int8 it rounds to the same steps, from
 #   sums with other last bits (35 and 30 dB, 33 and 30). Allowed is what LiteRT itself is off from Keras on these
 #   photographs (0.03, 0.14 and 0.14), and somewhat more for dynamic_int8, where only one of the two rounds.
 # * The browser: WebAssembly is one more processor, with other last bits of floats than ours (dynamic_int8 is off by
-#   0.011, mixed_int8 by 0.018, int16x8 by 2.2e-4: what is said of ARM64 and steps holds), and its WebGPU is the GPU's.
+#   0.011, mixed_int8 by 0.025, int16x8 by 2.2e-4: what is said of ARM64 and steps holds), and its WebGPU is the GPU's.
 TOLERANCES: dict[str, dict[str, float]] = {
     "mediapipe": {
         "float32": 1e-5,
@@ -48,7 +49,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "float32": 1e-5,
         "float16": 1e-5,
         "dynamic_int8": 2e-2,
-        "mixed_int8": 2e-2,
+        "mixed_int8": 4e-2,
         "int8": 7e-2,
         "int16x8": 1e-3,
     },
@@ -57,7 +58,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "float32": 1e-5,
         "float16": 1e-5,
         "dynamic_int8": 2e-2,
-        "mixed_int8": 2e-2,
+        "mixed_int8": 4e-2,
         "int8": 0.0,
         "int16x8": 1e-3,
     },
