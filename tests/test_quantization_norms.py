@@ -129,6 +129,14 @@ def test_vectors_of_zeros_do_no_harm(content: bytes) -> None:
     assert np.abs(found).max() < 1e-3
 
 
+def test_tiny_vectors_are_normalised_too(content: bytes) -> None:
+    """As in a network that was just initialised: their mean squares are less than the least range of a tensor."""
+    vectors = 1e-5 * np.random.default_rng(0).normal(size=(8, 1, 12, 12, CHANNELS)).astype(np.float32)
+    wanted = answers(content, vectors)
+    noise = answers(in_bytes(content, vectors), vectors) - wanted
+    assert 10 * np.log10(np.square(wanted).sum() / np.square(noise).sum()) > 20
+
+
 def test_other_recipes_keep_their_roots(lite: Lite) -> None:
     for recipe in ("dynamic_int8", "mixed_int8", "int16x8"):
         names = {op.name for op in Graph(lite(recipe).content).operations}

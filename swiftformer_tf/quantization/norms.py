@@ -6,7 +6,7 @@ import numpy as np
 
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.ranges import Statistics
-from swiftformer_tf.quantization.scales import from_range, quantized, restored
+from swiftformer_tf.quantization.scales import LEAST_RANGE, from_range, quantized, restored
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["fit_norms", "has_fitted_norms"]
@@ -19,9 +19,6 @@ ROUNDS = 2
 LEAST_SHARE = 1 / 255
 
 SUFFIXES = ("/log", "/half")
-
-# Mean square of vectors that are zero.
-TINY = 1e-9
 
 
 def has_fitted_norms(recipe: Recipe) -> bool:
@@ -66,14 +63,14 @@ def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Ope
     vectors = found.pixels[source]
     integers = _held(vectors, float(found.low[source].min()), float(found.high[source].max()))
     norms = np.sqrt(np.square(vectors).mean(axis=1))
-    highest = {tensor: max(float(found.high[tensor].max()), TINY) for tensor in (squares, means)}
+    highest = {tensor: max(float(found.high[tensor].max()), LEAST_RANGE) for tensor in (squares, means)}
 
     def loss(tensor: int, high: float) -> float:
         highs = {**highest, tensor: high}
         rounded = _held(_held(integers * integers, 0, highs[squares]).mean(axis=1), 0, highs[means])
         return float(np.square(norms / np.sqrt(np.maximum(rounded, highs[means] / 255)) - 1).mean())
 
-    tried = {tensor: (high * SHARES).tolist() for tensor, high in highest.items()}
+    tried = {tensor: np.maximum(high * SHARES, LEAST_RANGE).tolist() for tensor, high in highest.items()}
     for _ in range(ROUNDS):
         for tensor, highs in tried.items():
             highest[tensor] = min(highs, key=functools.partial(loss, tensor))
@@ -84,7 +81,7 @@ def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Ope
 def _take_logarithm(graph: Graph, found: Statistics, op: Operation) -> None:
     (source,), (output,) = op.inputs, op.outputs
     log, half = (graph.add_tensor(output, "float32", name=graph.label(output) + each) for each in SUFFIXES)
-    highest = float(found.high[source].max())
+    highest = max(float(found.high[source].max()), LEAST_RANGE)
     lowest = max(float(found.low[source].min()), highest * LEAST_SHARE)
     found.settle(log, np.log(lowest), np.log(highest))
     # Steps of half the size: nothing is rounded twice.

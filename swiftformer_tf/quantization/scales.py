@@ -4,7 +4,10 @@ import numpy as np
 
 from swiftformer_tf.quantization.graph import Kind, Quantization
 
-__all__ = ["best_range", "from_range", "quantized", "restored"]
+__all__ = ["LEAST_RANGE", "best_range", "from_range", "quantized", "restored"]
+
+# No tensor's integers reach less far, whatever was seen of it: a scale must not be zero.
+LEAST_RANGE = 1e-9
 
 # Shares of the range that are tried.
 SHARES = 1 - 0.03 * np.arange(24)
@@ -17,8 +20,8 @@ def from_range(low: float, high: float, kind: Kind = "int8") -> Quantization:
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if kind == "int16":
-        return Quantization(np.array([max(-low, high, 1e-9) / 32767], np.float32))
-    scale = max(high - low, 1e-9) / 255
+        return Quantization(np.array([max(-low, high, LEAST_RANGE) / 32767], np.float32))
+    scale = max(high - low, LEAST_RANGE) / 255
     lowest = int(np.iinfo(kind).min)
     return Quantization(
         np.array([scale], np.float32), int(np.clip(np.rint(lowest - low / scale), lowest, lowest + 255))
