@@ -27,10 +27,10 @@ MIN_PHOTOGRAPHS = 2
 #   of its 307,200 numbers are off by one, and that goes on. Five steps of the logits (1.9e-4) are allowed, and what
 #   they make of a score.
 # * dynamic_int8 and mixed_int8: floats are rounded to integers while the model runs, and where one lies on the border
-#   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too. The
-#   depthwise convolutions of mixed_int8 are float, with other last bits on every processor: it is off by 0.025 on ARM64
-#   and in the browser, at the decibels that it has here. LiteRT 1.0's floats are off by 1e-6, and its mixed_int8 by
-#   0.023.
+#   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too, one
+#   for all pixels where a matrix keeps the width: off by 0.023 on ARM64, at 45 dB against Keras. The depthwise
+#   convolutions of mixed_int8 are float, with other last bits on every processor: it is off by 0.025 on ARM64 and in
+#   the browser, at the decibels that it has here. LiteRT 1.0's floats are off by 1e-6, and its mixed_int8 by 0.023.
 # * GPU: it computes integers in floats. The activations of dynamic_int8 it does not round at all (57 dB against Keras,
 #   where the processor has 46 on the same photographs); those of mixed_int8 and int8 it rounds to the same steps, from
 #   sums with other last bits (35 and 30 dB, 33 and 30). Allowed is what LiteRT itself is off from Keras on these
@@ -49,7 +49,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
     "arm64": {
         "float32": 1e-5,
         "float16": 1e-5,
-        "dynamic_int8": 2e-2,
+        "dynamic_int8": 5e-2,
         "mixed_int8": 4e-2,
         "int8": 7e-2,
         "int16x8": 1e-3,
@@ -58,7 +58,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
     "browser wasm": {
         "float32": 1e-5,
         "float16": 1e-5,
-        "dynamic_int8": 2e-2,
+        "dynamic_int8": 5e-2,
         "mixed_int8": 4e-2,
         "int8": 0.0,
         "int16x8": 1e-3,
