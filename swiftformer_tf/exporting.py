@@ -104,8 +104,9 @@ def _integer_graph(
     if calibration is None:
         return rewrite(graph, arithmetic(graph, recipe), recipe)
     kept: list[np.ndarray] = []
+    images = _images(deploy, calibration, progress)
     with native_stderr_silenced():
-        statistics = measure(graph, _images(deploy, calibration, kept, progress))
+        statistics = measure(graph, _keeping(images, kept) if is_centred(recipe) else images)
     outputs = statistics.pixels[last_matrix(graph).outputs[0]]
     for applies, prepare in PREPARATIONS:
         if applies(recipe):
@@ -118,15 +119,21 @@ def _integer_graph(
 
 
 def _images(
-    deploy: DeployModel, calibration: ImageSource, kept: list[np.ndarray], progress: Callable[[int], None] | None
+    deploy: DeployModel, calibration: ImageSource, progress: Callable[[int], None] | None
 ) -> Iterator[np.ndarray]:
     images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
     for count, image in enumerate(images, start=1):
-        if count <= IMAGES_SEEN_TWICE:
-            kept.append(image)
         yield image
         if progress is not None:
             progress(count)
+
+
+def _keeping(images: Iterator[np.ndarray], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same images; the first of them stay, since what they come from may be there but once."""
+    for image in images:
+        if len(kept) < IMAGES_SEEN_TWICE:
+            kept.append(image)
+        yield image
 
 
 def _float_graph(deploy: DeployModel) -> bytes:

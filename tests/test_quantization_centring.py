@@ -99,3 +99,15 @@ def test_no_more_images_are_kept_than_are_seen_twice(
     monkeypatch.setattr(exporting, "centre", counting)
     export(deploy, RECIPES["int8"], calibration=pixels[:12])
     assert seen == [5]
+
+
+def test_recipes_that_are_not_centred_keep_no_images(
+    deploy: DeployModel, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keeping(*_: Any) -> Any:
+        raise AssertionError("images were kept")
+
+    monkeypatch.setattr(exporting, "_keeping", keeping)
+    export(deploy, RECIPES["dynamic_int8"], calibration=pixels[:4])
+    with pytest.raises(AssertionError, match="images were kept"):
+        export(deploy, RECIPES["int8"], calibration=pixels[:4])

@@ -6,7 +6,7 @@ import numpy as np
 
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.ranges import Statistics
-from swiftformer_tf.quantization.scales import LEAST_RANGE, from_range, quantized, restored
+from swiftformer_tf.quantization.scales import LEAST_RANGE, from_range, rounded
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["fit_norms", "has_fitted_norms"]
@@ -61,14 +61,15 @@ def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Ope
     if graph.shape(means)[-1] != 1 or graph.shape(source)[-1] == 1:
         return  # over all pixels: one number, and no vector is much shorter than another
     vectors = found.pixels[source]
-    integers = _held(vectors, float(found.low[source].min()), float(found.high[source].max()))
+    integers = rounded(vectors, from_range(float(found.low[source].min()), float(found.high[source].max())))
     norms = np.sqrt(np.square(vectors).mean(axis=1))
     highest = {tensor: max(float(found.high[tensor].max()), LEAST_RANGE) for tensor in (squares, means)}
 
     def loss(tensor: int, high: float) -> float:
         highs = {**highest, tensor: high}
-        rounded = _held(_held(integers * integers, 0, highs[squares]).mean(axis=1), 0, highs[means])
-        return float(np.square(norms / np.sqrt(np.maximum(rounded, highs[means] / 255)) - 1).mean())
+        of_squares, of_means = (from_range(0, highs[each]) for each in (squares, means))
+        found_means = rounded(rounded(integers * integers, of_squares).mean(axis=1), of_means)
+        return float(np.square(norms / np.sqrt(np.maximum(found_means, highs[means] / 255)) - 1).mean())
 
     tried = {tensor: np.maximum(high * SHARES, LEAST_RANGE).tolist() for tensor, high in highest.items()}
     for _ in range(ROUNDS):
@@ -92,8 +93,3 @@ def _take_logarithm(graph: Graph, found: Statistics, op: Operation) -> None:
         graph.operation("EXP", (half,), output),
     ]
     graph.replace_operation(graph.operations.index(op), steps)
-
-
-def _held(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    quantization = from_range(low, high)
-    return restored(quantized(values, quantization), quantization)

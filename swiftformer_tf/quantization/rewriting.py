@@ -13,7 +13,7 @@ from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantizati
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
 from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics, last_matrix
 from swiftformer_tf.quantization.rounding import rounded_filter
-from swiftformer_tf.quantization.scales import best_range, from_range, quantized, restored
+from swiftformer_tf.quantization.scales import best_range, from_range, quantized, restored, rounded
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["Arithmetic", "arithmetic", "rewrite"]
@@ -225,7 +225,7 @@ class _Rewriter:
         """What a gate makes of its input, before the last rounding."""
 
         def held(tensor: int, values: np.ndarray) -> np.ndarray:
-            return restored(quantized(values, self._quantization(tensor)), self._quantization(tensor))
+            return rounded(values, self._quantization(tensor))
 
         scaled, square, slope, cubic, sigmoid = gate.inner
         factor = held(slope, held(square, values * held(scaled, CUBIC * values)) + LINEAR)

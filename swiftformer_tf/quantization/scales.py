@@ -4,7 +4,7 @@ import numpy as np
 
 from swiftformer_tf.quantization.graph import Kind, Quantization
 
-__all__ = ["LEAST_RANGE", "best_range", "from_range", "quantized", "restored"]
+__all__ = ["LEAST_RANGE", "best_range", "from_range", "quantized", "restored", "rounded"]
 
 # No tensor's integers reach less far, whatever was seen of it: a scale must not be zero.
 LEAST_RANGE = 1e-9
@@ -39,6 +39,11 @@ def restored(integers: np.ndarray, quantization: Quantization) -> np.ndarray:
     return (integers.astype(np.float32) - quantization.zero_point) * quantization.scale
 
 
+def rounded(values: np.ndarray, quantization: Quantization) -> np.ndarray:
+    """float32 that int8 with one scale for all of them holds in the place of floats."""
+    return restored(quantized(values, quantization), quantization)
+
+
 def best_range(low: float, high: float, sample: np.ndarray) -> tuple[float, float]:
     """Ends of the range whose integers have the least mean square error on a sample of the values.
 
@@ -46,8 +51,7 @@ def best_range(low: float, high: float, sample: np.ndarray) -> tuple[float, floa
     """
 
     def loss(low: float, high: float) -> float:
-        quantization = from_range(low, high)
-        return float(np.mean((sample - restored(quantized(sample, quantization), quantization)) ** 2))
+        return float(np.mean((sample - rounded(sample, from_range(low, high))) ** 2))
 
     for _ in range(2):
         high = min((high * share for share in SHARES), key=lambda each: loss(low, each))
