@@ -15,6 +15,7 @@ from swiftformer_tf.inputs import ImageSource
 from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.verdicts import verdict
 from swiftformer_tf.verification import Report, check_file, verify
 
 __all__ = ["Exported", "Progress", "export_files"]
@@ -100,8 +101,7 @@ def export_files(
             lite = export(deploy, recipe, calibration=calibration, license=license, progress=count)
         with shown(f"{recipe.name}: verify") as count:
             report = _report(lite, model, verified_on, count)
-        report.measured["file"] = path.name
-        report.measured["verified_on"] = source
+        report.measured.update(file=path.name, verified_on=source, verdict=verdict(report))
         with filling(folder) as beside:  # A file never lies beside the report of another.
             lite.save(beside / path.name)
             beside.joinpath(path.name).with_suffix(".json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")

@@ -55,6 +55,16 @@ def test_the_readme_says_what_to_do(folder_of_app: Path) -> None:
     assert "| INT8 | UINT8 | " in text
 
 
+def test_the_readme_calls_verified_only_what_was(lite: Lite, tmp_path: Path) -> None:
+    said = "The models were verified against Keras"
+    for verified in (True, False):
+        write_android_folder({"x.tflite": lite("float32")}, tmp_path, verified=verified)
+        text = (tmp_path / "README.md").read_text()
+        assert (said in text) is verified
+        assert ("Not every model was compared with Keras and passed" in text) is not verified
+        assert "## What was tried, and what was not\n\n* " in text
+
+
 def test_the_class_has_the_models_own_numbers(folder_of_app: Path, models: dict[str, LiteModel]) -> None:
     text = (folder_of_app / "kotlin" / "swiftformer" / "SwiftFormerClassifier.kt").read_text()
     (scale, zero_point) = LiteRunner(models["tiny_int8.tflite"]).input_quantization

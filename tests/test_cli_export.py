@@ -33,7 +33,31 @@ def test_export_writes_prints_and_passes(saved: Path, tmp_path: Path, folder: Pa
     rows = [line for line in result.stdout.splitlines() if ".tflite" in line]
     assert len(rows) == 2
     assert all("passed" in row and "100.0%" in row for row in rows)
-    assert json.loads((out / "tiny_float32.json").read_text())["verified_on"] == "images"
+    report = json.loads((out / "tiny_float32.json").read_text())
+    assert (report["verified_on"], report["verdict"]) == ("images", "passed")
+    assert "--calibration" not in result.output
+
+
+def test_export_without_photographs_is_no_pass(saved: Path, tmp_path: Path) -> None:
+    options = ("--recipe", "float32", "--android", tmp_path / "android", "--html", tmp_path / "page.html")
+    result = run("export", saved, "-o", tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    (row,) = [line for line in result.stdout.splitlines() if ".tflite" in line]
+    assert "not compared" in row
+    assert "passed" not in row
+    assert "give --images FOLDER to compare with Keras" in result.stderr
+    assert json.loads((tmp_path / "tiny_float32.json").read_text())["verdict"] == "not compared"
+    assert "not compared with Keras" in (tmp_path / "page.html").read_text()
+    assert "The models were verified" not in (tmp_path / "android" / "README.md").read_text()
+
+
+def test_export_says_that_it_verified_on_the_calibration(saved: Path, tmp_path: Path, folder: Path) -> None:
+    options = ("--recipe", "float32", "--calibration", folder, "--android", tmp_path / "android")
+    result = run("export", saved, "-o", tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    said = "Verified on the photographs of --calibration; others say more: give --images FOLDER"
+    assert result.stdout.splitlines()[0].strip() == said
+    assert "The models were verified against Keras" in (tmp_path / "android" / "README.md").read_text()
 
 
 def test_export_as_json_and_under_another_name(saved: Path, tmp_path: Path) -> None:
@@ -62,10 +86,12 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
     (few / "one.png").write_bytes(next(folder.rglob("*.png")).read_bytes())
     result = run("export", saved, "-o", tmp_path / "out", "--recipe", "float32", "--images", few)
     assert result.exit_code == 1
-    assert "FAILED" in result.stdout
+    assert "refused" in result.stdout
+    assert "FAILED" not in result.stdout
     assert (
         "float32: agreement refused: the reference gives 1 distinct answers on 1 images, 5 are needed" in result.stderr
     )
+    assert result.stderr.rstrip().endswith("; give photographs of more classes")
     assert files(tmp_path / "out") == ["tiny_float32.json", "tiny_float32.tflite"]
 
 
@@ -135,6 +161,7 @@ def test_verify_passes(exported: Path, saved: Path, folder: Path) -> None:
     assert "on 2 threads, 1 XNNPACK partitions, 48 images" in result.stdout
     document = json.loads(run("verify", exported, "--reference", saved, "--images", folder, "--json").stdout)
     assert (document["file"], document["passed"], document["images"]) == (str(exported), True, 48)
+    assert document["verdict"] == "passed"
     assert [check["status"] for check in document["checks"]] == ["passed"] * len(document["checks"])
 
 
@@ -148,6 +175,18 @@ def test_verify_fails_with_status_1(
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-1] == "FAILED"
     assert "float32: snr failed: " in result.stderr
+
+
+def test_verify_calls_refused_what_the_photographs_cannot_answer(
+    exported: Path, saved: Path, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few" / "one.png").write_bytes(next(folder.rglob("*.png")).read_bytes())
+    result = run("verify", exported, "--reference", saved, "--images", tmp_path / "few")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "refused"
+    assert "agreement refused: " in result.stderr
+    assert "; give photographs of more classes\n" in result.stderr
 
 
 def test_verify_refuses_misuse(exported: Path, saved: Path, folder: Path, tmp_path: Path) -> None:

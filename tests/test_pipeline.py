@@ -49,11 +49,12 @@ def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, model: Model, pixel
 def test_without_other_images_the_report_says_so(tmp_path: Path, model: Model, pixels: np.ndarray) -> None:
     (calibrated,) = export_files(model, [RECIPES["float16"]], tmp_path, stem="a", calibration=list(pixels))
     assert calibrated.report.measured["verified_on"] == "calibration images"
+    assert calibrated.report.measured["verdict"] == "passed"
     assert "snr" in {check.name for check in calibrated.report.checks}
     (alone,) = export_files(model, [RECIPES["float16"]], tmp_path, stem="b")
     assert alone.report.measured["verified_on"] == "nothing"
     assert "snr" not in {check.name for check in alone.report.checks}
-    assert alone.report.passed
+    assert (alone.report.passed, alone.report.measured["verdict"]) == (True, "not compared")
 
 
 def test_options_reach_the_graph(tmp_path: Path, model: Model) -> None:

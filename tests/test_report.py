@@ -7,6 +7,7 @@ import runpy
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,6 +179,27 @@ def test_the_same_results_make_the_same_bytes(results: Results, pixels: np.ndarr
     again = html_report(results, images=pixels, about_images="Made for the tests.", command="swiftformer-tf demo")
     assert again == text
     assert len(text) < 500_000
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "mark", "headline"),
+    [
+        ("refused", "refused", "?", "The file could not be judged by these photographs"),
+        ("passed", "not compared", "-", "The file passed the checks of the file alone, not compared with Keras"),
+    ],
+)
+def test_a_question_without_an_answer_is_no_pass(
+    results: Results, status: Any, verdict: str, mark: str, headline: str
+) -> None:
+    lite, report = results[0]
+    outputs = None if verdict == "not compared" else report.outputs
+    check = Check("agreement", status, "1 distinct answer", "at least 97.0%")
+    text = html_report([(lite, dataclasses.replace(report, checks=(check,), outputs=outputs))])
+    top = text[text.index("<h1>") : text.index("<section")]
+    assert f"<strong>{mark} {headline}</strong>" in top
+    assert f"as TFLite: {verdict}</title>" in text
+    assert Page(text).tables[0][1][1] == f"{mark} {verdict}"
+    assert ("expected at least 97.0%; give photographs of more classes" in top) is (status == "refused")
 
 
 def test_a_file_that_failed_is_told_first(results: Results) -> None:

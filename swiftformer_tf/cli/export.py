@@ -10,6 +10,7 @@ from swiftformer_tf.cli.console import (
     ImageSize,
     ModelFile,
     needs,
+    note,
     photographs_in,
     print_json,
     print_table,
@@ -98,6 +99,7 @@ def export(
     from swiftformer_tf.labelling import read_labels
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.pipeline import export_files
+    from swiftformer_tf.verdicts import verdict
 
     borders = {"inference_input_type": input_type, "inference_output_type": output_type}
     recipes = [RECIPES[each].replace(**{k: v for k, v in borders.items() if v}) for each in dict.fromkeys(names)]
@@ -131,14 +133,19 @@ def export(
         **options,
     )
     if android:
-        write_android_folder({each.path.name: each.model for each in exported}, android)
+        models = {each.path.name: each.model for each in exported}
+        write_android_folder(models, android, verified=all(verdict(each.report) == "passed" for each in exported))
     reports = [each.report for each in exported]
     if as_json:
         print_json([report.to_dict() for report in reports])
     else:
-        print_table([report_row(report) for report in reports])
+        on_calibration = verified_on is None and calibrated_on is not None
+        title = "Verified on the photographs of --calibration; others say more: give --images FOLDER"
+        print_table([report_row(report) for report in reports], title=title if on_calibration else None)
     for report in reports:
         note_failures(report)
+    if verified_on is None and calibrated_on is None:
+        note("Only the files themselves were checked: give --images FOLDER to compare with Keras")
     if html:
         write_html(html, [(each.model, each.report) for each in exported], verified_on or calibrated_on)
     if not all(report.passed for report in reports):

@@ -10,9 +10,10 @@ import click
 
 from swiftformer_tf.cli.console import needs, note
 from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.verdicts import told, verdict
 from swiftformer_tf.verification import Report
 
-__all__ = ["html_option", "note_failures", "report_row", "write_html"]
+__all__ = ["html_option", "note_failures", "report_row", "shown_verdict", "write_html"]
 
 html_option = click.option(
     "--html",
@@ -33,17 +34,21 @@ def report_row(report: Report) -> dict[str, str]:
         "images": str(measured.get("images", 0)),
         "partitions": _figure(measured["partitions"], "d"),
         "ms": _figure(measured["latency_ms"], ".1f"),
-        "verdict": "passed" if report.passed else "FAILED",
+        "verdict": shown_verdict(report),
     }
+
+
+def shown_verdict(report: Report) -> str:
+    """The verdict in a word; a failure in capitals, which is not overlooked in a long log."""
+    word = verdict(report)
+    return word.upper() if word == "failed" else word
 
 
 def note_failures(report: Report) -> None:
     """Says each check that did not pass, and what would have."""
     for check in report.checks:
         if check.status != "passed":
-            note(
-                f"{report.measured['recipe']}: {check.name} {check.status}: {check.measured}; expected {check.expected}"
-            )
+            note(f"{report.measured['recipe']}: {told(check)}")
 
 
 def write_html(path: Path, results: Sequence[tuple[LiteModel, Report]], images: Any, **options: Any) -> None:

@@ -15,7 +15,7 @@ from swiftformer_tf.cli.console import (
     progress_bar,
     token_weights_option,
 )
-from swiftformer_tf.cli.reports import html_option, note_failures, write_html
+from swiftformer_tf.cli.reports import html_option, note_failures, shown_verdict, write_html
 
 
 @click.command()
@@ -46,6 +46,7 @@ def verify(
     """
     from swiftformer_tf.litemodel import LiteModel
     from swiftformer_tf.loading import open_model
+    from swiftformer_tf.verdicts import verdict
     from swiftformer_tf.verification import verify as verify_model
 
     if html and not html.parent.is_dir():
@@ -55,7 +56,7 @@ def verify(
     keras_model = open_model(reference, token_weights=token_weights)
     with progress_bar("verify", len(paths)) as count:
         report = verify_model(lite, reference=keras_model, images=paths, num_threads=threads, progress=count)
-    report.measured["file"] = str(model)
+    report.measured.update(file=str(model), verdict=verdict(report))
     if as_json:
         print_json(report.to_dict())
     else:
@@ -69,7 +70,7 @@ def verify(
                 f"{figures['images']} images",
             ]
         click.echo(", ".join(facts))
-        click.echo("passed" if report.passed else "FAILED")
+        click.echo(shown_verdict(report))
     note_failures(report)
     if html:
         write_html(html, [(lite, report)], paths)

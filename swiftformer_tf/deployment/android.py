@@ -23,19 +23,20 @@ PACKAGE = "swiftformer"
 STORAGE = ("float32", "int8", "uint8")
 
 
-def write_android_folder(models: Mapping[str, LiteModel], folder: str | Path) -> None:
+def write_android_folder(models: Mapping[str, LiteModel], folder: str | Path, *, verified: bool = False) -> None:
     """Writes `assets/`, `kotlin/` and a README.
 
     Args:
         models: By file name; of one Keras model and with the same options of `fuse`.
         folder: Where to write; made if it is not there. What it holds under other names stays.
+        verified: Whether all of them were compared with Keras and passed, for the README.
 
     Raises:
         ExportError: No model, models that differ in more than their recipe, a border that LiteRT's Kotlin library
             cannot write, or jinja2 is not installed.
         OSError: The folder cannot be written to.
     """
-    files = _rendered(models)  # before anything is written
+    files = _rendered(models, verified)  # before anything is written
     first = next(iter(models.values()))
     files[f"assets/{LABELS}"] = "".join(f"{label}\n" for label in first.labels)
     contents = {name: text.encode() for name, text in files.items()}
@@ -48,12 +49,12 @@ def write_android_folder(models: Mapping[str, LiteModel], folder: str | Path) ->
             path.write_bytes(content)
 
 
-def _rendered(models: Mapping[str, LiteModel]) -> dict[str, str]:
+def _rendered(models: Mapping[str, LiteModel], verified: bool) -> dict[str, str]:
     try:
         import jinja2
     except ModuleNotFoundError:
         raise ExportError("the Android folder needs jinja2: pip install 'swiftformer_tf[report]'") from None
-    facts = _facts(models)
+    facts = {**_facts(models), "verified": verified}
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     templates = {
         f"kotlin/{PACKAGE}/SwiftFormerClassifier.kt": "classifier.kt.jinja",

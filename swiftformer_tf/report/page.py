@@ -14,6 +14,7 @@ from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.report import plots
 from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.report.photographs import photograph_groups
+from swiftformer_tf.verdicts import told, verdict
 from swiftformer_tf.verification import Check, Outputs, Report
 
 __all__ = ["html_report"]
@@ -36,7 +37,14 @@ QUESTIONS = {
     "labels": "Labels inside are the model's",
     "raw_pixels": "Pixels' bytes go in as they are",
 }
-MARKS = {"passed": "✓", "failed": "✗", "refused": "?"}
+MARKS = {"passed": "✓", "failed": "✗", "refused": "?", "not compared": "-"}
+
+# What is said of files that did not pass, the worst first.
+HEADLINES = {
+    "failed": "failed",
+    "refused": "could not be judged by these photographs",
+    "not compared": "passed the checks of the file alone, not compared with Keras",
+}
 
 Results = Sequence[tuple[LiteModel, Report]]
 
@@ -77,7 +85,9 @@ def html_report(
     places = colours([lite.recipe.name for lite, _ in results])
     styles = {name: f"var(--recipe-{index})" for name, index in places.items()}
     compared = [(lite, report.outputs) for lite, report in results if report.outputs is not None]
-    passed = sum(report.passed for _, report in results)
+    verdicts = [verdict(report) for _, report in results]
+    # The worst one is that of the page.
+    worst = next((each for each in HEADLINES if each in verdicts), "passed")
     return template.render(
         title=f"SwiftFormer-{config.variant.upper()}" if config.variant else "SwiftFormer",
         config=config,
@@ -85,9 +95,10 @@ def html_report(
         softmax=bool(first.classifier_activation),
         palette=PALETTE,
         compared_on=_compared_on(results),
-        passed=passed == len(results),
-        verdict=_verdict(passed, len(results)),
-        failures=[(lite.recipe.name, c) for lite, r in results for c in r.checks if c.status != "passed"],
+        verdict=worst,
+        mark=MARKS[worst],
+        headline=_headline(worst, verdicts.count(worst), len(results)),
+        failures=[(lite.recipe.name, told(c)) for lite, r in results for c in r.checks if c.status != "passed"],
         threads=_count(max(report.measured.get("num_threads", 1) for _, report in results), "thread"),
         rows=[_row(lite, report, styles) for lite, report in results],
         checks=_checks(results),
@@ -108,10 +119,10 @@ def html_report(
     )
 
 
-def _verdict(passed: int, total: int) -> str:
-    if passed == total:
+def _headline(worst: str, count: int, total: int) -> str:
+    if worst == "passed":
         return "The file passed every check" if total == 1 else f"All {total} files passed every check"
-    return "The file failed" if total == 1 else f"{total - passed} of {total} files failed"
+    return f"The file {HEADLINES[worst]}" if total == 1 else f"{count} of {total} files {HEADLINES[worst]}"
 
 
 def _count(number: int, name: str) -> str:
@@ -134,7 +145,8 @@ def _row(lite: LiteModel, report: Report, styles: Mapping[str, str]) -> dict[str
         "recipe": recipe.name,
         "description": recipe.description,
         "colour": styles[recipe.name],
-        "verdict": "passed" if report.passed else "failed",
+        "verdict": verdict(report),
+        "mark": MARKS[verdict(report)],
         "cells": [
             (name, _figure(value, form), wanted, check.status if (check := _check(report, asked)) else "")
             for name, value, form, wanted, asked in (
