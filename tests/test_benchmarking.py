@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def test_files_are_measured_side_by_side(files: list[Path]) -> None:
         assert each.peak_memory > each.size // 2  # it holds the weights at least
     assert measured[0].partitions == 1
     assert measured[1].partitions > 1  # XNNPACK has no integer LOG
+
+
+def test_times_are_in_milliseconds(files: list[Path]) -> None:
+    assert 20 <= benchmarking._timed(lambda: time.sleep(0.02))() < 2000
+    (measured,) = benchmark_files(files[:1], repeats=5)
+    assert measured.ops is not None
+    assert 0.1 < sum(op.milliseconds for op in measured.ops) / min(measured.timing.runs) < 10
 
 
 def test_the_profile_counts_every_operation_of_either_kernel(files: list[Path], lite: Callable[..., LiteModel]) -> None:

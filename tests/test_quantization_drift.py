@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_graphs import answers
+from small_graphs import answers, converted
 
 from swiftformer_tf.quantization import Graph, arithmetic, gate, gating, measure, rewrite
 from swiftformer_tf.quantization.rewriting import _Rewriter
@@ -15,8 +15,11 @@ CHANNELS = 16
 
 
 @pytest.mark.parametrize("gated", [False, True])
-def test_the_mean_of_each_output_is_the_float_graphs(gated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    content, images = float_graph(), np.random.default_rng(1).normal(size=(24, 1, 12, 12, CHANNELS)).astype("float32")
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_the_mean_of_each_output_is_the_float_graphs(
+    depthwise: bool, gated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, images = depthwise_graph() if depthwise else matrix_graph()
     expected = means(content, images)
 
     def largest_shift() -> float:
@@ -33,7 +36,27 @@ def test_the_mean_of_each_output_is_the_float_graphs(gated: bool, monkeypatch: p
     assert corrected < left_alone / 4
 
 
-def float_graph() -> bytes:
+def test_the_mean_behind_an_int8_matrix_of_floats_is_the_float_graphs() -> None:
+    keras.utils.set_random_seed(0)
+    content, images = converted(keras.layers.Conv2D(32, 3), 8, 8, 32), normal(8, 8, 8, 32, mean=10)
+    recipe, graph = RECIPES["dynamic_int8"], Graph(content)
+    integers = rewrite(graph, arithmetic(graph, recipe), recipe, measure(Graph(content), images))
+    np.testing.assert_allclose(means(integers, images), means(content, images), atol=0.01)
+
+
+def normal(count: int, *shape: int, mean: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(1).normal(mean, size=(count, 1, *shape)).astype(np.float32)
+
+
+def depthwise_graph() -> tuple[bytes, np.ndarray]:
+    """GELUs a little below zero, and one large."""
+    layer = keras.layers.DepthwiseConv2D(3, padding="same", depthwise_initializer="ones")
+    images = normal(24, 12, 12, 2, mean=-1)
+    images[0, 0, 0, 0, 0] = 8
+    return converted(lambda source: layer(keras.ops.gelu(source, approximate=False)), 12, 12, 2), images
+
+
+def matrix_graph() -> tuple[bytes, np.ndarray]:
     """Wide, most of its GELUs a little below zero, and one large: a step is then coarse for all others."""
     keras.utils.set_random_seed(0)
     image = keras.Input((12, 12, CHANNELS), batch_size=1)
@@ -44,7 +67,8 @@ def float_graph() -> bytes:
     first.set_weights([first.get_weights()[0], np.array([8.0] + [-1.0] * 255)])
     second.set_weights([np.abs(second.get_weights()[0]), np.zeros(CHANNELS)])
     with native_stderr_silenced():
-        return bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+        content = bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return content, normal(24, 12, 12, CHANNELS)
 
 
 def means(content: bytes, images: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from random_models import relative_error
+from small_graphs import converted
 
 from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.fusion import DeployModel
@@ -71,6 +72,36 @@ def test_what_a_gelu_a_product_or_the_file_s_border_sees_stays(content: bytes) -
     assert len(seen) > 10
     for tensor in seen | {*graph.inputs, *graph.outputs}:
         assert after.low[tensor] is before.low[tensor]
+
+
+@pytest.mark.parametrize(("activation", "passes"), [("relu", True), ("relu6", False)])
+def test_factors_pass_through_relu_and_not_through_relu6(activation: str, passes: bool) -> None:
+    graph = Graph(two_convolutions(activation))
+    before = measured(graph)
+    after = equalize(graph, before)
+    (between,) = (op.outputs[0] for op in graph.operations if graph.activation(op) == activation.upper())
+    assert (after.high[between] is not before.high[between]) == passes
+    output = graph.outputs[0]
+    assert relative_error(measured(graph).pixels[output], before.pixels[output]) < 1e-5
+
+
+def test_most_of_what_a_channel_lacks_is_made_up_for() -> None:
+    graph = Graph(two_convolutions("relu"))
+    before = measured(graph)
+    after = equalize(graph, before)
+    between = graph.operations[0].outputs[0]
+    lacks = before.high[between].max() / before.high[between]
+    assert 2 < lacks.max() < 20
+    np.testing.assert_allclose(after.high[between] / before.high[between], lacks**0.65, rtol=0.01)
+
+
+def two_convolutions(activation: str) -> bytes:
+    """The channels between them have sizes from 1 to 16."""
+    first = keras.layers.Conv2D(4, 1, activation=activation, use_bias=False)
+    second = keras.layers.Conv2D(3, 1, use_bias=False)
+    first.build((None, 32, 32, 3))
+    first.set_weights([np.ones((1, 1, 3, 4), "float32") * [1, 2, 4, 16]])
+    return converted(lambda source: second(first(source)), 32, 32, 3)
 
 
 def measured(graph: Graph) -> Statistics:

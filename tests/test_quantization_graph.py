@@ -247,6 +247,27 @@ def test_activations_cover_what_the_images_reached(lite: Lite, statistics: Stati
             assert step * (127 - zero) >= high - step
 
 
+def integers(content: bytes, seen: np.ndarray, recipe: str) -> bytes:
+    graph, statistics = Graph(content), measure(Graph(content), [seen])
+    return rewrite(graph, dict.fromkeys(graph.operations, "integer"), RECIPES[recipe], statistics)
+
+
+def scale_of(name: str, content: bytes) -> float:
+    """Of what the only operation of that name makes."""
+    graph = Graph(content)
+    (output,) = (op.outputs[0] for op in graph.operations if op.name == name)
+    found = graph.quantization(output)
+    assert found is not None
+    return float(found.scale[0])
+
+
+def test_products_saturate_for_a_finer_step() -> None:
+    seen = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 4)).astype(np.float32)
+    seen[0, 0, 0, 0] = 1.5
+    scale = scale_of("MUL", integers(converted(lambda source: source * source, 64, 64, 4), seen, "int8"))
+    assert scale == pytest.approx(1 / 255, rel=0.1)
+
+
 def test_int16_is_symmetric_and_covers_what_the_images_reached(lite: Lite, statistics: Statistics) -> None:
     """No channel is scaled, so that all ranges are those of the float graph."""
     floats, graph = Graph(lite("float32").content), Graph(lite("int16x8").content)
@@ -265,20 +286,21 @@ def test_int16_is_symmetric_and_covers_what_the_images_reached(lite: Lite, stati
             assert found.scale[0] * 32767 >= 1.5 * reached[graph.label(op.outputs[0])] * (1 - 1e-6)
 
 
-def int16(content: bytes, seen: np.ndarray) -> bytes:
-    graph, statistics = Graph(content), measure(Graph(content), [seen])
-    return rewrite(graph, dict.fromkeys(graph.operations, "integer"), RECIPES["int16x8"], statistics)
-
-
 def test_int16_has_room_for_what_calibration_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
     content = converted(keras.layers.Conv2D(1, 1, kernel_initializer="ones"), 8, 8, 3)
     seen = np.tile(np.array([1, 1, 0], np.float32), (1, 8, 8, 1))
     beyond = np.tile(np.array([1, 1, 0.8], np.float32), (1, 8, 8, 1))
-    (sums,) = outputs(int16(content, seen), beyond)
+    (sums,) = outputs(integers(content, seen, "int16x8"), beyond)
     np.testing.assert_allclose(sums, 2.8, rtol=1e-3)
     monkeypatch.setattr(rewriting, "HEADROOM", 1.0)
-    (sums,) = outputs(int16(content, seen), beyond)
+    (sums,) = outputs(integers(content, seen, "int16x8"), beyond)
     np.testing.assert_allclose(sums, 2, rtol=1e-3)
+
+
+def test_an_int16_image_has_no_room_since_pixels_have_an_end() -> None:
+    seen = np.random.default_rng(0).uniform(-2, 1, (1, 8, 8, 3)).astype(np.float32)
+    scale = scale_of("QUANTIZE", integers(converted(keras.layers.Conv2D(1, 1), 8, 8, 3), seen, "int16x8"))
+    assert scale * 32767 == pytest.approx(-seen.min(), rel=1e-6)
 
 
 def test_roots_of_small_int16_are_not_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +309,7 @@ def test_roots_of_small_int16_are_not_far_off(monkeypatch: pytest.MonkeyPatch) -
     values = np.geomspace(1e-3, 10, 192).reshape(1, 8, 8, 3).astype(np.float32)
 
     def furthest_off() -> float:
-        (actual,) = outputs(int16(content, values), values)
+        (actual,) = outputs(integers(content, values, "int16x8"), values)
         return float(np.abs(actual * np.sqrt(values) - 1)[values > 0.4 * piece].max())
 
     piece = 1.5 * 10 / 256
@@ -295,6 +317,23 @@ def test_roots_of_small_int16_are_not_far_off(monkeypatch: pytest.MonkeyPatch) -
     assert bounded < 0.1
     monkeypatch.setattr(rewriting, "RSQRT_REACH", np.inf)
     assert furthest_off() > 2 * bounded
+
+
+INT8_VERSIONS = {
+    "dynamic_int8": {"CONV_2D": {1, 5}, "DEPTHWISE_CONV_2D": {1}},
+    "mixed_int8": {"CONV_2D": {3}, "DEPTHWISE_CONV_2D": {1}, "DEQUANTIZE": {2}, "FULLY_CONNECTED": {12}, "PAD": {2}},
+    "int8": {"QUANTIZE": {1}, "RESHAPE": {1}}
+    | {name: {3} for name in ("CONV_2D", "DEPTHWISE_CONV_2D")}
+    | {name: {2} for name in ("ADD", "DEQUANTIZE", "EXP", "LOG", "LOGISTIC", "MAXIMUM", "MEAN", "MUL", "PAD")},
+}
+
+
+@pytest.mark.parametrize("recipe", INT8_VERSIONS)
+def test_kernels_for_int8_are_told_by_their_version(recipe: str, lite: Lite) -> None:
+    """As by `GetBuiltinOperatorVersion` in LiteRT; some recipes keep floats beside the integers."""
+    operations = Graph(lite(recipe).content).operations
+    for name, versions in INT8_VERSIONS[recipe].items():
+        assert {op.version for op in operations if op.name == name} == versions, name
 
 
 def test_kernels_for_int16_are_told_what_they_compute(lite: Lite) -> None:

@@ -1,5 +1,6 @@
 """Norms in eight bits: their ranges serve the normalised vectors, and logarithms stand for the reciprocal roots."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +18,8 @@ Lite = Callable[..., LiteModel]
 CHANNELS = 16
 
 
-def rms_norm(values: Any) -> Any:
-    mean_square = keras.ops.mean(values * values, axis=-1, keepdims=True)
+def rms_norm(values: Any, axis: int | tuple[int, ...] = -1) -> Any:
+    mean_square = keras.ops.mean(values * values, axis=axis, keepdims=True)
     return values * keras.ops.rsqrt(keras.ops.maximum(mean_square, 1e-12))
 
 
@@ -104,6 +105,18 @@ def test_the_choice_beats_its_neighbours(content: bytes, vectors: np.ndarray) ->
         assert error(highs[0], highs[1] * factor) > best
     whole = [float(statistics.high[op.outputs[0]].max()) for op in (square, mean)]
     assert best < error(*whole) / 4
+
+
+@pytest.mark.parametrize("channels", [1, CHANNELS])
+def test_norms_over_pixels_keep_what_was_measured(channels: int, vectors: np.ndarray) -> None:
+    """They are one number for all, and none is much shorter."""
+    graph = Graph(converted(functools.partial(rms_norm, axis=(1, 2)), 12, 12, channels))
+    statistics = measured(graph, vectors[..., :channels])
+    made = [op.outputs[0] for op in graph.operations if op.name in ("MUL", "MEAN", "MAXIMUM")]
+    found = fit_norms(graph, statistics)
+    assert len(made) == 4
+    for tensor in made:
+        assert found.high[tensor] is statistics.high[tensor]
 
 
 def test_a_logarithm_is_halved_without_rounding(lite: Lite) -> None:

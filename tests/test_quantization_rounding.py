@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from swiftformer_tf.quantization import rounding
-from swiftformer_tf.quantization.rounding import DAMPING, LIMIT, round_weights
+from swiftformer_tf.quantization.graph import Operation
+from swiftformer_tf.quantization.rounding import LIMIT, round_weights, rounded_filter
 
 
 def moments_of(rows: np.ndarray) -> np.ndarray:
@@ -91,6 +92,32 @@ def test_noise_of_the_inputs_draws_towards_nearest() -> None:
     assert changed[1] == 0
 
 
+@pytest.mark.parametrize(("name", "shape"), [("CONV_2D", (8, 1, 1, 16)), ("DEPTHWISE_CONV_2D", (1, 4, 4, 8))])
+def test_a_coarse_step_of_the_inputs_is_noise(name: str, shape: tuple[int, ...]) -> None:
+    kernel = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+    moments = moments_of(correlated(8, 2000, 16))
+    seen = moments if name == "DEPTHWISE_CONV_2D" else moments[0]
+    nearest, fine, coarse = (
+        rounded_filter(Operation(name, (), ()), kernel, *known)[0] for known in ((None,), (seen, 0.01), (seen, 1e4))
+    )
+    assert np.mean(fine != nearest) > 0.2
+    np.testing.assert_array_equal(coarse, nearest)
+
+
+def test_few_rows_are_not_believed_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They leave most directions out, and other rows have a share in all of them."""
+    weights = np.random.default_rng(0).normal(size=(1, 64, 16))
+    rows = correlated(1, 2000, 64)
+    moments = moments_of(rows[:, :20])
+
+    def lost() -> float:
+        return loss(rows[:, 20:], weights, *round_weights(weights, moments))
+
+    damped = lost()
+    monkeypatch.setattr(rounding, "DAMPING", 1e-7)
+    assert damped < 0.8 * lost()
+
+
 def test_inputs_that_were_never_seen_do_not_divide_by_zero() -> None:
     rows = correlated(1, 300, 8)
     rows[:, :, 3] = 0
@@ -101,7 +128,6 @@ def test_inputs_that_were_never_seen_do_not_divide_by_zero() -> None:
         assert np.isfinite(shift).all()
         # An input that is always zero is rounded to nearest: others cannot gain by it.
         assert (np.abs(integers[0, 3] * scale[0, 0] - weights[0, 3]) <= scale[0, 0] * 2).all()
-    assert DAMPING > 0
 
 
 def test_a_single_position_says_nothing_of_correlations(monkeypatch: pytest.MonkeyPatch) -> None:
