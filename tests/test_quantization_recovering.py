@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import pytest
+from small_graphs import converted
 
 from swiftformer_tf import RECIPES, LiteModel, export
 from swiftformer_tf.fusion import DeployModel
-from swiftformer_tf.quantization import Graph, equalize, measure
+from swiftformer_tf.quantization import Graph, arithmetic, equalize, measure, rewrite
+from swiftformer_tf.quantization.equalizing import LARGEST
 from swiftformer_tf.quantization.pairing import pair
 from swiftformer_tf.quantization.ranges import MATRIX_OPS
 from swiftformer_tf.quantization.recovering import equalize_alike
@@ -45,6 +48,23 @@ def test_factors_are_found(
     pairs, _ = pair(graph, found)
     equalize_alike(graph, found, pairs)
     assert furthest(found, scaled) < error
+
+
+def test_a_channel_that_is_always_zero_was_enlarged_by_no_more_than_any() -> None:
+    """Its weights are half a step then: most are stored as zero, and the rest would say that it was by far more."""
+    first, second = keras.layers.Conv2D(2, 1), keras.layers.Conv2D(64, 1)
+    first.build((None, 8, 8, 3))
+    second.build((None, 8, 8, 2))
+    first.set_weights([np.ones((1, 1, 3, 2)) * [1, 0], np.zeros(2)])
+    read = np.stack([np.ones(64), np.linspace(-0.033, 0.033, 64)]).astype(np.float32)
+    second.set_weights([read[None, None], np.zeros(64)])
+    content = converted(lambda source: second(first(source)), 8, 8, 3)
+    scaled, found = Graph(content), Graph(content)
+    images = np.random.default_rng(0).normal(size=(4, 1, 8, 8, 3)).astype(np.float32)
+    statistics = equalize(scaled, measure(scaled, images))
+    graph = Graph(rewrite(scaled, arithmetic(scaled, RECIPES["int8"]), RECIPES["int8"], statistics))
+    equalize_alike(graph, found, pair(graph, found)[0])
+    np.testing.assert_allclose(weights(found)[2][:, 0, 0], read.T / [1, LARGEST], rtol=0.01)
 
 
 def test_a_file_that_was_not_equalised_leaves_the_float_graph_as_it_is(
