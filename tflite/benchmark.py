@@ -29,6 +29,7 @@ from swiftformer_tf.benchmarking import Timing, interleave, peak_bytes
 from swiftformer_tf.data import ImageFolder, balanced_sample
 from swiftformer_tf.inputs import iterate_inputs
 from swiftformer_tf.profiling import open_interpreter, profile_ops
+from swiftformer_tf.quiet import native_stderr_silenced
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = PRETRAINED["swiftformer_xs_imagenette"]
@@ -314,4 +315,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with native_stderr_silenced():
+        main()

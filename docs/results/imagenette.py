@@ -19,6 +19,7 @@ from swiftformer_tf.evaluation import Evaluation, evaluate
 from swiftformer_tf.files import replacing
 from swiftformer_tf.labelling import LabelledImages, labelled_images
 from swiftformer_tf.predicting import Predictor, predictor
+from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.training import adapted_model, update_batch_norm
 from swiftformer_tf.training.plots import plot_history
 
@@ -129,4 +130,5 @@ def _unseen(model: sf.SwiftFormerForImageClassification, images: LabelledImages)
 
 
 if __name__ == "__main__":
-    main()
+    with native_stderr_silenced():
+        main()

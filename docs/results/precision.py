@@ -12,6 +12,7 @@ from measuring import NAME, chosen_photographs, prepared, reference_logits
 import swiftformer_tf as sf
 from swiftformer_tf.files import replacing
 from swiftformer_tf.labelling import labelled_images
+from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.verification import agreement, signal_to_noise
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -55,4 +56,5 @@ def main(folder: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with native_stderr_silenced():
+        main()

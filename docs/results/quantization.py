@@ -12,6 +12,7 @@ from measuring import GOALS, NAME, beside_goal, chosen_photographs, measure_reci
 import swiftformer_tf as sf
 from swiftformer_tf.files import replacing
 from swiftformer_tf.labelling import labelled_images
+from swiftformer_tf.quiet import native_stderr_silenced
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -56,4 +57,5 @@ def main(calibration: Path, folder: Path, calibration_count: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with native_stderr_silenced():
+        main()

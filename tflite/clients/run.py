@@ -23,6 +23,8 @@ from judging import Verdict, judge
 from kit import Kit, make_kit
 from tables import README, write_tables
 
+from swiftformer_tf.quiet import native_stderr_silenced
+
 __all__ = ["CLIENTS", "Client", "Result"]
 
 HERE = Path(__file__).parent
@@ -198,4 +200,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with native_stderr_silenced():
+        sys.exit(main())
