@@ -9,7 +9,7 @@ import numpy as np
 from swiftformer_tf.errors import ModelError, naming
 from swiftformer_tf.litemodel import LiteModel
 
-__all__ = ["Census", "take_census"]
+__all__ = ["CASTS", "MATRIX_OPS", "Census", "take_census"]
 
 FLOATS = ("FLOAT32", "FLOAT16")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from swiftformer_tf.census import MATRIX_OPS
 from swiftformer_tf.errors import ModelError, SwiftFormerError, naming, one_line
 from swiftformer_tf.exporting import export
 from swiftformer_tf.files import replacing
@@ -19,7 +20,6 @@ from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.quantization import Graph, is_equalized
 from swiftformer_tf.quantization.comparing import Run, compare
 from swiftformer_tf.quantization.pairing import Pair, integer_range, pair
-from swiftformer_tf.quantization.ranges import MATRIX_OPS
 from swiftformer_tf.quantization.recovering import equalize_alike
 from swiftformer_tf.recipes import RECIPES
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from swiftformer_tf.quantization import (
     is_centred,
     is_equalized,
     is_gated,
-    last_matrix,
     measure,
     rewrite,
 )
@@ -34,7 +33,7 @@ __all__ = ["export"]
 # What is done to a float graph before integers are written into it, in this order, and for which recipes.
 PREPARATIONS = ((is_gated, gate), (has_fitted_norms, fit_norms), (is_equalized, equalize))
 
-# By the float graph and by the integer one: as many are kept in memory.
+# By the float graph and by the integer one: as many, evenly spaced, are kept in memory.
 IMAGES_SEEN_TWICE = 200
 
 # What the converter made of a deploy graph in floats, and the digest of the weights that it had: most recipes start
@@ -66,7 +65,8 @@ def export(
         The model, with one signature: `image` in, `logits` or `probabilities` out.
 
     Raises:
-        ExportError: The recipe needs calibration and there is none, or the converter failed.
+        ExportError: The recipe needs calibration and there is none, weights are NaN or infinite, or the converter
+            failed.
         ImageError: A calibration image cannot be used.
 
     Example:
@@ -81,6 +81,9 @@ def export(
     """
     if recipe.needs_calibration and calibration is None:
         raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
+    for layer in deploy.layers:
+        if not all(np.isfinite(array).all() for array in layer.get_weights()):
+            raise ExportError(f"weights of {layer.name} are not finite: give a model that is trained well")
     if recipe.weights == "float32":
         content = _float_graph(deploy)
     elif recipe.weights == "float16":
@@ -103,11 +106,9 @@ def _integer_graph(
     graph = Graph(_float_graph(deploy))
     if calibration is None:
         return rewrite(graph, arithmetic(graph, recipe), recipe)
-    kept: list[np.ndarray] = []
-    images = _images(deploy, calibration, progress)
+    images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
     with native_stderr_silenced():
-        statistics = measure(graph, _keeping(images, kept) if is_centred(recipe) else images)
-    outputs = statistics.pixels[last_matrix(graph).outputs[0]]
+        statistics = measure(graph, images, progress, kept=IMAGES_SEEN_TWICE if is_centred(recipe) else 0)
     for applies, prepare in PREPARATIONS:
         if applies(recipe):
             statistics = prepare(graph, statistics)
@@ -115,25 +116,9 @@ def _integer_graph(
         # Not what the photographs reached: a byte's own integers are then the pixels.
         statistics.settle(graph.inputs[0], 0, 255)
     content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
-    return centre(content, kept, outputs[: len(kept)].mean(axis=0)) if is_centred(recipe) else content
-
-
-def _images(
-    deploy: DeployModel, calibration: ImageSource, progress: Callable[[int], None] | None
-) -> Iterator[np.ndarray]:
-    images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
-    for count, image in enumerate(images, start=1):
-        yield image
-        if progress is not None:
-            progress(count)
-
-
-def _keeping(images: Iterator[np.ndarray], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same images; the first of them stay, since what they come from may be there but once."""
-    for image in images:
-        if len(kept) < IMAGES_SEEN_TWICE:
-            kept.append(image)
-        yield image
+    if not is_centred(recipe):
+        return content
+    return centre(content, statistics.images, np.stack(statistics.outputs).mean(axis=0, dtype=np.float64))
 
 
 def _float_graph(deploy: DeployModel) -> bytes:

@@ -28,7 +28,7 @@ def iterate_inputs(images: ImageSource, transform: Transform, *, raw: bool = Fal
         raw: Whether the model wants pixels from 0 to 255 instead of normalised ones.
 
     Raises:
-        ImageError: Nothing there, a picture that cannot be read, or an array of another shape.
+        ImageError: Nothing there, a picture that cannot be read, an array of another shape, or one with NaN in it.
     """
     found = False
     for batch in _batches(images, transform):
@@ -36,6 +36,8 @@ def iterate_inputs(images: ImageSource, transform: Transform, *, raw: bool = Fal
             expected = (*transform.size, len(transform.mean))
             if image.shape != expected:
                 raise ImageError(f"an image of shape {image.shape}: expected {expected}; resize it, or give its file")
+            if not np.isfinite(image).all():
+                raise ImageError("an image with numbers that are not finite: expected pixels; leave it out")
             found = True
             yield _as_input(image, transform, raw)[None]
     if not found:

@@ -17,7 +17,7 @@ from swiftformer_tf.quiet import native_stderr_silenced
 __all__ = ["OpKind", "matrix_share", "open_interpreter", "profile_ops"]
 
 # LiteRT's numbers for element types, which are TFLite's.
-ELEMENT_TYPES = {"float32": 1, "uint8": 3, "int16": 7, "int8": 9}
+ELEMENT_TYPES = {"float32": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9, "float16": 10}
 
 CPU = 1  # kLiteRtHwAcceleratorCpu
 WRITE = 1  # kLiteRtTensorBufferLockModeWrite
@@ -264,7 +264,10 @@ def _buffers(
             api.call(f"LiteRtGetCompiledModel{kind}BufferRequirements", compiled, *at, ctypes.byref(needs))
             shape = [int(size) for size in tensor["shape"]]
             layout = _Layout(len(shape), 0, (ctypes.c_int32 * 8)(*shape), (ctypes.c_uint32 * 8)())
-            element = _TensorType(ELEMENT_TYPES[np.dtype(tensor["dtype"]).name], layout)
+            dtype = np.dtype(tensor["dtype"]).name
+            if dtype not in ELEMENT_TYPES:
+                raise RuntimeError(f"a tensor of {dtype} at its border")
+            element = _TensorType(ELEMENT_TYPES[dtype], layout)
             function = "LiteRtCreateManagedTensorBufferFromRequirements"
             create("TensorBuffer", handle, function, env, ctypes.byref(element), needs)
             if kind == "Input":

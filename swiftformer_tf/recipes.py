@@ -1,16 +1,20 @@
 """Quantisation recipes as data: what is stored, what is computed, and what `verify` may ask of it."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["RECIPES", "Recipe"]
+__all__ = ["MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe"]
 
 Weights = Literal["float32", "float16", "int8"]
 Activations = Literal["float32", "int8", "int16"]
 InferenceType = Literal["float32", "int8", "uint8", "int16"]
+
+# Where weights only are quantised, smaller matrices stay float: they save nothing, and XNNPACK leaves them alone.
+MIN_QUANTIZED_ELEMENTS = 1024
 
 # What may stand at the border of a graph whose inside computes in the type on the left.
 BORDER_TYPES: dict[str, tuple[str, ...]] = {
@@ -73,8 +77,14 @@ class Recipe:
             raise ConfigError(
                 f"recipe {self.name}: float_ops={list(self.float_ops)!r}: expected none, since it computes in float32"
             )
-        if not 0 <= self.min_agreement <= 1:
-            raise ConfigError(f"recipe {self.name}: min_agreement={self.min_agreement!r}: expected a share from 0 to 1")
+        limits = [
+            ("min_snr", -math.inf < _number(self.min_snr) < math.inf, "decibels"),
+            ("min_agreement", 0 <= _number(self.min_agreement) <= 1, "a share from 0 to 1"),
+            ("max_partitions", self.max_partitions is None or _number(self.max_partitions) >= 0, "a number or None"),
+        ]
+        for field, is_possible, wanted in limits:
+            if not is_possible:
+                raise ConfigError(f"recipe {self.name}: {field}={getattr(self, field)!r}: expected {wanted}")
 
     @property
     def needs_calibration(self) -> bool:
@@ -105,6 +115,11 @@ class Recipe:
             return cls(**values)
         except TypeError as error:
             raise ConfigError(f"not a recipe: {error}") from None
+
+
+def _number(value: Any) -> float:
+    """NaN, which is within no limits, for what is none."""
+    return value if isinstance(value, (int, float)) else math.nan
 
 
 def _names(values: Any) -> str:

@@ -17,15 +17,15 @@ from swiftformer_tf.errors import VerificationError, naming
 from swiftformer_tf.inputs import ImageSource, iterate_inputs
 from swiftformer_tf.litemodel import LiteModel, LiteRunner
 from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["Check", "Outputs", "Report", "agreement", "check_file", "signal_to_noise", "verify"]
 
 # Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.
 MIN_DISTINCT = 5
 
-# Smaller matrices stay float where weights only are quantised.
-MIN_QUANTIZED_ELEMENTS = 1024
+# Share of the sum of squares: less varies by the rounding of float64 alone.
+NO_SIGNAL = 1e-20
 
 # Images that the reference sees at once.
 REFERENCE_BATCH = 16
@@ -242,7 +242,8 @@ def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
     mean = expected.mean(axis=0)
     signal = np.sum((expected - mean) ** 2)
     noise = np.sum(((actual - mean) - (expected - mean)) ** 2)
-    if signal == 0 or not np.isfinite(signal) or not np.isfinite(noise):
+    # What is left of the difference of two equal numbers is no signal.
+    if signal <= NO_SIGNAL * np.sum(expected**2) or not np.isfinite(signal) or not np.isfinite(noise):
         return None
     return float("inf") if noise == 0 else float(10 * np.log10(signal / noise))
 
@@ -296,8 +297,10 @@ def _file_checks(recipe: Recipe, census: Census, partitions: int | None) -> Iter
     # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too.
     float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
     stored = census.weight_types(least, ("CONV_2D", "FULLY_CONNECTED") if float_depthwise else MATRIX_OPS)
-    only = set(stored) == {recipe.weights.upper()}
-    yield _check("weights", only, _counted(stored), f"every matrix of {least} elements or more in {recipe.weights}")
+    none_is_large = weights_only and not stored
+    only = none_is_large or set(stored) == {recipe.weights.upper()}
+    large = "" if least == 1 else f" of {least} elements or more"
+    yield _check("weights", only, _counted(stored), f"every matrix{large} in {recipe.weights}")
     if recipe.max_partitions is not None and partitions is not None:
         yield _check(
             "partitions", partitions <= recipe.max_partitions, str(partitions), f"at most {recipe.max_partitions}"
@@ -312,8 +315,8 @@ def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Che
     yield _check("metadata", not wrong, said, "TFLite Metadata that says what the file is")
     if lite.labels:
         packed = metadata.packed_labels(lite.content)
-        found = "none" if packed is None else f"{len(packed)}, first {packed[:1]}"
-        yield _check("labels", packed == lite.labels, found, f"{len(lite.labels)}, first {lite.labels[:1]}")
+        found = "none" if packed is None else f"{len(packed)}, first {packed[0]!r}"
+        yield _check("labels", packed == lite.labels, found, f"{len(lite.labels)}, first {lite.labels[0]!r}")
     if runner and lite.include_preprocessing and lite.recipe.inference_input_type == "uint8":
         # Clients put the pixels' bytes into such a tensor and ask for no scale.
         yield _check("raw_pixels", runner.input_quantization == (1.0, 0), str(runner.input_quantization), "(1.0, 0)")

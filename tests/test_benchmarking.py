@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import pytest
 from click.testing import CliRunner
+from small_graphs import converted
 
 from swiftformer_tf import ConfigError, LiteModel, ModelError, benchmarking, profiling
 from swiftformer_tf.benchmarking import WARM_UP, Timing, benchmark_files, interleave, peak_bytes
@@ -128,6 +130,13 @@ def test_what_cannot_be_run_is_named(files: list[Path], monkeypatch: pytest.Monk
     message = f"{files[0]}: LiteRT cannot run it: Node number 92 (DIV) failed to invoke."
     with pytest.raises(ModelError, match=re.escape(message)):
         open_interpreter(files[0], num_threads=1)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "bool"])
+def test_files_of_whatever_type_at_their_border_are_profiled(dtype: str, tmp_path: Path) -> None:
+    path = tmp_path / "best.tflite"
+    path.write_bytes(converted(lambda source: keras.ops.cast(source > 0.5, dtype), 4, 4, 8))
+    assert profile_ops(path, repeats=2)
 
 
 def test_a_file_is_measured_where_the_profiler_does_not_work(

@@ -1,10 +1,12 @@
 """Channels are made alike, and the graph computes what it did."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 from random_models import relative_error
-from small_graphs import converted
+from small_graphs import answers, converted
 
 from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.fusion import DeployModel
@@ -102,6 +104,27 @@ def two_convolutions(activation: str) -> bytes:
     first.build((None, 32, 32, 3))
     first.set_weights([np.ones((1, 1, 3, 4), "float32") * [1, 2, 4, 16]])
     return converted(lambda source: second(first(source)), 32, 32, 3)
+
+
+def test_what_a_constant_is_added_to_stays() -> None:
+    def layer(source: Any) -> Any:
+        hidden = keras.layers.Conv2D(8, 1, kernel_initializer=spreading)(source)
+        # Behind the padding, or the converter would add it to the bias.
+        hidden = keras.ops.pad(hidden, ((0, 0), (1, 1), (1, 1), (0, 0))) + np.full(8, 3, np.float32)
+        return keras.layers.Conv2D(8, 3)(hidden)
+
+    images = np.random.default_rng(0).normal(size=(4, 1, 6, 6, 8)).astype(np.float32)
+    graph = Graph(converted(layer, 6, 6, 8))
+    assert "ADD" in [op.name for op in graph.operations]
+    before = answers(graph.watched(graph.outputs), images)
+    with native_stderr_silenced():
+        equalize(graph, measure(graph, images))
+    assert relative_error(answers(graph.watched(graph.outputs), images), before) < 1e-5
+
+
+def spreading(shape: Any, dtype: Any = None) -> Any:
+    """Channels a hundredth to once as large."""
+    return keras.random.normal(shape, dtype=dtype, seed=0) * np.geomspace(0.01, 1, shape[-1])
 
 
 def measured(graph: Graph) -> Statistics:

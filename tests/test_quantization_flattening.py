@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from random_models import pictures, seeded_model, tiny_config
+from small_graphs import answers as outputs_of
 from small_graphs import converted
 
 from swiftformer_tf import (
@@ -72,11 +73,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], tuple[int, ...], int]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_square_matrices_of_maps_have_one_range(case: str) -> None:
     layer, shape, count = CASES[case]
-    # One more convolution, since the last may become a fully connected layer.
-    graph = dynamic(
-        lambda source: keras.layers.Conv2D(48, 3)(keras.ops.pad(layer(source), ((0, 0), (2, 2), (2, 2), (0, 0)))),
-        *shape,
-    )
+    graph = dynamic(layer, *shape)
     rows = [op for op in graph.operations if op.name == "CONV_2D" and graph.shape(op.inputs[0])[1] == 1]
     strided = [op for op in rows if op.source.builtinOptions.strideH == 2]
     assert len(strided) == count
@@ -101,6 +98,42 @@ def test_a_row_is_kept_until_something_looks_at_neighbours() -> None:
     assert graph.shape(last.inputs[0]) == (1, 8, 8, 32)
 
 
+@pytest.mark.parametrize("axis", [(1, 2), 3, 2])
+def test_outputs_and_means_over_one_side_are_of_maps(axis: Any) -> None:
+    def layer(source: Any) -> Any:
+        hidden = source + keras.layers.Conv2D(32, 1)(source)
+        return hidden + keras.ops.mean(hidden, axis=axis, keepdims=True)
+
+    content = converted(layer, 8, 6, 32)
+    graph = Graph(content)
+    images = np.random.default_rng(0).normal(size=(4, 1, 8, 6, 32)).astype(np.float32)
+    found, wanted = (
+        outputs_of(each, images) for each in (rewrite(graph, arithmetic(graph, DYNAMIC), DYNAMIC), content)
+    )
+    assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()
+
+
+def test_a_constant_map_is_added_to_a_map() -> None:
+    where = np.arange(48, dtype=np.float32).reshape(1, 8, 6, 1) * np.ones((1, 8, 6, 32), np.float32)
+    content = converted(lambda source: keras.layers.Conv2D(32, 1)(source) + where, 8, 6, 32)
+    graph = Graph(content)
+    images = np.random.default_rng(0).normal(size=(4, 1, 8, 6, 32)).astype(np.float32)
+    found = outputs_of(rewrite(graph, arithmetic(graph, DYNAMIC), DYNAMIC), images)
+    assert np.abs(found - outputs_of(content, images)).max() < 0.5
+
+
+@pytest.mark.parametrize(("size", "name"), [(1, "FULLY_CONNECTED"), (3, "CONV_2D")])
+def test_a_matrix_of_one_pixel_keeps_its_activation(size: int, name: str) -> None:
+    content = converted(keras.layers.Conv2D(40, size, padding="same", activation="relu"), 1, 1, 32)
+    graph = Graph(content)
+    made = rewrite(graph, arithmetic(graph, DYNAMIC), DYNAMIC)
+    assert name in [op.name for op in Graph(made).operations]
+    images = np.random.default_rng(0).normal(size=(8, 1, 1, 1, 32)).astype(np.float32)
+    found, wanted = outputs_of(made, images), outputs_of(content, images)
+    assert (wanted == 0).mean() > 0.3
+    assert np.abs(found - wanted).max() < 0.05 * wanted.max()
+
+
 def test_other_recipes_have_no_rows(wide: SwiftFormerForImageClassification, oblong: np.ndarray) -> None:
     for recipe in ("mixed_int8", "int8"):
         graph = Graph(export(fuse(wide), RECIPES[recipe], calibration=oblong).content)
@@ -116,7 +149,7 @@ def test_answers_are_those_of_maps(
     inputs = wide.config.transform.normalize(oblong)
     expected = wide.predict(inputs, verbose=0).astype(np.float64)
     ratio = signal_to_noise(expected, answers(exported, inputs))
-    monkeypatch.setattr(rewriting, "flatten", lambda _, operations: operations)
+    monkeypatch.setattr(rewriting, "flatten", lambda _, operations, outputs: operations)
     plain = export(fuse(wide), DYNAMIC, calibration=oblong)
     assert len(Graph(plain.content).operations) < len(Graph(exported.content).operations)
     best = signal_to_noise(expected, answers(plain, inputs))

@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from random_models import pictures, seeded_model, tiny_config
 from small_graphs import answers, converted
 
-from swiftformer_tf import RECIPES, LiteModel
+from swiftformer_tf import RECIPES, LiteModel, export, fuse
 from swiftformer_tf.quantization import Graph, Statistics, fit_norms, has_fitted_norms, measure, norms, rewrite
 from swiftformer_tf.quiet import native_stderr_silenced
 
@@ -148,6 +149,16 @@ def test_tiny_vectors_are_normalised_too(content: bytes) -> None:
     wanted = answers(content, vectors)
     noise = answers(in_bytes(content, vectors), vectors) - wanted
     assert 10 * np.log10(np.square(wanted).sum() / np.square(noise).sum()) > 20
+
+
+def test_one_pixel_has_no_mean_to_choose_a_range_for() -> None:
+    """The converter leaves out a mean over one number: the token weights of a map of one pixel."""
+    pictured = pictures(12, 32, 32)
+    config = tiny_config(image_size=32)
+    model = seeded_model(config, config.transform.normalize(pictured))
+    content = export(fuse(model), RECIPES["int8"], calibration=pictured).content
+    names = [op.name for op in Graph(content).operations]
+    assert names.count("EXP") == 3 * len(config.depths)  # of queries, keys and scores
 
 
 def test_other_recipes_keep_their_roots(lite: Lite) -> None:

@@ -65,6 +65,9 @@ def test_plain_types_round_trip(name: str) -> None:
         ("dynamic_int8", "float_ops", {"ADD": "why"}, "float_ops=['ADD']: expected none, since it computes in float32"),
         ("float32", "min_agreement", 1.01, "min_agreement=1.01: expected a share from 0 to 1"),
         ("float32", "min_agreement", -0.1, "min_agreement=-0.1: expected a share from 0 to 1"),
+        ("int8", "min_snr", "20", "min_snr='20': expected decibels"),
+        ("int8", "min_snr", float("nan"), "min_snr=nan: expected decibels"),
+        ("int8", "max_partitions", "1", "max_partitions='1': expected a number or None"),
         ("float32", "min_agreement", float("nan"), "min_agreement=nan: expected a share from 0 to 1"),
     ],
 )

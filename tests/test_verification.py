@@ -387,7 +387,8 @@ def test_signal_to_noise_by_hand() -> None:
         10 * math.log10(4 / 0.01)
     )
     assert signal_to_noise(expected, expected * np.nan) is None
-    assert signal_to_noise(np.ones((2, 2)), np.ones((2, 2))) is None
+    for constant in (1.0, 0.1):  # the mean of three tenths is not a tenth
+        assert signal_to_noise(np.full((3, 2), constant), np.full((3, 2), constant)) is None
     # An error that all images share counts: the centre is the reference's, not each side's own.
     assert signal_to_noise(expected, expected + 1) == pytest.approx(0)
 

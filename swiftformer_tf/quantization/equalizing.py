@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from swiftformer_tf.quantization.graph import Graph
-from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics
+from swiftformer_tf.census import MATRIX_OPS
+from swiftformer_tf.quantization.graph import Graph, Operation
+from swiftformer_tf.quantization.ranges import Statistics
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["Group", "channel_groups", "equalize", "is_equalized", "rescale", "scale_channels"]
@@ -90,10 +91,11 @@ def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> 
         graph: A float graph.
         scaled: Groups of it, each with its factors (channels,).
     """
+    scaled = list(scaled)
+    touched = {index for group, _ in scaled for index in (*group.writers, *group.readers)}
     weights = {
-        index: [np.array(graph.constant(tensor)) for tensor in op.inputs[1:] if tensor >= 0]
-        for index, op in enumerate(graph.operations)
-        if op.name in MATRIX_OPS
+        index: [np.array(graph.constant(tensor)) for tensor in graph.operations[index].inputs[1:] if tensor >= 0]
+        for index in sorted(touched)
     }
     for group, factors in scaled:
         for index in group.writers:
@@ -133,7 +135,7 @@ def channel_groups(graph: Graph) -> list[Group]:
         if op.name in MATRIX_OPS and len(graph.shape(op.inputs[1])) == 4:
             group(op.inputs[0]).readers.append(index)
             group(output).writers.append(index)
-        elif op.name in TRANSPARENT and all(graph.shape(each)[-1] == graph.shape(output)[-1] for each in computed):
+        elif op.name in TRANSPARENT and _keeps_channels(graph, op, computed):
             for tensor in computed:
                 join(output, tensor)
         else:
@@ -145,6 +147,14 @@ def channel_groups(graph: Graph) -> list[Group]:
         group(tensor).blocked = True
     distinct = {id(each): each for each in groups.values()}
     return [each for each in distinct.values() if each.readers and each.writers and not each.blocked]
+
+
+def _keeps_channels(graph: Graph, op: Operation, computed: list[int]) -> bool:
+    """Whether a factor for each channel of what an operation reads is one for each channel of what it makes."""
+    if op.name == "ADD" and len(computed) < 2:
+        return False  # a constant has no factor
+    made = graph.shape(op.outputs[0])
+    return all((len(shape), shape[-1:]) == (len(made), made[-1:]) for shape in map(graph.shape, computed))
 
 
 def _factors(group: Group, graph: Graph, statistics: Statistics) -> np.ndarray:

@@ -31,17 +31,18 @@ def has_one_range(graph: Graph, op: Operation) -> bool:
     return outputs == inputs and [graph.kind(each) for each in op.inputs[:2]] == ["float32", "int8"]
 
 
-def flatten(graph: Graph, operations: list[Versioned]) -> list[Versioned]:
+def flatten(graph: Graph, operations: list[Versioned], outputs: tuple[int, ...]) -> list[Versioned]:
     """Lays pixels in a row for the matrices with one range, and for what stands between them.
 
     Args:
         graph: Holds the tensors; gets further ones.
         operations: In the order in which they run.
+        outputs: Tensors that have to be maps at the end.
 
     Returns:
         The operations with reshapes among them, which XNNPACK does in place.
     """
-    return _Flattener(graph).run(operations)
+    return _Flattener(graph).run(operations, outputs)
 
 
 class _Flattener:
@@ -52,7 +53,7 @@ class _Flattener:
         self.rows: dict[int, int] = {}
         self.maps: set[int] = set()
 
-    def run(self, operations: list[Versioned]) -> list[Versioned]:
+    def run(self, operations: list[Versioned], outputs: tuple[int, ...]) -> list[Versioned]:
         for op, version in operations:
             maps = [tensor for tensor in op.inputs if self._is_computed_map(tensor)]
             forced = has_one_range(self.graph, op)
@@ -62,6 +63,8 @@ class _Flattener:
                 inputs = tuple(self._map(each) if each in maps else each for each in op.inputs)
                 self.operations.append((Operation(op.name, inputs, op.outputs, op.source), version))
                 self.maps.update(op.outputs)
+        for tensor in outputs:
+            self._map(tensor)
         return self.operations
 
     def _in_rows(self, op: Operation, version: int, forced: bool) -> None:
@@ -102,8 +105,12 @@ class _Flattener:
 
 
 def _is_pixelwise(graph: Graph, op: Operation) -> bool:
+    if op.name == "MEAN":
+        axes = graph.constant(op.inputs[1])
+        return axes is not None and sorted(axes.reshape(-1).tolist()) in ([1, 2], [3])
     if op.name != "CONV_2D":
-        return op.name in PIXELWISE
+        constants = [tensor for tensor in op.inputs if tensor >= 0 and graph.constant(tensor) is not None]
+        return op.name in PIXELWISE and not any(_is_map(graph, tensor) for tensor in constants)
     options = op.source.builtinOptions
     return (*graph.shape(op.inputs[1])[1:3], options.strideH, options.strideW) == (1, 1, 1, 1)
 

@@ -183,10 +183,14 @@ class Graph:
         self._subgraph.operators[index : index + 1] = [op.source for op in operations]  # for `watched`
         self.operations = (*self.operations[:index], *operations, *self.operations[index + 1 :])
 
-    def fully_connected(self) -> Any:
-        """Options of a `FULLY_CONNECTED` that keeps four dimensions, in the place of an operation's `source`."""
+    def fully_connected(self, op: Operation) -> Any:
+        """Options of a `FULLY_CONNECTED` in the place of a convolution: four dimensions and its activation stay."""
         schema = self._schema
-        options = schema.FullyConnectedOptionsT(keepNumDims=True, asymmetricQuantizeInputs=True)
+        options = schema.FullyConnectedOptionsT(
+            fusedActivationFunction=op.source.builtinOptions.fusedActivationFunction,
+            keepNumDims=True,
+            asymmetricQuantizeInputs=True,
+        )
         return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.FullyConnectedOptions, builtinOptions=options)
 
     def reshape(self, shape: Sequence[int]) -> Any:

@@ -46,7 +46,8 @@ def fit_norms(graph: Graph, statistics: Statistics) -> Statistics:
         if op.name == "RSQRT":
             floor = makers[op.inputs[0]]
             mean = makers[floor.inputs[0]]
-            _choose_ranges(graph, found, makers[mean.inputs[0]], mean, floor)
+            if mean.name == "MEAN":  # of one number there is none
+                _choose_ranges(graph, found, makers[mean.inputs[0]], mean, floor)
             _take_logarithm(graph, found, op)
     return found
 
@@ -69,7 +70,7 @@ def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Ope
         highs = {**highest, tensor: high}
         of_squares, of_means = (from_range(0, highs[each]) for each in (squares, means))
         found_means = rounded(rounded(integers * integers, of_squares).mean(axis=1), of_means)
-        return float(np.square(norms / np.sqrt(np.maximum(found_means, highs[means] / 255)) - 1).mean())
+        return float(np.square(norms / np.sqrt(np.maximum(found_means, highs[means] * LEAST_SHARE)) - 1).mean())
 
     tried = {tensor: np.maximum(high * SHARES, LEAST_RANGE).tolist() for tensor, high in highest.items()}
     for _ in range(ROUNDS):

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from swiftformer_tf.census import CASTS
 from swiftformer_tf.errors import ModelError
-from swiftformer_tf.quantization.graph import Graph, Operation, Quantization
-from swiftformer_tf.quantization.scales import restored
+from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
+from swiftformer_tf.quantization.scales import quantized, restored
 
 __all__ = ["Pair", "Separated", "held", "integer_range", "pair", "restored_floats", "separate"]
-
-CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -149,7 +148,7 @@ def integer_range(kind: str, quantization: Quantization | None) -> tuple[float, 
     return low, high
 
 
-def held(values: np.ndarray, kind: str, quantization: Quantization | None) -> tuple[np.ndarray, np.ndarray]:
+def held(values: np.ndarray, kind: Kind, quantization: Quantization | None) -> tuple[np.ndarray, np.ndarray]:
     """Floats as a tensor stores them, and the floats that this stands for.
 
     Args:
@@ -159,9 +158,8 @@ def held(values: np.ndarray, kind: str, quantization: Quantization | None) -> tu
     """
     if quantization is None:
         return values, values
-    limits = np.iinfo(kind)
-    stored = np.clip(np.rint(values / quantization.scale[0]) + quantization.zero_point, limits.min, limits.max)
-    return stored.astype(kind), restored_floats(stored, quantization)
+    stored = quantized(values, quantization, kind)
+    return stored, restored(stored, quantization)
 
 
 def restored_floats(stored: np.ndarray, quantization: Quantization | None) -> np.ndarray:

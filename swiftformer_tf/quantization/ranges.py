@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 
+from swiftformer_tf.census import MATRIX_OPS
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quiet import native_stderr_silenced
 
@@ -16,10 +17,11 @@ __all__ = ["Statistics", "last_matrix", "measure"]
 VALUES_PER_IMAGE = 2048
 ROWS_PER_IMAGE = 512
 
+# So many images give values, evenly spaced where there are more: with XS, 1.5 MB each.
+SAMPLED_IMAGES = 256
+
 # Rows are gathered over this many images: one large product is much faster than many small ones.
 IMAGES_PER_PRODUCT = 16
-
-MATRIX_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @dataclasses.dataclass(eq=False)
@@ -33,6 +35,8 @@ class Statistics:
         moments: Of each convolution's or matrix's input, by its output: mean of x x', float64 (K, K), where x is
             what a row of the matrix multiplies, with a one at its end; depthwise (C, K, K).
         settled: Tensors whose range is as it is to be, however rare its ends.
+        images: Some of the images, evenly spaced, for a second run.
+        outputs: What the last matrix made of each of them, float32 (labels,).
     """
 
     low: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -40,6 +44,8 @@ class Statistics:
     pixels: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     moments: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     settled: set[int] = dataclasses.field(default_factory=set)
+    images: list[np.ndarray] = dataclasses.field(default_factory=list)
+    outputs: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def copy(self) -> Self:
         """The same arrays in containers of their own."""
@@ -53,13 +59,46 @@ class Statistics:
         self.settled.add(tensor)
 
 
-def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int], None] | None = None) -> Statistics:
+Item = TypeVar("Item")
+
+
+class Thinned(Generic[Item]):
+    """Items of a stream, evenly spaced: all while there are no more than `most`, at least half of that later.
+
+    Args:
+        most: An even number.
+
+    Example:
+        >>> thinned = Thinned[int](4)
+        >>> for item in range(11):
+        ...     thinned.add(item)
+        >>> thinned.items
+        [0, 4, 8]
+    """
+
+    def __init__(self, most: int) -> None:
+        self.items: list[Item] = []
+        self._most, self._step, self._seen = most, 1, 0
+
+    def add(self, item: Item) -> None:
+        if self._seen % self._step == 0:
+            if len(self.items) == self._most:
+                del self.items[1::2]
+                self._step *= 2
+            self.items.append(item)
+        self._seen += 1
+
+
+def measure(
+    graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int], None] | None = None, *, kept: int = 0
+) -> Statistics:
     """Runs a float graph on images.
 
     Args:
         graph: As the converter wrote it.
         images: Inputs (1, height, width, channels) float32.
         progress: Called with the number of images seen so far.
+        kept: An even number: as many images, at most, stay in memory with what the last matrix makes of them.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -72,7 +111,8 @@ def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int]
     places = dict(zip(computed, (details["index"] for details in interpreter.get_output_details()), strict=True))
     (source,) = interpreter.get_input_details()
     found = Statistics()
-    samples: dict[int, list[np.ndarray]] = {tensor: [] for tensor in (*graph.inputs, *computed)}
+    samples = {tensor: Thinned[np.ndarray](SAMPLED_IMAGES) for tensor in (*graph.inputs, *computed)}
+    seen_twice = Thinned[tuple[np.ndarray, np.ndarray]](kept)
     matrices = [op for op in graph.operations if op.name in MATRIX_OPS]
     pending: dict[int, list[np.ndarray]] = {op.outputs[0]: [] for op in matrices}
     count = 0
@@ -85,7 +125,9 @@ def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int]
             pixels = value.reshape(-1, value.shape[-1])
             found.low[tensor] = np.minimum(found.low.get(tensor, np.inf), pixels.min(axis=0))
             found.high[tensor] = np.maximum(found.high.get(tensor, -np.inf), pixels.max(axis=0))
-            samples[tensor].append(_sampled(pixels))
+            samples[tensor].add(_sampled(pixels))
+        if kept:
+            seen_twice.add((image, values[last_matrix(graph).outputs[0]].reshape(-1)))
         for op in matrices:
             pending[op.outputs[0]].append(_rows(op, values[op.inputs[0]], graph))
         if count % IMAGES_PER_PRODUCT == 0:
@@ -93,7 +135,10 @@ def measure(graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int]
         if progress is not None:
             progress(count)
     _add_moments(pending, found.moments)
-    found.pixels = {tensor: np.concatenate(parts) for tensor, parts in samples.items()}
+    found.images = [image for image, _ in seen_twice.items]
+    found.outputs = [output for _, output in seen_twice.items]
+    # One tensor after the other, so that no two copies of all are there at once.
+    found.pixels = {tensor: np.concatenate(samples.pop(tensor).items) for tensor in list(samples)}
     # The last entry is the number of rows, since all of them end in a one.
     found.moments = {tensor: moment / moment[..., -1:, -1:] for tensor, moment in found.moments.items()}
     return found

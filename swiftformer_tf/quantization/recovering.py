@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from swiftformer_tf.census import MATRIX_OPS
 from swiftformer_tf.quantization.equalizing import LARGEST, Group, channel_groups, scale_channels
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.pairing import Pair
-from swiftformer_tf.quantization.ranges import MATRIX_OPS
 
 __all__ = ["equalize_alike"]
 

@@ -7,14 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from swiftformer_tf.census import MATRIX_OPS
 from swiftformer_tf.quantization.flattening import flatten
 from swiftformer_tf.quantization.gating import CUBIC, LINEAR, Gate, gates
 from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
-from swiftformer_tf.quantization.ranges import MATRIX_OPS, Statistics, last_matrix
+from swiftformer_tf.quantization.ranges import Statistics, last_matrix
 from swiftformer_tf.quantization.rounding import rounded_filter
 from swiftformer_tf.quantization.scales import best_range, from_range, quantized, restored, rounded
-from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["Arithmetic", "arithmetic", "rewrite"]
 
@@ -40,8 +41,8 @@ RSQRT_PIECES, RSQRT_REACH = 256, 1.8
 # Of the sample in which a range is searched: all of it would take long and find the same.
 PIXELS_APART = 2
 
-# Weights-only recipes leave smaller matrices in float: they save nothing, and XNNPACK leaves them alone.
-MIN_HYBRID_ELEMENTS = 1024
+# Of a bias in steps of its sums: it leaves room for what is added to it, and for the sums.
+LARGEST_SUM = 2**28
 
 
 def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
@@ -57,7 +58,7 @@ def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
         if recipe.activations == "float32":
             return (
                 "hybrid"
-                if op.name == "CONV_2D" and np.prod(graph.shape(op.inputs[1])) >= MIN_HYBRID_ELEMENTS
+                if op.name == "CONV_2D" and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
                 else "float32"
             )
         if op is last and op.name == "CONV_2D" and "FULLY_CONNECTED" in recipe.float_ops:
@@ -106,7 +107,7 @@ class _Rewriter:
         for op in graph.operations:
             {"float32": self._float, "hybrid": self._hybrid, "integer": self._integer}[how[op]](op)
         outputs = tuple(self._leave(tensor, recipe.inference_output_type) for tensor in graph.outputs)
-        return graph.rewritten(flatten(graph, self.operations), inputs, outputs)
+        return graph.rewritten(flatten(graph, self.operations, outputs), inputs, outputs)
 
     # Borders.
 
@@ -149,15 +150,15 @@ class _Rewriter:
     def _hybrid(self, op: Operation) -> None:
         source, weights, bias = op.inputs
         integers, quantization, shift = self._rounded(op)
-        on_one_pixel = self.graph.shape(source)[1:3] == (1, 1)
-        if on_one_pixel:
+        is_matrix = self.graph.shape(source)[1:3] == self.graph.shape(weights)[1:3] == (1, 1)
+        if is_matrix:
             # As what it is: the file can then be told from one whose other convolutions are hybrid.
             integers = integers.reshape(len(integers), -1)
         kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
         offset = self.graph.add_tensor(bias, "float32", value=self._bias(op) + shift)
         inputs = (self._activation(source, "float32"), kernel, offset)
-        name = "FULLY_CONNECTED" if on_one_pixel else op.name
-        emitted = Operation(name, inputs, op.outputs, self.graph.fully_connected() if on_one_pixel else op.source)
+        name = "FULLY_CONNECTED" if is_matrix else op.name
+        emitted = Operation(name, inputs, op.outputs, self.graph.fully_connected(op) if is_matrix else op.source)
         self.operations.append((emitted, HYBRID_VERSIONS[name]))
         self.twins[op.outputs[0], "float32"] = op.outputs[0]
 
@@ -177,7 +178,9 @@ class _Rewriter:
     def _matrix(self, op: Operation) -> tuple[int, ...]:
         source, weights, bias = op.inputs
         step = float(self._quantization(source).scale[0])
-        integers, quantization, shift = self._rounded(op, step)
+        # A channel whose weights are nothing, or next to it, still has its bias: in steps that fit into 32 bits, and
+        # into the factor that makes an output of a sum.
+        integers, quantization, shift = self._rounded(op, step, np.abs(self._bias(op)) / (step * LARGEST_SUM))
         if op.name == "DEPTHWISE_CONV_2D":
             passed_on = integers.sum(axis=(0, 1, 2)) * self._drift(source)
         else:
@@ -185,8 +188,7 @@ class _Rewriter:
         shift = shift - passed_on * quantization.scale
         kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
         products = Quantization((quantization.scale.astype(np.float64) * step).astype(np.float32))
-        limits = np.iinfo(self.kernels.bias)
-        sums = np.clip(np.rint((self._bias(op) + shift) / products.scale), limits.min, limits.max)
+        sums = np.rint((self._bias(op) + shift) / products.scale)
         return (
             self._activation(source, self.kind),
             kernel,
@@ -285,12 +287,14 @@ class _Rewriter:
             self.quantizations[tensor] = from_range(low, high, self.kind)
         return self.quantizations[tensor]
 
-    def _rounded(self, op: Operation, step: float = 0.0) -> tuple[np.ndarray, Quantization, np.ndarray]:
+    def _rounded(
+        self, op: Operation, step: float = 0.0, least_scale: float | np.ndarray = 0.0
+    ) -> tuple[np.ndarray, Quantization, np.ndarray]:
         """Integers of a filter in its own layout, their scales, and what to add to the bias."""
         kernel = self.graph.constant(op.inputs[1])
         assert kernel is not None
         moments = None if self.statistics is None else self.statistics.moments[op.outputs[0]]
-        return rounded_filter(op, kernel, moments, step)
+        return rounded_filter(op, kernel, moments, step, least_scale)
 
 
 def _gelu(values: np.ndarray) -> np.ndarray:

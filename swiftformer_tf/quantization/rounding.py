@@ -1,7 +1,10 @@
 """Rounding weights to int8 so that the sums that they make, and not they themselves, come out closest."""
 
+import contextlib
+
 import numpy as np
 
+from swiftformer_tf.errors import ExportError
 from swiftformer_tf.quantization.graph import Operation, Quantization
 
 __all__ = ["round_weights", "rounded_filter"]
@@ -15,8 +18,12 @@ DAMPING = 0.01
 SUMS_ERROR = 1e-6
 
 
+# Of that floor, one after the other until the covariance is positive definite.
+FLOOR_FACTORS = 10.0 ** np.arange(16)
+
+
 def round_weights(
-    weights: np.ndarray, moments: np.ndarray | None, noise: float = 0.0
+    weights: np.ndarray, moments: np.ndarray | None, noise: float = 0.0, least_scale: float | np.ndarray = 0.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Integers, their scales, and what to add to the bias.
 
@@ -28,11 +35,12 @@ def round_weights(
         weights: (G, K, N): G matrices from K inputs to N outputs; one of a convolution, one per channel of a depthwise.
         moments: (G, K + 1, K + 1), mean of x x' with a one at the end of x; None rounds each weight to nearest.
         noise: Variance that quantising the inputs adds to each of them.
+        least_scale: That no scale is below, for all or (G, 1, N).
 
     Returns:
         int8 (G, K, N), float64 scales (G, 1, N) and float64 shift of the bias (G, 1, N).
     """
-    scale = np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-12) / LIMIT
+    scale = np.maximum(np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-12) / LIMIT, least_scale)
     if moments is None:
         return np.rint(weights / scale).astype(np.int8), scale, np.zeros_like(scale)
     mean = moments[:, :-1, -1:]
@@ -40,13 +48,11 @@ def round_weights(
     size = weights.shape[1]
     diagonal = np.einsum("gkk->gk", covariance)
     squares = np.einsum("gkk->gk", moments)[:, :-1].mean(axis=1, keepdims=True)
-    floor = DAMPING * diagonal.mean(axis=1, keepdims=True) + noise + SUMS_ERROR * squares + 1e-12
+    floor = DAMPING * np.maximum(diagonal.mean(axis=1, keepdims=True), 0) + noise + SUMS_ERROR * squares + 1e-12
     # The inputs that matter most are rounded first, while there are others left to make up for it.
     order = np.argsort(-diagonal, axis=1, kind="stable")
     covariance = np.take_along_axis(np.take_along_axis(covariance, order[:, :, None], 1), order[:, None, :], 2)
-    covariance = covariance + floor[:, :, None] * np.eye(size)
-    # Upper triangular U with inverse(covariance) = U' U.
-    factor = np.linalg.cholesky(np.linalg.inv(covariance)).transpose(0, 2, 1)
+    factor = _inverse_factor(covariance, floor)
     left = np.take_along_axis(weights, order[:, :, None], 1)
     integers = np.zeros_like(left)
     for index in range(size):
@@ -58,8 +64,24 @@ def round_weights(
     return integers.astype(np.int8), scale, shift
 
 
+def _inverse_factor(covariance: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """Upper triangular U with inverse(covariance + floor) = U' U, both (G, K, K); floor (G, 1)."""
+    # Of images that are all the same, the covariance is nothing but errors of sums, some of them negative.
+    for factor in FLOOR_FACTORS:
+        with contextlib.suppress(np.linalg.LinAlgError):
+            inverse = np.linalg.inv(covariance + factor * floor[:, :, None] * np.eye(covariance.shape[1]))
+            found = np.linalg.cholesky(inverse).transpose(0, 2, 1)
+            if np.isfinite(found).all():
+                return found
+    raise ExportError("what a matrix multiplies on the calibration images is not finite; give others, or another model")
+
+
 def rounded_filter(
-    op: Operation, kernel: np.ndarray, moments: np.ndarray | None, step: float = 0.0
+    op: Operation,
+    kernel: np.ndarray,
+    moments: np.ndarray | None,
+    step: float = 0.0,
+    least_scale: float | np.ndarray = 0.0,
 ) -> tuple[np.ndarray, Quantization, np.ndarray]:
     """`round_weights` of a filter in TFLite's layout: (N, height, width, C), or (1, height, width, C) depthwise.
 
@@ -68,6 +90,7 @@ def rounded_filter(
         kernel: Its value.
         moments: See `measure`; None rounds to nearest.
         step: Of its input's integers.
+        least_scale: That no scale is below, for all output channels or (N,).
 
     Returns:
         int8 of the same shape, scales by output channel, and float64 shifts of the bias.
@@ -78,7 +101,8 @@ def rounded_filter(
     weights = rows[:, :, None] if depthwise else rows.T[None]
     if moments is not None and not depthwise:
         moments = moments[None]
-    integers, scale, shift = round_weights(weights, moments, noise=step**2 / 12)
+    least = np.broadcast_to(least_scale, (size,)).reshape((size, 1, 1) if depthwise else (1, 1, size))
+    integers, scale, shift = round_weights(weights, moments, noise=step**2 / 12, least_scale=least)
     restored = integers[:, :, 0].T if depthwise else integers[0].T
     quantization = Quantization(scale.reshape(-1).astype(np.float32), axis=3 if depthwise else 0)
     return restored.reshape(kernel.shape), quantization, shift.reshape(-1)

@@ -1,0 +1,129 @@
+"""Channels without weights, images that are all the same, many images, numbers that are none."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from random_models import pictures, seeded_model, tiny_config
+from small_graphs import answers, converted
+
+from swiftformer_tf import (
+    RECIPES,
+    DeployModel,
+    ExportError,
+    ImageError,
+    LiteModel,
+    LiteRunner,
+    SwiftFormerForImageClassification,
+    export,
+    fuse,
+)
+from swiftformer_tf.quantization import Graph, arithmetic, measure, ranges, rewrite
+from swiftformer_tf.quantization.rounding import round_weights
+from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.verification import check_file, signal_to_noise
+
+BIASES = np.array([3, -3, 1, -1], np.float32)
+
+
+def fading(shape: Any, dtype: Any = None) -> Any:
+    """Weights of four outputs: of the usual size, little, next to nothing, nothing."""
+    factors = np.array([1, 1e-4, 1e-9, 0], np.float32)
+    values = keras.random.normal(shape, dtype=dtype, seed=0)
+    # Depthwise kernels have their channels last but one.
+    return values * (factors if shape[-1] == 4 else factors[:, None])
+
+
+@pytest.mark.parametrize("recipe", ["mixed_int8", "int8", "int16x8"])
+@pytest.mark.parametrize("layer", ["dense", "depthwise"])
+def test_a_channel_without_weights_keeps_its_bias(recipe: str, layer: str) -> None:
+    bias = keras.initializers.Constant(BIASES)
+    made = {
+        "dense": keras.layers.Conv2D(4, 1, kernel_initializer=fading, bias_initializer=bias),
+        "depthwise": keras.layers.DepthwiseConv2D(3, depthwise_initializer=fading, bias_initializer=bias),
+    }[layer]
+    # A last matrix after it, which some recipes compute in another way.
+    identity = keras.layers.Conv2D(4, 1, kernel_initializer=keras.initializers.Constant(np.eye(4)[None, None]))
+    content = converted(lambda source: identity(made(source)), 6, 6, 4)
+    images = np.random.default_rng(0).normal(size=(8, 1, 6, 6, 4)).astype(np.float32)
+    graph = Graph(content)
+    with native_stderr_silenced():
+        statistics = measure(graph, images)
+    found = answers(rewrite(graph, arithmetic(graph, RECIPES[recipe]), RECIPES[recipe], statistics), images)
+    wanted = answers(content, images)
+    assert np.abs(wanted[..., 1:] - BIASES[1:]).max() < 0.01
+    assert np.abs(found - BIASES)[..., 1:].max() < 0.06
+    assert np.abs(found - wanted).max() < 0.2
+
+
+@pytest.mark.parametrize("recipe", ["mixed_int8", "int8", "int16x8"])
+def test_pruned_channels_do_no_harm(recipe: str) -> None:
+    pictured = pictures(32, 64, 64)
+    config = tiny_config(image_size=64)
+    inputs = config.transform.normalize(pictured)
+    model = seeded_model(config, inputs)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, *rest = layer.get_weights()
+            gamma[::4], beta[::4] = 0, 0.5
+            layer.set_weights([gamma, beta, *rest])
+    runner = LiteRunner(export(fuse(model), RECIPES[recipe], calibration=pictured))
+    found = np.stack([runner(each[None]) for each in inputs]).astype(np.float64)
+    ratio = signal_to_noise(model.predict(inputs, verbose=0).astype(np.float64), found)
+    assert ratio is not None
+    assert ratio > 15
+
+
+def test_inputs_that_never_vary_are_no_obstacle() -> None:
+    """Their covariance is nothing but the errors of sums, here a negative one."""
+    moments = np.ones((1, 5, 5))
+    moments[0, 0, 0] -= 1e-3
+    weights = np.random.default_rng(0).normal(size=(1, 4, 3))
+    integers, scale, shift = round_weights(weights, moments)
+    np.testing.assert_allclose(integers * scale, weights, atol=float(scale.max()))
+    assert np.isfinite(shift).all()
+
+
+@pytest.mark.parametrize("recipe", ["mixed_int8", "int16x8"])
+def test_images_that_are_all_the_same_are_taken(deploy: DeployModel, recipe: str) -> None:
+    black = np.zeros((8, *deploy.config.input_size, 3), np.uint8)
+    assert export(deploy, RECIPES[recipe], calibration=black).content
+
+
+def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "SAMPLED_IMAGES", 4)
+    graph = Graph(converted(keras.layers.Conv2D(4, 1), 2, 2, 4))
+    images = np.arange(11, dtype=np.float32)[:, None, None, None, None] * np.ones((11, 1, 2, 2, 4), np.float32)
+    with native_stderr_silenced():
+        statistics = measure(graph, images, kept=4)
+    (source,) = graph.inputs
+    assert np.unique(statistics.pixels[source]).tolist() == [0, 4, 8]
+    assert [float(image.max()) for image in statistics.images] == [0, 4, 8]
+    # Ranges and moments are of all.
+    assert statistics.high[source].tolist() == [10] * 4
+    assert statistics.moments[graph.outputs[0]][0, -1] == pytest.approx(5)
+
+
+def test_numbers_that_are_none_are_named(deploy: DeployModel, model: SwiftFormerForImageClassification) -> None:
+    images = np.zeros((2, *deploy.config.input_size, 3), np.float32)
+    images[1, 0, 0, 0] = np.nan
+    with pytest.raises(ImageError, match=r"an image with numbers that are not finite: expected pixels; leave it out"):
+        export(deploy, RECIPES["dynamic_int8"], calibration=images)
+    broken = fuse(model)
+    kernel, bias = broken.get_layer("head").get_weights()
+    broken.get_layer("head").set_weights([kernel * np.inf, bias])
+    with pytest.raises(ExportError, match=r"weights of head are not finite: give a model that is trained well"):
+        export(broken, RECIPES["float32"])
+
+
+def test_a_matrix_of_numbers_that_are_none_is_an_error_with_a_cure() -> None:
+    with pytest.raises(ExportError, match=r"what a matrix multiplies .* is not finite; give others, or another model"):
+        round_weights(np.ones((1, 4, 3)), np.full((1, 5, 5), np.nan))
+
+
+def test_a_model_without_a_large_matrix_has_nothing_to_store_in_int8() -> None:
+    config = tiny_config(image_size=32, depths=(1,), embed_dims=(8,), downsamples=(True,))
+    lite: LiteModel = export(fuse(SwiftFormerForImageClassification(config)), RECIPES["dynamic_int8"])
+    checks, _ = check_file(lite)
+    assert {check.name: check.status for check in checks}["weights"] == "passed"
