@@ -14,7 +14,7 @@ from swiftformer_tf.litemodel import LiteModel
 from swiftformer_tf.report import plots
 from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.report.photographs import photograph_groups
-from swiftformer_tf.verdicts import told, verdict
+from swiftformer_tf.verdicts import Verdict, told, verdict
 from swiftformer_tf.verification import Check, Outputs, Report
 
 __all__ = ["html_report"]
@@ -40,7 +40,7 @@ QUESTIONS = {
 MARKS = {"passed": "✓", "failed": "✗", "refused": "?", "not compared": "-"}
 
 # What is said of files that did not pass, the worst first.
-HEADLINES = {
+HEADLINES: dict[Verdict, str] = {
     "failed": "failed",
     "refused": "could not be judged by these photographs",
     "not compared": "passed the checks of the file alone, not compared with Keras",
@@ -87,7 +87,7 @@ def html_report(
     compared = [(lite, report.outputs) for lite, report in results if report.outputs is not None]
     verdicts = [verdict(report) for _, report in results]
     # The worst one is that of the page.
-    worst = next((each for each in HEADLINES if each in verdicts), "passed")
+    worst: Verdict = next((each for each in HEADLINES if each in verdicts), "passed")
     return template.render(
         title=f"SwiftFormer-{config.variant.upper()}" if config.variant else "SwiftFormer",
         config=config,
@@ -119,7 +119,7 @@ def html_report(
     )
 
 
-def _headline(worst: str, count: int, total: int) -> str:
+def _headline(worst: Verdict, count: int, total: int) -> str:
     if worst == "passed":
         return "The file passed every check" if total == 1 else f"All {total} files passed every check"
     return f"The file {HEADLINES[worst]}" if total == 1 else f"{count} of {total} files {HEADLINES[worst]}"
