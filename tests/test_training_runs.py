@@ -218,6 +218,13 @@ def test_a_loss_that_is_no_number_stops_the_run_with_the_cure(photographs: Path,
     ):
         run(photographs, tmp_path / "run", recipe, teacher=None)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json"}
+    # Nothing is lost where no epoch was finished: the same folder takes another run.
+    (tmp_path / "run" / "teacher").mkdir()
+    with pytest.raises(ConfigError, match=r"learning_rate=2e\+30: the loss is nan"):
+        run(photographs, tmp_path / "run", recipe.replace(learning_rate=2e30), teacher=None)
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert settings["recipe"]["learning_rate"] == 2e30
+    assert not (tmp_path / "run" / "teacher").exists()
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 30])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -139,18 +140,24 @@ def train(
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Writes `run.json` into a new folder, or compares it with the one in an old folder."""
+    """Writes `run.json` into a new folder, or compares it with the one in an old folder.
+
+    A run that ended in its first epoch left nothing to go on from: its folder is free for another one.
+    """
     path = output / "run.json"
     if path.is_file():
         try:
             before = json.loads(path.read_text("utf-8"))["settings"]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{path}: cannot be read ({error}); train into another folder") from None
-        for name, value in settings.items():
-            if before.get(name) != value:
-                field, was, now = _difference(name, before.get(name), value)
-                raise ConfigError(f"{path}: this run has {field} {was}, not {now}; train into another folder")
-        return
+        other = next((name for name, value in settings.items() if before.get(name) != value), None)
+        if other is None:
+            return
+        if any((output / name).exists() for name in ("model.keras", "state.safetensors")):
+            field, was, now = _difference(other, before.get(other), settings[other])
+            raise ConfigError(f"{path}: this run has {field} {was}, not {now}; train into another folder")
+        # Answers to the crops of that run, which would be taken for those of this one.
+        shutil.rmtree(output / "teacher", ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     backend = keras.backend.backend()
     packages = dict.fromkeys(("swiftformer_tf", "keras", "tensorflow", backend, "numpy", "pillow"))
