@@ -63,7 +63,8 @@ def finished(process: subprocess.Popen[str], output: Path) -> None:
     assert process.returncode == 0, errors
     assert said.startswith(f"{output / 'model.keras'}: epoch ")
     assert len(said.splitlines()) == 1
-    assert [line.partition(":")[0] for line in errors.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    heads = [line.partition(":")[0] for line in errors.splitlines()]
+    assert [head for head in heads if not head.startswith("waits ")] == ["epoch 1/2", "epoch 2/2"]
 
 
 def loopback() -> str:
@@ -184,3 +185,16 @@ def test_what_cannot_be_distributed_is_refused(monkeypatch: pytest.MonkeyPatch) 
         distribute(2, 2, "127.0.0.1:1")
     with pytest.raises(ConfigError, match="num_processes=2: expected coordinator_address, HOST:PORT of process 0"):
         distribute(2)
+    with pytest.raises(ConfigError, match="coordinator_address=here: expected HOST:PORT, such as"):
+        distribute(2, 0, "here")
+
+
+def test_a_process_that_nobody_answers_says_so_and_gives_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    address = loopback()
+    said = rf"coordinator_address={address}: process 0 did not answer in 0\.1 s \(.*refused\); start it, or give the"
+    with pytest.raises(ConfigError, match=said):
+        distribute(2, 1, address, wait_seconds=0.1)
+    assert capsys.readouterr().err == f"waits for process 0 at {address}\n"

@@ -7,6 +7,9 @@ BatchNorm's statistics over the whole batch (between CPUs through Gloo), so that
 import contextlib
 import hashlib
 import json
+import socket
+import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +21,13 @@ from swiftformer_tf.errors import ConfigError
 __all__ = ["agree", "distribute", "is_first_process", "share_of_batch", "undistributed"]
 
 
-def distribute(num_processes: int = 1, process_id: int = 0, coordinator_address: str | None = None) -> None:
+# Between two tries to reach process 0.
+RETRY_SECONDS = 0.5
+
+
+def distribute(
+    num_processes: int = 1, process_id: int = 0, coordinator_address: str | None = None, *, wait_seconds: float = 60
+) -> None:
     """Spreads what is built and trained from now on over all devices of all processes; before anything is computed.
 
     With one process on one device nothing happens.
@@ -27,6 +36,7 @@ def distribute(num_processes: int = 1, process_id: int = 0, coordinator_address:
         num_processes: How many take part; each calls this, and waits for the others.
         process_id: Which of them this is, from 0; number 0 writes the run's folder.
         coordinator_address: `"HOST:PORT"` of process 0, which listens there.
+        wait_seconds: How long the others try to reach process 0 before they give up.
 
     Raises:
         ConfigError: Several processes without Keras's JAX backend or without an address, an impossible number, or
@@ -48,6 +58,13 @@ def distribute(num_processes: int = 1, process_id: int = 0, coordinator_address:
             raise ConfigError(f"process_id={process_id}: expected 0 to {num_processes - 1} for {num_processes=}")
         if not coordinator_address:
             raise ConfigError(f"num_processes={num_processes}: expected coordinator_address, HOST:PORT of process 0")
+        host, _, port = coordinator_address.rpartition(":")
+        if not host or not port.isdigit():
+            raise ConfigError(f"coordinator_address={coordinator_address}: expected HOST:PORT, such as 10.0.0.1:1234")
+        if process_id:
+            _await_coordinator(host.strip("[]"), int(port), wait_seconds)
+        else:
+            print(f"waits at {coordinator_address} for the other processes", file=sys.stderr, flush=True)
         try:
             keras.distribution.initialize(coordinator_address, num_processes, process_id)
         except (RuntimeError, ValueError) as error:
@@ -55,6 +72,23 @@ def distribute(num_processes: int = 1, process_id: int = 0, coordinator_address:
     if keras.backend.backend() == "jax" and keras.distribution.get_device_count() > 1:
         # Our batches are shared out already.
         keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+
+
+def _await_coordinator(host: str, port: int, wait_seconds: float) -> None:
+    """Waits until process 0 listens: JAX would do so in silence, and then end this process without an exception."""
+    print(f"waits for process 0 at {host}:{port}", file=sys.stderr, flush=True)
+    give_up = time.monotonic() + wait_seconds
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=max(RETRY_SECONDS, give_up - time.monotonic())):
+                return
+        except (OSError, OverflowError) as error:  # a port beyond 65535 is the latter
+            if time.monotonic() >= give_up:
+                raise ConfigError(
+                    f"coordinator_address={host}:{port}: process 0 did not answer in {wait_seconds:g} s ({error}); "
+                    "start it, or give the address at which this machine reaches it"
+                ) from None
+        time.sleep(RETRY_SECONDS)
 
 
 def is_first_process() -> bool:
