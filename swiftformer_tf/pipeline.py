@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,41 +72,62 @@ def export_files(
         progress: Opens a progress display for a step with the given title.
 
     Raises:
-        ExportError: A recipe needs calibration and there is none; nothing is written then.
+        ExportError: A recipe needs calibration and there is none, or `stem` has a folder in it; nothing is written
+            then.
         OSError: `folder` cannot be written to; nothing is computed then.
     """
+    if Path(stem).name != stem:
+        raise ExportError(
+            f"name {stem!r}: expected the start of a file name, without a folder; give that as the output folder"
+        )
     recipes = list(recipes)
     for recipe in recipes:
         if recipe.needs_calibration and calibration is None:
             raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
     shown = progress or (lambda _: nullcontext(lambda _: None))
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    with filling(folder):
-        pass  # It can be written to: better known now than after the work.
-    deploy = fuse(
-        model,
-        image_size=image_size,
-        include_preprocessing=include_preprocessing,
-        classifier_activation=classifier_activation,
-    )
-    if labels is not None:
-        deploy.config = deploy.config.replace(id2label=dict(enumerate(labels)))
     verified_on, source = (images, "images") if images is not None else (calibration, "calibration images")
     if verified_on is None:
         source = "nothing"
     results = []
-    for recipe in recipes:
-        path = Path(folder, f"{stem}_{recipe.name}.tflite")
-        with shown(f"{recipe.name}: export") as count:
-            lite = export(deploy, recipe, calibration=calibration, license=license, progress=count)
-        with shown(f"{recipe.name}: verify") as count:
-            report = _report(lite, model, verified_on, count)
-        report.measured.update(file=path.name, verified_on=source, verdict=verdict(report))
-        with filling(folder) as beside:  # A file never lies beside the report of another.
-            lite.save(beside / path.name)
-            beside.joinpath(path.name).with_suffix(".json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")
-        results.append(Exported(path, lite, report))
+    with _made(Path(folder)):
+        with filling(folder):
+            pass  # It can be written to: better known now than after the work.
+        deploy = fuse(
+            model,
+            image_size=image_size,
+            include_preprocessing=include_preprocessing,
+            classifier_activation=classifier_activation,
+        )
+        if labels is not None:
+            deploy.config = deploy.config.replace(id2label=dict(enumerate(labels)))
+        for recipe in recipes:
+            path = Path(folder, f"{stem}_{recipe.name}.tflite")
+            with shown(f"{recipe.name}: export") as count:
+                lite = export(deploy, recipe, calibration=calibration, license=license, progress=count)
+            with shown(f"{recipe.name}: verify") as count:
+                report = _report(lite, model, verified_on, count)
+            report.measured.update(file=path.name, verified_on=source, verdict=verdict(report))
+            with filling(folder) as beside:  # A file never lies beside the report of another.
+                lite.save(beside / path.name)
+                beside.joinpath(path.name).with_suffix(".json").write_text(
+                    json.dumps(report.to_dict(), indent=2) + "\n"
+                )
+            results.append(Exported(path, lite, report))
     return results
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Makes a folder and those around it; what of them is still empty when the block fails is removed again."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for each in missing:  # the innermost first
+            with suppress(OSError):
+                each.rmdir()
+        raise
 
 
 def _report(

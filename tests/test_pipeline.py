@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swiftformer_tf import RECIPES, ExportError, ImageError, LiteModel, SwiftFormerForImageClassification
+from swiftformer_tf import RECIPES, ConfigError, ExportError, ImageError, LiteModel, SwiftFormerForImageClassification
 from swiftformer_tf.pipeline import export_files
 
 Model = SwiftFormerForImageClassification
@@ -87,7 +87,24 @@ def test_an_unreadable_picture_leaves_no_file(tmp_path: Path, model: Model, fold
     good = sorted(folder.rglob("*.png"))[:4]
     with pytest.raises(ImageError, match=r"broken\.png: cannot be read as a picture"):
         export_files(model, [RECIPES["int8"]], tmp_path / "out", stem="x", calibration=[*good, broken])
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failure_leaves_no_empty_folder_and_removes_none_of_yours(tmp_path: Path, model: Model) -> None:
+    (tmp_path / "yours").mkdir()
+    for folder in ("new/models", "yours"):
+        with pytest.raises(ConfigError, match="labels of one line of text"):
+            export_files(model, [RECIPES["float32"]], tmp_path / folder, stem="x", labels=["two\nlines"])
+    assert [path.name for path in tmp_path.iterdir()] == ["yours"]
+
+
+@pytest.mark.parametrize("stem", ["a/b", "/a", "a/"])
+def test_a_folder_in_the_name_is_refused(stem: str, tmp_path: Path, model: Model) -> None:
+    with pytest.raises(ExportError) as caught:
+        export_files(model, [RECIPES["float32"]], tmp_path / "out", stem=stem)
+    said = "expected the start of a file name, without a folder; give that as the output folder"
+    assert str(caught.value) == f"name {stem!r}: {said}"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("target", ["file/below", "file", "/proc/self"])
