@@ -41,10 +41,17 @@ def test_info_of_each_kind(saved: Path, checkpoint: Path, lite: Callable[..., Li
         facts = dict(line.strip().split("  ", 1) for line in shown.stdout.splitlines()[1:])
         assert facts["kind"].strip() == kind
         assert facts["variant"].strip() == "tiny"
-        assert facts["token weights"].strip() == "l2"
-        assert facts["labels"].strip().startswith("class 0 class 1" if kind != "checkpoint" else "LABEL_0 LABEL_1")
+        assumed = ", assumed, since files of the original repository do not say; weights of its first release"
+        assert facts["token weights"].strip().startswith("l2" + (assumed if kind == "checkpoint" else ""))
+        assert "token weights assumed" not in facts
+        assert facts["labels"].strip().startswith("class 0, class 1" if kind != "checkpoint" else "LABEL_0, LABEL_1")
+        assert facts["size"].strip() == f"{path.stat().st_size / 1e6:.2f} MB"
+        assert max(map(len, shown.stdout.splitlines()[1:])) < 250
         document = json.loads(run("info", path, "--json").stdout)
         assert (document["file"], document["kind"], document["num_labels"]) == (str(path), kind, 10)
+        assert document["bytes"] == path.stat().st_size
+    assert facts["metadata name"].strip() == "SwiftFormer-TINY int8"
+    assert facts["metadata output name"].strip() == "logits"
 
 
 def test_port_writes_a_model_and_says_what_it_assumed(checkpoint: Path, tmp_path: Path, model: Model) -> None:
@@ -67,10 +74,12 @@ def test_port_follows_the_arithmetic_given(checkpoint: Path, tmp_path: Path) -> 
 def test_port_refuses_another_suffix_and_a_missing_folder(checkpoint: Path, tmp_path: Path) -> None:
     result = run("port", checkpoint, "-o", tmp_path / "x.h5")
     assert result.exit_code == 2
-    assert "expected a name that ends in .keras" in result.stderr
-    result = run("port", checkpoint, "-o", tmp_path / "no" / "x.keras")
+    assert "expected a name that ends in .keras, or --to original, timm or hf for weights" in result.stderr
+    checkpoint.write_bytes(b"never read")
+    target = tmp_path / "no" / "x.keras"
+    result = run("port", checkpoint, "-o", target)
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1] == f"Error: {tmp_path / 'no'}: no such folder"
+    assert f"Invalid value for -o: {target}: no such folder: {target.parent}; make it first" in result.stderr
 
 
 def test_port_refuses_a_model_that_has_no_weights_any_more(lite: Callable[..., LiteModel], tmp_path: Path) -> None:
@@ -120,7 +129,10 @@ def test_port_makes_new_heads_and_says_so(saved: Path, tmp_path: Path) -> None:
     [
         (["--labels", "no.txt"], "no.txt: cannot be read"),
         (["--labels", "{folder}/blank.txt"], "blank.txt: expected a label in every line"),
-        (["--labels", "imagenet", "--num-labels", "3"], "num_labels=3: id2label has 1000 labels; give one of the two"),
+        (
+            ["--labels", "imagenet", "--num-labels", "3"],
+            "--labels imagenet names 1000, --num-labels asks for 3; give one",
+        ),
         (["--num-labels", "0"], "0 is not in the range x>=1"),
     ],
 )
@@ -136,7 +148,9 @@ def test_port_refuses_labels_that_are_none(saved: Path, tmp_path: Path, argument
 def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, folder: Path) -> None:
     save_pretrained(model, tmp_path / "net")
     picture = next(folder.rglob("*.png"))
-    assert json.loads(run("info", tmp_path / "net", "--json").stdout)["scheme"] == "timm"
+    facts = json.loads(run("info", tmp_path / "net", "--json").stdout)
+    assert facts["scheme"] == "timm"
+    assert facts["bytes"] == sum(path.stat().st_size for path in (tmp_path / "net").iterdir())
     assert run("predict", tmp_path / "net", picture).exit_code == 0
     result = run("export", tmp_path / "net", "-o", tmp_path / "out", "--recipe", "float32", "--images", folder)
     assert result.exit_code == 0, result.output
@@ -174,6 +188,15 @@ def test_predict_stops_at_an_unreadable_picture_before_it_prints(saved: Path, fo
     result = run("predict", saved, next(folder.rglob("*.png")), broken)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {broken}: cannot be read as a picture (")
+
+
+def test_predict_asks_for_its_photographs_before_it_opens_the_model(saved: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.keras").write_bytes(saved.read_bytes()[:100])
+    picture = next(folder.rglob("*.png"))
+    for path, said in ((folder, "is a folder; give photographs"), (tmp_path / "no.jpg", "no such file")):
+        result = run("predict", tmp_path / "cut.keras", picture, path)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"Error: {path}: {said}\n"
 
 
 def test_predict_needs_labels(tmp_path: Path, folder: Path) -> None:

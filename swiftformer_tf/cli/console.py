@@ -15,9 +15,10 @@ from rich.table import Table
 from swiftformer_tf.data import balanced_sample, check_images, list_images
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.hub import is_hub_id
-from swiftformer_tf.pretrained import weights_path
+from swiftformer_tf.pretrained import PRETRAINED, weights_path
 
 __all__ = [
+    "ASSUMED",
     "EXISTING",
     "EXISTING_FILE",
     "ImageSize",
@@ -35,6 +36,12 @@ __all__ = [
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+# What is said of the arithmetic of a checkpoint that does not say which it is for.
+ASSUMED = (
+    "assumed, since files of the original repository do not say; weights of its first release (before July 2023) want "
+    "--token-weights uniform"
+)
+
 token_weights_option = click.option(
     "--token-weights",
     type=click.Choice(["l2", "uniform"]),
@@ -45,14 +52,24 @@ token_weights_option = click.option(
 class ModelFile(click.Path):
     """A file or folder that is there, the name of weights that ship with the package, or an id on the hub."""
 
-    name = "FILE|FOLDER|NAME"
-
     def __init__(self) -> None:
-        super().__init__(exists=True, path_type=Path)
+        super().__init__(path_type=Path)
+        self.name = "FILE|FOLDER|NAME"  # after click's own, which is "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         # Fetched by what opens it, and not before all arguments are known to be good.
-        return Path(value) if is_hub_id(value) else super().convert(weights_path(value), param, ctx)
+        if is_hub_id(value):
+            return Path(value)
+        path = weights_path(value)
+        if not path.exists():
+            names = ", ".join(PRETRAINED)
+            self.fail(
+                f"{value}: no such file or folder; expected one, the name of weights that ship with the package "
+                f"({names}), or an id on the Hugging Face hub (OWNER/NAME)",
+                param,
+                ctx,
+            )
+        return path
 
 
 class ImageSize(click.ParamType):

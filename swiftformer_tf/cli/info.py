@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ModelFile, print_json
+from swiftformer_tf.cli.console import ASSUMED, ModelFile, print_json
 
 
 @click.command()
@@ -20,24 +20,44 @@ def info(path: Path, as_json: bool) -> None:
     """
     from swiftformer_tf.describing import describe
     from swiftformer_tf.loading import open_any
+    from swiftformer_tf.pretrained import weights_path
 
-    facts = describe(open_any(path))
+    found = weights_path(path)
+    facts = describe(open_any(found))
+    facts["bytes"] = sum(each.stat().st_size for each in (found.iterdir() if found.is_dir() else [found]))
     if as_json:
         print_json({"file": str(path), **facts})
         return
-    facts.pop("config")
     click.echo(path)
-    width = max(map(len, facts))
+    rows = _rows(facts)
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        click.echo(f"  {name:<{width}}  {value}")
+
+
+def _rows(facts: dict[str, Any]) -> dict[str, str]:
+    """The facts for people, in lines that fit a terminal."""
+    rows = {}
     for name, value in facts.items():
-        click.echo(f"  {name.replace('_', ' '):<{width}}  {_text(value)}")
+        if name == "bytes":
+            rows["size"] = f"{value / 1e6:.2f} MB"
+        elif name == "metadata" and value:
+            rows |= {f"metadata {key}".replace("_", " "): _text(item) for key, item in value.items()}
+        elif name not in ("config", "token_weights_assumed"):
+            rows[name.replace("_", " ")] = _text(value)
+    if facts.get("token_weights_assumed"):
+        rows["token weights"] += f", {ASSUMED}"
+    return rows
 
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        shown = [_text(item) for item in value[:10]]
-        return " ".join(shown) + (f" ... ({len(value)})" if len(value) > 10 else "")
+        # Names may have spaces in them.
+        comma = ", " if any(isinstance(item, str) for item in value) else " "
+        more = f"{comma}... ({len(value)})" if len(value) > 10 else ""
+        return comma.join(_text(item) for item in value[:10]) + more
     if isinstance(value, float):
         return f"{value:g}"
     return "none" if value is None else str(value)

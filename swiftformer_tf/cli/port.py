@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ModelFile, note, token_weights_option
+from swiftformer_tf.cli.console import ASSUMED, ModelFile, note, token_weights_option
 
 
 @click.command()
@@ -46,10 +46,17 @@ def port(
 
     as_folder = output.suffix not in (".safetensors", ".pth", ".pt", ".bin")
     if to == "keras" and output.suffix != ".keras":
-        raise click.BadParameter(f"{output}: expected a name that ends in .keras", param_hint="-o")
+        raise click.BadParameter(
+            f"{output}: expected a name that ends in .keras, or --to original, timm or hf for weights", param_hint="-o"
+        )
     if to == "original" and as_folder:
         raise click.BadParameter(f"{output}: expected a name that ends in .safetensors or .pth", param_hint="-o")
-    wanted = requested_labels(num_labels, _labels(labels))
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"{output}: no such folder: {output.parent}; make it first", param_hint="-o")
+    names = _labels(labels)
+    if names and num_labels not in (None, len(names)):
+        raise click.UsageError(f"--labels {labels} names {len(names)}, --num-labels asks for {num_labels}; give one")
+    wanted = requested_labels(num_labels, names)
     opened = open_checkpoint(checkpoint, token_weights=token_weights)
     config = opened.config
     note(f"{opened.scheme} layout, {config.variant or 'non-standard'} architecture, {config.num_labels} labels")
@@ -70,12 +77,7 @@ def port(
 
 def arithmetic(checkpoint: Any) -> str:
     """Says which arithmetic a checkpoint runs, and who said so."""
-    if checkpoint.token_weights_assumed:
-        return (
-            f"token weights: {checkpoint.token_weights}, assumed, since files of the original repository do not say; "
-            "weights of its first release (before July 2023) want --token-weights uniform"
-        )
-    return f"token weights: {checkpoint.token_weights}"
+    return f"token weights: {checkpoint.token_weights}" + (f", {ASSUMED}" if checkpoint.token_weights_assumed else "")
 
 
 def _labels(given: str | None) -> dict[int, str] | None:

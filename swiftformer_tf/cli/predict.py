@@ -22,10 +22,15 @@ def predict(model: Path, images: tuple[Path, ...], top: int, token_weights: Any,
     """
     import numpy as np
 
-    from swiftformer_tf.errors import ModelError
+    from swiftformer_tf.errors import ImageError, ModelError
     from swiftformer_tf.loading import open_any
     from swiftformer_tf.predicting import predictor, probabilities
 
+    for path in images:
+        if path.is_dir():
+            raise ImageError(f"{path}: is a folder; give photographs")
+        if not path.exists():
+            raise ImageError(f"{path}: no such file")
     opened = open_any(model, token_weights=token_weights)
     run, config = predictor(opened)
     if not config.num_labels:
