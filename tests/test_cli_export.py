@@ -101,7 +101,17 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
         (("--recipe", "int4"), "'int4' is not one of 'float32'"),
         ((), "Missing option '--recipe'"),
         (("--recipe", "int8"), "recipe int8 needs calibration images: give --calibration FOLDER"),
-        (("--recipe", "float32", "--input-type", "uint8"), "inference_input_type='uint8': expected float32"),
+        (
+            ("--recipe", "int8", "--recipe", "float32", "--input-type", "uint8"),
+            "--input-type uint8: recipe float32 has float32 there; leave the option out, or give it to "
+            "mixed_int8, int8 alone",
+        ),
+        (
+            ("--recipe", "int16x8", "--output-type", "int8"),
+            "--output-type int8: recipe int16x8 has float32 or int16 there; leave",
+        ),
+        (("--recipe", "float32", "--labels", "{labels}"), "2 labels for the 10 outputs of the model"),
+        (("--recipe", "float32", "--name", "a/b"), "name 'a/b': expected the start of a file name, without a folder"),
         (("--recipe", "float32", "--image-size", "0"), "'0': expected pixels such as 224, or height x width"),
         (("--recipe", "float32", "--image-size", "64x"), "expected pixels such as 224"),
         (("--recipe", "float32", "--image-size", "1x2x3"), "expected pixels such as 224"),
@@ -119,12 +129,14 @@ def test_misuse_of_export_writes_nothing(
     for index, path in enumerate(sorted(folder.rglob("*.png"))[:3]):
         (tmp_path / "broken" / f"{index}.png").write_bytes(path.read_bytes())
     (tmp_path / "broken" / "9.png").write_bytes(b"\x89PNG")
-    filled = [each.format(empty=tmp_path / "empty", broken=tmp_path / "broken") for each in arguments]
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    places = {"empty": tmp_path / "empty", "broken": tmp_path / "broken", "labels": tmp_path / "labels.txt"}
+    filled = [each.format(**places) for each in arguments]
     result = run("export", saved, "-o", tmp_path / "out", *filled)
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.output
-    assert files(tmp_path / "out") == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_export_of_a_tflite_file_says_what_is_wanted(tmp_path: Path, lite: Lite) -> None:

@@ -34,6 +34,7 @@ def test_every_command_is_listed_and_has_examples() -> None:
     listed = CliRunner().invoke(cli, ["--help"])
     assert listed.exit_code == 0
     assert "Exit status: 0 done, 1 a check failed, 2 something to mend" in listed.output
+    assert "130 interrupted" in listed.output
     assert "swiftformer-tf export swiftformer_xs.safetensors -o models --recipe int8" in listed.output
     for name in COMMANDS:
         assert name in listed.output
@@ -75,6 +76,37 @@ def test_misuse_is_status_2(arguments: list[str]) -> None:
     assert result.exit_code == 2
     assert "Traceback" not in result.output
     assert "Error: " in result.output
+
+
+def test_a_model_that_is_not_there_is_told_what_would_be_one() -> None:
+    result = CliRunner().invoke(cli, ["info", "swiftformer_xs_imagenett"])
+    assert result.exit_code == 2
+    assert "swiftformer_xs_imagenett: no such file or folder; expected one, the name of weights" in result.stderr
+    assert "(swiftformer_xs_imagenette), or an id on the Hugging Face hub (OWNER/NAME)" in result.stderr
+
+
+def test_types_are_named_in_the_help() -> None:
+    shown = " ".join(CliRunner().invoke(cli, ["train", "--help"]).output.split())
+    assert "--recipe short|paper|FILE.json" in shown
+    assert "--from FILE|FOLDER|NAME" in shown
+    assert "--teacher FILE|FOLDER|NAME A classifier to distil from: a .keras or .tflite file or a checkpoint." in shown
+
+
+@pytest.mark.parametrize("name", ["export", "train"])
+def test_an_interruption_is_no_failed_check(
+    name: str, saved: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("swiftformer_tf.loading.open_model", interrupted)
+    arguments = {
+        "export": [str(saved), "-o", str(tmp_path / "out"), "--recipe", "float32"],
+        "train": [str(folder), "-o", str(tmp_path / "out"), "--from", str(saved)],
+    }[name]
+    result = CliRunner().invoke(cli, [name, *arguments])
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\nAborted!\n")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["info", "predict", "verify", "export"])

@@ -28,10 +28,17 @@ class Misuse(click.ClickException):
     exit_code = 2
 
 
+# What shells say of a command that SIGINT ended; click's own 1 would be a check that failed.
+INTERRUPTED = 130
+
+
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\nAborted!", err=True)  # the terminal has written ^C without an end of line
+            ctx.exit(INTERRUPTED)
         except SwiftFormerError as error:
             raise Misuse(str(error)) from error
         except BrokenPipeError:
@@ -49,7 +56,7 @@ def cli() -> None:
     swiftformer-tf export swiftformer_xs.safetensors -o models --recipe int8 --calibration photos/
     swiftformer-tf verify models/swiftformer_xs_int8.tflite --reference swiftformer_xs.safetensors --images other/
 
-    Exit status: 0 done, 1 a check failed, 2 something to mend in what was given.
+    Exit status: 0 done, 1 a check failed, 2 something to mend in what was given, 130 interrupted.
     """
 
 

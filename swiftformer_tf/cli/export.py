@@ -20,7 +20,7 @@ from swiftformer_tf.cli.console import (
 from swiftformer_tf.cli.reports import html_option, note_failures, report_row, write_html
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.pretrained import license_of
-from swiftformer_tf.recipes import RECIPES
+from swiftformer_tf.recipes import BORDER_TYPES, RECIPES
 
 
 @click.command()
@@ -57,7 +57,7 @@ from swiftformer_tf.recipes import RECIPES
     callback=needs("jinja2"),
     help="Also write a folder for an Android project: the files, their labels, a Kotlin class, a README.",
 )
-@click.option("--name", help="Start of the file names. Default: that of MODEL.")
+@click.option("--name", help="Start of the file names, without a folder. Default: that of MODEL.")
 @token_weights_option
 @html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as one JSON document.")
@@ -101,8 +101,17 @@ def export(
     from swiftformer_tf.pipeline import export_files
     from swiftformer_tf.verdicts import verdict
 
-    borders = {"inference_input_type": input_type, "inference_output_type": output_type}
-    recipes = [RECIPES[each].replace(**{k: v for k, v in borders.items() if v}) for each in dict.fromkeys(names)]
+    borders = {"input": input_type, "output": output_type}
+    recipes = []
+    for recipe in (RECIPES[each] for each in dict.fromkeys(names)):
+        for side, wanted in borders.items():
+            if wanted and wanted not in BORDER_TYPES[recipe.activations]:
+                takers = [name for name, each in RECIPES.items() if wanted in BORDER_TYPES[each.activations]]
+                raise click.UsageError(
+                    f"--{side}-type {wanted}: recipe {recipe.name} has {' or '.join(BORDER_TYPES[recipe.activations])} "
+                    f"there; leave the option out, or give it to {', '.join(takers)} alone"
+                )
+        recipes.append(recipe.replace(**{f"inference_{side}_type": each for side, each in borders.items() if each}))
     options: dict[str, Any] = {
         "include_preprocessing": include_preprocessing,
         "classifier_activation": "softmax" if softmax else None,

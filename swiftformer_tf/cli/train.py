@@ -20,8 +20,6 @@ _RUN = click.Path(file_okay=False, path_type=Path)
 class RecipeFile(click.Path):
     """The name of a training recipe, or a file with one."""
 
-    name = "short|paper|FILE.json"
-
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path)
 
@@ -42,16 +40,22 @@ class RecipeFile(click.Path):
 @click.option(
     "--recipe",
     type=RecipeFile(),
+    metavar="short|paper|FILE.json",
     default="short",
     show_default=True,
-    help="Settings: one of training.recipes, a .json file with their fields, or the run.json of another run.",
+    help="Settings: one by name, a .json file with their fields, or the run.json of another run.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's; the warm-up is cut to fit.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the recipe's.")
 @click.option("--image-size", type=ImageSize(), help="Default: that of --from, or 224.")
 @click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Share that evaluation's centre crop keeps.")
-@click.option("--teacher", type=ModelFile(), help="See Teacher.open.")
+@click.option(
+    "--teacher",
+    type=ModelFile(),
+    help="A classifier to distil from: a .keras or .tflite file or a checkpoint. One that is no SwiftFormer needs "
+    "NAME.json beside it, with its `transform` and its `labels`.",
+)
 @click.option("--freeze", "frozen", type=click.IntRange(min=0), default=0, help="Stages to leave as they are.")
 @click.option(
     "--dtype",
