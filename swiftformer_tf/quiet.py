@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any, TextIO
 
 __all__ = ["native_stderr_silenced", "native_stdout_silenced"]
 
@@ -34,16 +35,28 @@ def _silenced(name: str, descriptor: int) -> Iterator[None]:
         if _is_native(stream, descriptor):
             stream.flush()
             own = os.fdopen(os.dup(real), "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
-            setattr(sys, name, own)
+            stand_in = _StandIn(own)
+            setattr(sys, name, stand_in)
         os.dup2(null, descriptor)
         yield
     finally:
         os.dup2(real, descriptor)
         if own is not None:
-            own.close()
             setattr(sys, name, stream)
+            stand_in.stream = stream
+            own.close()
         os.close(real)
         os.close(null)
+
+
+class _StandIn:
+    """What `sys.stderr` is for a while: a logging handler that is made meanwhile holds on to it and writes later."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def _is_native(stream: object, descriptor: int) -> bool:

@@ -86,6 +86,7 @@ def test_square_matrices_of_maps_have_one_range(case: str) -> None:
 def test_a_row_is_kept_until_something_looks_at_neighbours() -> None:
     def attention_like(source: Any) -> Any:
         query, key = keras.layers.Conv2D(32, 1)(source), keras.layers.Conv2D(32, 1)(source)
+        query = query * keras.ops.rsqrt(keras.ops.mean(query * query, axis=-1, keepdims=True))
         pooled = keras.ops.mean(query * key, axis=(1, 2), keepdims=True)
         hidden = source + keras.layers.Conv2D(32, 1)(pooled * key)
         return keras.layers.DepthwiseConv2D(3)(hidden)

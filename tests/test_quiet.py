@@ -56,3 +56,18 @@ def test_a_stand_in_for_stderr_stays_in_place(capsys: pytest.CaptureFixture[str]
         assert sys.stderr is stand_in
         print("kept", file=sys.stderr)
     assert capsys.readouterr().err == "kept\n"
+
+
+def test_a_logging_handler_that_was_made_meanwhile_can_still_write() -> None:
+    """TensorFlow makes one where it is imported."""
+    script = """
+import logging
+from swiftformer_tf.quiet import native_stderr_silenced
+
+with native_stderr_silenced():
+    logging.getLogger("library").addHandler(logging.StreamHandler())
+    logging.getLogger("library").warning("meanwhile")
+logging.getLogger("library").warning("later")
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stderr.splitlines() == ["meanwhile", "later"]

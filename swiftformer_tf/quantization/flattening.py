@@ -107,7 +107,7 @@ class _Flattener:
 def _is_pixelwise(graph: Graph, op: Operation) -> bool:
     if op.name == "MEAN":
         axes = graph.constant(op.inputs[1])
-        return axes is not None and sorted(axes.reshape(-1).tolist()) in ([1, 2], [3])
+        return axes is not None and sorted((axes.reshape(-1) % 4).tolist()) in ([1, 2], [3])
     if op.name != "CONV_2D":
         constants = [tensor for tensor in op.inputs if tensor >= 0 and graph.constant(tensor) is not None]
         return op.name in PIXELWISE and not any(_is_map(graph, tensor) for tensor in constants)
