@@ -163,7 +163,7 @@ def test_other_labels_fail(lite: Lite) -> None:
     with zipfile.ZipFile(archive_bytes, "a") as archive:
         archive.writestr("labels.txt", "cat\ndog\n")
     other = dataclasses.replace(lite("float32"), content=archive_bytes.getvalue())
-    assert check(other, "labels") == ("failed", "2, first ('cat',)")
+    assert check(other, "labels") == ("failed", "2, first 'cat'")
 
 
 def test_packing_again_replaces_it(lite: Lite) -> None:

@@ -58,7 +58,8 @@ CASES = {
     "L1 random": Case(224, "l1"),
     "L3 random": Case(224, "l3"),
 }
-# Of a row in the CSV file.
+# Of a row in the CSV file; the last two are of all photographs of the case: how many different answers the reference
+# gives, and the share of the commonest.
 COLUMNS = ("case", "recipe", "images", "snr_db", "agreement", "distinct", "commonest")
 
 
@@ -88,7 +89,8 @@ def _measure(name: str, recipes: list[str], calibration: Path, paths: list[Path]
     for recipe in recipes:
         count = FEWER_PHOTOGRAPHS.get(recipe, len(inputs))
         found = measure_recipe(deploy, recipe, chosen, inputs[:count], expected[:count])
-        row = (name, recipe, count, found.snr, found.agreement, len(answers), max(answers.values()))
+        commonest = max(answers.values()) / len(expected)
+        row = (name, recipe, count, found.snr, found.agreement, len(answers), commonest)
         _append(dict(zip(COLUMNS, row, strict=True)))
         click.echo(f"{name}, {recipe}: {found.snr:.1f} dB, {found.agreement:.2%}")
 
@@ -147,7 +149,7 @@ def _page() -> str:
         cells = {row["recipe"]: _cell(row) for row in rows if row["case"] == name}
         if cells:
             row = max((row for row in rows if row["case"] == name), key=lambda row: int(row["images"]))
-            share = int(row["commonest"]) / int(row["images"])
+            share = float(row["commonest"])
             lines.append(
                 f"| {name} | {row['distinct']}, {share:.0%} | "
                 + " | ".join(cells.get(recipe, "not measured") for recipe in GOALS)

@@ -53,7 +53,7 @@ class ModelFile(click.Path):
     """A file or folder that is there, the name of weights that ship with the package, or an id on the hub."""
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path)
+        super().__init__(exists=True, path_type=Path)
         self.name = "FILE|FOLDER|NAME"  # after click's own, which is "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
