@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe"]
+__all__ = ["BORDER_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe"]
 
 Weights = Literal["float32", "float16", "int8"]
 Activations = Literal["float32", "int8", "int16"]

@@ -24,7 +24,8 @@ def info(path: Path, as_json: bool) -> None:
 
     found = weights_path(path)
     facts = describe(open_any(found))
-    facts["bytes"] = sum(each.stat().st_size for each in (found.iterdir() if found.is_dir() else [found]))
+    files = [each for each in found.iterdir() if each.is_file()] if found.is_dir() else [found]
+    facts["bytes"] = sum(each.stat().st_size for each in files)
     if as_json:
         print_json({"file": str(path), **facts})
         return
