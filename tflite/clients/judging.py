@@ -30,7 +30,8 @@ MIN_PHOTOGRAPHS = 2
 #   between two, its last bit decides about a whole step. The step of dynamic_int8 is chosen by such floats too, one
 #   for all pixels where a matrix keeps the width: off by 0.023 on ARM64, at 45 dB against Keras. The depthwise
 #   convolutions of mixed_int8 are float, with other last bits on every processor: earlier files were off by
-#   0.025 on ARM64 and in the browser, at the decibels that they had here; today's are equal there. LiteRT 1.0's floats are off by 1e-6, and its mixed_int8 by 0.023.
+#   0.025 on ARM64 and in the browser, at the decibels that they had here; today's are equal there. LiteRT 1.0's
+#   floats are off by 1e-6, and its mixed_int8 of before was off by 0.023.
 # * GPU: it computes integers in floats. The activations of dynamic_int8 it does not round at all (57 dB against Keras,
 #   where the processor has 46 on the same photographs); those of mixed_int8 and int8 it rounds to the same steps, from
 #   sums with other last bits (35 and 30 dB, 33 and 30). Allowed is what LiteRT itself is off from Keras on these
