@@ -133,7 +133,7 @@ def measure(
     ours = [model.predict(pictures[0], verbose=0), np.asarray(model(pictures[1], training=False))]
     wrong = port(Checkpoint.open(path, token_weights=OTHER[token_weights])).model
     blocks = trace(reference, pictures[0])
-    maps = SwiftFormerModel(checkpoint.config, outputs="hidden_states", like=model)
+    maps = SwiftFormerModel(checkpoint.config, outputs="hidden_states", share_layers_with=model)
     states = zip(
         map(np.asarray, maps(pictures[0], training=False)), hidden_states(reference, pictures[0], blocks), strict=True
     )

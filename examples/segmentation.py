@@ -15,7 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageDraw
 
 import swiftformer_tf as sf
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 CLASSES = ("background", "disc", "square", "triangle")
 # Of the largest logit: float32 summed in another order.
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     keras.utils.set_random_seed(0)
     classifier = sf.from_pretrained("swiftformer_xs_imagenette")
-    backbone = sf.SwiftFormerModel(classifier.config, out_indices=(0, 1, 2, 3), like=classifier)
+    backbone = sf.SwiftFormerModel(classifier.config, out_indices=(0, 1, 2, 3), share_layers_with=classifier)
     (pixels, masks), (unseen, truth) = draw(options.count, options.size, seed=1), draw(64, options.size, seed=2)
     held_out = backbone.config.transform.normalize(unseen)
     train_maps = features(backbone, backbone.config.transform.normalize(pixels))

@@ -7,14 +7,15 @@
 True
 """
 
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 with native_stderr_silenced():
     import keras as _keras  # noqa: F401  TensorFlow greets on import
 
 from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.pretrained import PRETRAINED
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
-from swiftformer_tf.debugging import QuantizationReport, TensorReport, debug_quantization
+from swiftformer_tf.debugging.debugger import QuantizationReport, TensorReport, debug_quantization
 from swiftformer_tf.errors import (
     CheckpointError,
     ConfigError,
@@ -26,12 +27,12 @@ from swiftformer_tf.errors import (
 )
 from swiftformer_tf.exporting import export
 from swiftformer_tf.fusion import DeployModel, fuse
-from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.images.transform import TRANSFORMS, Transform
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import from_pretrained, open_model
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.porting import Ported, port, to_checkpoint
-from swiftformer_tf.preprocessing import TRANSFORMS, Transform
-from swiftformer_tf.pretrained import PRETRAINED
 from swiftformer_tf.recipes import RECIPES, Recipe
 from swiftformer_tf.saving import save_pretrained
 from swiftformer_tf.verification import Check, Report, verify

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.errors import ConfigError, one_line
-from swiftformer_tf.preprocessing import TRANSFORMS, Transform, is_number
+from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
 
 TokenWeights = Literal["l2", "uniform"]
 

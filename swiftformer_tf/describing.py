@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.census import take_census
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.deployment import metadata
-from swiftformer_tf.errors import naming
-from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.errors import prefix_path
+from swiftformer_tf.litert import metadata
+from swiftformer_tf.litert.inspection import inspect_model
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Opened
 
 __all__ = ["describe"]
@@ -37,7 +38,7 @@ def describe(opened: Opened) -> dict[str, Any]:
         }
         return {"kind": "checkpoint", **_config_facts(opened.config), **own}
     if isinstance(opened, LiteModel):
-        with naming(opened.path):
+        with prefix_path(opened.path):
             return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}
     # As PyTorch counts: without BatchNorm's statistics, with what is frozen and a `w_g` that `uniform` does not train.
     counted = [v for v in opened.weights if "/moving_" not in v.path]
@@ -65,14 +66,15 @@ def _config_facts(config: SwiftFormerConfig) -> dict[str, Any]:
 
 
 def _lite_facts(lite: LiteModel) -> dict[str, Any]:
-    census = take_census(lite)
+    inspection = inspect_model(lite)
     told = metadata.read(lite.content)
     return {
         "recipe": lite.recipe.name,
-        "input": f"{census.input_type.lower()}, " + ("pixels 0 to 255" if lite.include_preprocessing else "normalised"),
-        "output": f"{census.output_type.lower()}, " + ("probabilities" if lite.classifier_activation else "logits"),
-        "signature": {name: " to ".join(map(",".join, names)) for name, names in census.signatures.items()},
-        "ops": census.counts,
+        "input": f"{inspection.input_type.lower()}, "
+        + ("pixels 0 to 255" if lite.include_preprocessing else "normalised"),
+        "output": f"{inspection.output_type.lower()}, " + ("probabilities" if lite.classifier_activation else "logits"),
+        "signature": {name: " to ".join(map(",".join, names)) for name, names in inspection.signatures.items()},
+        "ops": inspection.counts,
         "partitions": LiteRunner(lite).partitions,
         "min_runtime_version": metadata.min_runtime_version(lite.content),
         "metadata": None if told is None else metadata.summary(told),

@@ -12,8 +12,8 @@ __all__ = [
     "ModelError",
     "SwiftFormerError",
     "VerificationError",
-    "naming",
     "one_line",
+    "prefix_path",
 ]
 
 
@@ -46,11 +46,11 @@ class VerificationError(SwiftFormerError):
 
 
 @contextlib.contextmanager
-def naming(path: Path | None) -> Iterator[None]:
+def prefix_path(path: Path | None) -> Iterator[None]:
     """Puts a file in front of what a `ModelError` says; None where there is no file.
 
     Example:
-        >>> with naming(Path("x.tflite")):
+        >>> with prefix_path(Path("x.tflite")):
         ...     raise ModelError("damaged")
         Traceback (most recent call last):
         ...

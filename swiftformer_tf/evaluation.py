@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.data import iterate_images
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.files import replacing
-from swiftformer_tf.labelling import LabelledImages
+from swiftformer_tf.images.folders import iterate_images
+from swiftformer_tf.images.labels import LabelledImages
 
 __all__ = ["Evaluation", "evaluate"]
 

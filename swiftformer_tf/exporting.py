@@ -9,29 +9,29 @@ import numpy as np
 
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
-from swiftformer_tf.inputs import ImageSource, iterate_inputs
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import (
     Graph,
     arithmetic,
-    centre,
+    correct_output_bias,
     equalize,
-    fit_norms,
-    gate,
-    has_fitted_norms,
-    is_centred,
+    has_lowered_gelu,
+    has_lowered_rsqrt,
     is_equalized,
-    is_gated,
+    is_output_bias_corrected,
+    lower_gelu,
+    lower_rsqrt,
     measure,
     rewrite,
 )
-from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import RECIPES, Recipe
 
 __all__ = ["export"]
 
 # What is done to a float graph before integers are written into it, in this order, and for which recipes.
-PREPARATIONS = ((is_gated, gate), (has_fitted_norms, fit_norms), (is_equalized, equalize))
+PREPARATIONS = ((has_lowered_gelu, lower_gelu), (has_lowered_rsqrt, lower_rsqrt), (is_equalized, equalize))
 
 # By the float graph and by the integer one: as many, evenly spaced, are kept in memory.
 IMAGES_SEEN_TWICE = 200
@@ -106,19 +106,19 @@ def _integer_graph(
     graph = Graph(_float_graph(deploy))
     if calibration is None:
         return rewrite(graph, arithmetic(graph, recipe), recipe)
-    images = iterate_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
+    images = image_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
     with native_stderr_silenced():
-        statistics = measure(graph, images, progress, kept=IMAGES_SEEN_TWICE if is_centred(recipe) else 0)
+        statistics = measure(graph, images, progress, kept=IMAGES_SEEN_TWICE if is_output_bias_corrected(recipe) else 0)
     for applies, prepare in PREPARATIONS:
         if applies(recipe):
             statistics = prepare(graph, statistics)
     if deploy.include_preprocessing:
         # Not what the photographs reached: a byte's own integers are then the pixels.
-        statistics.settle(graph.inputs[0], 0, 255)
+        statistics.fix_range(graph.inputs[0], 0, 255)
     content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
-    if not is_centred(recipe):
+    if not is_output_bias_corrected(recipe):
         return content
-    return centre(content, statistics.images, np.stack(statistics.outputs).mean(axis=0, dtype=np.float64))
+    return correct_output_bias(content, statistics.images, np.stack(statistics.outputs).mean(axis=0, dtype=np.float64))
 
 
 def _float_graph(deploy: DeployModel) -> bytes:

@@ -10,14 +10,14 @@ from pathlib import Path
 import keras
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.checkpoints.inventory import expected_shapes
+from swiftformer_tf.checkpoints.pretrained import weights_path
+from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
+from swiftformer_tf.checkpoints.tensor_specs import expected_shapes
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ConfigError, ModelError, one_line
-from swiftformer_tf.heads import relabel, requested_labels
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.porting import port, to_checkpoint
-from swiftformer_tf.pretrained import weights_path
 
 __all__ = ["Opened", "from_pretrained", "open_any", "open_checkpoint", "open_keras", "open_model"]
 

@@ -64,12 +64,12 @@ class SwiftFormerModel(_SwiftFormer):
         config: Architecture.
         outputs: What the graph returns.
         out_indices: Stages, counted from 0; takes the place of `outputs`.
-        like: A `SwiftFormerModel` or classifier whose layers, and so whose weights, are used.
+        share_layers_with: A `SwiftFormerModel` or classifier whose layers, and so whose weights, are used.
         dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy.
         name: Of the model.
 
     Raises:
-        ConfigError: An unknown output, a stage that is not there, or a `like` of another architecture.
+        ConfigError: An unknown output, a stage that is not there, or a `share_layers_with` of another architecture.
 
     Example:
         >>> import numpy as np
@@ -84,7 +84,7 @@ class SwiftFormerModel(_SwiftFormer):
         *,
         outputs: FeatureOutputs = "last_hidden_state",
         out_indices: Sequence[int] | None = None,
-        like: "_SwiftFormer | None" = None,
+        share_layers_with: "_SwiftFormer | None" = None,
         dtype: Any = None,
         name: str = "swiftformer",
     ) -> None:
@@ -93,10 +93,10 @@ class SwiftFormerModel(_SwiftFormer):
             out_indices and all(isinstance(i, int) and 0 <= i < len(config.depths) for i in out_indices)
         ):
             raise ConfigError(f"out_indices={out_indices!r}: expected stages from 0 to {len(config.depths) - 1}")
-        _check_layers(config, like)
-        policy = _policy(like, dtype)
+        _check_layers(config, share_layers_with)
+        policy = _policy(share_layers_with, dtype)
         image = keras.Input((None, None, config.num_channels), name="image", dtype=policy.compute_dtype)
-        states, stages = _features(config, image, _Layers(like, policy))
+        states, stages = _features(config, image, _Layers(share_layers_with, policy))
         if out_indices is not None:
             result: Any = [stages[index] for index in out_indices]
         else:
@@ -121,21 +121,21 @@ class SwiftFormerForImageClassification(_SwiftFormer):
     Args:
         config: Architecture and labels.
         outputs: What the graph returns.
-        like: A classifier whose layers, and so whose weights, are used. Training one trains the other.
+        share_layers_with: A classifier whose layers, and so whose weights, are used. Training one trains the other.
         dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy. Logits
             are float32 under every mixed policy.
         name: Of the model.
 
     Raises:
-        ConfigError: An unknown output, `"heads"` without two heads, or a `like` of another architecture or without
-            the heads that are wanted.
+        ConfigError: An unknown output, `"heads"` without two heads, or a `share_layers_with` of another architecture
+            or without the heads that are wanted.
 
     Example:
         >>> import numpy as np
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> model(np.zeros((1, 64, 64, 3), "float32")).shape
         TensorShape([1, 1000])
-        >>> student = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+        >>> student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
         >>> student.get_layer("head") is model.get_layer("head")
         True
     """
@@ -145,17 +145,17 @@ class SwiftFormerForImageClassification(_SwiftFormer):
         config: SwiftFormerConfig,
         *,
         outputs: ClassifierOutputs = "logits",
-        like: "SwiftFormerForImageClassification | None" = None,
+        share_layers_with: "SwiftFormerForImageClassification | None" = None,
         dtype: Any = None,
         name: str = "swiftformer_for_image_classification",
     ) -> None:
         _check_outputs(outputs, ClassifierOutputs)
         if outputs == "heads" and not (config.distillation and config.num_labels):
             raise ConfigError("outputs='heads': expected a config with distillation=True and at least one label")
-        _check_layers(config, like)
-        _check_heads(config, like)
-        policy = _policy(like, dtype)
-        layers = _Layers(like, policy)
+        _check_layers(config, share_layers_with)
+        _check_heads(config, share_layers_with)
+        policy = _policy(share_layers_with, dtype)
+        layers = _Layers(share_layers_with, policy)
         image = keras.Input((None, None, config.num_channels), name="image", dtype=policy.compute_dtype)
         states, _ = _features(config, image, layers)
         make_norm = partial(
@@ -177,12 +177,12 @@ class SwiftFormerForImageClassification(_SwiftFormer):
 class _Layers:
     """Makes layers, or takes those of the same name from another model."""
 
-    def __init__(self, like: keras.Model | None, policy: keras.DTypePolicy) -> None:
-        self._like, self._policy = like, policy
+    def __init__(self, shared: keras.Model | None, policy: keras.DTypePolicy) -> None:
+        self._shared, self._policy = shared, policy
 
     def get(self, name: str, make: Callable[..., keras.layers.Layer]) -> keras.layers.Layer:
-        if self._like is not None:
-            return self._like.get_layer(name)
+        if self._shared is not None:
+            return self._shared.get_layer(name)
         return make(name=name, dtype=self._policy)
 
 
@@ -230,34 +230,38 @@ def _encoder(config: SwiftFormerConfig, stage: int, **kwargs: Any) -> Encoder:
     )
 
 
-def _policy(like: _SwiftFormer | None, dtype: Any) -> keras.DTypePolicy:
-    if like is not None:
-        return like.dtype_policy
+def _policy(shared: _SwiftFormer | None, dtype: Any) -> keras.DTypePolicy:
+    if shared is not None:
+        return shared.dtype_policy
     return keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
 
-def _check_layers(config: SwiftFormerConfig, like: _SwiftFormer | None) -> None:
-    if like is None:
+def _check_layers(config: SwiftFormerConfig, shared: _SwiftFormer | None) -> None:
+    if shared is None:
         return
     for field in dataclasses.fields(config):
-        mine, its = getattr(config, field.name), getattr(like.config, field.name)
+        mine, its = getattr(config, field.name), getattr(shared.config, field.name)
         if field.name not in NOT_IN_LAYERS and mine != its:
-            raise ConfigError(f"like={like.name!r}: its {field.name} is {its!r}, expected the config's {mine!r}")
+            raise ConfigError(
+                f"share_layers_with={shared.name!r}: its {field.name} is {its!r}, expected the config's {mine!r}"
+            )
 
 
-def _check_heads(config: SwiftFormerConfig, like: _SwiftFormer | None) -> None:
-    if like is None:
+def _check_heads(config: SwiftFormerConfig, shared: _SwiftFormer | None) -> None:
+    if shared is None:
         return
-    if not isinstance(like, SwiftFormerForImageClassification):
+    if not isinstance(shared, SwiftFormerForImageClassification):
         raise ConfigError(
-            f"like={like.name!r}: expected a SwiftFormerForImageClassification, not a {type(like).__name__}"
+            f"share_layers_with={shared.name!r}: its num_labels is {shared.config.num_labels}, "
+            f"expected the config's {config.num_labels}"
         )
-    if config.num_labels and config.num_labels != like.config.num_labels:
+    if config.num_labels and config.num_labels != shared.config.num_labels:
         raise ConfigError(
-            f"like={like.name!r}: its num_labels is {like.config.num_labels}, expected the config's {config.num_labels}"
+            f"share_layers_with={shared.name!r}: its num_labels is {shared.config.num_labels}, "
+            f"expected the config's {config.num_labels}"
         )
-    if config.num_labels and config.distillation and not like.config.distillation:
-        raise ConfigError(f"like={like.name!r}: its distillation is False, expected the config's True")
+    if config.num_labels and config.distillation and not shared.config.distillation:
+        raise ConfigError(f"share_layers_with={shared.name!r}: its distillation is False, expected the config's True")
 
 
 def _check_outputs(outputs: str, kind: Any) -> None:

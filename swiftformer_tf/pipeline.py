@@ -11,8 +11,8 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.exporting import export
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse
-from swiftformer_tf.inputs import ImageSource
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.images.inputs import ImageSource
+from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.verdicts import verdict

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
-from swiftformer_tf.checkpoints.inventory import compare
+from swiftformer_tf.checkpoints.tensor_specs import compare
 from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Opened
 from swiftformer_tf.porting import port
 

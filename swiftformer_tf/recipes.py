@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["BORDER_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe"]
+__all__ = ["INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe"]
 
 Weights = Literal["float32", "float16", "int8"]
 Activations = Literal["float32", "int8", "int16"]
@@ -17,7 +17,7 @@ InferenceType = Literal["float32", "int8", "uint8", "int16"]
 MIN_QUANTIZED_ELEMENTS = 1024
 
 # What may stand at the border of a graph whose inside computes in the type on the left.
-BORDER_TYPES: dict[str, tuple[str, ...]] = {
+INFERENCE_TYPES: dict[str, tuple[str, ...]] = {
     "float32": ("float32",),
     "int8": ("float32", "int8", "uint8"),
     "int16": ("float32", "int16"),
@@ -66,8 +66,8 @@ class Recipe:
             raise ConfigError(f"recipe {self.name}: activations={self.activations!r}: expected one of {_names(stored)}")
         rules = [
             ("weights", stored[self.activations]),
-            ("inference_input_type", BORDER_TYPES[self.activations]),
-            ("inference_output_type", BORDER_TYPES[self.activations]),
+            ("inference_input_type", INFERENCE_TYPES[self.activations]),
+            ("inference_output_type", INFERENCE_TYPES[self.activations]),
         ]
         for field, allowed in rules:
             if (value := getattr(self, field)) not in allowed:

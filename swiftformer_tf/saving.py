@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import keras
 import safetensors
 
-from swiftformer_tf.checkpoints import Checkpoint, dialects
+from swiftformer_tf.checkpoints import Checkpoint, config_formats
 from swiftformer_tf.checkpoints.folders import CONFIG, PROCESSOR
 from swiftformer_tf.errors import CheckpointError, ConfigError
 from swiftformer_tf.files import filling
@@ -63,7 +63,7 @@ def save_pretrained(model: keras.Model | Checkpoint, folder: str | Path, *, layo
 def _documents(checkpoint: Checkpoint, layout: Layout, weights: Path) -> dict[str, dict]:
     config = checkpoint.config
     if layout == "hf":
-        return {CONFIG: dialects.to_hf(config), PROCESSOR: dialects.image_processor(config.transform)}
+        return {CONFIG: config_formats.to_hf(config), PROCESSOR: config_formats.image_processor(config.transform)}
     with safetensors.safe_open(weights, framework="numpy") as file:
         layer_scales = any(".layer_scale" in key for key in file.keys())  # noqa: SIM118  (it is no dict)
-    return {CONFIG: dialects.to_timm(config, layer_scales=layer_scales)}
+    return {CONFIG: config_formats.to_timm(config, layer_scales=layer_scales)}

@@ -11,11 +11,13 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from swiftformer_tf.census import MATRIX_OPS, Census, take_census
-from swiftformer_tf.deployment import metadata
-from swiftformer_tf.errors import VerificationError, naming
-from swiftformer_tf.inputs import ImageSource, iterate_inputs
-from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.errors import VerificationError, prefix_path
+from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.litert import metadata
+from swiftformer_tf.litert.inspection import Inspection, inspect_model
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
@@ -173,7 +175,7 @@ def verify(
     transform = lite.config.transform
     wanted: list[np.ndarray] = []
     given: list[np.ndarray] = []
-    inputs = iterate_inputs(images, transform, raw=True)
+    inputs = image_inputs(images, transform, raw=True)
     while batch := list(itertools.islice(inputs, REFERENCE_BATCH)):
         pixels = np.concatenate(batch)
         normalized = transform.normalize(pixels)
@@ -202,8 +204,8 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, .
     Raises:
         ModelError: The file is damaged.
     """
-    census = take_census(lite)
-    runner = None if census.flex else LiteRunner(lite, num_threads=num_threads)
+    inspection = inspect_model(lite)
+    runner = None if inspection.flex else LiteRunner(lite, num_threads=num_threads)
     partitions = runner.partitions if runner else None
     figures = {
         "recipe": lite.recipe.name,
@@ -214,11 +216,11 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, .
         "partitions": partitions,
         "latency_ms": _latency(runner, (1, *lite.config.input_size, lite.config.num_channels)) if runner else None,
         "num_threads": num_threads,
-        "ops": census.counts,
+        "ops": inspection.counts,
         "min_runtime_version": metadata.min_runtime_version(lite.content),
         "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
     }
-    return (*_file_checks(lite.recipe, census, partitions), *_metadata_checks(lite, runner)), figures
+    return (*_file_checks(lite.recipe, inspection, partitions), *_metadata_checks(lite, runner)), figures
 
 
 def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
@@ -282,21 +284,21 @@ def _compare(
     return checks, figures
 
 
-def _file_checks(recipe: Recipe, census: Census, partitions: int | None) -> Iterable[Check]:
-    yield _check("no_flex", not census.flex, _listed(census.flex), "LiteRT's builtin operations only")
-    yield _check("static_shapes", not census.dynamic, _listed(census.dynamic), "no dynamic dimension")
-    borders = (census.input_type.lower(), census.output_type.lower())
+def _file_checks(recipe: Recipe, inspection: Inspection, partitions: int | None) -> Iterable[Check]:
+    yield _check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
+    yield _check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
+    borders = (inspection.input_type.lower(), inspection.output_type.lower())
     wanted = (recipe.inference_input_type, recipe.inference_output_type)
     yield _check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))
     if recipe.activations != "float32":
-        stray = tuple(name for name in census.float_ops if name not in recipe.float_ops)
+        stray = tuple(name for name in inspection.float_ops if name not in recipe.float_ops)
         allowed = f"{', '.join(recipe.float_ops)} alone" if recipe.float_ops else "no operation"
         yield _check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
     weights_only = recipe.weights == "int8" and recipe.activations == "float32"
     least = MIN_QUANTIZED_ELEMENTS if weights_only else 1
     # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too.
     float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
-    stored = census.weight_types(least, ("CONV_2D", "FULLY_CONNECTED") if float_depthwise else MATRIX_OPS)
+    stored = inspection.weight_types(least, ("CONV_2D", "FULLY_CONNECTED") if float_depthwise else MATRIX_OPS)
     none_is_large = weights_only and not stored
     only = none_is_large or set(stored) == {recipe.weights.upper()}
     large = "" if least == 1 else f" of {least} elements or more"
@@ -308,7 +310,7 @@ def _file_checks(recipe: Recipe, census: Census, partitions: int | None) -> Iter
 
 
 def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Check]:
-    with naming(lite.path):
+    with prefix_path(lite.path):
         told, expected = metadata.read(lite.content), lite.metadata
     wrong = [key for key in {*expected, *(told or ())} if (told or {}).get(key) != expected.get(key)]
     said = "none" if told is None else f"wrong: {', '.join(sorted(wrong))}" if wrong else "true"

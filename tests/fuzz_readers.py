@@ -14,12 +14,13 @@ from weight_files import GOLDEN, SMALL, random_checkpoint
 
 from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse, save_pretrained
 from swiftformer_tf.checkpoints.folders import INDEX
-from swiftformer_tf.deployment import metadata
 from swiftformer_tf.describing import describe
-from swiftformer_tf.labelling import read_labels
-from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.images.labels import read_labels
+from swiftformer_tf.images.transform import TRANSFORMS, open_image
+from swiftformer_tf.litert import metadata
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import open_any
-from swiftformer_tf.preprocessing import TRANSFORMS, open_image
 from swiftformer_tf.training.recipes import read_recipe, training_recipe
 
 __all__ = ["READERS", "Reader", "seeds", "write_seeds"]

@@ -34,7 +34,7 @@ def kill_at(moves: int, folder: str) -> None:
 if __name__ == "__main__":
     import tensorflow  # noqa: F401
 
-    import swiftformer_tf.benchmarking
+    import swiftformer_tf.litert.benchmarking
     import swiftformer_tf.pipeline
     import swiftformer_tf.report
     import swiftformer_tf.training  # noqa: F401

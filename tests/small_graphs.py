@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 
 def converted(layer: Callable[[Any], Any], *shape: int) -> bytes:

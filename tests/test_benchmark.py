@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from swiftformer_tf import RECIPES, DeployModel, export
-from swiftformer_tf.benchmarking import Timing
-from swiftformer_tf.census import take_census
-from swiftformer_tf.profiling import OpKind
+from swiftformer_tf.litert.benchmarking import Timing
+from swiftformer_tf.litert.inspection import inspect_model
+from swiftformer_tf.litert.profiling import OpKind
 
 FACTS = {
     **{"export_int8_s": 70.0, "import_keras_s": 2.0, "import_swiftformer_tf_s": 2.1},
@@ -78,7 +78,7 @@ def test_the_twin_keeps_the_convolutions_and_drops_the_arithmetic(deploy: Deploy
     twin = benchmark_ours.convolution_twin(deploy)
     image = np.zeros((1, 64, 64, 3), np.float32)
     before = np.asarray(deploy(image))
-    ours, theirs = (take_census(export(each, RECIPES["float32"])).counts for each in (deploy, twin))
+    ours, theirs = (inspect_model(export(each, RECIPES["float32"])).counts for each in (deploy, twin))
     scoring = len(deploy.config.depths)  # the matrix of one output that weighs tokens
     assert theirs["CONV_2D"] == ours["CONV_2D"] - scoring
     assert theirs["DEPTHWISE_CONV_2D"] == ours["DEPTHWISE_CONV_2D"]

@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner
 from small_graphs import converted
 
-from swiftformer_tf import ConfigError, LiteModel, ModelError, benchmarking, profiling
-from swiftformer_tf.benchmarking import WARM_UP, Timing, benchmark_files, interleave, peak_bytes
+from swiftformer_tf import ConfigError, LiteModel, ModelError
 from swiftformer_tf.cli import cli
-from swiftformer_tf.profiling import OpKind, matrix_share, open_interpreter, profile_ops
+from swiftformer_tf.litert import benchmarking, profiling
+from swiftformer_tf.litert.benchmarking import WARM_UP, Timing, benchmark_files, interleave, peak_bytes
+from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_interpreter, profile_ops
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_what_cannot_be_run_is_named(files: list[Path], monkeypatch: pytest.Monk
     def refused(interpreter: object) -> None:
         raise RuntimeError("Node number 92 (DIV) failed to invoke.")
 
-    monkeypatch.setattr("swiftformer_tf.isolation.IsolatedInterpreter.invoke", refused)
+    monkeypatch.setattr("swiftformer_tf.litert.subprocess_interpreter.SubprocessInterpreter.invoke", refused)
     message = f"{files[0]}: LiteRT cannot run it: Node number 92 (DIV) failed to invoke."
     with pytest.raises(ModelError, match=re.escape(message)):
         open_interpreter(files[0], num_threads=1)

@@ -12,10 +12,10 @@ import safetensors.numpy
 from weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName, torch_zip
-from swiftformer_tf.checkpoints.schemes import from_canonical
+from swiftformer_tf.checkpoints.key_layouts import from_canonical
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
-from swiftformer_tf.preprocessing import TRANSFORMS
+from swiftformer_tf.images.transform import TRANSFORMS
 
 ARITHMETIC = {"original": "l2", "hf": "uniform", "timm": "l2"}
 

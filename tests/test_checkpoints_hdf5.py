@@ -109,7 +109,7 @@ def test_links_are_not_followed(copy: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_larger_than_any_is_not_read(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swiftformer_tf.checkpoints.contents.MAX_ELEMENTS", 100)
+    monkeypatch.setattr("swiftformer_tf.checkpoints.container.MAX_ELEMENTS", 100)
     refused(copy, "more than the 100 that are read")
 
 

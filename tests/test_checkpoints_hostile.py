@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from weight_files import GOLDEN, random_checkpoint, refused, state_dict, tensor, text, torch_zip
 
-from swiftformer_tf.checkpoints import Checkpoint, contents
+from swiftformer_tf.checkpoints import Checkpoint, container
 from swiftformer_tf.checkpoints import torch_zip as torch_zip_module
 
 NUMBERS = np.arange(4, dtype="<f4").tobytes()
@@ -72,7 +72,7 @@ def test_a_tensor_larger_than_anything_is_not_made(tmp_path: Path) -> None:
 
 
 def test_the_bound_holds_for_safetensors_too(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "MAX_ELEMENTS", 100)
+    monkeypatch.setattr(container, "MAX_ELEMENTS", 100)
     refused(files["safetensors"], "more than the 100 that are read")
 
 

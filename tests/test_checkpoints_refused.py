@@ -16,7 +16,7 @@ from weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors, refus
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints import torch_zip as torch_zip_module
-from swiftformer_tf.checkpoints.schemes import from_canonical
+from swiftformer_tf.checkpoints.key_layouts import from_canonical
 from swiftformer_tf.errors import CheckpointError
 
 NUMBERS = np.arange(4, dtype="<f4").tobytes()

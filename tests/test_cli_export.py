@@ -300,7 +300,8 @@ def test_demo_runs_the_main_job(
     tmp_path: Path, folder: Path, model: SwiftFormerForImageClassification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a small model: the real one is what `make demo` runs."""
-    from swiftformer_tf import pretrained, to_checkpoint
+    from swiftformer_tf import to_checkpoint
+    from swiftformer_tf.checkpoints import pretrained
 
     to_checkpoint(model).save(tmp_path / "tiny.safetensors")
     monkeypatch.setitem(pretrained.PRETRAINED, "swiftformer_xs_imagenette", tmp_path / "tiny.safetensors")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from swiftformer_tf import ImageError, Transform
-from swiftformer_tf.data import ImageFolder, balanced_sample, check_images, iterate_images, list_images
+from swiftformer_tf.images.folders import ImageFolder, balanced_sample, check_images, iterate_images, list_images
 
 SMALL = Transform(size=(8, 8), crop=None)
 

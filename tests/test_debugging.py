@@ -225,7 +225,7 @@ def test_a_plot_without_matplotlib_says_what_to_install(
     reports: dict[str, QuantizationReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "swiftformer_tf.report.along_network", raising=False)
+    monkeypatch.delitem(sys.modules, "swiftformer_tf.debugging.along_network", raising=False)
     with pytest.raises(SwiftFormerError, match=r"a plot needs matplotlib.*: pip install 'swiftformer_tf\[report\]'"):
         reports["int8"].save_plot(tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from swiftformer_tf import ImageError, Transform
-from swiftformer_tf.demo import PHOTOGRAPHS, photographs
+from swiftformer_tf.images.samples import PHOTOGRAPHS, photographs
 
 
 def test_two_sets_of_different_crops_in_the_size_wanted() -> None:

@@ -13,7 +13,7 @@ from random_models import tiny_config
 from swiftformer_tf import LiteModel, ModelError, SwiftFormerForImageClassification
 from swiftformer_tf.cli.evaluate import evaluate as command
 from swiftformer_tf.evaluation import evaluate
-from swiftformer_tf.labelling import LabelledImages
+from swiftformer_tf.images.labels import LabelledImages
 
 CONFIG = tiny_config()
 LABELS = CONFIG.num_labels

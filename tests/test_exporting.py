@@ -23,7 +23,7 @@ from swiftformer_tf import (
     export,
     fuse,
 )
-from swiftformer_tf.census import take_census
+from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.verification import signal_to_noise
 
 Lite = Callable[..., LiteModel]
@@ -79,19 +79,19 @@ def test_recipes_share_the_float_graph_until_the_weights_change(monkeypatch: pyt
 
 @pytest.mark.parametrize("recipe", BOUNDS)
 def test_the_signature_speaks(recipe: str, lite: Lite) -> None:
-    census = take_census(lite(recipe))
-    assert census.signatures == {"serving_default": (("image",), ("logits",))}
-    assert (census.input_type, census.output_type) == ("FLOAT32", "FLOAT32")
+    inspection = inspect_model(lite(recipe))
+    assert inspection.signatures == {"serving_default": (("image",), ("logits",))}
+    assert (inspection.input_type, inspection.output_type) == ("FLOAT32", "FLOAT32")
 
 
 def test_the_signature_says_probabilities_and_features(lite: Lite, pixels: np.ndarray) -> None:
     exported = lite("float32", classifier_activation="softmax", include_preprocessing=True)
-    assert take_census(exported).signatures == {"serving_default": (("image",), ("probabilities",))}
+    assert inspect_model(exported).signatures == {"serving_default": (("image",), ("probabilities",))}
     assert (exported.classifier_activation, exported.include_preprocessing) == ("softmax", True)
     assert LiteRunner(exported)(pixels[:1].astype(np.float32)).sum() == pytest.approx(1, abs=1e-5)
     headless = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={}))
     features = export(fuse(headless), RECIPES["float32"])
-    assert take_census(features).signatures == {"serving_default": (("image",), ("features",))}
+    assert inspect_model(features).signatures == {"serving_default": (("image",), ("features",))}
     assert LiteRunner(features)(np.zeros((1, 32, 32, 3), np.float32)).shape == (20,)
 
 
@@ -112,17 +112,17 @@ def test_normalisation_inside_takes_pixels(
 
 def test_weights_are_stored_as_the_recipe_says(lite: Lite) -> None:
     sizes = {recipe: len(lite(recipe).content) for recipe in BOUNDS}
-    elements = sum(int(np.prod(op.weights_size)) for op in take_census(lite("float32")).ops)
+    elements = sum(int(np.prod(op.weights_size)) for op in inspect_model(lite("float32")).ops)
     for recipe, width in WIDTHS.items():
         stored = elements * width
         # 383 tensors and 209 operations by name, casts, metadata and our own card; int8 has six for a GELU.
         assert stored < sizes[recipe] < stored + (110_000 if recipe == "int8" else 95_000), recipe
-    assert take_census(lite("float16")).weight_types(1) == {
-        "FLOAT16": take_census(lite("float32")).weight_types(1)["FLOAT32"]
+    assert inspect_model(lite("float16")).weight_types(1) == {
+        "FLOAT16": inspect_model(lite("float32")).weight_types(1)["FLOAT32"]
     }
-    assert set(take_census(lite("int8")).weight_types(1)) == {"INT8"}
-    assert set(take_census(lite("int16x8")).weight_types(1)) == {"INT8"}
-    assert set(take_census(lite("dynamic_int8")).weight_types(1024)) == {"INT8"}
+    assert set(inspect_model(lite("int8")).weight_types(1)) == {"INT8"}
+    assert set(inspect_model(lite("int16x8")).weight_types(1)) == {"INT8"}
+    assert set(inspect_model(lite("dynamic_int8")).weight_types(1024)) == {"INT8"}
 
 
 # Calibration.
@@ -173,7 +173,7 @@ def test_a_folder_calibrates(folder: Path, deploy: DeployModel) -> None:
     seen: list[int] = []
     exported = export(deploy, RECIPES["int16x8"], calibration=folder, progress=seen.append)
     assert len(seen) == 48
-    assert not take_census(exported).float_ops
+    assert not inspect_model(exported).float_ops
 
 
 def test_calibration_counts(deploy: DeployModel, pixels: np.ndarray, lite: Lite) -> None:
@@ -225,8 +225,8 @@ def test_integer_borders(
     graph = fuse(model, include_preprocessing=True)
     wanted = RECIPES[recipe].replace(inference_input_type=kind, inference_output_type=kind)
     exported = export(graph, wanted, calibration=pixels)
-    census, runner = take_census(exported), LiteRunner(exported)
-    assert (census.input_type, census.output_type) == (kind.upper(), kind.upper())
+    inspection, runner = inspect_model(exported), LiteRunner(exported)
+    assert (inspection.input_type, inspection.output_type) == (kind.upper(), kind.upper())
     (into,), (out,) = runner.interpreter.get_input_details(), runner.interpreter.get_output_details()
     assert into["quantization"][0] == pytest.approx(255 / 65534 * 2 if kind == "int16" else 1, rel=0.02)
     assert into["quantization"][1] == zero
@@ -267,10 +267,10 @@ def test_the_float32_graph_is_one_xnnpack_partition(
 ) -> None:
     exported = export(fuse(variant_model(variant), image_size=64), RECIPES["float32"])
     assert LiteRunner(exported).partitions == 1
-    census = take_census(exported)
-    assert not census.flex
-    assert not census.dynamic
-    assert census.max_rank == 4
+    inspection = inspect_model(exported)
+    assert not inspection.flex
+    assert not inspection.dynamic
+    assert inspection.max_rank == 4
 
 
 def test_at_full_size_too(variant_model: Callable[[str], SwiftFormerForImageClassification]) -> None:

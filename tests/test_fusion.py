@@ -26,7 +26,7 @@ from swiftformer_tf import (
     export,
     fuse,
 )
-from swiftformer_tf.census import take_census
+from swiftformer_tf.litert.inspection import inspect_model
 
 BOUND = 1e-5
 
@@ -156,7 +156,7 @@ def test_the_input_model_is_untouched() -> None:
 
 def test_fusing_takes_the_model_of_both_heads_too() -> None:
     model, image = random_classifier(), random_images(1, 64, 64, 3)
-    student = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+    student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
     np.testing.assert_array_equal(fuse(student)(image), fuse(model)(image))
 
 
@@ -194,12 +194,12 @@ def test_fewer_layers_and_fewer_pieces_than_the_model_itself() -> None:
     before, after = unfused(model), export(deploy, RECIPES["float32"])
     assert LiteRunner(before).partitions > 1
     assert LiteRunner(after).partitions == 1
-    assert take_census(before).counts["L2_NORMALIZATION"] == 8
-    assert "L2_NORMALIZATION" not in take_census(after).counts
+    assert inspect_model(before).counts["L2_NORMALIZATION"] == 8
+    assert "L2_NORMALIZATION" not in inspect_model(after).counts
     dense = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-    matrices = [sum(take_census(each).counts.get(kind, 0) for kind in dense) for each in (before, after)]
+    matrices = [sum(inspect_model(each).counts.get(kind, 0) for kind in dense) for each in (before, after)]
     assert matrices[1] <= matrices[0] + 1
-    assert take_census(after).max_rank == 4
+    assert inspect_model(after).max_rank == 4
 
 
 def test_no_normalisation_and_no_layer_scale_is_left() -> None:

@@ -18,8 +18,8 @@ from weight_files import GOLDEN, SMALL, random_checkpoint
 
 from swiftformer_tf import CheckpointError, SwiftFormerForImageClassification, from_pretrained, save_pretrained
 from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.hub import fetch, is_hub_id
 from swiftformer_tf.cli import cli
-from swiftformer_tf.hub import fetch, is_hub_id
 
 NAME = "someone/swiftformer_small.test"
 WEIGHTS = "model.safetensors"

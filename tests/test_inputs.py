@@ -11,14 +11,14 @@ from PIL import Image
 from random_models import pictures
 
 from swiftformer_tf import ImageError, Transform
-from swiftformer_tf.inputs import iterate_inputs
+from swiftformer_tf.images.inputs import image_inputs
 
 TRANSFORM = Transform(size=(24, 32))
 PIXELS = pictures(3, 24, 32)
 
 
 def inputs(images: Any, *, raw: bool = False) -> np.ndarray:
-    results = list(iterate_inputs(images, TRANSFORM, raw=raw))
+    results = list(image_inputs(images, TRANSFORM, raw=raw))
     assert all(each.shape == (1, 24, 32, 3) and each.dtype == np.float32 for each in results)
     return np.concatenate(results)
 
@@ -83,7 +83,7 @@ def test_a_tensorflow_dataset(batched: bool, labelled: bool) -> None:
 
 
 def test_images_are_read_one_at_a_time(photographs: list[Path]) -> None:
-    iterator = iterate_inputs([photographs[0], "missing.png"], TRANSFORM)
+    iterator = image_inputs([photographs[0], "missing.png"], TRANSFORM)
     assert next(iterator).shape == (1, 24, 32, 3)
     with pytest.raises(ImageError, match=r"^missing\.png: no such file"):
         next(iterator)

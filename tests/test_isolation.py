@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from swiftformer_tf import LiteModel, LiteRunner, ModelError, Transform
 from swiftformer_tf.cli import cli
-from swiftformer_tf.isolation import IsolatedInterpreter
+from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.training import Teacher
 
 Lite = Callable[..., LiteModel]
@@ -211,8 +211,8 @@ def test_damage_is_told_by_the_command_line(
 def test_a_file_gives_the_same_answers_as_what_was_exported(recipe: str, lite: Lite, tmp_path: Path) -> None:
     lite(recipe).save(tmp_path / "x.tflite")
     here, there = LiteRunner(lite(recipe)), LiteRunner(LiteModel.open(tmp_path / "x.tflite"))
-    assert isinstance(there.interpreter, IsolatedInterpreter)
-    assert not isinstance(here.interpreter, IsolatedInterpreter)
+    assert isinstance(there.interpreter, SubprocessInterpreter)
+    assert not isinstance(here.interpreter, SubprocessInterpreter)
     assert there.partitions == here.partitions
     for image in np.random.default_rng(0).normal(size=(3, 1, 64, 64, 3)).astype(np.float32):
         np.testing.assert_array_equal(there(image), here(image))
@@ -227,7 +227,7 @@ def test_a_runner_takes_its_process_with_it(lite: Lite) -> None:
 
 
 def test_no_answer_is_an_error(lite: Lite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swiftformer_tf.isolation.ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr("swiftformer_tf.litert.subprocess_interpreter.ANSWER_SECONDS", 0.01)
     with pytest.raises(
         ModelError, match=r"^x\.tflite: LiteRT did not answer within 0\.01 s when loading it: the file is damaged"
     ):

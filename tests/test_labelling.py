@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from swiftformer_tf import ImageError
-from swiftformer_tf.labelling import imagenet_classes, labelled_images, match_classes
+from swiftformer_tf.images.labels import imagenet_classes, labelled_images, match_classes
 
 NUMBERS = tuple(f"LABEL_{index}" for index in range(1000))
 

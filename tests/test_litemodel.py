@@ -159,7 +159,7 @@ def test_another_input_shape_is_named(shape: tuple[int, ...], lite: Lite) -> Non
 
 
 def test_quantised_inputs_are_rounded_and_clipped() -> None:
-    from swiftformer_tf.litemodel import _dequantized, _quantized
+    from swiftformer_tf.litert.runner import _dequantized, _quantized
 
     details = {"dtype": np.int8, "quantization": (0.5, -3)}
     values = np.array([0.0, 0.24, 0.26, -0.76, 1000.0, -1000.0], np.float32)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from swiftformer_tf import RECIPES, LiteModel, LiteRunner, ModelError, SwiftFormerForImageClassification, export, fuse
-from swiftformer_tf.deployment import metadata
-from swiftformer_tf.deployment.metadata_schema import decode, encode
 from swiftformer_tf.describing import describe
+from swiftformer_tf.litert import metadata
+from swiftformer_tf.litert.metadata_schema import decode, encode
 from swiftformer_tf.verification import check_file
 
 Lite = Callable[..., LiteModel]

@@ -57,7 +57,7 @@ def test_any_number_of_labels(labels: int, distillation: bool) -> None:
 def test_without_labels_the_pooled_features_come_out() -> None:
     model = random_classifier(id2label={})
     images = random_images(2, 64, 96, 3)
-    features = SwiftFormerModel(model.config, like=model)(images)
+    features = SwiftFormerModel(model.config, share_layers_with=model)(images)
     gamma, beta, mean, variance = model.get_layer("norm").get_weights()
     expected = ((np.asarray(features) - mean) / np.sqrt(variance + 1e-5) * gamma + beta).mean(axis=(1, 2))
     np.testing.assert_allclose(model(images), expected, atol=1e-5)
@@ -65,11 +65,11 @@ def test_without_labels_the_pooled_features_come_out() -> None:
 
 def test_logits_are_the_mean_of_both_heads_on_the_pooled_features() -> None:
     model, images = random_classifier(), random_images(2, 64, 64, 3)
-    heads = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+    heads = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
     first, second = (np.asarray(output) for output in heads(images))
     assert np.abs(first - second).max() > 0.1
     np.testing.assert_allclose(model(images), (first + second) / 2, atol=1e-6)
-    bare = SwiftFormerForImageClassification(model.config.replace(id2label={}), like=model)
+    bare = SwiftFormerForImageClassification(model.config.replace(id2label={}), share_layers_with=model)
     pooled = np.asarray(bare(images))
     for name, output in (("head", first), ("head_dist", second)):
         kernel, bias = model.get_layer(name).get_weights()
@@ -78,7 +78,7 @@ def test_logits_are_the_mean_of_both_heads_on_the_pooled_features() -> None:
 
 def test_one_head_is_the_logits() -> None:
     model, images = random_classifier(distillation=False), random_images(2, 64, 64, 3)
-    pooled = SwiftFormerForImageClassification(model.config.replace(id2label={}), like=model)(images)
+    pooled = SwiftFormerForImageClassification(model.config.replace(id2label={}), share_layers_with=model)(images)
     kernel, bias = model.get_layer("head").get_weights()
     np.testing.assert_allclose(model(images), np.asarray(pooled) @ kernel + bias, atol=1e-5)
 
@@ -87,13 +87,13 @@ def test_feature_outputs_are_maps_of_one_another() -> None:
     states_model = randomized(SwiftFormerModel(tiny_config(), outputs="hidden_states"))
     images = random_images(1, 64, 96, 3)
     states = [np.asarray(state) for state in states_model(images)]
-    last = SwiftFormerModel(states_model.config, like=states_model)(images)
+    last = SwiftFormerModel(states_model.config, share_layers_with=states_model)(images)
     np.testing.assert_array_equal(last, states[-1])
     for indices in ((0, 1, 2, 3), (2, 0)):
-        maps = SwiftFormerModel(states_model.config, out_indices=indices, like=states_model)(images)
+        maps = SwiftFormerModel(states_model.config, out_indices=indices, share_layers_with=states_model)(images)
         for index, stage_map in zip(indices, maps, strict=True):
             np.testing.assert_array_equal(stage_map, states[2 * index + 1])
-    one = SwiftFormerModel(states_model.config, out_indices=(3,), like=states_model)
+    one = SwiftFormerModel(states_model.config, out_indices=(3,), share_layers_with=states_model)
     np.testing.assert_array_equal(one(images), states[-1])
 
 
@@ -115,8 +115,8 @@ def test_unknown_outputs_are_refused_by_name() -> None:
 
 def test_models_over_the_same_layers_share_their_weights() -> None:
     model = random_classifier()
-    student = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
-    features = SwiftFormerModel(model.config, like=model)
+    student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
+    features = SwiftFormerModel(model.config, share_layers_with=model)
     mine = {variable.path: variable for variable in model.weights}
     assert all(mine[variable.path] is variable for variable in [*student.weights, *features.weights])
     assert len(student.weights) == len(mine)
@@ -142,14 +142,14 @@ def test_layers_of_another_architecture_are_refused(fields: dict[str, Any]) -> N
     model = SwiftFormerForImageClassification(tiny_config(distillation=False))
     (name,) = fields
     name = {"id2label": "num_labels"}.get(name, name)
-    with pytest.raises(ConfigError, match=rf"^like=.*: its {name} is .*, expected the config's"):
-        SwiftFormerForImageClassification(model.config.replace(**fields), like=model)
+    with pytest.raises(ConfigError, match=rf"^share_layers_with=.*: its {name} is .*, expected the config's"):
+        SwiftFormerForImageClassification(model.config.replace(**fields), share_layers_with=model)
 
 
 def test_a_head_cannot_come_from_a_model_without_one() -> None:
     features: Any = SwiftFormerModel(tiny_config())
-    with pytest.raises(ConfigError, match=r"^like=.*: expected a SwiftFormerForImageClassification"):
-        SwiftFormerForImageClassification(features.config, like=features)
+    with pytest.raises(ConfigError, match=r"^share_layers_with=.*: expected a SwiftFormerForImageClassification"):
+        SwiftFormerForImageClassification(features.config, share_layers_with=features)
 
 
 def test_layer_names_have_no_dots_and_paths_are_unique() -> None:
@@ -231,9 +231,9 @@ def test_outputs_travel_with_the_saved_model(make: Callable[[Any], Any], tmp_pat
 
 def test_a_model_over_shared_layers_is_saved_whole(tmp_path: Path) -> None:
     model, images = random_classifier(), random_images(1, 64, 64, 3)
-    SwiftFormerModel(model.config, out_indices=(0,), like=model).save(tmp_path / "features.keras")
+    SwiftFormerModel(model.config, out_indices=(0,), share_layers_with=model).save(tmp_path / "features.keras")
     features = keras.models.load_model(tmp_path / "features.keras")
-    expected = SwiftFormerModel(model.config, out_indices=(0,), like=model)(images)
+    expected = SwiftFormerModel(model.config, out_indices=(0,), share_layers_with=model)(images)
     np.testing.assert_array_equal(features(images), expected)
 
 
@@ -301,7 +301,7 @@ def test_fitting_learns_a_small_problem(token_weights: str, eager: bool) -> None
 def test_both_heads_are_trained_with_a_label_each() -> None:
     keras.utils.set_random_seed(0)
     model = random_classifier(**SMALL)
-    student = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+    student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
     student.compile(keras.optimizers.Adam(1e-2), [CROSS_ENTROPY, CROSS_ENTROPY], run_eagerly=True)
     images, labels = model.config.transform.normalize(pictures(8, 32, 32)), np.arange(8)
     before = np.asarray(model(images))
@@ -323,7 +323,7 @@ def test_mixed_precision_is_close_and_answers_in_float32(policy: str, bound: flo
     assert {v.dtype for v in mixed.weights} == {"float32"}
     error = relative_error(outputs, model(images))
     assert 0 < error < bound
-    features = SwiftFormerModel(model.config, like=mixed)(images)
+    features = SwiftFormerModel(model.config, share_layers_with=mixed)(images)
     assert keras.backend.standardize_dtype(features.dtype) == policy.removeprefix("mixed_")
 
 

@@ -74,7 +74,9 @@ def test_the_other_arithmetic_is_caught(name: str) -> None:
 
 def test_hidden_states_are_hugging_faces() -> None:
     model = port(Checkpoint.open(GOLDEN / "hf" / "model.safetensors")).model
-    states = SwiftFormerModel(model.config, outputs="hidden_states", like=model)(EXPECTED["images"], training=False)
+    states = SwiftFormerModel(model.config, outputs="hidden_states", share_layers_with=model)(
+        EXPECTED["images"], training=False
+    )
     # The stem, four stages, and two downsamplings: this model has none after its first stage.
     assert len(states) == 7
     for index, state in enumerate(states):

@@ -17,8 +17,8 @@ from random_models import pictures
 
 from swiftformer_tf import ImageError
 from swiftformer_tf.cli import cli
-from swiftformer_tf.data import list_images
-from swiftformer_tf.preprocessing import open_image
+from swiftformer_tf.images.folders import list_images
+from swiftformer_tf.images.transform import open_image
 
 
 def picture(width: int, height: int) -> Image.Image:

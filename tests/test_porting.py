@@ -118,7 +118,7 @@ def test_without_labels_it_ends_with_pooled_features() -> None:
 
 def test_a_backbone_that_shares_a_classifiers_layers_gives_no_labels() -> None:
     classifier = port(random_checkpoint()).model
-    checkpoint = to_checkpoint(SwiftFormerModel(SMALL, like=classifier))
+    checkpoint = to_checkpoint(SwiftFormerModel(SMALL, share_layers_with=classifier))
     assert checkpoint.config.num_labels == 0
     assert not checkpoint.has_final_norm
 

@@ -10,7 +10,7 @@ from PIL import Image
 from random_models import pictures
 
 from swiftformer_tf import TRANSFORMS, ConfigError, Transform
-from swiftformer_tf.preprocessing import IMAGENET_MEAN, IMAGENET_STD, MAX_SCALED
+from swiftformer_tf.images.transform import IMAGENET_MEAN, IMAGENET_STD, MAX_SCALED
 
 BICUBIC, BILINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
 
@@ -80,7 +80,7 @@ def test_of_a_long_strip_the_crop_is_the_same(
 ) -> None:
     image = picture(*photograph)
     whole = TRANSFORMS[name].crop_image(image)
-    monkeypatch.setattr("swiftformer_tf.preprocessing.MAX_SCALED", 0)
+    monkeypatch.setattr("swiftformer_tf.images.transform.MAX_SCALED", 0)
     difference = np.abs(TRANSFORMS[name].crop_image(image).astype(int) - whole)
     assert difference.max() <= 2
     assert difference.mean() < 0.01

@@ -16,7 +16,7 @@ from swiftformer_tf import (
     exporting,
     fuse,
 )
-from swiftformer_tf.quantization import Graph, centre, is_centred, measure
+from swiftformer_tf.quantization import Graph, correct_output_bias, is_output_bias_corrected, measure
 
 Lite = Callable[..., LiteModel]
 
@@ -27,7 +27,7 @@ def means(model: LiteModel, inputs: np.ndarray) -> np.ndarray:
 
 
 def test_recipes_with_bytes_between_operations_are_centred() -> None:
-    assert [name for name, recipe in RECIPES.items() if is_centred(recipe)] == ["mixed_int8", "int8"]
+    assert [name for name, recipe in RECIPES.items() if is_output_bias_corrected(recipe)] == ["mixed_int8", "int8"]
 
 
 @pytest.mark.parametrize("recipe", ["mixed_int8", "int8"])
@@ -50,7 +50,7 @@ def test_mean_outputs_are_the_float_graphs(
         return float(np.abs(means(export(deploy, chosen, calibration=pixels), inputs) - expected).max())
 
     centred = furthest()
-    monkeypatch.setattr(exporting, "is_centred", lambda _: False)
+    monkeypatch.setattr(exporting, "is_output_bias_corrected", lambda _: False)
     left_alone = furthest()
     assert centred < left_alone / 4
 
@@ -58,7 +58,7 @@ def test_mean_outputs_are_the_float_graphs(
 def test_only_the_last_bias_changes(lite: Lite, deploy: DeployModel, pixels: np.ndarray) -> None:
     for recipe in ("mixed_int8", "int8"):
         before = Graph(lite(recipe).content)
-        shifted = centre(
+        shifted = correct_output_bias(
             lite(recipe).content,
             [deploy.config.transform.normalize(image[None]) for image in pixels[:4]],
             np.full(10, 3.0),
@@ -93,10 +93,10 @@ def test_images_seen_twice_are_spread_evenly_with_their_own_outputs(
 
     def noting(content: bytes, images: list[np.ndarray], expected: np.ndarray) -> bytes:
         seen.append((np.concatenate(images), expected))
-        return centre(content, images, expected)
+        return correct_output_bias(content, images, expected)
 
     monkeypatch.setattr(exporting, "IMAGES_SEEN_TWICE", 4)
-    monkeypatch.setattr(exporting, "centre", noting)
+    monkeypatch.setattr(exporting, "correct_output_bias", noting)
     export(deploy, RECIPES["int8"], calibration=pixels[:12])
     inputs = deploy.config.transform.normalize(pixels[[0, 4, 8]])
     ((images, expected),) = seen

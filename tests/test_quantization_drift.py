@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 from small_graphs import answers, converted
 
-from swiftformer_tf.quantization import Graph, arithmetic, gate, gating, measure, rewrite
+from swiftformer_tf.native_logs import native_stderr_silenced
+from swiftformer_tf.quantization import Graph, arithmetic, lower_gelu, measure, rewrite
+from swiftformer_tf.quantization.gelu import gates
 from swiftformer_tf.quantization.rewriting import _Rewriter
-from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import RECIPES
 
 CHANNELS = 16
@@ -25,8 +26,8 @@ def test_the_mean_of_each_output_is_the_float_graphs(
     def largest_shift() -> float:
         graph, statistics = Graph(content), measure(Graph(content), images)
         if gated:
-            statistics = gate(graph, statistics)
-        assert len(gating.gates(graph)) == gated
+            statistics = lower_gelu(graph, statistics)
+        assert len(gates(graph)) == gated
         integers = rewrite(graph, arithmetic(graph, RECIPES["int8"]), RECIPES["int8"], statistics)
         return float(np.abs(means(integers, images) - expected).max())
 

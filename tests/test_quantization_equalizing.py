@@ -10,9 +10,9 @@ from small_graphs import answers, converted
 
 from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, Statistics, equalize, measure
-from swiftformer_tf.quantization.equalizing import LARGEST
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.quantization.equalization import LARGEST
 
 IMAGES = np.random.default_rng(0).normal(size=(6, 1, 32, 32, 3)).astype("float32")
 

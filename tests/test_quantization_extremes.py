@@ -19,9 +19,9 @@ from swiftformer_tf import (
     export,
     fuse,
 )
+from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, arithmetic, measure, ranges, rewrite
 from swiftformer_tf.quantization.rounding import round_weights
-from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.verification import check_file, signal_to_noise
 
 BIASES = np.array([3, -3, 1, -1], np.float32)

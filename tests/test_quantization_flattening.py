@@ -21,7 +21,7 @@ from swiftformer_tf import (
     fuse,
     verify,
 )
-from swiftformer_tf.profiling import profile_ops
+from swiftformer_tf.litert.profiling import profile_ops
 from swiftformer_tf.quantization import Graph, arithmetic, rewrite, rewriting
 from swiftformer_tf.quantization.flattening import has_one_range
 from swiftformer_tf.verification import signal_to_noise

@@ -8,13 +8,13 @@ import pytest
 from small_graphs import converted
 
 from swiftformer_tf import RECIPES, LiteModel, export
+from swiftformer_tf.debugging.pairing import pair
+from swiftformer_tf.debugging.recover_equalization import equalize_alike
 from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, arithmetic, equalize, measure, rewrite
-from swiftformer_tf.quantization.equalizing import LARGEST
-from swiftformer_tf.quantization.pairing import pair
+from swiftformer_tf.quantization.equalization import LARGEST
 from swiftformer_tf.quantization.ranges import MATRIX_OPS
-from swiftformer_tf.quantization.recovering import equalize_alike
-from swiftformer_tf.quiet import native_stderr_silenced
 
 
 def weights(graph: Graph) -> list[np.ndarray]:

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 SCRIPT = """
 import os, sys
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 os.write(2, b"before\\n")
 with native_stderr_silenced():
@@ -38,7 +38,7 @@ def test_only_what_native_code_writes_is_dropped() -> None:
 def test_standard_output_can_be_kept_for_python_alone() -> None:
     script = """
 import os
-from swiftformer_tf.quiet import native_stdout_silenced
+from swiftformer_tf.native_logs import native_stdout_silenced
 
 print("before")
 with native_stdout_silenced():
@@ -62,7 +62,7 @@ def test_a_logging_handler_that_was_made_meanwhile_can_still_write() -> None:
     """TensorFlow makes one where it is imported."""
     script = """
 import logging
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 with native_stderr_silenced():
     logging.getLogger("library").addHandler(logging.StreamHandler())

@@ -125,9 +125,9 @@ def test_figures_are_those_of_the_json(results: Results, page: Page) -> None:
             str(told["partitions"]),
         ]
         assert f"≥ {lite.recipe.min_snr:g}" in row[4]
-    census = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in page.tables[-1][1:]}
+    inspection = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in page.tables[-1][1:]}
     for index, (_, report) in enumerate(results):
-        ops = {name: column[index] for name, column in census.items() if column[index] != "-"}
+        ops = {name: column[index] for name, column in inspection.items() if column[index] != "-"}
         assert ops == {name.lower(): str(count) for name, count in report.measured["ops"].items()}
 
 
@@ -283,7 +283,7 @@ def test_outputs_that_are_not_finite_still_make_a_page(results: Results) -> None
 
 
 def test_photographs_of_a_folder_have_the_names_of_their_files(results: Results, folder: Path) -> None:
-    from swiftformer_tf.data import list_images
+    from swiftformer_tf.images.folders import list_images
 
     for images in (folder, str(folder), list_images(folder)):
         names = [image["alt"] for image in Page(html_report(results[:1], images=images)).attributes("img")]

@@ -23,9 +23,9 @@ from swiftformer_tf import (
     save_pretrained,
     to_checkpoint,
 )
-from swiftformer_tf.checkpoints import Checkpoint, dialects, schemes
+from swiftformer_tf.checkpoints import Checkpoint, config_formats, key_layouts
 from swiftformer_tf.checkpoints.folders import WEIGHTS
-from swiftformer_tf.heads import relabel
+from swiftformer_tf.checkpoints.relabeling import relabel
 
 Model = SwiftFormerForImageClassification
 
@@ -86,11 +86,13 @@ def test_transforms_come_back_exactly(layout: str, name: str, tmp_path: Path) ->
     for size in (224, 192, 384, 300):
         config = SMALL.replace(image_size=size, transform=TRANSFORMS[name])
         if layout == "timm":
-            again = dialects.from_timm(dialects.to_timm(tiny_config(**vars_of(config)), layer_scales=True)).transform
+            again = config_formats.from_timm(
+                config_formats.to_timm(tiny_config(**vars_of(config)), layer_scales=True)
+            ).transform
             assert again == config.transform
         else:
-            plain = {key: value for key, value in dialects.to_hf(config).items() if key != "transform"}
-            again = dialects.from_hf(plain, dialects.image_processor(config.transform)).transform
+            plain = {key: value for key, value in config_formats.to_hf(config).items() if key != "transform"}
+            again = config_formats.from_hf(plain, config_formats.image_processor(config.transform)).transform
             # The edge that is resized to is whole pixels, and the same.
             picture = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
             mine, theirs = (t.crop_image(Image.fromarray(picture)) for t in (config.transform, again))
@@ -121,13 +123,13 @@ def test_a_models_own_words_of_timm_are_understood() -> None:
             "first_conv": "stem.0",
         },
     }
-    config = dialects.from_timm(hub)
+    config = config_formats.from_timm(hub)
     assert (config.token_weights, config.variant, config.labels[999]) == ("l2", "xs", "toilet tissue")
     assert config.transform == TRANSFORMS["timm"]
     flat = {**hub["pretrained_cfg"], "architecture": "swiftformer_xs"}  # type: ignore[dict-item]
-    assert dialects.from_timm(flat) == config
+    assert config_formats.from_timm(flat) == config
     named = {**hub, "num_classes": 2, "label_names": ["n1", "n2"], "label_descriptions": {"n1": "cat", "n2": "dog"}}
-    assert dialects.from_timm(named).labels == ("cat", "dog")
+    assert config_formats.from_timm(named).labels == ("cat", "dog")
 
 
 def test_the_processor_of_hugging_faces_own_folders_is_understood(tmp_path: Path) -> None:
@@ -242,7 +244,7 @@ def test_one_head_is_written_as_two_equal_ones(net: Path, layout: Any, tmp_path:
     second = "head_dist" if layout == "timm" else "dist_head"
     for leaf in ("weight", "bias"):
         np.testing.assert_array_equal(written[f"head.{leaf}"], written[f"{second}.{leaf}"])
-    counters = [value for key, value in written.items() if key.endswith(schemes.COUNTER)]
+    counters = [value for key, value in written.items() if key.endswith(key_layouts.COUNTER)]
     assert counters
     assert all(value == 0 for value in counters)
     assert Checkpoint.open(net).config == one.config

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swiftformer_tf.checkpoints import SCHEMES, SchemeName
-from swiftformer_tf.checkpoints.inventory import expected_shapes, infer_config
-from swiftformer_tf.checkpoints.schemes import from_canonical, recognize, strip, to_canonical
+from swiftformer_tf.checkpoints.key_layouts import from_canonical, recognize, strip, to_canonical
+from swiftformer_tf.checkpoints.tensor_specs import expected_shapes, infer_config
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from swiftformer_tf import RECIPES, ConfigError, ExportError, LiteModel
 from swiftformer_tf.cli import cli
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.labelling import read_labels
+from swiftformer_tf.images.labels import read_labels
 
 
 def run(*arguments: str | Path) -> Result:

@@ -11,9 +11,9 @@ from random_models import pictures
 from training_runs import LABELS, RECIPE, color_teacher, config, write_photographs
 
 from swiftformer_tf import ImageError
-from swiftformer_tf.data import ImageFolder
-from swiftformer_tf.preprocessing import open_image
-from swiftformer_tf.training import Answers, Augmentation, TrainingRecipe, steps_per_epoch, training_dataset
+from swiftformer_tf.images.folders import ImageFolder
+from swiftformer_tf.images.transform import open_image
+from swiftformer_tf.training import Augmentation, TeacherLogits, TrainingRecipe, steps_per_epoch, training_dataset
 from swiftformer_tf.training.augmentation import augment, mix, random_crop
 from swiftformer_tf.training.dataset import Batches
 
@@ -107,7 +107,7 @@ def test_repeats_show_fewer_photographs_more_often(folder: ImageFolder) -> None:
 
 
 def test_a_teacher_adds_its_logits(folder: ImageFolder) -> None:
-    answers = Answers(color_teacher(), LABELS, len(folder))
+    answers = TeacherLogits(color_teacher(), LABELS, len(folder))
     for recipe in (PLAIN, PLAIN.replace(teacher_views=0)):
         for images, (labels, of_labels, everything) in batches(folder, recipe, teacher=answers)[:3]:
             assert labels.shape == (6, 3)
@@ -125,7 +125,7 @@ def test_each_process_makes_its_share_of_the_same_batches(
     """Without mixing, from its own photographs alone."""
     augmentation = dataclasses.replace(RECIPE.augmentation, mixup=mixup)
     recipe = RECIPE.replace(teacher_views=0 if mixup else views, augmentation=augmentation)
-    whole = Batches(folder, recipe, config(), teacher=Answers(color_teacher(), LABELS, len(folder)))(4)
+    whole = Batches(folder, recipe, config(), teacher=TeacherLogits(color_teacher(), LABELS, len(folder)))(4)
     opened: list[Path] = []
 
     def counted(path: Path) -> Image.Image:
@@ -136,7 +136,7 @@ def test_each_process_makes_its_share_of_the_same_batches(
     for share in (slice(0, 2), slice(2, 6)):
         monkeypatch.setattr("swiftformer_tf.training.dataset.share_of_batch", lambda size, share=share: share)
         opened.clear()
-        part = Batches(folder, recipe, config(), teacher=Answers(color_teacher(), LABELS, len(folder)))(4)
+        part = Batches(folder, recipe, config(), teacher=TeacherLogits(color_teacher(), LABELS, len(folder)))(4)
         assert len(opened) == (6 if mixup else share.stop - share.start)
         for own, expected in zip(part, whole, strict=True):
             np.testing.assert_array_equal(own, expected[share])
@@ -147,7 +147,7 @@ def test_kept_answers_belong_to_crops_that_come_back(folder: ImageFolder) -> Non
     recipe = RECIPE.replace(
         image_scales=(1.0,), augmentation=Augmentation(crop_scale=(0.3, 0.9), flip=False), teacher_head_weight=0.0
     )
-    answers = Answers(color_teacher(), LABELS, len(folder))
+    answers = TeacherLogits(color_teacher(), LABELS, len(folder))
     result = batches(folder, recipe, teacher=answers)
     epochs = [np.concatenate([images.reshape(6, -1) for images, _ in result[e * 3 : e * 3 + 3]]) for e in range(3)]
     common = [len({row.tobytes() for row in epochs[0]} & {row.tobytes() for row in epochs[e]}) for e in (1, 2)]

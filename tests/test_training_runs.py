@@ -21,8 +21,8 @@ from test_writing import CURE, files_in, without_waiting
 from training_runs import LABELS, RECIPE, color_teacher, config, run, write_photographs
 
 from swiftformer_tf import CheckpointError, ConfigError, ImageError, open_model
-from swiftformer_tf.data import ImageFolder
-from swiftformer_tf.labelling import labelled_images
+from swiftformer_tf.images.folders import ImageFolder
+from swiftformer_tf.images.labels import labelled_images
 from swiftformer_tf.training import Teacher, new_model, train
 from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder
 from swiftformer_tf.training.plots import plot_history

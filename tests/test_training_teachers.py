@@ -23,7 +23,7 @@ from swiftformer_tf import (
     SwiftFormerForImageClassification,
     Transform,
 )
-from swiftformer_tf.training import Answers, Teacher
+from swiftformer_tf.training import Teacher, TeacherLogits
 
 SMALL = Transform(size=(24, 24))
 
@@ -49,7 +49,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[keras.Model, Path]:
     """A classifier of another kind, as `.keras` and `.tflite`, each with a card."""
     import tensorflow as tf
 
-    from swiftformer_tf.quiet import native_stderr_silenced
+    from swiftformer_tf.native_logs import native_stderr_silenced
 
     keras.utils.set_random_seed(0)
     inputs = keras.Input((24, 24, 3), batch_size=1)
@@ -101,7 +101,7 @@ def test_a_torch_module_gets_channels_first(monkeypatch: pytest.MonkeyPatch) -> 
     teacher = Teacher.from_torch(module, SMALL, list(LABELS), "mine")
     assert (teacher.transform, teacher.labels, teacher.name) == (SMALL, LABELS, "mine")
     images = SMALL.normalize(pixels(5))
-    np.testing.assert_array_equal(Answers(teacher, LABELS, 5).ask(pixels(5)), images[:, 3, 7])
+    np.testing.assert_array_equal(TeacherLogits(teacher, LABELS, 5).ask(pixels(5)), images[:, 3, 7])
 
 
 def test_imagenets_labels_have_a_short_name(plain: tuple[keras.Model, Path], tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_imagenets_labels_have_a_short_name(plain: tuple[keras.Model, Path], tmp
     assert len(teacher.labels) == 1000
     # Students name their classes in English or by WordNet ids.
     for labels in (("English springer", "tench"), ("n02102040", "n01440764")):
-        assert Answers(teacher, labels, 5).classes.tolist() == [217, 0]
+        assert TeacherLogits(teacher, labels, 5).classes.tolist() == [217, 0]
 
 
 def test_files_that_are_no_teachers_are_named(plain: tuple[keras.Model, Path], tmp_path: Path) -> None:
@@ -153,15 +153,15 @@ def test_probabilities_and_wrong_cards_are_refused(lite: Any, plain: tuple[keras
 
 def test_a_student_with_classes_that_the_teacher_lacks_is_refused() -> None:
     with pytest.raises(ImageError, match="class 'gnu' is none of the model's 4 labels"):
-        Answers(color_teacher(), ("cat", "gnu"), 5)
+        TeacherLogits(color_teacher(), ("cat", "gnu"), 5)
 
 
 def test_classes_are_found_by_name_whatever_their_order() -> None:
-    assert Answers(color_teacher(), ("fox", "cat"), 5).classes.tolist() == [3, 0]
+    assert TeacherLogits(color_teacher(), ("fox", "cat"), 5).classes.tolist() == [3, 0]
 
 
 def test_pictures_of_another_size_are_resized() -> None:
-    answers = Answers(color_teacher(), LABELS, 5)
+    answers = TeacherLogits(color_teacher(), LABELS, 5)
     small, large = pixels(3), np.repeat(np.repeat(pixels(3), 2, axis=1), 2, axis=2)
     np.testing.assert_allclose(answers.ask(large), answers.ask(small), atol=0.05)
 
@@ -174,7 +174,7 @@ def test_pictures_of_another_size_are_resized() -> None:
     ],
 )
 def test_answers_that_cannot_be_used_are_an_error(predict: Any, message: str) -> None:
-    answers = Answers(Teacher(predict, SMALL, (*LABELS, "fox"), "colors"), LABELS, 5)
+    answers = TeacherLogits(Teacher(predict, SMALL, (*LABELS, "fox"), "colors"), LABELS, 5)
     with pytest.raises(ModelError, match=message):
         answers.ask(pixels(2))
 
@@ -190,9 +190,9 @@ def test_each_crop_is_asked_about_once_even_by_another_process(tmp_path: Path) -
 
     teacher = Teacher(counting, honest.transform, honest.labels)
     crops = pixels(5)
-    first = Answers(teacher, LABELS, 5, tmp_path).kept(0, np.array([3, 1]), lambda row: crops[[3, 1][row]])
+    first = TeacherLogits(teacher, LABELS, 5, tmp_path).kept(0, np.array([3, 1]), lambda row: crops[[3, 1][row]])
     # A new object is what a new process has; it asks for the fifth photograph only.
-    again = Answers(teacher, LABELS, 5, tmp_path)
+    again = TeacherLogits(teacher, LABELS, 5, tmp_path)
     second = again.kept(0, np.array([1, 4, 3]), lambda row: crops[[1, 4, 3][row]])
     assert asked == [2, 1]
     np.testing.assert_array_equal(second[[2, 0]], first)
@@ -206,7 +206,7 @@ def test_each_crop_is_asked_about_once_even_by_another_process(tmp_path: Path) -
 def test_threads_that_ask_at_once_get_whole_answers(tmp_path: Path) -> None:
     """Batches are made in parallel, and the first of them make the file."""
     crops, honest = pixels(64), color_teacher()
-    answers = Answers(honest, LABELS, 64, tmp_path)
+    answers = TeacherLogits(honest, LABELS, 64, tmp_path)
     parts = np.arange(64).reshape(8, 8)
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda part: answers.kept(0, part, lambda row: crops[part[row]]), parts))

@@ -24,7 +24,7 @@ from swiftformer_tf import (
     fuse,
     verify,
 )
-from swiftformer_tf.data import list_images
+from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.verification import agreement, check_file, signal_to_noise
 
 Lite = Callable[..., LiteModel]
@@ -121,7 +121,7 @@ def test_the_report_says_what_was_measured(lite: Lite, model: Model, pixels: np.
 
 
 def test_finite_fails_on_nan(lite: Lite, model: Model, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    from swiftformer_tf.litemodel import LiteRunner
+    from swiftformer_tf.litert.runner import LiteRunner
 
     true_output, calls = LiteRunner.output, [0]
 
@@ -369,7 +369,7 @@ def test_another_number_of_labels_is_misuse(lite: Lite) -> None:
 
 
 def test_a_reference_of_two_heads_is_misuse(lite: Lite, model: Model) -> None:
-    student = SwiftFormerForImageClassification(model.config, outputs="heads", like=model)
+    student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
     with pytest.raises(VerificationError, match=r"returns its heads: expected a model with outputs='logits'"):
         verify(lite("float32"), reference=student, images=pictures(1, 64, 64))
 

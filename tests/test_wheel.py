@@ -28,7 +28,7 @@ DATA = {
     "deployment/web/index.html",
     "deployment/web/photograph.js",
     "deployment/web/style.css",
-    "imagenet.tsv",
+    "images/imagenet.tsv",
     "py.typed",
     "report/page.html",
     f"weights/{NAME}.md",

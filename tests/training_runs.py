@@ -15,8 +15,8 @@ from PIL import Image
 from random_models import pictures
 
 from swiftformer_tf import SwiftFormerConfig, Transform
-from swiftformer_tf.data import ImageFolder
-from swiftformer_tf.labelling import labelled_images
+from swiftformer_tf.images.folders import ImageFolder
+from swiftformer_tf.images.labels import labelled_images
 from swiftformer_tf.training import Augmentation, Teacher, TrainingRecipe, new_model, train
 
 LABELS = ("cat", "dog", "eel")

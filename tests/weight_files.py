@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.checkpoints.inventory import expected_shapes
+from swiftformer_tf.checkpoints.tensor_specs import expected_shapes
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 

@@ -25,11 +25,11 @@ import benchmark_report
 import numpy as np
 
 from swiftformer_tf import PRETRAINED, open_model, to_checkpoint
-from swiftformer_tf.benchmarking import Timing, interleave, peak_bytes
-from swiftformer_tf.data import ImageFolder, balanced_sample
-from swiftformer_tf.inputs import iterate_inputs
-from swiftformer_tf.profiling import open_interpreter, profile_ops
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.images.folders import ImageFolder, balanced_sample
+from swiftformer_tf.images.inputs import image_inputs
+from swiftformer_tf.litert.benchmarking import Timing, interleave, peak_bytes
+from swiftformer_tf.litert.profiling import open_interpreter, profile_ops
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = PRETRAINED["swiftformer_xs_imagenette"]
@@ -76,7 +76,7 @@ def prepare(photographs: Path, cache: Path) -> tuple[Path, Path]:
         chosen = balanced_sample(val.paths, VALIDATION)
         labels = dict(zip(val.paths, val.labels, strict=True))
         for name, paths in (("calibration", balanced_sample(train.paths, CALIBRATION)), ("validation", chosen)):
-            np.save(peers / f"{name}.npy", np.concatenate(list(iterate_inputs(paths, transform, raw=False))))
+            np.save(peers / f"{name}.npy", np.concatenate(list(image_inputs(paths, transform, raw=False))))
         checkpoint = to_checkpoint(model)
         checkpoint.save(peers / "xs_timm.safetensors", scheme="timm")
         # Hugging Face's code computes the other arithmetic: with these weights it is as fast, and not as right.

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swiftformer_tf.benchmarking import Timing
-from swiftformer_tf.profiling import matrix_share
+from swiftformer_tf.litert.benchmarking import Timing
+from swiftformer_tf.litert.profiling import matrix_share
 
 __all__ = ["write"]
 

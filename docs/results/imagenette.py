@@ -17,9 +17,9 @@ from measuring import NAME, chosen_photographs, prepared
 import swiftformer_tf as sf
 from swiftformer_tf.evaluation import Evaluation, evaluate
 from swiftformer_tf.files import replacing
-from swiftformer_tf.labelling import LabelledImages, labelled_images
+from swiftformer_tf.images.labels import LabelledImages, labelled_images
+from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.predicting import Predictor, predictor
-from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.training import adapted_model, update_batch_norm
 from swiftformer_tf.training.plots import plot_history
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 import swiftformer_tf as sf
-from swiftformer_tf.data import balanced_sample, list_images
-from swiftformer_tf.inputs import iterate_inputs
+from swiftformer_tf.images.folders import balanced_sample, list_images
+from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.verification import agreement, signal_to_noise
 
 NAME = "swiftformer_xs_imagenette"
@@ -57,7 +57,7 @@ class Measured:
 
 def prepared(paths: Sequence[Path], config: sf.SwiftFormerConfig) -> np.ndarray:
     """The photographs as float32 (N, height, width, 3), normalised."""
-    return np.concatenate(list(iterate_inputs(list(paths), config.transform, raw=False)))
+    return np.concatenate(list(image_inputs(list(paths), config.transform, raw=False)))
 
 
 def reference_logits(model: sf.SwiftFormerForImageClassification, inputs: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from measuring import NAME, chosen_photographs, prepared, reference_logits
 
 import swiftformer_tf as sf
 from swiftformer_tf.files import replacing
-from swiftformer_tf.labelling import labelled_images
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.images.labels import labelled_images
+from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.verification import agreement, signal_to_noise
 
 PAGE = Path(__file__).with_suffix(".md")

@@ -17,8 +17,8 @@ import click
 from measuring import GOALS, NAME, beside_goal, chosen_photographs, measure_recipe, prepared, reference_logits
 
 import swiftformer_tf as sf
-from swiftformer_tf.data import list_images
 from swiftformer_tf.files import replacing
+from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.training import adapted_model
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))  # random weights as the tests draw them

@@ -1,6 +1,6 @@
 """Weight files: reading, recognising and writing them, without PyTorch."""
 
 from swiftformer_tf.checkpoints.checkpoint import Checkpoint
-from swiftformer_tf.checkpoints.schemes import SCHEMES, SchemeName
+from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
 
 __all__ = ["SCHEMES", "Checkpoint", "SchemeName"]

@@ -10,9 +10,9 @@ from typing import Literal, Self, get_args
 import ml_dtypes
 import numpy as np
 
-from swiftformer_tf.checkpoints import folders, hdf5_file, inventory, safetensors_file, schemes, torch_zip
-from swiftformer_tf.checkpoints.contents import Contents
-from swiftformer_tf.checkpoints.schemes import SCHEMES, SchemeName
+from swiftformer_tf.checkpoints import folders, hdf5_file, key_layouts, safetensors_file, tensor_specs, torch_zip
+from swiftformer_tf.checkpoints.container import Contents
+from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import CheckpointError, ConfigError, one_line
 from swiftformer_tf.files import replacing
@@ -64,18 +64,18 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if self.scheme not in get_args(SchemeName):
             raise CheckpointError(f"scheme={self.scheme!r}: expected one of {', '.join(get_args(SchemeName))}")
-        names = schemes.from_canonical(self.tensors, self.scheme)
-        inventory.compare(
+        names = key_layouts.from_canonical(self.tensors, self.scheme)
+        tensor_specs.compare(
             {key: tensor.shape for key, tensor in self.tensors.items()},
-            inventory.expected_shapes(self.config, final_norm=self.has_final_norm),
-            lambda key: names.get(key) or schemes.from_canonical([*self.tensors, key], self.scheme)[key],
+            tensor_specs.expected_shapes(self.config, final_norm=self.has_final_norm),
+            lambda key: names.get(key) or key_layouts.from_canonical([*self.tensors, key], self.scheme)[key],
         )
         for key, tensor in self.tensors.items():
             if tensor.dtype != np.float32:
                 raise CheckpointError(f"{names[key]}: {tensor.dtype}, expected float32")
         broken = [names[key] for key, tensor in self.tensors.items() if not np.isfinite(tensor).all()]
         if broken:
-            raise CheckpointError(f"not finite in float32 ({len(broken)}): {schemes.shorten(broken)}")
+            raise CheckpointError(f"not finite in float32 ({len(broken)}): {key_layouts.shorten(broken)}")
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
 
     @property
@@ -124,15 +124,15 @@ class Checkpoint:
 
     @classmethod
     def _from_contents(cls, path: Path, contents: Contents, token_weights: TokenWeights | None) -> Self:
-        plain = schemes.strip(contents.tensors)
-        scheme = schemes.recognize(plain.values())
-        canonical = schemes.to_canonical(plain.values(), scheme)
+        plain = key_layouts.strip(contents.tensors)
+        scheme = key_layouts.recognize(plain.values())
+        canonical = key_layouts.to_canonical(plain.values(), scheme)
         tensors = {canonical[name]: _as_float32(key, contents.tensors[key]) for key, name in plain.items()}
         if SCHEMES[scheme].all_layer_scales:
             tensors |= _unit_layer_scales(tensors)
         shapes = {key: tensor.shape for key, tensor in tensors.items()}
         given = _given_config(path, contents.record, scheme, shapes)
-        config = inventory.infer_config(shapes, given or SwiftFormerConfig(transform=SCHEMES[scheme].transform))
+        config = tensor_specs.infer_config(shapes, given or SwiftFormerConfig(transform=SCHEMES[scheme].transform))
         implied = given.token_weights if given else SCHEMES[scheme].token_weights
         config = config.replace(token_weights=token_weights or implied or "l2")
         if given and not given.distillation and _equal_heads(tensors):
@@ -195,13 +195,13 @@ class Checkpoint:
         if row.all_layer_scales and not self.config.use_layer_scale:
             tensors = _all_or_no_layer_scales(tensors, self.config)
         named = {}
-        for key, name in schemes.from_canonical(tensors, scheme).items():
+        for key, name in key_layouts.from_canonical(tensors, scheme).items():
             with np.errstate(over="ignore"):
                 named[name] = tensors[key].astype(dtype)
             if not np.isfinite(named[name]).all():
                 raise CheckpointError(f"{name}: has values that {dtype} cannot hold; write float32")
             if key.endswith(".running_var"):
-                named[name.replace(".running_var", schemes.COUNTER)] = np.zeros((), np.int64)
+                named[name.replace(".running_var", key_layouts.COUNTER)] = np.zeros((), np.int64)
         return named
 
 
@@ -242,7 +242,7 @@ def _given_config(
     given = folders.config_beside(path, scheme)
     if given is None:
         return None
-    found = inventory.infer_config(shapes, given)
+    found = tensor_specs.infer_config(shapes, given)
     # A file of other depths or widths is about other weights.
     return given if (given.depths, given.embed_dims) == (found.depths, found.embed_dims) else None
 
@@ -264,7 +264,7 @@ def _all_or_no_layer_scales(tensors: dict[str, np.ndarray], config: SwiftFormerC
     scales = {key: tensor for key, tensor in tensors.items() if key.endswith(".layer_scale.gamma")}
     if all((tensor == 1).all() for tensor in scales.values()):
         return {key: tensor for key, tensor in tensors.items() if key not in scales}
-    shapes = inventory.expected_shapes(config.replace(use_layer_scale=True))
+    shapes = tensor_specs.expected_shapes(config.replace(use_layer_scale=True))
     added = {
         key: np.ones(shape, np.float32) for key, shape in shapes.items() if key not in tensors and "layer_scale_" in key
     }

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.checkpoints import dialects
-from swiftformer_tf.checkpoints.contents import Contents
-from swiftformer_tf.checkpoints.schemes import SchemeName, shorten
+from swiftformer_tf.checkpoints import config_formats
+from swiftformer_tf.checkpoints.container import Contents
+from swiftformer_tf.checkpoints.key_layouts import SchemeName, shorten
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ConfigError
 
@@ -105,8 +105,8 @@ def config_beside(path: Path, scheme: SchemeName) -> SwiftFormerConfig | None:
     values = _json(beside)
     try:
         if scheme == "timm":
-            return dialects.from_timm(values) if dialects.is_timm(values) else None
-        return dialects.from_hf(values, _processor(path)) if dialects.is_hf(values) else None
+            return config_formats.from_timm(values) if config_formats.is_timm(values) else None
+        return config_formats.from_hf(values, _processor(path)) if config_formats.is_hf(values) else None
     except ConfigError as error:
         raise CheckpointError(f"{beside.name} beside it: {error}") from None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from swiftformer_tf.checkpoints.contents import Contents, check_size
+from swiftformer_tf.checkpoints.container import Contents, check_size
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read"]

@@ -9,7 +9,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from swiftformer_tf.checkpoints.contents import RECORD, Contents, check_size
+from swiftformer_tf.checkpoints.container import RECORD, Contents, check_size
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read", "write"]

@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from swiftformer_tf.checkpoints import torch_pickle
-from swiftformer_tf.checkpoints.contents import RECORD, Contents, check_size
+from swiftformer_tf.checkpoints.container import RECORD, Contents, check_size
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read", "write"]

@@ -17,7 +17,7 @@ from swiftformer_tf.cli.serve import serve
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.cli.verify import verify
 from swiftformer_tf.errors import SwiftFormerError
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 __all__ = ["cli", "main"]
 

@@ -20,8 +20,8 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
     \b
     swiftformer-tf benchmark models/xs_float32.tflite models/xs_int8.tflite --threads 2
     """
-    from swiftformer_tf.benchmarking import benchmark_files
-    from swiftformer_tf.profiling import matrix_share
+    from swiftformer_tf.litert.benchmarking import benchmark_files
+    from swiftformer_tf.litert.profiling import matrix_share
 
     with progress_bar("benchmark", repeats) as count:
         measured = benchmark_files(models, num_threads=threads, repeats=repeats, progress=count)

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from swiftformer_tf.data import balanced_sample, check_images, list_images
+from swiftformer_tf.checkpoints.hub import is_hub_id
+from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.hub import is_hub_id
-from swiftformer_tf.pretrained import PRETRAINED, weights_path
+from swiftformer_tf.images.folders import balanced_sample, check_images, list_images
 
 __all__ = [
     "ASSUMED",

@@ -20,7 +20,7 @@ from swiftformer_tf.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from swiftformer_tf.debugging import TensorReport
+    from swiftformer_tf.debugging.debugger import TensorReport
 
 
 @click.command()
@@ -55,8 +55,8 @@ def debug_quantization(
     \b
     swiftformer-tf debug-quantization models/xs_int8.tflite --reference xs.keras --images photos/val --plot snr.png
     """
-    from swiftformer_tf.debugging import debug_quantization as compare_tensors
-    from swiftformer_tf.litemodel import LiteModel
+    from swiftformer_tf.debugging.debugger import debug_quantization as compare_tensors
+    from swiftformer_tf.litert.model_file import LiteModel
     from swiftformer_tf.loading import open_model
 
     if plot and not plot.parent.is_dir():

@@ -36,12 +36,12 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     swiftformer-tf demo --images photos/ -o out
     """
     from swiftformer_tf.checkpoints import Checkpoint
-    from swiftformer_tf.demo import PHOTOGRAPHS, photographs
+    from swiftformer_tf.checkpoints.pretrained import license_of, weights_path
     from swiftformer_tf.deployment.serving import runtime_folder
     from swiftformer_tf.files import replacing
+    from swiftformer_tf.images.samples import PHOTOGRAPHS, photographs
     from swiftformer_tf.pipeline import export_files
     from swiftformer_tf.porting import port
-    from swiftformer_tf.pretrained import license_of, weights_path
     from swiftformer_tf.recipes import RECIPES
 
     # Their absence is better known now than after the work.

@@ -51,9 +51,9 @@ def evaluate(
     \b
     swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
     """
-    from swiftformer_tf.data import check_images
     from swiftformer_tf.evaluation import evaluate as evaluate_photographs
-    from swiftformer_tf.labelling import labelled_images
+    from swiftformer_tf.images.folders import check_images
+    from swiftformer_tf.images.labels import labelled_images
     from swiftformer_tf.loading import open_any
     from swiftformer_tf.predicting import predictor
 

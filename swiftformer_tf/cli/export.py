@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from swiftformer_tf.checkpoints.pretrained import license_of
 from swiftformer_tf.cli.console import (
     EXISTING,
     ImageSize,
@@ -19,8 +20,7 @@ from swiftformer_tf.cli.console import (
 )
 from swiftformer_tf.cli.reports import html_option, note_failures, report_row, write_html
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.pretrained import license_of
-from swiftformer_tf.recipes import BORDER_TYPES, RECIPES
+from swiftformer_tf.recipes import INFERENCE_TYPES, RECIPES
 
 
 @click.command()
@@ -96,7 +96,7 @@ def export(
     swiftformer-tf export swiftformer_xs.keras -o models --recipe float16 --for mediapipe --android app/src/main
     """
     from swiftformer_tf.deployment.android import write_android_folder
-    from swiftformer_tf.labelling import read_labels
+    from swiftformer_tf.images.labels import read_labels
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.pipeline import export_files
     from swiftformer_tf.verdicts import verdict
@@ -105,11 +105,12 @@ def export(
     recipes = []
     for recipe in (RECIPES[each] for each in dict.fromkeys(names)):
         for side, wanted in borders.items():
-            if wanted and wanted not in BORDER_TYPES[recipe.activations]:
-                takers = [name for name, each in RECIPES.items() if wanted in BORDER_TYPES[each.activations]]
+            if wanted and wanted not in INFERENCE_TYPES[recipe.activations]:
+                takers = [name for name, each in RECIPES.items() if wanted in INFERENCE_TYPES[each.activations]]
                 raise click.UsageError(
-                    f"--{side}-type {wanted}: recipe {recipe.name} has {' or '.join(BORDER_TYPES[recipe.activations])} "
-                    f"there; leave the option out, or give it to {', '.join(takers)} alone"
+                    f"--{side}-type {wanted}: recipe {recipe.name} has "
+                    f"{' or '.join(INFERENCE_TYPES[recipe.activations])} there; "
+                    f"leave the option out, or give it to {', '.join(takers)} alone"
                 )
         recipes.append(recipe.replace(**{f"inference_{side}_type": each for side, each in borders.items() if each}))
     options: dict[str, Any] = {

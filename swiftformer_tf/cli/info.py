@@ -18,9 +18,9 @@ def info(path: Path, as_json: bool) -> None:
     swiftformer-tf info swiftformer_xs.pth
     swiftformer-tf info swiftformer_xs_int8.tflite --json
     """
+    from swiftformer_tf.checkpoints.pretrained import weights_path
     from swiftformer_tf.describing import describe
     from swiftformer_tf.loading import open_any
-    from swiftformer_tf.pretrained import weights_path
 
     found = weights_path(path)
     facts = describe(open_any(found))

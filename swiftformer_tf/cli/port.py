@@ -38,8 +38,8 @@ def port(
     swiftformer-tf port timm/swiftformer_xs.dist_in1k -o xs.keras
     swiftformer-tf port fine_tuned.keras -o for_timm --to timm
     """
+    from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
     from swiftformer_tf.files import replacing
-    from swiftformer_tf.heads import relabel, requested_labels
     from swiftformer_tf.loading import open_checkpoint
     from swiftformer_tf.porting import port as port_weights
     from swiftformer_tf.saving import save_pretrained
@@ -82,7 +82,7 @@ def arithmetic(checkpoint: Any) -> str:
 
 def _labels(given: str | None) -> dict[int, str] | None:
     """Labels by index, of a file or of ImageNet."""
-    from swiftformer_tf.labelling import imagenet_classes
+    from swiftformer_tf.images.labels import imagenet_classes
 
     if given is None:
         return None

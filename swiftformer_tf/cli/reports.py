@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from swiftformer_tf.cli.console import needs, note
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.verdicts import told, verdict
 from swiftformer_tf.verification import Report
 

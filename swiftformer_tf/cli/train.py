@@ -11,7 +11,7 @@ import click
 
 from swiftformer_tf.cli.console import ImageSize, ModelFile, note, token_weights_option
 from swiftformer_tf.config import VARIANTS
-from swiftformer_tf.quiet import native_stdout_silenced
+from swiftformer_tf.native_logs import native_stdout_silenced
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _RUN = click.Path(file_okay=False, path_type=Path)
@@ -105,9 +105,9 @@ def train(
     swiftformer-tf train ... --num-processes 2 --process-id 0 --coordinator-address 10.0.0.1:1234
     """
     from swiftformer_tf.config import SwiftFormerConfig
-    from swiftformer_tf.data import ImageFolder
     from swiftformer_tf.files import identity
-    from swiftformer_tf.labelling import labelled_images
+    from swiftformer_tf.images.folders import ImageFolder
+    from swiftformer_tf.images.labels import labelled_images
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.training import (
         Teacher,

@@ -44,7 +44,7 @@ def verify(
     \b
     swiftformer-tf verify models/xs_int8.tflite --reference xs.keras --images photos/val
     """
-    from swiftformer_tf.litemodel import LiteModel
+    from swiftformer_tf.litert.model_file import LiteModel
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.verdicts import verdict
     from swiftformer_tf.verification import verify as verify_model

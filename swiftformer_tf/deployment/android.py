@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.deployment.metadata import LABELS, UNKNOWN_LICENSE
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.files import filling
-from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.litert.metadata import LABELS, UNKNOWN_LICENSE
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.runner import LiteRunner
 
 __all__ = ["PACKAGE", "write_android_folder"]
 

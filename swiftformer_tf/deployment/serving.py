@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftformer_tf.errors import ModelError
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.litert.model_file import LiteModel
 
 __all__ = ["LITERT_JS", "PageServer", "page_model", "runtime_folder"]
 

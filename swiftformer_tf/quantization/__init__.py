@@ -1,27 +1,27 @@
 """Integers in the place of floats, written into the converter's float flatbuffer by our own hand."""
 
-from swiftformer_tf.quantization.centring import centre, is_centred
-from swiftformer_tf.quantization.equalizing import equalize, is_equalized
-from swiftformer_tf.quantization.gating import gate, is_gated
+from swiftformer_tf.quantization.equalization import equalize, is_equalized
+from swiftformer_tf.quantization.gelu import has_lowered_gelu, lower_gelu
 from swiftformer_tf.quantization.graph import Graph
-from swiftformer_tf.quantization.norms import fit_norms, has_fitted_norms
+from swiftformer_tf.quantization.output_bias import correct_output_bias, is_output_bias_corrected
 from swiftformer_tf.quantization.ranges import Statistics, last_matrix, measure
 from swiftformer_tf.quantization.rewriting import Arithmetic, arithmetic, rewrite
+from swiftformer_tf.quantization.rsqrt import has_lowered_rsqrt, lower_rsqrt
 
 __all__ = [
     "Arithmetic",
     "Graph",
     "Statistics",
     "arithmetic",
-    "centre",
+    "correct_output_bias",
     "equalize",
-    "fit_norms",
-    "gate",
-    "has_fitted_norms",
-    "is_centred",
+    "has_lowered_gelu",
+    "has_lowered_rsqrt",
     "is_equalized",
-    "is_gated",
+    "is_output_bias_corrected",
     "last_matrix",
+    "lower_gelu",
+    "lower_rsqrt",
     "measure",
     "rewrite",
 ]

@@ -6,9 +6,9 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 
-from swiftformer_tf.census import MATRIX_OPS
+from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph, Operation
-from swiftformer_tf.quiet import native_stderr_silenced
 
 __all__ = ["Statistics", "last_matrix", "measure"]
 
@@ -34,7 +34,7 @@ class Statistics:
         pixels: A sample of its pixels, float32 (N, channels); tensors of one shape are sampled at the same places.
         moments: Of each convolution's or matrix's input, by its output: mean of x x', float64 (K, K), where x is
             what a row of the matrix multiplies, with a one at its end; depthwise (C, K, K).
-        settled: Tensors whose range is as it is to be, however rare its ends.
+        fixed_ranges: Tensors whose range is as it is to be, however rare its ends.
         images: Some of the images, evenly spaced, for a second run.
         outputs: What the last matrix made of each of them, float32 (labels,).
     """
@@ -43,7 +43,7 @@ class Statistics:
     high: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     pixels: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     moments: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
-    settled: set[int] = dataclasses.field(default_factory=set)
+    fixed_ranges: set[int] = dataclasses.field(default_factory=set)
     images: list[np.ndarray] = dataclasses.field(default_factory=list)
     outputs: list[np.ndarray] = dataclasses.field(default_factory=list)
 
@@ -53,23 +53,23 @@ class Statistics:
             self, **{each.name: getattr(self, each.name).copy() for each in dataclasses.fields(self)}
         )
 
-    def settle(self, tensor: int, low: float, high: float) -> None:
+    def fix_range(self, tensor: int, low: float, high: float) -> None:
         """Gives a tensor the range that its integers are to spread over."""
         self.low[tensor], self.high[tensor] = np.array([low], np.float32), np.array([high], np.float32)
-        self.settled.add(tensor)
+        self.fixed_ranges.add(tensor)
 
 
 Item = TypeVar("Item")
 
 
-class Thinned(Generic[Item]):
+class EvenSample(Generic[Item]):
     """Items of a stream, evenly spaced: all while there are no more than `most`, at least half of that later.
 
     Args:
         most: An even number.
 
     Example:
-        >>> thinned = Thinned[int](4)
+        >>> thinned = EvenSample[int](4)
         >>> for item in range(11):
         ...     thinned.add(item)
         >>> thinned.items
@@ -111,8 +111,8 @@ def measure(
     places = dict(zip(computed, (details["index"] for details in interpreter.get_output_details()), strict=True))
     (source,) = interpreter.get_input_details()
     found = Statistics()
-    samples = {tensor: Thinned[np.ndarray](SAMPLED_IMAGES) for tensor in (*graph.inputs, *computed)}
-    seen_twice = Thinned[tuple[np.ndarray, np.ndarray]](kept)
+    samples = {tensor: EvenSample[np.ndarray](SAMPLED_IMAGES) for tensor in (*graph.inputs, *computed)}
+    seen_twice = EvenSample[tuple[np.ndarray, np.ndarray]](kept)
     matrices = [op for op in graph.operations if op.name in MATRIX_OPS]
     pending: dict[int, list[np.ndarray]] = {op.outputs[0]: [] for op in matrices}
     count = 0

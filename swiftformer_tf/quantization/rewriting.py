@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from swiftformer_tf.census import MATRIX_OPS
+from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.flattening import flatten
-from swiftformer_tf.quantization.gating import CUBIC, LINEAR, Gate, gates
+from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, Gate, gates
 from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
 from swiftformer_tf.quantization.ranges import Statistics, last_matrix
@@ -94,9 +94,9 @@ class _Rewriter:
         self.kernels = KERNELS[self.kind]
         self.operations: list[tuple[Operation, int]] = []
         # A tensor of the float graph in each type in which it is there already.
-        self.twins: dict[tuple[int, Kind], int] = {}
+        self.tensors_by_dtype: dict[tuple[int, Kind], int] = {}
         self.quantizations: dict[int, Quantization] = {}
-        self.makers = {op.outputs[0]: op for op in graph.operations}
+        self.producers = {op.outputs[0]: op for op in graph.operations}
         self.gates = {each.output: each for each in gates(graph)}
 
     def run(self, how: Mapping[Operation, Arithmetic]) -> bytes:
@@ -121,9 +121,9 @@ class _Rewriter:
 
     def _enter(self, tensor: int, border: int, kind: Kind) -> None:
         if kind == "uint8":
-            self.twins[tensor, "int8"] = self._requantized(tensor, border)
+            self.tensors_by_dtype[tensor, "int8"] = self._requantized(tensor, border)
         else:
-            self.twins[tensor, kind] = border
+            self.tensors_by_dtype[tensor, kind] = border
 
     def _leave(self, tensor: int, kind: Kind) -> int:
         if kind != "uint8":
@@ -145,7 +145,7 @@ class _Rewriter:
     def _float(self, op: Operation) -> None:
         inputs = tuple(self._activation(each, "float32") if self._computed(each) else each for each in op.inputs)
         self.operations.append((Operation(op.name, inputs, op.outputs, op.source), op.version))
-        self.twins[op.outputs[0], "float32"] = op.outputs[0]
+        self.tensors_by_dtype[op.outputs[0], "float32"] = op.outputs[0]
 
     def _hybrid(self, op: Operation) -> None:
         source, weights, bias = op.inputs
@@ -160,7 +160,7 @@ class _Rewriter:
         name = "FULLY_CONNECTED" if is_matrix else op.name
         emitted = Operation(name, inputs, op.outputs, self.graph.fully_connected(op) if is_matrix else op.source)
         self.operations.append((emitted, HYBRID_VERSIONS[name]))
-        self.twins[op.outputs[0], "float32"] = op.outputs[0]
+        self.tensors_by_dtype[op.outputs[0], "float32"] = op.outputs[0]
 
     def _integer(self, op: Operation) -> None:
         (output,) = op.outputs
@@ -172,7 +172,7 @@ class _Rewriter:
                 for each in op.inputs
             )
         twin = self.graph.add_tensor(output, self.kind, quantization=self._quantization(output))
-        self.twins[output, self.kind] = twin
+        self.tensors_by_dtype[output, self.kind] = twin
         self._emit(op.name, inputs, twin, self.graph.source_with(op, self.kernels.options.get(op.name, {})))
 
     def _matrix(self, op: Operation) -> tuple[int, ...]:
@@ -208,7 +208,7 @@ class _Rewriter:
         assert self.statistics is not None
         pixels, quantization = self.statistics.pixels, self._quantization(tensor)
         source, curve = self._curve(tensor)
-        if (source, "int8") in self.twins:
+        if (source, "int8") in self.tensors_by_dtype:
             before = self._quantization(source)
             table = quantized(curve(restored(np.arange(-128, 128), before)), quantization)
             integers = table[quantized(pixels[source], before).astype(int) + 128]
@@ -218,7 +218,7 @@ class _Rewriter:
 
     def _curve(self, tensor: int) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
         """The input of a GELU, and what is made of it before the last rounding; -1 for what no GELU made."""
-        gate, maker = self.gates.get(tensor), self.makers.get(tensor)
+        gate, maker = self.gates.get(tensor), self.producers.get(tensor)
         if gate is not None:
             return gate.source, functools.partial(self._gated, gate)
         return maker.inputs[0] if maker is not None and maker.name == "GELU" else -1, _gelu
@@ -238,13 +238,15 @@ class _Rewriter:
 
     def _activation(self, tensor: int, kind: Kind) -> int:
         """The tensor in that type, cast where it is not there yet."""
-        if (tensor, kind) not in self.twins:
+        if (tensor, kind) not in self.tensors_by_dtype:
             if kind == self.kind:
-                self.twins[tensor, kind] = self._requantized(tensor, self.twins[tensor, "float32"])
+                self.tensors_by_dtype[tensor, kind] = self._requantized(
+                    tensor, self.tensors_by_dtype[tensor, "float32"]
+                )
             else:
-                self._emit("DEQUANTIZE", (self.twins[tensor, self.kind],), tensor)
-                self.twins[tensor, kind] = tensor
-        return self.twins[tensor, kind]
+                self._emit("DEQUANTIZE", (self.tensors_by_dtype[tensor, self.kind],), tensor)
+                self.tensors_by_dtype[tensor, kind] = tensor
+        return self.tensors_by_dtype[tensor, kind]
 
     def _constant(self, op: Operation, tensor: int) -> int:
         value = self.graph.constant(tensor)
@@ -266,23 +268,23 @@ class _Rewriter:
 
     def _scaled(self, tensor: int) -> int:
         """The tensor whose scale a tensor has."""
-        maker = self.makers.get(tensor)
+        maker = self.producers.get(tensor)
         return tensor if maker is None or maker.name not in SAME_SCALE else self._scaled(maker.inputs[0])
 
     def _quantization(self, tensor: int) -> Quantization:
         tensor = self._scaled(tensor)
-        name = self.makers[tensor].name if tensor in self.makers else "the image"
+        name = self.producers[tensor].name if tensor in self.producers else "the image"
         if name in self.kernels.outputs:
             return self.kernels.outputs[name]
         if tensor not in self.quantizations:
             assert self.statistics is not None
             low, high = float(self.statistics.low[tensor].min()), float(self.statistics.high[tensor].max())
-            if self.kind == "int8" and name in SEARCHED and tensor not in self.statistics.settled:
+            if self.kind == "int8" and name in SEARCHED and tensor not in self.statistics.fixed_ranges:
                 low, high = best_range(low, high, self.statistics.pixels[tensor][::PIXELS_APART])
-            if self.kind == "int16" and tensor in self.makers:
+            if self.kind == "int16" and tensor in self.producers:
                 low, high = low * HEADROOM, high * HEADROOM
             if self.kind == "int16" and name == "RSQRT":
-                piece = 32767 * float(self._quantization(self.makers[tensor].inputs[0]).scale[0]) / RSQRT_PIECES
+                piece = 32767 * float(self._quantization(self.producers[tensor].inputs[0]).scale[0]) / RSQRT_PIECES
                 high = min(high, RSQRT_REACH / math.sqrt(piece))
             self.quantizations[tensor] = from_range(low, high, self.kind)
         return self.quantizations[tensor]

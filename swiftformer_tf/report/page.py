@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.errors import SwiftFormerError
-from swiftformer_tf.inputs import ImageSource
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.images.inputs import ImageSource
+from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.report import plots
 from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.report.photographs import photograph_groups

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from swiftformer_tf.data import list_images
-from swiftformer_tf.inputs import ImageSource, iterate_inputs
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.images.folders import list_images
+from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.verification import Outputs
 
 __all__ = ["Answer", "Card", "photograph_groups"]
@@ -105,9 +105,9 @@ def _pixels(images: Any, chosen: Sequence[int], lite: LiteModel) -> dict[int, np
     wanted = set(chosen)
     if isinstance(images, (list, tuple, np.ndarray)):
         ordered = sorted(wanted)
-        found = iterate_inputs([images[i] for i in ordered], lite.config.transform, raw=True)
+        found = image_inputs([images[i] for i in ordered], lite.config.transform, raw=True)
         return {i: pixels[0] for i, pixels in zip(ordered, found, strict=True)}
-    inputs = enumerate(iterate_inputs(images, lite.config.transform, raw=True))
+    inputs = enumerate(image_inputs(images, lite.config.transform, raw=True))
     return {i: pixels[0] for i, pixels in inputs if i in wanted}
 
 

@@ -11,16 +11,16 @@ from swiftformer_tf.training.optimization import ClippedAdamW, adamw, compile_fo
 from swiftformer_tf.training.processes import distribute
 from swiftformer_tf.training.recipes import TRAINING_RECIPES, Augmentation, TrainingRecipe, read_recipe, training_recipe
 from swiftformer_tf.training.running import train
-from swiftformer_tf.training.teachers import Answers, Teacher
+from swiftformer_tf.training.teachers import Teacher, TeacherLogits
 
 __all__ = [
     "TRAINING_RECIPES",
-    "Answers",
     "Augmentation",
     "AveragedWeights",
     "ClippedAdamW",
     "RunFolder",
     "Teacher",
+    "TeacherLogits",
     "TrainingRecipe",
     "Validation",
     "adamw",

@@ -17,7 +17,7 @@ from safetensors.numpy import save as to_safetensors
 from swiftformer_tf.errors import CheckpointError, ConfigError
 from swiftformer_tf.evaluation import evaluate
 from swiftformer_tf.files import filling, replacing
-from swiftformer_tf.labelling import LabelledImages
+from swiftformer_tf.images.labels import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.plots import plot_history
 from swiftformer_tf.training.processes import is_first_process, undistributed
@@ -101,7 +101,7 @@ class Validation(keras.callbacks.Callback):
         >>> from pathlib import Path
         >>> from PIL import Image
         >>> from swiftformer_tf import SwiftFormerConfig
-        >>> from swiftformer_tf.labelling import LabelledImages
+        >>> from swiftformer_tf.images.labels import LabelledImages
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat"})
         >>> averages, logs = AveragedWeights(SwiftFormerForImageClassification(config), decay=0.9), {}
         >>> with tempfile.TemporaryDirectory() as folder:

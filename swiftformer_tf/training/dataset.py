@@ -6,13 +6,13 @@ import numpy as np
 from PIL import Image
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.data import ImageFolder
 from swiftformer_tf.errors import ImageError, SwiftFormerError
-from swiftformer_tf.preprocessing import open_image
+from swiftformer_tf.images.folders import ImageFolder
+from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.training.augmentation import augment, mix, random_crop
 from swiftformer_tf.training.processes import share_of_batch
 from swiftformer_tf.training.recipes import TrainingRecipe
-from swiftformer_tf.training.teachers import Answers
+from swiftformer_tf.training.teachers import TeacherLogits
 
 __all__ = ["Batches", "steps_per_epoch", "training_dataset"]
 
@@ -32,7 +32,7 @@ def steps_per_epoch(folder: ImageFolder, recipe: TrainingRecipe) -> int:
 
     Example:
         >>> from pathlib import Path
-        >>> from swiftformer_tf.data import ImageFolder
+        >>> from swiftformer_tf.images.folders import ImageFolder
         >>> folder = ImageFolder(paths=(Path("a.jpg"),) * 10, labels=(0,) * 10, class_names=("cat",))
         >>> steps_per_epoch(folder, TrainingRecipe(batch_size=4))
         2
@@ -51,7 +51,7 @@ def training_dataset(
     *,
     seed: int = 0,
     first_epoch: int = 0,
-    teacher: Answers | None = None,
+    teacher: TeacherLogits | None = None,
 ) -> Any:
     """Batches from `first_epoch` to the end, for `fit(..., steps_per_epoch=steps_per_epoch(folder, recipe))`.
 
@@ -80,7 +80,7 @@ def training_dataset(
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image
-        >>> from swiftformer_tf.data import ImageFolder
+        >>> from swiftformer_tf.images.folders import ImageFolder
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
         >>> with tempfile.TemporaryDirectory() as name:
         ...     for label in config.labels:
@@ -108,7 +108,7 @@ class Batches:
         recipe: TrainingRecipe,
         config: SwiftFormerConfig,
         seed: int = 0,
-        teacher: Answers | None = None,
+        teacher: TeacherLogits | None = None,
     ) -> None:
         self.folder, self.recipe, self.config, self.seed, self.teacher = folder, recipe, config, seed, teacher
         self.share = share_of_batch(recipe.batch_size)

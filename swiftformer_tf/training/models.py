@@ -6,7 +6,7 @@ import keras
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.labelling import imagenet_classes
+from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.recipes import TrainingRecipe
 

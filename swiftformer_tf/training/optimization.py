@@ -175,7 +175,7 @@ def compile_for(
         heads.append(keras.layers.Dense(teacher_labels, kernel_initializer=kernel, dtype="float32", name="teacher"))
         losses.append(soft_distillation(recipe.temperature))
         weights.append(recipe.teacher_head_weight)
-    trunk = SwiftFormerForImageClassification(model.config.replace(id2label={}), like=model)
+    trunk = SwiftFormerForImageClassification(model.config.replace(id2label={}), share_layers_with=model)
     student = keras.Model(trunk.input, [head(trunk.output) for head in heads], name="student")
     student.compile(
         optimizer=adamw(recipe, student, steps),

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.config import VARIANTS
 from swiftformer_tf.errors import ConfigError, one_line
-from swiftformer_tf.preprocessing import is_number
+from swiftformer_tf.images.transform import is_number
 
 __all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "read_recipe", "training_recipe"]
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import keras
 
-from swiftformer_tf.data import ImageFolder, check_images
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.files import replacing
-from swiftformer_tf.labelling import LabelledImages
+from swiftformer_tf.images.folders import ImageFolder, check_images
+from swiftformer_tf.images.labels import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.callbacks import AveragedWeights, FiniteLoss, RunFolder, Validation
 from swiftformer_tf.training.dataset import Batches
 from swiftformer_tf.training.optimization import compile_for
 from swiftformer_tf.training.processes import agree, is_first_process
 from swiftformer_tf.training.recipes import TrainingRecipe
-from swiftformer_tf.training.teachers import Answers, Teacher
+from swiftformer_tf.training.teachers import Teacher, TeacherLogits
 
 __all__ = ["train"]
 
@@ -73,7 +73,7 @@ def train(
         >>> from pathlib import Path
         >>> from PIL import Image
         >>> from swiftformer_tf import SwiftFormerConfig
-        >>> from swiftformer_tf.data import ImageFolder
+        >>> from swiftformer_tf.images.folders import ImageFolder
         >>> from swiftformer_tf.training import new_model
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
         >>> recipe = TrainingRecipe(epochs=1, warmup_epochs=0, batch_size=2)
@@ -99,7 +99,7 @@ def train(
     output, first_process = Path(output), is_first_process()
     # The other processes keep their share of the answers in memory.
     kept = output / "teacher" if first_process else None
-    answers = Answers(teacher, model.config.labels, len(folder), kept) if teacher else None
+    answers = TeacherLogits(teacher, model.config.labels, len(folder), kept) if teacher else None
     batches = Batches(folder, recipe, model.config, seed, answers)
     check_images([*folder.paths, *(validation.paths if validation else ())])
     settings = {

@@ -11,17 +11,17 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from swiftformer_tf.errors import ModelError, SwiftFormerError, naming, one_line
+from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix_path
 from swiftformer_tf.files import identity, replacing
-from swiftformer_tf.isolation import IsolatedInterpreter
-from swiftformer_tf.labelling import imagenet_classes, match_classes
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.images.labels import imagenet_classes, match_classes
+from swiftformer_tf.images.transform import Transform
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.loading import open_any
 from swiftformer_tf.predicting import predictor
-from swiftformer_tf.preprocessing import Transform
 from swiftformer_tf.training.processes import undistributed
 
-__all__ = ["Answers", "Teacher"]
+__all__ = ["Teacher", "TeacherLogits"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Teacher:
         """
         path = Path(path)
         try:
-            with naming(path):
-                interpreter = IsolatedInterpreter(path.read_bytes())
+            with prefix_path(path):
+                interpreter = SubprocessInterpreter(path.read_bytes())
         except (RuntimeError, OSError) as error:
             raise ModelError(f"{path}: LiteRT cannot load it ({one_line(error)})") from None
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -85,7 +85,7 @@ class Teacher:
         def predict(images: np.ndarray) -> np.ndarray:
             answers = []
             for image in images:
-                with lock, naming(path):
+                with lock, prefix_path(path):
                     interpreter.set_tensor(source["index"], image[None])
                     interpreter.invoke()
                     answers.append(interpreter.get_tensor(target["index"])[0])
@@ -142,7 +142,7 @@ class Teacher:
         return cls(predict, config.transform, config.labels, identity(path))
 
 
-class Answers:
+class TeacherLogits:
     """A teacher's logits for the photographs of one training, kept where they can be used again.
 
     Args:
@@ -156,7 +156,7 @@ class Answers:
 
     Example:
         >>> blind = Teacher(lambda images: np.zeros((len(images), 2)), Transform(size=(32, 32)), ("cat", "dog"))
-        >>> Answers(blind, labels=["dog"], photographs=1).ask(np.zeros((1, 64, 64, 3), "float32"))
+        >>> TeacherLogits(blind, labels=["dog"], photographs=1).ask(np.zeros((1, 64, 64, 3), "float32"))
         array([[0., 0.]], dtype=float32)
     """
 

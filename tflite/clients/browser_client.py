@@ -17,7 +17,8 @@ from environments import LeftOutError, debian_command, npm
 from running import recipe_names, say
 
 from swiftformer_tf.deployment.serving import LITERT_JS, PageServer
-from swiftformer_tf.litemodel import LiteModel, LiteRunner
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.runner import LiteRunner
 
 __all__ = ["PLAYWRIGHT"]
 

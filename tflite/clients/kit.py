@@ -27,13 +27,14 @@ import numpy as np
 from PIL import Image
 
 import swiftformer_tf as sf
-from swiftformer_tf.data import balanced_sample, list_images
-from swiftformer_tf.demo import photographs
-from swiftformer_tf.deployment.metadata import min_runtime_version
+from swiftformer_tf.checkpoints.pretrained import license_of, weights_path
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.litemodel import LiteRunner
-from swiftformer_tf.pretrained import license_of, weights_path
-from swiftformer_tf.recipes import BORDER_TYPES
+from swiftformer_tf.images.folders import balanced_sample, list_images
+from swiftformer_tf.images.samples import photographs
+from swiftformer_tf.images.transform import open_image
+from swiftformer_tf.litert.metadata import min_runtime_version
+from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.recipes import INFERENCE_TYPES
 
 __all__ = ["Kit", "make_kit", "open_kit"]
 
@@ -109,7 +110,7 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
     for name, recipe in sf.RECIPES.items():
         print(f"  exporting {name}", file=sys.stderr)
         kinds = {"logits": (logits, recipe), "scores": (scores, recipe)}
-        if "uint8" in BORDER_TYPES[recipe.activations]:
+        if "uint8" in INFERENCE_TYPES[recipe.activations]:
             kinds["uint8"] = (scores, recipe.replace(inference_input_type="uint8"))
         files = {}
         for kind, (graph, border) in kinds.items():
@@ -142,7 +143,7 @@ def pictures(
     """Where the photographs come from, `calibrated_on` of them, and `count` others, both uint8."""
     if images:
         paths = balanced_sample(list_images(images), calibrated_on + count)
-        crops = np.stack([transform.crop_image(sf.preprocessing.open_image(path)) for path in paths])
+        crops = np.stack([transform.crop_image(open_image(path)) for path in paths])
         return "a folder of photographs", crops[count:], crops[:count]
     if ARCHIVE.is_file():
         with tarfile.open(ARCHIVE) as archive:

@@ -23,7 +23,7 @@ from judging import Verdict, judge
 from kit import Kit, make_kit
 from tables import README, write_tables
 
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 __all__ = ["CLIENTS", "Client", "Result"]
 

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import last_matrix
 from swiftformer_tf.quantization.scales import quantized, restored
-from swiftformer_tf.quiet import native_stderr_silenced
 from swiftformer_tf.recipes import Recipe
 
-__all__ = ["centre", "is_centred"]
+__all__ = ["correct_output_bias", "is_output_bias_corrected"]
 
 
-def is_centred(recipe: Recipe) -> bool:
+def is_output_bias_corrected(recipe: Recipe) -> bool:
     """Whether the last bias of a recipe's files is shifted.
 
     Steps of 16 bits add up to nothing, and LiteRT takes seconds for an image with them.
@@ -21,7 +21,7 @@ def is_centred(recipe: Recipe) -> bool:
     return recipe.activations == "int8"
 
 
-def centre(content: bytes, images: Sequence[np.ndarray], expected: np.ndarray) -> bytes:
+def correct_output_bias(content: bytes, images: Sequence[np.ndarray], expected: np.ndarray) -> bytes:
     """Runs an integer graph and shifts the bias of its last matrix.
 
     What rounding adds up to through all layers is known only now. It would move the same classes of all photographs.

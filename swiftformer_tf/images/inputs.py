@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.data import list_images
 from swiftformer_tf.errors import ImageError
-from swiftformer_tf.preprocessing import Transform, open_image
+from swiftformer_tf.images.folders import list_images
+from swiftformer_tf.images.transform import Transform, open_image
 
-__all__ = ["ImageSource", "iterate_inputs"]
+__all__ = ["ImageSource", "image_inputs"]
 
 # A folder; files; pixels 0-255 as uint8 (N, H, W, C); normalised floats of that shape; or a `tf.data.Dataset` or
 # another iterable of such images or batches, labels beside them passed over.
 ImageSource = str | Path | np.ndarray | Iterable[Any]
 
 
-def iterate_inputs(images: ImageSource, transform: Transform, *, raw: bool = False) -> Iterator[np.ndarray]:
+def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False) -> Iterator[np.ndarray]:
     """Network inputs, (1, height, width, channels) float32, one image at a time.
 
     Args:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from swiftformer_tf.checkpoints.schemes import shorten
+from swiftformer_tf.checkpoints.key_layouts import shorten
 from swiftformer_tf.config import SwiftFormerConfig, numbered_labels
 from swiftformer_tf.errors import CheckpointError
 

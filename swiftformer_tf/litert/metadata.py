@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.deployment.metadata_schema import decode, encode
 from swiftformer_tf.errors import ModelError
+from swiftformer_tf.litert.metadata_schema import decode, encode
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["LABELS", "attach", "min_runtime_version", "model_metadata", "packed_labels", "read", "summary"]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from swiftformer_tf.data import ImageFolder, list_images
 from swiftformer_tf.errors import ConfigError, ImageError
+from swiftformer_tf.images.folders import ImageFolder, list_images
 
 __all__ = ["LabelledImages", "imagenet_classes", "labelled_images", "match_classes", "read_labels"]
 
@@ -45,7 +45,7 @@ def imagenet_classes() -> dict[str, str]:
 
 def _imagenet_table() -> list[list[str]]:
     """WordNet id, English name and ILSVRC2012_ID, which orders the classes otherwise, of each class."""
-    text = resources.files("swiftformer_tf").joinpath("imagenet.tsv").read_text("utf-8")
+    text = resources.files("swiftformer_tf.images").joinpath("imagenet.tsv").read_text("utf-8")
     return [line.split("\t") for line in text.splitlines()]
 
 

@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf import interpreter_worker
 from swiftformer_tf.errors import ModelError
-from swiftformer_tf.interpreter_worker import PLACE, read_message, write_message
+from swiftformer_tf.litert import interpreter_worker
+from swiftformer_tf.litert.interpreter_worker import PLACE, read_message, write_message
 
-__all__ = ["IsolatedInterpreter"]
+__all__ = ["SubprocessInterpreter"]
 
 # No answer for this long is none: the slowest recipe of the largest variant takes seconds on a phone's core.
 ANSWER_SECONDS = 120.0
 
 
-class IsolatedInterpreter:
+class SubprocessInterpreter:
     """The calls of `ai_edge_litert.interpreter.Interpreter` that this package makes, carried out in another process.
 
     Args:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf import peak_memory
 from swiftformer_tf.errors import ConfigError, ModelError
-from swiftformer_tf.profiling import OpKind, matrix_share, open_interpreter, profile_ops
+from swiftformer_tf.litert import peak_memory
+from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_interpreter, profile_ops
 
 __all__ = ["FileTiming", "Timing", "benchmark_files", "interleave", "peak_bytes"]
 

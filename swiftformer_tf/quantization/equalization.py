@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from swiftformer_tf.census import MATRIX_OPS
+from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.ranges import Statistics
 from swiftformer_tf.recipes import Recipe

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from swiftformer_tf.errors import ImageError
-from swiftformer_tf.preprocessing import Transform, open_image
+from swiftformer_tf.images.transform import Transform, open_image
 
 __all__ = ["Photographs", "photographs"]
 

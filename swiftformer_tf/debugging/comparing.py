@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from swiftformer_tf.debugging.pairing import Pair, held, integer_range, restored_floats, separate
 from swiftformer_tf.quantization.graph import Graph, Quantization
-from swiftformer_tf.quantization.pairing import Pair, held, integer_range, restored_floats, separate
 
 __all__ = ["Distance", "Run", "compare"]
 

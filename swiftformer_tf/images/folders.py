@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from swiftformer_tf.errors import ImageError
-from swiftformer_tf.preprocessing import Transform
+from swiftformer_tf.images.transform import Transform
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFolder", "balanced_sample", "check_images", "iterate_images", "list_images"]
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from swiftformer_tf.hub import fetch, is_hub_id
+from swiftformer_tf.checkpoints.hub import fetch, is_hub_id
 
 __all__ = ["PRETRAINED", "license_of", "weights_path"]
 
-_FOLDER = Path(__file__).with_name("weights")
+_FOLDER = Path(__file__).parents[1] / "weights"
 PRETRAINED: dict[str, Path] = {
     "swiftformer_xs_imagenette": _FOLDER / "swiftformer_xs_imagenette.safetensors",
 }

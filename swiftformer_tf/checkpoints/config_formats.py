@@ -9,8 +9,8 @@ from typing import Any
 
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig, numbered_labels
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.labelling import imagenet_classes
-from swiftformer_tf.preprocessing import TRANSFORMS, Transform, is_number
+from swiftformer_tf.images.labels import imagenet_classes
+from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
 
 __all__ = ["from_hf", "from_timm", "image_processor", "is_hf", "is_timm", "to_hf", "to_timm"]
 

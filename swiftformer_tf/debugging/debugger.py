@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.census import MATRIX_OPS
-from swiftformer_tf.errors import ModelError, SwiftFormerError, naming, one_line
+from swiftformer_tf.debugging.comparing import Run, compare
+from swiftformer_tf.debugging.pairing import Pair, integer_range, pair
+from swiftformer_tf.debugging.recover_equalization import equalize_alike
+from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix_path
 from swiftformer_tf.exporting import export
 from swiftformer_tf.files import replacing
 from swiftformer_tf.fusion import fuse
-from swiftformer_tf.inputs import ImageSource, iterate_inputs
-from swiftformer_tf.litemodel import LiteModel, LiteRunner, load_interpreter, told_as_ours
+from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, load_interpreter
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.quantization import Graph, is_equalized
-from swiftformer_tf.quantization.comparing import Run, compare
-from swiftformer_tf.quantization.pairing import Pair, integer_range, pair
-from swiftformer_tf.quantization.recovering import equalize_alike
 from swiftformer_tf.recipes import RECIPES
 
 __all__ = ["QuantizationReport", "TensorReport", "debug_quantization"]
@@ -134,7 +135,7 @@ class QuantizationReport:
             OSError: The file cannot be written.
         """
         try:
-            from swiftformer_tf.report.along_network import ratios_along_network
+            from swiftformer_tf.debugging.along_network import ratios_along_network
 
             figure = ratios_along_network(self)
         except ModuleNotFoundError as error:
@@ -193,7 +194,7 @@ def debug_quantization(
     )
     floats = export(deploy, RECIPES["float32"])
     LiteRunner(lite)  # it runs, and is what its configuration says
-    with naming(lite.path):
+    with prefix_path(lite.path):
         try:
             graph, reference_graph = Graph(lite.content), Graph(floats.content)
             pairs, found = pair(graph, reference_graph)
@@ -210,7 +211,7 @@ def debug_quantization(
 
     def inputs() -> Iterator[np.ndarray]:
         nonlocal count
-        for image in iterate_inputs(images, lite.config.transform, raw=lite.include_preprocessing):
+        for image in image_inputs(images, lite.config.transform, raw=lite.include_preprocessing):
             yield image
             count += 1
             if progress is not None:
@@ -262,13 +263,13 @@ def _facts(graph: Graph, each: Pair) -> dict[str, Any]:
 
 def _loader(model: LiteModel) -> Callable[[bytes], Run]:
     def load(content: bytes) -> Run:
-        with naming(model.path):
+        with prefix_path(model.path):
             interpreter = load_interpreter(dataclasses.replace(model, content=content))
         sources = [details["index"] for details in interpreter.get_input_details()]
         outputs = [details["index"] for details in interpreter.get_output_details()]
 
         def run(values: list[np.ndarray]) -> list[np.ndarray]:
-            with naming(model.path), told_as_ours("run"):
+            with prefix_path(model.path), litert_errors_as_model_errors("run"):
                 for index, value in zip(sources, values, strict=True):
                     interpreter.set_tensor(index, value)
                 interpreter.invoke()

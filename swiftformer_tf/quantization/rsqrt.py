@@ -9,7 +9,7 @@ from swiftformer_tf.quantization.ranges import Statistics
 from swiftformer_tf.quantization.scales import LEAST_RANGE, from_range, rounded
 from swiftformer_tf.recipes import Recipe
 
-__all__ = ["fit_norms", "has_fitted_norms"]
+__all__ = ["has_lowered_rsqrt", "lower_rsqrt"]
 
 # Shares of the whole range that are tried for squares and for their mean, one after the other.
 SHARES = 0.75 ** np.arange(16)
@@ -21,7 +21,7 @@ LEAST_SHARE = 1 / 255
 SUFFIXES = ("/log", "/half")
 
 
-def has_fitted_norms(recipe: Recipe) -> bool:
+def has_lowered_rsqrt(recipe: Recipe) -> bool:
     """Whether a recipe computes norms in eight bits.
 
     LiteRT's RSQRT of int8 takes 58 ns for a number, and a table 1 ns: LOG and EXP are tables. The step of the
@@ -30,7 +30,7 @@ def has_fitted_norms(recipe: Recipe) -> bool:
     return recipe.activations == "int8" and "RSQRT" not in recipe.float_ops
 
 
-def fit_norms(graph: Graph, statistics: Statistics) -> Statistics:
+def lower_rsqrt(graph: Graph, statistics: Statistics) -> Statistics:
     """Chooses the ranges of norms, and puts logarithms in the place of their reciprocal roots.
 
     Args:
@@ -41,13 +41,13 @@ def fit_norms(graph: Graph, statistics: Statistics) -> Statistics:
         What `measure` would find now, with the ranges that were chosen.
     """
     found = statistics.copy()
-    makers = {op.outputs[0]: op for op in graph.operations}
+    producers = {op.outputs[0]: op for op in graph.operations}
     for op in graph.operations:
         if op.name == "RSQRT":
-            floor = makers[op.inputs[0]]
-            mean = makers[floor.inputs[0]]
+            floor = producers[op.inputs[0]]
+            mean = producers[floor.inputs[0]]
             if mean.name == "MEAN":  # of one number there is none
-                _choose_ranges(graph, found, makers[mean.inputs[0]], mean, floor)
+                _choose_ranges(graph, found, producers[mean.inputs[0]], mean, floor)
             _take_logarithm(graph, found, op)
     return found
 
@@ -77,7 +77,7 @@ def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Ope
         for tensor, highs in tried.items():
             highest[tensor] = min(highs, key=functools.partial(loss, tensor))
     for tensor, high in ((squares, highest[squares]), (means, highest[means]), (floor.outputs[0], highest[means])):
-        found.settle(tensor, 0, high)
+        found.fix_range(tensor, 0, high)
 
 
 def _take_logarithm(graph: Graph, found: Statistics, op: Operation) -> None:
@@ -85,9 +85,9 @@ def _take_logarithm(graph: Graph, found: Statistics, op: Operation) -> None:
     log, half = (graph.add_tensor(output, "float32", name=graph.label(output) + each) for each in SUFFIXES)
     highest = max(float(found.high[source].max()), LEAST_RANGE)
     lowest = max(float(found.low[source].min()), highest * LEAST_SHARE)
-    found.settle(log, np.log(lowest), np.log(highest))
+    found.fix_range(log, np.log(lowest), np.log(highest))
     # Steps of half the size: nothing is rounded twice.
-    found.settle(half, -np.log(highest) / 2, -np.log(lowest) / 2)
+    found.fix_range(half, -np.log(highest) / 2, -np.log(lowest) / 2)
     steps = [
         graph.operation("LOG", (source,), log),
         graph.operation("MUL", (log, graph.add_scalar(output, -0.5)), half),

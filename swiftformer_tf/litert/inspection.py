@@ -6,18 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError, naming
-from swiftformer_tf.litemodel import LiteModel
+from swiftformer_tf.errors import ModelError, prefix_path
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
 
-__all__ = ["CASTS", "MATRIX_OPS", "Census", "take_census"]
+__all__ = ["Inspection", "inspect_model"]
 
 FLOATS = ("FLOAT32", "FLOAT16")
-
-# Operations that only change the type of a tensor, and so may stand at the border between float and integer.
-CASTS = ("QUANTIZE", "DEQUANTIZE")
-
-# Operations whose second input is a matrix or a filter.
-MATRIX_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +27,7 @@ class Op:
 
 
 @dataclasses.dataclass(frozen=True)
-class Census:
+class Inspection:
     """Operations and tensors of a file.
 
     Args:
@@ -75,7 +70,7 @@ class Census:
         )
 
 
-def take_census(model: LiteModel) -> Census:
+def inspect_model(model: LiteModel) -> Inspection:
     """Reads the flatbuffer.
 
     Raises:
@@ -83,7 +78,7 @@ def take_census(model: LiteModel) -> Census:
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
-    with naming(model.path):
+    with prefix_path(model.path):
         try:
             graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model.content))
             return _census(graph, flatbuffer_utils)
@@ -93,14 +88,14 @@ def take_census(model: LiteModel) -> Census:
             raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
 
 
-def _census(graph: Any, utils: Any) -> Census:
+def _census(graph: Any, utils: Any) -> Inspection:
     if len(graph.subgraphs) != 1:
         raise ModelError(f"the file has {len(graph.subgraphs)} subgraphs: expected one")
     (subgraph,) = graph.subgraphs
     tensors = subgraph.tensors
     types = [utils.type_to_name(tensor.type) for tensor in tensors]
     stored = [len(buffer.data) if buffer.data is not None else 0 for buffer in graph.buffers]
-    names = [_op_name(code) for code in graph.operatorCodes]
+    names = [operation_name(code) for code in graph.operatorCodes]
     # A float16 matrix reaches its operation through a DEQUANTIZE: what counts is how it is stored.
     dequantized = {
         int(op.outputs[0]): int(op.inputs[0])
@@ -133,7 +128,7 @@ def _census(graph: Any, utils: Any) -> Census:
         )
         for signature in graph.signatureDefs or ()
     }
-    return Census(
+    return Inspection(
         ops=tuple(ops),
         dynamic=tuple(_text(tensor.name) for tensor in tensors if _is_dynamic(tensor)),
         max_rank=max(len(tensor.shape) if tensor.shape is not None else 0 for tensor in tensors),
@@ -141,17 +136,6 @@ def _census(graph: Any, utils: Any) -> Census:
         output_type=types[subgraph.outputs[0]],
         signatures=signatures,
     )
-
-
-def _op_name(code: Any) -> str:
-    from ai_edge_litert.schema_py_generated import BuiltinOperator
-
-    # Old files keep the code in a byte; new ones in an int beside it.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    if number == BuiltinOperator.CUSTOM:
-        custom = _text(code.customCode)
-        return custom if custom.startswith("Flex") else f"CUSTOM {custom}"
-    return next((name for name, value in vars(BuiltinOperator).items() if value == number), f"CUSTOM {number}")
 
 
 def _is_dynamic(tensor: Any) -> bool:

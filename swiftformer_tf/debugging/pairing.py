@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from swiftformer_tf.census import CASTS
 from swiftformer_tf.errors import ModelError
+from swiftformer_tf.litert.ops import CASTS
 from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
 from swiftformer_tf.quantization.scales import quantized, restored
 
@@ -58,8 +58,8 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
     Raises:
         ModelError: A tensor of the float graph is missing or has another shape.
     """
-    makers = {op.outputs[0]: op for op in reference.operations}
-    tensors = {reference.label(tensor): tensor for tensor in (*reference.inputs, *makers)}
+    producers = {op.outputs[0]: op for op in reference.operations}
+    tensors = {reference.label(tensor): tensor for tensor in (*reference.inputs, *producers)}
     outputs = [op.outputs[0] for op in graph.operations]
     found = {each: tensors[graph.label(each)] for each in (*graph.inputs, *outputs) if graph.label(each) in tensors}
     cause = "expected the model that the file was made from, and a file that this version exported"
@@ -76,9 +76,9 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
                 f"{reference.shape(tensor)} in the reference's float graph: {cause}"
             )
     pairs = [
-        Pair(op, None if op.name in CASTS else makers[found[op.outputs[0]]], found[op.outputs[0]])
+        Pair(op, None if op.name in CASTS else producers[found[op.outputs[0]]], found[op.outputs[0]])
         for op in graph.operations
-        if op.outputs[0] in found and not _changes_nothing(op, makers.get(found[op.outputs[0]]))
+        if op.outputs[0] in found and not _changes_nothing(op, producers.get(found[op.outputs[0]]))
     ]
     return pairs, found
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError, naming
-from swiftformer_tf.isolation import IsolatedInterpreter
-from swiftformer_tf.quiet import native_stderr_silenced
+from swiftformer_tf.errors import ModelError, prefix_path
+from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
+from swiftformer_tf.native_logs import native_stderr_silenced
 
 __all__ = ["OpKind", "matrix_share", "open_interpreter", "profile_ops"]
 
@@ -71,8 +71,8 @@ def open_interpreter(path: str | Path, *, num_threads: int) -> Any:
         raise ModelError(f"{path}: no such file")
     doing = "load"
     try:
-        with naming(Path(path)):
-            trial = IsolatedInterpreter(Path(path).read_bytes(), num_threads)
+        with prefix_path(Path(path)):
+            trial = SubprocessInterpreter(Path(path).read_bytes(), num_threads)
             doing = "run"
             _fill_inputs(trial)
             trial.invoke()

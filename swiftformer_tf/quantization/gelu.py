@@ -7,7 +7,7 @@ from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import Statistics
 from swiftformer_tf.recipes import Recipe
 
-__all__ = ["Gate", "gate", "gates", "is_gated"]
+__all__ = ["Gate", "gates", "has_lowered_gelu", "lower_gelu"]
 
 # GELU by a tanh (Hendrycks and Gimpel, arXiv:1606.08415, section 2) is x sigmoid(x (LINEAR + CUBIC x^2)).
 LINEAR, CUBIC = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
@@ -41,7 +41,7 @@ class Gate:
     inner: tuple[int, ...]
 
 
-def is_gated(recipe: Recipe) -> bool:
+def has_lowered_gelu(recipe: Recipe) -> bool:
     """Whether a recipe's GELUs are gates.
 
     XNNPACK takes no integer GELU: LiteRT looks every byte up by itself, and the graph falls into pieces. Of operations
@@ -51,7 +51,7 @@ def is_gated(recipe: Recipe) -> bool:
     return recipe.activations == "int8" and "GELU" not in recipe.float_ops
 
 
-def gate(graph: Graph, statistics: Statistics) -> Statistics:
+def lower_gelu(graph: Graph, statistics: Statistics) -> Statistics:
     """Puts gates in the place of the GELUs.
 
     Args:
@@ -68,8 +68,8 @@ def gate(graph: Graph, statistics: Statistics) -> Statistics:
         (source,), (output,) = op.inputs, op.outputs
         inner = [graph.add_tensor(output, "float32", name=graph.label(output) + suffix) for suffix in RANGES]
         for tensor, (low, high) in zip(inner, RANGES.values(), strict=True):
-            found.settle(tensor, low, high)
-        found.settled.add(output)  # the whole range, as of a GELU
+            found.fix_range(tensor, low, high)
+        found.fixed_ranges.add(output)  # the whole range, as of a GELU
         scaled, square, slope, cubic, sigmoid = inner
         # A product with a constant and not x x, which XNNPACK lets no table start with.
         steps = [

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from swiftformer_tf.census import MATRIX_OPS
-from swiftformer_tf.quantization.equalizing import LARGEST, Group, channel_groups, scale_channels
+from swiftformer_tf.debugging.pairing import Pair
+from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.quantization.equalization import LARGEST, Group, channel_groups, scale_channels
 from swiftformer_tf.quantization.graph import Graph
-from swiftformer_tf.quantization.pairing import Pair
 
 __all__ = ["equalize_alike"]
 

@@ -8,7 +8,7 @@ from swiftformer_tf.report.palette import PALETTE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from swiftformer_tf.debugging import QuantizationReport
+    from swiftformer_tf.debugging.debugger import QuantizationReport
 
 __all__ = ["ratios_along_network"]
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import CheckpointError
-from swiftformer_tf.preprocessing import TRANSFORMS, Transform
+from swiftformer_tf.images.transform import TRANSFORMS, Transform
 
 __all__ = ["SCHEMES", "Scheme", "SchemeName", "from_canonical", "recognize", "strip", "to_canonical"]
 

@@ -1,0 +1,146 @@
+"""A `.tflite` file as a value: its content, and what it says of itself."""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError, ModelError, one_line
+from swiftformer_tf.files import replacing
+from swiftformer_tf.litert.metadata import LABELS, attach, model_metadata
+from swiftformer_tf.recipes import Recipe
+
+__all__ = ["LiteModel"]
+
+# Member of the zip archive at the end of the file, where TFLite Metadata keeps its label file.
+CONFIG_MEMBER = "swiftformer.json"
+
+# A million labels fit; a few compressed bytes can claim to be gigabytes.
+MAX_CONFIG_BYTES = 64 * 1024 * 1024
+
+# The flatbuffer's file identifier, at byte 4.
+IDENTIFIER = b"TFL3"
+
+
+@dataclasses.dataclass(frozen=True)
+class LiteModel:
+    """A TFLite model with its configuration, labels and transform inside.
+
+    Args:
+        content: The bytes of the file.
+        config: Architecture, labels and transform; its `image_size` is the size that the file takes.
+        recipe: How it was quantised.
+        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
+        classifier_activation: `"softmax"` where it answers with probabilities.
+        license: Of the weights, an SPDX name or a sentence; None where nobody said.
+        path: The file that it was read from; None where this process made it.
+
+    Example:
+        >>> LiteModel.open("no.tflite")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: no.tflite: no such file
+    """
+
+    content: bytes = dataclasses.field(repr=False)
+    config: SwiftFormerConfig
+    recipe: Recipe
+    include_preprocessing: bool = False
+    classifier_activation: Literal["softmax"] | None = None
+    license: str | None = None
+    path: Path | None = dataclasses.field(default=None, compare=False)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Hash of the content, in hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the outputs."""
+        return self.config.labels
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the TFLite Metadata inside must say, in the names of its schema."""
+        return model_metadata(
+            config=self.config,
+            recipe=self.recipe,
+            include_preprocessing=self.include_preprocessing,
+            classifier_activation=self.classifier_activation,
+            license=self.license,
+        )
+
+    @classmethod
+    def pack(cls, flatbuffer: bytes, **fields: Any) -> Self:
+        """Puts what the fields say into a converter's flatbuffer: as TFLite Metadata, and whole as our own card."""
+        model = cls(flatbuffer, **fields)
+        flatbuffer = attach(flatbuffer, model.metadata)
+        card = {
+            # What damage the zip archive's checksums do not cover is found out by this one.
+            "flatbuffer": {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()},
+            "config": model.config.to_dict(),
+            "recipe": model.recipe.to_dict(),
+            "include_preprocessing": model.include_preprocessing,
+            "classifier_activation": model.classifier_activation,
+            "license": model.license,
+        }
+        archive = io.BytesIO(flatbuffer)
+        with zipfile.ZipFile(archive, "a") as file:
+            for name, text in (
+                (CONFIG_MEMBER, json.dumps(card, indent=2)),
+                (LABELS, "".join(f"{x}\n" for x in model.labels)),
+            ):
+                file.writestr(zipfile.ZipInfo(name), text)  # a fixed date: two exports are the same bytes
+        return dataclasses.replace(model, content=archive.getvalue())
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Reads a file that `save` wrote, under whatever name.
+
+        Raises:
+            ModelError: Not a TFLite file, damaged, or not one of ours.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except FileNotFoundError:
+            raise ModelError(f"{path}: no such file") from None
+        if content[4:8] != IDENTIFIER:
+            raise ModelError(f"{path}: not a TFLite model (no {IDENTIFIER.decode()} at byte 4)")
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as file:
+                if (size := file.getinfo(CONFIG_MEMBER).file_size) > MAX_CONFIG_BYTES:
+                    raise ModelError(
+                        f"{path}: its {CONFIG_MEMBER} claims {size} bytes, expected at most {MAX_CONFIG_BYTES}"
+                    )
+                card = json.loads(file.read(CONFIG_MEMBER))
+            flatbuffer = content[: card["flatbuffer"]["bytes"]]
+            if hashlib.sha256(flatbuffer).hexdigest() != card["flatbuffer"]["sha256"]:
+                raise ModelError(f"{path}: damaged (its content is not what was written)")
+            return cls(
+                content,
+                config=SwiftFormerConfig.from_dict(card["config"]),
+                recipe=Recipe.from_dict(card["recipe"]),
+                include_preprocessing=card["include_preprocessing"],
+                classifier_activation=card["classifier_activation"],
+                license=card["license"],
+                path=Path(path),
+            )
+        except ModelError:
+            raise
+        except Exception as error:  # a damaged archive makes zipfile fail in whatever way it leads it to
+            reason = one_line(error if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}")
+            raise ModelError(
+                f"{path}: no readable {CONFIG_MEMBER} at its end ({reason}); it is damaged, or was not written by "
+                "swiftformer_tf"
+            ) from None
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file; a file that is there stays whole until the new one is complete."""
+        with replacing(path) as beside:
+            beside.write_bytes(self.content)

@@ -1,0 +1,177 @@
+"""Runs a `LiteModel`, in this process or in one of its own."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+from swiftformer_tf.errors import ModelError, prefix_path
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
+from swiftformer_tf.native_logs import native_stderr_silenced
+
+__all__ = ["LiteRunner", "litert_errors_as_model_errors", "load_interpreter"]
+
+# What the input and output of a file may hold.
+INFERENCE_DTYPES = ("float32", "int8", "uint8", "int16")
+
+
+class LiteRunner:
+    """Runs a `LiteModel` through LiteRT's interpreter, one image at a time.
+
+    A model that was read from a file runs in a process of its own, since a damaged or hostile file can crash LiteRT;
+    one that this process exported runs here.
+
+    Args:
+        model: The model.
+        num_threads: Threads of the CPU kernels.
+
+    Raises:
+        ModelError: LiteRT cannot load the content, or it is not what the model says of itself.
+
+    Example:
+        >>> from swiftformer_tf import RECIPES, DeployModel, SwiftFormerConfig, export
+        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"}))
+        >>> run = LiteRunner(export(deploy, RECIPES["float32"]))
+        >>> run(np.zeros((1, 32, 32, 3), "float32")).shape, run.partitions
+        ((2,), 1)
+    """
+
+    def __init__(self, model: LiteModel, *, num_threads: int = 1) -> None:
+        self.model = model
+        config = model.config
+        answers = config.num_labels or config.embed_dims[-1]
+        with prefix_path(model.path):
+            self.interpreter = load_interpreter(model, num_threads=num_threads)
+            self._input = _the_tensor("input", self.interpreter, (1, *config.input_size, config.num_channels))
+            self._output = _the_tensor("output", self.interpreter, (1, answers))
+
+    @property
+    def partitions(self) -> int:
+        """Number of pieces of the graph that XNNPACK took."""
+        return sum(op["op_name"] == "DELEGATE" for op in self.interpreter._get_ops_details())
+
+    @property
+    def input_quantization(self) -> tuple[float, int]:
+        """Scale and zero point of the input; (0.0, 0) for floats."""
+        return _scale_and_zero_point(self._input)
+
+    @property
+    def output_quantization(self) -> tuple[float, int]:
+        """Scale and zero point of the output; (0.0, 0) for floats."""
+        return _scale_and_zero_point(self._output)
+
+    @property
+    def input_type(self) -> str:
+        """Type of the input in numpy's word."""
+        return np.dtype(self._input["dtype"]).name
+
+    @property
+    def output_type(self) -> str:
+        """Type of the output in numpy's word."""
+        return np.dtype(self._output["dtype"]).name
+
+    def set_input(self, inputs: np.ndarray) -> None:
+        """Quantises (1, height, width, channels) float32 as the file wants it.
+
+        Raises:
+            ModelError: Another shape, or no floats.
+        """
+        expected = tuple(self._input["shape"].tolist())
+        if inputs.shape != expected:
+            raise ModelError(f"an input of shape {inputs.shape}: the model takes {expected}")
+        if not np.issubdtype(inputs.dtype, np.floating):
+            takes = "pixels from 0 to 255" if self.model.include_preprocessing else "normalised pixels"
+            raise ModelError(f"an input of type {inputs.dtype}: the model takes {takes} as float32")
+        with prefix_path(self.model.path), litert_errors_as_model_errors("take the input of"):
+            self.interpreter.set_tensor(self._input["index"], _quantized(inputs, self._input))
+
+    def invoke(self) -> None:
+        """Runs the graph on the last input.
+
+        Raises:
+            ModelError: LiteRT fails in an operation.
+        """
+        with prefix_path(self.model.path), litert_errors_as_model_errors("run"):
+            self.interpreter.invoke()
+
+    def output(self) -> np.ndarray:
+        """The last result, dequantised: (num_labels,) float32."""
+        with prefix_path(self.model.path), litert_errors_as_model_errors("read the output of"):
+            values = self.interpreter.get_tensor(self._output["index"])
+        return _dequantized(values, self._output)[0]
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """One image (1, height, width, channels) float32 to its outputs (num_labels,) float32."""
+        self.set_input(inputs)
+        self.invoke()
+        return self.output()
+
+
+@contextlib.contextmanager
+def litert_errors_as_model_errors(to: str) -> Iterator[None]:
+    """Tells LiteRT's errors in the block as a `ModelError`.
+
+    Args:
+        to: What LiteRT was to do with the model, such as `"run"`.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        # A hostile file can have it say thousands of lines.
+        first = str(error).strip().partition("\n")[0][:300]
+        raise ModelError(f"LiteRT cannot {to} the model: {first}") from None
+
+
+def load_interpreter(model: LiteModel, *, num_threads: int = 1) -> Any:
+    """LiteRT's interpreter of a model with its tensors allocated, in a process of its own where it is from a file.
+
+    Args:
+        model: The model.
+        num_threads: Threads of the CPU kernels.
+
+    Raises:
+        ModelError: LiteRT cannot load the content.
+    """
+    with litert_errors_as_model_errors("load"), native_stderr_silenced():
+        if model.path is not None:
+            interpreter: Any = SubprocessInterpreter(model_content=model.content, num_threads=num_threads)
+        else:
+            from ai_edge_litert.interpreter import Interpreter
+
+            interpreter = Interpreter(model_content=model.content, num_threads=num_threads)
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def _the_tensor(side: Literal["input", "output"], interpreter: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+    tensors = interpreter.get_input_details() if side == "input" else interpreter.get_output_details()
+    if len(tensors) != 1:
+        raise ModelError(f"the model has {len(tensors)} {side}s: expected one")
+    found, dtype = tuple(tensors[0]["shape"].tolist()), np.dtype(tensors[0]["dtype"]).name
+    if found != shape:
+        raise ModelError(f"the model's {side} has the shape {found}: by its configuration it should be {shape}")
+    if dtype not in INFERENCE_DTYPES:
+        raise ModelError(f"the model's {side} is of type {dtype}: expected one of {', '.join(INFERENCE_DTYPES)}")
+    return tensors[0]
+
+
+def _scale_and_zero_point(details: dict[str, Any]) -> tuple[float, int]:
+    scale, zero_point = details["quantization"]
+    return float(scale), int(zero_point)
+
+
+def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    if details["dtype"] == np.float32:
+        return values.astype(np.float32)
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(details["dtype"])
+    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(details["dtype"])
+
+
+def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    if details["dtype"] == np.float32:
+        return values
+    scale, zero_point = details["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
