@@ -252,8 +252,8 @@ def _check_heads(config: SwiftFormerConfig, shared: _SwiftFormer | None) -> None
         return
     if not isinstance(shared, SwiftFormerForImageClassification):
         raise ConfigError(
-            f"share_layers_with={shared.name!r}: its num_labels is {shared.config.num_labels}, "
-            f"expected the config's {config.num_labels}"
+            f"share_layers_with={shared.name!r}: expected a SwiftFormerForImageClassification, "
+            f"not a {type(shared).__name__}"
         )
     if config.num_labels and config.num_labels != shared.config.num_labels:
         raise ConfigError(
