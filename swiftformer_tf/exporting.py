@@ -1,12 +1,12 @@
-"""A deploy graph and a recipe in, a `LiteModel` out: floats by the TFLite converter, integers by our own hand."""
+"""A deploy graph and a recipe in, a `LiteModel` out: floats by `convert`, integers by our own hand."""
 
 import hashlib
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from swiftformer_tf.conversion import convert
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
@@ -26,7 +26,7 @@ from swiftformer_tf.quantization import (
     measure,
     rewrite,
 )
-from swiftformer_tf.recipes import RECIPES, Recipe
+from swiftformer_tf.recipes import Recipe
 
 __all__ = ["export"]
 
@@ -87,7 +87,7 @@ def export(
     if recipe.weights == "float32":
         content = _float_graph(deploy)
     elif recipe.weights == "float16":
-        content = _converted(deploy, recipe)
+        content = convert(deploy, "float16")
     else:
         content = _integer_graph(deploy, recipe, calibration, progress)
     return LiteModel.pack(
@@ -125,38 +125,6 @@ def _float_graph(deploy: DeployModel) -> bytes:
     digest = hashlib.sha256(b"".join(each.tobytes() for each in deploy.get_weights())).digest()
     kept, content = _FLOAT_GRAPHS.get(deploy, (b"", b""))
     if kept != digest:
-        content = _converted(deploy, RECIPES["float32"])
+        content = convert(deploy)
         _FLOAT_GRAPHS[deploy] = digest, content
     return content
-
-
-def _converted(deploy: DeployModel, recipe: Recipe) -> bytes:
-    import tensorflow as tf
-
-    try:
-        with native_stderr_silenced():
-            converter = _converter(deploy)
-            if recipe.weights == "float16":
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-                converter.target_spec.supported_types = [tf.float16]
-            return bytes(converter.convert())
-    except Exception as error:  # the converter raises whatever its passes raise
-        raise ExportError(f"recipe {recipe.name}: the TFLite converter failed: {_first_line(error)}") from error
-
-
-def _converter(deploy: DeployModel) -> Any:
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    spec = tf.TensorSpec(deploy.inputs[0].shape, tf.float32, name="image")
-    name = "probabilities" if deploy.classifier_activation else "logits" if deploy.config.num_labels else "features"
-    # Variables would stay resources in the file, which the calibrator cannot read; constants have no such trouble.
-    frozen = convert_variables_to_constants_v2(
-        tf.function(lambda image: deploy(image, training=False), input_signature=[spec]).get_concrete_function()
-    )
-    signature = tf.function(lambda image: {name: frozen(image)[0]}, input_signature=[spec])
-    return tf.lite.TFLiteConverter.from_concrete_functions([signature.get_concrete_function()], tf.Module())
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -17,7 +17,6 @@ from swiftformer_tf import (
     ImageError,
     LiteModel,
     LiteRunner,
-    Recipe,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
     export,
@@ -57,13 +56,13 @@ def test_recipes_share_the_float_graph_until_the_weights_change(monkeypatch: pyt
     from swiftformer_tf import exporting
 
     converted: list[str] = []
-    convert = exporting._converted
+    convert = exporting.convert
 
-    def counted(deploy: DeployModel, recipe: Recipe) -> bytes:
-        converted.append(recipe.name)
-        return convert(deploy, recipe)
+    def counted(deploy: DeployModel, weights: Literal["float32", "float16"] = "float32") -> bytes:
+        converted.append(weights)
+        return convert(deploy, weights)
 
-    monkeypatch.setattr(exporting, "_converted", counted)
+    monkeypatch.setattr(exporting, "convert", counted)
     keras.utils.set_random_seed(0)
     deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
     image = np.ones((1, 32, 32, 3), np.float32)
@@ -256,8 +255,8 @@ def test_a_failure_of_the_converter_is_one_line(
         raise RuntimeError("\nthe pass that failed\nand a page of its graph")
 
     monkeypatch.setattr(tf.lite.TFLiteConverter, "convert", fail)
-    monkeypatch.setattr("swiftformer_tf.exporting._converter", lambda deploy: tf.lite.TFLiteConverter([], None))
-    with pytest.raises(ExportError, match=r"^recipe float32: the TFLite converter failed: the pass that failed$"):
+    monkeypatch.setattr("swiftformer_tf.conversion._converter", lambda deploy: tf.lite.TFLiteConverter([], None))
+    with pytest.raises(ExportError, match=r"^float32: the TFLite converter failed: the pass that failed$"):
         export(fuse(model), RECIPES["float32"])
 
 

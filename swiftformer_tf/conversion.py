@@ -1,0 +1,60 @@
+"""A deploy graph as a float flatbuffer, by the TFLite converter."""
+
+from typing import Any, Literal
+
+from swiftformer_tf.errors import ExportError
+from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.native_logs import native_stderr_silenced
+
+__all__ = ["convert"]
+
+
+def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float32") -> bytes:
+    """Writes a deploy graph with one signature: `image` in, `logits`, `probabilities` or `features` out.
+
+    Args:
+        deploy: What `fuse` returned.
+        weights: Type of the stored weights; all else is float32.
+
+    Raises:
+        ExportError: The converter failed; the message has the first line of what it said.
+
+    Example:
+        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> convert(DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32)))[4:8]
+        b'TFL3'
+    """
+    import tensorflow as tf
+
+    try:
+        with native_stderr_silenced():
+            converter = _converter(deploy)
+            if weights == "float16":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
+            return bytes(converter.convert())
+    except Exception as error:  # the converter raises whatever its passes raise
+        raise ExportError(f"{weights}: the TFLite converter failed: {_first_line(error)}") from error
+
+
+def _converter(deploy: DeployModel) -> Any:
+    import tensorflow as tf
+
+    spec = tf.TensorSpec(deploy.inputs[0].shape, tf.float32, name="image")
+    name = "probabilities" if deploy.classifier_activation else "logits" if deploy.config.num_labels else "features"
+    # Variables would stay resources in the file, which no other tool can read; arrays become constants.
+    states = [
+        [each.numpy() for each in variables]
+        for variables in (deploy.trainable_variables, deploy.non_trainable_variables)
+    ]
+
+    @tf.function(input_signature=[spec])
+    def signature(image: Any) -> dict[str, Any]:
+        with tf.name_scope(deploy.name):
+            return {name: deploy.stateless_call(*states, image, training=False)[0]}
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([signature.get_concrete_function()], tf.Module())
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
