@@ -1,5 +1,6 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all, and text is read however an editor wrote it."""
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["filling", "identity", "replacing"]
+__all__ = ["filling", "identity", "read_text", "replacing"]
 
 # Of the hidden folders in which files wait until they are whole. One that is this old belongs to a process that was
 # killed, since no file takes so long to write.
@@ -23,6 +24,39 @@ _CURES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHTS),
 }
+
+
+# What Windows's editors and shells put in front of a text. UTF-32's begins as UTF-16's does, and comes first.
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def read_text(path: str | Path) -> str:
+    """A text file in UTF-8, or in what its byte order mark says; lines end in `\\n`, whatever they end in there.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no text in UTF-8 and has no byte order mark.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "labels.txt")
+        ...     _ = path.write_bytes("cat\\r\\ndog\\r\\n".encode("utf-16"))
+        ...     read_text(path)
+        'cat\\ndog\\n'
+    """
+    data = Path(path).read_bytes()
+    encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not {encoding.upper()}; save it as UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 @contextlib.contextmanager

@@ -127,8 +127,8 @@ def test_port_makes_new_heads_and_says_so(saved: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--labels", "no.txt"], "no.txt: cannot be read"),
-        (["--labels", "{folder}/blank.txt"], "blank.txt: expected a label in every line"),
+        (["--labels", "no.txt"], "no.txt: cannot be read as a list of labels"),
+        (["--labels", "{folder}/blank.txt"], "blank.txt, line 2: empty, expected a label"),
         (
             ["--labels", "imagenet", "--num-labels", "3"],
             "--labels imagenet names 1000, --num-labels asks for 3; give one",

@@ -38,8 +38,54 @@ def test_list_is_sorted_and_leaves_out_what_is_hidden_or_something_else(root: Pa
     ]
 
 
+# Of what Pillow 13 registers a suffix for, it writes and opens these formats.
+WRITTEN = {"AVIF", "BLP", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO", "MSP", "PCX"} | {
+    *("PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM")
+}
+MODES = {"BLP": "P", "MSP": "1", "XBM": "1"}
+
+
+def test_every_still_picture_that_pillow_opens_is_taken(tmp_path: Path) -> None:
+    """By writing a file of each suffix that it registers: what it opens again, and nothing else."""
+    opened = {}
+    for suffix, kind in Image.registered_extensions().items():
+        path = tmp_path / f"picture{suffix.upper()}"
+        if kind == "IM":  # Pillow warns that its release 15 drops it
+            continue
+        try:
+            Image.new(MODES.get(kind, "RGB"), (64, 64)).save(path, format=kind)
+            with Image.open(path) as image:
+                image.load()
+        except (KeyError, OSError):  # Pillow does not write it, or does not read it
+            path.unlink(missing_ok=True)
+        else:
+            opened[path] = kind
+    assert set(opened.values()) == WRITTEN
+    assert list_images(tmp_path) == sorted(opened)
+    check_images(opened)
+    for path in opened:
+        assert SMALL(path).shape == (8, 8, 3), path
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".mpg", ".pdf", ".txt", ".csv"])
+def test_other_files_are_no_photographs(root: Path, suffix: str) -> None:
+    count = len(list_images(root))
+    (root / "a" / f"other{suffix}").write_bytes(b"no picture")
+    assert len(list_images(root)) == count
+
+
+def test_what_a_plugin_registers_is_taken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `pillow_heif.register_heif_opener()` does it."""
+    monkeypatch.setitem(Image.EXTENSION, ".heic", "HEIF")
+    monkeypatch.setitem(Image.OPEN, "HEIF", Image.OPEN["PNG"])
+    photograph(root / "a" / "0.png").rename(root / "a" / "0.heic")
+    assert list_images(root)[0].name == "0.heic"
+
+
 def test_empty_and_missing_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=f"{tmp_path}: no photographs in this folder; expected files ending in .bmp"):
+    with pytest.raises(
+        ImageError, match=f"{tmp_path}: no photographs in this folder; expected .jpg, .png or others that Pillow opens"
+    ):
         list_images(tmp_path)
     with pytest.raises(ImageError, match="nowhere: no such folder"):
         list_images(tmp_path / "nowhere")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from swiftformer_tf import ImageError
-from swiftformer_tf.images.labels import imagenet_classes, labelled_images, match_classes
+from swiftformer_tf import ConfigError, ImageError
+from swiftformer_tf.images.labels import imagenet_classes, labelled_images, match_classes, read_labels
 
 NUMBERS = tuple(f"LABEL_{index}" for index in range(1000))
 
@@ -17,6 +17,46 @@ def folder_of(root: Path, *names: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(path)
     return root
+
+
+# How editors and shells write a text: Notepad with and without a mark, PowerShell's `>`, Excel's "Unicode text".
+WRITTEN = {
+    "UTF-8": ("utf-8", "\n"),
+    "UTF-8 with a mark": ("utf-8-sig", "\r\n"),
+    "UTF-16": ("utf-16", "\r\n"),
+    "UTF-16, big end first": ("utf-16-be", "\r\n"),
+    "UTF-32": ("utf-32", "\n"),
+    "an old Macintosh": ("utf-8", "\r"),
+}
+
+
+def write(path: Path, text: str, written: str) -> Path:
+    encoding, ending = WRITTEN[written]
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path.write_bytes((mark + text).replace("\n", ending).encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_labels_are_the_same_whatever_wrote_them(tmp_path: Path, written: str) -> None:
+    """The case `15_bom_labels` of the public reports, and its kin."""
+    labels = read_labels(write(tmp_path / "labels.txt", "café\ndog\n", written), 2)
+    assert labels == ("café", "dog")
+    assert match_classes(["café", "dog"], labels) == ([0, 1], "names of folders are labels")
+    assert read_labels(tmp_path / "labels.txt") == labels
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_list_is_the_same_whatever_wrote_it(tmp_path: Path, written: str) -> None:
+    folder = folder_of(tmp_path / "photographs", "1.png", "2.png")
+    list_of_labels = write(tmp_path / "list.csv", "1.png,dog\n2.png,café\n", written)
+    assert labelled_images(folder, ["café", "dog"], label_file=list_of_labels).targets == (1, 0)
+
+
+def test_a_text_of_another_encoding_is_refused_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes("café\ndog\n".encode("cp1252"))
+    with pytest.raises(ConfigError, match=r"labels\.txt: .*\(byte 3 is not UTF-8; save it as UTF-8\)"):
+        read_labels(tmp_path / "labels.txt", 2)
 
 
 def test_imagenet_has_its_thousand_classes_in_order() -> None:

@@ -82,16 +82,6 @@ def arithmetic(checkpoint: Any) -> str:
 
 def _labels(given: str | None) -> dict[int, str] | None:
     """Labels by index, of a file or of ImageNet."""
-    from swiftformer_tf.images.labels import imagenet_classes
+    from swiftformer_tf.images.labels import read_labels
 
-    if given is None:
-        return None
-    if given == "imagenet":
-        return dict(enumerate(imagenet_classes().values()))
-    try:
-        lines = Path(given).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{given}: cannot be read ({error})", param_hint="--labels") from None
-    if not lines or not all(line.strip() for line in lines):
-        raise click.BadParameter(f"{given}: expected a label in every line", param_hint="--labels")
-    return dict(enumerate(line.strip() for line in lines))
+    return dict(enumerate(read_labels(given))) if given else None

@@ -12,16 +12,31 @@ from PIL import Image
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.images.transform import Transform
 
-__all__ = ["IMAGE_SUFFIXES", "ImageFolder", "balanced_sample", "check_images", "iterate_images", "list_images"]
+__all__ = ["ImageFolder", "balanced_sample", "check_images", "image_suffixes", "iterate_images", "list_images"]
 
-# What Pillow decodes without a plug-in and cameras, scanners and ImageNet's mirrors write.
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# Pictures too, as telephones, browsers and drawing programs write them.
-FOREIGN_SUFFIXES = (".avif", ".heic", ".heif", ".jxl", ".svg")
+# Formats that Pillow has a name for and does not decode: fields of weather data, arrays, films.
+_UNDECODED = ("BUFR", "GRIB", "HDF5", "MPEG")
+# Drawings, which it leaves to Ghostscript and to Windows.
+_DRAWINGS = ("EPS", "WMF")
+# Pictures too, as telephones, browsers and drawing programs write them, which Pillow decodes with a plug-in or not.
+_FOREIGN_SUFFIXES = {".avif", ".emf", ".eps", ".heic", ".heif", ".jxl", ".svg", ".wmf"}
+
+
+def image_suffixes() -> frozenset[str]:
+    """Suffixes in lower case of all still pictures that Pillow opens here, plug-ins that were registered included.
+
+    Example:
+        >>> {".jpg", ".jfif", ".ppm", ".jp2"} <= image_suffixes()
+        True
+    """
+    suffixes = Image.registered_extensions()  # loads Pillow's own plug-ins, which fill `Image.OPEN`
+    # A JPEG with several pictures is opened as a JPEG.
+    opened = {*Image.OPEN, "MPO"}.difference(_UNDECODED, _DRAWINGS)
+    return frozenset(suffix.lower() for suffix, kind in suffixes.items() if kind in opened)
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The photographs below a folder, sorted by path, known by their suffix.
+    """The photographs below a folder, sorted by path, known by their suffix (`image_suffixes`) in any case.
 
     Hidden files and folders, whose names start with a dot, are passed over: file managers and archives
     leave previews there.
@@ -33,17 +48,18 @@ def list_images(folder: str | Path) -> list[Path]:
     root = Path(folder)
     if not root.is_dir():
         raise ImageError(f"{root}: no such folder")
+    suffixes = image_suffixes()
     found = sorted(
         path
         for path in root.rglob("*")
-        if path.suffix.lower() in (*IMAGE_SUFFIXES, *FOREIGN_SUFFIXES)
+        if path.suffix.lower() in suffixes | _FOREIGN_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
         and (path.is_file() or not path.exists())  # a link to nothing is told of when it is opened
     )
-    if foreign := [path for path in found if path.suffix.lower() in FOREIGN_SUFFIXES]:
+    if foreign := [path for path in found if path.suffix.lower() not in suffixes]:
         raise ImageError(f"{foreign[0]}: a picture of a kind that is not decoded here; save it as JPEG or PNG")
     if not found:
-        raise ImageError(f"{root}: no photographs in this folder; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+        raise ImageError(f"{root}: no photographs in this folder; expected .jpg, .png or others that Pillow opens")
     return found
 
 

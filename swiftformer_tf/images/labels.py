@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from swiftformer_tf.errors import ConfigError, ImageError
+from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import ImageFolder, list_images
 
 __all__ = ["LabelledImages", "imagenet_classes", "labelled_images", "match_classes", "read_labels"]
@@ -89,15 +90,15 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int
     )
 
 
-def read_labels(source: str | Path, count: int) -> tuple[str, ...]:
+def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]:
     """Names for the outputs of a model, from a text file with a line each.
 
     Args:
         source: The file, or `"imagenet"` for the names of ImageNet's 1000 classes.
-        count: How many outputs the model has.
+        count: How many outputs the model has; None takes as many as there are lines.
 
     Raises:
-        ConfigError: The file cannot be read, has an empty line, or another number of them.
+        ConfigError: The file cannot be read, has an empty line, none at all, or another number of them.
 
     Example:
         >>> read_labels("imagenet", 1000)[:2]
@@ -107,11 +108,11 @@ def read_labels(source: str | Path, count: int) -> tuple[str, ...]:
         labels = tuple(imagenet_classes().values())
     else:
         try:
-            labels = tuple(Path(source).read_text("utf-8").removesuffix("\n").split("\n"))
-        except (OSError, UnicodeDecodeError) as error:
+            lines = read_text(source).removesuffix("\n").split("\n")
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{source}: cannot be read as a list of labels ({error})") from None
-        labels = tuple(label.strip() for label in labels)
-    if len(labels) != count:
+        labels = tuple(line.strip() for line in lines)
+    if count is not None and len(labels) != count:
         raise ConfigError(f"{source}: {len(labels)} labels for the {count} outputs of the model: expected one a line")
     if "" in labels:
         raise ConfigError(f"{source}, line {labels.index('') + 1}: empty, expected a label")
@@ -160,8 +161,8 @@ def labelled_images(
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text("utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        return [line.strip() for line in read_text(path).splitlines()]
+    except (OSError, ValueError) as error:
         raise ImageError(f"{path}: cannot be read as a list of labels ({error})") from None
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.config import VARIANTS
 from swiftformer_tf.errors import ConfigError, one_line
+from swiftformer_tf.files import read_text
 from swiftformer_tf.images.transform import is_number
 
 __all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "read_recipe", "training_recipe"]
@@ -333,7 +334,7 @@ def read_recipe(path: str | Path) -> TrainingRecipe:
         (30, 0.25, 2048)
     """
     try:
-        values = json.loads(Path(path).read_text("utf-8"))
+        values = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise ConfigError(f"{path}: not JSON ({error})") from None
     if isinstance(values, dict) and isinstance(values.get("settings"), dict):

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.files import replacing
+from swiftformer_tf.files import read_text, replacing
 from swiftformer_tf.images.folders import ImageFolder, check_images
 from swiftformer_tf.images.labels import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
@@ -147,7 +147,7 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
     path = output / "run.json"
     if path.is_file():
         try:
-            before = json.loads(path.read_text("utf-8"))["settings"]
+            before = json.loads(read_text(path))["settings"]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{path}: cannot be read ({error}); train into another folder") from None
         other = next((name for name, value in settings.items() if before.get(name) != value), None)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix_path
-from swiftformer_tf.files import identity, replacing
+from swiftformer_tf.files import identity, read_text, replacing
 from swiftformer_tf.images.labels import imagenet_classes, match_classes
 from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.model_file import LiteModel
@@ -113,7 +113,7 @@ class Teacher:
         if not card_path.is_file():
             return cls._swiftformer(path, card_path)
         try:
-            card = json.loads(card_path.read_text("utf-8"))
+            card = json.loads(read_text(card_path))
             transform, labels = Transform.from_dict(card["transform"]), card["labels"]
             if labels != "imagenet" and not (isinstance(labels, list) and all(isinstance(x, str) for x in labels)):
                 raise ValueError('labels: expected a list of names, or "imagenet"')
