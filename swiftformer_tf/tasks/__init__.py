@@ -1,0 +1,8 @@
+"""What the outputs of a model mean, by task: functions of arrays and names."""
+
+from swiftformer_tf.tasks import classification, features
+from swiftformer_tf.tasks.task import Activation, Agreement, Output, Task
+
+__all__ = ["TASKS", "Activation", "Agreement", "Output", "Task"]
+
+TASKS: dict[str, Task] = {task.name: task for task in (classification.TASK, features.TASK)}

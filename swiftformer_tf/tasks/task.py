@@ -1,0 +1,100 @@
+"""What every task says of an output."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError
+
+__all__ = ["Activation", "Agreement", "Output", "Task"]
+
+Activation = Literal["softmax", "sigmoid"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """In how far two models say the same.
+
+    Args:
+        share: Of the items, from 0 to 1.
+        items: What was counted: images, or pixels of all images.
+        distinct: How many different answers the reference gives.
+        needed: Fewer say nothing: a model that always answers the same would agree as well.
+
+    Example:
+        >>> Agreement(share=0.98, items=50, distinct=10, needed=5).reaches(0.97)
+        True
+    """
+
+    share: float
+    items: int
+    distinct: int
+    needed: int
+
+    def allowed(self, least: float) -> int:
+        """Items that may differ where the share is to be `least`: of few, one may be more than that leaves."""
+        return math.ceil((1 - least) * self.items - 1e-9)
+
+    def reaches(self, least: float) -> bool:
+        """Whether no more items differ than are allowed."""
+        return round((1 - self.share) * self.items) <= self.allowed(least)
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """One output of a deploy graph or a file.
+
+    Args:
+        name: In the file's signature.
+        shape: With the batch.
+        task: A key of `TASKS`.
+        activation: What was made of logits inside; None for logits, and for what is neither.
+
+    Example:
+        >>> Output.from_dict(Output("features", (1, 220), "features").to_dict()).shape
+        (1, 220)
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    task: str
+    activation: Activation | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {**dataclasses.asdict(self), "shape": list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`.
+
+        Raises:
+            ConfigError: Fields missing or unknown.
+        """
+        try:
+            return cls(**{**values, "shape": tuple(map(int, values["shape"]))})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"not an output: {error}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What depends on the meaning of an output.
+
+    Args:
+        name: Key in `TASKS`.
+        activation: What makes probabilities of its logits, by the model's configuration; None where there are none.
+        output_name: Of an output with that activation inside.
+        activate: Applies an activation to logits (N, ...).
+        agreement: Of the reference's answers and a file's, both (images, ...), after that activation.
+    """
+
+    name: str
+    activation: Callable[[SwiftFormerConfig], Activation | None]
+    output_name: Callable[[Activation | None], str]
+    activate: Callable[[np.ndarray, Activation | None], np.ndarray]
+    agreement: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], Agreement]
