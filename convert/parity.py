@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import golden
+import golden_transforms
 import keras
 import numpy as np
 import references
@@ -222,7 +223,9 @@ def main() -> int:
     arguments = parser.parse_args()
     transformers.logging.disable_progress_bar()
     if arguments.write_golden:
-        golden.write(Path(__file__).parents[1] / "tests" / "golden")
+        folder = Path(__file__).parents[1] / "tests" / "golden"
+        golden.write(folder)
+        golden_transforms.write(folder / "transforms.safetensors")
     l2, uniform = references.pair(architecture("xs"), seed=7)
     rows = _shown(cells(arguments.variants))
     others = [_shown(cases(l2, uniform)) for cases in (file_cases, backend_cases, folder_cases)]

@@ -70,7 +70,8 @@ class SwiftFormerConfig:
             keys and shapes but not results: this belongs to the weights.
         distillation: Whether there is a second head that learned from a teacher.
         id2label: Names of the classes by index, 0 to n-1. Empty means no head: pooled features.
-        transform: How evaluation prepares a photograph for these weights. Its `size` follows `image_size`.
+        transform: How evaluation prepares a photograph for these weights. Its `size` follows `image_size`; where its
+            `mean` and `std` are those of another number of channels, all channels get their average, as in timm.
 
     Raises:
         ConfigError: An impossible value; the message names the field.
@@ -114,7 +115,8 @@ class SwiftFormerConfig:
         for name, ok, expected in self._rules():
             if not ok:
                 raise ConfigError(f"{name}={getattr(self, name)!r}: expected {expected}")
-        object.__setattr__(self, "transform", self.transform.replace(size=self.input_size))
+        transform = self.transform.for_channels(self.num_channels).replace(size=self.input_size)
+        object.__setattr__(self, "transform", transform)
 
     def _rules(self) -> Iterator[tuple[str, bool, str]]:
         """Field, whether it holds, what was expected; a later rule may rely on the earlier ones."""

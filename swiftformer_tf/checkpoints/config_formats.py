@@ -10,7 +10,7 @@ from typing import Any
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig, numbered_labels
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.images.labels import imagenet_classes
-from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
+from swiftformer_tf.images.transform import TRANSFORMS, CropMode, Transform, is_number
 
 __all__ = ["from_hf", "from_timm", "image_processor", "is_hf", "is_timm", "to_hf", "to_timm"]
 
@@ -20,6 +20,8 @@ RESAMPLE = {2: "bilinear", 3: "bicubic"}
 # timm's names of the variants, and of arguments that shapes of weights do not tell.
 ARCHITECTURES = {f"swiftformer_{variant}": variant for variant in VARIANTS if variant != "tiny"}
 TIMM_ARGUMENTS = ("down_stride", "down_pad", "layer_scale_init_value", "drop_path_rate")
+# How it cuts a photograph. With the third, "border", it puts a border around what does not fill the size.
+TIMM_CROP_MODES = ("center", "squash")
 # What timm's code fixes, as far as this package can vary it.
 TIMM_FIXED = {"hidden_act": "gelu", "batch_norm_eps": 1e-5}
 
@@ -65,8 +67,10 @@ def to_hf(config: SwiftFormerConfig) -> dict[str, Any]:
 def image_processor(transform: Transform) -> dict[str, Any]:
     """A transform as Hugging Face's `preprocessor_config.json`.
 
+    Where a crop leaves an odd number of pixels, those processors start it at the lower one.
+
     Raises:
-        ConfigError: A crop that is not square, which no image processor there makes from any photograph.
+        ConfigError: A crop that no image processor there makes from any photograph.
 
     Example:
         >>> image_processor(TRANSFORMS["original"])["size"]
@@ -86,14 +90,17 @@ def image_processor(transform: Transform) -> dict[str, Any]:
     }
     if transform.crop is None:
         return values
-    if height != width:
-        raise ConfigError(
-            f"transform.size={transform.size}: with a crop, Hugging Face's image processors want a square; use a "
-            "square image_size, or crop=None"
-        )
-    edge = {"shortest_edge": math.floor(height / transform.crop)}
+    resized_height, resized_width = transform.resized
+    size = {"height": resized_height, "width": resized_width}
+    if transform.keeps_shape:
+        if resized_height != resized_width:
+            raise ConfigError(
+                f"transform.size={transform.size}: with crop_mode='center', Hugging Face's image processors want a "
+                "square; use a square image_size, or crop=None"
+            )
+        size = {"shortest_edge": resized_height}
     crop = {"do_center_crop": True, "crop_size": {"height": height, "width": width}}
-    return {**values, "image_processor_type": "CLIPImageProcessor", "size": edge, **crop}
+    return {**values, "image_processor_type": "CLIPImageProcessor", "size": size, **crop}
 
 
 def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
@@ -118,6 +125,7 @@ def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
         if arguments.get(name, usual) not in (usual, None):
             raise ConfigError(f"model_args.{name}={arguments[name]!r}: expected {usual!r}")
     channels, height, width = _numbers("pretrained_cfg.input_size", data.get("input_size", (3, 224, 224)), 3)
+    channels = arguments.get("in_chans", channels)  # of the model; the other is what the weights before were for
     fields = {name: arguments[name] for name in TIMM_ARGUMENTS if name in arguments}
     return SwiftFormerConfig(
         depths=depths,
@@ -162,6 +170,8 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
     }
     arguments = {name: value for name, (value, is_default) in ours.items() if not is_default}
     transform = config.transform
+    if len(set(config.input_size)) == 2 and transform.crop_mode == "shortest_edge" and transform.crop:
+        raise ConfigError(f"transform.size={transform.size} with crop_mode='shortest_edge': timm makes no such crop")
     values = {
         "architecture": f"swiftformer_{config.variant}" if named else "swiftformer_xs",
         "num_classes": config.num_labels,
@@ -173,7 +183,7 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
             "input_size": [config.num_channels, *config.input_size],
             "interpolation": transform.interpolation,
             "crop_pct": transform.crop or 1.0,
-            "crop_mode": "squash" if transform.crop is None else "center",
+            "crop_mode": "center" if transform.keeps_shape else "squash",
             "mean": list(transform.mean),
             "std": list(transform.std),
             "num_classes": config.num_labels,
@@ -193,41 +203,50 @@ def _transform_of_processor(values: Mapping[str, Any]) -> Transform:
     if values.get("resample", 2) not in tuple(RESAMPLE):
         raise ConfigError(f"resample={values['resample']!r}: expected 2 (bilinear) or 3 (bicubic)")
     usual = TRANSFORMS["hf"]
-    size, crop = _processor_size(values)
+    size, crop, mode = _processor_size(values)
     return Transform(
         size=size,
         crop=crop,
+        crop_mode=mode,
         interpolation=RESAMPLE[values.get("resample", 2)],  # type: ignore[arg-type]
         mean=values.get("image_mean", usual.mean),
         std=values.get("image_std", usual.std),
     )
 
 
-def _processor_size(values: Mapping[str, Any]) -> tuple[tuple[int, int], float | None]:
-    """(height, width) of the result and share of the crop."""
+def _processor_size(values: Mapping[str, Any]) -> tuple[tuple[int, int], float | None, CropMode]:
+    """(height, width) of the result, share of the crop and its mode."""
     size = values.get("size", 224)
     edge = size.get("shortest_edge") if isinstance(size, Mapping) else None
     if values.get("do_center_crop") and "crop_size" in values:
-        height, width = _sides("crop_size", values["crop_size"])
-        edge = edge if isinstance(size, Mapping) else size
-        if height != width or not isinstance(edge, int) or edge < height:
-            raise ConfigError(
-                f"size={size!r} with crop_size={values['crop_size']!r}: expected a shortest_edge, and a square crop "
-                "within"
-            )
-        return (height, width), _share(height, edge)
+        return _processor_crop(size, values["crop_size"])
     if edge is not None:
         # ConvNext's processor crops below 384 pixels only.
         share = values.get("crop_pct")
         if not is_number(share):
             raise ConfigError(f"size={size!r}: a shortest_edge without a crop gives pictures of any shape")
-        return _sides("size", edge), share if edge < 384 else None
-    return _sides("size", size), None
+        sides = _sides("size", edge)
+        return (sides, share, "shortest_edge") if edge < 384 else (sides, None, "center")
+    return _sides("size", size), None, "center"
+
+
+def _processor_crop(size: Any, crop_size: Any) -> tuple[tuple[int, int], float | None, CropMode]:
+    height, width = _sides("crop_size", crop_size)
+    edge = size.get("shortest_edge") if isinstance(size, Mapping) else size
+    mode: CropMode = "height_width" if edge is None else "shortest_edge"
+    resized = _sides("size", size if edge is None else edge)
+    transform = Transform(size=(height, width), crop=_share(max(height, width), max(resized)), crop_mode=mode)
+    if transform.resized != resized:
+        raise ConfigError(
+            f"size={size!r} with crop_size={crop_size!r}: expected a crop within, of the same share of both sides "
+            "where size has two"
+        )
+    return (height, width), transform.crop, mode
 
 
 def _share(size: int, edge: int) -> float:
-    """The share of a crop that leads back to this edge, whichever way the division was rounded."""
-    share = size / edge
+    """The share of a crop that leads back to this edge, whichever way the division was rounded; 1 if there is none."""
+    share = min(size / edge, 1.0)
     return share if math.floor(size / share) == edge else math.nextafter(share, 0)
 
 
@@ -266,12 +285,14 @@ def _image_size(height: int, width: int) -> int | tuple[int, int]:
 
 def _timm_transform(data: Mapping[str, Any], size: tuple[int, int]) -> Transform:
     usual = TRANSFORMS["timm"]
-    mode, share = data.get("crop_mode") or "center", data.get("crop_pct", usual.crop)
-    if mode != "center" and (mode, share) != ("squash", 1):
-        raise ConfigError(f"pretrained_cfg.crop_mode={mode!r} with crop_pct={share!r}: expected 'center'")
+    mode, share = data.get("crop_mode") or "center", data.get("crop_pct") or usual.crop
+    if mode not in TIMM_CROP_MODES:
+        raise ConfigError(f"pretrained_cfg.crop_mode={mode!r}: expected one of {', '.join(TIMM_CROP_MODES)}")
+    whole = mode == "squash" and share == 1
     return Transform(
         size=size,
-        crop=share if mode == "center" else None,
+        crop=None if whole else share,
+        crop_mode="center" if whole else mode,
         interpolation=data.get("interpolation", usual.interpolation),
         mean=data.get("mean", usual.mean),
         std=data.get("std", usual.std),

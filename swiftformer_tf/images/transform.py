@@ -4,9 +4,9 @@ import dataclasses
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -14,14 +14,41 @@ from PIL import Image, UnidentifiedImageError
 from swiftformer_tf.errors import ConfigError, ImageError
 
 Interpolation = Literal["bicubic", "bilinear"]
+CropMode = Literal["center", "squash", "shortest_edge", "height_width"]
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+# Pillow's modes by the number of channels.
+_MODES = {1: "L", 3: "RGB"}
 
 # Pixels of a scaled photograph, of which the crop is cut: more would be hundreds of megabytes.
 MAX_SCALED = 2**25
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class _Crop(NamedTuple):
+    """How a crop mode computes.
+
+    Args:
+        keeps_shape: Whether the photograph is scaled as a whole, or height and width each by itself.
+        square: Whether the shorter edge alone is given, and so both sides of what is covered are the same.
+        corner: Where a crop starts that leaves twice this over, in pixels.
+    """
+
+    keeps_shape: bool
+    square: bool
+    corner: Callable[[float], int]
+
+
+# `round` takes a half to the even neighbor, as torchvision's CenterCrop does.
+_CROPS: dict[str, _Crop] = {
+    "center": _Crop(keeps_shape=True, square=False, corner=round),
+    "squash": _Crop(keeps_shape=False, square=False, corner=round),
+    "shortest_edge": _Crop(keeps_shape=True, square=True, corner=math.floor),
+    "height_width": _Crop(keeps_shape=False, square=False, corner=math.floor),
+}
 
 
 def is_number(value: Any) -> bool:
@@ -36,11 +63,15 @@ class Transform:
 
     Args:
         size: (height, width) of the result in pixels.
-        crop: Share of the resized picture that the centre crop keeps: the photograph is scaled, its shape
-            kept, until it just covers `size / crop`, then `size` is cut from its middle. None resizes
-            straight to `size` and lets the shape go.
+        crop: Share of the resized picture that the center crop keeps: the photograph is scaled as `crop_mode`
+            says, then `size` is cut from its middle. None resizes straight to `size` and lets the shape go.
+        crop_mode: What is scaled to what before the crop. `"center"`, timm's and the original repository's:
+            the photograph, its shape kept, until it just covers `size / crop`. `"squash"`, timm's: height and width
+            to `size / crop`. `"shortest_edge"`, a size of Hugging Face's image processors: the photograph, its
+            shape kept, its shorter edge to `max(size) / crop`. `"height_width"`, the other one: as `"squash"`.
+            Where the crop leaves an odd number of pixels, Hugging Face's start at the lower one.
         interpolation: `"bicubic"` or `"bilinear"`, as Pillow computes them.
-        mean: Per channel, for pixels from 0 to 1.
+        mean: Per channel, for pixels from 0 to 1. One entry is a model of gray photographs, Pillow's `L`.
         std: Per channel, for pixels from 0 to 1.
 
     Raises:
@@ -53,6 +84,7 @@ class Transform:
 
     size: tuple[int, int] = (224, 224)
     crop: float | None = 0.875
+    crop_mode: CropMode = "center"
     interpolation: Interpolation = "bicubic"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -70,6 +102,7 @@ class Transform:
                 self.crop is None or (is_number(self.crop) and 0 < self.crop <= 1),
                 "above 0 and at most 1, or null",
             ),
+            ("crop_mode", self.crop_mode in get_args(CropMode), f"one of {', '.join(_CROPS)}"),
             ("interpolation", self.interpolation in get_args(Interpolation), f"one of {', '.join(_RESAMPLING)}"),
             (
                 "std",
@@ -101,26 +134,69 @@ class Transform:
             raise ConfigError(f"transform.{unknown[0]}: no such field; the fields are {', '.join(sorted(known))}")
         return cls(**values)
 
+    def check_photographs(self) -> None:
+        """Asks whether photographs fit, which have one channel or three.
+
+        Raises:
+            ImageError: They do not.
+        """
+        if len(self.mean) not in _MODES:
+            raise ImageError(
+                f"the model takes {len(self.mean)} channels, which photographs do not have; give arrays to "
+                "swiftformer_tf's functions in Python instead of files"
+            )
+
+    def for_channels(self, count: int) -> Self:
+        """The transform for as many channels; other numbers of `mean` and `std` become their average, as in timm."""
+        if count == len(self.mean):
+            return self
+        mean, std = (float(np.mean(values)) for values in (self.mean, self.std))
+        return self.replace(mean=(mean,) * count, std=(std,) * count)
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether a photograph is scaled as a whole, so that its shape stays."""
+        return self.crop is not None and _CROPS[self.crop_mode].keeps_shape
+
+    @property
+    def resized(self) -> tuple[int, int]:
+        """(height, width) before the crop: of the photograph, or what it covers where its shape is kept.
+
+        Example:
+            >>> Transform(size=(160, 224), crop=0.875).resized
+            (182, 256)
+            >>> Transform(size=(160, 224), crop=0.875, crop_mode="shortest_edge").resized
+            (256, 256)
+        """
+        if self.crop is None:
+            return self.size
+        height, width = (math.floor(side / self.crop) for side in self.size)
+        return (max(height, width),) * 2 if _CROPS[self.crop_mode].square else (height, width)
+
     def crop_image(self, image: Image.Image) -> np.ndarray:
-        """The pixels that the model sees, before normalisation.
+        """The pixels that the model sees, before normalization.
 
         Args:
-            image: A photograph in RGB.
+            image: A photograph in RGB; a model of one channel takes it as Pillow's `L`.
 
         Returns:
-            uint8 array (height, width, 3).
+            uint8 array (height, width, channels).
+
+        Raises:
+            ImageError: As `check_photographs`.
         """
+        self.check_photographs()
+        pixels = self._cropped(image.convert(_MODES[len(self.mean)]))
+        return pixels if pixels.ndim == 3 else pixels[..., None]
+
+    def _cropped(self, image: Image.Image) -> np.ndarray:
         height, width = self.size
         resampling = _RESAMPLING[self.interpolation]
         if self.crop is None:
             return np.asarray(image.resize((width, height), resampling))
-        # Rounding as torchvision's Resize and CenterCrop do it, so that the references see the same pixels.
-        cover_height, cover_width = math.floor(height / self.crop), math.floor(width / self.crop)
-        if image.width * cover_height <= image.height * cover_width:
-            scaled = (cover_width, max(int(cover_width * image.height / image.width), cover_height))
-        else:
-            scaled = (max(int(cover_height * image.width / image.height), cover_width), cover_height)
-        left, top = round((scaled[0] - width) / 2), round((scaled[1] - height) / 2)
+        scaled = self._scaled(image)
+        corner = _CROPS[self.crop_mode].corner
+        left, top = corner((scaled[0] - width) / 2), corner((scaled[1] - height) / 2)
         box = (left, top, left + width, top + height)
         if scaled[0] * scaled[1] > MAX_SCALED:
             # A strip a thousand times as long as wide. Not for all pictures: rounding differs in some last bits.
@@ -128,6 +204,17 @@ class Transform:
             seen = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
             return np.asarray(image.resize((width, height), resampling, box=seen))
         return np.asarray(image.resize(scaled, resampling).crop(box))
+
+    def _scaled(self, image: Image.Image) -> tuple[int, int]:
+        """(width, height) of a whole photograph, rounded as the references do it, which then see the same pixels."""
+        height, width = self.resized
+        if not self.keeps_shape:
+            return width, height
+        if height == width:  # torchvision's Resize of the shorter edge
+            shorter = min(image.size)
+            return int(width * image.width / shorter), int(height * image.height / shorter)
+        ratio = min(image.height / height, image.width / width)  # timm's ResizeKeepRatio
+        return round(image.width / ratio), round(image.height / ratio)
 
     def normalize(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels from 0 to 255 as the network wants them: `(pixels / 255 - mean) / std`, float32, same shape."""
