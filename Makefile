@@ -68,7 +68,7 @@ clients-ci: $(VENV)/installed
 # SEED=1 makes other files; the files of a failure are kept in fuzz-failures/.
 SEED ?= 0
 fuzz: $(VENV)/installed
-	$(VENV)/bin/python tests/fuzz.py --seed $(SEED)
+	PYTHONPATH=tests $(VENV)/bin/python -m support.fuzz --seed $(SEED)
 
 # The peers' environments want other versions than ours, and than each other.
 .venv-benchmark-%/installed: tflite/benchmark-%.txt

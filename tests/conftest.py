@@ -13,7 +13,7 @@ import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
-from random_models import pictures, seeded_model, tiny_config
+from support.random_models import pictures, seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,

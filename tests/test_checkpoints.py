@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors
+from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName, torch_zip
 from swiftformer_tf.checkpoints.key_layouts import from_canonical

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
-from random_models import relative_error
-from weight_files import GOLDEN, refused
+from support.random_models import relative_error
+from support.weight_files import GOLDEN, refused
 
 from swiftformer_tf.checkpoints import Checkpoint, hdf5_file
 from swiftformer_tf.errors import CheckpointError

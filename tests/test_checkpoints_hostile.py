@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from weight_files import GOLDEN, random_checkpoint, refused, state_dict, tensor, text, torch_zip
+from support.weight_files import GOLDEN, random_checkpoint, refused, state_dict, tensor, text, torch_zip
 
 from swiftformer_tf.checkpoints import Checkpoint, container
 from swiftformer_tf.checkpoints import torch_zip as torch_zip_module

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors, refused
+from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors, refused
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints import torch_zip as torch_zip_module

@@ -266,9 +266,9 @@ def test_a_page_may_go_beside_the_files(saved: Path, tmp_path: Path) -> None:
 
 def test_verify_of_a_file_with_a_flex_operation(saved: Path, folder: Path, tmp_path: Path) -> None:
     import tensorflow as tf
-    from test_verification import converted, linear
+    from support.small_graphs import linear, packed
 
-    converted(lambda image: tf.math.atan(linear(image)), (1, 64, 64, 3), flex=True).save(tmp_path / "flex.tflite")
+    packed(lambda image: tf.math.atan(linear(image)), (1, 64, 64, 3), flex=True).save(tmp_path / "flex.tflite")
     page = tmp_path / "report.html"
     result = run("verify", tmp_path / "flex.tflite", "--reference", saved, "--images", folder, "--html", page)
     assert result.exit_code == 1

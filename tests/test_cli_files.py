@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from random_models import random_images
+from support.random_models import random_images
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, save_pretrained, to_checkpoint
 from swiftformer_tf.checkpoints import Checkpoint
@@ -200,7 +200,7 @@ def test_predict_asks_for_its_photographs_before_it_opens_the_model(saved: Path,
 
 
 def test_predict_needs_labels(tmp_path: Path, folder: Path) -> None:
-    from random_models import random_classifier
+    from support.random_models import random_classifier
 
     random_classifier(id2label={}).save(tmp_path / "x.keras")
     result = run("predict", tmp_path / "x.keras", next(folder.rglob("*.png")))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from test_photographs import PHOTOGRAPH, SHOWN, encoded
+from support.photographs import PHOTOGRAPH, SHOWN, encoded
 
 from swiftformer_tf import LiteModel
 from swiftformer_tf.cli import cli

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from random_models import seeded_model, tiny_config
+from support.random_models import seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from random_models import random_classifier, tiny_config
+from support.random_models import random_classifier, tiny_config
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.describing import describe

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from random_models import tiny_config
+from support.random_models import tiny_config
 
 from swiftformer_tf import LiteModel, ModelError, SwiftFormerForImageClassification
 from swiftformer_tf.cli.evaluate import evaluate as command

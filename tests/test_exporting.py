@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import pytest
-from random_models import relative_error
+from support.random_models import relative_error
 
 from swiftformer_tf import (
     RECIPES,

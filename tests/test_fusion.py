@@ -7,10 +7,18 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from architectures import architectures
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_models import LABELS, pictures, random_classifier, random_images, randomized, relative_error, tiny_config
+from support.architectures import architectures
+from support.random_models import (
+    LABELS,
+    pictures,
+    random_classifier,
+    random_images,
+    randomized,
+    relative_error,
+    tiny_config,
+)
 
 from swiftformer_tf import (
     RECIPES,

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fuzz
-import fuzz_readers
 import pytest
 from click.testing import CliRunner
-from fuzz_broken import BROKEN
-from fuzz_mutations import FORMATS, mutate
-from fuzz_readers import READERS, seeds
+from support import fuzz, fuzz_readers
+from support.fuzz_broken import BROKEN
+from support.fuzz_mutations import FORMATS, mutate
+from support.fuzz_readers import READERS, seeds
 
 # Of each reader, in seconds all in all.
 CASES = {name: 12 if reader.cases < 1000 else 40 for name, reader in READERS.items()}
@@ -26,7 +25,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def worker(good: Path) -> Iterator[fuzz.Worker]:
-    with fuzz.Worker("fuzz_readers", good) as worker:
+    with fuzz.Worker("support.fuzz_readers", good) as worker:
         yield worker
 
 
@@ -81,7 +80,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuzz.Worker]:
     for name in BROKEN:
         (folder / name).mkdir()
         (folder / name / "seed").write_bytes(b"content")
-    with fuzz.Worker("fuzz_broken", folder) as worker:
+    with fuzz.Worker("support.fuzz_broken", folder) as worker:
         yield worker
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from random_models import random_images, randomized, relative_error
+from support.random_models import random_images, randomized, relative_error
 
 from swiftformer_tf import SwiftFormerConfig, SwiftFormerModel, layers
 from swiftformer_tf.layers import (

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from random_models import random_images, tiny_config
+from support.random_models import random_images, tiny_config
 
 from swiftformer_tf import (
     CheckpointError,

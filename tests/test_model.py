@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from random_models import pictures, random_classifier, random_images, randomized, relative_error, tiny_config
+from support.random_models import pictures, random_classifier, random_images, randomized, relative_error, tiny_config
 
 from swiftformer_tf import ConfigError, SwiftFormerConfig, SwiftFormerForImageClassification, SwiftFormerModel
 

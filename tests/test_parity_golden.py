@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from weight_files import GOLDEN
+from support.weight_files import GOLDEN
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import TokenWeights

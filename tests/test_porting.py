@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from architectures import architectures
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from weight_files import SMALL, random_checkpoint, random_tensors
+from support.architectures import architectures
+from support.weight_files import SMALL, random_checkpoint, random_tensors
 
 from swiftformer_tf import porting
 from swiftformer_tf.checkpoints import SCHEMES, Checkpoint

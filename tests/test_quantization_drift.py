@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_graphs import answers, converted
+from support.small_graphs import answers, converted
 
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, arithmetic, lower_gelu, measure, rewrite

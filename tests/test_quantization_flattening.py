@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from random_models import pictures, seeded_model, tiny_config
-from small_graphs import answers as outputs_of
-from small_graphs import converted
+from support.random_models import pictures, seeded_model, tiny_config
+from support.small_graphs import answers as outputs_of
+from support.small_graphs import converted
 
 from swiftformer_tf import (
     RECIPES,

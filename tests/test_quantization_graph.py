@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from small_graphs import converted
+from support.small_graphs import converted
 
 from swiftformer_tf import RECIPES, LiteModel
 from swiftformer_tf.quantization import Graph, Statistics, equalize, measure, rewrite, rewriting

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from PIL import Image
-from random_models import random_images, tiny_config
-from weight_files import GOLDEN, SMALL, random_checkpoint, refused
+from support.random_models import random_images, tiny_config
+from support.weight_files import GOLDEN, SMALL, random_checkpoint, refused
 
 from swiftformer_tf import (
     TRANSFORMS,

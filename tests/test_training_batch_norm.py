@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from random_models import pictures, random_classifier, tiny_config
+from support.random_models import pictures, random_classifier, tiny_config
 
 from swiftformer_tf import ConfigError, SwiftFormerForImageClassification
 from swiftformer_tf.layers import BATCH_NORM_MOMENTUM

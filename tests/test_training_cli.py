@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
-from training_runs import LABELS, write_photographs
+from support.training_runs import LABELS, write_photographs
 
 from swiftformer_tf import ConfigError, open_model
 from swiftformer_tf.cli import cli

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from random_models import pictures
-from training_runs import LABELS, RECIPE, color_teacher, config, write_photographs
+from support.random_models import pictures
+from support.training_runs import LABELS, RECIPE, color_teacher, config, write_photographs
 
 from swiftformer_tf import ImageError
 from swiftformer_tf.images.folders import ImageFolder

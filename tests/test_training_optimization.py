@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from random_models import random_images, tiny_config
+from support.random_models import random_images, tiny_config
 
 from swiftformer_tf import SwiftFormerForImageClassification
 from swiftformer_tf.training import ClippedAdamW, TrainingRecipe, adamw, compile_for, learning_rate

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from support.training_runs import config, write_photographs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_runs import config, write_photographs
 
 from swiftformer_tf import RECIPES, ConfigError, LiteRunner, export, fuse, open_model
 from swiftformer_tf.training import Augmentation, TrainingRecipe, distribute, new_model

@@ -17,8 +17,9 @@ import pytest
 from matplotlib.figure import Figure
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from test_writing import CURE, files_in, without_waiting
-from training_runs import LABELS, RECIPE, color_teacher, config, run, write_photographs
+from support import ENVIRONMENT
+from support.training_runs import LABELS, RECIPE, color_teacher, config, run, write_photographs
+from support.written_files import CURE, files_in, without_waiting
 
 from swiftformer_tf import CheckpointError, ConfigError, ImageError, open_model
 from swiftformer_tf.images.folders import ImageFolder
@@ -74,9 +75,8 @@ def test_the_saved_model_is_the_averaged_one_without_the_teachers_head(finished:
 
 
 def child(photographs: Path, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    script = Path(__file__).with_name("training_runs.py")
-    command = [sys.executable, str(script), str(photographs), str(output), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "support.training_runs", str(photographs), str(output), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
 
 
 def epochs_in(output: Path) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
-from random_models import pictures
-from training_runs import LABELS, color_teacher
+from support.random_models import pictures
+from support.training_runs import LABELS, color_teacher
 
 from swiftformer_tf import (
     CheckpointError,

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_models import pictures, random_classifier, seeded_model, tiny_config
+from support.random_models import pictures, random_classifier, seeded_model, tiny_config
+from support.small_graphs import linear, packed
 
 from swiftformer_tf import (
     RECIPES,
@@ -42,24 +43,6 @@ def failing(checks: Any) -> dict[str, str]:
 def lenient(recipe: str) -> Recipe:
     """Thresholds for 8 channels of random weights; the checks are those of the recipe."""
     return RECIPES[recipe].replace(min_snr=8, min_agreement=0.7)
-
-
-def converted(function: Any, size: tuple[int | None, ...], recipe: str = "float32", *, flex: bool = False) -> LiteModel:
-    """Any function from a picture to ten logits as a file of ours."""
-    import tensorflow as tf
-
-    spec = tf.TensorSpec(size, tf.float32, name="image")
-    traced = tf.function(lambda image: {"logits": function(image)}, input_signature=[spec]).get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
-    if flex:
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-    return LiteModel.pack(converter.convert(), config=tiny_config(), recipe=RECIPES[recipe])
-
-
-def linear(image: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.reduce_mean(image, (1, 2)) @ tf.constant(np.eye(3, 10, dtype=np.float32))
 
 
 # What passes.
@@ -192,7 +175,7 @@ def test_a_file_that_answers_the_mean_fails(model: Model, pixels: np.ndarray) ->
         head.set_weights([kernel / 100, bias + np.linspace(-5, 5, 10)])
     logits = np.asarray(reference(model.config.transform.normalize(pixels)), np.float64)
     mean = logits.mean(axis=0).astype(np.float32)
-    constant = converted(lambda image: linear(image) * 0 + mean, (1, 64, 64, 3))
+    constant = packed(lambda image: linear(image) * 0 + mean, (1, 64, 64, 3))
     report = verify(constant, reference=reference, images=pixels)
     assert uncentred(logits, np.tile(mean, (48, 1))) > 50
     assert statuses(report)["snr"] == "failed"
@@ -285,7 +268,7 @@ def test_features_have_no_agreement() -> None:
 def test_no_flex_fails_on_a_tensorflow_kernel(model: Model, pixels: np.ndarray) -> None:
     import tensorflow as tf
 
-    flex = converted(lambda image: tf.math.atan(linear(image)), (1, 64, 64, 3), flex=True)
+    flex = packed(lambda image: tf.math.atan(linear(image)), (1, 64, 64, 3), flex=True)
     report = verify(flex, reference=model, images=pixels[:8])
     assert failing(report.checks)["no_flex"] == "1: FlexAtan"
     assert not report.passed
@@ -294,9 +277,9 @@ def test_no_flex_fails_on_a_tensorflow_kernel(model: Model, pixels: np.ndarray) 
 
 
 def test_static_shapes_fails_on_a_dynamic_batch() -> None:
-    checks, _ = check_file(converted(linear, (None, 64, 64, 3)))
+    checks, _ = check_file(packed(linear, (None, 64, 64, 3)))
     assert "serving_default_image" in failing(checks)["static_shapes"]
-    checks, _ = check_file(converted(linear, (1, 64, 64, 3)))
+    checks, _ = check_file(packed(linear, (1, 64, 64, 3)))
     assert "static_shapes" not in failing(checks)
 
 

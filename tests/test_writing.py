@@ -1,7 +1,6 @@
 """Every command that writes, on a disk that is full and killed in the middle: what was there is what it was."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,12 +10,11 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from support import ENVIRONMENT
+from support.written_files import CURE, files_in, without_waiting
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, open_model, to_checkpoint
 from swiftformer_tf.cli import cli
-from swiftformer_tf.files import WAITING
-
-CURE = "cannot be written (File too large); make room on its disk, or write to another one; what was there is untouched"
 
 # What is written below {out}: the command, its files, and the name that an error gives.
 WRITING: dict[str, tuple[str, list[str], str]] = {
@@ -97,11 +95,6 @@ def test_every_option_that_names_what_to_write_is_here() -> None:
     assert named - tried == ELSEWHERE
 
 
-def files_in(folder: Path) -> dict[str, bytes]:
-    """Everything below a folder, hidden or not."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.fixture(scope="module")
 def given(
     tmp_path_factory: pytest.TempPathFactory,
@@ -178,15 +171,13 @@ Killed = Callable[[str, int], None]
 
 @pytest.fixture(scope="module")
 def forks() -> Iterator[subprocess.Popen[str]]:
-    script = Path(__file__).with_name("killed_commands.py")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(
-        [sys.executable, str(script)],
+        [sys.executable, "-m", "support.killed_commands"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=environment,
+        env=ENVIRONMENT,
     ) as process:
         yield process
         assert process.stdin is not None
@@ -205,10 +196,6 @@ def killed(forks: subprocess.Popen[str], arguments: Callable[[str], list[str]], 
         assert int(forks.stdout.readline()) == -signal.SIGKILL
 
     return kill
-
-
-def without_waiting(files: dict[str, bytes]) -> dict[str, bytes]:
-    return {name: content for name, content in files.items() if WAITING not in name}
 
 
 @pytest.mark.parametrize("name", WRITING)

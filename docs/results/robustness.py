@@ -22,7 +22,7 @@ from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.training import adapted_model
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))  # random weights as the tests draw them
-from random_models import LABELS, seeded_model
+from support.random_models import LABELS, seeded_model
 
 PAGE = Path(__file__).with_suffix(".md")
 ROWS = Path(__file__).with_suffix(".csv")
@@ -139,8 +139,8 @@ def _page() -> str:
         f"{GAIN} / sqrt(fan-in), the median of the trained ones, layer scales from 0.5 to 1 (trained: 0.9 of local "
         "parts, 0.1 of",
         f"attention and MLPs), BatchNorm with the statistics of {STATISTICS} training photographs (`seeded_model` in",
-        "`tests/random_models.py`). SNR of the logits in dB, centred by the reference's mean, and top-1 agreement",
-        "with the float32 Keras model. In brackets: the goal, where it is missed.",
+        "`tests/support/random_models.py`). SNR of the logits in dB, centred by the reference's mean, and top-1",
+        "agreement with the float32 Keras model. In brackets: the goal, where it is missed.",
         "",
         f"| case | answers, commonest | {' | '.join(GOALS)} |",
         f"|---|---|{'---|' * len(GOALS)}",

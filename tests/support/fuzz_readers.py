@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 from PIL import Image
-from random_models import pictures, seeded_model, tiny_config
-from weight_files import GOLDEN, SMALL, random_checkpoint
 
+from support.random_models import pictures, seeded_model, tiny_config
+from support.weight_files import GOLDEN, SMALL, random_checkpoint
 from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse, save_pretrained
 from swiftformer_tf.checkpoints.folders import INDEX
 from swiftformer_tf.describing import describe

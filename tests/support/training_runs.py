@@ -1,7 +1,7 @@
 """A small training that uses everything that has a state.
 
-As a script, `training_runs.py PHOTOGRAPHS OUTPUT [SAVE]`, it says when it steps; and SIGKILL ends it in the save of
-that number, from 1, when all files of the epoch are in their places but its state.
+As a command, `python -m support.training_runs PHOTOGRAPHS OUTPUT [SAVE]`, it says when it steps; and SIGKILL
+ends it in the save of that number, from 1, when all files of the epoch are in their places but its state.
 """
 
 import sys
@@ -10,10 +10,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from killed_commands import kill_at
 from PIL import Image
-from random_models import pictures
 
+from support.killed_commands import kill_at
+from support.random_models import pictures
 from swiftformer_tf import SwiftFormerConfig, Transform
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.labels import labelled_images

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from architectures import architectures
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.architectures import architectures
 
 from swiftformer_tf.checkpoints import SCHEMES, SchemeName
 from swiftformer_tf.checkpoints.key_layouts import from_canonical, recognize, strip, to_canonical

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from random_models import pictures
+from support.random_models import pictures
 
 from swiftformer_tf import TRANSFORMS, ConfigError, Transform
 from swiftformer_tf.images.transform import IMAGENET_MEAN, IMAGENET_STD, MAX_SCALED

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fuzz_readers import Reader
-
+from support.fuzz_readers import Reader
 from swiftformer_tf import ModelError
 
 __all__ = ["BROKEN", "READERS"]

@@ -26,6 +26,8 @@ from typing import IO, Any, Self
 
 import click
 
+from support import ENVIRONMENT, TESTS
+
 __all__ = ["Worker", "case", "fuzz_reader", "judged"]
 
 # Seconds after which a process that says nothing hangs: long, since the machine may be busy.
@@ -40,13 +42,12 @@ Case = tuple[str, dict[str, bytes]]
 # `Worker.run`: reader, seed and number to what became of it.
 Run = Callable[[str, int, int], dict[str, Any]]
 
-ROOT = Path(__file__).parents[1]
-FAILURES = ROOT / "fuzz-failures"
+FAILURES = TESTS.parent / "fuzz-failures"
 
 
 def case(seeds: list[Case], reader: str, seed: int, number: int) -> Case:
     """Files of a case: the first ones are the good files themselves."""
-    from fuzz_mutations import mutate
+    from support.fuzz_mutations import mutate
 
     name, files = seeds[number % len(seeds)]
     return name, files if number < len(seeds) else mutate(files, Random(f"{reader}/{seed}/{number}"))
@@ -87,12 +88,12 @@ class Worker:
     """A child process that reads one case after the other; a new one takes over when it dies or is too slow.
 
     Args:
-        readers: Name of a module in this folder with a table `READERS`.
+        readers: Name of a module with a table `READERS`.
         seeds: Folder with a subfolder a reader.
     """
 
     def __init__(self, readers: str, seeds: Path) -> None:
-        self._command = [sys.executable, __file__, "--serve", readers, str(seeds)]
+        self._command = [sys.executable, "-m", "support.fuzz", "--serve", readers, str(seeds)]
         self.patience = PATIENCE
         self._process: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed at the exit)
@@ -125,13 +126,12 @@ class Worker:
     def _start(self) -> None:
         self._errors.seek(0)
         self._errors.truncate()
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment,
+            env=ENVIRONMENT,
             start_new_session=True,
         )
         if self._answer(900) is None:  # imports TensorFlow
@@ -169,7 +169,7 @@ def _serve(readers: str, seeds: Path) -> None:
     """The child's side: one case a line of standard input, one judgement a line of standard output."""
     from importlib import import_module
 
-    from fuzz_readers import seeds as seeds_in
+    from support.fuzz_readers import seeds as seeds_in
 
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what readers print must not get between the answers
@@ -231,14 +231,14 @@ def main(chosen: tuple[str, ...], seed: int, cases: int | None, serve: tuple[str
     """Reads damaged files by the thousand; status 1 if any is neither read nor refused in words."""
     if serve:
         return _serve(serve[0], Path(serve[1]))
-    from fuzz_readers import READERS, write_seeds
+    from support.fuzz_readers import READERS, write_seeds
 
     if unknown := set(chosen) - set(READERS):
         raise click.UsageError(f"{unknown.pop()}: no such reader; expected one of {', '.join(READERS)}")
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
         write_seeds(Path(folder))
-        with Worker("fuzz_readers", Path(folder)) as worker:
+        with Worker("support.fuzz_readers", Path(folder)) as worker:
             for name in chosen or READERS:
                 failures += fuzz_reader(worker.run, Path(folder), name, seed, cases or READERS[name].cases)
     sys.exit(bool(failures))
@@ -263,7 +263,7 @@ def fuzz_reader(run: Run, seeds: Path, reader: str, seed: int, cases: int) -> in
 
 
 def _keep(seeds: Path, reader: str, seed: int, number: int) -> Path:
-    from fuzz_readers import seeds as seeds_in
+    from support.fuzz_readers import seeds as seeds_in
 
     folder = FAILURES / f"{reader}-{seed}-{number}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from random_models import pictures, seeded_model, tiny_config
-from small_graphs import answers, converted
+from support.random_models import pictures, seeded_model, tiny_config
+from support.small_graphs import answers, converted
 
 from swiftformer_tf import RECIPES, LiteModel, export, fuse
 from swiftformer_tf.native_logs import native_stderr_silenced

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import pytest
 from click.testing import CliRunner
-from small_graphs import converted
+from support.small_graphs import converted
 
 from swiftformer_tf import ConfigError, LiteModel, ModelError
 from swiftformer_tf.cli import cli

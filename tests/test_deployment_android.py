@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_models import pictures
+from support.random_models import pictures
 
 from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.deployment.android import write_android_folder

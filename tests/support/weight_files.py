@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support import TESTS
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.tensor_specs import expected_shapes
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 
 SMALL = SwiftFormerConfig(depths=(2, 1), embed_dims=(4, 6), downsamples=(True, True), id2label={0: "cat", 1: "dog"})
 

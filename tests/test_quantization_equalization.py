@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from random_models import relative_error
-from small_graphs import answers, converted
+from support.random_models import relative_error
+from support.small_graphs import answers, converted
 
 from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.fusion import DeployModel

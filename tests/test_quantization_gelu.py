@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from random_models import seeded_model, tiny_config
-from small_graphs import converted
+from support.random_models import seeded_model, tiny_config
+from support.small_graphs import converted
 
 from swiftformer_tf import (
     RECIPES,

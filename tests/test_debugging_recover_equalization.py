@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
-from small_graphs import converted
+from support.small_graphs import converted
 
 from swiftformer_tf import RECIPES, LiteModel, export
 from swiftformer_tf.debugging.pairing import pair

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from random_models import pictures
+from support.random_models import pictures
 
 from swiftformer_tf import ImageError, Transform
 from swiftformer_tf.images.inputs import image_inputs

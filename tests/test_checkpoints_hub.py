@@ -13,8 +13,8 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hub_server import COMMIT, Hub, hub_server
-from weight_files import GOLDEN, SMALL, random_checkpoint
+from support.hub_server import COMMIT, Hub, hub_server
+from support.weight_files import GOLDEN, SMALL, random_checkpoint
 
 from swiftformer_tf import CheckpointError, SwiftFormerForImageClassification, from_pretrained, save_pretrained
 from swiftformer_tf.checkpoints import Checkpoint

@@ -1,0 +1,106 @@
+"""Photographs of every kind that a viewer shows, as bytes."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from support.random_models import pictures
+
+
+def picture(width: int, height: int) -> Image.Image:
+    return Image.fromarray(pictures(1, height, width)[0])
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+PHOTOGRAPH = picture(12, 8)
+GREY = np.linspace(0, 255, 24).astype(np.uint8).reshape(4, 6)
+DEEP = (GREY.astype(np.uint16) << 8) | 7
+
+
+def rgb(grey: Any) -> np.ndarray:
+    return np.repeat(np.asarray(grey, np.uint8)[..., None], 3, axis=-1)
+
+
+def see_through(levels: np.ndarray) -> np.ndarray:
+    """`GREY` on white, by levels of opacity."""
+    return rgb(np.rint((GREY * (levels / 255.0)) + 255 - levels))
+
+
+HALF = np.full_like(GREY, 128)
+FRAMES = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+RED = np.asarray(FRAMES[0])
+LEVELS = bytes(range(0, 256, 17))
+
+
+def palette(transparency: bytes | None) -> bytes:
+    image = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).convert("P")
+    image.putpalette([level for grey in LEVELS for level in (grey,) * 3])
+    return encoded(image, "png", bits=4, **({"transparency": transparency} if transparency else {}))
+
+
+RAMP = np.frombuffer(LEVELS, np.uint8).reshape(4, 4)
+MOVING: dict[str, Any] = {"save_all": True, "append_images": FRAMES[1:]}
+
+# How much a value may differ: what JPEG and rounding cost.
+SHOWN: dict[str, tuple[bytes, np.ndarray, int]] = {
+    "black and white": (encoded(Image.fromarray(GREY > 127), "png"), rgb(np.where(GREY > 127, 255, 0)), 0),
+    "grey": (encoded(Image.fromarray(GREY), "png"), rgb(GREY), 0),
+    "grey JPEG": (encoded(Image.fromarray(GREY), "jpeg", quality=100), rgb(GREY), 3),
+    "grey, half transparent": (encoded(Image.fromarray(np.dstack([GREY, HALF])), "png"), see_through(HALF), 1),
+    "grey, one level transparent": (
+        encoded(Image.fromarray(GREY), "png", transparency=0),
+        rgb(np.where(GREY == 0, 255, GREY)),
+        0,
+    ),
+    "16 bits": (encoded(Image.fromarray(DEEP), "png"), rgb(GREY), 0),
+    "16 bits, TIFF": (encoded(Image.fromarray(DEEP), "tiff"), rgb(GREY), 0),
+    "16 bits, big-endian TIFF": (encoded(Image.fromarray(DEEP.astype(">u2")), "tiff"), rgb(GREY), 0),
+    "16 bits in 32": (encoded(Image.fromarray(DEEP.astype(np.int32)), "tiff"), rgb(GREY), 0),
+    "16 bits, colours": (b"", np.zeros(0), 0),
+    "palette": (palette(None), rgb(RAMP), 0),
+    "palette, see-through": (palette(bytes([0, 255, 128])), rgb([[255, 17, 144, 51], *RAMP[1:].tolist()]), 1),
+    "RGBA, see-through": (
+        encoded(Image.new("RGBA", (4, 4), (10, 200, 30, 51)), "png"),
+        np.full((4, 4, 3), (206, 244, 210)),
+        1,
+    ),
+    "RGBA, opaque": (encoded(PHOTOGRAPH.convert("RGBA"), "png"), np.asarray(PHOTOGRAPH), 0),
+    "RGB, one colour transparent": (
+        encoded(FRAMES[0], "png", transparency=(255, 0, 0)),
+        np.full((4, 4, 3), 255),
+        0,
+    ),
+    "CMYK JPEG": (encoded(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "jpeg"), RED, 2),
+    "CMYK TIFF": (encoded(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "tiff"), RED, 2),
+    "YCbCr TIFF": (encoded(PHOTOGRAPH.convert("YCbCr"), "tiff"), np.asarray(PHOTOGRAPH), 3),
+    "animated GIF": (encoded(FRAMES[0], "gif", **MOVING), RED, 0),
+    "animated WebP": (encoded(FRAMES[0], "webp", lossless=True, **MOVING), RED, 0),
+    "animated PNG": (encoded(FRAMES[0], "png", **MOVING), RED, 0),
+    "TIFF of two pages": (encoded(FRAMES[0], "tiff", **MOVING), RED, 0),
+    "two in one JPEG": (encoded(FRAMES[0], "mpo", quality=100, **MOVING), RED, 3),
+    "BMP": (encoded(PHOTOGRAPH, "bmp"), np.asarray(PHOTOGRAPH), 0),
+}
+
+
+def deep_colours() -> bytes:
+    """A PNG of 16 bits a channel, which Pillow reads and does not write."""
+    pixels = np.asarray(PHOTOGRAPH).astype(">u2") << 8 | 9
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", PHOTOGRAPH.width, PHOTOGRAPH.height, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+SHOWN["16 bits, colours"] = (deep_colours(), np.asarray(PHOTOGRAPH), 0)

@@ -1,0 +1,18 @@
+"""What a command left in a folder."""
+
+from pathlib import Path
+
+from swiftformer_tf.files import WAITING
+
+# Of a file beyond the limit of the fixture `full_disk`.
+CURE = "cannot be written (File too large); make room on its disk, or write to another one; what was there is untouched"
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Everything below a folder, hidden or not."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def without_waiting(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Without what waited to be moved to its place."""
+    return {name: content for name, content in files.items() if WAITING not in name}
