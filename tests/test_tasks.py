@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from random_models import tiny_config
+from support.random_models import tiny_config
 
 from swiftformer_tf import ConfigError
 from swiftformer_tf.tasks import TASKS, Agreement, Output
