@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-
 from support.random_models import random_classifier, random_images, tiny_config
 from support.training_runs import RECIPE
+
 from swiftformer_tf import ConfigError
 from swiftformer_tf.training import TrainingRecipe, adapted_model, class_labels, compile_for, freeze, new_model
 
