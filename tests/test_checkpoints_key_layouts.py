@@ -1,15 +1,14 @@
 """The key rules: recognition, both directions, and nothing accepted that does not come back."""
 
 import csv
-import os
 import re
-from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.architectures import architectures
+from support.weight_files import GOLDEN
 
 from swiftformer_tf.checkpoints import SCHEMES, SchemeName
 from swiftformer_tf.checkpoints.key_layouts import from_canonical, recognize, strip, to_canonical
@@ -17,7 +16,6 @@ from swiftformer_tf.checkpoints.tensor_specs import expected_shapes, infer_confi
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 
-KEYS_XS = Path(__file__).parents[2] / "shared" / "reference" / "keys_xs.tsv"
 NAMES = get_args(SchemeName)
 
 XS = SwiftFormerConfig.from_variant("xs")
@@ -31,9 +29,8 @@ def test_every_scheme_is_tested() -> None:
     assert set(SCHEMES) == set(NAMES) == {"original", "hf", "timm"}
 
 
-@pytest.mark.skipif(not KEYS_XS.is_file() and not os.environ.get("CI"), reason="the list of reference keys is not here")
 def test_all_names_of_xs_are_the_references_own() -> None:
-    with KEYS_XS.open() as file:
+    with (GOLDEN / "keys_xs.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert len(rows) == KEY_COUNTS["xs"]
     rows = [row for row in rows if not row["timm"].endswith("num_batches_tracked")]

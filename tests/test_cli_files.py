@@ -147,7 +147,7 @@ def test_port_refuses_labels_that_are_none(saved: Path, tmp_path: Path, argument
 
 def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, folder: Path) -> None:
     save_pretrained(model, tmp_path / "net")
-    picture = next(folder.rglob("*.png"))
+    picture = min(folder.rglob("*.png"))
     facts = json.loads(run("info", tmp_path / "net", "--json").stdout)
     assert facts["scheme"] == "timm"
     assert facts["bytes"] == sum(path.stat().st_size for path in (tmp_path / "net").iterdir())
@@ -174,7 +174,7 @@ def test_predict_ranks_labels(saved: Path, folder: Path, model: Model, pixels: n
 
 def test_predict_prints_lines(lite: Callable[..., LiteModel], folder: Path, tmp_path: Path) -> None:
     lite("int8").save(tmp_path / "x.tflite")
-    picture = next(folder.rglob("*.png"))
+    picture = min(folder.rglob("*.png"))
     shown = run("predict", tmp_path / "x.tflite", picture)
     first, *lines = shown.stdout.splitlines()
     assert (first, len(lines)) == (str(picture), 5)
@@ -185,14 +185,14 @@ def test_predict_prints_lines(lite: Callable[..., LiteModel], folder: Path, tmp_
 def test_predict_stops_at_an_unreadable_picture_before_it_prints(saved: Path, folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_text("no picture")
-    result = run("predict", saved, next(folder.rglob("*.png")), broken)
+    result = run("predict", saved, min(folder.rglob("*.png")), broken)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Error: {broken}: cannot be read as a picture (")
 
 
 def test_predict_asks_for_its_photographs_before_it_opens_the_model(saved: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.keras").write_bytes(saved.read_bytes()[:100])
-    picture = next(folder.rglob("*.png"))
+    picture = min(folder.rglob("*.png"))
     for path, said in ((folder, "is a folder; give photographs"), (tmp_path / "no.jpg", "no such file")):
         result = run("predict", tmp_path / "cut.keras", picture, path)
         assert (result.exit_code, result.stdout) == (2, "")
@@ -203,6 +203,6 @@ def test_predict_needs_labels(tmp_path: Path, folder: Path) -> None:
     from support.random_models import random_classifier
 
     random_classifier(id2label={}).save(tmp_path / "x.keras")
-    result = run("predict", tmp_path / "x.keras", next(folder.rglob("*.png")))
+    result = run("predict", tmp_path / "x.keras", min(folder.rglob("*.png")))
     assert result.exit_code == 2
     assert "no labels to predict; it returns pooled features" in result.stderr

@@ -46,8 +46,8 @@ def test_every_golden_file_is_used() -> None:
     # Those in tf/ are for test_checkpoints_hdf5.py.
     paths = [path.relative_to(GOLDEN) for path in GOLDEN.rglob("*.*") if path.is_file()]
     files = {str(path) for path in paths if path.parts[0] != "tf"}
-    # The last is for test_transforms_golden.py.
-    others = {"expected.safetensors", "hf/config.json", "legacy.pth", "transforms.safetensors"}
+    # The last two are for test_checkpoints_key_layouts.py and test_transforms_golden.py.
+    others = {"expected.safetensors", "hf/config.json", "legacy.pth", "keys_xs.tsv", "transforms.safetensors"}
     tested = {name.split(",")[0] for name in CASES} | others
     assert files == tested
     outputs = {name for name in EXPECTED if not name.startswith("hf/hidden_states.")}
