@@ -1,10 +1,14 @@
 """A deploy graph as a float flatbuffer, by the TFLite converter."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
+
+import keras
 
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.native_logs import native_stderr_silenced
+from swiftformer_tf.quantization.naming import name_tensors
 
 __all__ = ["convert"]
 
@@ -32,9 +36,18 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
             if weights == "float16":
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
                 converter.target_spec.supported_types = [tf.float16]
-            return bytes(converter.convert())
+            content = bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its passes raise
         raise ExportError(f"{weights}: the TFLite converter failed: {_first_line(error)}") from error
+    return name_tensors(content, set(_layer_names(deploy)))
+
+
+def _layer_names(model: keras.Model) -> Iterator[str]:
+    """Of a model and of those inside it."""
+    for layer in model.layers:
+        yield layer.name
+        if isinstance(layer, keras.Model):
+            yield from _layer_names(layer)
 
 
 def _converter(deploy: DeployModel) -> Any:

@@ -131,8 +131,8 @@ def verify(
 
     Of the outputs: all are finite; their signal-to-noise ratio, 10 log10(signal power / error power) dB with both
     sides centred by the reference's mean outputs; the best label is the reference's. Of the file: LiteRT's own
-    operations only, fixed shapes, types at the border, weights and integers as the recipe has them, XNNPACK
-    partitions, metadata and labels. The thresholds are the recipe's.
+    operations only, fixed shapes, no name of a tensor twice, types at the border, weights and integers as the recipe
+    has them, XNNPACK partitions, metadata and labels. The thresholds are the recipe's.
 
     Args:
         lite: The model.
@@ -195,7 +195,8 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, .
     with operations that LiteRT cannot run.
 
     What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
-    no dynamic shape; XNNPACK partitions; the types at the border; the TFLite Metadata and its labels; raw pixels.
+    no dynamic shape; no name of a tensor twice; XNNPACK partitions; the types at the border; the TFLite Metadata and
+    its labels; raw pixels.
 
     Args:
         lite: The model.
@@ -287,6 +288,8 @@ def _compare(
 def _file_checks(recipe: Recipe, inspection: Inspection, partitions: int | None) -> Iterable[Check]:
     yield _check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
     yield _check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
+    # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
+    yield _check("unique_names", not inspection.repeated_names, _listed(inspection.repeated_names), "no name twice")
     borders = (inspection.input_type.lower(), inspection.output_type.lower())
     wanted = (recipe.inference_input_type, recipe.inference_output_type)
     yield _check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))

@@ -36,7 +36,7 @@ Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
 
 # A convolution whose output no other convolution takes: a scale could not change there without the next one's bias.
-FAULTY = "stages-1-blocks-0-attn-to_key"
+FAULTY = "stages-1-blocks-0-attn-to_key/conv_2d"
 
 # How the operations of each recipe compute; a cast back to float at the end changes nothing and is not shown.
 SCHEMES = {

@@ -53,7 +53,8 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
     report = verify(lite(recipe), reference=model, images=pixels)
     assert report.passed
     assert report.raise_for_failure() is report
-    names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "border_types", "weights", "partitions"]
+    names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "border_types", "weights"]
+    names += ["partitions"]
     names += ["metadata", "labels"]
     assert statuses(report) == dict.fromkeys(names, "passed")
 
@@ -283,6 +284,17 @@ def test_static_shapes_fails_on_a_dynamic_batch() -> None:
     assert "static_shapes" not in failing(checks)
 
 
+def test_unique_names_fails_on_a_name_twice(lite: Lite) -> None:
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    content = flatbuffer_utils.read_model_from_bytearray(bytearray(lite("int8").content))
+    first, second, *_ = (each for each in content.subgraphs[0].tensors if each.name.startswith(b"head/"))
+    second.name = first.name
+    twice = dataclasses.replace(lite("int8"), content=bytes(flatbuffer_utils.convert_object_to_bytearray(content)))
+    assert failing(check_file(twice)[0])["unique_names"] == f"1: {first.name.decode()}"
+    assert "unique_names" not in failing(check_file(lite("int8"))[0])
+
+
 @pytest.mark.parametrize("claimed", ["int8", "int16x8"])
 def test_integer_fails_on_a_float_model_that_claims_a_recipe(claimed: str, lite: Lite) -> None:
     checks, _ = check_file(dataclasses.replace(lite("float32"), recipe=RECIPES[claimed]))
@@ -325,7 +337,8 @@ def test_every_check_has_its_failure(lite: Lite, model: Model, pixels: np.ndarra
     names = set()
     for recipe in RECIPES:
         names |= set(statuses(verify(lite(recipe), reference=model, images=pixels[:2])))
-    shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "border_types", "integer", "weights"}
+    shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "border_types"}
+    shown_failing |= {"integer", "weights"}
     in_test_metadata = {"metadata", "labels"}
     assert names == {*shown_failing, "partitions", *in_test_metadata}
 

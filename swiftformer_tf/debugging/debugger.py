@@ -36,7 +36,7 @@ class TensorReport:
 
     Args:
         position: In the order in which the file computes.
-        name: Of the tensor, in both files.
+        name: Of the tensor in the float graph, which the file's starts with.
         part: Of the network, such as `"stages-0-blocks-1"`.
         op: The operation that makes it; QUANTIZE casts a float.
         scheme: How that operation computes: `"int8"`, `"int16x8"`, `"hybrid"` (floats times int8) or `"float32"`.
@@ -53,12 +53,12 @@ class TensorReport:
 
     Example:
         >>> rounded = TensorReport(
-        ...     position=7, name="swiftformer/stages-0-blocks-1-attn-to_key/convolution", part="stages-0-blocks-1",
+        ...     position=7, name="stages-0-blocks-1-attn-to_key/conv_2d", part="stages-0-blocks-1",
         ...     op="CONV_2D", scheme="int8", scale=0.02, zero_point=0, weight_scales=(0.001, 0.004),
         ...     signal=1.0, noise=0.1, own_noise=0.01, range_used=(-2.56, 2.54), range_seen=(-2.5, 2.4), saturated=0.0,
         ... )
         >>> rounded.snr, rounded.own_snr, rounded.short_name
-        (20.0, 40.0, 'stages-0-blocks-1-attn-to_key/convolution')
+        (20.0, 40.0, 'stages-0-blocks-1-attn-to_key/conv_2d')
     """
 
     position: int
@@ -88,9 +88,8 @@ class TensorReport:
 
     @property
     def short_name(self) -> str:
-        """The part and the first of the names that the converter joined."""
-        own = self.name.partition(";")[0].partition("/")[2] or self.name
-        return own if self.part in own else f"{self.part}/{own}"
+        """The name, with the part of the network where it does not say it."""
+        return self.name if self.part in self.name else f"{self.part}/{self.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; a ratio that is infinite or unknown is None."""

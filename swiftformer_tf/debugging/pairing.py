@@ -67,12 +67,12 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
     if missing := [name for name, tensor in tensors.items() if tensor not in known]:
         raise ModelError(
             f"{len(missing)} of the {len(tensors)} tensors of the reference's float graph are not in the file, "
-            f"the first {missing[0].partition(';')[0]}: {cause}"
+            f"the first {missing[0]}: {cause}"
         )
     for each, tensor in found.items():
         if _pixels(graph.shape(each)) != _pixels(reference.shape(tensor)):
             raise ModelError(
-                f"{graph.label(each).partition(';')[0]} has the shape {graph.shape(each)} in the file and "
+                f"{graph.label(each)} has the shape {graph.shape(each)} in the file and "
                 f"{reference.shape(tensor)} in the reference's float graph: {cause}"
             )
     pairs = [

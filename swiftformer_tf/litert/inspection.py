@@ -33,6 +33,7 @@ class Inspection:
     Args:
         ops: In the order in which they run.
         dynamic: Names of tensors with a dimension that is not fixed.
+        repeated_names: Names that more than one tensor has.
         max_rank: Most dimensions that a tensor has.
         input_type: Type of the file's input, in LiteRT's words.
         output_type: Type of its output.
@@ -41,6 +42,7 @@ class Inspection:
 
     ops: tuple[Op, ...]
     dynamic: tuple[str, ...]
+    repeated_names: tuple[str, ...]
     max_rank: int
     input_type: str
     output_type: str
@@ -130,6 +132,9 @@ def _census(graph: Any, utils: Any) -> Inspection:
     }
     return Inspection(
         ops=tuple(ops),
+        repeated_names=tuple(
+            name for name, count in collections.Counter(_text(tensor.name) for tensor in tensors).items() if count > 1
+        ),
         dynamic=tuple(_text(tensor.name) for tensor in tensors if _is_dynamic(tensor)),
         max_rank=max(len(tensor.shape) if tensor.shape is not None else 0 for tensor in tensors),
         input_type=types[subgraph.inputs[0]],

@@ -3,6 +3,7 @@
 from swiftformer_tf.quantization.equalization import equalize, is_equalized
 from swiftformer_tf.quantization.gelu import has_lowered_gelu, lower_gelu
 from swiftformer_tf.quantization.graph import Graph
+from swiftformer_tf.quantization.naming import name_tensors
 from swiftformer_tf.quantization.output_bias import correct_output_bias, is_output_bias_corrected
 from swiftformer_tf.quantization.ranges import Statistics, last_matrix, measure
 from swiftformer_tf.quantization.rewriting import Arithmetic, arithmetic, rewrite
@@ -23,5 +24,6 @@ __all__ = [
     "lower_gelu",
     "lower_rsqrt",
     "measure",
+    "name_tensors",
     "rewrite",
 ]

@@ -73,9 +73,9 @@ def lower_gelu(graph: Graph, statistics: Statistics) -> Statistics:
         scaled, square, slope, cubic, sigmoid = inner
         # A product with a constant and not x x, which XNNPACK lets no table start with.
         steps = [
-            ("MUL", (source, graph.add_scalar(output, CUBIC)), scaled),
+            ("MUL", (source, graph.add_scalar(output, "/cubic_factor", CUBIC)), scaled),
             ("MUL", (source, scaled), square),
-            ("ADD", (square, graph.add_scalar(output, LINEAR)), slope),
+            ("ADD", (square, graph.add_scalar(output, "/linear_factor", LINEAR)), slope),
             ("MUL", (source, slope), cubic),
             ("LOGISTIC", (cubic,), sigmoid),
             ("MUL", (source, sigmoid), output),

@@ -2,14 +2,22 @@
 
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Graph", "Kind", "Operation", "Quantization"]
+from swiftformer_tf.errors import ModelError
+from swiftformer_tf.litert.ops import CASTS, operation_name
+
+__all__ = ["VARIANT", "Graph", "Kind", "Operation", "Quantization", "numbered"]
 
 Kind = Literal["float32", "int8", "uint8", "int16", "int32", "int64"]
+
+
+# Between the name of a float tensor and what tells apart the others of a file that stand for it.
+VARIANT = ";"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +59,9 @@ class Graph:
 
     Args:
         content: The flatbuffer.
+
+    Raises:
+        ModelError: There are more subgraphs.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -59,9 +70,10 @@ class Graph:
 
         self._schema = schema
         self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+        if len(self._model.subgraphs) != 1:
+            raise ModelError(f"the model has {len(self._model.subgraphs)} subgraphs: expected one")
         (self._subgraph,) = self._model.subgraphs
-        names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-        codes = [names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in self._model.operatorCodes]
+        codes = [operation_name(code) for code in self._model.operatorCodes]
         self.operations = tuple(
             Operation(
                 codes[op.opcodeIndex],
@@ -81,8 +93,25 @@ class Graph:
         return () if shape is None else tuple(map(int, shape))
 
     def label(self, tensor: int) -> str:
-        """The converter's name of a tensor."""
-        return self._subgraph.tensors[tensor].name.decode()
+        """Name of the float graph's tensor that a tensor stands for."""
+        return str(self._subgraph.tensors[tensor].name.decode()).partition(VARIANT)[0]
+
+    def bias_name(self, op: Operation) -> str:
+        """Beside the name of the operation's matrix: the converter keeps one constant for all equal biases."""
+        return self.label(op.inputs[1]).rpartition("/")[0] + "/bias"
+
+    def signature_names(self) -> dict[int, str]:
+        """What the signature calls the inputs and outputs."""
+        return {
+            int(item.tensorIndex): item.name.decode()
+            for signature in self._model.signatureDefs or ()
+            for item in (*signature.inputs, *signature.outputs)
+        }
+
+    def rename(self, names: Mapping[int, str]) -> None:
+        """Gives tensors other names."""
+        for tensor, name in names.items():
+            self._subgraph.tensors[tensor].name = name.encode()
 
     def constant(self, tensor: int) -> np.ndarray | None:
         """The value of a constant; None for what is computed."""
@@ -114,8 +143,10 @@ class Graph:
     def replace_weights(self, index: int, arrays: list[np.ndarray]) -> None:
         """Gives the operation at that place other float32 constants in the place of its second input and on."""
         op = self.operations[index]
+        names = (self.label(op.inputs[1]), self.bias_name(op))
         constants = [
-            self.add_tensor(tensor, "float32", value=value) for tensor, value in zip(op.inputs[1:], arrays, strict=True)
+            self.add_tensor(tensor, "float32", value=value, name=name)
+            for tensor, value, name in zip(op.inputs[1:], arrays, names, strict=False)
         ]
         changed = dataclasses.replace(op, inputs=(op.inputs[0], *constants))
         op.source.inputs = [*changed.inputs]  # for `watched`
@@ -143,12 +174,12 @@ class Graph:
         shape: tuple[int, ...] | None = None,
         name: str | None = None,
     ) -> int:
-        """A further tensor with the name of another, and its shape, where none is given; returns its index."""
-        schema, source = self._schema, self._subgraph.tensors[like]
+        """A further tensor with the label of another, and its shape, where none is given; returns its index."""
+        schema = self._schema
         tensor = schema.TensorT(
             shape=list(self.shape(like) if value is None else value.shape) if shape is None else list(shape),
             type=getattr(schema.TensorType, kind.upper()),
-            name=source.name if name is None else name.encode(),
+            name=(self.label(like) if name is None else name).encode(),
             hasRank=True,
         )
         if quantization is not None:
@@ -163,9 +194,10 @@ class Graph:
         self._subgraph.tensors.append(tensor)
         return len(self._subgraph.tensors) - 1
 
-    def add_scalar(self, like: int, value: float) -> int:
-        """A further constant with the name of another tensor, one number in four dimensions; returns its index."""
-        return self.add_tensor(like, "float32", value=np.full((1, 1, 1, 1), value, np.float32))
+    def add_scalar(self, like: int, suffix: str, value: float) -> int:
+        """A further constant named after another tensor, one number in four dimensions; returns its index."""
+        value_in_four = np.full((1, 1, 1, 1), value, np.float32)
+        return self.add_tensor(like, "float32", value=value_in_four, name=self.label(like) + suffix)
 
     def operation(self, name: str, inputs: tuple[int, ...], output: int) -> Operation:
         """A further float operation with default options, for `replace_operation`."""
@@ -222,6 +254,8 @@ class Graph:
     ) -> bytes:
         """The flatbuffer with other operations; tensors and constants that none of them uses are left out.
 
+        Each tensor has a name of its own: its label, and where an earlier one has that, what made it or its type.
+
         The graph itself is used up: its tensors are renumbered.
 
         Args:
@@ -234,10 +268,9 @@ class Graph:
         operators = []
         for operation, version in operations:
             code = codes.setdefault((operation.name, version), len(codes))
-            operator = schema.OperatorT(opcodeIndex=code, inputs=[*operation.inputs], outputs=[*operation.outputs])
-            if operation.source is not None:
-                operator.builtinOptionsType = operation.source.builtinOptionsType
-                operator.builtinOptions = operation.source.builtinOptions
+            operator = schema.OperatorT() if operation.source is None else copy.copy(operation.source)
+            operator.opcodeIndex = code
+            operator.inputs, operator.outputs = [*operation.inputs], [*operation.outputs]
             operators.append(operator)
         model.operatorCodes = [_operator_code(schema, name, version) for name, version in codes]
         for signature in model.signatureDefs:
@@ -248,8 +281,25 @@ class Graph:
                 for item in items:
                     item.tensorIndex = new[old.index(item.tensorIndex)]
         subgraph.operators, subgraph.inputs, subgraph.outputs = operators, [*inputs], [*outputs]
+        producers = {output: op for op, _ in operations for output in op.outputs}
+        self._tell_apart({tensor: op.name for tensor, op in producers.items()})
         self._drop_unused()
         return self._packed()
+
+    def _used(self) -> list[int]:
+        subgraph = self._subgraph
+        ends = [*subgraph.inputs, *subgraph.outputs]
+        inner = [index for op in subgraph.operators for each in (op.inputs, op.outputs) for index in each if index >= 0]
+        return list(dict.fromkeys((*ends, *inner)))
+
+    def _tell_apart(self, made_by: Mapping[int, str]) -> None:
+        names: dict[str, int] = {}
+        for tensor in self._used():
+            label, maker = self.label(tensor), made_by.get(tensor, "")
+            what = maker.lower() if maker in (*CASTS, "RESHAPE") else self.kind(tensor)
+            tried = itertools.chain([label], numbered(label + VARIANT + what))
+            names[next(name for name in tried if name not in names)] = tensor
+        self.rename({tensor: name for name, tensor in names.items()})
 
     def _drop_unused(self) -> None:
         model, subgraph = self._model, self._subgraph
@@ -258,7 +308,7 @@ class Graph:
             subgraph.outputs,
             *(each for op in subgraph.operators for each in (op.inputs, op.outputs)),
         ]
-        used = list(dict.fromkeys(index for indices in lists for index in indices if index >= 0))
+        used = self._used()
         place = {index: position for position, index in enumerate(used)} | {-1: -1}
         for indices in lists:
             indices[:] = [place[index] for index in indices]
@@ -285,3 +335,9 @@ def _operator_code(schema: Any, name: str, version: int) -> Any:
     code = getattr(schema.BuiltinOperator, name)
     # Old readers look into a byte, which holds a mark for codes that do not fit.
     return schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=min(code, 127), version=version)
+
+
+def numbered(name: str) -> Iterator[str]:
+    """The name, and then with a number behind it."""
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(1))

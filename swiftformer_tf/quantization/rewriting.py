@@ -149,13 +149,14 @@ class _Rewriter:
 
     def _hybrid(self, op: Operation) -> None:
         source, weights, bias = op.inputs
+        graph = self.graph
         integers, quantization, shift = self._rounded(op)
         is_matrix = self.graph.shape(source)[1:3] == self.graph.shape(weights)[1:3] == (1, 1)
         if is_matrix:
             # As what it is: the file can then be told from one whose other convolutions are hybrid.
             integers = integers.reshape(len(integers), -1)
         kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
-        offset = self.graph.add_tensor(bias, "float32", value=self._bias(op) + shift)
+        offset = self.graph.add_tensor(bias, "float32", value=self._bias(op) + shift, name=graph.bias_name(op))
         inputs = (self._activation(source, "float32"), kernel, offset)
         name = "FULLY_CONNECTED" if is_matrix else op.name
         emitted = Operation(name, inputs, op.outputs, self.graph.fully_connected(op) if is_matrix else op.source)
@@ -192,7 +193,9 @@ class _Rewriter:
         return (
             self._activation(source, self.kind),
             kernel,
-            self.graph.add_tensor(bias, self.kernels.bias, value=sums, quantization=products),
+            self.graph.add_tensor(
+                bias, self.kernels.bias, value=sums, quantization=products, name=self.graph.bias_name(op)
+            ),
         )
 
     # Tensors.
@@ -259,7 +262,9 @@ class _Rewriter:
         else:
             quantization = from_range(float(value.min()), float(value.max()), self.kind)
             integers = quantized(value, quantization, self.kind)
-        return self.graph.add_tensor(tensor, self.kind, value=integers, quantization=quantization)
+        # Named after what reads it: the converter keeps one constant for all equal ones.
+        name = self.graph.label(op.outputs[0]) + "/" + self.graph.label(tensor).rpartition("/")[2]
+        return self.graph.add_tensor(tensor, self.kind, value=integers, quantization=quantization, name=name)
 
     def _bias(self, op: Operation) -> np.ndarray:
         bias = self.graph.constant(op.inputs[2])

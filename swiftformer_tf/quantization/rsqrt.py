@@ -90,7 +90,7 @@ def _take_logarithm(graph: Graph, found: Statistics, op: Operation) -> None:
     found.fix_range(half, -np.log(highest) / 2, -np.log(lowest) / 2)
     steps = [
         graph.operation("LOG", (source,), log),
-        graph.operation("MUL", (log, graph.add_scalar(output, -0.5)), half),
+        graph.operation("MUL", (log, graph.add_scalar(output, "/exponent", -0.5)), half),
         graph.operation("EXP", (half,), output),
     ]
     graph.replace_operation(graph.operations.index(op), steps)

@@ -29,6 +29,7 @@ QUESTIONS = {
     "agreement": "The best label is Keras's",
     "no_flex": "LiteRT's own operations only",
     "static_shapes": "Every shape is fixed",
+    "unique_names": "Every tensor has a name of its own",
     "border_types": "Input and output have the recipe's types",
     "integer": "Integer throughout",
     "weights": "Matrices are stored as the recipe says",

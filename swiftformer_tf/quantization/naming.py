@@ -1,0 +1,90 @@
+"""Names of a float graph's tensors: the layer's, then what of it, each one once."""
+
+import re
+from collections.abc import Collection, Iterator
+
+from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.quantization.graph import VARIANT, Graph, Operation, numbered
+
+__all__ = ["name_tensors"]
+
+# What the constants of an operation are, by the operation and their place among its inputs.
+CONSTANTS = {("MEAN", 1): "axes", ("SUM", 1): "axes", ("PAD", 1): "paddings", ("RESHAPE", 1): "shape"} | {
+    (op, place): name for op in MATRIX_OPS for place, name in ((1, "kernel"), (2, "bias"))
+}
+
+
+def name_tensors(content: bytes, layers: Collection[str]) -> bytes:
+    """Gives each tensor of a float flatbuffer a name of its own that says where it comes from.
+
+    The converter's names hang on how often the process traced a model, join all that it fused, and call constants by a
+    number. Ours hang on the graph alone: `stages-0-blocks-1-attn-to_key/kernel`, `.../conv_2d`, `.../mean`. What no
+    layer makes belongs to the layer whose output it reads last.
+
+    Args:
+        content: The flatbuffer, as the converter wrote it.
+        layers: Names of the model's layers.
+
+    Returns:
+        The same graph; inputs and outputs are called as the signature calls them.
+    """
+    graph = Graph(content)
+    graph.rename(_Namer(graph, layers).names)
+    return graph.rewritten([(op, op.version) for op in graph.operations], graph.inputs, graph.outputs)
+
+
+class _Namer:
+    def __init__(self, graph: Graph, layers: Collection[str]) -> None:
+        self.graph, self.layers = graph, frozenset(layers)
+        self.names: dict[int, str] = {}
+        self.taken: set[str] = set()
+        # float16 constants reach their operation through a cast.
+        self.stored = {
+            op.outputs[0]: op.inputs[0]
+            for op in graph.operations
+            if op.name == "DEQUANTIZE" and self._is_stored(op.inputs[0])
+        }
+        # Of each tensor, its layer, and the place of what makes it in the order of the graph.
+        self.owners: dict[int, tuple[int, str]] = {}
+        for tensor, name in graph.signature_names().items():
+            self._give(tensor, name)
+            self.owners[tensor] = -1, name
+        for place, op in enumerate(graph.operations):
+            if op.outputs[0] not in self.stored:
+                self._name(place, op)
+
+    def _name(self, place: int, op: Operation) -> None:
+        layer = self._layer(op)
+        for output in op.outputs:
+            self._give(output, f"{layer}/{op.name.lower()}")
+            self.owners[output] = place, layer
+        for number, tensor in enumerate(op.inputs):
+            stored = self.stored.get(tensor, tensor)
+            if tensor < 0 or not self._is_stored(stored):
+                continue
+            start = layer if op.name in MATRIX_OPS else self.names[op.outputs[0]]
+            self._give(stored, f"{start}/{CONSTANTS.get((op.name, number), 'constant')}")
+            if stored != tensor:
+                self._give(tensor, f"{self.names[stored]}{VARIANT}dequantize")
+
+    def _layer(self, op: Operation) -> str:
+        labeled = [*op.inputs[1:2], *op.outputs] if op.name in MATRIX_OPS else op.outputs
+        named = (layer for tensor in labeled if tensor >= 0 for layer in self._layers_in(self.graph.label(tensor)))
+        read = (self.owners[tensor] for tensor in op.inputs if tensor in self.owners)
+        return next(named, "") or max(read, default=(0, "constant"))[1]
+
+    def _layers_in(self, label: str) -> Iterator[str]:
+        """Of the scopes that TensorFlow joined, each with a number behind it where it is not the first of that name."""
+        for scopes in label.split(";"):
+            for scope in reversed(scopes.split("/")):
+                for name in (scope, re.sub(r"_\d+$", "", scope)):
+                    if name in self.layers:
+                        yield name
+
+    def _is_stored(self, tensor: int) -> bool:
+        return tensor >= 0 and self.graph.constant(tensor) is not None
+
+    def _give(self, tensor: int, name: str) -> None:
+        if tensor not in self.names:
+            self.names[tensor] = next(each for each in numbered(name) if each not in self.taken)
+            self.taken.add(self.names[tensor])
