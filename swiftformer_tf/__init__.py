@@ -35,7 +35,7 @@ from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerM
 from swiftformer_tf.porting import Ported, port, to_checkpoint
 from swiftformer_tf.recipes import RECIPES, Recipe
 from swiftformer_tf.saving import save_pretrained
-from swiftformer_tf.verification import Check, Report, verify
+from swiftformer_tf.verification import VerificationCheck, VerificationReport, verify
 
 __version__ = "0.1.0"
 
@@ -44,7 +44,6 @@ __all__ = [
     "RECIPES",
     "TRANSFORMS",
     "VARIANTS",
-    "Check",
     "Checkpoint",
     "CheckpointError",
     "ConfigError",
@@ -57,14 +56,15 @@ __all__ = [
     "Ported",
     "QuantizationReport",
     "Recipe",
-    "Report",
     "SwiftFormerConfig",
     "SwiftFormerError",
     "SwiftFormerForImageClassification",
     "SwiftFormerModel",
     "TensorReport",
     "Transform",
+    "VerificationCheck",
     "VerificationError",
+    "VerificationReport",
     "debug_quantization",
     "export",
     "from_pretrained",

@@ -42,7 +42,7 @@ class ExportError(SwiftFormerError):
 
 
 class VerificationError(SwiftFormerError):
-    """A verified model failed a check; raised by `Report.raise_for_failure`."""
+    """A verified model failed a check; raised by `VerificationReport.raise_for_failure`."""
 
 
 @contextlib.contextmanager

@@ -15,8 +15,7 @@ from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.recipes import Recipe
-from swiftformer_tf.verdicts import verdict
-from swiftformer_tf.verification import Report, check_file, verify
+from swiftformer_tf.verification import VerificationReport, check_file, verify
 
 __all__ = ["Exported", "Progress", "export_files"]
 
@@ -36,7 +35,7 @@ class Exported:
 
     path: Path
     model: LiteModel
-    report: Report
+    report: VerificationReport
 
 
 def export_files(
@@ -106,7 +105,7 @@ def export_files(
                 lite = export(deploy, recipe, calibration=calibration, license=license, progress=count)
             with shown(f"{recipe.name}: verify") as count:
                 report = _report(lite, model, verified_on, count)
-            report.measured.update(file=path.name, verified_on=source, verdict=verdict(report))
+            report.measured.update(file=path.name, verified_on=source, verdict=report.verdict)
             with filling(folder) as beside:  # A file never lies beside the report of another.
                 lite.save(beside / path.name)
                 beside.joinpath(path.name).with_suffix(".json").write_text(
@@ -135,7 +134,7 @@ def _report(
     model: SwiftFormerForImageClassification,
     images: ImageSource | None,
     count: Callable[[int], None],
-) -> Report:
+) -> VerificationReport:
     if images is None:
-        return Report(*check_file(lite))
+        return VerificationReport(*check_file(lite))
     return verify(lite, reference=model, images=images, progress=count)

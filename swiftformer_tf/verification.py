@@ -21,7 +21,16 @@ from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
-__all__ = ["Check", "Outputs", "Report", "agreement", "check_file", "signal_to_noise", "verify"]
+__all__ = [
+    "Outputs",
+    "Verdict",
+    "VerificationCheck",
+    "VerificationReport",
+    "agreement",
+    "check_file",
+    "signal_to_noise",
+    "verify",
+]
 
 # Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.
 MIN_DISTINCT = 5
@@ -37,10 +46,11 @@ LATENCY_RUNS = 15
 LATENCY_SECONDS = 3.0
 
 Status = Literal["passed", "failed", "refused"]
+Verdict = Literal["passed", "failed", "refused", "not compared"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Check:
+class VerificationCheck:
     """One question and its answer.
 
     Args:
@@ -50,7 +60,7 @@ class Check:
         expected: What would have passed.
 
     Example:
-        >>> Check("snr", "failed", measured="12.3 dB", expected="at least 20 dB").status
+        >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").status
         'failed'
     """
 
@@ -58,6 +68,17 @@ class Check:
     status: Status
     measured: str
     expected: str
+
+    @property
+    def explanation(self) -> str:
+        """What was measured, what would have passed, and the cure where the photographs are at fault.
+
+        Example:
+            >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").explanation
+            'snr failed: 12.3 dB; expected at least 20 dB'
+        """
+        cure = "; give photographs of more classes" if self.status == "refused" else ""
+        return f"{self.name} {self.status}: {self.measured}; expected {self.expected}{cure}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,7 +95,7 @@ class Outputs:
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class VerificationReport:
     """The result of `verify`.
 
     Args:
@@ -84,7 +105,8 @@ class Report:
         outputs: What both models answered, for plots; None where only the file was checked.
 
     Example:
-        >>> report = Report((Check("snr", "failed", measured="12.3 dB", expected="at least 20 dB"),), {"snr_db": 12.3})
+        >>> check = VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB")
+        >>> report = VerificationReport((check,), {"snr_db": 12.3})
         >>> report.passed, report.measured["snr_db"]
         (False, 12.3)
         >>> report.raise_for_failure()
@@ -93,7 +115,7 @@ class Report:
         swiftformer_tf.errors.VerificationError: snr failed: 12.3 dB, expected at least 20 dB
     """
 
-    checks: tuple[Check, ...]
+    checks: tuple[VerificationCheck, ...]
     measured: dict[str, Any]
     outputs: "Outputs | None" = dataclasses.field(default=None, repr=False, compare=False)
 
@@ -102,7 +124,25 @@ class Report:
         """Whether every check passed; a refused one did not."""
         return all(check.status == "passed" for check in self.checks)
 
-    def raise_for_failure(self) -> "Report":
+    @property
+    def verdict(self) -> Verdict:
+        """The worst that the checks say, the same word in tables, JSON and pages.
+
+        A file that only its own checks have seen may still answer nonsense: it is `"not compared"`, which is no pass.
+
+        Example:
+            >>> check = VerificationCheck("no_flex", "passed", measured="none", expected="none")
+            >>> VerificationReport((check,), {}).verdict
+            'not compared'
+        """
+        statuses = {check.status for check in self.checks}
+        if "failed" in statuses:
+            return "failed"
+        if "refused" in statuses:
+            return "refused"
+        return "passed" if self.outputs is not None else "not compared"
+
+    def raise_for_failure(self) -> "VerificationReport":
         """The report itself where everything passed.
 
         Raises:
@@ -126,7 +166,7 @@ def verify(
     images: ImageSource,
     num_threads: int = 1,
     progress: Callable[[int], None] | None = None,
-) -> Report:
+) -> VerificationReport:
     """Compares a file with its Keras model on images, and the file with its recipe.
 
     Of the outputs: all are finite; their signal-to-noise ratio, 10 log10(signal power / error power) dB with both
@@ -143,7 +183,7 @@ def verify(
         progress: Called with the number of images seen so far.
 
     Returns:
-        A `Report`; call its `raise_for_failure` for an exception.
+        A `VerificationReport`; call its `raise_for_failure` for an exception.
 
     Raises:
         VerificationError: `reference` has other labels than the file, or returns both heads.
@@ -170,7 +210,7 @@ def verify(
         )
     file_checks, file_figures = check_file(lite, num_threads=num_threads)
     if file_figures["partitions"] is None:
-        return Report(file_checks, file_figures)  # it cannot run, and the checks say why
+        return VerificationReport(file_checks, file_figures)  # it cannot run, and the checks say why
     runner = LiteRunner(lite, num_threads=num_threads)
     transform = lite.config.transform
     wanted: list[np.ndarray] = []
@@ -187,10 +227,10 @@ def verify(
     if lite.classifier_activation:
         expected = _softmax(expected)
     checks, figures = _compare(lite.recipe, expected, actual, has_labels=lite.config.num_labels > 1)
-    return Report((*checks, *file_checks), {**figures, **file_figures}, Outputs(expected, actual))
+    return VerificationReport((*checks, *file_checks), {**figures, **file_figures}, Outputs(expected, actual))
 
 
-def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Check, ...], dict[str, Any]]:
+def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
     """The checks that need no images, and the figures that come with them; partitions and latency are None for a file
     with operations that LiteRT cannot run.
 
@@ -258,12 +298,12 @@ def agreement(expected: np.ndarray, actual: np.ndarray) -> float:
 
 def _compare(
     recipe: Recipe, expected: np.ndarray, actual: np.ndarray, *, has_labels: bool
-) -> tuple[list[Check], dict[str, Any]]:
+) -> tuple[list[VerificationCheck], dict[str, Any]]:
     bad = int(np.sum(~np.isfinite(actual).all(axis=1)))
     snr = signal_to_noise(expected, actual)
     checks = [
         _check("finite", bad == 0, f"{bad} of {len(actual)} outputs are not", "all outputs finite"),
-        Check("snr", "refused", "the reference's outputs do not vary", f"at least {recipe.min_snr} dB")
+        VerificationCheck("snr", "refused", "the reference's outputs do not vary", f"at least {recipe.min_snr} dB")
         if snr is None and bad == 0
         else _check("snr", snr is not None and snr >= recipe.min_snr, _decibels(snr), f"at least {recipe.min_snr} dB"),
     ]
@@ -277,7 +317,7 @@ def _compare(
         wanted = f"at least {recipe.min_agreement:.1%} (at most {allowed} of {len(expected)} images differ)"
         if distinct < least:
             reason = f"the reference gives {distinct} distinct answers on {len(expected)} images, {least} are needed"
-            checks.append(Check("agreement", "refused", reason, wanted))
+            checks.append(VerificationCheck("agreement", "refused", reason, wanted))
         else:
             checks.append(_check("agreement", round((1 - share) * len(expected)) <= allowed, f"{share:.1%}", wanted))
             figures["agreement"] = share
@@ -285,7 +325,7 @@ def _compare(
     return checks, figures
 
 
-def _file_checks(recipe: Recipe, inspection: Inspection, partitions: int | None) -> Iterable[Check]:
+def _file_checks(recipe: Recipe, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
     yield _check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
     yield _check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
     # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
@@ -312,7 +352,7 @@ def _file_checks(recipe: Recipe, inspection: Inspection, partitions: int | None)
         )
 
 
-def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Check]:
+def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[VerificationCheck]:
     with prefix_path(lite.path):
         told, expected = metadata.read(lite.content), lite.metadata
     wrong = [key for key in {*expected, *(told or ())} if (told or {}).get(key) != expected.get(key)]
@@ -327,8 +367,8 @@ def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Che
         yield _check("raw_pixels", runner.input_quantization == (1.0, 0), str(runner.input_quantization), "(1.0, 0)")
 
 
-def _check(name: str, passed: bool, measured: str, expected: str) -> Check:
-    return Check(name, "passed" if passed else "failed", measured, expected)
+def _check(name: str, passed: bool, measured: str, expected: str) -> VerificationCheck:
+    return VerificationCheck(name, "passed" if passed else "failed", measured, expected)
 
 
 def _decibels(value: float | None) -> str:

@@ -117,7 +117,7 @@ def test_every_message_of_ours_comes_from_the_tree() -> None:
     # As LiteRT itself raises it; `LiteRunner` and `profile_ops` make it one of ours.
     others["RuntimeError"] = {"profiling.py", "subprocess_interpreter.py"}
     # Caught where the files are read, and told with the name of the file.
-    others["ValueError"] = {"torch_zip.py", "torch_pickle.py", "transform.py", "teachers.py"}
+    others["ValueError"] = {"files.py", "torch_zip.py", "torch_pickle.py", "transform.py", "teachers.py"}
     assert {name: files for name, files in raised.items() if name not in errors.__all__} == others
 
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swiftformer_tf import RECIPES, LiteModel, Report, SwiftFormerError, SwiftFormerForImageClassification
+from swiftformer_tf import RECIPES, LiteModel, SwiftFormerError, SwiftFormerForImageClassification, VerificationReport
 from swiftformer_tf.report import html_report
 from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.report.plots import error_per_class
-from swiftformer_tf.verification import Check, Outputs, verify
+from swiftformer_tf.verification import Outputs, VerificationCheck, verify
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
-Results = list[tuple[LiteModel, Report]]
+Results = list[tuple[LiteModel, VerificationReport]]
 SECTIONS = ("files", "checks", "cost", "outputs", "classes", "photographs", "operations", "limits", "made")
 
 
@@ -193,7 +193,7 @@ def test_a_question_without_an_answer_is_no_pass(
 ) -> None:
     lite, report = results[0]
     outputs = None if verdict == "not compared" else report.outputs
-    check = Check("agreement", status, "1 distinct answer", "at least 97.0%")
+    check = VerificationCheck("agreement", status, "1 distinct answer", "at least 97.0%")
     text = html_report([(lite, dataclasses.replace(report, checks=(check,), outputs=outputs))])
     top = text[text.index("<h1>") : text.index("<section")]
     assert f"<strong>{mark} {headline}</strong>" in top
@@ -204,7 +204,7 @@ def test_a_question_without_an_answer_is_no_pass(
 
 def test_a_file_that_failed_is_told_first(results: Results) -> None:
     lite, report = results[1]
-    bad = Check("snr", "failed", "3.0 dB", "at least 20 dB")
+    bad = VerificationCheck("snr", "failed", "3.0 dB", "at least 20 dB")
     failed = dataclasses.replace(report, checks=(bad, *report.checks[1:]))
     for rows, verdict in (([results[0], (lite, failed)], "1 of 2 files failed"), ([(lite, failed)], "The file failed")):
         text = html_report(rows)
@@ -260,7 +260,9 @@ def test_of_many_classes_the_worst_are_shown(results: Results) -> None:
 def test_a_file_that_was_not_compared_is_not_said_to_be(results: Results) -> None:
     lite, report = results[0]
     figures = {k: v for k, v in report.measured.items() if k not in ("images", "snr_db", "agreement", "distinct")}
-    text = html_report([(lite, Report(report.checks[2:], {**figures, "partitions": None, "latency_ms": None}))])
+    text = html_report(
+        [(lite, VerificationReport(report.checks[2:], {**figures, "partitions": None, "latency_ms": None}))]
+    )
     assert "Checked against the recipe only." in text
     assert "were not run or not compared with Keras" in text
     assert [cell.partition("|")[0].strip() for cell in Page(text).tables[0][1][3:]] == ["-"] * 4

@@ -14,13 +14,13 @@ from support.small_graphs import linear, packed
 
 from swiftformer_tf import (
     RECIPES,
-    Check,
     ImageError,
     LiteModel,
     Recipe,
-    Report,
     SwiftFormerForImageClassification,
+    VerificationCheck,
     VerificationError,
+    VerificationReport,
     export,
     fuse,
     verify,
@@ -32,7 +32,7 @@ Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
 
 
-def statuses(report: Report) -> dict[str, str]:
+def statuses(report: VerificationReport) -> dict[str, str]:
     return {check.name: check.status for check in report.checks}
 
 
@@ -348,11 +348,11 @@ def test_every_check_has_its_failure(lite: Lite, model: Model, pixels: np.ndarra
 
 def test_a_failure_is_told_in_full() -> None:
     checks = (
-        Check("a", "passed", "1", "2"),
-        Check("b", "failed", "3 dB", "at least 4 dB"),
-        Check("c", "refused", "x", "y"),
+        VerificationCheck("a", "passed", "1", "2"),
+        VerificationCheck("b", "failed", "3 dB", "at least 4 dB"),
+        VerificationCheck("c", "refused", "x", "y"),
     )
-    report = Report(checks, {})
+    report = VerificationReport(checks, {})
     assert not report.passed
     with pytest.raises(VerificationError, match=r"^b failed: 3 dB, expected at least 4 dB; c refused: x, expected y$"):
         report.raise_for_failure()

@@ -99,7 +99,6 @@ def export(
     from swiftformer_tf.images.labels import read_labels
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.pipeline import export_files
-    from swiftformer_tf.verdicts import verdict
 
     borders = {"input": input_type, "output": output_type}
     recipes = []
@@ -144,7 +143,7 @@ def export(
     )
     if android:
         models = {each.path.name: each.model for each in exported}
-        write_android_folder(models, android, verified=all(verdict(each.report) == "passed" for each in exported))
+        write_android_folder(models, android, verified=all(each.report.verdict == "passed" for each in exported))
     reports = [each.report for each in exported]
     if as_json:
         print_json([report.to_dict() for report in reports])

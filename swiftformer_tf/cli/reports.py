@@ -10,8 +10,7 @@ import click
 
 from swiftformer_tf.cli.console import needs, note
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.verdicts import told, verdict
-from swiftformer_tf.verification import Report
+from swiftformer_tf.verification import VerificationReport
 
 __all__ = ["html_option", "note_failures", "report_row", "shown_verdict", "write_html"]
 
@@ -23,7 +22,7 @@ html_option = click.option(
 )
 
 
-def report_row(report: Report) -> dict[str, str]:
+def report_row(report: VerificationReport) -> dict[str, str]:
     """One line of the table of `export` and `demo`."""
     measured = report.measured
     return {
@@ -38,20 +37,22 @@ def report_row(report: Report) -> dict[str, str]:
     }
 
 
-def shown_verdict(report: Report) -> str:
+def shown_verdict(report: VerificationReport) -> str:
     """The verdict in a word; a failure in capitals, which is not overlooked in a long log."""
-    word = verdict(report)
+    word = report.verdict
     return word.upper() if word == "failed" else word
 
 
-def note_failures(report: Report) -> None:
+def note_failures(report: VerificationReport) -> None:
     """Says each check that did not pass, and what would have."""
     for check in report.checks:
         if check.status != "passed":
-            note(f"{report.measured['recipe']}: {told(check)}")
+            note(f"{report.measured['recipe']}: {check.explanation}")
 
 
-def write_html(path: Path, results: Sequence[tuple[LiteModel, Report]], images: Any, **options: Any) -> None:
+def write_html(
+    path: Path, results: Sequence[tuple[LiteModel, VerificationReport]], images: Any, **options: Any
+) -> None:
     """Writes the page of `report.html_report`, which takes the options, whole or not at all."""
     from swiftformer_tf.files import replacing
     from swiftformer_tf.report import html_report

@@ -46,7 +46,6 @@ def verify(
     """
     from swiftformer_tf.litert.model_file import LiteModel
     from swiftformer_tf.loading import open_model
-    from swiftformer_tf.verdicts import verdict
     from swiftformer_tf.verification import verify as verify_model
 
     if html and not html.parent.is_dir():
@@ -56,7 +55,7 @@ def verify(
     keras_model = open_model(reference, token_weights=token_weights)
     with progress_bar("verify", len(paths)) as count:
         report = verify_model(lite, reference=keras_model, images=paths, num_threads=threads, progress=count)
-    report.measured.update(file=str(model), verdict=verdict(report))
+    report.measured.update(file=str(model), verdict=report.verdict)
     if as_json:
         print_json(report.to_dict())
     else:

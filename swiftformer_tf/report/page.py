@@ -14,8 +14,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.report import plots
 from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.report.photographs import photograph_groups
-from swiftformer_tf.verdicts import Verdict, told, verdict
-from swiftformer_tf.verification import Check, Outputs, Report
+from swiftformer_tf.verification import Outputs, Verdict, VerificationCheck, VerificationReport
 
 __all__ = ["html_report"]
 
@@ -47,7 +46,7 @@ HEADLINES: dict[Verdict, str] = {
     "not compared": "passed the checks of the file alone, not compared with Keras",
 }
 
-Results = Sequence[tuple[LiteModel, Report]]
+Results = Sequence[tuple[LiteModel, VerificationReport]]
 
 
 def html_report(
@@ -86,7 +85,7 @@ def html_report(
     places = colours([lite.recipe.name for lite, _ in results])
     styles = {name: f"var(--recipe-{index})" for name, index in places.items()}
     compared = [(lite, report.outputs) for lite, report in results if report.outputs is not None]
-    verdicts = [verdict(report) for _, report in results]
+    verdicts = [report.verdict for _, report in results]
     # The worst one is that of the page.
     worst: Verdict = next((each for each in HEADLINES if each in verdicts), "passed")
     return template.render(
@@ -99,7 +98,7 @@ def html_report(
         verdict=worst,
         mark=MARKS[worst],
         headline=_headline(worst, verdicts.count(worst), len(results)),
-        failures=[(lite.recipe.name, told(c)) for lite, r in results for c in r.checks if c.status != "passed"],
+        failures=[(lite.recipe.name, c.explanation) for lite, r in results for c in r.checks if c.status != "passed"],
         threads=_count(max(report.measured.get("num_threads", 1) for _, report in results), "thread"),
         rows=[_row(lite, report, styles) for lite, report in results],
         checks=_checks(results),
@@ -139,15 +138,15 @@ def _compared_on(results: Results) -> str:
     return f"Compared with its Keras model on {_count(figures['images'], 'image')}{source}."
 
 
-def _row(lite: LiteModel, report: Report, styles: Mapping[str, str]) -> dict[str, Any]:
+def _row(lite: LiteModel, report: VerificationReport, styles: Mapping[str, str]) -> dict[str, Any]:
     recipe, figures = lite.recipe, report.measured
     most = recipe.max_partitions
     return {
         "recipe": recipe.name,
         "description": recipe.description,
         "colour": styles[recipe.name],
-        "verdict": verdict(report),
-        "mark": MARKS[verdict(report)],
+        "verdict": report.verdict,
+        "mark": MARKS[report.verdict],
         "cells": [
             (name, _figure(value, form), wanted, check.status if (check := _check(report, asked)) else "")
             for name, value, form, wanted, asked in (
@@ -161,7 +160,7 @@ def _row(lite: LiteModel, report: Report, styles: Mapping[str, str]) -> dict[str
     }
 
 
-def _check(report: Report, name: str) -> Check | None:
+def _check(report: VerificationReport, name: str) -> VerificationCheck | None:
     """The check of a name; one that was asked twice by the answer that is not a pass."""
     found = [check for check in report.checks if check.name == name]
     return next((check for check in found if check.status != "passed"), found[0] if found else None)
