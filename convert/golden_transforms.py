@@ -81,7 +81,7 @@ def of_hf(name: str, values: dict[str, Any], image: Image.Image) -> np.ndarray:
 
 def as_pixels(normalized: np.ndarray) -> np.ndarray:
     """Channels last, uint8, which is what every one of these transforms had before it normalized."""
-    pixels = (normalized.transpose(1, 2, 0) * np.float32(STD) + np.float32(MEAN)) * 255
+    pixels = (normalized.transpose(1, 2, 0) * np.asarray(STD, np.float32) + np.asarray(MEAN, np.float32)) * 255
     assert np.abs(pixels - np.rint(pixels)).max() < 0.01
     return np.ascontiguousarray(np.rint(pixels), np.uint8)
 

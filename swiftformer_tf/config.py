@@ -12,6 +12,7 @@ from swiftformer_tf.errors import ConfigError, one_line
 from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
 
 TokenWeights = Literal["l2", "uniform"]
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 VARIANTS: dict[str, dict[str, tuple[int, ...]]] = {
     "tiny": {"depths": (2, 1, 2, 1), "embed_dims": (8, 12, 16, 20)},
@@ -43,7 +44,7 @@ class SwiftFormerConfig:
     """Architecture, labels and evaluation transform of one SwiftFormer.
 
     The architecture fields and their defaults are those of Hugging Face's `SwiftFormerConfig`
-    (transformers 5.23); the last four fields are this package's own.
+    (transformers 5.23); `token_weights`, `distillation` and `transform` are this package's own.
 
     Args:
         image_size: Height and width, in pixels, that a deploy graph is made for; an int means a square.
@@ -70,6 +71,9 @@ class SwiftFormerConfig:
             keys and shapes but not results: this belongs to the weights.
         distillation: Whether there is a second head that learned from a teacher.
         id2label: Names of the classes by index, 0 to n-1. Empty means no head: pooled features.
+        problem_type: What the labels are to a photograph, in Hugging Face's words: one of them is right, each is right
+            or wrong by itself, or each is a number. None where nobody said: then one of several labels is right, and a
+            single one is right or wrong, as in transformers' pipeline.
         transform: How evaluation prepares a photograph for these weights. Its `size` follows `image_size`; where its
             `mean` and `std` are those of another number of channels, all channels get their average, as in timm.
 
@@ -103,6 +107,7 @@ class SwiftFormerConfig:
     token_weights: TokenWeights = "l2"
     distillation: bool = True
     id2label: Mapping[int, str] = dataclasses.field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+    problem_type: ProblemType | None = None
     transform: Transform = TRANSFORMS["original"]
 
     def __post_init__(self) -> None:
@@ -152,6 +157,8 @@ class SwiftFormerConfig:
         yield "id2label", indices, "the class indices 0 to n-1, none left out"
         single = all(map(_one_line_of_text, self.labels))
         yield "id2label", single, "labels of one line of text, since a label file has a line for each"
+        known = self.problem_type is None or self.problem_type in get_args(ProblemType)
+        yield "problem_type", known, f"one of {', '.join(get_args(ProblemType))}, or None"
         yield "transform", isinstance(self.transform, Transform), "a Transform"
 
     @property

@@ -60,6 +60,7 @@ def _config_facts(config: SwiftFormerConfig) -> dict[str, Any]:
         "image_size": list(config.input_size),
         "num_labels": config.num_labels,
         "labels": list(config.labels),
+        "problem_type": config.problem_type,
         "transform": config.transform.to_dict(),
         "config": config.to_dict(),
     }

@@ -61,6 +61,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
         *({1: "a"}, {0: "a", 2: "b"}, {-1: "a"}, {0.5: "a"}, {float("inf"): "a"}, {"x": "a"}, {"0": "a", 0: "b"}),
         *(["a"], None, {0: "two\nlines"}, {0: "a\x1b[2J"}, {0: "two\u2028lines"}, {0: "\ud800"}),
     ],
+    "problem_type": ["multi_label", "", 1, ["regression"]],
     "transform": [None, {}, "hf"],
 }
 

@@ -46,7 +46,7 @@ def test_every_golden_file_is_used() -> None:
     # Those in tf/ are for test_checkpoints_hdf5.py.
     paths = [path.relative_to(GOLDEN) for path in GOLDEN.rglob("*.*") if path.is_file()]
     files = {str(path) for path in paths if path.parts[0] != "tf"}
-    # The last two are for test_checkpoints_key_layouts.py and test_transforms_golden.py.
+    # The last two are for test_checkpoints_key_layouts.py and test_images_transform_golden.py.
     others = {"expected.safetensors", "hf/config.json", "legacy.pth", "keys_xs.tsv", "transforms.safetensors"}
     tested = {name.split(",")[0] for name in CASES} | others
     assert files == tested

@@ -218,7 +218,7 @@ def test_what_a_layout_cannot_say_is_refused_and_nothing_left(tmp_path: Path) ->
         (
             "hf",
             {"image_size": (64, 32), "token_weights": "uniform"},
-            r"transform.size=\(64, 32\): with crop_mode='center'",
+            r"\(64, 32\): with crop_mode='center'",
         ),
         ("keras", {}, "layout='keras': expected one of hf, timm"),
     ]

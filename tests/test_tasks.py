@@ -1,11 +1,13 @@
 """What outputs mean: names, activations, and when two models say the same."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support.random_models import tiny_config
 
 from swiftformer_tf import ConfigError
-from swiftformer_tf.tasks import TASKS, Agreement, Output
+from swiftformer_tf.tasks import TASKS, Agreement, Output, features
 
 RNG = np.random.default_rng(0)
 
@@ -18,13 +20,35 @@ def test_rows_have_the_keys_that_name_them() -> None:
     assert all(task.name == name for name, task in TASKS.items())
 
 
+ONE = {0: "scratch"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "softmax"),
+        ({"problem_type": "single_label_classification"}, "softmax"),
+        ({"problem_type": "multi_label_classification"}, "sigmoid"),
+        ({"problem_type": "regression"}, None),
+        ({"id2label": ONE}, "sigmoid"),
+        ({"id2label": ONE, "problem_type": "single_label_classification"}, "sigmoid"),
+        ({"id2label": ONE, "problem_type": "multi_label_classification"}, "sigmoid"),
+        ({"id2label": ONE, "problem_type": "regression"}, None),
+        ({"id2label": {}}, None),
+    ],
+)
+def test_the_activation_is_that_of_transformers_pipeline(fields: dict[str, Any], expected: str | None) -> None:
+    """`ImageClassificationPipeline.postprocess` of transformers 5.23, row by row."""
+    assert TASKS["classification"].activation(tiny_config(**fields)) == expected
+
+
 def test_names_and_activations() -> None:
-    classification, features = TASKS["classification"], TASKS["features"]
+    classification = TASKS["classification"]
     assert classification.activation(tiny_config()) == "softmax"
     assert classification.activation(tiny_config(id2label={})) is None
-    assert features.activation(tiny_config()) is None
+    assert TASKS["features"].activation(tiny_config()) is None
     assert [classification.output_name(each) for each in (None, "softmax")] == ["logits", "probabilities"]
-    assert features.output_name(None) == "features"
+    assert TASKS["features"].output_name(None) == "features"
 
 
 @pytest.mark.parametrize("scale", [1, 1000])
@@ -45,13 +69,40 @@ def test_the_best_label() -> None:
     other[0] = np.roll(other[0], 1)
     found = TASKS["classification"].agreement(expected, other, tiny_config())
     assert found == Agreement(share=0.95, items=20, distinct=10, needed=5)
+    assert found
     assert found.reaches(0.95)
     assert not found.reaches(1.0)
 
 
+def test_labels_that_are_right_or_wrong_by_themselves() -> None:
+    """Of 20 images and 10 labels one answer is another: a twentieth of that label, and not a 200th of all."""
+    config = tiny_config(problem_type="multi_label_classification")
+    expected = np.where(np.eye(10)[np.arange(20) % 10] > 0, 0.9, 0.1)
+    other = expected.copy()
+    other[3, 7] = 0.6
+    found = TASKS["classification"].agreement(expected, other, config)
+    assert found == Agreement(share=0.95, items=20, distinct=10, needed=5)
+    single = TASKS["classification"].agreement(expected[:, :1], other[:, :1], tiny_config(id2label=ONE))
+    assert single == Agreement(share=1.0, items=20, distinct=2, needed=2)
+
+
+def test_the_largest_error_of_numbers() -> None:
+    config = tiny_config(id2label={0: "age", 1: "height"}, problem_type="regression")
+    expected = np.array([[10.0, 1.0], [20.0, 2.0], [30.0, 3.0]])
+    actual = expected + np.array([[0, 0], [0, -0.2], [0.5, 0]])
+    task = TASKS["classification"]
+    assert task.agreement(expected, actual, config) is None
+    # By hand: the deviation of 1, 2, 3 is the root of 2/3.
+    assert task.largest_error(expected, actual, config) == pytest.approx(0.2 / (3 * (2 / 3) ** 0.5))
+    assert task.largest_error(expected, expected, config) == 0
+    assert task.largest_error(np.ones((3, 2)), np.ones((3, 2)) + 0.1, config) == np.inf
+    assert task.largest_error(expected, actual, tiny_config()) is None
+    assert TASKS["features"].largest_error(expected, actual, config) is None
+
+
 def test_a_file_that_says_the_same_of_all_images_finds_none_again() -> None:
     expected = RNG.normal(size=(20, 3, 4, 5)) + 100
-    agreement = TASKS["features"].agreement
+    agreement = features.agreement
     exact = agreement(expected, expected, tiny_config())
     assert (exact.share, exact.distinct, exact.items) == (1.0, 20, 20)
     constant = agreement(expected, np.repeat(expected[:1], 20, axis=0), tiny_config())
@@ -62,7 +113,7 @@ def test_a_file_that_says_the_same_of_all_images_finds_none_again() -> None:
 
 def test_images_with_the_same_vector_count_once() -> None:
     expected = np.repeat(RNG.normal(size=(4, 16)), 3, axis=0)
-    found = TASKS["features"].agreement(expected, expected + 1e-3, tiny_config())
+    found = features.agreement(expected, expected + 1e-3, tiny_config())
     assert (found.share, found.distinct, found.needed) == (1.0, 4, 5)
 
 

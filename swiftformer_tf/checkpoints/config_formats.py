@@ -61,7 +61,8 @@ def to_hf(config: SwiftFormerConfig) -> dict[str, Any]:
     """
     labels = {label: index for index, label in config.id2label.items()}
     kind = "SwiftFormerForImageClassification" if config.num_labels else "SwiftFormerModel"
-    return {"architectures": [kind], **config.to_dict(), "label2id": labels}
+    values = {"architectures": [kind], **config.to_dict(), "label2id": labels}
+    return {name: value for name, value in values.items() if (name, value) != ("problem_type", None)}
 
 
 def image_processor(transform: Transform) -> dict[str, Any]:
@@ -134,6 +135,7 @@ def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
         num_channels=channels,
         image_size=_image_size(height, width),
         id2label=_timm_labels(values, data),
+        problem_type=values.get("problem_type"),
         transform=_timm_transform(data, (height, width)),
         **fields,
     )
@@ -191,6 +193,7 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
             "classifier": ["head", "head_dist"],
         },
     }
+    values |= {"problem_type": config.problem_type} if config.problem_type else {}  # Hugging Face's word as well
     return {**values, "model_args": arguments} if arguments else values
 
 
@@ -285,7 +288,8 @@ def _image_size(height: int, width: int) -> int | tuple[int, int]:
 
 def _timm_transform(data: Mapping[str, Any], size: tuple[int, int]) -> Transform:
     usual = TRANSFORMS["timm"]
-    mode, share = data.get("crop_mode") or "center", data.get("crop_pct") or usual.crop
+    mode: Any = data.get("crop_mode") or "center"
+    share = data.get("crop_pct") or usual.crop
     if mode not in TIMM_CROP_MODES:
         raise ConfigError(f"pretrained_cfg.crop_mode={mode!r}: expected one of {', '.join(TIMM_CROP_MODES)}")
     whole = mode == "squash" and share == 1

@@ -2,21 +2,49 @@
 
 import numpy as np
 
-from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.config import ProblemType, SwiftFormerConfig
 from swiftformer_tf.tasks.task import Activation, Agreement, Task
 
-__all__ = ["TASK", "activate", "activation", "agreement", "output_name"]
+__all__ = ["TASK", "activate", "activation", "agreement", "largest_error", "output_name", "problem_type"]
+
+ACTIVATION_OF: dict[ProblemType, Activation | None] = {
+    "single_label_classification": "softmax",
+    "multi_label_classification": "sigmoid",
+    "regression": None,
+}
 
 # Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.
 MIN_DISTINCT = 5
 
+# From this probability on, a label that is right or wrong by itself is given.
+THRESHOLD = 0.5
+
 
 def activation(config: SwiftFormerConfig) -> Activation | None:
-    """What makes probabilities of a classifier's logits; None where nothing does.
+    """What makes probabilities of a classifier's logits; None where nothing does: they are numbers as they are.
 
-    The one place that decides it: everything else asks here.
+    The one place that decides it: everything else asks here. It decides as the pipeline of transformers (5.23) does.
+
+    Example:
+        >>> cats = SwiftFormerConfig(id2label={0: "cat", 1: "dog"})
+        >>> activation(cats), activation(cats.replace(problem_type="multi_label_classification"))
+        ('softmax', 'sigmoid')
+        >>> activation(SwiftFormerConfig(id2label={0: "cat"}))
+        'sigmoid'
     """
-    return "softmax" if config.num_labels else None
+    return None if not config.num_labels else ACTIVATION_OF[problem_type(config)]
+
+
+def problem_type(config: SwiftFormerConfig) -> ProblemType:
+    """What a model's answers are taken for: what its configuration says or, where it does not, implies.
+
+    A softmax over a single logit can only answer 1, so that one label is right or wrong by itself whatever is said.
+    """
+    if config.problem_type == "regression":
+        return "regression"
+    if config.num_labels == 1:
+        return "multi_label_classification"
+    return config.problem_type or "single_label_classification"
 
 
 def output_name(activation: Activation | None) -> str:
@@ -43,8 +71,37 @@ def activate(logits: np.ndarray, activation: Activation | None) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement:
-    """Share of images whose best label is the same; (images, labels) twice."""
+def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement | None:
+    """In how far two models choose the same labels; None for numbers, see `largest_error`.
+
+    Of labels of which one is right, the share of images with the same best one. Of labels that are right or wrong by
+    themselves, for each label the share of images where both or neither give it a probability of `THRESHOLD`; the
+    lowest of these shares counts.
+
+    Args:
+        expected: Probabilities (images, labels), of the reference.
+        actual: Of the file.
+        config: Of the model.
+
+    Example:
+        >>> config = SwiftFormerConfig(id2label={0: "scratch", 1: "rust"}, problem_type="multi_label_classification")
+        >>> expected = np.array([[0.9, 0.1], [0.2, 0.7], [0.8, 0.6], [0.1, 0.2]])
+        >>> agreement(expected, np.array([[0.8, 0.6], [0.3, 0.9], [0.7, 0.8], [0.2, 0.1]]), config).share
+        0.75
+    """
+    kind = problem_type(config)
+    if kind == "regression":
+        return None
+    if kind == "multi_label_classification":
+        given = expected >= THRESHOLD
+        same = (given == (actual >= THRESHOLD)).mean(axis=0)
+        possible = 2 ** min(expected.shape[1], MIN_DISTINCT)
+        return Agreement(
+            share=float(same.min()),
+            items=len(expected),
+            distinct=len(np.unique(given, axis=0)),
+            needed=min(MIN_DISTINCT, possible),
+        )
     best = expected.argmax(axis=1)
     return Agreement(
         share=float(np.mean(best == actual.argmax(axis=1))),
@@ -54,4 +111,27 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
     )
 
 
-TASK = Task("classification", activation, output_name, activate, agreement)
+def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> float | None:
+    """Of a model of numbers the largest error, as a share of three standard deviations of the reference's answers.
+
+    None for other models, see `agreement`.
+
+    Args:
+        expected: Numbers (images, labels), of the reference.
+        actual: Of the file.
+        config: Of the model.
+
+    Example:
+        >>> config = SwiftFormerConfig(id2label={0: "age"}, problem_type="regression")
+        >>> f"{largest_error(np.array([[10.0], [20.0]]), np.array([[10.0], [20.3]]), config):.2f}"
+        '0.02'
+    """
+    if problem_type(config) != "regression":
+        return None
+    errors, spread = np.abs(actual - expected).max(axis=0), 3 * expected.std(axis=0)
+    # Of a number that does not vary, any error is too large.
+    shares = np.divide(errors, spread, out=np.where(errors > 0, np.inf, 0.0), where=spread > 0)
+    return float(shares.max())
+
+
+TASK = Task("classification", activation, output_name, activate, agreement, largest_error)

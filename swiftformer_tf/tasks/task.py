@@ -90,11 +90,14 @@ class Task:
         activation: What makes probabilities of its logits, by the model's configuration; None where there are none.
         output_name: Of an output with that activation inside.
         activate: Applies an activation to logits (N, ...).
-        agreement: Of the reference's answers and a file's, both (images, ...), after that activation.
+        agreement: Of the reference's answers and a file's, both (images, ...), after that activation; None where
+            answers are numbers.
+        largest_error: Of the same, where answers are numbers; None elsewhere.
     """
 
     name: str
     activation: Callable[[SwiftFormerConfig], Activation | None]
     output_name: Callable[[Activation | None], str]
     activate: Callable[[np.ndarray, Activation | None], np.ndarray]
-    agreement: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], Agreement]
+    agreement: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], Agreement | None]
+    largest_error: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], float | None] = lambda *_: None
