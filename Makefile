@@ -63,7 +63,7 @@ clients: $(VENV)/installed
 	$(VENV)/bin/python tflite/clients/run.py
 
 clients-ci: $(VENV)/installed
-	$(VENV)/bin/python tflite/clients/run.py --quick --strict --client mediapipe --client arm64
+	$(VENV)/bin/python tflite/clients/run.py --quick --strict --client mediapipe --client arm64 --client openvino --client ethosu
 
 # SEED=1 makes other files; the files of a failure are kept in fuzz-failures/.
 SEED ?= 0

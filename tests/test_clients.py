@@ -8,7 +8,7 @@ import browser_client
 import numpy as np
 import pytest
 import tables
-from judging import KNOWN, TOLERANCES, Verdict, judge
+from judging import KNOWN, SPEEDS, TOLERANCES, Verdict, judge
 from kit import Kit
 from run import CLIENTS, Client, Result, ask
 
@@ -26,6 +26,7 @@ def kit() -> Kit:
     entries = {name: {"recipe": each.to_dict(), "min_runtime_version": "2.9.0"} for name, each in RECIPES.items()}
     about = {"recipes": entries}
     answers = {(name, "logits"): each.astype(np.float32) for name, each in desktop.items()}
+    answers |= {(name, "int8"): each.astype(np.float32) for name, each in desktop.items()}
     answers |= {(name, "scores"): probabilities(each) for name, each in desktop.items()}
     return Kit(Path(), about, logits, answers)
 
@@ -150,7 +151,7 @@ def test_a_runtime_may_fail_only_where_the_file_asks_for_a_newer_one(kit: Kit) -
 
 
 def test_every_recipe_has_a_tolerance_or_a_note_at_every_client() -> None:
-    assert {key.partition(" ")[0] for key in TOLERANCES} == set(CLIENTS)
+    assert {key.partition(" ")[0] for key in (*TOLERANCES, *SPEEDS)} == set(CLIENTS)
     for key, tolerances in TOLERANCES.items():
         noted = {name for each, name in KNOWN if each == key}
         assert set(RECIPES) == {*tolerances, *noted}, key
@@ -164,6 +165,77 @@ def test_what_is_known_of_one_variant_counts_against_the_others(client: str, var
     assert verdict.bad is bad
     why = "refused: why" if bad else "the WebGPU accelerator takes no int16 tensors"
     assert f"\n* {variant}, int16x8: {why}\n" in tables.table(Result(client, verdicts=(verdict,)), ["int16x8"])
+
+
+def test_what_is_known_excuses_no_wrong_answer(kit: Kit) -> None:
+    """A client that begins to take a file must take it rightly."""
+    wrong = answer(kit, "int16x8", variant="WebGPU") | {"outputs": (-kit.logits).tolist()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TOLERANCES["gpu"], "int16x8", 1.0)
+        assert judge("gpu", wrong, kit).bad
+    assert Verdict("gpu", "WebGPU", "int16x8", "failed", "crashed").bad
+
+
+def compiled(**fields: Any) -> dict[str, Any]:
+    """What a compiler's client prints of a file that is whole on the NPU and just fast enough."""
+    facts = {
+        "on_cpu": {},
+        "subgraphs": 1,
+        "inferences_per_second": 105.0,
+        "converter": {"inferences_per_second": 100.0},
+    }
+    return {"variant": "ethos-u65-512", "recipe": "int8", "file": "int8", "compiled": facts | fields}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, ""),
+        ({"on_cpu": {"MEAN": 8, "GELU": 2}}, "2 GELU, 8 MEAN on the CPU"),
+        ({"subgraphs": 9}, "9 subgraphs on the NPU, one expected"),
+        ({"subgraphs": 0}, "0 subgraphs on the NPU, one expected"),
+        ({"inferences_per_second": 104.9}, "105 inferences a second, 1.05 times the converter's 100 needed"),
+        ({"inferences_per_second": float("nan")}, "nan inferences a second, 1.05 times the converter's 100 needed"),
+        (
+            {"on_cpu": {"QUANTIZE": 1}, "subgraphs": 2, "inferences_per_second": 1.0},
+            "1 QUANTIZE on the CPU; 2 subgraphs on the NPU, one expected; "
+            "1 inferences a second, 1.05 times the converter's 100 needed",
+        ),
+    ],
+)
+def test_a_file_is_whole_on_an_npu_and_fast_or_not(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], reason: str
+) -> None:
+    monkeypatch.delitem(KNOWN, ("ethosu", "int8"))
+    verdict = judge("ethosu", compiled(**fields), kit)
+    assert (verdict.status, verdict.reason) == ("in parts" if reason else "right", reason)
+    assert verdict.bad is bool(reason)
+
+
+def test_each_npu_has_a_speed_of_its_own(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(KNOWN, ("ethosu", "int8"))
+    for variant, least in SPEEDS["ethosu"].items():
+        for speed, status in ((100 * least, "right"), (100 * least - 0.1, "in parts")):
+            said = compiled(inferences_per_second=speed) | {"variant": variant}
+            assert judge("ethosu", said, kit).status == status
+
+
+def test_a_compiled_file_must_be_right_itself(kit: Kit) -> None:
+    """By LiteRT here: whole, fast and wrong is wrong, whatever is known of the recipe."""
+    kit.desktop["int8", "int8"][:] += np.random.default_rng(1).normal(size=(5, 4)) * 2
+    verdict = judge("ethosu", compiled(), kit)
+    assert (verdict.status, verdict.bad) == ("wrong", True)
+    assert "dB against Keras, 20 needed" in verdict.reason
+    table = tables.table(Result("ethosu", verdicts=(verdict,)), ["int8"])
+    assert "| ethos-u65-512 | **wrong**: whole, 105/s (converter 100/s), " in table
+
+
+def test_what_a_compiler_leaves_is_in_the_table(kit: Kit) -> None:
+    verdict = judge("ethosu", compiled(on_cpu={"MEAN": 8}, subgraphs=9), kit)
+    assert not verdict.bad  # it is known of int8
+    table = tables.table(Result("ethosu", verdicts=(verdict,)), ["int8"])
+    assert "| ethos-u65-512 | 9 parts, 8 on CPU, 105/s (converter 100/s), " in table
+    assert "* ethos-u65-512, int8: made for CPUs' integers" in table
 
 
 def test_a_table_replaces_its_own_place_only() -> None:

@@ -6,6 +6,8 @@ A kit is a folder:
     RECIPE.tflite         normalised float32 in, logits out
     RECIPE_scores.tflite  RGB from 0 to 255 in as float32, probabilities out
     RECIPE_uint8.tflite   the same with a picture's bytes in; of recipes that can have such an input
+    RECIPE_int8.tflite    normalised in, logits out, both as int8; of recipes that are integer throughout
+    converter.tflite      the same by the TFLite converter's own quantizer from the same graph, for comparison
     photographs/00.png    as the model sees them: of its size, so that no client has to resize
     pixels.npy            the same, (N, height, width, 3) uint8
     inputs.npy            the same, normalised, float32
@@ -41,6 +43,7 @@ __all__ = ["Kit", "make_kit", "open_kit"]
 WEIGHTS = "swiftformer_xs_imagenette"
 # Real photographs of the classes of these weights, where somebody has laid them beside the checkout.
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "imagenette224.tar"
+CONVERTER = "converter.tflite"
 CALIBRATED_ON, QUICKLY_CALIBRATED_ON = 32, 8
 
 
@@ -112,6 +115,9 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
         kinds = {"logits": (logits, recipe), "scores": (scores, recipe)}
         if "uint8" in INFERENCE_TYPES[recipe.activations]:
             kinds["uint8"] = (scores, recipe.replace(inference_input_type="uint8"))
+        if recipe.activations == "int8" and not recipe.float_ops:
+            ends = {"inference_input_type": "int8", "inference_output_type": "int8"}
+            kinds["int8"] = (logits, recipe.replace(**ends))
         files = {}
         for kind, (graph, border) in kinds.items():
             lite = sf.export(graph, border, calibration=calibration, license=license_of(weights_path(WEIGHTS)))
@@ -119,10 +125,11 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
             files[kind] = f"{stem}.tflite"
             lite.save(folder / files[kind])
             runner = LiteRunner(lite)
-            given = inputs if kind == "logits" else pixels.astype(np.float32)
+            given = pixels.astype(np.float32) if graph is scores else inputs
             arrays[stem] = np.stack([runner(image[None]) for image in given])
         minimum = min_runtime_version((folder / files["logits"]).read_bytes())
         entries[name] = {"recipe": recipe.to_dict(), "files": files, "min_runtime_version": minimum}
+    (folder / CONVERTER).write_bytes(converted(logits, transform.normalize(calibration)))
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     about = {
@@ -131,10 +138,23 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
         "labels": list(checkpoint.config.labels),
         "photographs": source,
         "recipes": entries,
+        "converter": CONVERTER,
         "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
     }
     (folder / "kit.json").write_text(json.dumps(about, indent=2) + "\n")
     return open_kit(folder)
+
+
+def converted(deploy: sf.DeployModel, images: np.ndarray) -> bytes:
+    """The TFLite converter's own int8, integer at both ends, of normalised images (N, height, width, 3)."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(deploy)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[None]] for image in images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return bytes(converter.convert())
 
 
 def pictures(

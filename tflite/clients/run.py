@@ -81,6 +81,9 @@ def _prepares_itself(folder: Path) -> Path:
     return Path(sys.executable)
 
 
+# tf2onnx reads TFLite files with TensorFlow.
+ONNX = ("tf2onnx==1.17.0", "onnxruntime==1.32.0", "tensorflow-cpu==2.21.0")
+
 # In the order of the tables.
 CLIENTS: dict[str, Client] = {
     client.name: client
@@ -90,6 +93,9 @@ CLIENTS: dict[str, Client] = {
         Client("gpu", "GPU", _prepares_itself),
         Client("browser", "Browser", _prepares_itself),
         Client("runtimes", "Older runtimes", _prepares_itself),
+        Client("openvino", "OpenVINO", lambda folder: venv(folder / "venv", ["openvino==2026.4.1", "numpy"])),
+        Client("onnxruntime", "ONNX Runtime by tf2onnx", lambda folder: venv(folder / "venv", ONNX)),
+        Client("ethosu", "Ethos-U by vela", lambda folder: venv(folder / "venv", ["ethos-u-vela==5.2.0"])),
     )
 }
 
@@ -163,7 +169,7 @@ def report(result: Result) -> None:
                 f"{each.agreeing} of {each.photographs} labels, off by {each.difference:.1e}, {each.snr_db:.1f} dB"
             )
         said = " ".join(filter(None, [figures, each.reason, "(too old, by the file's word)" if each.too_old else ""]))
-        print(f"  {each.variant:22} {each.recipe:12} {each.status:7} {said}")
+        print(f"  {each.variant:22} {each.recipe:12} {each.status:8} {said}")
     for part in result.without:
         print(f"  left out: {part}")
     print(f"  {result.seconds:.0f} s", flush=True)

@@ -73,9 +73,26 @@ def _cell(verdict: Verdict) -> str:
         return f"too old ({verdict.status})"
     if verdict.status in ("refused", "failed"):
         return verdict.status
+    if "subgraphs" in verdict.facts:
+        return _compiled(verdict)
     figures = "equal" if verdict.difference == 0 else f"{verdict.difference:.0e}"
     figures += f", {verdict.snr_db:.0f} dB"
     if (latency := verdict.facts.get("ms")) is not None:
         figures += f", {latency:.0f} ms" if latency < 1000 else f", {latency / 1000:.1f} s"
     figures += f" ({verdict.agreeing}/{verdict.photographs})"
     return figures if verdict.status == "right" else f"**wrong**: {figures}"
+
+
+def _compiled(verdict: Verdict) -> str:
+    """Whole or in how many parts, inferences a second and what the TFLite converter's own file has there."""
+    speed, peer = (facts["inferences_per_second"] for facts in (verdict.facts, verdict.facts["converter"]))
+    if not verdict.facts["subgraphs"]:
+        return "all on the CPU"
+    left = sum(verdict.facts["on_cpu"].values())
+    parts = (
+        "whole"
+        if verdict.facts["subgraphs"] == 1 and not left
+        else f"{verdict.facts['subgraphs']} parts, {left} on CPU"
+    )
+    figures = f"{parts}, {speed:.0f}/s (converter {peer:.0f}/s), {verdict.snr_db:.0f} dB"
+    return f"**wrong**: {figures}" if verdict.status == "wrong" else figures
