@@ -88,6 +88,13 @@ def test_a_label_that_occurs_twice_is_not_chosen_by_chance() -> None:
         match_classes(["crane"], english)
 
 
+def test_the_id_of_one_of_two_classes_of_one_name_is_not_chosen_by_chance() -> None:
+    """The bird n02012849 and the machine n03126707 are both "crane"."""
+    assert match_classes(["n02012849"], ["tench", "crane"])[0] == [1]
+    with pytest.raises(ImageError, match="class 'n02012849' is none of the model's 3 labels"):
+        match_classes(["n02012849", "n03126707"], ["crane", "crane", "tench"])
+
+
 def test_sorted_order_counts_only_where_the_labels_say_nothing() -> None:
     assert match_classes(["cat", "dog"], NUMBERS[:2])[0] == [0, 1]
     with pytest.raises(ImageError, match="class 'cat' is none of the model's 2 labels \\('Katze', 'Hund'\\)"):
@@ -131,6 +138,7 @@ def test_a_list_gives_the_targets(tmp_path: Path, lines: str, targets: tuple[int
         ("val_1 0\nval_2 1\nval_3 1\n", r"list\.txt, line 3: 'val_3' is no photograph of the folder"),
         ("val_1 0\nval_2\n", r"list\.txt, line 2: expected a photograph's name and its class, got 'val_2'"),
         ("val_1 0\nval_2 7\n", "class '0' is none of the model's 2 labels"),
+        ("val_1 0\nval_2 2\n", "class '0' is none of the model's 2 labels"),
     ],
 )
 def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, lines: str, message: str) -> None:
@@ -181,6 +189,7 @@ def test_all_thousand_numbers_of_the_ground_truth_are_classes(tmp_path: Path) ->
     ("name", "lines", "message"),
     [
         ("ILSVRC2012_val_00000003", "490\n361\n", r"00000003\.png: no line 3 in .*truth\.txt, which has 2"),
+        ("ILSVRC2012_val_00000000", "490\n361\n", r"00000000\.png: no line 0 in .*truth\.txt, which has 2"),
         ("ILSVRC2012_val_00000001", "490\n0\n", r"truth\.txt, line 2: '0' is no class of ImageNet; expected a WordNet"),
         ("cat", "490\n", r"truth\.txt has classes alone, and .*cat\.png is not named like ILSVRC2012_val_00000001"),
     ],

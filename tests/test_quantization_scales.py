@@ -35,6 +35,15 @@ def test_zero_is_in_every_range(low: float, high: float, zero_point: int) -> Non
     assert quantization.scale == pytest.approx(2 / 255)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "zero_point"),
+    [(-0.706, 1.844, -57), (-0.704, 1.846, -58), (-1.844, 0.706, 56), (-1.846, 0.704, 57)],
+)
+def test_the_zero_point_is_the_nearest_integer(low: float, high: float, zero_point: int) -> None:
+    """A step of 0.01: -57.4 and -57.6, then 56.4 and 56.6."""
+    assert from_range(low, high).zero_point == zero_point
+
+
 @given(low=ENDS, high=ENDS)
 def test_zero_is_exact_and_no_value_of_the_range_is_further_than_a_step(low: float, high: float) -> None:
     low, high = min(low, high), max(low, high)
@@ -72,6 +81,16 @@ def test_the_search_gives_up_a_rare_large_value_for_a_finer_step() -> None:
     assert 0.9 < high < 1.1
     assert -1.0 <= low < -0.9
     assert error(values, low, high) < 0.85 * error(values, -1.0, 1.5)
+
+
+def test_the_search_looks_at_the_first_end_again_when_it_has_the_second() -> None:
+    """Neither end alone can do better."""
+    values = np.append(np.random.default_rng(1).uniform(-1, 1, 20_000), [1.5, -1.5]).astype(np.float32)
+    low, high = best_range(-1.5, 1.5, values)
+    least = error(values, low, high)
+    for share in 1 - 0.03 * np.arange(1, 24):
+        assert error(values, low, high * share) > least
+        assert error(values, low * share, high) > least
 
 
 def test_the_search_leaves_an_even_spread_alone() -> None:

@@ -68,12 +68,23 @@ def test_plain_types_round_trip(name: str) -> None:
         ("int8", "min_snr", "20", "min_snr='20': expected decibels"),
         ("int8", "min_snr", float("nan"), "min_snr=nan: expected decibels"),
         ("int8", "max_partitions", "1", "max_partitions='1': expected a number or None"),
+        ("int8", "min_snr", float("inf"), "min_snr=inf: expected decibels"),
+        ("int8", "min_snr", float("-inf"), "min_snr=-inf: expected decibels"),
+        ("int8", "max_partitions", -1, "max_partitions=-1: expected a number or None"),
         ("float32", "min_agreement", float("nan"), "min_agreement=nan: expected a share from 0 to 1"),
     ],
 )
 def test_an_impossible_combination_is_refused_by_name(base: str, field: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"recipe {base}: {message}")):
         RECIPES[base].replace(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("min_agreement", 0), ("min_agreement", 1), ("max_partitions", 0), ("min_snr", -3.5)]
+)
+def test_the_ends_of_what_is_possible_are_possible(field: str, value: float) -> None:
+    """No partition at all is what a file without XNNPACK has."""
+    assert getattr(RECIPES["int8"].replace(**{field: value}), field) == value
 
 
 @pytest.mark.parametrize("values", [{}, {"name": "mine"}, {**RECIPES["int8"].to_dict(), "bits": 8}, [1], None])
