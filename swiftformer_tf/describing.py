@@ -35,6 +35,7 @@ def describe(opened: Opened) -> dict[str, Any]:
             "token_weights_assumed": opened.token_weights_assumed,
             "parameters": sum(t.size for key, t in opened.tensors.items() if ".running_" not in key),
             "source": opened.source,
+            "notes": list(opened.notes),
         }
         return {"kind": "checkpoint", **_config_facts(opened.config), **own}
     if isinstance(opened, LiteModel):

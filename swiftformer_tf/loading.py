@@ -30,12 +30,15 @@ MAX_KERAS_CONFIG_BYTES = 2**26
 Opened = SwiftFormerForImageClassification | LiteModel | Checkpoint
 
 
-def open_any(path: str | Path, *, token_weights: TokenWeights | None = None) -> Opened:
+def open_any(
+    path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
+) -> Opened:
     """Opens a file for what it is: `.keras` and `.tflite` by their suffix, everything else as a checkpoint.
 
     Args:
         path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
         token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
         ModelError: A `.keras` or `.tflite` file that cannot be used.
@@ -47,15 +50,18 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None) -> 
         return LiteModel.open(path)
     if suffix == ".keras":
         return open_keras(path)
-    return Checkpoint.open(path, token_weights=token_weights)
+    return Checkpoint.open(path, token_weights=token_weights, weights=weights)
 
 
-def open_model(path: str | Path, *, token_weights: TokenWeights | None = None) -> SwiftFormerForImageClassification:
+def open_model(
+    path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
+) -> SwiftFormerForImageClassification:
     """A Keras classifier from a `.keras` file or, ported, from a checkpoint.
 
     Args:
         path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
         token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
         ModelError: A `.tflite` file, which cannot become a Keras model again, or a `.keras` file that cannot be used.
@@ -65,7 +71,7 @@ def open_model(path: str | Path, *, token_weights: TokenWeights | None = None) -
         >>> open_model("swiftformer_xs_imagenette").config.labels[0]
         'tench'
     """
-    opened = open_any(path, token_weights=token_weights)
+    opened = open_any(path, token_weights=token_weights, weights=weights)
     if isinstance(opened, LiteModel):
         raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
     model = port(opened).model if isinstance(opened, Checkpoint) else opened
@@ -74,19 +80,22 @@ def open_model(path: str | Path, *, token_weights: TokenWeights | None = None) -
     return model
 
 
-def open_checkpoint(path: str | Path, *, token_weights: TokenWeights | None = None) -> Checkpoint:
+def open_checkpoint(
+    path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
+) -> Checkpoint:
     """The weights of a checkpoint or of a `.keras` model.
 
     Args:
         path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
         token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
         ModelError: A `.tflite` file, whose weights are no longer those of a checkpoint, or a `.keras` file that cannot
             be used.
         CheckpointError: See `Checkpoint.open`.
     """
-    opened = open_any(path, token_weights=token_weights)
+    opened = open_any(path, token_weights=token_weights, weights=weights)
     if isinstance(opened, LiteModel):
         raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
     return opened if isinstance(opened, Checkpoint) else to_checkpoint(opened)
@@ -138,6 +147,7 @@ def from_pretrained(
     name: str | Path,
     *,
     token_weights: TokenWeights | None = None,
+    weights: str | None = None,
     num_labels: int | None = None,
     id2label: Mapping[int, str] | None = None,
 ) -> SwiftFormerForImageClassification:
@@ -148,6 +158,7 @@ def from_pretrained(
             revision, `"timm/swiftformer_xs.dist_in1k@main"`; or the path of a folder or file: Hugging Face's layout,
             timm's, a checkpoint or a `.keras` model.
         token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
         num_labels: Number of classes, if it shall be another: the heads are new then, and a warning says so.
         id2label: Names of the classes by index. As many as there are outputs rename them; another number is as
             `num_labels`.
@@ -163,8 +174,8 @@ def from_pretrained(
     """
     wanted = requested_labels(num_labels, id2label)
     if wanted is None:
-        return open_model(name, token_weights=token_weights)
-    checkpoint = open_checkpoint(name, token_weights=token_weights)
+        return open_model(name, token_weights=token_weights, weights=weights)
+    checkpoint = open_checkpoint(name, token_weights=token_weights, weights=weights)
     changed, said = relabel(checkpoint, wanted)
     if changed.config.num_labels != checkpoint.config.num_labels:
         warnings.warn(f"{name}: {said}", stacklevel=2)

@@ -15,7 +15,7 @@ from swiftformer_tf.porting import to_checkpoint
 
 __all__ = ["Layout", "save_pretrained"]
 
-Layout = Literal["hf", "timm"]
+Layout = Literal["hf", "timm", "timm_wrapper"]
 
 WEIGHTS = "model.safetensors"
 
@@ -30,8 +30,9 @@ def save_pretrained(model: keras.Model | Checkpoint, folder: str | Path, *, layo
         model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or a checkpoint.
         folder: Where to; is made if it is not there. Files of the same names are replaced once all are written, others
             stay.
-        layout: `"hf"` or `"timm"`. Default: that of the library which computes what these weights were trained
-            with, timm for `l2` and Hugging Face for `uniform`.
+        layout: `"hf"`, `"timm"` or, for transformers' `TimmWrapperForImageClassification`, `"timm_wrapper"`. Default:
+            that of the library which computes what these weights were trained with, timm for `l2` and Hugging Face
+            for `uniform`.
 
     Raises:
         CheckpointError: The library would compute something else.
@@ -66,4 +67,5 @@ def _documents(checkpoint: Checkpoint, layout: Layout, weights: Path) -> dict[st
         return {CONFIG: config_formats.to_hf(config), PROCESSOR: config_formats.image_processor(config.transform)}
     with safetensors.safe_open(weights, framework="numpy") as file:
         layer_scales = any(".layer_scale" in key for key in file.keys())  # noqa: SIM118  (it is no dict)
-    return {CONFIG: config_formats.to_timm(config, layer_scales=layer_scales)}
+    values = config_formats.to_timm(config, layer_scales=layer_scales)
+    return {CONFIG: config_formats.to_timm_wrapper(values) if layout == "timm_wrapper" else values}

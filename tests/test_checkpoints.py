@@ -11,13 +11,13 @@ import safetensors
 import safetensors.numpy
 from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors
 
-from swiftformer_tf.checkpoints import Checkpoint, SchemeName, torch_zip
+from swiftformer_tf.checkpoints import SCHEMES, Checkpoint, SchemeName, torch_zip
 from swiftformer_tf.checkpoints.key_layouts import from_canonical
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.images.transform import TRANSFORMS
 
-ARITHMETIC = {"original": "l2", "hf": "uniform", "timm": "l2"}
+ARITHMETIC = {"original": "l2", "hf": "uniform", "timm": "l2", "timm_wrapper": "l2"}
 
 
 def equal(one: Checkpoint, other: Checkpoint) -> bool:
@@ -44,7 +44,7 @@ def test_arithmetic_and_transform_follow_the_scheme(scheme: SchemeName, tmp_path
     assert checkpoint.scheme == scheme
     assert checkpoint.token_weights == checkpoint.config.token_weights == ARITHMETIC[scheme]
     assert checkpoint.token_weights_assumed == (scheme == "original")
-    assert checkpoint.config.transform == TRANSFORMS[scheme]
+    assert checkpoint.config.transform == SCHEMES[scheme].transform
     assert checkpoint.source == str(tmp_path / "weights.safetensors")
 
 
@@ -108,7 +108,7 @@ def test_timm_without_any_layer_scale_gets_ones(tmp_path: Path) -> None:
     assert not (scaled["stages.0.blocks.0.layer_scale.gamma"] == 1).all()
 
 
-@pytest.mark.parametrize("part", [*torch_zip.PARTS, None])
+@pytest.mark.parametrize("part", ["model", "state_dict", "model_ema", "net", "model_state_dict", None])
 def test_containers(part: str | None, tmp_path: Path) -> None:
     tensors = random_tensors(SMALL)
     torch_zip.write(tmp_path / "weights.pth", tensors, part, None)

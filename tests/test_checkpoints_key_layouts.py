@@ -11,7 +11,7 @@ from support.architectures import architectures
 from support.weight_files import GOLDEN
 
 from swiftformer_tf.checkpoints import SCHEMES, SchemeName
-from swiftformer_tf.checkpoints.key_layouts import from_canonical, recognize, strip, to_canonical
+from swiftformer_tf.checkpoints.key_layouts import SCHEMES, from_canonical, prefix_of, recognize, strip, to_canonical, unwrapped
 from swiftformer_tf.checkpoints.tensor_specs import expected_shapes, infer_config
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
@@ -26,7 +26,7 @@ KEY_COUNTS = {"tiny": 196, "xs": 316, "s": 376, "l1": 388, "l3": 436}
 
 
 def test_every_scheme_is_tested() -> None:
-    assert set(SCHEMES) == set(NAMES) == {"original", "hf", "timm"}
+    assert set(SCHEMES) == set(NAMES) == {"original", "hf", "timm", "timm_wrapper"}
 
 
 def test_all_names_of_xs_are_the_references_own() -> None:
@@ -35,7 +35,7 @@ def test_all_names_of_xs_are_the_references_own() -> None:
     assert len(rows) == KEY_COUNTS["xs"]
     rows = [row for row in rows if not row["timm"].endswith("num_batches_tracked")]
     assert {row["timm"]: row["shape"] for row in rows} == {k: str(v) for k, v in expected_shapes(XS).items()}
-    for scheme in NAMES:
+    for scheme in ("original", "hf", "timm"):
         assert from_canonical([row["timm"] for row in rows], scheme) == {row["timm"]: row[scheme] for row in rows}
         assert to_canonical([row[scheme] for row in rows], scheme) == {row[scheme]: row["timm"] for row in rows}
 
@@ -52,7 +52,8 @@ def test_schemes_are_bijections_that_tell_the_architecture(config: SwiftFormerCo
     shapes = expected_shapes(config)
     names = from_canonical(shapes, scheme)
     assert len(set(names.values())) == len(shapes)
-    assert recognize(names.values()) == scheme
+    prefix = SCHEMES[scheme].prefix
+    assert recognize([name.removeprefix(prefix) for name in names.values()], prefix) == scheme
     assert to_canonical(names.values(), scheme) == {name: key for key, name in names.items()}
     inferred = infer_config(shapes, SwiftFormerConfig())
     assert expected_shapes(inferred) == shapes
@@ -85,15 +86,27 @@ def test_hugging_faces_bare_backbone_has_no_prefix() -> None:
     assert list(to_canonical(bare, "hf").values()) == list(keys)
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
-def test_training_wrappers_and_counters_are_dropped(prefix: str) -> None:
-    keys = [f"{prefix}stem.0.weight", f"{prefix}stem.1.num_batches_tracked"]
-    assert strip(keys) == {keys[0]: "stem.0.weight"}
+def test_counters_are_dropped() -> None:
+    keys = ["stem.0.weight", "stem.1.num_batches_tracked"]
+    assert strip(dict.fromkeys(keys, "") | dict(zip(keys, keys, strict=True))) == {keys[0]: "stem.0.weight"}
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "_fsdp_wrapped_module", "_fpw_module", "_checkpoint_wrapped_module"])
+def test_wrappers_are_taken_out_wherever_they_stand(wrapper: str) -> None:
+    assert unwrapped(f"{wrapper}.stages.0.{wrapper}.{wrapper}.blocks.0.norm.bias") == "stages.0.blocks.0.norm.bias"
+
+
+@pytest.mark.parametrize("scheme", get_args(SchemeName))
+@pytest.mark.parametrize("prefix", ["", "model.", "module.", "a.b.c.", "network.", "encoder.", "swiftformer.backbone."])
+def test_what_stands_before_a_schemes_own_names_is_told(scheme: SchemeName, prefix: str) -> None:
+    names = from_canonical(expected_shapes(XS), scheme).values()
+    found = {prefix_of(prefix + name) for name in names} - {None}
+    assert found == {prefix + SCHEMES[scheme].prefix}
 
 
 def test_two_keys_for_one_tensor_are_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"stem.0.weight and module.stem.0.weight stand for the same tensor"):
-        strip(["stem.0.weight", "module.stem.0.weight"])
+    with pytest.raises(CheckpointError, match=r"stem.0.weight and stem_0.weight stand for the same tensor"):
+        strip({"stem.0.weight": "stem.0.weight", "stem_0.weight": "stem_0.weight"})
     both = ["encoder.network.0.blocks.0.norm.bias", "swiftformer.encoder.network.0.blocks.0.norm.bias"]
     with pytest.raises(CheckpointError, match="stand for the same tensor"):
         to_canonical(both, "hf")

@@ -2,17 +2,17 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self, get_args
 
-import ml_dtypes
 import numpy as np
 
-from swiftformer_tf.checkpoints import folders, hdf5_file, key_layouts, safetensors_file, tensor_specs, torch_zip
+from swiftformer_tf.checkpoints import folders, hdf5_file, key_layouts, safetensors_file, selection, tensor_specs, torch_zip
 from swiftformer_tf.checkpoints.container import Contents
 from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
+from swiftformer_tf.checkpoints.selection import Weights
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import CheckpointError, ConfigError, one_line
 from swiftformer_tf.files import replacing
@@ -43,6 +43,7 @@ class Checkpoint:
         scheme: Names of the file that they came from: `"original"`, `"hf"` or `"timm"`.
         token_weights_assumed: Nothing said which arithmetic the weights were trained with, and `"l2"` was assumed.
         source: The file, and what was taken from it.
+        notes: What was seen on the way: other weights in the file, a prefix of all keys, what was passed over.
 
     Raises:
         CheckpointError: Tensors are missing, unexpected, mis-shaped, not finite or not float32.
@@ -60,6 +61,7 @@ class Checkpoint:
     scheme: SchemeName = "timm"
     token_weights_assumed: bool = False
     source: str = "memory"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.scheme not in get_args(SchemeName):
@@ -89,15 +91,19 @@ class Checkpoint:
         return bool(self.config.num_labels) or any(key.startswith("norm.") for key in self.tensors)
 
     @classmethod
-    def open(cls, path: str | Path, *, token_weights: TokenWeights | None = None) -> Self:
+    def open(
+        cls, path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
+    ) -> Self:
         """Reads the weights of the original repository, Hugging Face or timm, without PyTorch.
 
         Nothing in the file is executed. Architecture, labels and heads follow from its tensors; what tensors do not
         tell is at the references' defaults, unless a file written by `save` carries it or the library's `config.json`
         (Hugging Face's, with its `preprocessor_config.json`, or timm's), of the same depths and widths, lies beside it.
 
-        Of a training file's containers `"model"` is taken before `"state_dict"` before `"model_ema"`, as the
-        original repository's evaluation does; `source` says which.
+        The weights are found in a training file by what they hold, under any name and depth. Where there are several
+        (raw and averaged ones), those are taken that the layout's reference takes: of timm's files the averaged
+        weights, of others `"model"`, as the original repository's evaluation does. `source` says which, `notes` what
+        else is there.
 
         Args:
             path: A `.pth`, `.pt`, `.bin`, `.safetensors` or `.h5` file (of transformers' TensorFlow port), which is
@@ -106,6 +112,7 @@ class Checkpoint:
             token_weights: The arithmetic that the weights were trained with: `"l2"` (original repository since July
                 2023, timm) or `"uniform"` (first release, Hugging Face). Default is what the file says, then what
                 its scheme implies; files of the original repository say nothing, and `"l2"` is assumed.
+            weights: Which of several in the file: the name, or a word that only one of the names has in it (`"ema"`).
 
         Raises:
             CheckpointError: The file cannot be read, is not a SwiftFormer's, is incomplete or not finite; the message
@@ -114,7 +121,7 @@ class Checkpoint:
         path = Path(path)
         try:
             file = folders.weight_file(path) if path.is_dir() else path
-            return cls._from_contents(file, _read(file), token_weights)
+            return cls._from_contents(file, _read(file), token_weights, weights)
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"{path}: {one_line(error)}") from None
         except FileNotFoundError:
@@ -123,11 +130,16 @@ class Checkpoint:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
 
     @classmethod
-    def _from_contents(cls, path: Path, contents: Contents, token_weights: TokenWeights | None) -> Self:
-        plain = key_layouts.strip(contents.tensors)
-        scheme = key_layouts.recognize(plain.values())
-        canonical = key_layouts.to_canonical(plain.values(), scheme)
-        tensors = {canonical[name]: _as_float32(key, contents.tensors[key]) for key, name in plain.items()}
+    def _from_contents(
+        cls, path: Path, contents: Contents, token_weights: TokenWeights | None, weights: str | None
+    ) -> Self:
+        found = selection.find(contents)
+        chosen = selection.choose(found, weights)
+        scheme = chosen.scheme
+        canonical = key_layouts.to_canonical(chosen.keys.values(), scheme)
+        stored = chosen.read(chosen.keys)
+        tensors = {canonical[name]: _as_float32(key, stored[key]) for key, name in chosen.keys.items()}
+        tensors |= (zeros := _zero_biases(tensors))
         if SCHEMES[scheme].all_layer_scales:
             tensors |= _unit_layer_scales(tensors)
         shapes = {key: tensor.shape for key, tensor in tensors.items()}
@@ -144,7 +156,8 @@ class Checkpoint:
             config=config,
             scheme=scheme,
             token_weights_assumed=not (token_weights or implied),
-            source=f"{path}, {contents.part!r}" if contents.part else str(path),
+            source=f"{path}, {chosen.name!r}" if chosen.name else str(path),
+            notes=(*_notes(chosen, found), *(f"{key}: not in the file, zeros" for key in zeros)),
         )
 
     def save(self, path: str | Path, *, scheme: SchemeName | None = None, dtype: FloatName = "float32") -> None:
@@ -205,6 +218,16 @@ class Checkpoint:
         return named
 
 
+def _notes(chosen: Weights, found: list[Weights]) -> Iterator[str]:
+    """What was done that nobody asked for, in words."""
+    if others := [str(weights) for weights in found if weights is not chosen]:
+        yield f"taken: {chosen}; also in the file: {', '.join(others)}"
+    if chosen.prefix:
+        yield f"all keys begin with {chosen.prefix!r}, which was left out"
+    if chosen.passed_over:
+        yield f"passed over, since no weights: {key_layouts.shorten(chosen.passed_over)}"
+
+
 def _read(path: Path) -> Contents:
     if path.name.endswith(folders.INDEX):
         return folders.read_shards(path, _read)
@@ -226,8 +249,9 @@ def _reader(start: bytes) -> Callable[[Path], Contents] | None:
 
 
 def _as_float32(key: str, tensor: np.ndarray) -> np.ndarray:
-    if tensor.dtype not in (np.float16, np.float32, np.float64, ml_dtypes.bfloat16):
-        raise CheckpointError(f"{key}: {tensor.dtype} numbers, expected floating point; quantised files are not read")
+    # Those of ml_dtypes have no kind of their own.
+    if tensor.dtype.kind != "f" and not tensor.dtype.name.startswith(("bfloat16", "float8")):
+        raise CheckpointError(f"{key}: {tensor.dtype} numbers, expected floating point; quantized files are not read")
     # Too large a float64 becomes infinite, which is refused with the other non-finite values.
     with np.errstate(over="ignore"):
         return tensor.astype(np.float32)
@@ -245,6 +269,16 @@ def _given_config(
     found = tensor_specs.infer_config(shapes, given)
     # A file of other depths or widths is about other weights.
     return given if (given.depths, given.embed_dims) == (found.depths, found.embed_dims) else None
+
+
+def _zero_biases(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Zeros for heads that were made without a bias."""
+    heads = {head: tensors.get(f"{head}.weight") for head in ("head", "head_dist")}
+    return {
+        f"{head}.bias": np.zeros(len(weight), np.float32)
+        for head, weight in heads.items()
+        if weight is not None and weight.ndim and f"{head}.bias" not in tensors
+    }
 
 
 def _unit_layer_scales(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

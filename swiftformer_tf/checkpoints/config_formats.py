@@ -12,7 +12,7 @@ from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.images.transform import TRANSFORMS, CropMode, Transform, is_number
 
-__all__ = ["from_hf", "from_timm", "image_processor", "is_hf", "is_timm", "to_hf", "to_timm"]
+__all__ = ["from_hf", "from_timm", "image_processor", "is_hf", "is_timm", "to_hf", "to_timm", "to_timm_wrapper"]
 
 # Pillow's numbers, by which Hugging Face's image processors name an interpolation.
 RESAMPLE = {2: "bilinear", 3: "bicubic"}
@@ -195,6 +195,21 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
     }
     values |= {"problem_type": config.problem_type} if config.problem_type else {}  # Hugging Face's word as well
     return {**values, "model_args": arguments} if arguments else values
+
+
+def to_timm_wrapper(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the `config.json` of transformers' `TimmWrapper` models holds.
+
+    Args:
+        values: As `to_timm` returns them.
+
+    Example:
+        >>> to_timm_wrapper({"num_classes": 2, "label_names": ["cat", "dog"]})["label2id"]
+        {'cat': 0, 'dog': 1}
+    """
+    kind = "TimmWrapperForImageClassification" if values["num_classes"] else "TimmWrapperModel"
+    labels = {label: index for index, label in enumerate(values["label_names"])}
+    return {**values, "model_type": "timm_wrapper", "architectures": [kind], "label2id": labels, "do_pooling": True}
 
 
 def _transform_of_processor(values: Mapping[str, Any]) -> Transform:

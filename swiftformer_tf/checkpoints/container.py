@@ -1,14 +1,14 @@
 """What any weight file holds, and how much of it this package is ready to read."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from swiftformer_tf.errors import CheckpointError
 
-__all__ = ["MAX_ELEMENTS", "RECORD", "Contents", "check_size"]
+__all__ = ["MAX_ELEMENTS", "RECORD", "Contents", "StateDict", "check_size", "in_memory", "is_counter"]
 
 # Nine times SwiftFormer-L3; one gigabyte in float32.
 MAX_ELEMENTS = 2**28
@@ -17,18 +17,55 @@ MAX_ELEMENTS = 2**28
 RECORD = "swiftformer_tf"
 
 
-class Contents(NamedTuple):
-    """Tensors as a file names them.
+class StateDict(NamedTuple):
+    """A mapping of tensors in a file, whose numbers are not read yet.
 
     Args:
-        tensors: By the file's own keys, in the file's own precision.
-        record: JSON of the configuration, where the file carries one.
-        part: Name of the container inside the file that the tensors were taken from.
+        shapes: By the file's own keys.
+        counters: Keys of what counts or switches, and is no weight: `n_averaged`, `step`, `initted`.
+        others: What stands where a tensor might, by key: the kind of each.
+        read: Reads the tensors of these keys in the file's own precision.
     """
 
-    tensors: Mapping[str, np.ndarray]
+    shapes: Mapping[str, tuple[int, ...]]
+    counters: frozenset[str]
+    others: Mapping[str, str]
+    read: Callable[[Iterable[str]], dict[str, np.ndarray]]
+
+
+class Contents(NamedTuple):
+    """All mappings of tensors in a file.
+
+    Args:
+        state_dicts: By the name that the file gives them, dots between levels; `""` is the file itself.
+        record: JSON of the configuration, where the file carries one.
+    """
+
+    state_dicts: Mapping[str, StateDict]
     record: str | None = None
-    part: str | None = None
+
+    @property
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Tensors of the first mapping by their keys."""
+        state = next(iter(self.state_dicts.values()))
+        return state.read(state.shapes)
+
+
+def in_memory(tensors: Mapping[str, np.ndarray], record: str | None = None) -> Contents:
+    """The contents of a file that holds one mapping and was read whole."""
+    counters = frozenset(key for key, tensor in tensors.items() if is_counter(tensor.shape, tensor.dtype))
+    shapes = {key: tensor.shape for key, tensor in tensors.items()}
+    return Contents({"": StateDict(shapes, counters, {}, lambda keys: {key: tensors[key] for key in keys})}, record)
+
+
+def is_counter(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Whether a tensor is one number that counts or switches: no weight of a SwiftFormer has no axis.
+
+    Example:
+        >>> is_counter((), np.dtype("float32")), is_counter((1,), np.dtype(bool)), is_counter((1,), np.dtype("float32"))
+        (True, True, False)
+    """
+    return not shape or (shape == (1,) and dtype.kind in "iub")
 
 
 def check_size(shapes: Iterable[tuple[int, ...]]) -> None:

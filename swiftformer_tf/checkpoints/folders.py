@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.checkpoints import config_formats
-from swiftformer_tf.checkpoints.container import Contents
+from swiftformer_tf.checkpoints.container import Contents, in_memory
 from swiftformer_tf.checkpoints.key_layouts import SchemeName, shorten
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ConfigError
@@ -40,7 +40,20 @@ def weight_file(folder: Path) -> Path:
     for name in WEIGHTS:
         if (folder / name).is_file():
             return folder / name
-    raise CheckpointError(f"a folder without weights; expected one of {', '.join(WEIGHTS)} in it")
+    names = {each.name for each in folder.iterdir()}
+    if ".metadata" in names or any(name.endswith(".distcp") for name in names):
+        raise CheckpointError(
+            "a checkpoint in parts, as torch.distributed.checkpoint writes it; with PyTorch, python -m "
+            "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER NEW.pth makes one file"
+        )
+    if any(name.endswith(("_optim_states.pt", "_model_states.pt", "zero_to_fp32.py")) for name in names):
+        raise CheckpointError(
+            "a checkpoint in parts, as DeepSpeed writes it; python zero_to_fp32.py FOLDER NEW_FOLDER, with the script "
+            "that DeepSpeed puts beside its checkpoints, makes one of them"
+        )
+    inside = sorted(each.name for each in folder.iterdir() if any((each / name).is_file() for name in WEIGHTS))
+    hint = f"; there are some in {inside[0]}" if inside else ""
+    raise CheckpointError(f"a folder without weights; expected one of {', '.join(WEIGHTS)} in it{hint}")
 
 
 def shards(index: Path) -> dict[str, str]:
@@ -78,15 +91,15 @@ def read_shards(index: Path, read: Callable[[Path], Contents]) -> Contents:
         if not path.is_file():
             raise CheckpointError(f"{name} is missing, one of the files that {index.name} names")
         try:
-            contents = read(path)
+            found = read(path).tensors
         except CheckpointError as error:
             raise CheckpointError(f"{name}: {error}") from None
-        if strays := [key for key in contents.tensors if places.get(key) != name]:
+        if strays := [key for key in found if places.get(key) != name]:
             raise CheckpointError(f"{name} holds what {index.name} does not say ({len(strays)}): {shorten(strays)}")
-        tensors |= contents.tensors
+        tensors |= found
     if missing := [key for key in places if key not in tensors]:
         raise CheckpointError(f"{index.name} lists what no file holds ({len(missing)}): {shorten(missing)}")
-    return Contents(tensors)
+    return in_memory(tensors)
 
 
 def config_beside(path: Path, scheme: SchemeName) -> SwiftFormerConfig | None:
@@ -104,7 +117,7 @@ def config_beside(path: Path, scheme: SchemeName) -> SwiftFormerConfig | None:
         return None
     values = _json(beside)
     try:
-        if scheme == "timm":
+        if scheme in ("timm", "timm_wrapper"):
             return config_formats.from_timm(values) if config_formats.is_timm(values) else None
         return config_formats.from_hf(values, _processor(path)) if config_formats.is_hf(values) else None
     except ConfigError as error:

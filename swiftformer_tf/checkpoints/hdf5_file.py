@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from swiftformer_tf.checkpoints.container import Contents, check_size
+from swiftformer_tf.checkpoints.container import Contents, check_size, in_memory
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read"]
@@ -53,7 +53,7 @@ def read(path: Path) -> Contents:
         if isinstance(error, OSError) and error.errno:
             raise
         raise CheckpointError(f"damaged or cut short ({error}); download or copy it again") from None
-    return Contents(tensors)
+    return in_memory(tensors)
 
 
 def _torch_name(name: str) -> str:

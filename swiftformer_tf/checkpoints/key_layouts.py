@@ -15,12 +15,12 @@ from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.images.transform import TRANSFORMS, Transform
 
-__all__ = ["SCHEMES", "Scheme", "SchemeName", "from_canonical", "recognize", "strip", "to_canonical"]
+__all__ = ["SCHEMES", "SIGNATURE", "Scheme", "SchemeName", "from_canonical", "prefix_of", "recognize", "strip", "to_canonical", "unwrapped"]
 
-SchemeName = Literal["original", "hf", "timm"]
+SchemeName = Literal["original", "hf", "timm", "timm_wrapper"]
 
-# Put before every key by DistributedDataParallel and by torch.compile.
-WRAPPERS = ("module.", "_orig_mod.")
+# Put anywhere into a key by torch.compile, FullyShardedDataParallel and activation checkpointing.
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_fpw_module", "_checkpoint_wrapped_module")
 
 COUNTER = ".num_batches_tracked"
 
@@ -38,6 +38,8 @@ class Scheme:
         transform: Its evaluation transform.
         marks: A key that starts with one of these is of this scheme.
         two_heads: Whether its model always has a second head.
+        containers: Where its reference looks for weights in a training file, first choice first.
+        prefix: What its library puts before every key.
         all_layer_scales: Whether its `use_layer_scale` is about all layer scales, not those of the Encoder only.
     """
 
@@ -50,9 +52,29 @@ class Scheme:
     marks: tuple[str, ...]
     two_heads: bool
     all_layer_scales: bool
+    containers: tuple[str, ...]
+    prefix: str = ""
 
 
 _GAMMAS = {f"{name}.gamma": name for name in ("layer_scale", "layer_scale_1", "layer_scale_2")}
+
+# The original's evaluation takes "model"; the averaged weights only where there is nothing else.
+_ORIGINAL_CONTAINERS = ("model", "state_dict", "model_ema", "state_dict_ema")
+# timm's `load_checkpoint` takes the averaged weights where there are any.
+_TIMM_CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "module", "model_state", "model")
+
+_TIMM = Scheme(
+    stem="stem",
+    network=None,
+    blocks="",
+    words={},
+    token_weights="l2",
+    transform=TRANSFORMS["timm"],
+    marks=("stem.", "stages.", "stem_", "stages_"),
+    two_heads=True,
+    all_layer_scales=True,
+    containers=_TIMM_CONTAINERS,
+)
 
 SCHEMES: dict[SchemeName, Scheme] = {
     "original": Scheme(
@@ -65,6 +87,7 @@ SCHEMES: dict[SchemeName, Scheme] = {
         marks=("network.", "patch_embed.0."),
         two_heads=False,
         all_layer_scales=False,
+        containers=_ORIGINAL_CONTAINERS,
     ),
     "hf": Scheme(
         stem="swiftformer.patch_embed.patch_embedding",
@@ -82,18 +105,11 @@ SCHEMES: dict[SchemeName, Scheme] = {
         marks=("swiftformer.", "encoder.network.", "patch_embed.patch_embedding."),
         two_heads=True,
         all_layer_scales=False,
+        containers=_ORIGINAL_CONTAINERS,
     ),
-    "timm": Scheme(
-        stem="stem",
-        network=None,
-        blocks="",
-        words={},
-        token_weights="l2",
-        transform=TRANSFORMS["timm"],
-        marks=("stem.", "stages."),
-        two_heads=True,
-        all_layer_scales=True,
-    ),
+    "timm": _TIMM,
+    # transformers' TimmWrapper models: timm's, as an attribute.
+    "timm_wrapper": dataclasses.replace(_TIMM, prefix="timm_model."),
 }
 
 # Hugging Face's model without a head leaves this out.
@@ -101,39 +117,86 @@ _HF_BASE = "swiftformer."
 _HF_BARE = ("encoder.", "patch_embed.")
 
 # Stands at the end of a key in every SwiftFormer, and in nothing else that has stages and a stem.
-_SIGNATURE = ".attn.w_g"
+SIGNATURE = ".attn.w_g"
 
 
-def strip(keys: Iterable[str]) -> dict[str, str]:
-    """Keys without counters and without what training wrappers put before them.
+# A key with the signature, up to where the scheme's own names begin.
+_PREFIXED = re.compile(
+    r"((?:[^.]+\.)*?)(?:stages[._]\d+\.blocks\.|(?:swiftformer\.)?encoder\.network\.\d+\.blocks\.|network\.\d+\.)\d+\.attn\.w_g"
+)
+
+
+def prefix_of(key: str) -> str | None:
+    """What a key that ends in `.attn.w_g` has before its scheme's own names; None for another key.
 
     Args:
-        keys: As in the file.
-
-    Returns:
-        The key in the file, and the key that it stands for.
-
-    Raises:
-        CheckpointError: Two keys stand for one.
+        key: As `unwrapped` returns it.
 
     Example:
-        >>> strip(["module.norm.weight", "module.norm.num_batches_tracked"])
-        {'module.norm.weight': 'norm.weight'}
+        >>> prefix_of("model.backbone.network.0.2.attn.w_g"), prefix_of("swiftformer.encoder.network.0.blocks.2.attn.w_g")
+        ('model.backbone.', '')
     """
-    return _without_collisions({key: _unwrapped(key) for key in keys if not key.endswith(COUNTER)})
+    match = _PREFIXED.fullmatch(key)
+    return match[1] if match else None
 
 
-def _unwrapped(key: str) -> str:
-    while wrapper := next((w for w in WRAPPERS if key.startswith(w)), None):
-        key = key.removeprefix(wrapper)
-    return key
+def unwrapped(key: str) -> str:
+    """A key without what `WRAPPERS` put into it.
+
+    Example:
+        >>> unwrapped("_fsdp_wrapped_module.stages.0._fsdp_wrapped_module.blocks.0.norm.weight")
+        'stages.0.blocks.0.norm.weight'
+    """
+    return ".".join(word for word in key.split(".") if word not in WRAPPERS)
 
 
-def recognize(keys: Iterable[str]) -> SchemeName:
+def strip(keys: Mapping[str, str]) -> dict[str, str]:
+    """Keys without counters, under the names of the layout's whole model.
+
+    timm's `features_only` models write numbers into the word before them, and people put a head of one linear layer into a
+    `Sequential`; both are undone.
+
+    Args:
+        keys: Key by that in the file, without wrappers and prefix.
+
+    Raises:
+        CheckpointError: Two keys stand for one, or a head has several layers.
+
+    Example:
+        >>> strip({"module.head.1.bias": "head.1.bias", "module.norm.num_batches_tracked": "norm.num_batches_tracked"})
+        {'module.head.1.bias': 'head.bias'}
+    """
+    plain = {
+        file: re.sub(r"^(stem|stages)_(\d+)\.", r"\1.\2.", key)
+        for file, key in keys.items()
+        if not key.endswith(COUNTER)
+    }
+    for head in ("head", "head_dist", "dist_head"):
+        plain = _one_linear(plain, head)
+    return _without_collisions(plain)
+
+
+def _one_linear(plain: dict[str, str], head: str) -> dict[str, str]:
+    """The one linear layer within a head under the head's own name."""
+    within = {file: key for file, key in plain.items() if re.match(rf"{head}\.\w+\..", key)}
+    if not within or f"{head}.weight" in plain.values():
+        return plain
+    layers = sorted({key.rpartition(".")[0] for key in within.values()})
+    if len(layers) > 1 or not all(key.endswith((".weight", ".bias")) for key in within.values()):
+        raise CheckpointError(
+            f"{head} has {len(layers)} layers ({shorten(layers)}), expected a linear one; with PyTorch, model.{head} = "
+            "torch.nn.Identity() for each head before torch.save(model.state_dict(), new_path) makes a file whose "
+            "features are read, for layers of one's own in Keras"
+        )
+    return plain | {file: f"{head}.{key.rpartition('.')[2]}" for file, key in within.items()}
+
+
+def recognize(keys: Iterable[str], prefix: str = "") -> SchemeName:
     """Whose names these are.
 
     Args:
-        keys: As `strip` returns them.
+        keys: Without prefix.
+        prefix: That was before all of them.
 
     Raises:
         CheckpointError: Not those of a SwiftFormer, or of one made for detection.
@@ -150,16 +213,18 @@ def recognize(keys: Iterable[str]) -> SchemeName:
             "expected the classification weights that it was made from"
         )
     found: list[SchemeName] = [
-        name for name in get_args(SchemeName) if any(key.startswith(SCHEMES[name].marks) for key in keys)
+        name for name in get_args(SchemeName) if not SCHEMES[name].prefix and any(key.startswith(SCHEMES[name].marks) for key in keys)
     ]
-    if not found or not any(key.endswith(_SIGNATURE) for key in keys):
+    if not found or not any(key.endswith(SIGNATURE) for key in keys):
         shown = ", ".join(sorted(keys)[:3]) or "none"
         raise CheckpointError(
-            f"not a SwiftFormer: expected keys that end in {_SIGNATURE[1:]} beside those of a stem, found {len(keys)} "
+            f"not a SwiftFormer: expected keys that end in {SIGNATURE[1:]} beside those of a stem, found {len(keys)} "
             f"keys ({shown}, ...)"
         )
     # Where names of two schemes are mixed, the keys of the one with fewer will be unexpected.
-    return max(found, key=lambda name: sum(key.startswith(SCHEMES[name].marks) for key in keys))
+    best = max(found, key=lambda name: sum(key.startswith(SCHEMES[name].marks) for key in keys))
+    wrapped = (name for name, row in SCHEMES.items() if row.prefix and prefix.endswith(row.prefix))
+    return next((name for name in wrapped if SCHEMES[name].marks == SCHEMES[best].marks), best)
 
 
 def to_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
@@ -181,7 +246,8 @@ def to_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
     """
     keys = list(keys)
     row = SCHEMES[scheme]
-    full = {key: _HF_BASE + key if scheme == "hf" and key.startswith(_HF_BARE) else key for key in keys}
+    bare = {key: key.removeprefix(row.prefix) for key in keys}
+    full = {key: _HF_BASE + name if scheme == "hf" and name.startswith(_HF_BARE) else name for key, name in bare.items()}
     fronts = _fronts_of_network(row, full.values())
     back = {theirs: ours for ours, theirs in fronts.items()}
     words_back = {theirs: ours for ours, theirs in row.words.items()}
@@ -213,7 +279,7 @@ def from_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
     # A stage's downsampling stands before its blocks.
     order = sorted(modules, key=lambda module: (module[0], module[1] == "blocks"))
     fronts = _fronts(row, [f"stages.{stage}.{kind}" for stage, kind in order])
-    return {key: _rename(key, fronts, row.words) for key in keys}
+    return {key: row.prefix + _rename(key, fronts, row.words) for key in keys}
 
 
 def shorten(names: Iterable[str], limit: int = 8) -> str:

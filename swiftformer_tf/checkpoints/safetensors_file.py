@@ -4,15 +4,23 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import ml_dtypes  # noqa: F401  (teaches NumPy the name bfloat16)
+import ml_dtypes  # teaches NumPy the name bfloat16, too
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from swiftformer_tf.checkpoints.container import RECORD, Contents, check_size
+from swiftformer_tf.checkpoints.container import RECORD, Contents, check_size, in_memory
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read", "write"]
+
+# NumPy has no names for these, by which the library asks it.
+FLOAT8 = {
+    "F8_E4M3": ml_dtypes.float8_e4m3fn,
+    "F8_E4M3FNUZ": ml_dtypes.float8_e4m3fnuz,
+    "F8_E5M2": ml_dtypes.float8_e5m2,
+    "F8_E5M2FNUZ": ml_dtypes.float8_e5m2fnuz,
+}
 
 
 def read(path: Path) -> Contents:
@@ -26,11 +34,17 @@ def read(path: Path) -> Contents:
         with safetensors.safe_open(path, framework="numpy") as file:
             keys = list(file.keys())
             check_size(tuple(file.get_slice(key).get_shape()) for key in keys)
-            tensors = {key: file.get_tensor(key) for key in keys}
+            small = {key for key in keys if file.get_slice(key).get_dtype() in FLOAT8}
+            tensors = {key: file.get_tensor(key) for key in keys if key not in small}
             record = (file.metadata() or {}).get(RECORD)
-    except (safetensors.SafetensorError, TypeError, ValueError) as error:
+    except (safetensors.SafetensorError, AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"damaged or cut short ({error}); download or copy it again") from None
-    return Contents(tensors, record)
+    if small:
+        found = {key: each for key, each in safetensors.deserialize(path.read_bytes()) if key in small}
+        tensors |= {
+            key: np.frombuffer(each["data"], FLOAT8[each["dtype"]]).reshape(each["shape"]) for key, each in found.items()
+        }
+    return in_memory(tensors, record)
 
 
 def write(path: Path, tensors: Mapping[str, np.ndarray], record: str) -> None:

@@ -7,6 +7,7 @@ name, and a call is carried out only by a function of ours from an explicit tabl
 refused by name, wherever in the file it stands.
 """
 
+import _compat_pickle
 import pickletools
 import warnings
 from collections.abc import Callable, Mapping
@@ -136,7 +137,7 @@ class _Machine:
             case "SETITEMS":
                 self.update(self.marked())
             case "GLOBAL":
-                stack.append(Global(argument.replace(" ", ".")))
+                stack.append(_global(argument))
             case "STACK_GLOBAL":
                 stack.append(Global(".".join(self.popped(2))))
             case "NEWOBJ":
@@ -150,7 +151,7 @@ class _Machine:
                 function, arguments = self.popped(2)
                 stack.append(self.call(function, arguments))
             case "INST":
-                stack.append(self.call(Global(argument.replace(" ", ".")), self.marked()))
+                stack.append(self.call(_global(argument), self.marked()))
             case "OBJ":
                 function, *arguments = self.marked()
                 stack.append(self.call(function, arguments))
@@ -191,6 +192,13 @@ class _Machine:
             self.stack[-1].update(_pairs(items))
         elif not isinstance(self.stack[-1], Instance):
             raise ValueError(f"items for {type(self.stack[-1]).__name__}")
+
+
+def _global(argument: str) -> Global:
+    """A name under Python 3's word for it: protocols below 3, and so `torch.save`, write Python 2's."""
+    module, _, name = argument.partition(" ")
+    module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
+    return Global(f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{name}")
 
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:

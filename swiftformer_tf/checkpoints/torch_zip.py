@@ -5,10 +5,13 @@ bytes of the storages. `torch.save` never compresses, so a compressed member is 
 larger than the file.
 """
 
+import contextlib
 import io
 import struct
+import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,14 +19,11 @@ import ml_dtypes
 import numpy as np
 
 from swiftformer_tf.checkpoints import torch_pickle
-from swiftformer_tf.checkpoints.container import RECORD, Contents, check_size
+from swiftformer_tf.checkpoints.container import RECORD, Contents, StateDict, check_size, is_counter
+from swiftformer_tf.checkpoints.key_layouts import SIGNATURE
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read", "write"]
-
-# Containers that training scripts put weights in, first choice first. The original repository's evaluation
-# and timm's loader both know "model"; the averaged weights are taken only where there is nothing else.
-PARTS = ("model", "state_dict", "model_ema", "state_dict_ema")
 
 MAX_PICKLE_BYTES = 2**24
 
@@ -43,32 +43,68 @@ STORAGES: dict[str, np.dtype] = {
     }.items()
 }
 
-# Data in the form of calls, as it occurs in training scripts' `args` and `optimizer`: it becomes a record.
+# Types that PyTorch keeps in storages of bytes, by their own names.
+DTYPES: dict[str, np.dtype] = {
+    f"torch.{name}": np.dtype(getattr(ml_dtypes, name))
+    for name in ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+} | {f"torch.uint{bits}": np.dtype(f"<u{bits // 8}") for bits in (16, 32, 64)}
+
+# Data in the form of calls, as it occurs in training scripts' `args` and `optimizer`: it becomes a record. Under
+# Python 3's names; `torch_pickle` translates those of Python 2, which PyTorch's protocol writes.
 INERT_CALLS = (
     "_codecs.encode",
-    "builtins.bytearray",
-    "builtins.complex",
-    "builtins.frozenset",
-    "builtins.range",
-    "builtins.set",
-    "builtins.slice",
+    *(f"builtins.{name}" for name in ("bytearray", "bytes", "complex", "frozenset", "object", "range", "set", "slice")),
     "collections.Counter",
     "collections.defaultdict",
-    "datetime.date",
-    "datetime.datetime",
-    "datetime.timedelta",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
+    "collections.deque",
+    "copyreg._reconstructor",
+    *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
+    "decimal.Decimal",
+    "fractions.Fraction",
+    "functools.partial",
+    *(
+        f"numpy.{core}.{name}"
+        for core in ("core", "_core")
+        for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
+    ),
     "numpy.dtype",
-    "pathlib.Path",
-    "pathlib.PosixPath",
-    "pathlib.PurePosixPath",
-    "pathlib.PureWindowsPath",
-    "pathlib.WindowsPath",
+    *(f"numpy.random._pickle.__{name}_ctor" for name in ("generator", "bit_generator", "randomstate")),
+    "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
+    *(
+        f"{module}.{name}"
+        for module in ("pathlib", "pathlib._local")
+        for name in ("Path", "PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
+    ),
     "torch.device",
+    "torch.serialization._get_layout",
+    "types.SimpleNamespace",
+    "uuid.UUID",
 )
+
+# Tensors whose numbers are not those of a plain file, by the function that PyTorch makes them with: what to do.
+UNREAD_TENSORS = {
+    "torch._utils._rebuild_meta_tensor_no_storage": "on the device 'meta', so without numbers; save the model after its "
+    "weights were loaded",
+    "torch._utils._rebuild_nested_tensor": "a nested tensor; a weight file has plain ones",
+    "torch._utils._rebuild_qtensor": "quantized by PyTorch; save the state dict of the float model that it was made "
+    "from, and quantize with this package's recipes",
+    "torch._utils._rebuild_sparse_tensor": "a sparse tensor; save its .to_dense()",
+    "torch._utils._rebuild_wrapper_subclass": "a tensor of a subclass, such as a distributed one; save its "
+    ".full_tensor() or .dequantize()",
+}
+
+
+# Other archives that are zip files, too, by a member of each, and what helps.
+OTHER_ARCHIVES = {
+    "model.weights.h5": "a zip archive, but a Keras model; its name has to end in .keras",
+    "constants.pkl": "a TorchScript program; with PyTorch, torch.save(torch.jit.load(path).state_dict(), new_path) makes "
+    "a weight file",
+    **dict.fromkeys(
+        ("archive_format", "serialized_exported_program.json"),
+        "a program of torch.export; with PyTorch, torch.save(dict(torch.export.load(path).state_dict), new_path) makes a "
+        "weight file",
+    ),
+}
 
 
 class _Tensor(NamedTuple):
@@ -83,31 +119,48 @@ class _Tensor(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype:
-        return STORAGES[self.kind]
+        return (STORAGES | DTYPES)[self.kind]
+
+    @property
+    def is_read(self) -> bool:
+        return self.kind in STORAGES or self.kind in DTYPES
+
+
+class _Unread(NamedTuple):
+    """A tensor of a kind that is not read, and why."""
+
+    reason: str
 
 
 def read(path: Path) -> Contents:
-    """Tensors of a `.pth`, `.pt` or `.bin` file.
+    """Mappings of tensors in a `.pth`, `.pt` or `.bin` file.
 
     Raises:
         CheckpointError: Damaged, compressed or encrypted; too large; asks for code; holds no state dict.
         OSError: The file cannot be read.
     """
+    with _opened(path) as archive:
+        root = _checked_root(archive, path.stat().st_size)
+        content = torch_pickle.load(archive.read(f"{root}/data.pkl"), CALLS)
+    state_dicts = {name: _state_dict(path, root, state) for name, state in _state_dicts(content).items()}
+    record = content.get(RECORD) if isinstance(content, dict) else None
+    return Contents(state_dicts, record if isinstance(record, str) else None)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            root = _checked_root(archive, path.stat().st_size)
-            content = torch_pickle.load(archive.read(f"{root}/data.pkl"), CALLS)
-            part, state = _state_dict(content)
-            tensors = _tensors(archive, root, state)
+            yield archive
     except (zipfile.BadZipFile, EOFError, struct.error, ValueError, NotImplementedError, RuntimeError) as error:
         raise CheckpointError(f"damaged or cut short ({error}); download or copy it again") from None
-    record = content.get(RECORD)
-    return Contents(tensors, record if isinstance(record, str) else None, part)
 
 
 def _checked_root(archive: zipfile.ZipFile, size: int) -> str:
     """Name of the folder in the archive, once nothing in it can grow beyond the file."""
     members = archive.infolist()
+    names = [member.filename for member in members]
+    _check_kind(names)
     for member in members:
         if member.flag_bits & 1:
             raise CheckpointError(f"{member.filename} is encrypted; torch.save does not encrypt")
@@ -118,18 +171,11 @@ def _checked_root(archive: zipfile.ZipFile, size: int) -> str:
             )
     if sum(member.file_size for member in members) > size:
         raise CheckpointError("its members are larger than the file")
-    names = [member.filename for member in members]
     if len(set(names)) < len(names):
         raise CheckpointError("two of its members have the same name")
     roots = [name.removesuffix("/data.pkl") for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(roots) != 1:
-        kind = "a Keras model" if "model.weights.h5" in names else "no PyTorch file"
-        raise CheckpointError(f"a zip archive, but {kind}: expected one data.pkl in it, as torch.save writes")
-    if f"{roots[0]}/constants.pkl" in names:
-        raise CheckpointError(
-            "a TorchScript program; with PyTorch, torch.save(torch.jit.load(path).state_dict(), new_path) makes a "
-            "weight file"
-        )
+        raise CheckpointError("a zip archive, but no PyTorch file: expected one data.pkl in it, as torch.save writes")
     if archive.getinfo(f"{roots[0]}/data.pkl").file_size > MAX_PICKLE_BYTES:
         raise CheckpointError(f"its data.pkl is larger than the {MAX_PICKLE_BYTES:,} bytes that are read")
     order = f"{roots[0]}/byteorder"
@@ -138,36 +184,116 @@ def _checked_root(archive: zipfile.ZipFile, size: int) -> str:
     return roots[0]
 
 
-def _state_dict(content: Any) -> tuple[str | None, dict[str, Any]]:
-    """The dict that holds tensors, and the name that the file gives it."""
+def _check_kind(names: list[str]) -> None:
+    """Refuses other archives of PyTorch and Keras for what they are."""
+    ends = {name.partition("/")[2] for name in names} | set(names)
+    for member, kind in OTHER_ARCHIVES.items():
+        if member in ends:
+            raise CheckpointError(kind)
+    if names and all(name.endswith(".npy") for name in names):
+        raise CheckpointError(
+            "NumPy's archive of arrays (.npz); with PyTorch, torch.save({key: torch.from_numpy(array) for key, array in "
+            "numpy.load(path).items()}, new_path) makes a weight file"
+        )
+
+
+def _state_dicts(content: Any) -> dict[str, dict[str, Any]]:
+    """The mappings of tensors under any name and depth, by the path to each.
+
+    Where some are a SwiftFormer's, those; where none is, the largest, which then says what it holds instead.
+    """
     if not isinstance(content, dict):
         kind = content.name if isinstance(content, torch_pickle.Instance) else type(content).__name__
         raise CheckpointError(
-            f"holds a {kind}, expected a state dict; with PyTorch, torch.save(model.state_dict(), path) makes one"
+            f"holds a {kind}, expected a state dict; with PyTorch, torch.save(torch.load(path, "
+            "weights_only=False).state_dict(), new_path) makes one of a whole module"
         )
-    parts = {part: content[part] for part in PARTS if isinstance(content.get(part), dict)}
-    for part, state in [*parts.items(), (None, content)]:
-        if any(isinstance(value, _Tensor) for value in state.values()):
-            return part, state
+    found: dict[str, dict[str, Any]] = {}
+    modules: dict[str, str] = {}
+    for name, value in _containers(content):
+        if isinstance(value, torch_pickle.Instance):
+            modules[name] = value.name
+        elif any(isinstance(each, _Tensor | _Unread) for each in value.values()) or _signed(value):
+            found[name] = value
+    signed = {name: state for name, state in found.items() if _signed(state)}
+    if found:
+        return signed or dict([max(found.items(), key=lambda item: len(item[1]))])
+    for name, kind in modules.items():
+        raise CheckpointError(
+            f"{name!r} is a whole {kind}, expected a state dict; with PyTorch, torch.save(torch.load(path, "
+            f"weights_only=False){''.join(f'[{part!r}]' for part in name.split('.'))}.state_dict(), new_path) makes one"
+        )
     names = ", ".join(str(name)[:40] for name in list(content)[:8]) or "nothing"
-    raise CheckpointError(f"holds no tensors: found {names}; expected a state dict, bare or as {' or '.join(PARTS)}")
+    raise CheckpointError(
+        f"holds no tensors: found {names}; expected a state dict, bare or as model or state_dict or under another name"
+    )
 
 
-def _tensors(archive: zipfile.ZipFile, root: str, state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    for key, value in state.items():
-        if not isinstance(value, _Tensor):
-            kind = value.name if isinstance(value, torch_pickle.Instance) else type(value).__name__
-            raise CheckpointError(f"{key}: a {kind} where a tensor was expected")
-    check_size(tensor.shape for tensor in state.values())
+def _signed(state: Mapping[str, Any]) -> bool:
+    return any(isinstance(key, str) and key.endswith(SIGNATURE) for key in state)
+
+
+def _containers(content: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Every mapping, and every instance of a class that is neither Python's nor an optimizer's, once."""
+    waiting: list[tuple[str, Any]] = [("", content)]
+    seen: set[int] = set()
+    while waiting:
+        name, value = waiting.pop(0)
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            yield name, {str(key): each for key, each in value.items()}
+        elif isinstance(value, torch_pickle.Instance) and value.name not in INERT_CALLS:
+            if value.name.partition(".")[0] not in sys.stdlib_module_names:
+                yield name, value
+        if isinstance(value, (dict, list)) or type(value) is tuple:
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [(f"{name}.{key}" if name else str(key), each) for key, each in items if _can_hold(each)]
+
+
+def _can_hold(value: Any) -> bool:
+    return isinstance(value, (dict, list, torch_pickle.Instance)) or type(value) is tuple
+
+
+def _state_dict(path: Path, root: str, state: Mapping[str, Any]) -> StateDict:
+    """One mapping; its numbers are read from the archive when they are asked for."""
+    tensors = {key: value for key, value in state.items() if isinstance(value, _Tensor)}
+    others = {
+        key: value.reason if isinstance(value, _Unread) else _kind(value)
+        for key, value in state.items()
+        if key not in tensors
+    }
+    counters = frozenset(key for key, value in tensors.items() if value.is_read and is_counter(value.shape, value.dtype))
+    shapes = {key: value.shape for key, value in tensors.items()}
+    return StateDict(shapes, counters, others, partial(_read_tensors, path, root, tensors))
+
+
+def _kind(value: Any) -> str:
+    kind = value.name if isinstance(value, torch_pickle.Instance) else type(value).__name__
+    if isinstance(value, torch_pickle.Global) and value.name.startswith("torch.q"):
+        return UNREAD_TENSORS["torch._utils._rebuild_qtensor"]
+    if kind.endswith("multiarray._reconstruct"):
+        return (
+            "a NumPy array where a tensor was expected; with PyTorch, torch.save({key: torch.as_tensor(value) for key, "
+            "value in state.items()}, new_path) makes a weight file"
+        )
+    return f"a {kind} where a tensor was expected"
+
+
+def _read_tensors(path: Path, root: str, state: Mapping[str, _Tensor], keys: Iterable[str]) -> dict[str, np.ndarray]:
+    wanted = {key: state[key] for key in keys}
+    check_size(tensor.shape for tensor in wanted.values())
     storages: dict[str, bytes] = {}
-    return {str(key): _read_tensor(archive, root, storages, str(key), tensor) for key, tensor in state.items()}
+    with _opened(path) as archive:
+        return {key: _read_tensor(archive, root, storages, key, tensor) for key, tensor in wanted.items()}
 
 
 def _read_tensor(
     archive: zipfile.ZipFile, root: str, storages: dict[str, bytes], key: str, tensor: _Tensor
 ) -> np.ndarray:
     name = f"{root}/data/{tensor.storage}"
-    if tensor.kind not in STORAGES:
+    if not tensor.is_read:
         raise CheckpointError(f"{key}: numbers of {tensor.kind}, which are not read")
     if name not in storages:
         try:
@@ -183,9 +309,10 @@ def _read_tensor(
         )
     if 0 in tensor.shape:
         return np.empty(tensor.shape, tensor.dtype)
-    flat = np.frombuffer(data, tensor.dtype)[tensor.offset :]
+    # As plain bits, since NumPy does not find ml_dtypes' types by their codes.
+    flat = np.frombuffer(data, f"u{item}" if item < 8 else tensor.dtype)[tensor.offset :]
     strides = [stride * item for stride in tensor.strides]
-    return np.array(np.lib.stride_tricks.as_strided(flat, tensor.shape, strides), order="C")
+    return np.array(np.lib.stride_tricks.as_strided(flat, tensor.shape, strides), order="C").view(tensor.dtype)
 
 
 def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *rest: Any) -> _Tensor:
@@ -201,6 +328,15 @@ def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: 
     return _Tensor(key, kind.name, length, offset, tuple(shape), tuple(strides))
 
 
+def _rebuild_tensor_v3(
+    storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], gradient: Any, hooks: Any, dtype: Any, *_: Any
+) -> _Tensor:
+    """A tensor of a type for which there is no storage of its own: bytes, and the type beside them."""
+    tensor = _rebuild_tensor(storage, offset, shape, strides)
+    size = DTYPES[dtype.name].itemsize if dtype.name in DTYPES else 1
+    return tensor._replace(kind=dtype.name, length=tensor.length // size)
+
+
 def _rebuild_subclass(function: torch_pickle.Global, _kind: Any, arguments: tuple[Any, ...], *_state: Any) -> Any:
     if function.name not in _TENSOR_CALLS:
         raise CheckpointError(f"refused: the file asks for a call of {function.name} to build a tensor")
@@ -209,6 +345,7 @@ def _rebuild_subclass(function: torch_pickle.Global, _kind: Any, arguments: tupl
 
 _TENSOR_CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v3": _rebuild_tensor_v3,
     "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
     "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
 }
@@ -216,6 +353,7 @@ _TENSOR_CALLS: dict[str, Callable[..., Any]] = {
 # Everything that a file may call, and what is done instead.
 CALLS: dict[str, Callable[..., Any]] = {
     **{name: lambda *_, name=name: torch_pickle.Instance(name) for name in INERT_CALLS},
+    **{name: lambda *_, reason=reason: _Unread(reason) for name, reason in UNREAD_TENSORS.items()},
     **_TENSOR_CALLS,
     "torch._tensor._rebuild_from_type_v2": _rebuild_subclass,
     "collections.OrderedDict": lambda items=(): dict(items),

@@ -31,6 +31,7 @@ __all__ = [
     "progress_bar",
     "require",
     "token_weights_option",
+    "weights_option",
 ]
 
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -46,6 +47,10 @@ token_weights_option = click.option(
     "--token-weights",
     type=click.Choice(["l2", "uniform"]),
     help="Arithmetic that a checkpoint's weights were trained with. Default: what its layout implies.",
+)
+
+weights_option = click.option(
+    "--weights", metavar="NAME", help="Which of several weights in a training file, such as state_dict or ema."
 )
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ASSUMED, ModelFile, print_json
+from swiftformer_tf.cli.console import ASSUMED, ModelFile, print_json, weights_option
 
 
 @click.command()
 @click.argument("path", type=ModelFile(), metavar="CHECKPOINT|MODEL.keras|MODEL.tflite")
+@weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document, configuration included.")
-def info(path: Path, as_json: bool) -> None:
+def info(path: Path, weights: str | None, as_json: bool) -> None:
     """What a file is: architecture, arithmetic, labels, transform, size.
 
     \b
@@ -23,7 +24,7 @@ def info(path: Path, as_json: bool) -> None:
     from swiftformer_tf.loading import open_any
 
     found = weights_path(path)
-    facts = describe(open_any(found))
+    facts = describe(open_any(found, weights=weights))
     files = [each for each in found.iterdir() if each.is_file()] if found.is_dir() else [found]
     facts["bytes"] = sum(each.stat().st_size for each in files)
     if as_json:

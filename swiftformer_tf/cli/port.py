@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ASSUMED, ModelFile, note, token_weights_option
+from swiftformer_tf.cli.console import ASSUMED, ModelFile, note, token_weights_option, weights_option
 
 
 @click.command()
@@ -13,19 +13,20 @@ from swiftformer_tf.cli.console import ASSUMED, ModelFile, note, token_weights_o
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="What to write, by --to.")
 @click.option(
     "--to",
-    type=click.Choice(["keras", "hf", "timm", "original"]),
+    type=click.Choice(["keras", "hf", "timm", "timm_wrapper", "original"]),
     default="keras",
     show_default=True,
     help="Write a Keras model NAME.keras, or weights for Hugging Face, timm or the original repository: a file "
-    "(.safetensors, .pth, .pt, .bin) or, for hf and timm, a folder.",
+    "(.safetensors, .pth, .pt, .bin) or, for all but original, a folder.",
 )
 @token_weights_option
+@weights_option
 @click.option("--num-labels", type=click.IntRange(1), help="New heads for so many labels, of random weights.")
 @click.option(
     "--labels", help="A file with a label a line, or 'imagenet': names of the outputs; another number is new."
 )
 def port(
-    checkpoint: Path, output: Path, to: Any, token_weights: Any, num_labels: int | None, labels: str | None
+    checkpoint: Path, output: Path, to: Any, token_weights: Any, weights: str | None, num_labels: int | None, labels: str | None
 ) -> None:
     """Turn a PyTorch checkpoint into a Keras model, or either into a checkpoint; PyTorch is not needed.
 
@@ -57,9 +58,11 @@ def port(
     if names and num_labels not in (None, len(names)):
         raise click.UsageError(f"--labels {labels} names {len(names)}, --num-labels asks for {num_labels}; give one")
     wanted = requested_labels(num_labels, names)
-    opened = open_checkpoint(checkpoint, token_weights=token_weights)
+    opened = open_checkpoint(checkpoint, token_weights=token_weights, weights=weights)
     config = opened.config
     note(f"{opened.scheme} layout, {config.variant or 'non-standard'} architecture, {config.num_labels} labels")
+    for seen in opened.notes:
+        note(seen)
     note(arithmetic(opened))
     if wanted is not None:
         opened, said = relabel(opened, wanted)

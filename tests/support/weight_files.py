@@ -1,9 +1,13 @@
 """Small random weights, and weight files made by hand."""
 
+import io
+import pickle
 import struct
+import sys
+import types
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -87,3 +91,44 @@ def refused(path: Path, message: str) -> str:
         Checkpoint.open(path)
     assert str(caught.value).startswith(f"{path}: ")
     return str(caught.value)
+
+
+def torch_save(path: Path, content: Any, protocol: int = 2) -> Path:
+    """What `torch.save(content, path)` writes where arrays in `content` are tensors.
+
+    Classes of modules that are not here are pickled by the names that they give themselves.
+    """
+    storages: list[np.ndarray] = []
+    modules = {name: types.ModuleType(name) for name in ("torch", "torch._utils")}
+
+    def stand_in(module: str, name: str) -> type:
+        kind = type(name, (), {"__module__": module})
+        setattr(modules[module], name, kind)
+        return kind
+
+    rebuild = stand_in("torch._utils", "_rebuild_tensor_v2")
+    kinds = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "bool": "Bool"}
+
+    class Storage(NamedTuple):
+        array: np.ndarray
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: Any) -> Any:
+            if not isinstance(value, Storage):
+                return None
+            storages.append(value.array)
+            kind = stand_in("torch", f"{kinds[value.array.dtype.name]}Storage")
+            return ("storage", kind, str(len(storages) - 1), "cpu", value.array.size)
+
+        def reducer_override(self, value: Any) -> Any:
+            if not isinstance(value, np.ndarray):
+                return NotImplemented
+            strides = tuple(stride // value.itemsize for stride in value.strides)
+            return rebuild, (Storage(value), 0, value.shape, strides, False, {})
+
+    out = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in modules.items():
+            patch.setitem(sys.modules, name, module)
+        Pickler(out, protocol).dump(content)
+    return torch_zip(path, out.getvalue(), **{f"_{index}": array.tobytes() for index, array in enumerate(storages)})

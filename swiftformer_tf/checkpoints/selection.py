@@ -1,0 +1,148 @@
+"""Which tensors of a file are a SwiftFormer's, and which of several are taken.
+
+Training scripts put weights under names of their own, and models into models: the mapping is found by what it holds,
+and what all its keys begin with is no obstacle.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from swiftformer_tf.checkpoints import key_layouts
+from swiftformer_tf.checkpoints.container import Contents, StateDict
+from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
+from swiftformer_tf.errors import CheckpointError
+
+__all__ = ["Weights", "choose", "find"]
+
+# What a loss brings into the state dict of a Lightning module.
+LOSSES = ("criterion", "loss", "loss_fn", "loss_func", "loss_function")
+
+
+class Weights(NamedTuple):
+    """The weights of one model in a file.
+
+    Args:
+        name: What the file calls them, dots between levels; `""` where they are all that it holds.
+        scheme: Their names.
+        keys: Key as the scheme has it, by the file's own.
+        prefix: What all of them begin with in the file and the scheme does not know.
+        passed_over: Beside them, and no weights.
+        shapes: By the file's key.
+        read: Reads tensors by the file's keys.
+    """
+
+    name: str
+    scheme: SchemeName
+    keys: Mapping[str, str]
+    prefix: str
+    passed_over: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    read: Callable[[Iterable[str]], dict[str, np.ndarray]]
+
+    def __str__(self) -> str:
+        labels = next((self.shapes[key][0] for key, name in self.keys.items() if name == "head.weight"), 0)
+        return f"{self.name!r} ({len(self.keys)} tensors in the {self.scheme} layout, {labels} labels)"
+
+
+def find(contents: Contents) -> list[Weights]:
+    """The weights of all SwiftFormers in a file, in the file's order.
+
+    Raises:
+        CheckpointError: There are none; or beside one there are tensors that belong to something else.
+    """
+    return [weights for name, state in contents.state_dicts.items() for weights in _in_mapping(name, state)]
+
+
+def _in_mapping(name: str, state: StateDict) -> list[Weights]:
+    plain = {key: key_layouts.unwrapped(key) for key in [*state.shapes, *state.others]}
+    prefixes = [prefix for key in plain.values() if (prefix := key_layouts.prefix_of(key)) is not None]
+    if not prefixes:
+        # No SwiftFormer's; what is broken in it is said first.
+        state.read(state.shapes)
+        for key, kind in state.others.items():
+            raise CheckpointError(f"{key}: {kind}")
+    owned: dict[str, dict[str, str]] = {prefix: {} for prefix in prefixes or [""]}
+    beside = []
+    for key, unwrapped in plain.items():
+        # The longest: a model without a prefix has all keys below it.
+        owner = max((prefix for prefix in owned if unwrapped.startswith(prefix)), key=len, default=None)
+        if owner is None or _no_weight(key, unwrapped.removeprefix(owner), state):
+            beside.append(key)
+        else:
+            owned[owner][key] = unwrapped.removeprefix(owner)
+    strangers = [key for key in beside if key in state.shapes and key not in state.counters]
+    if strangers := [key for key in strangers if not _is_loss(plain[key])]:
+        raise CheckpointError(
+            f"holds a SwiftFormer under {' and '.join(map(repr, owned))} and beside it what belongs to another module "
+            f"({len(strangers)}): {key_layouts.shorten(strangers)}; with PyTorch, save the state dict of the SwiftFormer "
+            f"alone: torch.save(model.{next(iter(owned)).rstrip('.')}.state_dict(), new_path)"
+        )
+    for keys in owned.values():
+        if wrong := [key for key in keys if key in state.others]:
+            raise CheckpointError(f"{wrong[0]}: {state.others[wrong[0]]}")
+    several = len(owned) > 1
+    return [
+        _weights(".".join(filter(None, (name, prefix.rstrip(".") if several else ""))), prefix, keys, beside, state)
+        for prefix, keys in owned.items()
+    ]
+
+
+def _weights(name: str, prefix: str, keys: dict[str, str], beside: list[str], state: StateDict) -> Weights:
+    scheme = key_layouts.recognize(keys.values(), prefix)
+    own = SCHEMES[scheme].prefix
+    # A prefix that is the layout's own is none that needs to be told.
+    told = prefix.removesuffix(own) if own else prefix
+    counted = tuple(key for key in beside if not key.endswith(key_layouts.COUNTER))
+    return Weights(name, scheme, key_layouts.strip(keys), told, counted, state.shapes, state.read)
+
+
+def _no_weight(key: str, plain: str, state: StateDict) -> bool:
+    """Counters by what they are, and values that are no tensors by where they stand: beside the modules."""
+    if key in state.counters:
+        return True
+    return key in state.others and ("." not in plain or plain.endswith("._extra_state"))
+
+
+def _is_loss(key: str) -> bool:
+    return not set(key.split(".")[:-1]).isdisjoint(LOSSES)
+
+
+def choose(found: list[Weights], name: str | None) -> Weights:
+    """The weights that are asked for, or those that the reference of their layout takes.
+
+    Args:
+        found: As `find` returns them.
+        name: The whole name, its last part, or a word that only one of the names has in it, such as `"ema"`.
+
+    Raises:
+        CheckpointError: None or several are called so; or there are several, and nothing says which.
+    """
+    if name is not None:
+        for matches in (lambda w: w.name == name, lambda w: _last(w) == name, lambda w: name in _words(w)):
+            if len(fitting := [weights for weights in found if matches(weights)]) == 1:
+                return fitting[0]
+        raise CheckpointError(f"weights={name!r}: expected the name of one of {_listed(found)}")
+    if len(found) == 1:
+        return found[0]
+    for container in SCHEMES[found[0].scheme].containers:
+        if len(fitting := [weights for weights in found if _last(weights) == container]) == 1:
+            return fitting[0]
+    raise CheckpointError(
+        f"holds several weights: {_listed(found)}; choose one: weights={found[0].name!r} (on the command line "
+        f"--weights {found[0].name})"
+    )
+
+
+def _last(weights: Weights) -> str:
+    return weights.name.rpartition(".")[2]
+
+
+def _words(weights: Weights) -> list[str]:
+    return re.split(r"[._]", weights.name)
+
+
+def _listed(found: list[Weights]) -> str:
+    return ", ".join(map(str, found))
