@@ -30,9 +30,7 @@ MAX_KERAS_CONFIG_BYTES = 2**26
 Opened = SwiftFormerForImageClassification | LiteModel | Checkpoint
 
 
-def open_any(
-    path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
-) -> Opened:
+def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None) -> Opened:
     """Opens a file for what it is: `.keras` and `.tflite` by their suffix, everything else as a checkpoint.
 
     Args:

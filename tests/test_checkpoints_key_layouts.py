@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from support.architectures import architectures
 from support.weight_files import GOLDEN
 
-from swiftformer_tf.checkpoints import SCHEMES, SchemeName
-from swiftformer_tf.checkpoints.key_layouts import SCHEMES, from_canonical, prefix_of, recognize, strip, to_canonical, unwrapped
+from swiftformer_tf.checkpoints import SchemeName
+from swiftformer_tf.checkpoints.key_layouts import (
+    SCHEMES,
+    from_canonical,
+    prefix_of,
+    recognize,
+    strip,
+    to_canonical,
+    unwrapped,
+)
 from swiftformer_tf.checkpoints.tensor_specs import expected_shapes, infer_config
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError

@@ -72,7 +72,11 @@ def test_a_real_file_of_pytorch_before_1_6() -> None:
 
 def test_other_zip_archives(tmp_path: Path) -> None:
     for name, members, message in (
-        ("model.keras", ("config.json", "model.weights.h5"), "a zip archive, but a Keras model; its name has to end in .keras"),
+        (
+            "model.keras",
+            ("config.json", "model.weights.h5"),
+            "a zip archive, but a Keras model; its name has to end in .keras",
+        ),
         ("photos.zip", ("a.jpg",), "a zip archive, but no PyTorch file"),
         ("script.pt", ("script/data.pkl", "script/constants.pkl"), "a TorchScript program"),
         ("two.pth", ("a/data.pkl", "b/data.pkl"), "no PyTorch file: expected one data.pkl"),

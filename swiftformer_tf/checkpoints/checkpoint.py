@@ -9,7 +9,15 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 
-from swiftformer_tf.checkpoints import folders, hdf5_file, key_layouts, safetensors_file, selection, tensor_specs, torch_zip
+from swiftformer_tf.checkpoints import (
+    folders,
+    hdf5_file,
+    key_layouts,
+    safetensors_file,
+    selection,
+    tensor_specs,
+    torch_zip,
+)
 from swiftformer_tf.checkpoints.container import Contents
 from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
 from swiftformer_tf.checkpoints.selection import Weights
@@ -91,9 +99,7 @@ class Checkpoint:
         return bool(self.config.num_labels) or any(key.startswith("norm.") for key in self.tensors)
 
     @classmethod
-    def open(
-        cls, path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
-    ) -> Self:
+    def open(cls, path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None) -> Self:
         """Reads the weights of the original repository, Hugging Face or timm, without PyTorch.
 
         Nothing in the file is executed. Architecture, labels and heads follow from its tensors; what tensors do not

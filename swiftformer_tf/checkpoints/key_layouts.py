@@ -15,7 +15,18 @@ from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.images.transform import TRANSFORMS, Transform
 
-__all__ = ["SCHEMES", "SIGNATURE", "Scheme", "SchemeName", "from_canonical", "prefix_of", "recognize", "strip", "to_canonical", "unwrapped"]
+__all__ = [
+    "SCHEMES",
+    "SIGNATURE",
+    "Scheme",
+    "SchemeName",
+    "from_canonical",
+    "prefix_of",
+    "recognize",
+    "strip",
+    "to_canonical",
+    "unwrapped",
+]
 
 SchemeName = Literal["original", "hf", "timm", "timm_wrapper"]
 
@@ -122,7 +133,8 @@ SIGNATURE = ".attn.w_g"
 
 # A key with the signature, up to where the scheme's own names begin.
 _PREFIXED = re.compile(
-    r"((?:[^.]+\.)*?)(?:stages[._]\d+\.blocks\.|(?:swiftformer\.)?encoder\.network\.\d+\.blocks\.|network\.\d+\.)\d+\.attn\.w_g"
+    r"((?:[^.]+\.)*?)"
+    r"(?:stages[._]\d+\.blocks\.|(?:swiftformer\.)?encoder\.network\.\d+\.blocks\.|network\.\d+\.)\d+\.attn\.w_g"
 )
 
 
@@ -133,7 +145,7 @@ def prefix_of(key: str) -> str | None:
         key: As `unwrapped` returns it.
 
     Example:
-        >>> prefix_of("model.backbone.network.0.2.attn.w_g"), prefix_of("swiftformer.encoder.network.0.blocks.2.attn.w_g")
+        >>> prefix_of("model.backbone.network.0.2.attn.w_g"), prefix_of("stages.0.blocks.2.attn.w_g")
         ('model.backbone.', '')
     """
     match = _PREFIXED.fullmatch(key)
@@ -153,8 +165,8 @@ def unwrapped(key: str) -> str:
 def strip(keys: Mapping[str, str]) -> dict[str, str]:
     """Keys without counters, under the names of the layout's whole model.
 
-    timm's `features_only` models write numbers into the word before them, and people put a head of one linear layer into a
-    `Sequential`; both are undone.
+    timm's `features_only` models write numbers into the word before them, and people put a head of one linear layer
+    into a `Sequential`; both are undone.
 
     Args:
         keys: Key by that in the file, without wrappers and prefix.
@@ -213,7 +225,9 @@ def recognize(keys: Iterable[str], prefix: str = "") -> SchemeName:
             "expected the classification weights that it was made from"
         )
     found: list[SchemeName] = [
-        name for name in get_args(SchemeName) if not SCHEMES[name].prefix and any(key.startswith(SCHEMES[name].marks) for key in keys)
+        name
+        for name in get_args(SchemeName)
+        if not SCHEMES[name].prefix and any(key.startswith(SCHEMES[name].marks) for key in keys)
     ]
     if not found or not any(key.endswith(SIGNATURE) for key in keys):
         shown = ", ".join(sorted(keys)[:3]) or "none"
@@ -247,7 +261,9 @@ def to_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
     keys = list(keys)
     row = SCHEMES[scheme]
     bare = {key: key.removeprefix(row.prefix) for key in keys}
-    full = {key: _HF_BASE + name if scheme == "hf" and name.startswith(_HF_BARE) else name for key, name in bare.items()}
+    full = {
+        key: _HF_BASE + name if scheme == "hf" and name.startswith(_HF_BARE) else name for key, name in bare.items()
+    }
     fronts = _fronts_of_network(row, full.values())
     back = {theirs: ours for ours, theirs in fronts.items()}
     words_back = {theirs: ours for ours, theirs in row.words.items()}

@@ -42,7 +42,8 @@ def read(path: Path) -> Contents:
     if small:
         found = {key: each for key, each in safetensors.deserialize(path.read_bytes()) if key in small}
         tensors |= {
-            key: np.frombuffer(each["data"], FLOAT8[each["dtype"]]).reshape(each["shape"]) for key, each in found.items()
+            key: np.frombuffer(each["data"], FLOAT8[each["dtype"]]).reshape(each["shape"])
+            for key, each in found.items()
         }
     return in_memory(tensors, record)
 

@@ -77,8 +77,8 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
     if strangers := [key for key in strangers if not _is_loss(plain[key])]:
         raise CheckpointError(
             f"holds a SwiftFormer under {' and '.join(map(repr, owned))} and beside it what belongs to another module "
-            f"({len(strangers)}): {key_layouts.shorten(strangers)}; with PyTorch, save the state dict of the SwiftFormer "
-            f"alone: torch.save(model.{next(iter(owned)).rstrip('.')}.state_dict(), new_path)"
+            f"({len(strangers)}): {key_layouts.shorten(strangers)}; with PyTorch, save the state dict of the "
+            f"SwiftFormer alone: torch.save(model.{next(iter(owned)).rstrip('.')}.state_dict(), new_path)"
         )
     for keys in owned.values():
         if wrong := [key for key in keys if key in state.others]:

@@ -15,96 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
 from swiftformer_tf.checkpoints import torch_pickle
 from swiftformer_tf.checkpoints.container import RECORD, Contents, StateDict, check_size, is_counter
 from swiftformer_tf.checkpoints.key_layouts import SIGNATURE
+from swiftformer_tf.checkpoints.torch_names import DTYPES, INERT_CALLS, OTHER_ARCHIVES, STORAGES, UNREAD_TENSORS
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read", "write"]
 
 MAX_PICKLE_BYTES = 2**24
-
-STORAGES: dict[str, np.dtype] = {
-    f"torch.{name}Storage": np.dtype(dtype)
-    for name, dtype in {
-        "Float": "<f4",
-        "Double": "<f8",
-        "Half": "<f2",
-        "BFloat16": ml_dtypes.bfloat16,
-        "Long": "<i8",
-        "Int": "<i4",
-        "Short": "<i2",
-        "Char": "i1",
-        "Byte": "u1",
-        "Bool": "?",
-    }.items()
-}
-
-# Types that PyTorch keeps in storages of bytes, by their own names.
-DTYPES: dict[str, np.dtype] = {
-    f"torch.{name}": np.dtype(getattr(ml_dtypes, name))
-    for name in ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
-} | {f"torch.uint{bits}": np.dtype(f"<u{bits // 8}") for bits in (16, 32, 64)}
-
-# Data in the form of calls, as it occurs in training scripts' `args` and `optimizer`: it becomes a record. Under
-# Python 3's names; `torch_pickle` translates those of Python 2, which PyTorch's protocol writes.
-INERT_CALLS = (
-    "_codecs.encode",
-    *(f"builtins.{name}" for name in ("bytearray", "bytes", "complex", "frozenset", "object", "range", "set", "slice")),
-    "collections.Counter",
-    "collections.defaultdict",
-    "collections.deque",
-    "copyreg._reconstructor",
-    *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
-    "decimal.Decimal",
-    "fractions.Fraction",
-    "functools.partial",
-    *(
-        f"numpy.{core}.{name}"
-        for core in ("core", "_core")
-        for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
-    ),
-    "numpy.dtype",
-    *(f"numpy.random._pickle.__{name}_ctor" for name in ("generator", "bit_generator", "randomstate")),
-    "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
-    *(
-        f"{module}.{name}"
-        for module in ("pathlib", "pathlib._local")
-        for name in ("Path", "PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
-    ),
-    "torch.device",
-    "torch.serialization._get_layout",
-    "types.SimpleNamespace",
-    "uuid.UUID",
-)
-
-# Tensors whose numbers are not those of a plain file, by the function that PyTorch makes them with: what to do.
-UNREAD_TENSORS = {
-    "torch._utils._rebuild_meta_tensor_no_storage": "on the device 'meta', so without numbers; save the model after its "
-    "weights were loaded",
-    "torch._utils._rebuild_nested_tensor": "a nested tensor; a weight file has plain ones",
-    "torch._utils._rebuild_qtensor": "quantized by PyTorch; save the state dict of the float model that it was made "
-    "from, and quantize with this package's recipes",
-    "torch._utils._rebuild_sparse_tensor": "a sparse tensor; save its .to_dense()",
-    "torch._utils._rebuild_wrapper_subclass": "a tensor of a subclass, such as a distributed one; save its "
-    ".full_tensor() or .dequantize()",
-}
-
-
-# Other archives that are zip files, too, by a member of each, and what helps.
-OTHER_ARCHIVES = {
-    "model.weights.h5": "a zip archive, but a Keras model; its name has to end in .keras",
-    "constants.pkl": "a TorchScript program; with PyTorch, torch.save(torch.jit.load(path).state_dict(), new_path) makes "
-    "a weight file",
-    **dict.fromkeys(
-        ("archive_format", "serialized_exported_program.json"),
-        "a program of torch.export; with PyTorch, torch.save(dict(torch.export.load(path).state_dict), new_path) makes a "
-        "weight file",
-    ),
-}
 
 
 class _Tensor(NamedTuple):
@@ -192,8 +113,8 @@ def _check_kind(names: list[str]) -> None:
             raise CheckpointError(kind)
     if names and all(name.endswith(".npy") for name in names):
         raise CheckpointError(
-            "NumPy's archive of arrays (.npz); with PyTorch, torch.save({key: torch.from_numpy(array) for key, array in "
-            "numpy.load(path).items()}, new_path) makes a weight file"
+            "NumPy's archive of arrays (.npz); with PyTorch, torch.save({key: torch.from_numpy(array) for key, array "
+            "in numpy.load(path).items()}, new_path) makes a weight file"
         )
 
 
@@ -244,12 +165,15 @@ def _containers(content: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
         seen.add(id(value))
         if isinstance(value, dict):
             yield name, {str(key): each for key, each in value.items()}
-        elif isinstance(value, torch_pickle.Instance) and value.name not in INERT_CALLS:
-            if value.name.partition(".")[0] not in sys.stdlib_module_names:
-                yield name, value
+        elif isinstance(value, torch_pickle.Instance) and not _is_inert(value.name):
+            yield name, value
         if isinstance(value, (dict, list)) or type(value) is tuple:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             waiting += [(f"{name}.{key}" if name else str(key), each) for key, each in items if _can_hold(each)]
+
+
+def _is_inert(name: str) -> bool:
+    return name in INERT_CALLS or name.partition(".")[0] in sys.stdlib_module_names
 
 
 def _can_hold(value: Any) -> bool:
@@ -264,7 +188,9 @@ def _state_dict(path: Path, root: str, state: Mapping[str, Any]) -> StateDict:
         for key, value in state.items()
         if key not in tensors
     }
-    counters = frozenset(key for key, value in tensors.items() if value.is_read and is_counter(value.shape, value.dtype))
+    counters = frozenset(
+        key for key, value in tensors.items() if value.is_read and is_counter(value.shape, value.dtype)
+    )
     shapes = {key: value.shape for key, value in tensors.items()}
     return StateDict(shapes, counters, others, partial(_read_tensors, path, root, tensors))
 
@@ -329,7 +255,14 @@ def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: 
 
 
 def _rebuild_tensor_v3(
-    storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], gradient: Any, hooks: Any, dtype: Any, *_: Any
+    storage: Any,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    gradient: Any,
+    hooks: Any,
+    dtype: Any,
+    *_: Any,
 ) -> _Tensor:
     """A tensor of a type for which there is no storage of its own: bytes, and the type beside them."""
     tensor = _rebuild_tensor(storage, offset, shape, strides)

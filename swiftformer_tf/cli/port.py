@@ -26,7 +26,13 @@ from swiftformer_tf.cli.console import ASSUMED, ModelFile, note, token_weights_o
     "--labels", help="A file with a label a line, or 'imagenet': names of the outputs; another number is new."
 )
 def port(
-    checkpoint: Path, output: Path, to: Any, token_weights: Any, weights: str | None, num_labels: int | None, labels: str | None
+    checkpoint: Path,
+    output: Path,
+    to: Any,
+    token_weights: Any,
+    weights: str | None,
+    num_labels: int | None,
+    labels: str | None,
 ) -> None:
     """Turn a PyTorch checkpoint into a Keras model, or either into a checkpoint; PyTorch is not needed.
 

@@ -121,7 +121,7 @@ def torch_save(path: Path, content: Any, protocol: int = 2) -> Path:
             return ("storage", kind, str(len(storages) - 1), "cpu", value.array.size)
 
         def reducer_override(self, value: Any) -> Any:
-            if not isinstance(value, np.ndarray):
+            if not isinstance(value, np.ndarray) or value.dtype.name not in kinds:
                 return NotImplemented
             strides = tuple(stride // value.itemsize for stride in value.strides)
             return rebuild, (Storage(value), 0, value.shape, strides, False, {})

@@ -1,0 +1,385 @@
+"""Weight files as people have them: what training scripts and wrappers put around, before and beside the tensors.
+
+The kinds are those of public reports; files of `../shared/cases` and `../shared/data` were written by PyTorch, timm and
+the original repository, the others are made here in the same form.
+"""
+
+import collections
+import datetime
+import json
+import pathlib
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+from click.testing import CliRunner
+from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors, refused, torch_save, torch_zip
+
+from swiftformer_tf import from_pretrained, save_pretrained
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.key_layouts import from_canonical
+from swiftformer_tf.cli import cli
+from swiftformer_tf.errors import CheckpointError
+
+CASES = Path(__file__).parents[2] / "shared" / "cases"
+TENSORS = random_tensors(SMALL)
+AVERAGED = {key: tensor * 2 for key, tensor in TENSORS.items()}
+ORIGINAL = {name: TENSORS[key] for key, name in from_canonical(TENSORS, "original").items()}
+
+
+def holds(checkpoint: Checkpoint, tensors: dict[str, np.ndarray] = TENSORS) -> bool:
+    """Whether these are its weights, to the last bit."""
+    return checkpoint.tensors.keys() == tensors.keys() and all(
+        np.array_equal(checkpoint.tensors[key], tensor) for key, tensor in tensors.items()
+    )
+
+
+def under(prefix: str, tensors: dict[str, np.ndarray] = TENSORS) -> dict[str, np.ndarray]:
+    return {prefix + key: tensor for key, tensor in tensors.items()}
+
+
+# The mapping is found by what it holds.
+
+
+@pytest.mark.parametrize("path", ["", "model_state_dict", "net", "ckpt.net", "a.b.c.d", "module"])
+def test_the_mapping_is_found_under_any_name_and_depth(path: str, tmp_path: Path) -> None:
+    content: Any = TENSORS
+    for name in reversed(path.split(".") if path else []):
+        content = {"epoch": 3, name: content, "optimizer": {"state": {0: {"exp_avg": np.zeros(2, np.float32)}}}}
+    checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", content))
+    assert holds(checkpoint)
+    assert checkpoint.source.endswith(f"a.pt, {path!r}" if path else "a.pt")
+    assert checkpoint.notes == ()
+
+
+def test_a_mapping_in_a_list(tmp_path: Path) -> None:
+    assert holds(Checkpoint.open(torch_save(tmp_path / "a.pt", {"models": [TENSORS], "x": (1, [2])})))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "names", "taken"),
+    [
+        # timm's load_checkpoint(use_ema=True) takes state_dict_ema before model_ema before state_dict before model.
+        (TENSORS, ("state_dict", "state_dict_ema"), "state_dict_ema"),
+        (TENSORS, ("model", "model_ema"), "model_ema"),
+        (TENSORS, ("model", "state_dict"), "state_dict"),
+        # The original's main.py --eval loads checkpoint["model"].
+        (ORIGINAL, ("model_ema", "model"), "model"),
+    ],
+)
+def test_of_several_those_are_taken_that_the_layouts_reference_takes(
+    tensors: dict[str, np.ndarray], names: tuple[str, str], taken: str, tmp_path: Path
+) -> None:
+    content = {name: {key: tensor * (name == taken) for key, tensor in tensors.items()} for name in names}
+    checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", content))
+    assert checkpoint.source.endswith(f"a.pt, {taken!r}")
+    assert np.array_equal(checkpoint.tensors["head.bias"], TENSORS["head.bias"])
+    (other,) = set(names) - {taken}
+    layout = "timm" if tensors is TENSORS else "original"
+    said = f"tensors in the {layout} layout, 2 labels)"
+    assert checkpoint.notes == (f"taken: {taken!r} (97 {said}; also in the file: {other!r} (97 {said}",)
+
+
+@pytest.mark.parametrize("word", ["state_dict_ema", "ema"])
+def test_one_can_be_chosen(word: str, tmp_path: Path) -> None:
+    path = torch_save(tmp_path / "a.pt", {"model": ORIGINAL, "run": {"state_dict_ema": under("module.", AVERAGED)}})
+    checkpoint = Checkpoint.open(path, weights=word)
+    assert holds(checkpoint, AVERAGED)
+    assert checkpoint.source.endswith("'run.state_dict_ema'")
+    with pytest.raises(CheckpointError, match=r"weights='swa': expected the name of one of 'model' \(97 tensors in"):
+        Checkpoint.open(path, weights="swa")
+
+
+def test_the_commands_list_and_choose(tmp_path: Path) -> None:
+    path = torch_save(tmp_path / "a.pt", {"state_dict": TENSORS, "state_dict_ema": AVERAGED})
+    listed = CliRunner().invoke(cli, ["info", str(path)])
+    assert "taken: 'state_dict_ema' (97 tensors" in listed.output
+    assert "also in the file: 'state_dict' (97 tensors" in listed.output
+    target = tmp_path / "b.safetensors"
+    command = ["port", str(path), "--to", "timm", "-o", str(target), "--weights", "state_dict"]
+    said = CliRunner().invoke(cli, command)
+    assert said.exit_code == 0, said.output
+    assert "taken: 'state_dict' (97 tensors" in said.stderr
+    assert holds(Checkpoint.open(target))
+
+
+def test_several_that_nothing_tells_apart_are_listed(tmp_path: Path) -> None:
+    path = torch_save(tmp_path / "a.pt", {"student": TENSORS, "teacher": AVERAGED})
+    message = refused(path, "holds several weights: 'student' .*, 'teacher' .*; choose one: weights='student'")
+    assert "(on the command line --weights student)" in message
+    assert holds(Checkpoint.open(path, weights="teacher"), AVERAGED)
+
+
+def test_several_models_in_one_mapping(tmp_path: Path) -> None:
+    """As ema_pytorch keeps them, with its counters."""
+    both = under("online_model.") | under("ema_model.", AVERAGED) | {"step": np.int64(3) + np.zeros((), np.int64)}
+    path = torch_save(tmp_path / "a.pt", {**both, "initted": np.array([True])})
+    refused(path, "holds several weights: 'online_model' .*, 'ema_model'")
+    assert holds(Checkpoint.open(path, weights="ema"), AVERAGED)
+
+
+def test_tensors_that_occur_in_circles_are_found_once(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"model": TENSORS}
+    content["again"] = [content, content["model"]] * 30
+    assert holds(Checkpoint.open(torch_save(tmp_path / "a.pt", content)))
+
+
+# Prefixes.
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize(
+    "prefix", ["model.", "module.", "backbone.", "net.", "model.module.", "a.b.c.", "encoder.", "network."]
+)
+@pytest.mark.parametrize("scheme", ["original", "hf", "timm"])
+def test_a_prefix_that_all_keys_share_is_left_out_and_told(
+    scheme: Any, prefix: str, suffix: str, tmp_path: Path
+) -> None:
+    names = from_canonical(TENSORS, scheme)
+    tensors = {prefix + names[key]: tensor for key, tensor in TENSORS.items()}
+    path = tmp_path / f"a.{suffix}"
+    torch_save(path, tensors) if suffix == "pt" else safetensors.numpy.save_file(tensors, path)
+    checkpoint = Checkpoint.open(path)
+    assert checkpoint.scheme == scheme
+    assert holds(checkpoint)
+    assert checkpoint.notes == (f"all keys begin with {prefix!r}, which was left out",)
+
+
+def test_what_fsdp_and_compiling_put_into_keys_is_no_news(tmp_path: Path) -> None:
+    wrapped = {
+        "_orig_mod._fsdp_wrapped_module." + key.replace(".blocks.", "._fsdp_wrapped_module.blocks."): tensor
+        for key, tensor in TENSORS.items()
+    }
+    checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", wrapped))
+    assert holds(checkpoint)
+    assert checkpoint.notes == ()
+
+
+def test_what_belongs_to_another_module_is_named(tmp_path: Path) -> None:
+    tensors = under("backbone.") | {"fc.weight": np.ones((3, 6), np.float32), "fc.bias": np.ones(3, np.float32)}
+    message = refused(torch_save(tmp_path / "a.pt", tensors), "beside it what belongs to another module")
+    assert r"(2): fc.weight, fc.bias; with PyTorch, save the state dict of the SwiftFormer alone" in message
+    assert "torch.save(model.backbone.state_dict(), new_path)" in message
+
+
+def test_counters_and_losses_are_passed_over_by_name(tmp_path: Path) -> None:
+    beside = {
+        "n_averaged": np.array(3),
+        "decay": np.array(0.5, np.float32),
+        "initted": np.array([True]),
+        "criterion.weight": np.ones(2, np.float32),
+        "epoch": 7,
+        "arch": "xs",
+    }
+    checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", under("module.") | beside))
+    assert holds(checkpoint)
+    passed = "passed over, since no weights: n_averaged, decay, initted, criterion.weight, epoch, arch"
+    assert checkpoint.notes == ("all keys begin with 'module.', which was left out", passed)
+
+
+# Layouts of timm and of people's own heads.
+
+
+def test_timms_feature_extractors_are_backbones(tmp_path: Path) -> None:
+    tensors = random_tensors(SMALL.replace(id2label={}), final_norm=False)
+    flat = {
+        key.replace("stem.", "stem_", 1).replace("stages.", "stages_", 1): tensor for key, tensor in tensors.items()
+    }
+    checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", flat))
+    assert (checkpoint.scheme, checkpoint.has_final_norm, checkpoint.config.depths) == ("timm", False, (2, 1))
+    assert holds(checkpoint, tensors)
+
+
+@pytest.mark.parametrize("inner", ["1", "fc", "0.linear"])
+def test_one_linear_layer_within_a_head_is_the_head(inner: str, tmp_path: Path) -> None:
+    tensors = {
+        key.replace("head.", f"head.{inner}.").replace("dist.", f"dist.{inner}."): x for key, x in TENSORS.items()
+    }
+    assert holds(Checkpoint.open(torch_save(tmp_path / "a.pt", tensors)))
+
+
+def test_a_head_of_several_layers_is_named(tmp_path: Path) -> None:
+    tensors = {key: x for key, x in TENSORS.items() if not key.startswith("head.")}
+    for layer in "03":
+        tensors |= {f"head.{layer}.weight": np.ones((6, 6), np.float32), f"head.{layer}.bias": np.ones(6, np.float32)}
+    message = refused(
+        torch_save(tmp_path / "a.pt", tensors), r"head has 2 layers \(head.0, head.3\), expected a linear"
+    )
+    assert "model.head = torch.nn.Identity()" in message
+
+
+def test_heads_without_a_bias(tmp_path: Path) -> None:
+    tensors = {key: x for key, x in TENSORS.items() if key not in ("head.bias", "head_dist.bias")}
+    checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", tensors))
+    zeros = {f"{head}.bias": np.zeros(2, np.float32) for head in ("head", "head_dist")}
+    assert holds(checkpoint, TENSORS | zeros)
+    assert checkpoint.notes == ("head.bias: not in the file, zeros", "head_dist.bias: not in the file, zeros")
+
+
+def test_timm_wrapper_folders_there_and_back(tmp_path: Path) -> None:
+    checkpoint = random_checkpoint(SMALL.replace(token_weights="l2"), scheme="timm_wrapper")
+    save_pretrained(checkpoint, tmp_path / "a", layout="timm_wrapper")
+    keys = safetensors.numpy.load_file(tmp_path / "a" / "model.safetensors").keys()
+    assert all(key.startswith("timm_model.") for key in keys)
+    again = Checkpoint.open(tmp_path / "a")
+    assert (again.scheme, again.config.labels, again.notes) == ("timm_wrapper", ("cat", "dog"), ())
+    assert holds(again)
+    assert from_pretrained(tmp_path / "a").config.labels == ("cat", "dog")
+    # Without this package's own record, as transformers writes it.
+    safetensors.numpy.save_file(
+        safetensors.numpy.load_file(tmp_path / "a" / "model.safetensors"), tmp_path / "a" / "model.safetensors"
+    )
+    assert Checkpoint.open(tmp_path / "a").config.labels == ("cat", "dog")
+
+
+# What training files hold beside.
+
+
+class Mode:
+    """Pickled by its name alone, as an instance of a class of the user's."""
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_inert_values_are_passed_over_under_both_of_pythons_names(protocol: int, tmp_path: Path) -> None:
+    content = {
+        "state_dict": TENSORS,
+        "sets": [{"head"}, frozenset("a"), range(3), slice(1), complex(1, 2), bytearray(b"a"), b"a", object],
+        "kinds": [collections.Counter("a"), collections.deque([1]), collections.defaultdict(list), Fraction(1, 2)],
+        "times": [
+            datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+            datetime.timedelta(1),
+            datetime.UTC,
+            datetime.time(1),
+        ],
+        "places": [pathlib.PurePosixPath("a"), pathlib.PureWindowsPath("a")],
+        "numbers": [np.float64(0.5), np.bool_(True), np.dtype("f4"), np.float32],
+        "random": np.random.default_rng(0),
+        "mode": Mode(),
+    }
+    assert holds(Checkpoint.open(torch_save(tmp_path / "a.pt", content, protocol)))
+
+
+def test_whole_modules_get_the_message_made_for_them(tmp_path: Path) -> None:
+    path = torch_save(tmp_path / "a.pt", {"epoch": 1, "run": {"model": Mode()}})
+    message = refused(path, r"'run.model' is a whole test_checkpoints_forms.Mode, expected a state dict")
+    assert "torch.load(path, weights_only=False)['run']['model'].state_dict(), new_path" in message
+    message = refused(
+        torch_save(tmp_path / "b.pt", Mode()), "holds a test_checkpoints_forms.Mode, expected a state dict"
+    )
+    assert "torch.save(torch.load(path, weights_only=False).state_dict(), new_path)" in message
+
+
+# Precisions.
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2"])
+def test_float8_is_widened(name: str, tmp_path: Path) -> None:
+    kind = np.dtype(getattr(ml_dtypes, name))
+    small = {key: tensor.astype(kind) for key, tensor in TENSORS.items()}
+    code = {"float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}[name]
+    ends = np.cumsum([0, *(tensor.size for tensor in small.values())]).tolist()
+    header = {
+        key: {"dtype": code, "shape": tensor.shape, "data_offsets": (start, end)}
+        for (key, tensor), start, end in zip(small.items(), ends, ends[1:], strict=False)
+    }
+    text = json.dumps(header).encode()
+    data = b"".join(tensor.tobytes() for tensor in small.values())
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    assert holds(Checkpoint.open(path), {key: x.astype(np.float32) for key, x in small.items()})
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ("_rebuild_qtensor", "quantized by PyTorch; save the state dict of the float model"),
+        ("_rebuild_sparse_tensor", r"a sparse tensor; save its \.to_dense\(\)"),
+        ("_rebuild_meta_tensor_no_storage", "on the device 'meta', so without numbers"),
+    ],
+)
+def test_other_kinds_of_tensors_are_named(call: str, reason: str, tmp_path: Path) -> None:
+    key = b"X\x0d\x00\x00\x00norm.attn.w_g"
+    pickled = b"\x80\x02}" + key + f"ctorch._utils\n{call}\n".encode() + b")Rs."
+    refused(torch_zip(tmp_path / "a.pt", pickled), f"norm.attn.w_g: {reason}")
+
+
+# Other things that PyTorch writes.
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            (".metadata", "__0_0.distcp"),
+            "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER NEW.pth makes one",
+        ),
+        (("mp_rank_00_model_states.pt",), r"as DeepSpeed writes it; python zero_to_fp32.py FOLDER NEW_FOLDER"),
+        (("checkpoint-500/model.safetensors",), "a folder without weights; .* there are some in checkpoint-500"),
+    ],
+)
+def test_folders_of_parts(names: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    refused(tmp_path, message)
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        ("constants.pkl", r"a TorchScript program; with PyTorch, torch.save\(torch.jit.load\(path\).state_dict\(\)"),
+        ("archive_format", r"a program of torch.export; with PyTorch, torch.save\(dict\(torch.export.load\(path\)"),
+        ("serialized_exported_program.json", "a program of torch.export"),
+    ],
+)
+def test_programs_are_told_before_their_compressed_code(member: str, message: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", b"N." * 100)
+        archive.writestr(f"a/{member}", b"x" * 100)
+    refused(tmp_path / "a.pt", message)
+
+
+# The files themselves.
+
+READ = {
+    "06_builtin_names/set.pt": ("'state_dict'", ()),
+    "07_prefixes/lightning.ckpt": ("'state_dict'", ("all keys begin with 'model.', which was left out",)),
+    "08_model_state_dict/tutorial.pt": ("'model_state_dict'", ()),
+    "09_swa/swa.pt": (
+        "swa.pt",
+        ("all keys begin with 'module.', which was left out", "passed over, since no weights: n_averaged"),
+    ),
+    "17_sequential_head/seqhead_o.pth": ("seqhead_o.pth", ()),
+}
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
+@pytest.mark.parametrize("name", READ)
+def test_files_of_real_users_are_read(name: str) -> None:
+    checkpoint = Checkpoint.open(CASES / name)
+    source, notes = READ[name]
+    assert checkpoint.source.endswith(source)
+    assert (checkpoint.config.num_labels, checkpoint.notes) == (5, notes)
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("05_torchscript_message/traced.pt", "a TorchScript program"),
+        ("06_builtin_names/whole_module.pt", "holds a timm.models.swiftformer.SwiftFormer, expected a state dict"),
+    ],
+)
+def test_files_of_real_users_are_refused_for_what_they_are(name: str, message: str) -> None:
+    refused(CASES / name, message)
+
+
+def test_a_real_training_file_says_what_else_is_in_it() -> None:
+    checkpoint = Checkpoint.open(GOLDEN / "training.pth")
+    assert "also in the file: 'model_ema'" in checkpoint.notes[0]
+    assert Checkpoint.open(GOLDEN / "training.pth", weights="ema").source.endswith("'model_ema'")
