@@ -45,7 +45,7 @@ def _rows(facts: dict[str, Any]) -> dict[str, str]:
             rows["size"] = f"{value / 1e6:.2f} MB"
         elif name == "metadata" and value:
             rows |= {f"metadata {key}".replace("_", " "): _text(item) for key, item in value.items()}
-        elif name not in ("config", "token_weights_assumed"):
+        elif name not in ("config", "token_weights_assumed") and value != []:
             rows[name.replace("_", " ")] = _text(value)
     if facts.get("token_weights_assumed"):
         rows["token weights"] += f", {ASSUMED}"
