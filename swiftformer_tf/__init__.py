@@ -25,7 +25,7 @@ from swiftformer_tf.errors import (
     SwiftFormerError,
     VerificationError,
 )
-from swiftformer_tf.exporting import export
+from swiftformer_tf.exporting import Calibration, calibrate, export
 from swiftformer_tf.fusion import DeployModel, fuse
 from swiftformer_tf.images.transform import TRANSFORMS, Transform
 from swiftformer_tf.litert.model_file import LiteModel
@@ -44,6 +44,7 @@ __all__ = [
     "RECIPES",
     "TRANSFORMS",
     "VARIANTS",
+    "Calibration",
     "Checkpoint",
     "CheckpointError",
     "ConfigError",
@@ -65,6 +66,7 @@ __all__ = [
     "VerificationCheck",
     "VerificationError",
     "VerificationReport",
+    "calibrate",
     "debug_quantization",
     "export",
     "from_pretrained",

@@ -1,7 +1,7 @@
 """A deploy graph and a recipe in, a `LiteModel` out: floats by `convert`, integers by our own hand."""
 
+import dataclasses
 import hashlib
-import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -14,13 +14,10 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import (
     Graph,
+    Statistics,
     arithmetic,
     correct_output_bias,
     equalize,
-    has_lowered_gelu,
-    has_lowered_rsqrt,
-    is_equalized,
-    is_output_bias_corrected,
     lower_gelu,
     lower_rsqrt,
     measure,
@@ -28,24 +25,83 @@ from swiftformer_tf.quantization import (
 )
 from swiftformer_tf.recipes import Recipe
 
-__all__ = ["export"]
+__all__ = ["Calibration", "calibrate", "export", "require_calibration"]
 
-# What is done to a float graph before integers are written into it, in this order, and for which recipes.
-PREPARATIONS = ((has_lowered_gelu, lower_gelu), (has_lowered_rsqrt, lower_rsqrt), (is_equalized, equalize))
+# What is done to a float graph before integers are written into it, in this order, by the recipe's field.
+PREPARATIONS = {"lower_gelu": lower_gelu, "lower_rsqrt": lower_rsqrt, "equalize": equalize}
 
 # By the float graph and by the integer one: as many, evenly spaced, are kept in memory.
 IMAGES_SEEN_TWICE = 200
 
-# What the converter made of a deploy graph in floats, and the digest of the weights that it had: most recipes start
-# from it, and to convert takes longer than what they do then.
-_FLOAT_GRAPHS: weakref.WeakKeyDictionary[DeployModel, tuple[bytes, bytes]] = weakref.WeakKeyDictionary()
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Calibration:
+    """What `calibrate` found: all that recipes need of a deploy graph.
+
+    Args:
+        content: The deploy graph as a float flatbuffer.
+        statistics: What flows through it on the images.
+        weights_sha256: Of the deploy graph, so that it is used for no other.
+    """
+
+    content: bytes = dataclasses.field(repr=False)
+    statistics: Statistics = dataclasses.field(repr=False)
+    weights_sha256: str
+
+
+def calibrate(
+    deploy: DeployModel, images: ImageSource, *, progress: Callable[[int], None] | None = None
+) -> Calibration:
+    """Measures once, for all recipes, what flows through a deploy graph.
+
+    Args:
+        deploy: What `fuse` returned.
+        images: A folder; a list of files; an array (N, height, width, channels), where uint8 is pixels and float is
+            normalized pixels; or a `tf.data.Dataset` or other iterable of such images or batches. All of them are
+            used; 100 to 500 that are like those to come are enough.
+        progress: Called with the number of images seen so far.
+
+    Returns:
+        A value for `export`. It holds up to 200 of the images.
+
+    Raises:
+        ExportError: Weights are NaN or infinite, or the converter failed.
+        ImageError: An image cannot be used.
+
+    Example:
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig
+        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> calibration = calibrate(deploy, np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
+        >>> export(deploy, RECIPES["int8"], calibration=calibration).recipe.name
+        'int8'
+    """
+    _check_finite(deploy)
+    content = convert(deploy)
+    graph = Graph(content)
+    inputs = image_inputs(images, deploy.config.transform, raw=deploy.include_preprocessing)
+    with native_stderr_silenced():
+        statistics = measure(graph, inputs, progress, kept=IMAGES_SEEN_TWICE)
+    if deploy.include_preprocessing:
+        # Not what the photographs reached: a byte's own integers are then the pixels.
+        statistics = statistics.with_range(graph.inputs[0], 0, 255)
+    return Calibration(content, statistics, _digest(deploy))
+
+
+def require_calibration(recipe: Recipe, calibration: object) -> None:
+    """Raises where a recipe needs images and there are none.
+
+    Raises:
+        ExportError: Says so.
+    """
+    if recipe.needs_calibration and calibration is None:
+        raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
 
 
 def export(
     deploy: DeployModel,
     recipe: Recipe,
     *,
-    calibration: ImageSource | None = None,
+    calibration: Calibration | ImageSource | None = None,
     license: str | None = None,  # noqa: A002  TFLite Metadata's word
     progress: Callable[[int], None] | None = None,
 ) -> LiteModel:
@@ -54,10 +110,9 @@ def export(
     Args:
         deploy: What `fuse` returned.
         recipe: A row of `RECIPES`, or one of your own.
-        calibration: Images whose ranges set the integer scales: a folder; a list of files; an array (N, height,
-            width, channels), where uint8 is pixels and float is normalised pixels; or a `tf.data.Dataset` or other
-            iterable of such images or batches. All of them are used. Needed where `recipe.needs_calibration`, an
-            advantage where `recipe.uses_calibration`, passed over elsewhere.
+        calibration: What `calibrate` returned for `deploy`, or images to give to it. Needed where
+            `recipe.needs_calibration`; where weights are int8 they are rounded so that what they make of these images
+            comes out closest; else passed over.
         license: Of the weights, for the file's metadata: an SPDX name or a sentence.
         progress: Called with the number of calibration images seen so far.
 
@@ -79,17 +134,21 @@ def export(
         ...
         swiftformer_tf.errors.ExportError: recipe int8 needs calibration images; give a folder, an array or a dataset
     """
-    if recipe.needs_calibration and calibration is None:
-        raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
-    for layer in deploy.layers:
-        if not all(np.isfinite(array).all() for array in layer.get_weights()):
-            raise ExportError(f"weights of {layer.name} are not finite: give a model that is trained well")
-    if recipe.weights == "float32":
-        content = _float_graph(deploy)
-    elif recipe.weights == "float16":
+    require_calibration(recipe, calibration)
+    _check_finite(deploy)
+    if isinstance(calibration, Calibration) and calibration.weights_sha256 != _digest(deploy):
+        raise ExportError("the calibration is of another deploy graph: expected calibrate(deploy, ...) of this one")
+    if recipe.weights == "float16":
         content = convert(deploy, "float16")
+    elif recipe.weights == "float32":
+        content = calibration.content if isinstance(calibration, Calibration) else convert(deploy)
+    elif calibration is None:
+        graph = Graph(convert(deploy))
+        content = rewrite(graph, arithmetic(graph, recipe), recipe)
+    elif isinstance(calibration, Calibration):
+        content = _quantized(calibration, recipe)
     else:
-        content = _integer_graph(deploy, recipe, calibration, progress)
+        content = _quantized(calibrate(deploy, calibration, progress=progress), recipe)
     return LiteModel.pack(
         content,
         config=deploy.config,
@@ -100,31 +159,22 @@ def export(
     )
 
 
-def _integer_graph(
-    deploy: DeployModel, recipe: Recipe, calibration: ImageSource | None, progress: Callable[[int], None] | None
-) -> bytes:
-    graph = Graph(_float_graph(deploy))
-    if calibration is None:
-        return rewrite(graph, arithmetic(graph, recipe), recipe)
-    images = image_inputs(calibration, deploy.config.transform, raw=deploy.include_preprocessing)
-    with native_stderr_silenced():
-        statistics = measure(graph, images, progress, kept=IMAGES_SEEN_TWICE if is_output_bias_corrected(recipe) else 0)
-    for applies, prepare in PREPARATIONS:
-        if applies(recipe):
-            statistics = prepare(graph, statistics)
-    if deploy.include_preprocessing:
-        # Not what the photographs reached: a byte's own integers are then the pixels.
-        statistics.fix_range(graph.inputs[0], 0, 255)
+def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
+    graph, statistics = Graph(calibration.content), calibration.statistics
+    for field, prepare in PREPARATIONS.items():
+        if getattr(recipe, field):
+            graph, statistics = prepare(graph, statistics)
     content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
-    if not is_output_bias_corrected(recipe):
+    if not recipe.correct_output_bias:
         return content
     return correct_output_bias(content, statistics.images, np.stack(statistics.outputs).mean(axis=0, dtype=np.float64))
 
 
-def _float_graph(deploy: DeployModel) -> bytes:
-    digest = hashlib.sha256(b"".join(each.tobytes() for each in deploy.get_weights())).digest()
-    kept, content = _FLOAT_GRAPHS.get(deploy, (b"", b""))
-    if kept != digest:
-        content = convert(deploy)
-        _FLOAT_GRAPHS[deploy] = digest, content
-    return content
+def _check_finite(deploy: DeployModel) -> None:
+    for layer in deploy.layers:
+        if not all(np.isfinite(array).all() for array in layer.get_weights()):
+            raise ExportError(f"weights of {layer.name} are not finite: give a model that is trained well")
+
+
+def _digest(deploy: DeployModel) -> str:
+    return hashlib.sha256(b"".join(each.tobytes() for each in deploy.get_weights())).hexdigest()

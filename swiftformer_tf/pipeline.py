@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from swiftformer_tf.errors import ExportError
-from swiftformer_tf.exporting import export
+from swiftformer_tf.exporting import calibrate, export, require_calibration
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.images.inputs import ImageSource
@@ -60,7 +60,7 @@ def export_files(
         recipes: Rows of `RECIPES` or your own.
         folder: Where to write; made if it is not there.
         stem: Start of the file names, `STEM_RECIPE.tflite`.
-        calibration: Images, see `export`.
+        calibration: Images, see `calibrate`; they are run once for all recipes.
         images: Images to verify on, see `verify`; default is `calibration`, and without both a file is checked
             against its recipe only, which the report says.
         image_size: See `fuse`.
@@ -81,8 +81,7 @@ def export_files(
         )
     recipes = list(recipes)
     for recipe in recipes:
-        if recipe.needs_calibration and calibration is None:
-            raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
+        require_calibration(recipe, calibration)
     shown = progress or (lambda _: nullcontext(lambda _: None))
     verified_on, source = (images, "images") if images is not None else (calibration, "calibration images")
     if verified_on is None:
@@ -99,10 +98,14 @@ def export_files(
         )
         if labels is not None:
             deploy.config = deploy.config.replace(id2label=dict(enumerate(labels)))
+        calibrated = None
+        if calibration is not None and any(recipe.weights == "int8" for recipe in recipes):
+            with shown("calibrate") as count:
+                calibrated = calibrate(deploy, calibration, progress=count)
         for recipe in recipes:
             path = Path(folder, f"{stem}_{recipe.name}.tflite")
-            with shown(f"{recipe.name}: export") as count:
-                lite = export(deploy, recipe, calibration=calibration, license=license, progress=count)
+            with shown(f"{recipe.name}: export"):
+                lite = export(deploy, recipe, calibration=calibrated, license=license)
             with shown(f"{recipe.name}: verify") as count:
                 report = _report(lite, model, verified_on, count)
             report.measured.update(file=path.name, verified_on=source, verdict=report.verdict)

@@ -40,6 +40,14 @@ class Recipe:
         max_partitions: Most XNNPACK partitions; None where the number says nothing about the recipe.
         float_ops: Operations that touch float tensors where the rest is integer, by LiteRT's name, each with the
             reason. `verify` holds the file to it.
+        equalize: Whether channels of very different size are made alike where that changes nothing else. In 16 bits
+            small ones have steps enough, and the matrices that take the factors back lose 1.6 dB by it.
+        lower_gelu: Whether GELU becomes operations that XNNPACK looks up in one table. It takes no integer GELU, so
+            that the graph falls into pieces; in 16 bits nothing but GELU itself is as faithful as the rest.
+        lower_rsqrt: Whether 1 / sqrt(x) becomes exp(-log(x) / 2). LiteRT's RSQRT of int8 takes 58 ns for a number, a
+            table 1 ns, and the step of the logarithm, some 2 %, is halved with it; that of int16 is a table itself.
+        correct_output_bias: Whether the last bias takes back what the outputs differ by in the mean. Steps of 16 bits
+            add up to nothing, and LiteRT takes seconds for an image with them.
 
     Raises:
         ConfigError: A combination that no file can have; the message names the field.
@@ -59,6 +67,10 @@ class Recipe:
     min_agreement: float
     max_partitions: int | None = None
     float_ops: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    equalize: bool = False
+    lower_gelu: bool = False
+    lower_rsqrt: bool = False
+    correct_output_bias: bool = False
 
     def __post_init__(self) -> None:
         stored = {"float32": ("float32", "float16", "int8"), "int8": ("int8",), "int16": ("int8",)}
@@ -77,6 +89,15 @@ class Recipe:
             raise ConfigError(
                 f"recipe {self.name}: float_ops={list(self.float_ops)!r}: expected none, since it computes in float32"
             )
+        for field in ("lower_gelu", "lower_rsqrt", "correct_output_bias"):
+            if getattr(self, field) and self.activations != "int8":
+                raise ConfigError(
+                    f"recipe {self.name}: {field}=True: expected False, since it computes in {self.activations}"
+                )
+        if self.equalize and self.weights != "int8":
+            raise ConfigError(
+                f"recipe {self.name}: equalize=True: expected False, since its weights are {self.weights}"
+            )
         limits = [
             ("min_snr", -math.inf < _number(self.min_snr) < math.inf, "decibels"),
             ("min_agreement", 0 <= _number(self.min_agreement) <= 1, "a share from 0 to 1"),
@@ -90,11 +111,6 @@ class Recipe:
     def needs_calibration(self) -> bool:
         """Whether the ranges of the tensors between operations must be measured on images."""
         return self.activations != "float32"
-
-    @property
-    def uses_calibration(self) -> bool:
-        """Whether images make the result better: weights are rounded so that what they see comes out closest."""
-        return self.weights == "int8"
 
     def replace(self, **fields: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""
@@ -170,6 +186,7 @@ RECIPES: dict[str, Recipe] = {
             min_snr=30,
             min_agreement=0.97,
             max_partitions=1,
+            equalize=True,
         ),
         Recipe(
             name="mixed_int8",
@@ -180,6 +197,8 @@ RECIPES: dict[str, Recipe] = {
             min_agreement=0.94,
             max_partitions=1,
             float_ops=MIXED_FLOAT_OPS,
+            equalize=True,
+            correct_output_bias=True,
         ),
         Recipe(
             name="int8",
@@ -188,6 +207,10 @@ RECIPES: dict[str, Recipe] = {
             activations="int8",
             min_snr=20,
             min_agreement=0.93,
+            equalize=True,
+            lower_gelu=True,
+            lower_rsqrt=True,
+            correct_output_bias=True,
         ),
         Recipe(
             name="int16x8",

@@ -16,10 +16,12 @@ from support.random_models import pictures, seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
+    Calibration,
     DeployModel,
     LiteModel,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
+    calibrate,
     export,
     fuse,
 )
@@ -61,8 +63,14 @@ def lite(model: SwiftFormerForImageClassification, pixels: np.ndarray) -> Callab
     """`lite(recipe, **options of fuse)` is `model` exported, once in a process for each of them."""
 
     @functools.cache
+    def calibrated(**options: Any) -> tuple[DeployModel, Calibration]:
+        deploy = fuse(model, **options)
+        return deploy, calibrate(deploy, pixels)
+
+    @functools.cache
     def exported(recipe: str, **options: Any) -> LiteModel:
-        return export(fuse(model, **options), RECIPES[recipe], calibration=pixels)
+        deploy, calibration = calibrated(**options)
+        return export(deploy, RECIPES[recipe], calibration=calibration)
 
     return exported
 

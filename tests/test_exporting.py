@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +19,9 @@ from swiftformer_tf import (
     LiteRunner,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
+    calibrate,
     export,
+    exporting,
     fuse,
 )
 from swiftformer_tf.litert.inspection import inspect_model
@@ -52,28 +54,23 @@ def test_a_recipe_converts_and_computes(
     assert (signal_to_noise(np.asarray(model(images)), outputs) or 0) > BOUNDS[recipe]
 
 
-def test_recipes_share_the_float_graph_until_the_weights_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    from swiftformer_tf import exporting
+def test_recipes_share_a_calibration_and_none_writes_into_it(
+    deploy: DeployModel, pixels: np.ndarray, lite: Lite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibration = calibrate(deploy, pixels)
+    monkeypatch.delattr(exporting, "measure")
+    for recipe in ("int8", "mixed_int8", "int8", "float32"):
+        exported = export(deploy, RECIPES[recipe], calibration=calibration)
+        assert exported.content == lite(recipe).content
 
-    converted: list[str] = []
-    convert = exporting.convert
 
-    def counted(deploy: DeployModel, weights: Literal["float32", "float16"] = "float32") -> bytes:
-        converted.append(weights)
-        return convert(deploy, weights)
-
-    monkeypatch.setattr(exporting, "convert", counted)
+def test_a_calibration_is_for_its_own_weights(pixels: np.ndarray) -> None:
     keras.utils.set_random_seed(0)
-    deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
-    image = np.ones((1, 32, 32, 3), np.float32)
-    first = LiteRunner(export(deploy, RECIPES["float32"]))(image)
-    export(deploy, RECIPES["dynamic_int8"])
-    assert converted == ["float32"]
+    deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=64)))
+    calibration = calibrate(deploy, pixels[:2])
     deploy.set_weights([2 * each for each in deploy.get_weights()])
-    second = LiteRunner(export(deploy, RECIPES["float32"]))(image)
-    assert converted == ["float32", "float32"]
-    assert relative_error(first, second) > 0.1
-    np.testing.assert_allclose(second, np.asarray(deploy(image))[0], rtol=1e-4)
+    with pytest.raises(ExportError, match=r"^the calibration is of another deploy graph: expected calibrate\(deploy, "):
+        export(deploy, RECIPES["int8"], calibration=calibration)
 
 
 @pytest.mark.parametrize("recipe", BOUNDS)

@@ -26,7 +26,7 @@ def test_the_mean_of_each_output_is_the_float_graphs(
     def largest_shift() -> float:
         graph, statistics = Graph(content), measure(Graph(content), images)
         if gated:
-            statistics = lower_gelu(graph, statistics)
+            graph, statistics = lower_gelu(graph, statistics)
         assert len(gates(graph)) == gated
         integers = rewrite(graph, arithmetic(graph, RECIPES["int8"]), RECIPES["int8"], statistics)
         return float(np.abs(means(integers, images) - expected).max())

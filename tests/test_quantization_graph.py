@@ -230,7 +230,7 @@ def test_operations_that_only_move_integers_keep_their_scale(recipe: str, lite: 
 def test_activations_cover_what_the_images_reached(lite: Lite, statistics: Statistics) -> None:
     """Convolutions and GELUs whose channels are not scaled; other ranges are searched."""
     floats, graph = Graph(lite("float32").content), Graph(lite("int8").content)
-    equalized = equalize(floats, statistics)
+    _, equalized = equalize(floats, statistics)
     reached = {
         floats.label(tensor): (low.min(), statistics.high[tensor].max())
         for tensor, low in statistics.low.items()

@@ -11,12 +11,14 @@ from swiftformer_tf import (
     DeployModel,
     LiteModel,
     LiteRunner,
+    Recipe,
     SwiftFormerForImageClassification,
+    calibrate,
     export,
     exporting,
     fuse,
 )
-from swiftformer_tf.quantization import Graph, correct_output_bias, is_output_bias_corrected, measure
+from swiftformer_tf.quantization import Graph, correct_output_bias
 
 Lite = Callable[..., LiteModel]
 
@@ -27,7 +29,7 @@ def means(model: LiteModel, inputs: np.ndarray) -> np.ndarray:
 
 
 def test_recipes_with_bytes_between_operations_are_centred() -> None:
-    assert [name for name, recipe in RECIPES.items() if is_output_bias_corrected(recipe)] == ["mixed_int8", "int8"]
+    assert [name for name, recipe in RECIPES.items() if recipe.correct_output_bias] == ["mixed_int8", "int8"]
 
 
 @pytest.mark.parametrize("recipe", ["mixed_int8", "int8"])
@@ -37,7 +39,6 @@ def test_mean_outputs_are_the_float_graphs(
     include_preprocessing: bool,
     model: SwiftFormerForImageClassification,
     pixels: np.ndarray,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deploy = fuse(model, include_preprocessing=include_preprocessing)
     chosen = RECIPES[recipe]
@@ -46,13 +47,12 @@ def test_mean_outputs_are_the_float_graphs(
     inputs = pixels.astype(np.float32) if include_preprocessing else model.config.transform.normalize(pixels)
     expected = means(export(deploy, RECIPES["float32"]), inputs)
 
-    def furthest() -> float:
-        return float(np.abs(means(export(deploy, chosen, calibration=pixels), inputs) - expected).max())
+    calibration = calibrate(deploy, pixels)
 
-    centred = furthest()
-    monkeypatch.setattr(exporting, "is_output_bias_corrected", lambda _: False)
-    left_alone = furthest()
-    assert centred < left_alone / 4
+    def furthest(recipe: Recipe) -> float:
+        return float(np.abs(means(export(deploy, recipe, calibration=calibration), inputs) - expected).max())
+
+    assert furthest(chosen) < furthest(chosen.replace(correct_output_bias=False)) / 4
 
 
 def test_only_the_last_bias_changes(lite: Lite, deploy: DeployModel, pixels: np.ndarray) -> None:
@@ -102,19 +102,3 @@ def test_images_seen_twice_are_spread_evenly_with_their_own_outputs(
     ((images, expected),) = seen
     np.testing.assert_array_equal(images, inputs)
     np.testing.assert_allclose(expected, means(export(deploy, RECIPES["float32"]), inputs), atol=1e-5)
-
-
-def test_recipes_that_are_not_centred_keep_no_images(
-    deploy: DeployModel, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = []
-
-    def noting(*arguments: Any, **options: Any) -> Any:
-        statistics = measure(*arguments, **options)
-        kept.append(len(statistics.images))
-        return statistics
-
-    monkeypatch.setattr(exporting, "measure", noting)
-    for recipe in ("dynamic_int8", "int8"):
-        export(deploy, RECIPES[recipe], calibration=pixels[:4])
-    assert kept == [0, 4]

@@ -12,7 +12,7 @@ from support.small_graphs import answers, converted
 
 from swiftformer_tf import RECIPES, LiteModel, export, fuse
 from swiftformer_tf.native_logs import native_stderr_silenced
-from swiftformer_tf.quantization import Graph, Statistics, has_lowered_rsqrt, lower_rsqrt, measure, rewrite
+from swiftformer_tf.quantization import Graph, Statistics, lower_rsqrt, measure, rewrite
 
 Lite = Callable[..., LiteModel]
 
@@ -44,19 +44,19 @@ def measured(graph: Graph, images: np.ndarray) -> Statistics:
 
 def in_bytes(content: bytes, images: np.ndarray) -> bytes:
     graph = Graph(content)
-    statistics = lower_rsqrt(graph, measured(graph, images))
+    graph, statistics = lower_rsqrt(graph, measured(graph, images))
     return rewrite(graph, dict.fromkeys(graph.operations, "integer"), RECIPES["int8"], statistics)
 
 
 def test_integers_throughout_have_them_and_no_other_recipe() -> None:
-    assert [name for name, recipe in RECIPES.items() if has_lowered_rsqrt(recipe)] == ["int8"]
+    assert [name for name, recipe in RECIPES.items() if recipe.lower_rsqrt] == ["int8"]
 
 
 def test_the_float_graph_computes_what_it_did(content: bytes, vectors: np.ndarray) -> None:
     graph = Graph(content)
     statistics = measured(graph, vectors[:4])
     kept = {name: dict(getattr(statistics, name)) for name in ("low", "high", "pixels")}
-    lower_rsqrt(graph, statistics)
+    graph, _ = lower_rsqrt(graph, statistics)
     assert [op.name for op in graph.operations] == ["MUL", "MEAN", "MAXIMUM", "LOG", "MUL", "EXP", "MUL"]
     np.testing.assert_allclose(
         answers(graph.watched(graph.outputs), vectors), answers(content, vectors), rtol=1e-5, atol=1e-6
@@ -86,7 +86,7 @@ def test_the_choice_beats_its_neighbours(content: bytes, vectors: np.ndarray) ->
     graph = Graph(content)
     statistics = measured(graph, vectors)
     square, mean = graph.operations[:2]
-    found = lower_rsqrt(graph, statistics)
+    _, found = lower_rsqrt(graph, statistics)
     highs = [float(found.high[op.outputs[0]].max()) for op in (square, mean)]
     pixels = statistics.pixels[square.inputs[0]]
     low, high = pixels.min(), pixels.max()
@@ -114,7 +114,7 @@ def test_norms_over_pixels_keep_what_was_measured(channels: int, vectors: np.nda
     graph = Graph(converted(functools.partial(rms_norm, axis=(1, 2)), 12, 12, channels))
     statistics = measured(graph, vectors[..., :channels])
     made = [op.outputs[0] for op in graph.operations if op.name in ("MUL", "MEAN", "MAXIMUM")]
-    found = lower_rsqrt(graph, statistics)
+    _, found = lower_rsqrt(graph, statistics)
     assert len(made) == 4
     for tensor in made:
         assert found.high[tensor] is statistics.high[tensor]

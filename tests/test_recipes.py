@@ -19,6 +19,14 @@ ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
 }
 
 
+PREPARATIONS = ["equalize", "lower_gelu", "lower_rsqrt", "correct_output_bias"]
+PREPARATIONS_OF = {
+    "dynamic_int8": ["equalize"],
+    "mixed_int8": ["equalize", "correct_output_bias"],
+    "int8": PREPARATIONS,
+}
+
+
 def test_every_recipe_has_its_test() -> None:
     assert set(ROWS) == set(RECIPES)
 
@@ -28,6 +36,8 @@ def test_rows(name: str) -> None:
     recipe = RECIPES[name]
     facts = (recipe.weights, recipe.activations, recipe.needs_calibration)
     assert (*facts, recipe.min_snr, recipe.min_agreement, recipe.max_partitions) == ROWS[name]
+    prepared = [each for each in PREPARATIONS if getattr(recipe, each)]
+    assert prepared == PREPARATIONS_OF.get(name, [])
     assert recipe.name == name
     assert recipe.description
     assert (recipe.inference_input_type, recipe.inference_output_type) == ("float32", "float32")
@@ -55,6 +65,10 @@ def test_plain_types_round_trip(name: str) -> None:
         ("float32", "inference_input_type", "uint8", "inference_input_type='uint8': expected float32, since it"),
         ("dynamic_int8", "inference_input_type", "int8", "inference_input_type='int8': expected float32, since it"),
         ("int8", "inference_input_type", "int16", "inference_input_type='int16': expected float32 or int8 or uint8"),
+        ("float32", "lower_gelu", True, "lower_gelu=True: expected False, since it computes in float32"),
+        ("int16x8", "lower_rsqrt", True, "lower_rsqrt=True: expected False, since it computes in int16"),
+        ("dynamic_int8", "correct_output_bias", True, "correct_output_bias=True: expected False, since it computes in"),
+        ("float16", "equalize", True, "equalize=True: expected False, since its weights are float16"),
         (
             "int8",
             "inference_output_type",

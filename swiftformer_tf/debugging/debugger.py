@@ -21,7 +21,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, load_interpreter
 from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.quantization import Graph, is_equalized
+from swiftformer_tf.quantization import Graph
 from swiftformer_tf.recipes import RECIPES
 
 __all__ = ["QuantizationReport", "TensorReport", "debug_quantization"]
@@ -197,8 +197,8 @@ def debug_quantization(
         try:
             graph, reference_graph = Graph(lite.content), Graph(floats.content)
             pairs, found = pair(graph, reference_graph)
-            if is_equalized(lite.recipe):
-                equalize_alike(graph, reference_graph, pairs)
+            if lite.recipe.equalize:
+                reference_graph = equalize_alike(graph, reference_graph, pairs)
                 pairs, found = pair(graph, reference_graph)  # of the weights that are there now
             parts = _parts([graph.label(each.op.outputs[0]) for each in pairs])
             facts = [_facts(graph, each) for each in pairs]

@@ -96,11 +96,12 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
     """Cuts both graphs between all operations that both have.
 
     Args:
-        graph: The integer graph; used up.
-        reference: The float graph; used up.
+        graph: The integer graph.
+        reference: The float graph.
         pairs: What `pair` returned.
         found: Likewise.
     """
+    graph, reference = graph.copy(), reference.copy()
     paired = {row.op for row in pairs}
     # Those that have no tensor of the float graph are a part of the ones that read them.
     parts = {op.outputs[0]: op for op in graph.operations if op.outputs[0] not in found}

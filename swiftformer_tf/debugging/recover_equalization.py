@@ -38,23 +38,23 @@ class _Matrix:
         return self.steps * of_floats if self.is_float else self.steps
 
 
-def equalize_alike(graph: Graph, reference: Graph, pairs: list[Pair]) -> None:
-    """Scales the channels of a float graph as those of the integer file are scaled.
+def equalize_alike(graph: Graph, reference: Graph, pairs: list[Pair]) -> Graph:
+    """A float graph with its channels scaled as those of the integer file are scaled.
 
     `equalize` had the calibration images, which are not here. A factor is what fits best between the weights of both:
     those that make the channel are larger by it, those that read it smaller, and each is off by its rounding.
 
     Args:
         graph: The integer graph.
-        reference: The float graph; its weights are replaced where the file was equalised.
-        pairs: What `pairing.pair` returned; they no longer hold for the new weights.
+        reference: The float graph.
+        pairs: What `pairing.pair` returned; they do not hold for the new weights.
     """
     groups = channel_groups(reference)
     matrices = _matrices(graph, reference, pairs)
     if all(
         np.all(np.abs(each.stored - each.wanted) <= NEAREST * each.step(FLOAT_STEPS[1])) for each in matrices.values()
     ):
-        return
+        return reference
     for place, group in enumerate(groups):
         for index in group.writers:
             matrices[index].after = place
@@ -65,7 +65,7 @@ def equalize_alike(graph: Graph, reference: Graph, pairs: list[Pair]) -> None:
         step = FLOAT_STEPS[number >= ROUNDS // 2]
         for place, group in enumerate(groups):
             factors[place] = _fitted(group, matrices, factors, step)
-    scale_channels(reference, zip(groups, factors, strict=True))
+    return scale_channels(reference, zip(groups, factors, strict=True))
 
 
 def _matrices(graph: Graph, reference: Graph, pairs: list[Pair]) -> dict[int, _Matrix]:

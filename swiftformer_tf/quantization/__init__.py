@@ -1,13 +1,13 @@
 """Integers in the place of floats, written into the converter's float flatbuffer by our own hand."""
 
-from swiftformer_tf.quantization.equalization import equalize, is_equalized
-from swiftformer_tf.quantization.gelu import has_lowered_gelu, lower_gelu
+from swiftformer_tf.quantization.equalization import equalize
+from swiftformer_tf.quantization.gelu import lower_gelu
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.naming import name_tensors
-from swiftformer_tf.quantization.output_bias import correct_output_bias, is_output_bias_corrected
+from swiftformer_tf.quantization.output_bias import correct_output_bias
 from swiftformer_tf.quantization.ranges import Statistics, last_matrix, measure
 from swiftformer_tf.quantization.rewriting import Arithmetic, arithmetic, rewrite
-from swiftformer_tf.quantization.rsqrt import has_lowered_rsqrt, lower_rsqrt
+from swiftformer_tf.quantization.rsqrt import lower_rsqrt
 
 __all__ = [
     "Arithmetic",
@@ -16,10 +16,6 @@ __all__ = [
     "arithmetic",
     "correct_output_bias",
     "equalize",
-    "has_lowered_gelu",
-    "has_lowered_rsqrt",
-    "is_equalized",
-    "is_output_bias_corrected",
     "last_matrix",
     "lower_gelu",
     "lower_rsqrt",

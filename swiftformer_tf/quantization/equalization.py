@@ -8,9 +8,8 @@ import numpy as np
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.ranges import Statistics
-from swiftformer_tf.recipes import Recipe
 
-__all__ = ["Group", "channel_groups", "equalize", "is_equalized", "rescale", "scale_channels"]
+__all__ = ["Group", "channel_groups", "equalize", "rescale", "scale_channels"]
 
 # How far factors go (in logarithms): what the tensor wins, the matrix that undoes the factor loses. Cross-layer
 # equalisation (Nagel et al., arXiv:1906.04721) goes half way; but our weights have a scale for each channel and are
@@ -43,32 +42,27 @@ class Group:
     blocked: bool = False
 
 
-def is_equalized(recipe: Recipe) -> bool:
-    """Whether files of a recipe have their channels scaled.
-
-    In 16 bits small channels have steps enough, and the matrices that take the factors back lose 1.6 dB by it.
-    """
-    return recipe.activations != "int16"
-
-
-def equalize(graph: Graph, statistics: Statistics) -> Statistics:
+def equalize(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
     """Scales channels of residual streams, depthwise outputs and the like, and takes it back where they are read.
 
     Args:
-        graph: A float graph; its weights are replaced, its function stays but for float32 roundings.
+        graph: A float graph.
         statistics: What `measure` found on it.
 
     Returns:
-        What `measure` would find now.
+        The graph with other weights, whose function is the same but for float32 roundings, and what `measure` would
+        find on it.
     """
     return rescale(graph, statistics, [(group, _factors(group, graph, statistics)) for group in channel_groups(graph)])
 
 
-def rescale(graph: Graph, statistics: Statistics, scaled: Sequence[tuple[Group, np.ndarray]]) -> Statistics:
+def rescale(
+    graph: Graph, statistics: Statistics, scaled: Sequence[tuple[Group, np.ndarray]]
+) -> tuple[Graph, Statistics]:
     """`scale_channels`, and what `measure` would find then.
 
     Args:
-        graph: A float graph; its weights are replaced.
+        graph: A float graph.
         statistics: What `measure` found on it.
         scaled: Groups of it, each with its factors (channels,).
     """
@@ -80,18 +74,17 @@ def rescale(graph: Graph, statistics: Statistics, scaled: Sequence[tuple[Group, 
         for tensor in group.tensors:
             for values in (found.low, found.high, found.pixels):
                 values[tensor] = values[tensor] * factors
-    scale_channels(graph, scaled)
-    return found
+    return scale_channels(graph, scaled), found
 
 
-def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> None:
-    """Scales the channels of groups by replacing the matrices that make and read them.
+def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> Graph:
+    """A graph with the channels of groups scaled, by other matrices where they are made and read.
 
     Args:
         graph: A float graph.
         scaled: Groups of it, each with its factors (channels,).
     """
-    scaled = list(scaled)
+    graph, scaled = graph.copy(), list(scaled)
     touched = {index for group, _ in scaled for index in (*group.writers, *group.readers)}
     weights = {
         index: [np.array(graph.constant(tensor)) for tensor in graph.operations[index].inputs[1:] if tensor >= 0]
@@ -108,6 +101,7 @@ def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> 
             weights[index] = [kernel / factors, *bias]
     for index, arrays in weights.items():
         graph.replace_weights(index, arrays)
+    return graph
 
 
 def channel_groups(graph: Graph) -> list[Group]:

@@ -5,9 +5,8 @@ import math
 
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import Statistics
-from swiftformer_tf.recipes import Recipe
 
-__all__ = ["Gate", "gates", "has_lowered_gelu", "lower_gelu"]
+__all__ = ["Gate", "gates", "lower_gelu"]
 
 # GELU by a tanh (Hendrycks and Gimpel, arXiv:1606.08415, section 2) is x sigmoid(x (LINEAR + CUBIC x^2)).
 LINEAR, CUBIC = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
@@ -41,27 +40,20 @@ class Gate:
     inner: tuple[int, ...]
 
 
-def has_lowered_gelu(recipe: Recipe) -> bool:
-    """Whether a recipe's GELUs are gates.
-
-    XNNPACK takes no integer GELU: LiteRT looks every byte up by itself, and the graph falls into pieces. Of operations
-    in a row that start from one tensor of bytes, each of which only the next one reads, XNNPACK makes a table. In 16
-    bits nothing but GELU itself is as faithful as the rest, and in float XNNPACK takes it.
-    """
-    return recipe.activations == "int8" and "GELU" not in recipe.float_ops
-
-
-def lower_gelu(graph: Graph, statistics: Statistics) -> Statistics:
+def lower_gelu(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
     """Puts gates in the place of the GELUs.
 
+    Of operations in a row that start from one tensor of bytes, each of which only the next one reads, XNNPACK makes a
+    table.
+
     Args:
-        graph: A float graph; its operations are replaced.
+        graph: A float graph.
         statistics: What `measure` found on it.
 
     Returns:
-        The same, with what is known of the further tensors.
+        The graph with gates, and the statistics with what is known of the further tensors.
     """
-    found = statistics.copy()
+    graph, found = graph.copy(), statistics.copy()
     for op in graph.operations:
         if op.name != "GELU":
             continue
@@ -81,7 +73,7 @@ def lower_gelu(graph: Graph, statistics: Statistics) -> Statistics:
             ("MUL", (source, sigmoid), output),
         ]
         graph.replace_operation(graph.operations.index(op), [graph.operation(*step) for step in steps])
-    return found
+    return graph, found
 
 
 def gates(graph: Graph) -> list[Gate]:

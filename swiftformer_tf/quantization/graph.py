@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -87,6 +87,18 @@ class Graph:
         self.inputs = tuple(map(int, self._subgraph.inputs))
         self.outputs = tuple(map(int, self._subgraph.outputs))
 
+    def copy(self) -> Self:
+        """The same graph; what is added to or replaced in one of them, the other does not have."""
+        graph = copy.copy(self)
+        graph._model, graph._subgraph = copy.copy(self._model), copy.copy(self._subgraph)
+        graph._model.subgraphs = [graph._subgraph]
+        graph._model.operatorCodes, graph._model.buffers = [*self._model.operatorCodes], [*self._model.buffers]
+        graph._model.signatureDefs = copy.deepcopy(self._model.signatureDefs)
+        graph._model.metadata = copy.deepcopy(self._model.metadata)
+        graph._subgraph.operators = [*self._subgraph.operators]
+        graph._subgraph.tensors = [copy.copy(tensor) for tensor in self._subgraph.tensors]
+        return graph
+
     def shape(self, tensor: int) -> tuple[int, ...]:
         """Of a tensor."""
         shape = self._subgraph.tensors[tensor].shape
@@ -148,9 +160,9 @@ class Graph:
             self.add_tensor(tensor, "float32", value=value, name=name)
             for tensor, value, name in zip(op.inputs[1:], arrays, names, strict=False)
         ]
-        changed = dataclasses.replace(op, inputs=(op.inputs[0], *constants))
-        op.source.inputs = [*changed.inputs]  # for `watched`
-        self.operations = (*self.operations[:index], changed, *self.operations[index + 1 :])
+        source = copy.copy(op.source)
+        source.inputs = [op.inputs[0], *constants]  # for `watched`
+        self.replace_operation(index, [dataclasses.replace(op, inputs=tuple(source.inputs), source=source)])
 
     def shift_bias(self, index: int, shift: np.ndarray) -> None:
         """Adds floats (channels,) to the bias of the operation at that place, whatever type it has."""
@@ -242,12 +254,9 @@ class Graph:
 
     def watched(self, tensors: tuple[int, ...]) -> bytes:
         """The flatbuffer with other outputs, and no signature that could contradict them."""
-        outputs, signatures = self._subgraph.outputs, self._model.signatureDefs
-        self._subgraph.outputs, self._model.signatureDefs = list(tensors), []
-        try:
-            return self._packed()
-        finally:
-            self._subgraph.outputs, self._model.signatureDefs = outputs, signatures
+        graph = self.copy()
+        graph._subgraph.outputs, graph._model.signatureDefs = list(tensors), []
+        return graph._packed()
 
     def rewritten(
         self, operations: list[tuple[Operation, int]], inputs: tuple[int, ...], outputs: tuple[int, ...]
@@ -256,14 +265,13 @@ class Graph:
 
         Each tensor has a name of its own: its label, and where an earlier one has that, what made it or its type.
 
-        The graph itself is used up: its tensors are renumbered.
-
         Args:
             operations: In the order in which they run, each with its version.
             inputs: Tensors that take the place of the graph's inputs, one by one.
             outputs: Likewise.
         """
-        schema, model, subgraph = self._schema, self._model, self._subgraph
+        graph = self.copy()
+        schema, model, subgraph = graph._schema, graph._model, graph._subgraph
         codes: dict[tuple[str, int], int] = {}
         operators = []
         for operation, version in operations:
@@ -282,9 +290,9 @@ class Graph:
                     item.tensorIndex = new[old.index(item.tensorIndex)]
         subgraph.operators, subgraph.inputs, subgraph.outputs = operators, [*inputs], [*outputs]
         producers = {output: op for op, _ in operations for output in op.outputs}
-        self._tell_apart({tensor: op.name for tensor, op in producers.items()})
-        self._drop_unused()
-        return self._packed()
+        graph._tell_apart({tensor: op.name for tensor, op in producers.items()})
+        graph._drop_unused()
+        return graph._packed()
 
     def _used(self) -> list[int]:
         subgraph = self._subgraph

@@ -8,17 +8,8 @@ from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import last_matrix
 from swiftformer_tf.quantization.scales import quantized, restored
-from swiftformer_tf.recipes import Recipe
 
-__all__ = ["correct_output_bias", "is_output_bias_corrected"]
-
-
-def is_output_bias_corrected(recipe: Recipe) -> bool:
-    """Whether the last bias of a recipe's files is shifted.
-
-    Steps of 16 bits add up to nothing, and LiteRT takes seconds for an image with them.
-    """
-    return recipe.activations == "int8"
+__all__ = ["correct_output_bias"]
 
 
 def correct_output_bias(content: bytes, images: Sequence[np.ndarray], expected: np.ndarray) -> bytes:

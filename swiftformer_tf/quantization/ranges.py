@@ -53,6 +53,12 @@ class Statistics:
             self, **{each.name: getattr(self, each.name).copy() for each in dataclasses.fields(self)}
         )
 
+    def with_range(self, tensor: int, low: float, high: float) -> Self:
+        """The same with another range of one tensor, see `fix_range`."""
+        found = self.copy()
+        found.fix_range(tensor, low, high)
+        return found
+
     def fix_range(self, tensor: int, low: float, high: float) -> None:
         """Gives a tensor the range that its integers are to spread over."""
         self.low[tensor], self.high[tensor] = np.array([low], np.float32), np.array([high], np.float32)

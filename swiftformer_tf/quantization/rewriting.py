@@ -74,7 +74,7 @@ def rewrite(
     """Writes a float graph with other arithmetic.
 
     Args:
-        graph: A float graph; used up.
+        graph: A float graph.
         how: What `arithmetic` returned, or a choice of your own.
         recipe: Says the types at the border.
         statistics: What `measure` found. Without it, weights are rounded to the nearest integer, and no operation
@@ -88,7 +88,7 @@ def rewrite(
 
 class _Rewriter:
     def __init__(self, graph: Graph, recipe: Recipe, statistics: Statistics | None) -> None:
-        self.graph, self.recipe, self.statistics = graph, recipe, statistics
+        self.graph, self.recipe, self.statistics = graph.copy(), recipe, statistics
         # Of all integer activations; weights-only recipes have none.
         self.kind: Kind = "int16" if recipe.activations == "int16" else "int8"
         self.kernels = KERNELS[self.kind]

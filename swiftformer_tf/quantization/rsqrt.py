@@ -7,9 +7,8 @@ import numpy as np
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.ranges import Statistics
 from swiftformer_tf.quantization.scales import LEAST_RANGE, from_range, rounded
-from swiftformer_tf.recipes import Recipe
 
-__all__ = ["has_lowered_rsqrt", "lower_rsqrt"]
+__all__ = ["lower_rsqrt"]
 
 # Shares of the whole range that are tried for squares and for their mean, one after the other.
 SHARES = 0.75 ** np.arange(16)
@@ -21,26 +20,17 @@ LEAST_SHARE = 1 / 255
 SUFFIXES = ("/log", "/half")
 
 
-def has_lowered_rsqrt(recipe: Recipe) -> bool:
-    """Whether a recipe computes norms in eight bits.
-
-    LiteRT's RSQRT of int8 takes 58 ns for a number, and a table 1 ns: LOG and EXP are tables. The step of the
-    logarithm, some 2 %, is halved with it. In 16 bits RSQRT is a table itself, and in float XNNPACK takes it.
-    """
-    return recipe.activations == "int8" and "RSQRT" not in recipe.float_ops
-
-
-def lower_rsqrt(graph: Graph, statistics: Statistics) -> Statistics:
+def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
     """Chooses the ranges of norms, and puts logarithms in the place of their reciprocal roots.
 
     Args:
-        graph: A float graph; its operations are replaced.
+        graph: A float graph.
         statistics: What `measure` found on it.
 
     Returns:
-        What `measure` would find now, with the ranges that were chosen.
+        The graph with logarithms, and what `measure` would find on it, with the ranges that were chosen.
     """
-    found = statistics.copy()
+    graph, found = graph.copy(), statistics.copy()
     producers = {op.outputs[0]: op for op in graph.operations}
     for op in graph.operations:
         if op.name == "RSQRT":
@@ -49,7 +39,7 @@ def lower_rsqrt(graph: Graph, statistics: Statistics) -> Statistics:
             if mean.name == "MEAN":  # of one number there is none
                 _choose_ranges(graph, found, producers[mean.inputs[0]], mean, floor)
             _take_logarithm(graph, found, op)
-    return found
+    return graph, found
 
 
 def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Operation, floor: Operation) -> None:
