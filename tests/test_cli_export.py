@@ -48,7 +48,7 @@ def test_export_without_photographs_is_no_pass(saved: Path, tmp_path: Path) -> N
     assert "give --images FOLDER to compare with Keras" in result.stderr
     assert json.loads((tmp_path / "tiny_float32.json").read_text())["verdict"] == "not compared"
     assert "not compared with Keras" in (tmp_path / "page.html").read_text()
-    assert "The models were verified" not in (tmp_path / "android" / "README.md").read_text()
+    assert "The models were verified" not in (tmp_path / "tiny_android.md").read_text()
 
 
 def test_export_says_that_it_verified_on_the_calibration(saved: Path, tmp_path: Path, folder: Path) -> None:
@@ -57,7 +57,18 @@ def test_export_says_that_it_verified_on_the_calibration(saved: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     said = "Verified on the photographs of --calibration; others say more: give --images FOLDER"
     assert result.stdout.splitlines()[0].strip() == said
-    assert "The models were verified against Keras" in (tmp_path / "android" / "README.md").read_text()
+    assert "The models were verified against Keras" in (tmp_path / "tiny_android.md").read_text()
+
+
+def test_export_names_the_kotlin_class(saved: Path, tmp_path: Path) -> None:
+    options = ("--recipe", "float32", "--android", tmp_path / "app", "--android-package", "org.example")
+    result = run("export", saved, "-o", tmp_path, *options, "--android-class", "object")
+    assert result.exit_code
+    assert "--android-class 'object': expected a name that Kotlin takes, such as FlowerClassifier" in result.stderr
+    assert not list(tmp_path.glob("*.tflite"))  # said before anything is computed
+    result = run("export", saved, "-o", tmp_path, *options, "--android-class", "Namer")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "app" / "kotlin" / "org" / "example" / "Namer.kt").is_file()
 
 
 def test_export_as_json_and_under_another_name(saved: Path, tmp_path: Path) -> None:

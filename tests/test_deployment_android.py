@@ -1,83 +1,179 @@
-"""The Android folder: what is in it, and its Kotlin class compiled and run against stand-ins for Android and LiteRT.
+"""The Android folder: what is in it, and its Kotlin compiled and run against stand-ins for Android and LiteRT.
 
-The stand-ins in tests/kotlin/ have the signatures of LiteRT 2's Kotlin library; the compiler is npm's
+The stand-ins in tests/kotlin/ have the signatures of the libraries, each with its address; the compiler is npm's
 `kotlin-compiler`, which `make test` installs into .kotlin/ where there is npm.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.random_models import pictures
 
 from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.deployment.android import write_android_folder
+from swiftformer_tf.deployment.chips import RECIPE_OF, WHICH_RECIPE
+from swiftformer_tf.images.transform import open_image
 
 Lite = Callable[..., LiteModel]
 
 ROOT = Path(__file__).parents[1]
 COMPILER = ROOT / ".kotlin" / "node_modules" / "kotlin-compiler" / "lib"
+# The oldest language that the compiler takes without a word, and what the page promises.
+KOTLIN = "2.2"
 
 
 @pytest.fixture(scope="session")
 def models(model: SwiftFormerForImageClassification, lite: Lite, pixels: np.ndarray) -> dict[str, LiteModel]:
     integer = RECIPES["int8"].replace(inference_input_type="int8", inference_output_type="uint8")
-    quantised = export(fuse(model), integer, calibration=pixels[:8])
-    return {"tiny_float32.tflite": lite("float32"), "tiny_int8.tflite": quantised}
+    quantized = export(fuse(model), integer, calibration=pixels[:8])
+    return {"tiny_float32.tflite": lite("float32"), "tiny_int8.tflite": quantized}
 
 
 @pytest.fixture(scope="session")
 def folder_of_app(models: dict[str, LiteModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("android")
-    write_android_folder(models, folder)
+    folder = tmp_path_factory.mktemp("android") / "main"
+    write_android_folder(models, folder, readme=folder.parent / "page.md")
     return folder
 
 
+def kotlin(folder: Path) -> str:
+    """The only class of a folder."""
+    (path,) = folder.rglob("*.kt")
+    return path.read_text()
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
 def test_what_is_in_the_folder(folder_of_app: Path, models: dict[str, LiteModel]) -> None:
-    found = {str(path.relative_to(folder_of_app)) for path in folder_of_app.rglob("*") if path.is_file()}
-    assets = {"assets/labels.txt", *(f"assets/{name}" for name in models)}
-    assert found == {"README.md", "kotlin/swiftformer/SwiftFormerClassifier.kt", *assets}
+    """Sources of an app, and nothing else: the page lies where it was asked for."""
+    assets = {"assets/tiny_labels.txt", *(f"assets/{name}" for name in models)}
+    assert files(folder_of_app) == {"kotlin/swiftformer/Tiny.kt", *assets}
     for name, model in models.items():
         assert (folder_of_app / "assets" / name).read_bytes() == model.content
     labels = next(iter(models.values())).labels
-    assert (folder_of_app / "assets" / "labels.txt").read_text().splitlines() == list(labels)
+    assert (folder_of_app / "assets" / "tiny_labels.txt").read_text().splitlines() == list(labels)
 
 
-def test_the_readme_says_what_to_do(folder_of_app: Path) -> None:
-    text = (folder_of_app / "README.md").read_text()
-    for said in ("com.google.ai.edge.litert:litert:2.3.0", "minSdk = 23", "16 KB", "benchmark_model", "run on a phone"):
+def test_a_second_model_leaves_the_first_whole(lite: Lite, tmp_path: Path) -> None:
+    write_android_folder({"cats_float32.tflite": lite("float32")}, tmp_path, package="org.example.app")
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    inside = lite("float32", include_preprocessing=True)
+    write_android_folder({"dogs_float32.tflite": inside}, tmp_path, package="org.example.app", class_name="DogNamer")
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    added = {"kotlin/org/example/app/DogNamer.kt", "assets/dogs_labels.txt", "assets/dogs_float32.tflite"}
+    assert files(tmp_path) - set(before) == added
+    text = (tmp_path / "kotlin" / "org" / "example" / "app" / "DogNamer.kt").read_text()
+    assert text.startswith("package org.example.app\n")
+    # All its types are inside of it: two classes of one package share no name.
+    assert re.findall(r"^(?:\w+ )*(?:class|object|interface|fun|val) (\w+)", text, re.MULTILINE) == ["DogNamer"]
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "example"),
+    [
+        ("class_name", "Dog Namer", "FlowerClassifier"),
+        ("class_name", "2Dogs", "FlowerClassifier"),
+        ("class_name", "object", "FlowerClassifier"),
+        ("package", "org.in.app", "com.example.app"),
+        ("package", "org..app", "com.example.app"),
+        ("package", "../app", "com.example.app"),
+    ],
+)
+def test_names_are_what_kotlin_takes(lite: Lite, tmp_path: Path, field: str, name: str, example: str) -> None:
+    names: dict[str, Any] = {field: name}
+    message = f"^{field} '{re.escape(name)}': expected a name that Kotlin takes, such as {example}$"
+    with pytest.raises(ExportError, match=message):
+        write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path / "new", **names)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [("swiftformer_xs_imagenette", "SwiftformerXsImagenette"), ("2 cats", "Model2Cats"), ("é", "Model")],
+)
+def test_the_class_is_called_after_the_model(lite: Lite, tmp_path: Path, stem: str, name: str) -> None:
+    write_android_folder({f"{stem}_float32.tflite": lite("float32")}, tmp_path)
+    assert f"\nclass {name}(" in kotlin(tmp_path)
+
+
+def test_the_page_says_what_to_do(folder_of_app: Path) -> None:
+    text = (folder_of_app.parent / "page.md").read_text()
+    for said in (
+        "com.google.ai.edge.litert:litert:2.3.0",
+        "minSdk = 24",
+        f"Kotlin {KOTLIN}",
+        "16 KB",
+        "run on a phone",
+    ):
         assert said in text
     assert "| `INT8` | `tiny_int8.tflite` | " in text
     assert "| INT8 | UINT8 | " in text
+    assert "ImageClassifier" not in text  # of MediaPipe, which takes neither
 
 
-def test_the_readme_calls_verified_only_what_was(lite: Lite, tmp_path: Path) -> None:
-    said = "The models were verified against Keras"
+def test_the_page_calls_verified_only_what_was(lite: Lite, tmp_path: Path) -> None:
+    said, page = "The models were verified against Keras", tmp_path / "page.md"
     for verified in (True, False):
-        write_android_folder({"x.tflite": lite("float32")}, tmp_path, verified=verified)
-        text = (tmp_path / "README.md").read_text()
+        write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path / "x", readme=page, verified=verified)
+        text = page.read_text()
         assert (said in text) is verified
         assert ("Not every model was compared with Keras and passed" in text) is not verified
         assert "## What was tried, and what was not\n\n* " in text
 
 
+def test_one_advice_everywhere(folder_of_app: Path) -> None:
+    pages = [ROOT / "README.md", ROOT / "docs" / "npu.md", folder_of_app.parent / "page.md"]
+    for page in pages:
+        assert " ".join(WHICH_RECIPE.split()) in " ".join(page.read_text().split()), page
+    assert set(RECIPE_OF.values()) <= set(RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("recipes", "default"),
+    [
+        (("float32", "mixed_int8"), "MIXED_INT8"),
+        (("float32", "float16"), "FLOAT16"),
+        (("float32", "dynamic_int8"), "FLOAT32"),
+    ],
+)
+def test_the_default_is_what_is_advised(lite: Lite, tmp_path: Path, recipes: tuple[str, ...], default: str) -> None:
+    models = {f"x_{name}.tflite": lite(name) for name in recipes}
+    write_android_folder(models, tmp_path / "app", readme=tmp_path / "page.md")
+    assert f"private val model: Model = Model.{default}," in kotlin(tmp_path / "app")
+    assert f"The default of `X` is `Model.{default}`." in (tmp_path / "page.md").read_text()
+
+
+def test_the_page_speaks_of_mediapipe_where_the_file_is_for_it(lite: Lite, tmp_path: Path) -> None:
+    inside = lite("float32", include_preprocessing=True, classifier_activation="softmax")
+    write_android_folder({"x_float32.tflite": inside}, tmp_path / "app", readme=tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert 'setModelAssetPath("x_float32.tflite")' in text
+    assert "`x_float32.tflite` can be run by MediaPipe's `ImageClassifier` too" in text
+
+
 def test_the_class_has_the_models_own_numbers(folder_of_app: Path, models: dict[str, LiteModel]) -> None:
-    text = (folder_of_app / "kotlin" / "swiftformer" / "SwiftFormerClassifier.kt").read_text()
+    text = kotlin(folder_of_app)
     (scale, zero_point) = LiteRunner(models["tiny_int8.tflite"]).input_quantization
     assert f"Storage.INT8, {scale}f, {zero_point}, Storage.UINT8" in text
     assert "WIDTH = 64" in text
     assert "MEAN = floatArrayOf(123.675f, 116.28f, 103.53f)" in text
-    assert "COVER_HEIGHT = 73" in text  # 64 / 0.875
+    assert "RESIZED_HEIGHT = 73" in text  # 64 / 0.875
 
 
-def test_normalisation_inside_leaves_the_pixels_alone(lite: Lite, tmp_path: Path) -> None:
+def test_normalization_inside_leaves_the_pixels_alone(lite: Lite, tmp_path: Path) -> None:
     inside = lite("float32", include_preprocessing=True, classifier_activation="softmax")
-    write_android_folder({"x.tflite": inside}, tmp_path)
-    text = (tmp_path / "kotlin" / "swiftformer" / "SwiftFormerClassifier.kt").read_text()
+    write_android_folder({"x_float32.tflite": inside}, tmp_path)
+    text = kotlin(tmp_path)
     assert "MEAN = floatArrayOf(0.0f, 0.0f, 0.0f)" in text
     assert "STD = floatArrayOf(1.0f, 1.0f, 1.0f)" in text
     assert "val scores = read()" in text
@@ -87,51 +183,102 @@ def test_what_cannot_be_put_together_writes_nothing(
     lite: Lite, model: SwiftFormerForImageClassification, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     inside = lite("float32", include_preprocessing=True)
-    with pytest.raises(ExportError, match=r"^b\.tflite: expected the same Keras model and options as the first"):
-        write_android_folder({"a.tflite": lite("float32"), "b.tflite": inside}, tmp_path / "x")
+    with pytest.raises(
+        ExportError, match=r"^b_float32\.tflite: expected the same Keras model and options as the first"
+    ):
+        write_android_folder({"a_float32.tflite": lite("float32"), "b_float32.tflite": inside}, tmp_path / "x")
+    with pytest.raises(ExportError, match=r"expected files NAME_RECIPE\.tflite with one NAME, not \['a', 'b'\]"):
+        write_android_folder(dict.fromkeys(("a_float32.tflite", "b_float32.tflite"), inside), tmp_path / "x")
     with pytest.raises(ExportError, match="no models to put into it"):
         write_android_folder({}, tmp_path / "x")
     wide = export(fuse(model), RECIPES["int16x8"].replace(inference_input_type="int16"), calibration=pixels[:4])
-    message = r"^c\.tflite: an input of type int16: LiteRT's Kotlin library takes float32 or int8 or uint8"
+    message = r"^c_int16x8\.tflite: an input of type int16: LiteRT's Kotlin library takes float32 or int8 or uint8"
     with pytest.raises(ExportError, match=message):
-        write_android_folder({"c.tflite": wide}, tmp_path / "x")
+        write_android_folder({"c_int16x8.tflite": wide}, tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
 # Compiled and run.
 
 
-@pytest.fixture(scope="session")
-def app(folder_of_app: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """A command that runs the generated class in the stand-in app."""
+def compile_kotlin(sources: list[Path], classes: Path) -> str:
+    """What the compiler says; nothing where all is well."""
     if not COMPILER.is_dir() or not shutil.which("java"):
         message = "no Kotlin compiler: needs Java, and npm for `make .kotlin/installed`"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    classes = tmp_path_factory.mktemp("classes")
-    sources = [*sorted((ROOT / "tests" / "kotlin").glob("*.kt")), *folder_of_app.rglob("*.kt")]
-    jars = os.pathsep.join(str(COMPILER / f"{name}.jar") for name in ("kotlin-compiler", "kotlin-stdlib"))
     compiler = ["java", "-cp", os.pathsep.join(map(str, COMPILER.glob("*.jar")))]
-    arguments = ["-Werror", "-no-stdlib", "-no-reflect", "-cp", str(COMPILER / "kotlin-stdlib.jar"), "-d", str(classes)]
-    command = [*compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", *arguments, *map(str, sources)]
+    language = ["-Werror", "-language-version", KOTLIN, "-api-version", KOTLIN]
+    arguments = ["-no-stdlib", "-no-reflect", "-cp", str(COMPILER / "kotlin-stdlib.jar"), "-d", str(classes)]
+    command = [*compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", *language, *arguments, *map(str, sources)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0 or result.stderr
+    return result.stderr
+
+
+STAND_INS = sorted((ROOT / "tests" / "kotlin").glob("*.kt"))
+
+
+@pytest.fixture(scope="session")
+def app(folder_of_app: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A command that runs the generated class in the stand-in app; the page's camera screen is compiled with it."""
+    classes = tmp_path_factory.mktemp("classes")
+    blocks = re.findall(r"```kotlin\n(.*?)```", (folder_of_app.parent / "page.md").read_text(), re.DOTALL)
+    (screen,) = [block for block in blocks if "ComponentActivity()" in block]
+    camera = classes / "TinyActivity.kt"
+    camera.write_text(screen)
+    assert screen.count("\n") < 50  # it is to fit on one
+    assert compile_kotlin([*STAND_INS, *folder_of_app.rglob("*.kt"), camera], classes) == ""
+    jars = os.pathsep.join(str(COMPILER / f"{name}.jar") for name in ("kotlin-compiler", "kotlin-stdlib"))
     return ["java", "-cp", os.pathsep.join([str(classes), jars]), "MainKt"]
 
 
-def run(app: list[str], folder: Path, model: str, picture: np.ndarray, answer: bytes) -> tuple[list[str], bytes]:
-    """What the app prints, and what it wrote into the model's input."""
-    red, green, blue = picture.astype(np.int64).transpose(2, 0, 1)
-    words = (255 << 24) | (red << 16) | (green << 8) | blue
-    (folder / "pixels").write_bytes(words.astype(">u4").tobytes())
-    asset = f"tiny_{model.lower()}.tflite"
-    (folder / f"{asset}.output").write_bytes(answer)
+def words(picture: np.ndarray) -> np.ndarray:
+    """Android's colors of RGB or RGBA."""
+    channels = picture.astype(np.int64).transpose(2, 0, 1)
+    red, green, blue = channels[:3]
+    alpha = channels[3] if len(channels) == 4 else 255
+    return (alpha << 24) | (red << 16) | (green << 8) | blue
+
+
+def start(
+    app: list[str],
+    folder: Path,
+    model: str,
+    picture: np.ndarray,
+    answer: bytes,
+    *,
+    task: str = "0",
+    orientation: int = 1,
+) -> subprocess.CompletedProcess[str]:
+    """Runs the app on a picture, with what the model is to answer."""
     height, width = picture.shape[:2]
-    arguments = [model, "GPU", str(width), str(height)]
-    result = subprocess.run([*app, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    content = np.concatenate([[orientation, width, height], words(picture).ravel()])
+    (folder / "picture").write_bytes(content.astype(np.uint32).astype(">u4").tobytes())
+    (folder / f"tiny_{model.lower()}.tflite.output").write_bytes(answer)
+    return subprocess.run([*app, model, "GPU", task], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def run(
+    app: list[str],
+    folder: Path,
+    model: str,
+    picture: np.ndarray,
+    answer: bytes,
+    *,
+    task: str = "0",
+    orientation: int = 1,
+) -> tuple[list[str], bytes]:
+    """What the app prints, and what it wrote into the model's input."""
+    result = start(app, folder, model, picture, answer, task=task, orientation=orientation)
     assert result.returncode == 0, result.stderr
-    return result.stdout.splitlines(), (folder / f"{asset}.input").read_bytes()
+    assert result.stderr == ""
+    return result.stdout.splitlines(), (folder / f"tiny_{model.lower()}.tflite.input").read_bytes()
+
+
+def inputs(given: bytes) -> np.ndarray:
+    return np.frombuffer(given, np.float32).reshape(64, 64, 3)
 
 
 @pytest.fixture
@@ -140,31 +287,32 @@ def working(folder_of_app: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+LOGITS = np.linspace(-2, 2, 10, dtype=np.float32)[::-1].tobytes()
+
+
 def test_the_app_gives_the_model_what_python_would(app: list[str], working: Path, models: dict[str, LiteModel]) -> None:
     """A picture as large as what is cut from, so that nothing is scaled: 73 pixels, of which the middle 64."""
     (picture,) = pictures(1, 73, 73)
-    logits = np.linspace(-2, 2, 10, dtype=np.float32)[::-1].copy()
-    lines, given = run(app, working, "FLOAT32", picture, logits.tobytes())
+    lines, given = run(app, working, "FLOAT32", picture, LOGITS)
     transform = models["tiny_float32.tflite"].config.transform
-    expected = transform.normalize(picture[4:68, 4:68])
-    np.testing.assert_allclose(np.frombuffer(given, np.float32).reshape(64, 64, 3), expected, atol=1e-6)
-    assert lines[0] == "created tiny_float32.tflite on [GPU]"
-    assert "cut 64x64 at 4,4" in lines
+    np.testing.assert_allclose(inputs(given), transform(Image.fromarray(picture)), atol=1e-6)
+    assert lines[0] == "created tiny_float32.tflite on GPU with null threads"
+    logits = np.frombuffer(LOGITS, np.float32)
     scores = np.exp(logits) / np.exp(logits).sum()
     best = [line.split(maxsplit=2) for line in lines if line[0].isdigit()]
     assert [(int(index), text) for index, _, text in best] == [(0, "class 0"), (1, "class 1"), (2, "class 2")]
     np.testing.assert_allclose([float(score) for _, score, _ in best], scores[:3], rtol=1e-5)
-    assert lines[-3:] == ["closed a buffer", "closed a buffer", "closed the model"]
+    assert lines[-3:] == ["closed an output", "closed an input", "closed the model"]
 
 
-def test_integers_are_quantised_as_the_interpreter_wants_them(
+def test_integers_are_quantized_as_the_interpreter_wants_them(
     app: list[str], working: Path, models: dict[str, LiteModel]
 ) -> None:
     (picture,) = pictures(1, 73, 73, seed=1)
     stored = np.array([0, 255, 200, 3, 4, 5, 6, 7, 8, 9], np.uint8)
     lines, given = run(app, working, "INT8", picture, stored.tobytes())
     runner = LiteRunner(models["tiny_int8.tflite"])
-    runner.set_input(models["tiny_int8.tflite"].config.transform.normalize(picture[4:68, 4:68])[None])
+    runner.set_input(models["tiny_int8.tflite"].config.transform(Image.fromarray(picture))[None])
     wanted = runner.interpreter.get_tensor(runner.interpreter.get_input_details()[0]["index"])
     difference = np.frombuffer(given, np.int8).astype(int) - wanted.ravel()
     # A value in the middle between two steps may fall to either side.
@@ -178,11 +326,128 @@ def test_integers_are_quantised_as_the_interpreter_wants_them(
     assert float(best[0][1]) == pytest.approx((scores / scores.sum()).max(), rel=1e-4)
 
 
-def test_large_pictures_are_scaled_to_cover(app: list[str], working: Path) -> None:
-    lines, _ = run(app, working, "FLOAT32", pictures(1, 300, 400)[0], bytes(40))
-    assert [line for line in lines if line.startswith(("scaled", "cut"))] == [
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_of_the_gallery_are_upright(
+    app: list[str], working: Path, models: dict[str, LiteModel], orientation: int
+) -> None:
+    """As `open_image` turns them, which follows EXIF's eight orientations."""
+    (picture,) = pictures(1, 73, 73)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(picture).save(working / "same.png", exif=exif)
+    _, given = run(app, working, "FLOAT32", picture, LOGITS, task="gallery", orientation=orientation)
+    transform = models["tiny_float32.tflite"].config.transform
+    np.testing.assert_allclose(inputs(given), transform(open_image(working / "same.png")), atol=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270, -90, 360])
+def test_frames_of_the_camera_are_turned_clockwise(
+    app: list[str], working: Path, models: dict[str, LiteModel], degrees: int
+) -> None:
+    (picture,) = pictures(1, 73, 73)
+    _, given = run(app, working, "FLOAT32", picture, LOGITS, task=str(degrees))
+    transform = models["tiny_float32.tflite"].config.transform
+    upright = np.rot90(picture, -degrees // 90)
+    np.testing.assert_allclose(inputs(given), transform(Image.fromarray(np.ascontiguousarray(upright))), atol=1e-6)
+
+
+def test_a_frame_is_not_turned_askew(app: list[str], working: Path) -> None:
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="45")
+    assert "rotationDegrees = 45: expected a multiple of 90" in result.stderr
+    assert result.stdout.splitlines()[-1] == "closed the model"
+
+
+def test_a_wide_picture_that_lies_is_cut_as_the_upright_one(app: list[str], working: Path) -> None:
+    """Columns of one color each: 146 x 73 lying down is 73 x 146 upright, of which the middle is seen."""
+    picture = np.zeros((73, 146, 3), np.uint8)
+    picture[..., 0] = np.arange(146)
+    _, given = run(app, working, "FLOAT32", picture, LOGITS, task="90")
+    red = np.rint(inputs(given)[..., 0] * 0.229 * 255 + 0.485 * 255)
+    assert (red == red[:, :1]).all()  # what were columns are rows
+    np.testing.assert_array_equal(red[:, 0], np.arange(41, 105))
+
+
+def test_what_is_transparent_is_white(app: list[str], working: Path, models: dict[str, LiteModel]) -> None:
+    picture = np.concatenate([pictures(1, 73, 73)[0], np.full((73, 73, 1), 255, np.uint8)], axis=-1)
+    picture[20:40, :, 3] = 0
+    Image.fromarray(picture).save(working / "same.png")
+    _, given = run(app, working, "FLOAT32", picture, LOGITS)
+    transform = models["tiny_float32.tflite"].config.transform
+    np.testing.assert_allclose(inputs(given), transform(open_image(working / "same.png")), atol=1e-6)
+
+
+def test_large_pictures_are_halved_before_they_are_scaled(app: list[str], working: Path) -> None:
+    lines, _ = run(app, working, "FLOAT32", pictures(1, 300, 400)[0], LOGITS)
+    assert [line for line in lines if line.startswith(("scaled", "drawn"))] == [
         "scaled 400x300 to 200x150",
         "scaled 200x150 to 100x75",
-        "scaled 100x75 to 97x73",
-        "cut 64x64 at 16,4",
+        "drawn 100x75",
     ]
+
+
+def test_large_pictures_of_the_gallery_are_decoded_small(app: list[str], working: Path) -> None:
+    lines, _ = run(app, working, "FLOAT32", pictures(1, 600, 800)[0], LOGITS, task="gallery")
+    assert [line for line in lines if line.startswith(("decoded", "scaled", "drawn"))] == [
+        "decoded 800x600 by 4",
+        "scaled 200x150 to 100x75",
+        "drawn 100x75",
+    ]
+
+
+def test_where_there_is_no_gpu_the_cpu_takes_over_and_it_is_told(app: list[str], working: Path) -> None:
+    (working / "no GPU").touch()
+    lines, _ = run(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    assert lines[:2] == ["created tiny_float32.tflite on CPU with 2 threads", "fallback: no GPU here"]
+
+
+def test_where_there_is_no_cpu_either_it_fails(app: list[str], working: Path) -> None:
+    for chip in ("no GPU", "no CPU"):
+        (working / chip).touch()
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    assert result.returncode
+    assert "LiteRtException: no CPU here" in result.stderr
+
+
+def test_what_was_opened_is_closed_when_the_rest_fails(app: list[str], working: Path) -> None:
+    """On the GPU, and then on the CPU."""
+    (working / "no output buffers").touch()
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    assert result.returncode
+    assert "LiteRtException: no memory" in result.stderr
+    closed = ["closed an input", "closed the model"]
+    on_gpu, on_cpu = (f"created tiny_float32.tflite on {chip} threads" for chip in ("GPU with null", "CPU with 2"))
+    assert result.stdout.splitlines() == [on_gpu, *closed, on_cpu, *closed]
+
+
+def test_many_threads_take_turns_and_share_one_array(app: list[str], working: Path) -> None:
+    """LiteRT's stand-in refuses two runs at once, and tells which array it was given."""
+    lines, _ = run(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="crowd")
+    assert "40 answered" in lines
+    wrote = [line for line in lines if line.startswith("wrote array")]
+    assert (len(wrote), len(set(wrote))) == (40, 1)
+
+
+def test_a_closed_classifier_says_so(app: list[str], working: Path) -> None:
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="late")
+    assert "IllegalStateException: the classifier is closed" in result.stderr
+    assert result.stdout.count("closed the model") == 1
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "activation"),
+    [
+        ("single_label_classification", "softmax(read())"),
+        ("multi_label_classification", "sigmoid(read())"),
+        ("regression", "read()"),
+    ],
+)
+def test_what_makes_scores_is_the_files_word(lite: Lite, tmp_path: Path, problem_type: str, activation: str) -> None:
+    """And each of them compiles, with the other ways to cut a picture."""
+    model = lite("float32")
+    modes = {"softmax(read())": "squash", "sigmoid(read())": "shortest_edge", "read()": "height_width"}
+    transform = model.config.transform.replace(crop_mode=modes[activation])
+    config = model.config.replace(problem_type=problem_type, transform=transform)
+    changed = LiteModel(model.content, config, model.recipe)
+    write_android_folder({"tiny_float32.tflite": changed}, tmp_path / "app")
+    assert f"val scores = {activation}\n" in kotlin(tmp_path / "app")
+    assert compile_kotlin([*STAND_INS, *(tmp_path / "app").rglob("*.kt")], tmp_path / "classes") == ""

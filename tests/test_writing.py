@@ -38,12 +38,7 @@ WRITING: dict[str, tuple[str, list[str], str]] = {
     ),
     "export --android": (
         "export {keras} --recipe float32 -o {elsewhere} --android {out}",
-        [
-            "README.md",
-            "assets/labels.txt",
-            "assets/tiny_float32.tflite",
-            "kotlin/swiftformer/SwiftFormerClassifier.kt",
-        ],
+        ["assets/tiny_float32.tflite", "assets/tiny_labels.txt", "kotlin/swiftformer/Tiny.kt"],
         "",
     ),
     "verify --html": (

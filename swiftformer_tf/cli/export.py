@@ -23,6 +23,13 @@ from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.recipes import INFERENCE_TYPES, RECIPES
 
 
+def _kotlin_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Before anything is computed."""
+    from swiftformer_tf.deployment.android import kotlin_name
+
+    return value and kotlin_name(param.opts[0], value, dots=param.name == "android_package")
+
+
 @click.command()
 @click.argument("model", type=ModelFile(), metavar="MODEL.keras|CHECKPOINT")
 @click.option(
@@ -55,7 +62,11 @@ from swiftformer_tf.recipes import INFERENCE_TYPES, RECIPES
     "--android",
     type=click.Path(path_type=Path, file_okay=False),
     callback=needs("jinja2"),
-    help="Also write a folder for an Android project: the files, their labels, a Kotlin class, a README.",
+    help="Also write a folder for an Android project: the files, their labels, a Kotlin class.",
+)
+@click.option("--android-package", metavar="NAME", callback=_kotlin_name, help="Of that class. Default: swiftformer.")
+@click.option(
+    "--android-class", metavar="NAME", callback=_kotlin_name, help="What it is called. Default: as the files."
 )
 @click.option("--name", help="Start of the file names, without a folder. Default: that of MODEL.")
 @token_weights_option
@@ -79,6 +90,8 @@ def export(
     labels: str | None,
     license_text: str | None,
     android: Path | None,
+    android_package: str | None,
+    android_class: str | None,
     name: str | None,
     token_weights: Any,
     html: Path | None,
@@ -95,7 +108,7 @@ def export(
         --calibration photos/train --images photos/val --include-preprocessing --input-type uint8
     swiftformer-tf export swiftformer_xs.keras -o models --recipe float16 --for mediapipe --android app/src/main
     """
-    from swiftformer_tf.deployment.android import write_android_folder
+    from swiftformer_tf.deployment.android import PACKAGE, write_android_folder
     from swiftformer_tf.images.labels import read_labels
     from swiftformer_tf.loading import open_model
     from swiftformer_tf.pipeline import export_files
@@ -142,8 +155,14 @@ def export(
         **options,
     )
     if android:
-        models = {each.path.name: each.model for each in exported}
-        write_android_folder(models, android, verified=all(each.report.verdict == "passed" for each in exported))
+        write_android_folder(
+            {each.path.name: each.model for each in exported},
+            android,
+            package=android_package or PACKAGE,
+            class_name=android_class,
+            readme=output / f"{name or model.stem}_android.md",
+            verified=all(each.report.verdict == "passed" for each in exported),
+        )
     reports = [each.report for each in exported]
     if as_json:
         print_json([report.to_dict() for report in reports])

@@ -1,6 +1,5 @@
-"""A folder for an Android project: models and labels, a Kotlin class that runs them, and how to use it."""
+"""A folder for an Android project: models and labels, and a Kotlin class that runs them."""
 
-import math
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -9,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from swiftformer_tf.deployment.chips import RECIPE_OF, WHICH_RECIPE
+from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.errors import ExportError
-from swiftformer_tf.files import filling
-from swiftformer_tf.litert.metadata import LABELS, UNKNOWN_LICENSE
+from swiftformer_tf.files import filling, replacing
+from swiftformer_tf.litert.metadata import UNKNOWN_LICENSE
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.tasks.classification import activation
 
-__all__ = ["PACKAGE", "write_android_folder"]
+__all__ = ["PACKAGE", "kotlin_name", "write_android_folder"]
 
 # Of the Kotlin class, and so the folder that it lies in.
 PACKAGE = "swiftformer"
@@ -23,52 +25,92 @@ PACKAGE = "swiftformer"
 # What Kotlin's TensorBuffer writes and reads.
 STORAGE = ("float32", "int8", "uint8")
 
+# Words that can be no part of a name in Kotlin.
+KEYWORDS = frozenset(
+    (
+        *(
+            "as",
+            "break",
+            "class",
+            "continue",
+            "do",
+            "else",
+            "false",
+            "for",
+            "fun",
+            "if",
+            "in",
+            "interface",
+            "is",
+            "null",
+        ),
+        *("object", "package", "return", "super", "this", "throw", "true", "try", "typealias", "typeof", "val", "var"),
+        *("when", "while"),
+    )
+)
 
-def write_android_folder(models: Mapping[str, LiteModel], folder: str | Path, *, verified: bool = False) -> None:
-    """Writes `assets/`, `kotlin/` and a README.
+# Of the crop modes: whether the middle starts at the even neighbor of a half, or at the lower one.
+EVEN_CORNERS = ("center", "squash")
+
+
+def write_android_folder(
+    models: Mapping[str, LiteModel],
+    folder: str | Path,
+    *,
+    package: str = PACKAGE,
+    class_name: str | None = None,
+    readme: str | Path | None = None,
+    verified: bool = False,
+) -> None:
+    """Writes `assets/` and `kotlin/`, to be laid among an app's sources.
+
+    Models, labels and class are called after the Keras model, so that a second one finds its place beside the first.
 
     Args:
-        models: By file name; of one Keras model and with the same options of `fuse`.
+        models: By file name, `NAME_RECIPE.tflite`; of one Keras model and with the same options of `fuse`.
         folder: Where to write; made if it is not there. What it holds under other names stays.
-        verified: Whether all of them were compared with Keras and passed, for the README.
+        package: Of the Kotlin class.
+        class_name: Of the Kotlin class. Default: NAME, in Kotlin's spelling.
+        readme: File to write a page to that says how to use the folder. It does not belong among an app's sources.
+        verified: Whether all of them were compared with Keras and passed, for that page.
 
     Raises:
         ExportError: No model, models that differ in more than their recipe, a border that LiteRT's Kotlin library
-            cannot write, or jinja2 is not installed.
-        OSError: The folder cannot be written to.
+            cannot write, a name that Kotlin does not take, or jinja2 is not installed.
+        OSError: The folder or the page cannot be written.
     """
-    files = _rendered(models, verified)  # before anything is written
+    facts = {**_facts(models, package, class_name), "verified": verified}  # before anything is written
     first = next(iter(models.values()))
-    files[f"assets/{LABELS}"] = "".join(f"{label}\n" for label in first.labels)
-    contents = {name: text.encode() for name, text in files.items()}
-    contents |= {f"assets/{name}": model.content for name, model in models.items()}
+    kotlin = f"kotlin/{package.replace('.', '/')}/{facts['class_name']}.kt"
+    contents = {
+        kotlin: _rendered("classifier.kt.jinja", facts),
+        f"assets/{facts['labels']}": "".join(f"{label}\n" for label in first.labels).encode(),
+        **{f"assets/{name}": model.content for name, model in models.items()},
+    }
+    page = _rendered("android_readme.md.jinja", facts)
     Path(folder).mkdir(parents=True, exist_ok=True)
     with filling(folder) as beside:
         for name, content in contents.items():
             path = beside / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+    if readme:
+        with replacing(readme) as path:
+            path.write_bytes(page)
 
 
-def _rendered(models: Mapping[str, LiteModel], verified: bool) -> dict[str, str]:
+def _rendered(template: str, facts: Mapping[str, Any]) -> bytes:
     try:
         import jinja2
     except ModuleNotFoundError:
         raise ExportError("the Android folder needs jinja2: pip install 'swiftformer_tf[report]'") from None
-    facts = {**_facts(models), "verified": verified}
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    templates = {
-        f"kotlin/{PACKAGE}/SwiftFormerClassifier.kt": "classifier.kt.jinja",
-        "README.md": "android_readme.md.jinja",
-    }
-    texts = resources.files("swiftformer_tf.deployment")
-    return {
-        name: environment.from_string(texts.joinpath(template).read_text("utf-8")).render(facts)
-        for name, template in templates.items()
-    }
+    text = resources.files("swiftformer_tf.deployment").joinpath(template).read_text("utf-8")
+    return environment.from_string(text).render(facts).encode()
 
 
-def _facts(models: Mapping[str, LiteModel]) -> dict[str, Any]:
+def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None) -> dict[str, Any]:
+    """What both templates are filled with."""
     if not models:
         raise ExportError("the Android folder: no models to put into it")
     first = next(iter(models.values()))
@@ -82,28 +124,93 @@ def _facts(models: Mapping[str, LiteModel]) -> dict[str, Any]:
             "the Android folder: expected a classifier of RGB pictures, not "
             f"{config.num_channels} channels and {config.num_labels} labels"
         )
+    stem = _stem(models)
     height, width = config.input_size
     mean, std = (transform.mean, transform.std) if not first.include_preprocessing else ((0, 0, 0), (1 / 255,) * 3)
+    described = [_model(name, model) for name, model in models.items()]
     return {
-        "package": PACKAGE,
-        "models": [_model(name, model) for name, model in models.items()],
+        "stem": stem,
+        "package": kotlin_name("package", package, dots=True),
+        "class_name": kotlin_name("class_name", class_name or _camel(stem)),
+        "models": described,
+        "default": _default(described),
+        "which_recipe": WHICH_RECIPE,
+        "mediapipe": [name for name, model in models.items() if _is_for_mediapipe(model)],
         "width": width,
         "height": height,
         "count": config.num_labels,
-        "labels": LABELS,
+        "labels": f"{stem}_labels.txt",
         "license": first.license or UNKNOWN_LICENSE,
-        "softmax": first.classifier_activation is not None,
+        # What is left to do: nothing where the file does it itself.
+        "activation": None if first.classifier_activation else activation(config),
         "include_preprocessing": first.include_preprocessing,
         "mean": ", ".join(f"{np.float32(255 * x)!s}f" for x in mean),
         "std": ", ".join(f"{np.float32(255 * x)!s}f" for x in std),
-        "covered": transform.crop and tuple(math.floor(side / transform.crop) for side in (height, width)),
+        "resized": transform.resized,
+        "keeps_shape": transform.keeps_shape,
+        # How `Transform` makes whole pixels of the longer edge, and of the corner of the middle.
+        "whole": "toInt" if transform.resized[0] == transform.resized[1] else "roundToInt",
+        "corner": "rint" if transform.crop_mode in EVEN_CORNERS else "floor",
     }
+
+
+def _stem(models: Mapping[str, LiteModel]) -> str:
+    """NAME of `NAME_RECIPE.tflite`."""
+    stems = {name.removesuffix(".tflite").removesuffix(f"_{model.recipe.name}") for name, model in models.items()}
+    if len(stems) > 1:
+        raise ExportError(f"the Android folder: expected files NAME_RECIPE.tflite with one NAME, not {sorted(stems)}")
+    return stems.pop()
+
+
+def _camel(stem: str) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", stem) or ["model"]
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return name if name[0].isalpha() else f"Model{name}"
+
+
+def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
+    """`name`, which is one in Kotlin; with `dots`, a package.
+
+    Raises:
+        ExportError: It is none; names `field`.
+
+    Example:
+        >>> kotlin_name("package", "a.in", dots=True)
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ExportError: package 'a.in': expected a name that Kotlin takes, such as com.example.app
+    """
+    parts = name.split(".") if dots else [name]
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) and part not in KEYWORDS for part in parts):
+        example = "com.example.app" if dots else "FlowerClassifier"
+        raise ExportError(f"{field} {name!r}: expected a name that Kotlin takes, such as {example}")
+    return name
+
+
+def _default(described: list[dict[str, Any]]) -> str:
+    """Of the models that are there the one to take where nobody knows what runs it."""
+    there = {model["recipe"]: model["name"] for model in described}
+    return next((there[recipe] for recipe in RECIPE_OF.values() if recipe in there), described[0]["name"])
+
+
+def _is_for_mediapipe(model: LiteModel) -> bool:
+    target = TARGETS["mediapipe"]
+    options = {
+        "include_preprocessing": model.include_preprocessing,
+        "classifier_activation": model.classifier_activation,
+    }
+    types = (
+        model.recipe.inference_input_type in target.input_types,
+        model.recipe.inference_output_type in target.output_types,
+    )
+    return options == target.fuse_options and all(types)
 
 
 def _model(name: str, model: LiteModel) -> dict[str, Any]:
     runner = LiteRunner(model)
     return {
         "name": re.sub(r"\W", "_", model.recipe.name).upper(),
+        "recipe": model.recipe.name,
         "asset": name,
         "description": model.recipe.description,
         "chips": _chips(model),

@@ -1,3 +1,5 @@
+// Stand-ins for what the generated class uses of Android, with the signatures that it publishes:
+// https://developer.android.com/reference/android/content/res/AssetManager
 package android.content.res
 
 import java.io.File

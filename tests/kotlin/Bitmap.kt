@@ -1,7 +1,13 @@
+// Stand-ins with the signatures that Android publishes:
+// https://developer.android.com/reference/android/graphics/Bitmap
+// https://developer.android.com/reference/android/graphics/BitmapFactory
 package android.graphics
 
-class Bitmap(val width: Int, val height: Int, private val pixels: IntArray, val config: Config?) {
-    enum class Config { ARGB_8888, HARDWARE }
+import java.io.DataInputStream
+import java.io.InputStream
+
+class Bitmap(val width: Int, val height: Int, internal val pixels: IntArray, val config: Config?) {
+    enum class Config { RGB_565, ARGB_8888, HARDWARE }
 
     fun copy(config: Config, isMutable: Boolean): Bitmap? = Bitmap(width, height, pixels, config)
 
@@ -28,10 +34,36 @@ class Bitmap(val width: Int, val height: Int, private val pixels: IntArray, val 
         }
 
         @JvmStatic
-        fun createBitmap(source: Bitmap, x: Int, y: Int, width: Int, height: Int): Bitmap {
-            println("cut ${width}x$height at $x,$y")
-            val pixels = IntArray(width * height) { source.pixels[(y + it / width) * source.width + x + it % width] }
-            return Bitmap(width, height, pixels, source.config)
-        }
+        fun createBitmap(width: Int, height: Int, config: Config) = Bitmap(width, height, IntArray(width * height), config)
     }
 }
+
+/** Of pictures as ExifInterface.kt describes them. */
+object BitmapFactory {
+    class Options {
+        @JvmField var inJustDecodeBounds = false
+        @JvmField var inSampleSize = 0
+        @JvmField var outWidth = 0
+        @JvmField var outHeight = 0
+    }
+
+    @JvmStatic
+    fun decodeStream(inputStream: InputStream?, outPadding: Rect?, opts: Options?): Bitmap? {
+        check(outPadding == null)
+        val data = DataInputStream(inputStream!!)
+        data.readInt()
+        val (width, height) = Pair(data.readInt(), data.readInt())
+        val options = opts ?: Options()
+        options.outWidth = width
+        options.outHeight = height
+        if (options.inJustDecodeBounds || width < 1) return null
+        val pixels = IntArray(width * height) { data.readInt() }
+        val step = maxOf(1, options.inSampleSize)
+        println("decoded ${width}x$height by $step")
+        val (columns, rows) = Pair(width / step, height / step)
+        val taken = IntArray(columns * rows) { pixels[it / columns * step * width + it % columns * step] }
+        return Bitmap(columns, rows, taken, Bitmap.Config.ARGB_8888)
+    }
+}
+
+class Rect

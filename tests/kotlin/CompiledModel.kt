@@ -1,61 +1,100 @@
-// Stand-in for LiteRT 2's classes of these names, with the signatures of its Kotlin library.
+// Stand-ins for LiteRT's classes of these names, with the signatures of its Kotlin library:
+// https://github.com/google-ai-edge/LiteRT/tree/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert
+// Files of the working directory say what they answer, and what they refuse.
 package com.google.ai.edge.litert
 
 import android.content.res.AssetManager
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.atomic.AtomicInteger
 
 enum class Accelerator { NONE, CPU, GPU, NPU }
 
-class Environment private constructor() : AutoCloseable {
-    override fun close() {}
+class LiteRtException(message: String) : Exception(message)
+
+class Environment private constructor() : JniHandle("the environment")
+
+abstract class JniHandle internal constructor(private val name: String) : AutoCloseable {
+    private val destroyed = AtomicBoolean(false)
+
+    protected fun assertNotDestroyed() = check(!destroyed.get()) { "The handle has been destroyed." }
+
+    final override fun close() {
+        if (destroyed.compareAndSet(false, true)) println("closed $name")
+    }
 }
 
-class TensorBuffer internal constructor(internal var content: ByteArray) : AutoCloseable {
+class TensorBuffer internal constructor(name: String) : JniHandle(name) {
+    internal var content = ByteArray(0)
+
     fun writeFloat(data: FloatArray) {
+        assertNotDestroyed()
+        println("wrote array ${System.identityHashCode(data)}")
         val buffer = ByteBuffer.allocate(4 * data.size).order(ByteOrder.LITTLE_ENDIAN)
         data.forEach { buffer.putFloat(it) }
         content = buffer.array()
     }
 
     fun writeInt8(data: ByteArray) {
-        content = data
+        assertNotDestroyed()
+        println("wrote array ${System.identityHashCode(data)}")
+        content = data.clone()
     }
 
     fun readFloat(): FloatArray {
+        assertNotDestroyed()
         val buffer = ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
         return FloatArray(buffer.remaining()) { buffer.get() }
     }
 
-    fun readInt8(): ByteArray = content
-
-    override fun close() = println("closed a buffer")
+    fun readInt8(): ByteArray {
+        assertNotDestroyed()
+        return content
+    }
 }
 
-class CompiledModel private constructor(private val assetName: String) : AutoCloseable {
+class CompiledModel private constructor(private val assetName: String) : JniHandle("the model") {
+    data class CpuOptions(
+        val numThreads: Int? = null,
+        val xnnPackFlags: Int? = null,
+        val xnnPackWeightCachePath: String? = null,
+    )
+
     class Options(internal val accelerators: Set<Accelerator>) {
         constructor(vararg accelerators: Accelerator) : this(setOf(*accelerators))
+
+        var cpuOptions: CpuOptions? = null
 
         companion object {
             @JvmStatic val CPU = Options(Accelerator.CPU)
         }
     }
 
-    @JvmOverloads fun createInputBuffers(signatureIndex: Int = 0): List<TensorBuffer> = listOf(TensorBuffer(ByteArray(0)))
-
-    @JvmOverloads fun createOutputBuffers(signatureIndex: Int = 0): List<TensorBuffer> = listOf(TensorBuffer(ByteArray(0)))
-
-    /** Keeps what was written, and answers with what lies ready. */
     @JvmOverloads
-    fun run(inputs: List<TensorBuffer>, outputs: List<TensorBuffer>, signatureIndex: Int = 0) {
-        File("$assetName.input").writeBytes(inputs[0].content)
-        outputs[0].content = File("$assetName.output").readBytes()
+    fun createInputBuffers(signatureIndex: Int = 0): List<TensorBuffer> = listOf(TensorBuffer("an input"))
+
+    @JvmOverloads
+    fun createOutputBuffers(signatureIndex: Int = 0): List<TensorBuffer> {
+        if (File("no output buffers").exists()) throw LiteRtException("no memory")
+        return listOf(TensorBuffer("an output"))
     }
 
-    override fun close() = println("closed the model")
+    /** Keeps what was written, and answers with what lies ready; two at once are one too many. */
+    @JvmOverloads
+    fun run(inputs: List<TensorBuffer>, outputs: List<TensorBuffer>, signatureIndex: Int = 0) {
+        assertNotDestroyed()
+        check(running.incrementAndGet() == 1) { "two runs at once" }
+        File("$assetName.input").writeBytes(inputs[0].content)
+        Thread.sleep(5)
+        outputs[0].content = File("$assetName.output").readBytes()
+        running.decrementAndGet()
+    }
 
     companion object {
+        private val running = AtomicInteger()
+
         @JvmOverloads
         @JvmStatic
         fun create(
@@ -64,7 +103,9 @@ class CompiledModel private constructor(private val assetName: String) : AutoClo
             options: Options = Options.CPU,
             optionalEnv: Environment? = null,
         ): CompiledModel {
-            println("created $assetName on ${options.accelerators}")
+            val accelerator = options.accelerators.single()
+            if (File("no $accelerator").exists()) throw LiteRtException("no $accelerator here")
+            println("created $assetName on $accelerator with ${options.cpuOptions?.numThreads} threads")
             return CompiledModel(assetName)
         }
     }

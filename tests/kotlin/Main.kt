@@ -1,20 +1,43 @@
-// An app: MODEL ACCELERATOR WIDTH HEIGHT, with the assets and the picture's pixels in the working directory.
+// An app: MODEL ACCELERATOR TASK, with assets, a picture as ExifInterface.kt describes it and what LiteRT's stand-in
+// answers in the working directory.
 import android.content.Context
 import android.content.res.AssetManager
 import android.graphics.Bitmap
+import android.net.Uri
 import com.google.ai.edge.litert.Accelerator
+import java.io.DataInputStream
 import java.io.File
-import java.nio.ByteBuffer
-import swiftformer.SwiftFormerClassifier
-import swiftformer.SwiftFormerModel
+import java.util.concurrent.atomic.AtomicInteger
+import kotlin.concurrent.thread
+import swiftformer.Tiny
+
+fun frame(): Bitmap {
+    val data = DataInputStream(File("picture").inputStream().buffered())
+    data.readInt()
+    val (width, height) = Pair(data.readInt(), data.readInt())
+    return Bitmap(width, height, IntArray(width * height) { data.readInt() }, Bitmap.Config.HARDWARE)
+}
+
+fun show(labels: List<Tiny.Label>) = labels.forEach { println("${it.index} ${it.score} ${it.text}") }
 
 fun main(arguments: Array<String>) {
-    val (width, height) = arguments.drop(2).map { it.toInt() }
-    val words = ByteBuffer.wrap(File("pixels").readBytes()).asIntBuffer()
-    val bitmap = Bitmap(width, height, IntArray(width * height) { words.get(it) }, Bitmap.Config.HARDWARE)
     val context = Context(AssetManager(File("assets")))
-    val model = SwiftFormerModel.valueOf(arguments[0])
-    SwiftFormerClassifier(context, model, Accelerator.valueOf(arguments[1])).use { classifier ->
-        classifier.classify(bitmap, 3).forEach { println("${it.index} ${it.score} ${it.text}") }
+    val (model, accelerator, task) = arguments
+    Tiny(context, Tiny.Model.valueOf(model), Accelerator.valueOf(accelerator), 2).use { classifier ->
+        classifier.fallback?.let { println("fallback: ${it.message}") }
+        when (task) {
+            "gallery" -> show(classifier.classify(context.contentResolver, Uri.parse("picture"), 3))
+            "crowd" -> {
+                val answered = AtomicInteger()
+                val crowd = List(8) { thread { repeat(5) { if (classifier.classify(frame()).size == 5) answered.incrementAndGet() } } }
+                crowd.forEach { it.join() }
+                println("$answered answered")
+            }
+            "late" -> {
+                classifier.close()
+                classifier.classify(frame())
+            }
+            else -> show(classifier.classify(frame(), task.toInt(), 3))
+        }
     }
 }

@@ -1,0 +1,4 @@
+// https://developer.android.com/reference/android/os/Bundle
+package android.os
+
+class Bundle

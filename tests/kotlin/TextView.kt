@@ -1,0 +1,8 @@
+// Stand-in: the camera screen is compiled against it and does not run.
+package android.widget
+
+import android.content.Context
+
+open class TextView(context: Context) : android.view.View(context) {
+    var text: CharSequence = ""
+}
