@@ -252,7 +252,6 @@ def test_a_failure_of_the_converter_is_one_line(
         raise RuntimeError("\nthe pass that failed\nand a page of its graph")
 
     monkeypatch.setattr(tf.lite.TFLiteConverter, "convert", fail)
-    monkeypatch.setattr("swiftformer_tf.conversion._converter", lambda deploy: tf.lite.TFLiteConverter([], None))
     with pytest.raises(ExportError, match=r"^float32: the TFLite converter failed: the pass that failed$"):
         export(fuse(model), RECIPES["float32"])
 

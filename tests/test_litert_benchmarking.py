@@ -15,7 +15,7 @@ from support.small_graphs import converted
 
 from swiftformer_tf import ConfigError, LiteModel, ModelError
 from swiftformer_tf.cli import cli
-from swiftformer_tf.litert import benchmarking, profiling
+from swiftformer_tf.litert import benchmarking
 from swiftformer_tf.litert.benchmarking import WARM_UP, Timing, benchmark_files, interleave, peak_bytes
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_interpreter, profile_ops
 
@@ -151,10 +151,9 @@ def test_files_of_whatever_type_at_their_border_are_profiled(dtype: str, tmp_pat
 def test_a_file_is_measured_where_the_profiler_does_not_work(
     files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(path: str, interpreter: object, repeats: int, stack: object) -> None:
-        raise RuntimeError("no library")
-
-    monkeypatch.setattr(profiling, "_runs", missing)
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: iter(()))
+    with pytest.raises(ModelError, match=r"LiteRT cannot profile it \(this build of ai-edge-litert has no libLiteRt\)"):
+        profile_ops(files[0])
     (measured,) = benchmark_files(files[:1], repeats=1)
     assert measured.ops is None
     assert measured.to_dict()["matrix_share"] is None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swiftformer_tf import RECIPES, LiteModel, LiteRunner, ModelError, SwiftFormerForImageClassification
+from swiftformer_tf import RECIPES, LiteModel, LiteRunner, ModelError, SwiftFormerForImageClassification, export, fuse
 
 Lite = Callable[..., LiteModel]
 
@@ -158,13 +158,23 @@ def test_another_input_shape_is_named(shape: tuple[int, ...], lite: Lite) -> Non
         LiteRunner(lite("float32"))(np.zeros(shape, np.float32))
 
 
-def test_quantised_inputs_are_rounded_and_clipped() -> None:
-    from swiftformer_tf.litert.runner import _dequantized, _quantized
-
-    details = {"dtype": np.int8, "quantization": (0.5, -3)}
-    values = np.array([0.0, 0.24, 0.26, -0.76, 1000.0, -1000.0], np.float32)
-    np.testing.assert_array_equal(_quantized(values, details), [-3, -3, -2, -5, 127, -128])
-    np.testing.assert_array_equal(_dequantized(np.array([-3, 127], np.int8), details), [0, 65])
+def test_integers_at_the_border_are_rounded_clipped_and_restored(
+    model: SwiftFormerForImageClassification, pixels: np.ndarray
+) -> None:
+    recipe = RECIPES["int8"].replace(inference_input_type="int8", inference_output_type="int8")
+    runner = LiteRunner(export(fuse(model), recipe, calibration=pixels))
+    (source,), (output,) = runner.interpreter.get_input_details(), runner.interpreter.get_output_details()
+    scale, zero_point = runner.input_quantization
+    image = np.zeros((1, 64, 64, 3), np.float32)
+    image[0, 0, :2] = np.array([[0.0, 0.49, 0.51], [-1.52, 1e6, -1e6]]) * scale
+    runner.set_input(image)
+    found = runner.interpreter.get_tensor(source["index"])[0, 0, :2].astype(int)
+    np.testing.assert_array_equal(found, [[zero_point, zero_point, zero_point + 1], [zero_point - 2, 127, -128]])
+    runner.invoke()
+    integers = runner.interpreter.get_tensor(output["index"])[0].astype(int)
+    scale, zero_point = runner.output_quantization
+    assert len(set(integers)) > 3
+    np.testing.assert_allclose(runner.output(), (integers - zero_point) * scale, rtol=1e-6)
 
 
 def test_content_that_litert_cannot_load_is_refused(lite: Lite) -> None:
