@@ -42,6 +42,14 @@ class Calibration:
         content: The deploy graph as a float flatbuffer.
         statistics: What flows through it on the images.
         weights_sha256: Of the deploy graph, so that it is used for no other.
+
+    Example:
+        >>> import numpy as np
+        >>> from swiftformer_tf import DeployModel, SwiftFormerConfig
+        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"}))
+        >>> calibration = calibrate(deploy, np.zeros((1, 32, 32, 3), "uint8"))
+        >>> len(calibration.weights_sha256)
+        64
     """
 
     content: bytes = dataclasses.field(repr=False)
@@ -125,7 +133,7 @@ def export(
         ImageError: A calibration image cannot be used.
 
     Example:
-        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig
         >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32))
         >>> export(deploy, RECIPES["float32"]).content[4:8]
         b'TFL3'

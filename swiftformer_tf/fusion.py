@@ -13,8 +13,9 @@ from keras import ops
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
-from swiftformer_tf.layers import PACKAGE, ConvEncoder, Encoder
+from swiftformer_tf.layers import ConvEncoder, Encoder
 from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.registration import PACKAGE
 
 __all__ = ["DeployModel", "fuse"]
 

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from swiftformer_tf.config import TokenWeights
+from swiftformer_tf.registration import PACKAGE
 
 __all__ = [
     "ConvEncoder",
@@ -22,8 +23,6 @@ __all__ = [
     "Mlp",
     "Stem",
 ]
-
-PACKAGE = "swiftformer_tf"
 
 # Batch, height and width may be None; channels never are.
 Shape = tuple[Any, ...]

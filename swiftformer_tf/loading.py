@@ -6,8 +6,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-
-import keras
+from typing import TYPE_CHECKING, TypeAlias
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.pretrained import weights_path
@@ -16,8 +15,9 @@ from swiftformer_tf.checkpoints.tensor_specs import expected_shapes
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ConfigError, ModelError, one_line
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.porting import port, to_checkpoint
+
+if TYPE_CHECKING:  # Keras is imported where a Keras model is made, and not to look into other files
+    from swiftformer_tf.model import SwiftFormerForImageClassification
 
 __all__ = ["Opened", "from_pretrained", "open_any", "open_checkpoint", "open_keras", "open_model"]
 
@@ -27,7 +27,7 @@ KERAS_CONFIG, KERAS_WEIGHTS = "config.json", "model.weights.h5"
 # A million labels fit.
 MAX_KERAS_CONFIG_BYTES = 2**26
 
-Opened = SwiftFormerForImageClassification | LiteModel | Checkpoint
+Opened: TypeAlias = "SwiftFormerForImageClassification | LiteModel | Checkpoint"
 
 
 def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None) -> Opened:
@@ -53,7 +53,7 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, wei
 
 def open_model(
     path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
-) -> SwiftFormerForImageClassification:
+) -> "SwiftFormerForImageClassification":
     """A Keras classifier from a `.keras` file or, ported, from a checkpoint.
 
     Args:
@@ -69,6 +69,9 @@ def open_model(
         >>> open_model("swiftformer_xs_imagenette").config.labels[0]
         'tench'
     """
+    from swiftformer_tf.model import SwiftFormerForImageClassification
+    from swiftformer_tf.porting import port
+
     opened = open_any(path, token_weights=token_weights, weights=weights)
     if isinstance(opened, LiteModel):
         raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
@@ -93,18 +96,24 @@ def open_checkpoint(
             be used.
         CheckpointError: See `Checkpoint.open`.
     """
+    from swiftformer_tf.porting import to_checkpoint
+
     opened = open_any(path, token_weights=token_weights, weights=weights)
     if isinstance(opened, LiteModel):
         raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
     return opened if isinstance(opened, Checkpoint) else to_checkpoint(opened)
 
 
-def open_keras(path: str | Path) -> SwiftFormerForImageClassification:
+def open_keras(path: str | Path) -> "SwiftFormerForImageClassification":
     """A classifier that was saved with `model.save("name.keras")`.
 
     Raises:
         ModelError: No such file, damaged, or another kind of model.
     """
+    import keras
+
+    from swiftformer_tf.model import SwiftFormerForImageClassification
+
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):
@@ -124,6 +133,10 @@ def open_keras(path: str | Path) -> SwiftFormerForImageClassification:
 
 def _check_keras(path: str | Path) -> None:
     """Refuses another class, and a model larger than the file, before Keras makes any of it."""
+    import keras
+
+    from swiftformer_tf.model import SwiftFormerForImageClassification
+
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo(KERAS_CONFIG).file_size > MAX_KERAS_CONFIG_BYTES:
             raise ModelError(f"its {KERAS_CONFIG} is larger than the {MAX_KERAS_CONFIG_BYTES:,} bytes that are read")
@@ -148,7 +161,7 @@ def from_pretrained(
     weights: str | None = None,
     num_labels: int | None = None,
     id2label: Mapping[int, str] | None = None,
-) -> SwiftFormerForImageClassification:
+) -> "SwiftFormerForImageClassification":
     """A classifier with trained weights, by the name that they have.
 
     Args:
@@ -170,6 +183,8 @@ def from_pretrained(
         >>> from_pretrained("swiftformer_xs_imagenette").config.num_labels
         10
     """
+    from swiftformer_tf.porting import port
+
     wanted = requested_labels(num_labels, id2label)
     if wanted is None:
         return open_model(name, token_weights=token_weights, weights=weights)

@@ -9,7 +9,8 @@ import keras
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, PACKAGE, ConvEncoder, Downsample, Encoder, Stem
+from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, ConvEncoder, Downsample, Encoder, Stem
+from swiftformer_tf.registration import PACKAGE
 
 __all__ = ["SwiftFormerForImageClassification", "SwiftFormerModel"]
 

@@ -27,6 +27,7 @@ def pages() -> dict[str, str]:
         f"{module}.{name}": _target(package[f"{module}.{name}".removeprefix(f"{PACKAGE}.")])
         for module, found in modules.items()
         for name in map(str, found.exports or ())
+        if not found[name].is_module
     }
     paths = {name: name.removeprefix(f"{PACKAGE}.").replace(".", "/") + ".md" for name in public}
     links = {name.rpartition(".")[2]: path for name, path in paths.items()}

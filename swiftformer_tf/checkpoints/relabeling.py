@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 
-import keras
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
@@ -72,6 +71,8 @@ def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 
 
 
 def _new_heads(labels: int, width: int, two: bool, seed: int) -> dict[str, np.ndarray]:
+    import keras
+
     rng = np.random.default_rng(seed)
     heads: dict[str, np.ndarray] = {}
     for name in ("head", "head_dist") if two else ("head",):

@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from swiftformer_tf.checkpoints.hub import is_hub_id
-from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.images.folders import balanced_sample, check_images, list_images
 
 __all__ = [
     "ASSUMED",
@@ -62,6 +56,9 @@ class ModelFile(click.Path):
         self.name = "FILE|FOLDER|NAME"  # after click's own, which is "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from swiftformer_tf.checkpoints.hub import is_hub_id
+        from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
+
         # Fetched by what opens it, and not before all arguments are known to be good.
         if is_hub_id(value):
             return Path(value)
@@ -111,6 +108,8 @@ def needs(*packages: str) -> Callable[[click.Context, click.Parameter, Any], Any
 
 def photographs_in(folder: Path, count: int | None = None) -> list[Path]:
     """All photographs of a folder or a choice of them; those that are no pictures are named before anything runs."""
+    from swiftformer_tf.images.folders import balanced_sample, check_images, list_images
+
     paths = list_images(folder)
     if count is not None:
         paths = balanced_sample(paths, count)
@@ -132,6 +131,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
     """Rows of equal keys as a table on standard output."""
     if not rows:
         raise ConfigError("nothing to show")
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for index, name in enumerate(rows[0]):
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
@@ -145,6 +147,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
 @contextlib.contextmanager
 def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar with the time left on standard error; the block calls what it yields with the count so far."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.checkpoints.pretrained import license_of
 from swiftformer_tf.cli.console import (
     EXISTING,
     ImageSize,
@@ -108,6 +107,7 @@ def export(
         --calibration photos/train --images photos/val --include-preprocessing --input-type uint8
     swiftformer-tf export swiftformer_xs.keras -o models --recipe float16 --for mediapipe --android app/src/main
     """
+    from swiftformer_tf.checkpoints.pretrained import license_of
     from swiftformer_tf.deployment.android import PACKAGE, write_android_folder
     from swiftformer_tf.images.labels import read_labels
     from swiftformer_tf.loading import open_model

@@ -4,13 +4,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from swiftformer_tf.cli.console import needs, note
-from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.verification import VerificationReport
+
+if TYPE_CHECKING:
+    from swiftformer_tf.litert.model_file import LiteModel
+    from swiftformer_tf.verification import VerificationReport
 
 __all__ = ["html_option", "note_failures", "report_row", "shown_verdict", "write_html"]
 
@@ -22,7 +24,7 @@ html_option = click.option(
 )
 
 
-def report_row(report: VerificationReport) -> dict[str, str]:
+def report_row(report: "VerificationReport") -> dict[str, str]:
     """One line of the table of `export` and `demo`."""
     measured = report.measured
     return {
@@ -37,13 +39,13 @@ def report_row(report: VerificationReport) -> dict[str, str]:
     }
 
 
-def shown_verdict(report: VerificationReport) -> str:
+def shown_verdict(report: "VerificationReport") -> str:
     """The verdict in a word; a failure in capitals, which is not overlooked in a long log."""
     word = report.verdict
     return word.upper() if word == "failed" else word
 
 
-def note_failures(report: VerificationReport) -> None:
+def note_failures(report: "VerificationReport") -> None:
     """Says each check that did not pass, and what would have."""
     for check in report.checks:
         if check.status != "passed":
@@ -51,7 +53,7 @@ def note_failures(report: VerificationReport) -> None:
 
 
 def write_html(
-    path: Path, results: Sequence[tuple[LiteModel, VerificationReport]], images: Any, **options: Any
+    path: Path, results: "Sequence[tuple[LiteModel, VerificationReport]]", images: Any, **options: Any
 ) -> None:
     """Writes the page of `report.html_report`, which takes the options, whole or not at all."""
     from swiftformer_tf.files import replacing

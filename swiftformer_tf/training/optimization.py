@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.training.recipes import TrainingRecipe
 
 __all__ = ["ClippedAdamW", "adamw", "compile_for", "learning_rate"]
@@ -35,7 +36,7 @@ def learning_rate(recipe: TrainingRecipe, steps: int) -> keras.optimizers.schedu
     )
 
 
-@keras.saving.register_keras_serializable("swiftformer_tf")
+@keras.saving.register_keras_serializable(PACKAGE)
 class ClippedAdamW(keras.optimizers.AdamW):
     """AdamW with adaptive gradient clipping (Brock et al., arXiv:2102.06171), which Keras lacks.
 

@@ -1,0 +1,69 @@
+"""What `import swiftformer_tf` gives: `__init__.py` imports each name from here when it is first used."""
+
+from . import training
+from .checkpoints import Checkpoint
+from .checkpoints.pretrained import PRETRAINED
+from .config import VARIANTS, SwiftFormerConfig
+from .debugging.debugger import QuantizationReport, TensorReport, debug_quantization
+from .errors import (
+    CheckpointError,
+    ConfigError,
+    ExportError,
+    ImageError,
+    ModelError,
+    SwiftFormerError,
+    VerificationError,
+)
+from .exporting import Calibration, calibrate, export
+from .fusion import DeployModel, fuse
+from .images.transform import TRANSFORMS, Transform
+from .litert.model_file import LiteModel
+from .litert.runner import LiteRunner
+from .loading import from_pretrained, open_model
+from .model import SwiftFormerForImageClassification, SwiftFormerModel
+from .porting import Ported, port, to_checkpoint
+from .recipes import RECIPES, Recipe
+from .saving import save_pretrained
+from .verification import VerificationCheck, VerificationReport, verify
+
+__all__ = [
+    "PRETRAINED",
+    "RECIPES",
+    "TRANSFORMS",
+    "VARIANTS",
+    "Calibration",
+    "Checkpoint",
+    "CheckpointError",
+    "ConfigError",
+    "DeployModel",
+    "ExportError",
+    "ImageError",
+    "LiteModel",
+    "LiteRunner",
+    "ModelError",
+    "Ported",
+    "QuantizationReport",
+    "Recipe",
+    "SwiftFormerConfig",
+    "SwiftFormerError",
+    "SwiftFormerForImageClassification",
+    "SwiftFormerModel",
+    "TensorReport",
+    "Transform",
+    "VerificationCheck",
+    "VerificationError",
+    "VerificationReport",
+    "calibrate",
+    "debug_quantization",
+    "export",
+    "from_pretrained",
+    "fuse",
+    "open_model",
+    "port",
+    "save_pretrained",
+    "to_checkpoint",
+    "training",
+    "verify",
+]
+
+__version__: str

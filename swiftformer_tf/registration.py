@@ -1,0 +1,90 @@
+"""Lets Keras find this package's classes by the names that saved files have for them, whoever is imported first.
+
+Keras looks up a class of a saved file among those that were registered, and imports no module but its own for one. Its
+registry can only be filled once Keras is there, for which `import swiftformer_tf` does not wait. So it is filled at the
+end of the import of Keras, with stand-ins that import the module of a class when a file has one. Importing the modules
+themselves at that moment would come back to a module of this package that is waiting for Keras.
+"""
+
+import importlib
+import importlib.machinery
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from swiftformer_tf.native_logs import native_stderr_silenced
+
+__all__ = ["PACKAGE", "REGISTERED", "register_with_keras"]
+
+# Before the names of classes in saved files.
+PACKAGE = "swiftformer_tf"
+
+# Every class that a file saved by Keras may name, by its module.
+REGISTERED = {
+    "fusion": ("DeployModel",),
+    "layers": (
+        *("ConvEncoder", "Downsample", "EfficientAdditiveAttention", "Encoder"),
+        *("LayerScale", "LocalRepresentation", "Mlp", "Stem"),
+    ),
+    "model": ("SwiftFormerForImageClassification", "SwiftFormerModel"),
+    "training.optimization": ("ClippedAdamW",),
+}
+
+
+class _StandIn:
+    """A class as deserialization uses it."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def from_config(self, config: dict[str, Any]) -> Any:
+        # Its decorator takes this one's place in the registry.
+        return getattr(importlib.import_module(self._module), self._name).from_config(config)
+
+
+class _KerasFinder:
+    """Finds Keras where it is, and has the registry filled when its import ends."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "keras":
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self]
+        spec = next((found for finder in others if (found := finder.find_spec(fullname, path, target))), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _KerasLoader(spec.loader)  # type: ignore[assignment]  # importing its base takes 40 ms
+        return spec
+
+
+class _KerasLoader:
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)  # such as `get_data`, for who reads files of a package
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        with native_stderr_silenced():  # TensorFlow greets on import
+            self._loader.exec_module(module)
+        _fill_registry(module)
+
+
+def register_with_keras() -> None:
+    """Puts the classes of this package into Keras's registry: now, or as soon as Keras is imported."""
+    keras = sys.modules.get("keras")
+    if keras is None:
+        sys.meta_path.insert(0, _KerasFinder())
+    else:
+        _fill_registry(keras)
+
+
+def _fill_registry(keras: ModuleType) -> None:
+    registry = keras.saving.get_custom_objects()
+    for module, names in REGISTERED.items():
+        for name in names:
+            registry.setdefault(f"{PACKAGE}>{name}", _StandIn(f"{PACKAGE}.{module}", name))

@@ -1,0 +1,146 @@
+"""A fresh start: what is imported when, and Keras's way to the classes of this package."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from swiftformer_tf import LiteModel, SwiftFormerConfig, SwiftFormerForImageClassification, SwiftFormerModel, fuse
+from swiftformer_tf.layers import Encoder
+from swiftformer_tf.registration import REGISTERED
+from swiftformer_tf.training import ClippedAdamW
+
+PACKAGE = Path(__file__).parents[1] / "swiftformer_tf"
+
+# Processor time in seconds, with Python's own start.
+QUICK, LOOKING_INTO_A_FILE = 0.3, 1.0
+
+TINY = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+
+
+def fresh(script: str, *arguments: object) -> str:
+    """What a new process prints."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def started(*arguments: object) -> tuple[set[str], float, str]:
+    """Top-level modules that the command imported, its processor time in seconds, and what it printed."""
+    script = """
+import json, sys, time
+from swiftformer_tf.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+print(json.dumps([sorted({name.partition('.')[0] for name in sys.modules}), time.process_time()]))
+"""
+    said, _, last = fresh(script, *arguments).rstrip().rpartition("\n")
+    modules, seconds = json.loads(last)
+    return set(modules), seconds, said
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["exprot"], ["export", "--recipe", "int9"]])
+def test_the_command_starts_at_once(arguments: list[str]) -> None:
+    # Of three, since another process may push this one's pages out of the caches.
+    runs = [started(*arguments) for _ in range(3)]
+    assert runs[0][0] & {"keras", "tensorflow", "jax", "ai_edge_litert", "h5py", "rich"} == set()
+    assert min(seconds for _, seconds, _ in runs) <= QUICK
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "tflite"])
+def test_info_needs_no_keras(kind: str, lite: Callable[..., LiteModel], tmp_path: Path) -> None:
+    path: Path | str = "swiftformer_xs_imagenette"
+    if kind == "tflite":
+        path = tmp_path / "x.tflite"
+        lite("float32").save(path)
+    runs = [started("info", path, "--json") for _ in range(3)]
+    assert runs[0][0] & {"keras", "tensorflow", "jax"} == set()
+    assert json.loads(runs[0][2])["kind"] == kind
+    assert min(seconds for _, seconds, _ in runs) <= LOOKING_INTO_A_FILE
+
+
+def test_a_help_of_a_subcommand_that_needs_keras_does_without() -> None:
+    assert started("train", "--help")[0] & {"keras", "tensorflow"} == set()
+
+
+def test_the_table_has_every_class_that_a_saved_file_may_name() -> None:
+    registered: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and any("register_keras" in ast.unparse(d) for d in node.decorator_list):
+                registered.setdefault(module, set()).add(node.name)
+    assert {module: set(names) for module, names in REGISTERED.items()} == registered
+
+
+LOAD = """
+import sys
+{imports}
+model = keras.saving.load_model(sys.argv[1])
+print(type(model).__module__, type(model).__name__, type(getattr(model, 'optimizer', None)).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import swiftformer_tf\nimport keras",
+        "import keras\nimport swiftformer_tf",
+        "from swiftformer_tf.model import SwiftFormerModel\nimport keras",
+        "import swiftformer_tf\nimport importlib.util\nimportlib.util.find_spec('keras')\nimport keras",
+    ],
+)
+def test_keras_finds_a_trained_model_and_its_optimizer(imports: str, tmp_path: Path) -> None:
+    model = SwiftFormerForImageClassification(TINY)
+    model.compile(optimizer=ClippedAdamW(1e-3), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    path = tmp_path / "trained.keras"
+    model.save(path)
+    said = fresh(LOAD.format(imports=imports), path)
+    assert said == "swiftformer_tf.model SwiftFormerForImageClassification ClippedAdamW\n"
+
+
+@pytest.mark.parametrize("kind", ["backbone", "deploy", "layer"])
+def test_keras_finds_the_other_classes(kind: str, tmp_path: Path) -> None:
+    backbone = SwiftFormerModel(TINY)
+    image = keras.Input((32, 32, 20))
+    models = {
+        "backbone": lambda: backbone,
+        "deploy": lambda: fuse(SwiftFormerForImageClassification(TINY)),
+        "layer": lambda: keras.Model(image, backbone.get_layer("stages-3-blocks-0")(image)),
+    }
+    model = models[kind]()
+    assert kind != "layer" or isinstance(model.layers[-1], Encoder)
+    path = tmp_path / "saved.keras"
+    model.save(path)
+    said = fresh(LOAD.format(imports="import swiftformer_tf\nimport keras"), path)
+    assert said.split()[1] == type(model).__name__
+    again = keras.saving.load_model(path)
+    given = np.zeros((1, *model.input_shape[1:-1], model.input_shape[-1]) if kind != "backbone" else (1, 32, 32, 3))
+    np.testing.assert_array_equal(again(given.astype("float32")), model(given.astype("float32")))
+
+
+def test_keras_itself_is_what_it_would_be() -> None:
+    """Its module keeps the loader that knows its source."""
+    script = (
+        "import swiftformer_tf, keras, inspect; print(type(keras.__loader__).__name__, inspect.getsource(keras)[:3])"
+    )
+    assert fresh(script).startswith("SourceFileLoader ")
+
+
+def test_the_face_shows_the_public_names_only() -> None:
+    script = "import swiftformer_tf as sf; print(sorted(dir(sf)) == sorted(sf.__all__)); sf.from_pretraned"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.stdout == "True\n"
+    assert "AttributeError: No swiftformer_tf attribute from_pretraned" in result.stderr
+
+
+def test_tensorflows_greeting_stays_away() -> None:
+    script = "import swiftformer_tf as sf; sf.SwiftFormerModel"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stderr == b""
