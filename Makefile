@@ -47,6 +47,7 @@ test: $(VENV)/installed .kotlin/installed
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy swiftformer_tf convert tflite tests docs examples
 
 docs: $(VENV)/installed

@@ -1,14 +1,14 @@
 """Signal-to-noise ratios of a file's tensors along the network, as a picture."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from swiftformer_tf.debugging.tensor_report import TensorReport
 from swiftformer_tf.report.palette import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from swiftformer_tf.debugging.debugger import QuantizationReport
 
 __all__ = ["ratios_along_network"]
 
@@ -19,11 +19,12 @@ INK, SOFT, LINE = "#1c2530", "#5b6673", "#d5dbe2"
 AS_IT_RUNS, ALONE = PALETTE[0][0], PALETTE[3][0]
 
 
-def ratios_along_network(report: "QuantizationReport") -> "Figure":
+def ratios_along_network(tensors: Sequence[TensorReport], worst_first: Sequence[TensorReport]) -> "Figure":
     """A line of the ratios as the file runs, and a dot for each operation alone, in the order in which it computes.
 
     Args:
-        report: What `debug_quantization` returned.
+        tensors: In the order in which the file computes.
+        worst_first: The same, of which the first are called by their names.
     """
     from matplotlib.figure import Figure
 
@@ -33,8 +34,8 @@ def ratios_along_network(report: "QuantizationReport") -> "Figure":
     for spine in axes.spines.values():
         spine.set_color(LINE)
     axes.tick_params(labelcolor=SOFT, color=LINE)
-    running = [(each.position, each.snr) for each in report.tensors if each.snr is not None and math.isfinite(each.snr)]
-    alone = [each for each in report.worst_first if each.own_snr is not None and math.isfinite(each.own_snr)]
+    running = [(each.position, each.snr) for each in tensors if each.snr is not None and math.isfinite(each.snr)]
+    alone = [each for each in worst_first if each.own_snr is not None and math.isfinite(each.own_snr)]
     axes.plot(*zip(*running, strict=True), color=AS_IT_RUNS, linewidth=1.4, label="as the file runs")
     dots = [(each.position, each.own_snr) for each in alone if each.scheme != "float32"]
     axes.plot(*zip(*dots, strict=True), "o", color=ALONE, markersize=3.5, label="own operation alone")
@@ -44,7 +45,7 @@ def ratios_along_network(report: "QuantizationReport") -> "Figure":
             each.short_name, (each.position, each.own_snr), (5, -3), textcoords="offset points", fontsize=7, color=INK
         )
     stages = dict[str, int]()
-    for each in report.tensors:
+    for each in tensors:
         stages.setdefault("-".join(each.part.split("-")[:2]), each.position)
     for name, position in stages.items():
         axes.axvline(position - 0.5, color=LINE, linewidth=0.8, zorder=0)
@@ -59,6 +60,6 @@ def ratios_along_network(report: "QuantizationReport") -> "Figure":
         )
     axes.set_xlabel("tensors in the order in which the file computes them", color=SOFT)
     axes.set_ylabel("signal-to-noise ratio, dB", color=SOFT)
-    axes.set_xlim(-1, len(report.tensors))
+    axes.set_xlim(-1, len(tensors))
     figure.legend(frameon=False, labelcolor=INK, loc="outside upper right", ncols=2)
     return figure
