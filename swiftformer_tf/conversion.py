@@ -14,7 +14,7 @@ __all__ = ["convert"]
 
 
 def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float32") -> bytes:
-    """Writes a deploy graph with one signature: `image` in, `logits`, `probabilities` or `features` out.
+    """Writes a deploy graph with one signature: `image` in, the graph's named outputs out.
 
     Args:
         deploy: What `fuse` returned.
@@ -24,8 +24,8 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
         ExportError: The converter failed; the message has the first line of what it said.
 
     Example:
-        >>> from swiftformer_tf import SwiftFormerConfig
-        >>> convert(DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32)))[4:8]
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerModel, fuse
+        >>> convert(fuse(SwiftFormerModel(SwiftFormerConfig.from_variant("tiny", image_size=32))))[4:8]
         b'TFL3'
     """
     import tensorflow as tf
@@ -54,7 +54,7 @@ def _converter(deploy: DeployModel) -> Any:
     import tensorflow as tf
 
     spec = tf.TensorSpec(deploy.inputs[0].shape, tf.float32, name="image")
-    name = "probabilities" if deploy.classifier_activation else "logits" if deploy.config.num_labels else "features"
+    names = [each.name for each in deploy.named_outputs]
     # Variables would stay resources in the file, which no other tool can read; arrays become constants.
     states = [
         [each.numpy() for each in variables]
@@ -64,7 +64,8 @@ def _converter(deploy: DeployModel) -> Any:
     @tf.function(input_signature=[spec])
     def signature(image: Any) -> dict[str, Any]:
         with tf.name_scope(deploy.name):
-            return {name: deploy.stateless_call(*states, image, training=False)[0]}
+            results, _ = deploy.stateless_call(*states, image, training=False)
+            return dict(zip(names, keras.tree.flatten(results), strict=True))
 
     return tf.lite.TFLiteConverter.from_concrete_functions([signature.get_concrete_function()], tf.Module())
 

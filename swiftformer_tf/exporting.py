@@ -77,8 +77,8 @@ def calibrate(
         ImageError: An image cannot be used.
 
     Example:
-        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig
-        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
+        >>> deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
         >>> calibration = calibrate(deploy, np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
         >>> export(deploy, RECIPES["int8"], calibration=calibration).recipe.name
         'int8'
@@ -125,7 +125,7 @@ def export(
         progress: Called with the number of calibration images seen so far.
 
     Returns:
-        The model, with one signature: `image` in, `logits` or `probabilities` out.
+        The model, with one signature: `image` in, the graph's named outputs out.
 
     Raises:
         ExportError: The recipe needs calibration and there is none, weights are NaN or infinite, or the converter
@@ -133,8 +133,8 @@ def export(
         ImageError: A calibration image cannot be used.
 
     Example:
-        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig
-        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
+        >>> deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
         >>> export(deploy, RECIPES["float32"]).content[4:8]
         b'TFL3'
         >>> export(deploy, RECIPES["int8"])
@@ -162,7 +162,7 @@ def export(
         config=deploy.config,
         recipe=recipe,
         include_preprocessing=deploy.include_preprocessing,
-        classifier_activation=deploy.classifier_activation,
+        outputs=deploy.named_outputs,
         license=license,
     )
 

@@ -1,317 +1,378 @@
-"""The deploy graph: the same function, static and folded, so that XNNPACK takes all of it in one piece.
+"""The deploy graph: the same function, static and folded, so that XNNPACK takes all of it in one piece."""
 
-Every folding is exact in real numbers; what changes is the order of float32 roundings.
-"""
-
-import math
-from collections.abc import Iterator
-from typing import Any, Literal, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
-from keras import ops
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
-from swiftformer_tf.layers import ConvEncoder, Encoder
-from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.folding import BLOCKS, PARTS, Affine, average, dense, folded, norm_of, normalized, pool
 from swiftformer_tf.registration import PACKAGE
+from swiftformer_tf.tasks import TASKS, Activation, Output
 
-__all__ = ["DeployModel", "fuse"]
-
-# PyTorch's clamp of an L2 norm, squared.
-MIN_SQUARE = 1e-24
-
-# A layer's kernel in Keras's layout and its bias, in float64.
-Weights = list[np.ndarray]
+__all__ = ["DeployModel", "fuse", "output_names"]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class DeployModel(keras.Model):
-    """A SwiftFormer classifier for deployment: batch 1, one image size, nothing that only training needs.
+    """A model for deployment: fixed sizes, blocks folded, nothing that only training needs.
 
-    A functional `keras.Model`. Input `image`: (1, height, width, num_channels) float32; normalised pixels, or 0 to 255
-    with `include_preprocessing`. Output `logits` or `probabilities`: (1, num_labels). Every tensor between is 4-D.
-
-    `fuse` makes one with weights; made by hand it has the structure only.
+    A functional `keras.Model`, which `fuse` makes. Input `image`: (batch, height, width, num_channels) float32;
+    normalized pixels, or 0 to 255 with `include_preprocessing`. It always runs with `training=False`: Keras would put
+    batch normalizations behind a `Resizing`, `RandomFlip` or `CenterCrop` into training mode where nobody says so.
 
     Args:
-        config: Architecture, with the `image_size` that the graph is bound to.
-        include_preprocessing: See `fuse`.
-        classifier_activation: See `fuse`.
+        inputs: See `keras.Model`.
+        outputs: Likewise.
         name: Of the model.
-
-    Raises:
-        ConfigError: An unknown activation, or `"softmax"` without labels.
+        trainable: See `keras.Model`.
+        config: Transform, labels, and the `image_size` that the graph is bound to.
+        include_preprocessing: See `fuse`.
+        named_outputs: What the outputs are, in the order of `outputs`.
 
     Example:
-        >>> DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=64)).input.shape
-        (1, 64, 64, 3)
+        >>> from swiftformer_tf import SwiftFormerForImageClassification
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=64))
+        >>> deploy = fuse(model)
+        >>> deploy.input.shape, deploy.named_outputs
+        ((1, 64, 64, 3), (Output(name='logits', shape=(1, 1000), task='classification', activation=None),))
     """
 
     def __init__(
         self,
-        config: SwiftFormerConfig,
+        inputs: Any,
+        outputs: Any,
+        name: str | None = None,
         *,
-        include_preprocessing: bool = False,
-        classifier_activation: Literal["softmax"] | None = None,
-        name: str = "swiftformer_deploy",
+        config: SwiftFormerConfig,
+        include_preprocessing: bool,
+        named_outputs: Sequence[Output],
+        trainable: bool | None = None,
     ) -> None:
-        if classifier_activation not in (None, "softmax"):
-            raise ConfigError(f"classifier_activation={classifier_activation!r}: expected 'softmax' or None")
-        if classifier_activation and not config.num_labels:
-            raise ConfigError("classifier_activation='softmax': expected a model with labels, this one has none")
-        image = keras.Input((*config.input_size, config.num_channels), batch_size=1, name="image", dtype="float32")
-        hidden = _normalized(image, config) if include_preprocessing else image
-        output = _classified(_features(hidden, config), config)
-        if classifier_activation:
-            output = keras.layers.Softmax(dtype="float32", name="probabilities")(output)
-        super().__init__(inputs=image, outputs=output, name=name)
-        self.config = config
-        self.include_preprocessing = include_preprocessing
-        self.classifier_activation = classifier_activation
+        super().__init__(inputs=inputs, outputs=outputs, name=name, trainable=trainable)
+        self._facts = (config, include_preprocessing, tuple(named_outputs))
+
+    @property
+    def config(self) -> SwiftFormerConfig:
+        """Transform, labels and image size."""
+        return self._facts[0]
+
+    @property
+    def include_preprocessing(self) -> bool:
+        """Whether it takes pixels from 0 to 255."""
+        return self._facts[1]
+
+    @property
+    def named_outputs(self) -> tuple[Output, ...]:
+        """What the outputs are, in the order of `outputs`."""
+        return self._facts[2]
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        return super().call(inputs, training=False, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
-        return {
+        facts = {
             "config": self.config.to_dict(),
             "include_preprocessing": self.include_preprocessing,
-            "classifier_activation": self.classifier_activation,
-            "name": self.name,
+            "named_outputs": [each.to_dict() for each in self.named_outputs],
         }
+        return {**super().get_config(), **facts}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        return cls(**{**config, "config": SwiftFormerConfig.from_dict(config["config"])})
+        facts = {
+            "config": SwiftFormerConfig.from_dict(config["config"]),
+            "named_outputs": [Output.from_dict(each) for each in config["named_outputs"]],
+        }
+        return super().from_config({**config, **facts}, custom_objects=custom_objects)
 
 
 def fuse(
-    model: SwiftFormerForImageClassification,
+    model: keras.Model,
     *,
+    config: SwiftFormerConfig | None = None,
     image_size: int | tuple[int, int] | None = None,
+    batch_size: int = 1,
     include_preprocessing: bool = False,
-    classifier_activation: Literal["softmax"] | None = None,
+    classifier_activation: Activation | None = None,
+    tasks: str | Mapping[str, str] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> DeployModel:
-    """Folds a classifier into its deploy graph; `model` stays as it is.
+    """Folds a functional model over SwiftFormer's blocks into its deploy graph; `model` stays as it is.
+
+    Each block gets its folded form; batch normalization, pooling and dense layers that follow each other become one
+    matrix; all other layers are copied.
 
     Args:
-        model: The classifier, in float32.
-        image_size: (height, width) in pixels, or an int for a square; default is `model.config.image_size`.
-            The graph is bound to it, since the number of tokens folds into the attention's matrices.
-        include_preprocessing: Whether the graph normalises by `config.transform` itself and takes RGB from 0
-            to 255, instead of normalised pixels.
-        classifier_activation: `"softmax"` for probabilities; None for logits.
+        model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or any functional model with layers of
+            Keras on them, in float32: nested, with several outputs, with a backbone used twice.
+        config: Transform and labels; needed where no SwiftFormer in `model` has one, which is so for
+            `keras.Model(backbone.input, head(backbone.output))`.
+        image_size: (height, width) in pixels, or an int for a square; default is the size that `model` is made for,
+            or else that of its configuration. The graph is bound to it, since the number of tokens folds into the
+            attention's matrices.
+        batch_size: Images at once; the graph is bound to it.
+        include_preprocessing: Whether the graph normalizes by `config.transform` itself and takes RGB from 0
+            to 255, instead of normalized pixels.
+        classifier_activation: Makes probabilities of the logits of outputs whose task is classification: `"softmax"`;
+            None for logits.
+        tasks: What outputs mean, by their names in `model` (keys of a dictionary, or `model.output_names`) or for all
+            of them: keys of `TASKS`. Default is what SwiftFormer's own models say, and `"features"` for others.
+        labels: Names of the classes, in their order; default is those of the configuration.
 
     Returns:
         A `DeployModel`.
 
     Raises:
-        ConfigError: An impossible size or activation.
-        ModelError: `model` is not a classifier in float32.
+        ConfigError: An impossible size, task, label or activation.
+        ModelError: `model` has no graph, is not in float32, or holds blocks where they cannot be folded.
 
     Example:
+        >>> from swiftformer_tf import SwiftFormerForImageClassification, SwiftFormerModel
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=64))
         >>> image = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")
-        >>> bool(np.allclose(fuse(model)(image), model(image), atol=1e-5))
+        >>> bool(np.allclose(fuse(model)(image), model.predict(image, verbose=0), atol=1e-5))
         True
+        >>> backbone = SwiftFormerModel(model.config)
+        >>> hidden = keras.layers.Conv2DTranspose(4, 2, strides=2)(backbone.output)
+        >>> fuse(keras.Model(backbone.input, hidden), config=model.config).named_outputs
+        (Output(name='features', shape=(1, 4, 4, 4), task='features', activation=None),)
     """
-    if not isinstance(model, SwiftFormerForImageClassification):
-        raise ModelError(f"fuse: expected a SwiftFormerForImageClassification, not a {type(model).__name__}")
-    if model.dtype_policy.compute_dtype != "float32" or model.dtype_policy.variable_dtype != "float32":
-        raise ModelError(f"fuse: expected a float32 model, not {model.dtype_policy.name}; load its weights into one")
-    size = model.config.image_size if image_size is None else image_size
-    transform = model.config.transform
-    if include_preprocessing and len(transform.mean) != model.config.num_channels:
-        raise ModelError(
-            f"fuse: transform.mean has {len(transform.mean)} entries for {model.config.num_channels} channels"
-        )
-    deploy = DeployModel(
-        model.config.replace(image_size=size),
+    _check_model(model)
+    config = _with_labels(config or _config_of(model), labels)
+    (source,) = model.inputs
+    size = _size(source.shape, image_size, config.image_size)
+    config = config.replace(image_size=size)
+    channels = len(config.transform.mean)
+    if include_preprocessing and channels != source.shape[-1]:
+        raise ModelError(f"fuse: transform.mean has {channels} entries for {source.shape[-1]} channels")
+    image = keras.Input((*config.input_size, source.shape[-1]), batch_size=batch_size, name="image", dtype="float32")
+    pixels: Any = image
+    if include_preprocessing:
+        mean, std = (255 * np.asarray(each, np.float64) for each in (config.transform.mean, config.transform.std))
+        pixels = normalized(image, mean, std)
+    walk = _Walk()
+    results = walk.run(model, [pixels])
+    if not walk.blocks:
+        raise ModelError(f"fuse: {model.name} holds no block of a SwiftFormer; expected a model over its blocks")
+    outputs, described = _described(model, results, config, tasks, classifier_activation)
+    if not any(each.task == "classification" for each in described):
+        config = config.replace(id2label={})
+    return DeployModel(
+        image,
+        outputs,
+        "swiftformer_deploy",
+        config=config,
         include_preprocessing=include_preprocessing,
-        classifier_activation=classifier_activation,
+        named_outputs=described,
     )
-    for name, weights in _fold(model, deploy):
-        deploy.get_layer(name).set_weights([array.astype(np.float32) for array in weights])
-    return deploy
 
 
-# Structure: what is left of each block when its constants are folded away.
+class _Walk:
+    """Calls a model's operations on tensors of fixed size, with folded forms in the place of blocks."""
 
+    def __init__(self) -> None:
+        self.blocks = 0
+        self._names: set[str] = {"image"}
+        # Copies by their originals: a layer that is called twice stays one layer.
+        self._copies: dict[int, keras.layers.Layer] = {}
 
-def _normalized(image: Any, config: SwiftFormerConfig) -> Any:
-    # Only the mean is subtracted here: 1/std folds into the stem. The stem's zero padding must see centred
-    # pixels, which is why the mean cannot fold into its bias.
-    mean = 255 * np.asarray(config.transform.mean, np.float32).reshape(1, 1, 1, -1)
-    return ops.subtract(image, mean)
+    def run(self, model: keras.Model, inputs: Any) -> Any:
+        """The outputs of a model, in its structure; of some only what makes them is known, as an `Affine`."""
+        if isinstance(model, keras.Sequential):
+            for layer in model.layers:
+                inputs = self._call(layer, inputs)
+            return inputs
+        if isinstance(inputs, dict) and not isinstance(model.input, dict):
+            inputs = [inputs[each.name] for each in model.inputs]
+        # What `keras.models.clone_model` does too, which takes no tensors from the middle of another graph.
+        return model._run_through_graph(inputs, operation_fn=lambda operation: _bound(self._call, operation))
 
+    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if _is_graph(operation):
+            return self.run(operation, args[0] if args else kwargs)
+        if isinstance(operation, BLOCKS):
+            self.blocks += 1
+            return folded(operation, args[0], self._name)
+        if isinstance(operation, keras.layers.Dropout):
+            return args[0]
+        taken = self._taken(operation, args[0] if args else None)
+        if taken is not None:
+            return taken
+        args, kwargs = keras.tree.map_structure(_tensor, (args, kwargs))
+        if not isinstance(operation, keras.layers.Layer):
+            return operation(*args, **kwargs)
+        _check_layer(operation)
+        return self._copied(operation, args, kwargs)
 
-def _features(hidden: Any, config: SwiftFormerConfig) -> Any:
-    width = config.embed_dims[0]
-    hidden = ops.relu(_conv(_pad(hidden, 1), width // 2, "stem-0", kernel_size=3, strides=2))
-    hidden = ops.relu(_conv(_pad(hidden, 1), width, "stem-3", kernel_size=3, strides=2))
-    for stage, (depth, width) in enumerate(zip(config.depths, config.embed_dims, strict=True)):
-        expanded = int(width * config.mlp_ratio)
-        if config.downsampled[stage]:
-            hidden = _conv(
-                _pad(hidden, config.down_pad),
-                width,
-                f"stages-{stage}-downsample",
-                kernel_size=config.down_patch_size,
-                strides=config.down_stride,
+    def _taken(self, operation: Any, value: Any) -> Any:
+        """What becomes of a layer that is part of a chain which the package folds whole; None for others."""
+        kind, has_kernel = type(operation), isinstance(value, Affine) and value.kernel is not None
+        if (
+            kind is keras.layers.BatchNormalization
+            and not isinstance(value, Affine)
+            and _is_by_channel(operation, value)
+        ):
+            # A convolution before it takes it, if the converter may: it stays a layer unless a pooling follows.
+            return Affine(value, *norm_of(operation), lambda each: self._copied(operation, (each.source,), {}))
+        if kind is keras.layers.GlobalAveragePooling2D and not has_kernel and _is_plain_pooling(operation):
+            return pool(value, self._name(operation.name))
+        if kind is keras.layers.Dense and isinstance(value, Affine) and not has_kernel:
+            made = dense(value, operation, self._name(operation.name))
+            if operation.activation is keras.activations.linear:
+                return made
+            return keras.layers.Activation(operation.activation, name=self._name(f"{operation.name}-activation"))(
+                made.tensor
             )
-        for block in range(depth - 1):
-            hidden = _conv_encoder(hidden, expanded, f"stages-{stage}-blocks-{block}")
-        name = f"stages-{stage}-blocks-{depth - 1}"
-        hidden = _conv_encoder(hidden, width, f"{name}-local_representation")
-        hidden = hidden + _attention(hidden, config, f"{name}-attn")
-        mlp = keras.activations.get(config.hidden_act)(_conv(hidden, expanded, f"{name}-linear-fc1"))
-        hidden = hidden + _conv(mlp, width, f"{name}-linear-fc2")
-    return hidden
+        return average(value) if kind is keras.layers.Average else None
+
+    def _copied(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
+        copy = self._copies.get(id(layer))
+        if copy is None:
+            copy = type(layer).from_config({**layer.get_config(), "name": self._name(layer.name)})
+            self._copies[id(layer)] = copy
+            result = copy(*args, **kwargs)
+            copy.set_weights(layer.get_weights())
+            return result
+        return copy(*args, **kwargs)
+
+    def _name(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._names:
+            count += 1
+            name = f"{wanted}-{count}"
+        self._names.add(name)
+        return name
 
 
-def _classified(hidden: Any, config: SwiftFormerConfig) -> Any:
-    pooled = ops.mean(hidden, axis=(1, 2), keepdims=True)
-    if not config.num_labels:
-        # The final normalisation has no matrix to fold into: a depthwise 1x1 convolution does both.
-        pooled = keras.layers.DepthwiseConv2D(1, dtype="float32", name="head")(pooled)
-        return keras.layers.Reshape((config.embed_dims[-1],), dtype="float32", name="features")(pooled)
-    logits = _conv(pooled, config.num_labels, "head")
-    return keras.layers.Reshape((config.num_labels,), dtype="float32", name="logits")(logits)
+def _bound(call: Callable[..., Any], operation: Any) -> Callable[..., Any]:
+    return lambda *args, **kwargs: call(operation, *args, **kwargs)
 
 
-def _conv(hidden: Any, filters: int, name: str, *, kernel_size: int = 1, strides: int = 1) -> Any:
-    return keras.layers.Conv2D(filters, kernel_size, strides=strides, dtype="float32", name=name)(hidden)
+def _tensor(value: Any) -> Any:
+    return value.tensor if isinstance(value, Affine) else value
 
 
-def _pad(hidden: Any, padding: int) -> Any:
-    return ops.pad(hidden, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
+def _is_graph(operation: Any) -> bool:
+    """Whether an operation is a model whose own operations say all that it does."""
+    if not isinstance(operation, keras.Sequential | keras.Function) or not isinstance(operation, keras.Model):
+        return False
+    own = [each for each in type(operation).__mro__ if not each.__module__.startswith("keras.")]
+    return not any("call" in vars(each) for each in own)
 
 
-def _conv_encoder(hidden: Any, expanded: int, name: str) -> Any:
-    branch = keras.layers.DepthwiseConv2D(3, padding="same", dtype="float32", name=f"{name}-dwconv")(hidden)
-    branch = ops.gelu(_conv(branch, expanded, f"{name}-pwconv1"), approximate=False)
-    return hidden + _conv(branch, hidden.shape[-1], f"{name}-pwconv2")
+def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:
+    return not isinstance(value, Affine) and len(value.shape) == 4 and norm.axis in (-1, 3)
 
 
-def _attention(hidden: Any, config: SwiftFormerConfig, name: str) -> Any:
-    """Additive attention with every L2 norm as a root mean square, which keeps values near one.
-
-    The constants between the two forms are in the matrices `global` and `query` (see `_fold_attention`).
-    """
-    _, height, width, channels = hidden.shape
-    query = _over_rms(_conv(hidden, channels, f"{name}-to_query"), axis=-1, least=MIN_SQUARE / channels)
-    key = _over_rms(_conv(hidden, channels, f"{name}-to_key"), axis=-1, least=MIN_SQUARE / channels)
-    weighted = query
-    if config.token_weights == "l2":
-        scores = keras.layers.Conv2D(1, 1, use_bias=False, dtype="float32", name=f"{name}-w_g")(query)
-        least = MIN_SQUARE * channels**2 / (height * width)
-        weighted = _over_rms(scores, axis=(1, 2), least=least) * query
-    global_query = ops.mean(weighted, axis=(1, 2), keepdims=True)
-    context = keras.layers.Conv2D(channels, 1, use_bias=False, dtype="float32", name=f"{name}-global")(
-        global_query * key
-    )
-    return context + _conv(query, channels, f"{name}-query")
+def _is_plain_pooling(layer: keras.layers.GlobalAveragePooling2D) -> bool:
+    return layer.data_format == "channels_last" and not layer.keepdims
 
 
-def _over_rms(hidden: Any, axis: int | tuple[int, ...], least: float) -> Any:
-    # A product and not `square`, which the TFLite converter leaves in float when it quantises.
-    mean_square = ops.mean(hidden * hidden, axis=axis, keepdims=True)
-    return hidden * ops.rsqrt(ops.maximum(mean_square, least))
+def _check_model(model: Any) -> None:
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"fuse: expected a functional keras.Model, not a {type(model).__name__}")
+    if not _is_graph(model):
+        raise ModelError(
+            f"fuse: {model.name} is a subclassed model ({type(model).__name__}), which has no graph to fold; make it "
+            "one: keras.Model(image, outputs)"
+        )
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        shapes = ", ".join(str(each.shape) for each in model.inputs)
+        raise ModelError(f"fuse: {model.name} has inputs of shape {shapes}; expected one image (B, H, W, C)")
+    for layer in model._flatten_layers():
+        if layer.weights and {layer.compute_dtype, layer.variable_dtype} != {"float32"}:
+            raise ModelError(
+                f"fuse: expected a float32 model, not {layer.dtype_policy.name}; load its weights into one"
+            )
 
 
-# Weights: what each of those layers holds.
+def _check_layer(layer: keras.layers.Layer) -> None:
+    if isinstance(layer, PARTS):
+        raise ModelError(f"fuse: {layer.name} is a part of a block ({type(layer).__name__}); expected whole blocks")
+    for inner in layer._flatten_layers(include_self=False):
+        if isinstance(inner, BLOCKS + PARTS):
+            raise ModelError(
+                f"fuse: {layer.name} ({type(layer).__name__}) has a SwiftFormer inside ({inner.path}), which cannot be "
+                "folded there; call the backbone where the functional model is made"
+            )
 
 
-def _fold(model: SwiftFormerForImageClassification, deploy: DeployModel) -> Iterator[tuple[str, Weights]]:
-    config = deploy.config
-    stem = model.get_layer("stem")
-    first = _before_norm(_weights(stem.conv1), stem.norm1)
-    if deploy.include_preprocessing:
-        std = 255 * np.asarray(config.transform.std, np.float64)
-        first[0] = first[0] / std[:, None]
-    yield "stem-0", first
-    yield "stem-3", _before_norm(_weights(stem.conv2), stem.norm2)
-    for stage, depth in enumerate(config.depths):
-        if config.downsampled[stage]:
-            downsample = model.get_layer(f"stages-{stage}-downsample")
-            yield f"stages-{stage}-downsample", _before_norm(_weights(downsample.proj), downsample.norm)
-        for block in range(depth - 1):
-            name = f"stages-{stage}-blocks-{block}"
-            yield from _fold_conv_encoder(model.get_layer(name), name)
-        name = f"stages-{stage}-blocks-{depth - 1}"
-        _, height, width, _ = deploy.get_layer(f"{name}-attn-to_query").output.shape
-        yield from _fold_encoder(model.get_layer(name), name, height * width)
-    yield "head", _fold_head(model)
+def _config_of(model: keras.Model) -> SwiftFormerConfig:
+    """Of the model, or of the SwiftFormers in it."""
+    configs = [getattr(each, "config", None) for each in model._flatten_layers()]
+    found = [each for each in configs if isinstance(each, SwiftFormerConfig)]
+    if not found:
+        raise ModelError(
+            f"fuse: {model.name} has no configuration, which says how pixels become its input; give that of its "
+            "backbone: config=backbone.config"
+        )
+    if any(each.transform != found[0].transform for each in found):
+        raise ModelError(f"fuse: the SwiftFormers in {model.name} have different transforms; give one: config=...")
+    return found[0]
 
 
-def _fold_conv_encoder(block: ConvEncoder, name: str) -> Iterator[tuple[str, Weights]]:
-    # Into the depthwise convolution, not into the matrix after it: its output is then normalised, which
-    # is what an integer tensor with one scale for all channels wants.
-    yield f"{name}-dwconv", _before_norm(_weights(block.dwconv), block.norm, depthwise=True)
-    yield f"{name}-pwconv1", _weights(block.pwconv1)
-    yield f"{name}-pwconv2", _scaled(_weights(block.pwconv2), block.layer_scale)
+def _with_labels(config: SwiftFormerConfig, labels: Sequence[str] | None) -> SwiftFormerConfig:
+    return config if labels is None else config.replace(id2label=dict(enumerate(labels)))
 
 
-def _fold_encoder(block: Encoder, name: str, tokens: int) -> Iterator[tuple[str, Weights]]:
-    yield from _fold_conv_encoder(block.local_representation, f"{name}-local_representation")
-    yield from _fold_attention(block, f"{name}-attn", tokens)
-    kernel, bias = _weights(block.linear.fc1)
-    scale, shift = _affine(block.linear.norm1)
-    yield f"{name}-linear-fc1", [kernel * scale[:, None], bias + shift @ kernel[0, 0]]
-    yield f"{name}-linear-fc2", _scaled(_weights(block.linear.fc2), block.layer_scale_2)
+def _size(shape: tuple[int | None, ...], wanted: Any, default: Any) -> Any:
+    """Of the graph: what is wanted, or else what the model is made for."""
+    _, height, width, _ = shape
+    if height is None or width is None:
+        return default if wanted is None else wanted
+    made_for = (height, width)
+    if wanted is not None and wanted not in (made_for, list(made_for), height if height == width else None):
+        raise ConfigError(f"image_size={wanted!r}: the model is made for {made_for} alone")
+    return made_for
 
 
-def _fold_attention(block: Encoder, name: str, tokens: int) -> Iterator[tuple[str, Weights]]:
-    """`final(proj(G * k) + q)` is `G * k` times one matrix plus `q` times another.
-
-    With q' = sqrt(C) q and k' = sqrt(C) k, whose mean squares are one, G' = mean(a' q') is sqrt(C / N) G where
-    a' = sqrt(N) a (`l2`), and sqrt(C) / N G where a' = 1 (`uniform`).
-    """
-    attention = block.attn
-    for child in ("to_query", "to_key"):
-        kernel, bias = _weights(getattr(attention, child))
-        yield f"{name}-{child}", [kernel[None, None], bias]
-    kernel, bias = _weights(attention.proj)
-    final, final_bias = _scaled(_weights(attention.final), block.layer_scale_1)
-    channels = len(bias)
-    if attention.token_weights == "l2":
-        yield f"{name}-w_g", [np.asarray(attention.w_g, np.float64)[None, None]]
-        factor = math.sqrt(tokens) / channels
-    else:
-        factor = tokens / channels
-    yield f"{name}-global", [(factor * kernel @ final)[None, None]]
-    yield f"{name}-query", [final[None, None] / math.sqrt(channels), bias @ final + final_bias]
-
-
-def _fold_head(model: SwiftFormerForImageClassification) -> Weights:
-    scale, shift = _affine(model.get_layer("norm"))
-    if not model.config.num_labels:
-        return [scale.reshape(1, 1, -1, 1), shift]
-    names = ("head", "head_dist") if model.config.distillation else ("head",)
-    heads = [_weights(model.get_layer(name)) for name in names]
-    kernel = np.mean([kernel for kernel, _ in heads], axis=0)
-    bias = np.mean([bias for _, bias in heads], axis=0)
-    return [(scale[:, None] * kernel)[None, None], bias + shift @ kernel]
+def _described(
+    model: keras.Model,
+    results: Any,
+    config: SwiftFormerConfig,
+    tasks: str | Mapping[str, str] | None,
+    wanted: Activation | None,
+) -> tuple[list[Any], list[Output]]:
+    """Outputs with the activation that is wanted, and what they are."""
+    tensors = [_tensor(each) for each in keras.tree.flatten(results)]
+    names = output_names(model)
+    by_name = _tasks(names, tasks, getattr(model, "task", "features"))
+    outputs, described = [], []
+    for name, tensor in zip(names, tensors, strict=True):
+        task = TASKS[by_name[name]]
+        possible = task.activation(config)
+        if wanted not in (None, possible) and possible is not None:
+            raise ConfigError(f"classifier_activation={wanted!r}: expected {possible!r} or None")
+        activation = wanted and possible
+        if task.name == "classification" and tensor.shape[1:] != (config.num_labels,):
+            raise ConfigError(
+                f"output {name} has the shape {tensor.shape}, and there are {config.num_labels} labels; give its labels"
+            )
+        tensor = task.activate(tensor, activation)
+        outputs.append(tensor)
+        name = task.output_name(activation) if len(tensors) == 1 else name
+        described.append(Output(name, tuple(tensor.shape), task.name, activation))
+    if wanted and not any(each.activation for each in described):
+        raise ConfigError(f"classifier_activation={wanted!r}: expected a model with labels, this one has none")
+    return outputs, described
 
 
-def _weights(layer: keras.layers.Layer) -> Weights:
-    return [np.asarray(array, np.float64) for array in layer.get_weights()]
+def output_names(model: keras.Model) -> list[str]:
+    """Of each output of a functional model, in the order of `model.outputs`: its key, or the layer that makes it."""
+    if isinstance(model.output, dict) and len(model.output) == len(model.outputs):
+        return sorted(model.output)  # in which order Keras flattens it
+    own = [each.removesuffix("/") for each in model.output_names]
+    return [name if own.count(name) == 1 else f"{name}_{index}" for index, name in enumerate(own)]
 
 
-def _affine(norm: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
-    """Batch normalisation at inference as `scale * x + shift`."""
-    gamma, beta, mean, variance = _weights(norm)
-    scale = gamma / np.sqrt(variance + norm.epsilon)
-    return scale, beta - mean * scale
-
-
-def _before_norm(weights: Weights, norm: keras.layers.BatchNormalization, *, depthwise: bool = False) -> Weights:
-    kernel, bias = weights
-    scale, shift = _affine(norm)
-    return [kernel * (scale[:, None] if depthwise else scale), bias * scale + shift]
-
-
-def _scaled(weights: Weights, layer_scale: keras.layers.Layer | None) -> Weights:
-    if layer_scale is None:
-        return weights
-    (scale,) = _weights(layer_scale)
-    return [array * scale for array in weights]
+def _tasks(names: list[str], tasks: str | Mapping[str, str] | None, default: str) -> dict[str, str]:
+    given = dict.fromkeys(names, tasks) if isinstance(tasks, str) else dict(tasks or {})
+    for name, task in given.items():
+        if name not in names:
+            raise ConfigError(f"tasks: no output is called {name!r}; expected one of {', '.join(names)}")
+        if task not in TASKS:
+            raise ConfigError(f"tasks: {name} is of an unknown task {task!r}; expected one of {', '.join(TASKS)}")
+    return {name: given.get(name, default) for name in names}

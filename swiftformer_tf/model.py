@@ -40,6 +40,11 @@ class _SwiftFormer(keras.Model):
         arguments["dtype"] = keras.saving.deserialize_keras_object(arguments["dtype"])
         return cls(**arguments)
 
+    @property
+    def task(self) -> str:
+        """What its outputs mean: a key of `tasks.TASKS`."""
+        return "features"
+
     def _finish(self, config: SwiftFormerConfig, policy: Any, output_arguments: dict[str, Any]) -> None:
         self.config = config
         self.dtype_policy = policy
@@ -99,7 +104,8 @@ class SwiftFormerModel(_SwiftFormer):
         image = keras.Input((None, None, config.num_channels), name="image", dtype=policy.compute_dtype)
         states, stages = _features(config, image, _Layers(share_layers_with, policy))
         if out_indices is not None:
-            result: Any = [stages[index] for index in out_indices]
+            maps = [stages[index] for index in out_indices]
+            result: Any = maps if len(maps) > 1 else maps[0]
         else:
             result = {"last_hidden_state": states[-1], "hidden_states": states}[outputs]
         super().__init__(inputs=image, outputs=result, name=name)
@@ -173,6 +179,10 @@ class SwiftFormerForImageClassification(_SwiftFormer):
                 result = keras.layers.Average(dtype="float32", name="logits")(heads) if len(heads) > 1 else heads[0]
         super().__init__(inputs=image, outputs=result, name=name)
         self._finish(config, policy, {"outputs": outputs})
+
+    @property
+    def task(self) -> str:
+        return "classification" if self.config.num_labels else "features"
 
 
 class _Layers:

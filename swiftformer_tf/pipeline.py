@@ -2,19 +2,22 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import keras
+
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.exporting import calibrate, export, require_calibration
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.tasks import Activation
 from swiftformer_tf.verification import VerificationReport, check_file, verify
 
 __all__ = ["Exported", "Progress", "export_files"]
@@ -39,16 +42,18 @@ class Exported:
 
 
 def export_files(
-    model: SwiftFormerForImageClassification,
+    model: keras.Model,
     recipes: Iterable[Recipe],
     folder: str | Path,
     *,
     stem: str,
+    config: SwiftFormerConfig | None = None,
     calibration: Sequence[Any] | None = None,
     images: Sequence[Any] | None = None,
     image_size: int | tuple[int, int] | None = None,
     include_preprocessing: bool = False,
-    classifier_activation: Literal["softmax"] | None = None,
+    classifier_activation: Activation | None = None,
+    tasks: str | Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
     license: str | None = None,  # noqa: A002  TFLite Metadata's word
     progress: Progress | None = None,
@@ -56,17 +61,19 @@ def export_files(
     """Fuses `model` once, exports it by each recipe, verifies each file, and writes both file and report.
 
     Args:
-        model: The classifier.
+        model: A classifier, or what else `fuse` takes.
         recipes: Rows of `RECIPES` or your own.
         folder: Where to write; made if it is not there.
         stem: Start of the file names, `STEM_RECIPE.tflite`.
+        config: See `fuse`.
         calibration: Images, see `calibrate`; they are run once for all recipes.
         images: Images to verify on, see `verify`; default is `calibration`, and without both a file is checked
             against its recipe only, which the report says.
         image_size: See `fuse`.
         include_preprocessing: See `fuse`.
         classifier_activation: See `fuse`.
-        labels: Names of the outputs in the files; default is those of `model.config`.
+        tasks: See `fuse`.
+        labels: See `fuse`.
         license: See `export`.
         progress: Opens a progress display for a step with the given title.
 
@@ -92,12 +99,13 @@ def export_files(
             pass  # It can be written to: better known now than after the work.
         deploy = fuse(
             model,
+            config=config,
             image_size=image_size,
             include_preprocessing=include_preprocessing,
             classifier_activation=classifier_activation,
+            tasks=tasks,
+            labels=labels,
         )
-        if labels is not None:
-            deploy.config = deploy.config.replace(id2label=dict(enumerate(labels)))
         calibrated = None
         if calibration is not None and any(recipe.weights == "int8" for recipe in recipes):
             with shown("calibrate") as count:
@@ -134,7 +142,7 @@ def _made(folder: Path) -> Iterator[None]:
 
 def _report(
     lite: LiteModel,
-    model: SwiftFormerForImageClassification,
+    model: keras.Model,
     images: ImageSource | None,
     count: Callable[[int], None],
 ) -> VerificationReport:

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.metadata
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from swiftformer_tf.comparison import Outputs, VerificationCheck, check, compare, matched_outputs, signal_to_noise
 from swiftformer_tf.errors import VerificationError, prefix_path
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.litert import metadata
@@ -18,25 +18,18 @@ from swiftformer_tf.litert.inspection import Inspection, inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
+from swiftformer_tf.tasks import TASKS
 
 __all__ = [
     "Outputs",
     "Verdict",
     "VerificationCheck",
     "VerificationReport",
-    "agreement",
     "check_file",
     "signal_to_noise",
     "verify",
 ]
-
-# Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.
-MIN_DISTINCT = 5
-
-# Share of the sum of squares: less varies by the rounding of float64 alone.
-NO_SIGNAL = 1e-20
 
 # Images that the reference sees at once.
 REFERENCE_BATCH = 16
@@ -45,53 +38,7 @@ REFERENCE_BATCH = 16
 LATENCY_RUNS = 15
 LATENCY_SECONDS = 3.0
 
-Status = Literal["passed", "failed", "refused"]
 Verdict = Literal["passed", "failed", "refused", "not compared"]
-
-
-@dataclasses.dataclass(frozen=True)
-class VerificationCheck:
-    """One question and its answer.
-
-    Args:
-        name: What was asked, such as `"snr"`.
-        status: `"refused"` where the images or the file do not allow an answer; that is not a pass.
-        measured: The answer, for people.
-        expected: What would have passed.
-
-    Example:
-        >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").status
-        'failed'
-    """
-
-    name: str
-    status: Status
-    measured: str
-    expected: str
-
-    @property
-    def explanation(self) -> str:
-        """What was measured, what would have passed, and the cure where the photographs are at fault.
-
-        Example:
-            >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").explanation
-            'snr failed: 12.3 dB; expected at least 20 dB'
-        """
-        cure = "; give photographs of more classes" if self.status == "refused" else ""
-        return f"{self.name} {self.status}: {self.measured}; expected {self.expected}{cure}"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Outputs:
-    """Answers of both models to the same images, in their order.
-
-    Args:
-        expected: The reference's, (images, labels).
-        actual: The file's, of the same shape.
-    """
-
-    expected: np.ndarray
-    actual: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +109,7 @@ class VerificationReport:
 def verify(
     lite: LiteModel,
     *,
-    reference: SwiftFormerForImageClassification,
+    reference: keras.Model,
     images: ImageSource,
     num_threads: int = 1,
     progress: Callable[[int], None] | None = None,
@@ -170,9 +117,9 @@ def verify(
     """Compares a file with its Keras model on images, and the file with its recipe.
 
     Of the outputs: all are finite; their signal-to-noise ratio, 10 log10(signal power / error power) dB with both
-    sides centred by the reference's mean outputs; the best label is the reference's. Of the file: LiteRT's own
-    operations only, fixed shapes, no name of a tensor twice, types at the border, weights and integers as the recipe
-    has them, XNNPACK partitions, metadata and labels. The thresholds are the recipe's.
+    sides centered by the reference's mean outputs; they mean the same to their task, such as the same best label. Of
+    the file: LiteRT's own operations only, fixed shapes, no name of a tensor twice, types at the border, weights and
+    integers as the recipe has them, XNNPACK partitions, metadata and labels. The thresholds are the recipe's.
 
     Args:
         lite: The model.
@@ -186,12 +133,12 @@ def verify(
         A `VerificationReport`; call its `raise_for_failure` for an exception.
 
     Raises:
-        VerificationError: `reference` has other labels than the file, or returns both heads.
+        VerificationError: `reference` has other outputs than the file.
         ModelError: The file is damaged.
         ImageError: An image cannot be used.
 
     Example:
-        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
         >>> model = SwiftFormerForImageClassification(config)
         >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
@@ -199,35 +146,43 @@ def verify(
         >>> report.measured["images"], report.measured["snr_db"] > 92
         (8, True)
     """
-    if reference.config.num_labels != lite.config.num_labels:
-        raise VerificationError(
-            f"the reference has {reference.config.num_labels} labels and the file {lite.config.num_labels}: "
-            "expected the model that the file was made from"
-        )
-    if not isinstance(reference.output, keras.KerasTensor):
-        raise VerificationError(
-            f"the reference {reference.name} returns its heads: expected a model with outputs='logits'"
-        )
+    names = matched_outputs(reference, lite)
     file_checks, file_figures = check_file(lite, num_threads=num_threads)
     if file_figures["partitions"] is None:
         return VerificationReport(file_checks, file_figures)  # it cannot run, and the checks say why
     runner = LiteRunner(lite, num_threads=num_threads)
     transform = lite.config.transform
-    wanted: list[np.ndarray] = []
-    given: list[np.ndarray] = []
+    # As float32, which both sides compute in: maps of many images would be twice as large.
+    wanted: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    given: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    count = 0
     inputs = image_inputs(images, transform, raw=True)
     while batch := list(itertools.islice(inputs, REFERENCE_BATCH)):
         pixels = np.concatenate(batch)
         normalized = transform.normalize(pixels)
-        wanted.extend(reference.predict_on_batch(normalized))
-        given.extend(runner(image[None]) for image in (pixels if lite.include_preprocessing else normalized))
+        answers = keras.tree.flatten(reference.predict_on_batch(normalized))
+        for name, answer in zip(names, answers, strict=True):
+            wanted[name].extend(np.asarray(answer, np.float32))
+        for image in pixels if lite.include_preprocessing else normalized:
+            for name, answer in runner.run(image[None]).items():
+                given[name].append(answer)
+        count += len(batch)
         if progress is not None:
-            progress(len(given))
-    expected, actual = np.array(wanted, np.float64), np.array(given, np.float64)
-    if lite.classifier_activation:
-        expected = _softmax(expected)
-    checks, figures = _compare(lite.recipe, expected, actual, has_labels=lite.config.num_labels > 1)
-    return VerificationReport((*checks, *file_checks), {**figures, **file_figures}, Outputs(expected, actual))
+            progress(count)
+    compared = {}
+    checks: list[VerificationCheck] = []
+    figures: dict[str, Any] = {"images": count, "outputs": {}}
+    for output in lite.outputs:
+        expected = np.asarray(TASKS[output.task].activate(np.stack(wanted[output.name]), output.activation))
+        compared[output.name] = Outputs(expected, np.stack(given[output.name]))
+        suffix = f" of {output.name}" if len(names) > 1 else ""
+        found, figures["outputs"][output.name] = compare(
+            lite.recipe, compared[output.name], output, lite.config, suffix
+        )
+        checks += found
+    main = lite.main_output.name
+    figures |= figures["outputs"][main] if len(names) > 1 else figures.pop("outputs")[main]
+    return VerificationReport((*checks, *file_checks), {**figures, **file_figures}, compared[main])
 
 
 def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
@@ -255,7 +210,7 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
         "bytes": len(lite.content),
         "sha256": lite.sha256,
         "partitions": partitions,
-        "latency_ms": _latency(runner, (1, *lite.config.input_size, lite.config.num_channels)) if runner else None,
+        "latency_ms": _latency(runner) if runner else None,
         "num_threads": num_threads,
         "ops": inspection.counts,
         "min_runtime_version": metadata.min_runtime_version(lite.content),
@@ -264,79 +219,18 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
     return (*_file_checks(lite.recipe, inspection, partitions), *_metadata_checks(lite, runner)), figures
 
 
-def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
-    """Signal-to-noise ratio of outputs in dB, both sides centred by the reference's mean over the images.
-
-    Uncentred, a model that gives every photograph the same answer would score high, since most of a logit is the
-    same for all of them.
-
-    Args:
-        expected: The reference's outputs (images, labels).
-        actual: Those of the model under test.
-
-    Returns:
-        Decibels; infinite for equal outputs; None where the reference does not vary, or something is not finite.
-
-    Example:
-        >>> reference = np.array([[1.0, 2.0], [3.0, 0.0]])
-        >>> signal_to_noise(reference, np.tile(reference.mean(axis=0), (2, 1)))
-        0.0
-    """
-    mean = expected.mean(axis=0)
-    signal = np.sum((expected - mean) ** 2)
-    noise = np.sum(((actual - mean) - (expected - mean)) ** 2)
-    # What is left of the difference of two equal numbers is no signal.
-    if signal <= NO_SIGNAL * np.sum(expected**2) or not np.isfinite(signal) or not np.isfinite(noise):
-        return None
-    return float("inf") if noise == 0 else float(10 * np.log10(signal / noise))
-
-
-def agreement(expected: np.ndarray, actual: np.ndarray) -> float:
-    """Share of images whose best class is the same: (images, labels) twice to a number from 0 to 1."""
-    return float(np.mean(expected.argmax(axis=1) == actual.argmax(axis=1)))
-
-
-def _compare(
-    recipe: Recipe, expected: np.ndarray, actual: np.ndarray, *, has_labels: bool
-) -> tuple[list[VerificationCheck], dict[str, Any]]:
-    bad = int(np.sum(~np.isfinite(actual).all(axis=1)))
-    snr = signal_to_noise(expected, actual)
-    checks = [
-        _check("finite", bad == 0, f"{bad} of {len(actual)} outputs are not", "all outputs finite"),
-        VerificationCheck("snr", "refused", "the reference's outputs do not vary", f"at least {recipe.min_snr} dB")
-        if snr is None and bad == 0
-        else _check("snr", snr is not None and snr >= recipe.min_snr, _decibels(snr), f"at least {recipe.min_snr} dB"),
-    ]
-    figures: dict[str, Any] = {"images": len(expected), "snr_db": snr, "agreement": None, "distinct": None}
-    if has_labels:
-        distinct = len(np.unique(expected.argmax(axis=1)))
-        least = min(MIN_DISTINCT, expected.shape[1])
-        share = agreement(expected, actual)
-        # On few images one of them may be more than the share that the recipe allows.
-        allowed = math.ceil((1 - recipe.min_agreement) * len(expected) - 1e-9)
-        wanted = f"at least {recipe.min_agreement:.1%} (at most {allowed} of {len(expected)} images differ)"
-        if distinct < least:
-            reason = f"the reference gives {distinct} distinct answers on {len(expected)} images, {least} are needed"
-            checks.append(VerificationCheck("agreement", "refused", reason, wanted))
-        else:
-            checks.append(_check("agreement", round((1 - share) * len(expected)) <= allowed, f"{share:.1%}", wanted))
-            figures["agreement"] = share
-        figures["distinct"] = distinct
-    return checks, figures
-
-
 def _file_checks(recipe: Recipe, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
-    yield _check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
-    yield _check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
+    yield check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
+    yield check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
     # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
-    yield _check("unique_names", not inspection.repeated_names, _listed(inspection.repeated_names), "no name twice")
+    yield check("unique_names", not inspection.repeated_names, _listed(inspection.repeated_names), "no name twice")
     borders = (inspection.input_type.lower(), inspection.output_type.lower())
     wanted = (recipe.inference_input_type, recipe.inference_output_type)
-    yield _check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))
+    yield check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))
     if recipe.activations != "float32":
         stray = tuple(name for name in inspection.float_ops if name not in recipe.float_ops)
         allowed = f"{', '.join(recipe.float_ops)} alone" if recipe.float_ops else "no operation"
-        yield _check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
+        yield check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
     weights_only = recipe.weights == "int8" and recipe.activations == "float32"
     least = MIN_QUANTIZED_ELEMENTS if weights_only else 1
     # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too.
@@ -345,9 +239,9 @@ def _file_checks(recipe: Recipe, inspection: Inspection, partitions: int | None)
     none_is_large = weights_only and not stored
     only = none_is_large or set(stored) == {recipe.weights.upper()}
     large = "" if least == 1 else f" of {least} elements or more"
-    yield _check("weights", only, _counted(stored), f"every matrix{large} in {recipe.weights}")
+    yield check("weights", only, _counted(stored), f"every matrix{large} in {recipe.weights}")
     if recipe.max_partitions is not None and partitions is not None:
-        yield _check(
+        yield check(
             "partitions", partitions <= recipe.max_partitions, str(partitions), f"at most {recipe.max_partitions}"
         )
 
@@ -357,22 +251,14 @@ def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Ver
         told, expected = metadata.read(lite.content), lite.metadata
     wrong = [key for key in {*expected, *(told or ())} if (told or {}).get(key) != expected.get(key)]
     said = "none" if told is None else f"wrong: {', '.join(sorted(wrong))}" if wrong else "true"
-    yield _check("metadata", not wrong, said, "TFLite Metadata that says what the file is")
+    yield check("metadata", not wrong, said, "TFLite Metadata that says what the file is")
     if lite.labels:
         packed = metadata.packed_labels(lite.content)
         found = "none" if packed is None else f"{len(packed)}, first {packed[0]!r}"
-        yield _check("labels", packed == lite.labels, found, f"{len(lite.labels)}, first {lite.labels[0]!r}")
+        yield check("labels", packed == lite.labels, found, f"{len(lite.labels)}, first {lite.labels[0]!r}")
     if runner and lite.include_preprocessing and lite.recipe.inference_input_type == "uint8":
         # Clients put the pixels' bytes into such a tensor and ask for no scale.
-        yield _check("raw_pixels", runner.input_quantization == (1.0, 0), str(runner.input_quantization), "(1.0, 0)")
-
-
-def _check(name: str, passed: bool, measured: str, expected: str) -> VerificationCheck:
-    return VerificationCheck(name, "passed" if passed else "failed", measured, expected)
-
-
-def _decibels(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.1f} dB"
+        yield check("raw_pixels", runner.input_quantization == (1.0, 0), str(runner.input_quantization), "(1.0, 0)")
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -383,14 +269,10 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name.lower()}" for name, count in counts.items()) or "none"
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _latency(runner: LiteRunner, shape: tuple[int, ...]) -> float:
+def _latency(runner: LiteRunner) -> float:
     """Median time of a run in milliseconds, after one to warm up."""
-    runner(np.zeros(shape, np.float32))
+    config = runner.model.config
+    runner.run(np.zeros((1, *config.input_size, config.num_channels), np.float32))
     times: list[float] = []
     while len(times) < LATENCY_RUNS and sum(times) < LATENCY_SECONDS:
         start = time.perf_counter()

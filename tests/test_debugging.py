@@ -70,7 +70,7 @@ def with_fault(lite: LiteModel) -> LiteModel:
     assert len(faulty) == 1
     faulty[0].quantization.scale = [float(faulty[0].quantization.scale[0]) / 10]
     packed = bytes(flatbuffer_utils.convert_object_to_bytearray(content))
-    return LiteModel.pack(packed, config=lite.config, recipe=lite.recipe)
+    return LiteModel.pack(packed, config=lite.config, recipe=lite.recipe, outputs=lite.outputs)
 
 
 def run(*arguments: str | Path) -> Result:

@@ -1,5 +1,6 @@
 """The page's server: what it gives out, and what it keeps."""
 
+import dataclasses
 import json
 import re
 import threading
@@ -85,9 +86,7 @@ def test_the_server_is_for_this_machine_alone(npm_folder: Path) -> None:
 
 def test_a_model_of_integers_is_refused_by_name(lite: Callable[..., LiteModel]) -> None:
     model = lite("float32")
-    integers = LiteModel(
-        b"", config=model.config, recipe=RECIPES["int8"].replace(inference_input_type="uint8", name="int8")
-    )
+    integers = dataclasses.replace(model, recipe=RECIPES["int8"].replace(inference_input_type="uint8", name="int8"))
     with pytest.raises(ModelError, match="tiny: takes uint8 and gives float32: the page needs float32 at both ends"):
         page_model(integers, name="tiny", url="/")
 

@@ -141,11 +141,10 @@ def forms(folder: Path, pixels: np.ndarray, deploy: DeployModel) -> dict[str, An
 
 
 @pytest.fixture(scope="session")
-def uncropped(deploy: DeployModel) -> DeployModel:
+def uncropped(model: SwiftFormerForImageClassification) -> DeployModel:
     """The same graph whose transform leaves a picture of its size as it is."""
-    copy = DeployModel(deploy.config.replace(transform=deploy.config.transform.replace(crop=None)))
-    copy.set_weights(deploy.get_weights())
-    return copy
+    transform = model.config.transform.replace(crop=None)
+    return fuse(model, config=model.config.replace(transform=transform))
 
 
 @pytest.fixture(scope="session")
@@ -277,12 +276,12 @@ def test_at_full_size_too(variant_model: Callable[[str], SwiftFormerForImageClas
     assert relative_error(runner(pixels)[None], model(model.config.transform.normalize(pixels))) < 1e-4
 
 
-def test_a_model_in_half_precision_does_not_reach_the_converter(deploy: DeployModel) -> None:
+def test_a_model_in_half_precision_does_not_reach_the_converter(model: SwiftFormerForImageClassification) -> None:
     """The deploy graph is float32 whatever Keras's global policy is; recipes alone decide what is stored."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        copy = DeployModel(deploy.config)
+        copy = fuse(model)
     finally:
         keras.config.set_dtype_policy(before)
     assert {variable.dtype for variable in copy.weights} == {"float32"}

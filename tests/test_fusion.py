@@ -29,12 +29,12 @@ from swiftformer_tf import (
     ModelError,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
-    SwiftFormerModel,
     Transform,
     export,
     fuse,
 )
 from swiftformer_tf.litert.inspection import inspect_model
+from swiftformer_tf.tasks import Output
 
 BOUND = 1e-5
 
@@ -94,7 +94,7 @@ def test_the_graph_is_bound_to_its_size() -> None:
     """The number of tokens is in the matrices: another size needs another graph, even with the same weights."""
     model, image = random_classifier(), random_images(1, 32, 32, 3)
     small, large = fuse(model, image_size=32), fuse(model, image_size=64)
-    wrong = DeployModel(small.config)
+    wrong = fuse(model, image_size=32)
     wrong.set_weights(large.get_weights())
     assert relative_error(small(image), model(image)) < BOUND
     assert relative_error(wrong(image), model(image)) > 1e-3
@@ -162,10 +162,17 @@ def test_the_input_model_is_untouched() -> None:
     np.testing.assert_array_equal(model(image), before)
 
 
-def test_fusing_takes_the_model_of_both_heads_too() -> None:
+def test_both_heads_are_two_outputs() -> None:
     model, image = random_classifier(), random_images(1, 64, 64, 3)
     student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
-    np.testing.assert_array_equal(fuse(student)(image), fuse(model)(image))
+    deploy = fuse(student)
+    assert [(each.name, each.task) for each in deploy.named_outputs] == [
+        ("head", "classification"),
+        ("head_dist", "classification"),
+    ]
+    heads = [np.asarray(each) for each in deploy(image)]
+    assert max(relative_error(*each) for each in zip(heads, student(image), strict=True)) < BOUND
+    assert relative_error(np.mean(heads, axis=0), fuse(model)(image)) < BOUND
 
 
 @pytest.mark.parametrize("token_weights", ["l2", "uniform"])
@@ -189,7 +196,8 @@ def unfused(model: SwiftFormerForImageClassification) -> LiteModel:
     function = tf.function(lambda image: model(image), input_signature=[tf.TensorSpec(size, tf.float32)])
     frozen = convert_variables_to_constants_v2(function.get_concrete_function())
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
-    return LiteModel.pack(converter.convert(), config=model.config, recipe=RECIPES["float32"])
+    outputs = (Output("logits", (1, 10), "classification"),)
+    return LiteModel.pack(converter.convert(), config=model.config, recipe=RECIPES["float32"], outputs=outputs)
 
 
 def test_fewer_layers_and_fewer_pieces_than_the_model_itself() -> None:
@@ -227,10 +235,10 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     fused.save(tmp_path / "deploy.keras")
     loaded = keras.models.load_model(tmp_path / "deploy.keras")
     assert type(loaded) is DeployModel
-    assert (loaded.config, loaded.include_preprocessing, loaded.classifier_activation) == (
+    assert (loaded.config, loaded.include_preprocessing, loaded.named_outputs) == (
         fused.config,
         True,
-        "softmax",
+        (Output("probabilities", (1, 10), "classification", "softmax"),),
     )
     image = pictures(1, 32, 64).astype(np.float32)
     np.testing.assert_array_equal(loaded(image), fused(image))
@@ -246,13 +254,7 @@ def test_the_config_takes_the_size_of_the_graph() -> None:
 @pytest.mark.parametrize(
     ("make", "options", "kind", "message"),
     [
-        (
-            lambda: SwiftFormerModel(tiny_config()),
-            {},
-            ModelError,
-            "expected a SwiftFormerForImageClassification, not a Sw",
-        ),
-        (lambda: "model.keras", {}, ModelError, "expected a SwiftFormerForImageClassification, not a str"),
+        (lambda: "model.keras", {}, ModelError, "^fuse: expected a functional keras.Model, not a str$"),
         (
             lambda: SwiftFormerForImageClassification(tiny_config(), dtype="mixed_float16"),
             {},
@@ -264,7 +266,7 @@ def test_the_config_takes_the_size_of_the_graph() -> None:
             random_classifier,
             {"classifier_activation": "sigmoid"},
             ConfigError,
-            "classifier_activation='sigmoid': expected",
+            "classifier_activation='sigmoid': expected 'softmax' or None",
         ),
         (
             lambda: random_classifier(id2label={}),
@@ -273,7 +275,7 @@ def test_the_config_takes_the_size_of_the_graph() -> None:
             "expected a model with labels, this one has none",
         ),
         (
-            lambda: random_classifier(num_channels=1),
+            lambda: random_classifier(num_channels=1, transform=Transform()),
             {"include_preprocessing": True},
             ModelError,
             "transform.mean has 3 entries for 1 channels",

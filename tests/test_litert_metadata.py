@@ -167,7 +167,12 @@ def test_other_labels_fail(lite: Lite) -> None:
 
 
 def test_packing_again_replaces_it(lite: Lite) -> None:
-    again = LiteModel.pack(without_zip(lite("float32")), config=lite("float32").config, recipe=RECIPES["float16"])
+    again = LiteModel.pack(
+        without_zip(lite("float32")),
+        config=lite("float32").config,
+        recipe=RECIPES["float16"],
+        outputs=lite("float32").outputs,
+    )
     told = metadata.read(again.content)
     assert told is not None
     assert told["name"] == "SwiftFormer-TINY float16"

@@ -1,5 +1,6 @@
 """The file as a value: what it carries, what happens to it, and running it."""
 
+import dataclasses
 import io
 import json
 import re
@@ -60,7 +61,8 @@ def test_the_file_is_a_zip_with_a_label_file(path: Path, model: SwiftFormerForIm
 def test_labels_of_any_language(lite: Lite, tmp_path: Path) -> None:
     flatbuffer = lite("float32").content[: flatbuffer_size(lite("float32"))]
     config = lite("float32").config.replace(id2label={i: f"猫 {i} ü" for i in range(10)})
-    LiteModel.pack(flatbuffer, config=config, recipe=RECIPES["float32"]).save(tmp_path / "x.tflite")
+    packed = LiteModel.pack(flatbuffer, config=config, recipe=RECIPES["float32"], outputs=lite("float32").outputs)
+    packed.save(tmp_path / "x.tflite")
     assert LiteModel.open(tmp_path / "x.tflite").labels[3] == "猫 3 ü"
     with zipfile.ZipFile(tmp_path / "x.tflite") as archive:
         assert archive.read("labels.txt").decode("utf-8").splitlines()[3] == "猫 3 ü"
@@ -178,6 +180,6 @@ def test_integers_at_the_border_are_rounded_clipped_and_restored(
 
 
 def test_content_that_litert_cannot_load_is_refused(lite: Lite) -> None:
-    empty = LiteModel(b"\x1c\x00\x00\x00TFL3" + bytes(64), config=lite("int8").config, recipe=RECIPES["int8"])
+    empty = dataclasses.replace(lite("int8"), content=b"\x1c\x00\x00\x00TFL3" + bytes(64))
     with pytest.raises(ModelError, match=r"^LiteRT cannot load the model: \S"):
         LiteRunner(empty)

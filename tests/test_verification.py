@@ -25,8 +25,10 @@ from swiftformer_tf import (
     fuse,
     verify,
 )
+from swiftformer_tf.comparison import compare
 from swiftformer_tf.images.folders import list_images
-from swiftformer_tf.verification import agreement, check_file, signal_to_noise
+from swiftformer_tf.tasks import Output
+from swiftformer_tf.verification import Outputs, check_file, signal_to_noise
 
 Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
@@ -107,15 +109,15 @@ def test_the_report_says_what_was_measured(lite: Lite, model: Model, pixels: np.
 def test_finite_fails_on_nan(lite: Lite, model: Model, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     from swiftformer_tf.litert.runner import LiteRunner
 
-    true_output, calls = LiteRunner.output, [0]
+    true_outputs, calls = LiteRunner.outputs, [0]
 
-    def broken(self: LiteRunner) -> np.ndarray:
+    def broken(self: LiteRunner) -> dict[str, np.ndarray]:
         calls[0] += 1
-        outputs = true_output(self).copy()
-        outputs[3] = np.nan if calls[0] == 2 else np.inf if calls[0] == 5 else outputs[3]
-        return outputs
+        logits = true_outputs(self)["logits"].copy()
+        logits[3] = np.nan if calls[0] == 2 else np.inf if calls[0] == 5 else logits[3]
+        return {"logits": logits}
 
-    monkeypatch.setattr(LiteRunner, "output", broken)
+    monkeypatch.setattr(LiteRunner, "outputs", broken)
     # The latency of `check_file` is the first run.
     report = verify(lite("float32"), reference=model, images=pixels)
     assert failing(report.checks)["finite"] == "2 of 48 outputs are not"
@@ -196,14 +198,20 @@ def test_agreement_is_refused_where_the_reference_hardly_varies(lite: Lite, mode
         report.raise_for_failure()
 
 
-def test_agreement_fails_on_few_other_answers() -> None:
-    from swiftformer_tf.verification import _compare
+def compared(
+    recipe: Recipe, expected: np.ndarray, actual: np.ndarray
+) -> tuple[list[VerificationCheck], dict[str, Any]]:
+    """The checks of logits (images, labels)."""
+    output = Output("logits", (1, expected.shape[1]), "classification")
+    return compare(recipe, Outputs(expected, actual), output, tiny_config())
 
+
+def test_agreement_fails_on_few_other_answers() -> None:
     expected = np.eye(10)[np.arange(100) % 10]
     actual = expected.copy()
     actual[:2] = actual[1::-1]
     for recipe, passes in (("float32", "failed"), ("float16", "failed"), ("dynamic_int8", "passed")):
-        checks, figures = _compare(RECIPES[recipe], expected, actual, has_labels=True)
+        checks, figures = compared(RECIPES[recipe], expected, actual)
         assert {check.name: check.status for check in checks}["agreement"] == passes
         assert figures["agreement"] == 0.98
 
@@ -221,23 +229,19 @@ def test_agreement_fails_on_few_other_answers() -> None:
     ],
 )
 def test_a_share_of_few_images_is_rounded_up_to_a_whole_one(recipe: str, images: int, wrong: int, status: str) -> None:
-    from swiftformer_tf.verification import _compare
-
     expected = np.eye(10)[np.arange(images) % 10]
     actual = expected.copy()
     actual[:wrong] = np.roll(actual[:wrong], 1, axis=1)
-    checks, _ = _compare(RECIPES[recipe], expected, actual, has_labels=True)
+    checks, _ = compared(RECIPES[recipe], expected, actual)
     assert {check.name: check.status for check in checks}["agreement"] == status
 
 
 def test_two_labels_are_enough_where_there_are_no_more() -> None:
-    from swiftformer_tf.verification import _compare
-
     expected = np.eye(2)[np.arange(10) % 2]
-    checks, figures = _compare(RECIPES["float32"], expected, expected, has_labels=True)
+    checks, figures = compared(RECIPES["float32"], expected, expected)
     assert figures["distinct"] == 2
     assert {check.name: check.status for check in checks}["agreement"] == "passed"
-    checks, _ = _compare(RECIPES["float32"], expected[:1], expected[:1], has_labels=True)
+    checks, _ = compared(RECIPES["float32"], expected[:1], expected[:1])
     assert {check.name: check.status for check in checks} == {
         "finite": "passed",
         "snr": "refused",
@@ -246,24 +250,25 @@ def test_two_labels_are_enough_where_there_are_no_more() -> None:
 
 
 def test_an_unfit_reference_is_not_passed_over() -> None:
-    from swiftformer_tf.verification import _compare
-
     constant, nan = np.ones((8, 10)), np.full((8, 10), np.nan)
-    checks, _ = _compare(RECIPES["float32"], constant, constant, has_labels=True)
+    checks, _ = compared(RECIPES["float32"], constant, constant)
     assert {check.name: check.status for check in checks} == {
         "finite": "passed",
         "snr": "refused",
         "agreement": "refused",
     }
-    checks, _ = _compare(RECIPES["float32"], nan, constant, has_labels=True)
+    checks, _ = compared(RECIPES["float32"], nan, constant)
     assert "passed" not in {check.name: check.status for check in checks if check.name != "finite"}.values()
 
 
-def test_features_have_no_agreement() -> None:
+def test_features_agree_where_they_find_their_images_again() -> None:
     model = random_classifier(id2label={}, image_size=32)
-    report = verify(export(fuse(model), RECIPES["float32"]), reference=model, images=pictures(4, 32, 32))
-    assert "agreement" not in statuses(report)
+    exported = export(fuse(model), RECIPES["float32"])
+    report = verify(exported, reference=model, images=pictures(8, 32, 32))
+    assert report.measured["agreement"] == 1
     assert report.passed
+    few = verify(exported, reference=model, images=pictures(4, 32, 32))
+    assert statuses(few)["agreement"] == "refused"
 
 
 def test_no_flex_fails_on_a_tensorflow_kernel(model: Model, pixels: np.ndarray) -> None:
@@ -360,13 +365,16 @@ def test_a_failure_is_told_in_full() -> None:
 
 def test_another_number_of_labels_is_misuse(lite: Lite) -> None:
     other = SwiftFormerForImageClassification(tiny_config(id2label={0: "a", 1: "b"}))
-    with pytest.raises(VerificationError, match="the reference has 2 labels and the file 10: expected the model that"):
+    with pytest.raises(
+        VerificationError,
+        match=r"output logits has the shape \(2,\) and the file's \(10,\): expected the model that",
+    ):
         verify(lite("float32"), reference=other, images=pictures(1, 64, 64))
 
 
 def test_a_reference_of_two_heads_is_misuse(lite: Lite, model: Model) -> None:
     student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
-    with pytest.raises(VerificationError, match=r"returns its heads: expected a model with outputs='logits'"):
+    with pytest.raises(VerificationError, match=r"has 2 outputs \(head, head_dist\) and the file 1 "):
         verify(lite("float32"), reference=student, images=pictures(1, 64, 64))
 
 
@@ -387,11 +395,6 @@ def test_signal_to_noise_by_hand() -> None:
         assert signal_to_noise(np.full((3, 2), constant), np.full((3, 2), constant)) is None
     # An error that all images share counts: the centre is the reference's, not each side's own.
     assert signal_to_noise(expected, expected + 1) == pytest.approx(0)
-
-
-def test_agreement_by_hand() -> None:
-    expected, actual = np.array([[1, 2], [3, 0], [5, 6], [1, 0]]), np.array([[0, 9], [0, 9], [1, 2], [1, 0]])
-    assert agreement(expected, actual) == 0.75
 
 
 def test_on_real_photographs(real_photographs: Path) -> None:

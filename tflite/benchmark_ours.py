@@ -51,12 +51,16 @@ def convolution_twin(deploy: DeployModel) -> DeployModel:
             return max(arguments[:2], key=lambda each: np.prod(each.shape) if hasattr(each, "shape") else 0)
         return operation(*arguments, **options)
 
-    twin = keras.models.clone_model(deploy, clone_function=lambda layer: layer, call_function=call)
-    # What `export` reads of a deploy graph.
-    twin.config = deploy.config
-    twin.include_preprocessing = deploy.include_preprocessing
-    twin.classifier_activation = deploy.classifier_activation
-    return twin
+    plain = keras.Model(deploy.inputs, deploy.outputs)
+    twin = keras.models.clone_model(plain, clone_function=lambda layer: layer, call_function=call)
+    return DeployModel(
+        twin.inputs,
+        twin.outputs,
+        deploy.name,
+        config=deploy.config,
+        include_preprocessing=deploy.include_preprocessing,
+        named_outputs=deploy.named_outputs,
+    )
 
 
 def straightforward(model: keras.Model, calibration: np.ndarray | None) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from swiftformer_tf.debugging.comparing import Run, compare
@@ -21,7 +22,6 @@ from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, load_interpreter
-from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.quantization import Graph
 from swiftformer_tf.recipes import RECIPES
 
@@ -79,7 +79,7 @@ class QuantizationReport:
 def debug_quantization(
     lite: LiteModel,
     *,
-    reference: SwiftFormerForImageClassification,
+    reference: keras.Model,
     images: ImageSource,
     progress: Callable[[int], None] | None = None,
 ) -> QuantizationReport:
@@ -105,7 +105,7 @@ def debug_quantization(
         ImageError: An image cannot be used.
 
     Example:
-        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32)
         >>> model, images = SwiftFormerForImageClassification(config), np.zeros((2, 32, 32, 3), np.float32)
         >>> lite = export(fuse(model), RECIPES["float32"])
@@ -120,9 +120,11 @@ def debug_quantization(
         )
     deploy = fuse(
         reference,
+        config=lite.config,
         image_size=lite.config.image_size,
         include_preprocessing=lite.include_preprocessing,
         classifier_activation=lite.classifier_activation,
+        tasks={each.name: each.task for each in lite.outputs} if len(lite.outputs) > 1 else lite.main_output.task,
     )
     floats = export(deploy, RECIPES["float32"])
     LiteRunner(lite)  # it runs, and is what its configuration says

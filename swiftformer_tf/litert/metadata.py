@@ -2,8 +2,8 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.metadata_schema import decode, encode
 from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.tasks import Output
 
 __all__ = ["LABELS", "attach", "min_runtime_version", "model_metadata", "packed_labels", "read", "summary"]
 
@@ -54,29 +55,30 @@ def model_metadata(
     config: SwiftFormerConfig,
     recipe: Recipe,
     include_preprocessing: bool,
-    classifier_activation: Literal["softmax"] | None,
+    outputs: Sequence[Output],
     license: str | None,  # noqa: A002  the schema's word
 ) -> dict[str, Any]:
-    """What is true of an exported classifier, in the words of the schema (see `metadata_schema.TABLES`).
+    """What is true of an exported model, in the words of the schema (see `metadata_schema.TABLES`).
 
     Args:
         config: Of the model; its `image_size` is the size that the file takes.
         recipe: How it was quantised.
         include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
-        classifier_activation: `"softmax"` where it answers with probabilities.
+        outputs: In the order of the file.
         license: Of the weights; None where nobody said.
     """
     variant = f"-{config.variant.upper()}" if config.variant else ""
     height, width = config.input_size
-    answers = f"with {config.num_labels} labels" if config.num_labels else "without a head: pooled features"
+    kinds = {"classification": f"image classifier with {config.num_labels} labels", "features": "image features"}
+    kind = " and ".join(dict.fromkeys(kinds[each.task] for each in outputs))
     return {
         "name": f"SwiftFormer{variant} {recipe.name}",
-        "description": f"Image classifier {answers}, for images of {width} x {height} pixels. Quantisation: "
+        "description": f"{kind[0].upper()}{kind[1:]}, for images of {width} x {height} pixels. Quantisation: "
         f"{recipe.description}. Token weights: {config.token_weights}.",
         "subgraph_metadata": [
             {
                 "input_tensor_metadata": [_input(config, recipe, include_preprocessing)],
-                "output_tensor_metadata": [_output(config, classifier_activation)],
+                "output_tensor_metadata": [_output(each) for each in outputs],
             }
         ],
         "license": license or UNKNOWN_LICENSE,
@@ -110,23 +112,19 @@ def _input(config: SwiftFormerConfig, recipe: Recipe, include_preprocessing: boo
     }
 
 
-def _output(config: SwiftFormerConfig, classifier_activation: Literal["softmax"] | None) -> dict[str, Any]:
+def _output(output: Output) -> dict[str, Any]:
     content: dict[str, Any] = {"content_properties": {"FeatureProperties": {}}}
-    if not config.num_labels:
-        return {"name": "features", "description": "Pooled features.", "content": content}
+    if output.task != "classification":
+        return {"name": output.name, "description": "Features.", "content": content}
     labels = {"name": LABELS, "description": "A label a line, in the order of the scores.", "type": TENSOR_AXIS_LABELS}
-    if classifier_activation:
+    if output.activation:
         score = {
-            "name": "probabilities",
             "description": "Score of each label: a probability, all of them sum to 1.",
             "stats": {"max": [1.0], "min": [0.0]},
         }
     else:
-        score = {
-            "name": "logits",
-            "description": "Score of each label: a logit, without bounds; softmax makes probabilities.",
-        }
-    return {**score, "content": content, "associated_files": [labels]}
+        score = {"description": "Score of each label: a logit, without bounds; softmax makes probabilities."}
+    return {"name": output.name, **score, "content": content, "associated_files": [labels]}
 
 
 def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:

@@ -6,14 +6,16 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError, one_line
 from swiftformer_tf.files import replacing
 from swiftformer_tf.litert.metadata import LABELS, attach, model_metadata
 from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.tasks import Activation, Output
 
 __all__ = ["LiteModel"]
 
@@ -36,7 +38,7 @@ class LiteModel:
         config: Architecture, labels and transform; its `image_size` is the size that the file takes.
         recipe: How it was quantised.
         include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
-        classifier_activation: `"softmax"` where it answers with probabilities.
+        outputs: What comes out, in the order of the file.
         license: Of the weights, an SPDX name or a sentence; None where nobody said.
         path: The file that it was read from; None where this process made it.
 
@@ -50,8 +52,8 @@ class LiteModel:
     content: bytes = dataclasses.field(repr=False)
     config: SwiftFormerConfig
     recipe: Recipe
+    outputs: tuple[Output, ...]
     include_preprocessing: bool = False
-    classifier_activation: Literal["softmax"] | None = None
     license: str | None = None
     path: Path | None = dataclasses.field(default=None, compare=False)
 
@@ -66,20 +68,30 @@ class LiteModel:
         return self.config.labels
 
     @property
+    def main_output(self) -> Output:
+        """The output that stands for all where one is shown: the scores of the labels, or the first."""
+        return next((each for each in self.outputs if each.task == "classification"), self.outputs[0])
+
+    @property
+    def classifier_activation(self) -> Activation | None:
+        """What made probabilities of the logits; None where logits come out."""
+        return self.main_output.activation
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """What the TFLite Metadata inside must say, in the names of its schema."""
         return model_metadata(
             config=self.config,
             recipe=self.recipe,
             include_preprocessing=self.include_preprocessing,
-            classifier_activation=self.classifier_activation,
+            outputs=self.outputs,
             license=self.license,
         )
 
     @classmethod
     def pack(cls, flatbuffer: bytes, **fields: Any) -> Self:
         """Puts what the fields say into a converter's flatbuffer: as TFLite Metadata, and whole as our own card."""
-        model = cls(flatbuffer, **fields)
+        model = cls(flatbuffer, **{**fields, "outputs": _in_order(flatbuffer, fields["outputs"])})
         flatbuffer = attach(flatbuffer, model.metadata)
         card = {
             # What damage the zip archive's checksums do not cover is found out by this one.
@@ -87,7 +99,7 @@ class LiteModel:
             "config": model.config.to_dict(),
             "recipe": model.recipe.to_dict(),
             "include_preprocessing": model.include_preprocessing,
-            "classifier_activation": model.classifier_activation,
+            "outputs": [each.to_dict() for each in model.outputs],
             "license": model.license,
         }
         archive = io.BytesIO(flatbuffer)
@@ -127,7 +139,7 @@ class LiteModel:
                 config=SwiftFormerConfig.from_dict(card["config"]),
                 recipe=Recipe.from_dict(card["recipe"]),
                 include_preprocessing=card["include_preprocessing"],
-                classifier_activation=card["classifier_activation"],
+                outputs=tuple(Output.from_dict(each) for each in card["outputs"]),
                 license=card["license"],
                 path=Path(path),
             )
@@ -144,3 +156,17 @@ class LiteModel:
         """Writes the file; a file that is there stays whole until the new one is complete."""
         with replacing(path) as beside:
             beside.write_bytes(self.content)
+
+
+def _in_order(flatbuffer: bytes, outputs: Sequence[Output]) -> tuple[Output, ...]:
+    """Outputs in the order of the file, which its signature tells by their names."""
+    if len(outputs) == 1:
+        return tuple(outputs)
+    from ai_edge_litert.schema_py_generated import Model
+
+    model = Model.GetRootAs(flatbuffer, 0)
+    signature, subgraph = model.SignatureDefs(0), model.Subgraphs(0)
+    items = [signature.Outputs(index) for index in range(signature.OutputsLength())]
+    tensors = {item.TensorIndex(): item.Name().decode() for item in items}
+    by_name = {each.name: each for each in outputs}
+    return tuple(by_name[tensors[subgraph.Outputs(index)]] for index in range(subgraph.OutputsLength()))

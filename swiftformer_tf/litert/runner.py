@@ -1,7 +1,7 @@
 """Runs a `LiteModel`, in this process or in one of its own."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -31,9 +31,9 @@ class LiteRunner:
         ModelError: LiteRT cannot load the content, or it is not what the model says of itself.
 
     Example:
-        >>> from swiftformer_tf import RECIPES, DeployModel, SwiftFormerConfig, export
-        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"}))
-        >>> run = LiteRunner(export(deploy, RECIPES["float32"]))
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> run = LiteRunner(export(fuse(SwiftFormerForImageClassification(config)), RECIPES["float32"]))
         >>> run(np.zeros((1, 32, 32, 3), "float32")).shape, run.partitions
         ((2,), 1)
     """
@@ -41,11 +41,13 @@ class LiteRunner:
     def __init__(self, model: LiteModel, *, num_threads: int = 1) -> None:
         self.model = model
         config = model.config
-        answers = config.num_labels or config.embed_dims[-1]
+        batch = model.outputs[0].shape[0]
         with prefix_path(model.path):
             self.interpreter = load_interpreter(model, num_threads=num_threads)
-            self._input = _the_tensor("input", self.interpreter, (1, *config.input_size, config.num_channels))
-            self._output = _the_tensor("output", self.interpreter, (1, answers))
+            expected = [(batch, *config.input_size, config.num_channels)]
+            (self._input,) = _tensors("input", self.interpreter, expected)
+            self._outputs = _tensors("output", self.interpreter, [each.shape for each in model.outputs])
+            self._output = self._outputs[model.outputs.index(model.main_output)]
 
     @property
     def partitions(self) -> int:
@@ -59,7 +61,7 @@ class LiteRunner:
 
     @property
     def output_quantization(self) -> tuple[float, int]:
-        """Scale and zero point of the output; (0.0, 0) for floats."""
+        """Scale and zero point of the main output; (0.0, 0) for floats."""
         return _scale_and_zero_point(self._output)
 
     @property
@@ -69,7 +71,7 @@ class LiteRunner:
 
     @property
     def output_type(self) -> str:
-        """Type of the output in numpy's word."""
+        """Type of the outputs in numpy's word."""
         return np.dtype(self._output["dtype"]).name
 
     def set_input(self, inputs: np.ndarray) -> None:
@@ -96,17 +98,27 @@ class LiteRunner:
         with prefix_path(self.model.path), litert_errors_as_model_errors("run"):
             self.interpreter.invoke()
 
-    def output(self) -> np.ndarray:
-        """The last result, dequantised: (num_labels,) float32."""
-        with prefix_path(self.model.path), litert_errors_as_model_errors("read the output of"):
-            values = self.interpreter.get_tensor(self._output["index"])
-        return _dequantized(values, self._output)[0]
+    def outputs(self) -> dict[str, np.ndarray]:
+        """The last results by their names, dequantized, float32; integers that are plain numbers as they are.
 
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """One image (1, height, width, channels) float32 to its outputs (num_labels,) float32."""
+        Without the batch where that is 1: (num_labels,) of a classifier.
+        """
+        results = {}
+        with prefix_path(self.model.path), litert_errors_as_model_errors("read the output of"):
+            for output, details in zip(self.model.outputs, self._outputs, strict=True):
+                values = _dequantized(self.interpreter.get_tensor(details["index"]), details)
+                results[output.name] = values[0] if len(values) == 1 else values
+        return results
+
+    def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """One image (1, height, width, channels) float32 to all outputs by their names."""
         self.set_input(inputs)
         self.invoke()
-        return self.output()
+        return self.outputs()
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """One image (1, height, width, channels) float32 to the main output, such as (num_labels,) float32."""
+        return self.run(inputs)[self.model.main_output.name]
 
 
 @contextlib.contextmanager
@@ -145,16 +157,22 @@ def load_interpreter(model: LiteModel, *, num_threads: int = 1) -> Any:
     return interpreter
 
 
-def _the_tensor(side: Literal["input", "output"], interpreter: Any, shape: tuple[int, ...]) -> dict[str, Any]:
-    tensors = interpreter.get_input_details() if side == "input" else interpreter.get_output_details()
-    if len(tensors) != 1:
-        raise ModelError(f"the model has {len(tensors)} {side}s: expected one")
-    found, dtype = tuple(tensors[0]["shape"].tolist()), np.dtype(tensors[0]["dtype"]).name
-    if found != shape:
-        raise ModelError(f"the model's {side} has the shape {found}: by its configuration it should be {shape}")
-    if dtype not in INFERENCE_DTYPES:
-        raise ModelError(f"the model's {side} is of type {dtype}: expected one of {', '.join(INFERENCE_DTYPES)}")
-    return tensors[0]
+def _tensors(
+    side: Literal["input", "output"], interpreter: Any, shapes: Sequence[tuple[int, ...]]
+) -> list[dict[str, Any]]:
+    tensors: list[dict[str, Any]] = (
+        interpreter.get_input_details() if side == "input" else interpreter.get_output_details()
+    )
+    if len(tensors) != len(shapes):
+        expected = "one" if len(shapes) == 1 else f"the {len(shapes)} of its configuration"
+        raise ModelError(f"the model has {len(tensors)} {side}s: expected {expected}")
+    for tensor, shape in zip(tensors, shapes, strict=True):
+        found, dtype = tuple(tensor["shape"].tolist()), np.dtype(tensor["dtype"]).name
+        if found != shape:
+            raise ModelError(f"the model's {side} has the shape {found}: by its configuration it should be {shape}")
+        if dtype not in INFERENCE_DTYPES:
+            raise ModelError(f"the model's {side} is of type {dtype}: expected one of {', '.join(INFERENCE_DTYPES)}")
+    return tensors
 
 
 def _scale_and_zero_point(details: dict[str, Any]) -> tuple[float, int]:
@@ -171,7 +189,7 @@ def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
 
 
 def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    if details["dtype"] == np.float32:
-        return values
     scale, zero_point = details["quantization"]
+    if details["dtype"] == np.float32 or not scale:
+        return values
     return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)

@@ -204,7 +204,7 @@ def _output_plots(
     unit = "probability" if compared[0][0].classifier_activation else "logit" if labels else "feature"
     names = [lite.recipe.name for lite, _ in compared]
     indices = [places[name] for name in names]
-    outputs = [each for _, each in compared]
+    outputs = [_by_channel(each) for _, each in compared]
     every = np.concatenate([np.ravel(side) for each in outputs for side in (each.expected, each.actual)])
     every = every[np.isfinite(every)]
     limits = (float(every.min()), float(every.max())) if every.size and np.ptp(every) else (0.0, 1.0)
@@ -227,6 +227,12 @@ def _output_plots(
         "shown_classes": "" if total <= MAX_CLASSES else f"The {MAX_CLASSES} of {total} with the largest error. ",
         "errors": plots.error_per_class(names, outputs, labels, classes, indices, unit=unit),
     }
+
+
+def _by_channel(outputs: Outputs) -> Outputs:
+    """Of maps, every pixel for itself."""
+    channels = outputs.expected.shape[-1]
+    return Outputs(outputs.expected.reshape(-1, channels), outputs.actual.reshape(-1, channels))
 
 
 def _census(counts: Sequence[Mapping[str, int]]) -> list[tuple[str, list[tuple[int, str]]]]:

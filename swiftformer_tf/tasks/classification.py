@@ -1,5 +1,7 @@
 """Classification: one score for each label."""
 
+from typing import Any
+
 import numpy as np
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig
@@ -52,23 +54,16 @@ def output_name(activation: Activation | None) -> str:
     return "probabilities" if activation else "logits"
 
 
-def activate(logits: np.ndarray, activation: Activation | None) -> np.ndarray:
-    """Applies an activation along the last axis.
+def activate(logits: Any, activation: Activation | None) -> Any:
+    """Applies an activation along the last axis of an array or of a Keras tensor.
 
     Example:
-        >>> activate(np.zeros((1, 4)), "softmax").tolist()
-        [[0.25, 0.25, 0.25, 0.25]]
-        >>> activate(np.zeros((1, 2)), "sigmoid").tolist()
+        >>> activate(np.zeros((1, 2)), "sigmoid").numpy().tolist()
         [[0.5, 0.5]]
     """
-    if activation is None:
-        return logits
-    if activation == "sigmoid":
-        # Of both signs without overflow.
-        powers = np.exp(-np.abs(logits))
-        return np.asarray(np.where(logits >= 0, 1, powers) / (1 + powers))
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    from keras import ops
+
+    return logits if activation is None else {"softmax": ops.softmax, "sigmoid": ops.sigmoid}[activation](logits)
 
 
 def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement | None:

@@ -24,6 +24,7 @@ class Agreement:
         items: What was counted: images, or pixels of all images.
         distinct: How many different answers the reference gives.
         needed: Fewer say nothing: a model that always answers the same would agree as well.
+        unit: What the items are.
 
     Example:
         >>> Agreement(share=0.98, items=50, distinct=10, needed=5).reaches(0.97)
@@ -34,6 +35,7 @@ class Agreement:
     items: int
     distinct: int
     needed: int
+    unit: str = "images"
 
     def allowed(self, least: float) -> int:
         """Items that may differ where the share is to be `least`: of few, one may be more than that leaves."""
@@ -89,7 +91,7 @@ class Task:
         name: Key in `TASKS`.
         activation: What makes probabilities of its logits, by the model's configuration; None where there are none.
         output_name: Of an output with that activation inside.
-        activate: Applies an activation to logits (N, ...).
+        activate: Applies an activation to logits (N, ...), arrays or Keras tensors.
         agreement: Of the reference's answers and a file's, both (images, ...), after that activation; None where
             answers are numbers.
         largest_error: Of the same, where answers are numbers; None elsewhere.
@@ -98,6 +100,6 @@ class Task:
     name: str
     activation: Callable[[SwiftFormerConfig], Activation | None]
     output_name: Callable[[Activation | None], str]
-    activate: Callable[[np.ndarray, Activation | None], np.ndarray]
+    activate: Callable[[Any, Activation | None], Any]
     agreement: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], Agreement | None]
     largest_error: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], float | None] = lambda *_: None

@@ -10,6 +10,7 @@ import tensorflow as tf
 from support.random_models import tiny_config
 from swiftformer_tf import RECIPES, LiteModel
 from swiftformer_tf.native_logs import native_stderr_silenced
+from swiftformer_tf.tasks import Output
 
 
 def converted(layer: Callable[[Any], Any], *shape: int) -> bytes:
@@ -41,7 +42,8 @@ def packed(function: Any, size: tuple[int | None, ...], recipe: str = "float32",
     converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
     if flex:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-    return LiteModel.pack(converter.convert(), config=tiny_config(), recipe=RECIPES[recipe])
+    outputs = (Output("logits", (1, 10), "classification"),)
+    return LiteModel.pack(converter.convert(), config=tiny_config(), recipe=RECIPES[recipe], outputs=outputs)
 
 
 def linear(image: Any) -> Any:

@@ -1,0 +1,247 @@
+"""The folded form of each block: its function with every constant in the matrices, every tensor 4-D.
+
+Every folding is exact in real numbers; what changes is the order of float32 roundings.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from swiftformer_tf.layers import ConvEncoder, Downsample, EfficientAdditiveAttention, Encoder, LayerScale, Mlp, Stem
+
+__all__ = ["BLOCKS", "PARTS", "Affine", "Name", "average", "dense", "folded", "normalized", "pool", "weights_of"]
+
+# What a SwiftFormer's functional graph is made of, and what its blocks are made of.
+BLOCKS = (Stem, Downsample, ConvEncoder, Encoder)
+PARTS = (EfficientAdditiveAttention, LayerScale, Mlp)
+
+# PyTorch's clamp of an L2 norm, squared.
+MIN_SQUARE = 1e-24
+
+# Makes a name that no layer of the graph has yet.
+Name = Callable[[str], str]
+
+# A layer's kernel in Keras's layout and its bias, in float64.
+Weights = list[np.ndarray]
+
+
+@dataclasses.dataclass(eq=False)
+class Affine:
+    """What a tensor is by a scale and a shift for each channel, and a matrix: not written yet, since the next layer may
+    take it into its own.
+
+    Args:
+        source: The tensor, 4-D.
+        scale: float64 (C,).
+        shift: Likewise.
+        write: Makes a tensor of it.
+        kernel: float64 (C, N), after scale and shift; only behind a pooling, where `source` is 1x1.
+        bias: float64 (N,), after the kernel.
+    """
+
+    source: Any
+    scale: np.ndarray
+    shift: np.ndarray
+    write: Callable[["Affine"], Any]
+    kernel: np.ndarray | None = None
+    bias: np.ndarray | None = None
+
+    @functools.cached_property
+    def tensor(self) -> Any:
+        """Written once, however many layers read it."""
+        return self.write(self)
+
+
+def normalized(image: Any, mean: np.ndarray, std: np.ndarray) -> Affine:
+    """Pixels from 0 to 255, (B, H, W, C), normalized.
+
+    Only the mean is subtracted here: 1/std folds into the stem. The stem's zero padding must see centered pixels,
+    which is why the mean cannot fold into its bias.
+    """
+    centered = ops.subtract(image, np.asarray(mean, np.float32).reshape(1, 1, 1, -1))
+    factor = (1 / std).astype(np.float32)
+    return Affine(centered, 1 / std, np.zeros_like(std), lambda each: ops.multiply(each.source, factor))
+
+
+def pool(value: Any, name: str) -> Affine:
+    """The mean over all pixels of a map (B, H, W, C) or of an `Affine` of one; (B, C) once it is written."""
+    if not isinstance(value, Affine):
+        value = Affine(value, np.ones(value.shape[-1]), np.zeros(value.shape[-1]), lambda each: each.source)
+    source = ops.mean(value.source, axis=(1, 2), keepdims=True)
+    return Affine(source, value.scale, value.shift, functools.partial(_pooled, name=name))
+
+
+def dense(pooled: Affine, layer: keras.layers.Dense, name: str) -> Affine:
+    """A matrix and its bias behind a pooling."""
+    kernel, *bias = weights_of(layer)
+    return dataclasses.replace(
+        pooled,
+        write=functools.partial(_multiplied, name=name),
+        kernel=kernel,
+        bias=bias[0] if bias else np.zeros(kernel.shape[1]),
+    )
+
+
+def average(values: list[Any]) -> Affine | None:
+    """The mean of several matrices of the same pooled features; None for anything else."""
+    first = values[0]
+    if not all(isinstance(x, Affine) and x.kernel is not None and x.source is first.source for x in values):
+        return None
+    kernel, bias = (np.mean([getattr(each, field) for each in values], axis=0) for field in ("kernel", "bias"))
+    return dataclasses.replace(first, kernel=kernel, bias=bias)
+
+
+def folded(block: keras.layers.Layer, value: Any, name: Name) -> Any:
+    """What a block makes of a map (B, H, W, C) of fixed size.
+
+    Args:
+        block: One of `BLOCKS`.
+        value: The map; for a stem, pixels or `normalized` ones.
+        name: Of the layers that are made.
+    """
+    prefix = functools.partial(_joined, name, block.name)
+    if isinstance(block, Stem):
+        return _stem(block, value, prefix)
+    hidden = value.tensor if isinstance(value, Affine) else value
+    if isinstance(block, Downsample):
+        weights = _before_norm(weights_of(block.proj), block.norm)
+        return _conv(_pad(hidden, block.padding), weights, name(block.name), strides=block.strides)
+    return (_encoder if isinstance(block, Encoder) else _conv_encoder)(block, hidden, prefix)
+
+
+def weights_of(layer: keras.layers.Layer) -> Weights:
+    """Arrays of a layer in float64."""
+    return [np.asarray(array, np.float64) for array in layer.get_weights()]
+
+
+def norm_of(norm: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+    """Batch normalization at inference as `scale * x + shift`."""
+    mean, variance = (np.asarray(each, np.float64) for each in (norm.moving_mean, norm.moving_variance))
+    scale = 1 / np.sqrt(variance + norm.epsilon)
+    if norm.scale:
+        scale = np.asarray(norm.gamma, np.float64) / np.sqrt(variance + norm.epsilon)
+    beta = np.asarray(norm.beta, np.float64) if norm.center else 0.0
+    return scale, beta - mean * scale
+
+
+def _joined(name: Name, prefix: str, suffix: str) -> str:
+    return name(f"{prefix}-{suffix}")
+
+
+def _pooled(value: Affine, name: str) -> Any:
+    """The final normalization has no matrix to fold into: a depthwise 1x1 convolution does both."""
+    hidden, channels = value.source, len(value.scale)
+    if np.any(value.scale != 1) or np.any(value.shift):
+        layer = keras.layers.DepthwiseConv2D(1, dtype="float32", name=name)
+        hidden = _with_weights(layer, hidden, [value.scale.reshape(1, 1, -1, 1), value.shift])
+    return keras.layers.Reshape((channels,), dtype="float32", name=f"{name}-reshape")(hidden)
+
+
+def _multiplied(value: Affine, name: str) -> Any:
+    assert value.kernel is not None
+    assert value.bias is not None
+    weights = [(value.scale[:, None] * value.kernel)[None, None], value.bias + value.shift @ value.kernel]
+    hidden = _conv(value.source, weights, name)
+    return keras.layers.Reshape((len(value.bias),), dtype="float32", name=f"{name}-reshape")(hidden)
+
+
+def _stem(block: Stem, value: Any, name: Name) -> Any:
+    first = _before_norm(weights_of(block.conv1), block.norm1)
+    if isinstance(value, Affine) and not np.any(value.shift):
+        first[0] = first[0] * value.scale[:, None]
+        value = value.source
+    hidden = value.tensor if isinstance(value, Affine) else value
+    hidden = ops.relu(_conv(_pad(hidden, 1), first, name("0"), strides=2))
+    second = _before_norm(weights_of(block.conv2), block.norm2)
+    return ops.relu(_conv(_pad(hidden, 1), second, name("3"), strides=2))
+
+
+def _conv_encoder(block: ConvEncoder, hidden: Any, name: Name) -> Any:
+    # Into the depthwise convolution, not into the matrix after it: its output is then normalized, which
+    # is what an integer tensor with one scale for all channels wants.
+    depthwise = keras.layers.DepthwiseConv2D(3, padding="same", dtype="float32", name=name("dwconv"))
+    branch = _with_weights(depthwise, hidden, _before_norm(weights_of(block.dwconv), block.norm, depthwise=True))
+    branch = ops.gelu(_conv(branch, weights_of(block.pwconv1), name("pwconv1")), approximate=False)
+    return hidden + _conv(branch, _scaled(weights_of(block.pwconv2), block.layer_scale), name("pwconv2"))
+
+
+def _encoder(block: Encoder, hidden: Any, name: Name) -> Any:
+    local = block.local_representation
+    hidden = _conv_encoder(local, hidden, functools.partial(_joined, name, local.name))
+    hidden = hidden + _attention(block, hidden, functools.partial(_joined, name, "attn"))
+    linear = block.linear
+    kernel, bias = weights_of(linear.fc1)
+    scale, shift = norm_of(linear.norm1)
+    first = [kernel * scale[:, None], bias + shift @ kernel[0, 0]]
+    mlp = keras.activations.get(linear.activation)(_conv(hidden, first, name("linear-fc1")))
+    return hidden + _conv(mlp, _scaled(weights_of(linear.fc2), block.layer_scale_2), name("linear-fc2"))
+
+
+def _attention(block: Encoder, hidden: Any, name: Name) -> Any:
+    """Additive attention with every L2 norm as a root mean square, which keeps values near one.
+
+    `final(proj(G * k) + q)` is `G * k` times one matrix plus `q` times another. With q' = sqrt(C) q and k' = sqrt(C) k,
+    whose mean squares are one, G' = mean(a' q') is sqrt(C / N) G where a' = sqrt(N) a (`l2`), and sqrt(C) / N G where
+    a' = 1 (`uniform`).
+    """
+    attention = block.attn
+    _, height, width, channels = hidden.shape
+    tokens, least = height * width, MIN_SQUARE / channels
+    query, key = (
+        _over_rms(_conv(hidden, [kernel[None, None], bias], name(child)), axis=-1, least=least)
+        for child in ("to_query", "to_key")
+        for kernel, bias in [weights_of(getattr(attention, child))]
+    )
+    weighted, factor = query, tokens / channels
+    if attention.token_weights == "l2":
+        scores = _conv(query, [np.asarray(attention.w_g, np.float64)[None, None]], name("w_g"))
+        weighted = _over_rms(scores, axis=(1, 2), least=MIN_SQUARE * channels**2 / tokens) * query
+        factor = math.sqrt(tokens) / channels
+    global_query = ops.mean(weighted, axis=(1, 2), keepdims=True)
+    kernel, bias = weights_of(attention.proj)
+    final, final_bias = _scaled(weights_of(attention.final), block.layer_scale_1)
+    context = _conv(global_query * key, [(factor * kernel @ final)[None, None]], name("global"))
+    return context + _conv(query, [final[None, None] / math.sqrt(channels), bias @ final + final_bias], name("query"))
+
+
+def _over_rms(hidden: Any, axis: int | tuple[int, ...], least: float) -> Any:
+    # A product and not `square`, which the TFLite converter leaves in float when it quantizes.
+    mean_square = ops.mean(hidden * hidden, axis=axis, keepdims=True)
+    return hidden * ops.rsqrt(ops.maximum(mean_square, least))
+
+
+def _pad(hidden: Any, padding: int) -> Any:
+    return ops.pad(hidden, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
+
+
+def _conv(hidden: Any, weights: Weights, name: str, *, strides: int = 1) -> Any:
+    height, width, _, filters = weights[0].shape
+    layer = keras.layers.Conv2D(
+        filters, (height, width), strides=strides, use_bias=len(weights) > 1, dtype="float32", name=name
+    )
+    return _with_weights(layer, hidden, weights)
+
+
+def _with_weights(layer: keras.layers.Layer, hidden: Any, weights: Weights) -> Any:
+    result = layer(hidden)
+    layer.set_weights([array.astype(np.float32) for array in weights])
+    return result
+
+
+def _before_norm(weights: Weights, norm: keras.layers.BatchNormalization, *, depthwise: bool = False) -> Weights:
+    kernel, bias = weights
+    scale, shift = norm_of(norm)
+    return [kernel * (scale[:, None] if depthwise else scale), bias * scale + shift]
+
+
+def _scaled(weights: Weights, layer_scale: keras.layers.Layer | None) -> Weights:
+    if layer_scale is None:
+        return weights
+    (scale,) = weights_of(layer_scale)
+    return [array * scale for array in weights]

@@ -1,0 +1,205 @@
+"""Heads that people put on SwiftFormer: functional models on the `tiny` variant for 64 px, with weights that matter."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from support.random_models import tiny_config
+from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, SwiftFormerModel
+
+CONFIG = tiny_config()
+SIZE = 64
+
+
+def _backbone(**options: Any) -> SwiftFormerModel:
+    return SwiftFormerModel(CONFIG, **options)
+
+
+def _labels(hidden: Any) -> Any:
+    return layers.Dense(10, name="labels")(layers.GlobalAveragePooling2D()(layers.BatchNormalization()(hidden)))
+
+
+def several_labels() -> keras.Model:
+    """A sigmoid for each label, inside."""
+    backbone = _backbone()
+    hidden = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(backbone.output))
+    return keras.Model(backbone.input, layers.Dense(6, activation="sigmoid")(hidden))
+
+
+def regression() -> keras.Model:
+    """Two dense layers, nested as a Sequential."""
+    backbone = _backbone()
+    head = keras.Sequential(
+        [layers.GlobalAveragePooling2D(), layers.Dense(24, activation="relu"), layers.Dropout(0.2), layers.Dense(3)]
+    )
+    image = keras.Input((SIZE, SIZE, 3))
+    return keras.Model(image, head(backbone(image)))
+
+
+def embedding() -> keras.Model:
+    """Pooled by average and by maximum, concatenated, batch normalized."""
+    backbone = _backbone()
+    pooled = [layers.GlobalAveragePooling2D()(backbone.output), layers.GlobalMaxPooling2D()(backbone.output)]
+    hidden = layers.Dense(16, use_bias=False)(layers.Concatenate()(pooled))
+    return keras.Model(backbone.input, layers.BatchNormalization()(hidden))
+
+
+def labels_and_embedding() -> keras.Model:
+    """Two outputs by name, of one pooling."""
+    backbone = _backbone()
+    pooled = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(backbone.output))
+    outputs = {"labels": layers.Dense(10)(pooled), "embedding": layers.Dense(12, use_bias=False)(pooled)}
+    return keras.Model(backbone.input, outputs)
+
+
+def all_mlp() -> keras.Model:
+    """Segmentation: four maps brought to one size, concatenated, and logits at full size."""
+    backbone = _backbone(out_indices=(0, 1, 2, 3))
+    image = keras.Input((SIZE, SIZE, 3))
+    maps = [layers.Conv2D(8, 1)(each) for each in backbone(image)]
+    maps = [layers.Resizing(16, 16, interpolation="bilinear")(each) for each in maps]
+    hidden = layers.Conv2D(8, 1, use_bias=False)(layers.Concatenate()(maps))
+    hidden = layers.ReLU()(layers.BatchNormalization()(hidden))
+    return keras.Model(image, layers.Resizing(SIZE, SIZE)(layers.Conv2D(4, 1)(hidden)))
+
+
+def fpn() -> keras.Model:
+    """Top-down sums of nearest upsampling, 3x3 convolutions."""
+    backbone = _backbone(out_indices=(1, 2, 3))
+    laterals = [layers.Conv2D(8, 1)(each) for each in backbone.output]
+    hidden = laterals[-1]
+    for lateral in reversed(laterals[:-1]):
+        hidden = layers.UpSampling2D(2, interpolation="nearest")(hidden)
+        hidden = layers.Add()([hidden, lateral])
+        hidden = layers.Activation("hard_swish")(layers.Conv2D(8, 3, padding="same")(hidden))
+    return keras.Model(backbone.input, layers.Conv2D(5, 3, padding="same", activation="leaky_relu")(hidden))
+
+
+def transposed() -> keras.Model:
+    """Transposed convolutions upwards, with and without batch normalization."""
+    backbone = _backbone()
+    hidden = layers.Conv2DTranspose(8, 2, strides=2)(backbone.output)
+    hidden = layers.ReLU(6.0)(layers.BatchNormalization()(hidden))
+    return keras.Model(backbone.input, layers.Conv2DTranspose(4, 3, strides=2, padding="same")(hidden))
+
+
+def gate() -> keras.Model:
+    """A channel gate of reduced ASPP: a sigmoid of the pooled map times the map."""
+    backbone = _backbone()
+    hidden = backbone.output
+    weights = layers.Conv2D(12, 1, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(hidden))
+    hidden = layers.Multiply()([layers.Conv2D(12, 1, activation="relu")(hidden), weights])
+    return keras.Model(backbone.input, layers.Conv2D(4, 1)(hidden))
+
+
+def slices() -> keras.Model:
+    """Two boxes and a score from one map, by slices, and pooling by windows."""
+    image = keras.Input((SIZE, SIZE, 3))
+    hidden = layers.MaxPooling2D(2, strides=1, padding="same")(_backbone(out_indices=(1,))(image))
+    hidden = layers.AveragePooling2D(2)(hidden)
+    hidden = layers.Conv2D(9, 3, strides=2, padding="same")(hidden)
+    return keras.Model(image, {"boxes": hidden[..., :8], "score": ops.sigmoid(hidden[..., 8:])})
+
+
+def siamese() -> keras.Model:
+    """The backbone used twice: on the picture, and on its half."""
+    backbone = _backbone()
+    image = keras.Input((SIZE, SIZE, 3))
+    half = layers.AveragePooling2D(2)(image)
+    both = [layers.GlobalAveragePooling2D()(backbone(each)) for each in (image, half)]
+    return keras.Model(image, layers.Dense(7)(layers.Concatenate()(both)))
+
+
+def resized() -> keras.Model:
+    """A Resizing before the backbone's batch normalizations."""
+    image = keras.Input((80, 72, 3))
+    return keras.Model(image, _labels(_backbone()(layers.Resizing(SIZE, SIZE)(image))))
+
+
+def flipped() -> keras.Model:
+    """A random flip before them: augmentation that was left in the graph."""
+    image = keras.Input((SIZE, SIZE, 3))
+    return keras.Model(image, _labels(_backbone()(layers.RandomFlip("horizontal")(image))))
+
+
+def cropped() -> keras.Model:
+    """A center crop before them."""
+    image = keras.Input((80, 72, 3))
+    return keras.Model(image, _labels(_backbone()(layers.CenterCrop(SIZE, SIZE)(image))))
+
+
+def nested() -> keras.Model:
+    """A classifier as a layer, whose scores a dense layer takes, inputs and outputs as dictionaries."""
+    classifier = SwiftFormerForImageClassification(CONFIG)
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    inner = keras.Model({"image": image}, {"scores": classifier(image)})
+    outer = keras.Input((SIZE, SIZE, 3), name="picture")
+    return keras.Model(outer, layers.Dense(5, activation="softmax")(inner({"image": outer})["scores"]))
+
+
+def maps() -> keras.Model:
+    """Four maps, no head at all."""
+    return _backbone(out_indices=(0, 1, 2, 3))
+
+
+HEADS: Mapping[str, Callable[[], keras.Model]] = {
+    make.__name__: make
+    for make in (
+        several_labels,
+        regression,
+        embedding,
+        labels_and_embedding,
+        all_mlp,
+        fpn,
+        transposed,
+        gate,
+        slices,
+        siamese,
+        resized,
+        flipped,
+        cropped,
+        nested,
+        maps,
+    )
+}
+
+# What outputs mean, where it is not features.
+TASKS_OF: Mapping[str, Mapping[str, str]] = {
+    "labels_and_embedding": {"labels": "classification"},
+    "resized": {"labels": "classification"},
+    "flipped": {"labels": "classification"},
+    "cropped": {"labels": "classification"},
+}
+
+
+def seeded(model: keras.Model, images: np.ndarray, seed: int = 0, gain: float = 1.4) -> keras.Model:
+    """Draws matrices anew and gives every batch normalization the statistics of `images`: see `seeded_model`."""
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
+        if kind == "kernel":
+            fan_in = math.prod(shape[:2]) if "dwconv" in variable.path else math.prod(shape[:-1])
+            variable.assign(rng.normal(0, gain / math.sqrt(fan_in), shape))
+        elif kind in ("scale", "gamma"):
+            variable.assign(rng.uniform(0.5, 1.0, shape))
+        elif kind in ("beta", "bias"):
+            variable.assign(rng.normal(0, 0.1, shape))
+        elif kind == "w_g":
+            variable.assign(rng.normal(size=shape))
+    norms = [each for each in model._flatten_layers() if isinstance(each, layers.BatchNormalization)]
+    for norm in norms:
+        norm.momentum = 0.0
+    model(images, training=True)
+    for norm in norms:
+        norm.momentum = 0.9
+    return model
+
+
+def head_config(model: keras.Model) -> SwiftFormerConfig:
+    """The configuration for `fuse`, of the size that the model takes."""
+    _, height, width, _ = model.inputs[0].shape
+    return CONFIG.replace(image_size=(height or SIZE, width or SIZE))
