@@ -18,6 +18,7 @@ from swiftformer_tf.quantization import (
     arithmetic,
     correct_output_bias,
     equalize,
+    equalize_by_weights,
     lower_gelu,
     lower_rsqrt,
     measure,
@@ -152,6 +153,7 @@ def export(
         content = calibration.content if isinstance(calibration, Calibration) else convert(deploy)
     elif calibration is None:
         graph = Graph(convert(deploy))
+        graph = equalize_by_weights(graph) if recipe.equalize else graph
         content = rewrite(graph, arithmetic(graph, recipe), recipe)
     elif isinstance(calibration, Calibration):
         content = _quantized(calibration, recipe)

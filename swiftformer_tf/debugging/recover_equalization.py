@@ -6,7 +6,7 @@ import numpy as np
 
 from swiftformer_tf.debugging.pairing import Pair
 from swiftformer_tf.litert.ops import MATRIX_OPS
-from swiftformer_tf.quantization.equalization import LARGEST, Group, channel_groups, scale_channels
+from swiftformer_tf.quantization.equalization import Group, channel_groups, scale_channels
 from swiftformer_tf.quantization.graph import Graph
 
 __all__ = ["equalize_alike"]
@@ -17,6 +17,9 @@ ROUNDS = 40
 
 # Of the greatest weight, what a float weight is trusted to: in the first half of the rounds, and in the last.
 FLOAT_STEPS = 1 / 128, 2.0**-20
+
+# No factor is further from one; a channel whose weights are nothing but rounding would have any.
+FARTHEST = 2.0**20
 
 # Weights that are no further than that from the float graph's, in steps, are those rounded to nearest: not scaled.
 NEAREST = 0.51
@@ -111,9 +114,9 @@ def _fitted(group: Group, matrices: dict[int, _Matrix], factors: list[np.ndarray
         axis = each.output_axis if writes else 3
         others = tuple(each for each in range(4) if each != axis)
         size, product = np.sum(wanted**2, axis=others), np.sum(wanted * stored, axis=others)
-        # Least squares, within what `equalize` does; a channel without weights says nothing.
+        # Least squares; a channel without weights says nothing.
         ratio = np.divide(product, size, out=np.ones_like(size), where=(size > 0) & (product > 0))
-        ratio = np.clip(ratio if writes else 1 / ratio, 1, LARGEST)
+        ratio = np.clip(ratio if writes else 1 / ratio, 1 / FARTHEST, FARTHEST)
         sureness = size * (ratio**2 if writes else ratio**-2)
         total, weight = total + sureness * np.log(ratio), weight + sureness
     return np.exp(np.divide(total, weight, out=np.zeros_like(total), where=weight > 0))

@@ -1,6 +1,6 @@
 """Integers in the place of floats, written into the converter's float flatbuffer by our own hand."""
 
-from swiftformer_tf.quantization.equalization import equalize
+from swiftformer_tf.quantization.equalization import equalize, equalize_by_weights
 from swiftformer_tf.quantization.gelu import lower_gelu
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.naming import name_tensors
@@ -16,6 +16,7 @@ __all__ = [
     "arithmetic",
     "correct_output_bias",
     "equalize",
+    "equalize_by_weights",
     "last_matrix",
     "lower_gelu",
     "lower_rsqrt",

@@ -9,17 +9,14 @@ from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.ranges import Statistics
 
-__all__ = ["Group", "channel_groups", "equalize", "rescale", "scale_channels"]
+__all__ = ["Group", "channel_groups", "equalize", "equalize_by_weights", "rescale", "scale_channels"]
 
-# How far factors go (in logarithms): what the tensor wins, the matrix that undoes the factor loses. Cross-layer
-# equalisation (Nagel et al., arXiv:1906.04721) goes half way; but our weights have a scale for each channel and are
-# rounded by moments, and lose less.
+# How far factors go (in logarithms) in the canonical form, see `equalize`: what the tensor wins, the matrix that undoes
+# the factor loses. Cross-layer equalization (Nagel et al., arXiv:1906.04721) goes half way; but our weights have a
+# scale for each channel and are rounded by moments, and lose less.
 SHARE = 0.65
-# No channel is enlarged more than that.
+# No channel of the canonical form is enlarged more than that.
 LARGEST = 8
-
-# Size of a channel that is always zero.
-TINY = 1e-6
 
 # Operations that pass a channel's factor on.
 TRANSPARENT = ("ADD", "MEAN", "PAD")
@@ -45,6 +42,10 @@ class Group:
 def equalize(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
     """Scales channels of residual streams, depthwise outputs and the like, and takes it back where they are read.
 
+    By which factors a network's channels were scaled before says nothing of its function: the result is the same for
+    all of them. In the canonical form each channel has as large weights in the matrices that read it as any other, and
+    is as large as what it adds to their outputs.
+
     Args:
         graph: A float graph.
         statistics: What `measure` found on it.
@@ -53,7 +54,26 @@ def equalize(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
         The graph with other weights, whose function is the same but for float32 roundings, and what `measure` would
         find on it.
     """
-    return rescale(graph, statistics, [(group, _factors(group, graph, statistics)) for group in channel_groups(graph)])
+    groups = channel_groups(graph)
+    return rescale(
+        graph, statistics, [(each, _factors(each, graph, _sizes(each, graph, statistics))) for each in groups]
+    )
+
+
+def equalize_by_weights(graph: Graph) -> Graph:
+    """`equalize` where no images are: the sizes of channels are guessed from the matrices that make them.
+
+    Args:
+        graph: A float graph.
+    """
+    groups = channel_groups(graph)
+    guessed: dict[int, np.ndarray] = {}
+    scaled = []
+    for group in groups:  # in the order in which they are made
+        sizes = np.sqrt(sum(_power(graph, index, guessed) for index in group.writers))
+        guessed.update(dict.fromkeys(group.tensors, sizes))
+        scaled.append((group, _factors(group, graph, sizes)))
+    return scale_channels(graph, scaled)
 
 
 def rescale(
@@ -151,12 +171,62 @@ def _keeps_channels(graph: Graph, op: Operation, computed: list[int]) -> bool:
     return all((len(shape), shape[-1:]) == (len(made), made[-1:]) for shape in map(graph.shape, computed))
 
 
-def _factors(group: Group, graph: Graph, statistics: Statistics) -> np.ndarray:
+def _sizes(group: Group, graph: Graph, statistics: Statistics) -> np.ndarray:
+    """Greatest value of each channel where it is read."""
     read = {graph.operations[index].inputs[0] for index in group.readers}
-    sizes = np.max([np.abs(statistics.pixels[tensor]).max(axis=0) for tensor in read], axis=0)
-    return (
-        np.minimum((sizes.max() / np.maximum(sizes, TINY)) ** SHARE, LARGEST) if sizes.max() > TINY else 1 + 0 * sizes
-    )
+    return np.max([np.abs(statistics.pixels[tensor]).max(axis=0) for tensor in read], axis=0).astype(np.float64)
+
+
+def _power(graph: Graph, index: int, guessed: dict[int, np.ndarray]) -> np.ndarray:
+    """Mean square of what a matrix makes, by channel: its inputs are taken for independent, and of size one if unknown.
+
+    What a group reads of itself is left out, since it is not known yet.
+    """
+    op = graph.operations[index]
+    weights = np.square(np.asarray(graph.constant(op.inputs[1]), np.float64))
+    sizes = np.square(guessed.get(op.inputs[0], np.ones(weights.shape[-1])))
+    return np.asarray((weights * sizes).sum(axis=(0, 1, 2) if op.name == "DEPTHWISE_CONV_2D" else (1, 2, 3)))
+
+
+def _factors(group: Group, graph: Graph, sizes: np.ndarray) -> np.ndarray:
+    """Of the channels of a group, float64 (channels,).
+
+    Args:
+        group: The group.
+        graph: Its graph.
+        sizes: Of its channels, whatever is scaled with them.
+    """
+    demand = _demand(group, graph, sizes)
+    live = (sizes > 0) & (demand > 0)
+    if not live.any():
+        return np.ones_like(sizes)
+    canonical = sizes * demand
+    factors = demand * LARGEST  # of a channel that was always zero
+    factors[live] = demand[live] * np.minimum((canonical.max() / canonical[live]) ** SHARE, LARGEST)
+    # A channel that no matrix reads may be as large as the largest.
+    unread = (sizes > 0) & (demand == 0)
+    factors[unread] = (sizes * factors)[live].max() / sizes[unread]
+    factors[factors == 0] = 1
+    return np.asarray(factors / (sizes * factors).max())
+
+
+def _demand(group: Group, graph: Graph, sizes: np.ndarray) -> np.ndarray:
+    """How large the weights are that read each channel, beside all that makes the same output.
+
+    Depthwise filters have no say: they have a scale for each channel, and lose nothing by a factor.
+    """
+    found, matrices = np.zeros_like(sizes), 0
+    for index in group.readers:
+        op = graph.operations[index]
+        if op.name != "DEPTHWISE_CONV_2D":
+            weights = np.square(np.asarray(graph.constant(op.inputs[1]), np.float64)).sum(axis=(1, 2))
+            outputs = weights @ np.square(sizes)
+            known = outputs > 0
+            found += (weights[known] / outputs[known, None]).mean(axis=0) if known.any() else 0
+            matrices += 1
+    if not matrices:
+        return np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    return np.sqrt(found)
 
 
 def _scaled_moments(moments: np.ndarray, factors: np.ndarray) -> np.ndarray:
