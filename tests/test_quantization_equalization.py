@@ -79,6 +79,7 @@ def test_how_channels_were_scaled_before_says_nothing(content: bytes, deviation:
             if one.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
                 expected, found = (graph.constant(op.inputs[1]) for graph, op in zip(alike, (one, other), strict=True))
                 assert expected is not None
+                assert found is not None
                 np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
 
 
