@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from swiftformer_tf.layer_settings import merged_weights
 from swiftformer_tf.layers import ConvEncoder, Downsample, EfficientAdditiveAttention, Encoder, LayerScale, Mlp, Stem
 
 __all__ = ["BLOCKS", "PARTS", "Affine", "Name", "average", "dense", "folded", "normalized", "pool", "weights_of"]
@@ -117,7 +118,7 @@ def folded(block: keras.layers.Layer, value: Any, name: Name) -> Any:
 
 def weights_of(layer: keras.layers.Layer) -> Weights:
     """Arrays of a layer in float64."""
-    return [np.asarray(array, np.float64) for array in layer.get_weights()]
+    return [array.astype(np.float64) for array in merged_weights(layer)]
 
 
 def norm_of(norm: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +139,7 @@ def _pooled(value: Affine, name: str) -> Any:
     """The final normalization has no matrix to fold into: a depthwise 1x1 convolution does both."""
     hidden, channels = value.source, len(value.scale)
     if np.any(value.scale != 1) or np.any(value.shift):
-        layer = keras.layers.DepthwiseConv2D(1, dtype="float32", name=name)
+        layer = keras.layers.DepthwiseConv2D(1, data_format="channels_last", dtype="float32", name=name)
         hidden = _with_weights(layer, hidden, [value.scale.reshape(1, 1, -1, 1), value.shift])
     return keras.layers.Reshape((channels,), dtype="float32", name=f"{name}-reshape")(hidden)
 
@@ -165,7 +166,9 @@ def _stem(block: Stem, value: Any, name: Name) -> Any:
 def _conv_encoder(block: ConvEncoder, hidden: Any, name: Name) -> Any:
     # Into the depthwise convolution, not into the matrix after it: its output is then normalized, which
     # is what an integer tensor with one scale for all channels wants.
-    depthwise = keras.layers.DepthwiseConv2D(3, padding="same", dtype="float32", name=name("dwconv"))
+    depthwise = keras.layers.DepthwiseConv2D(
+        3, padding="same", data_format="channels_last", dtype="float32", name=name("dwconv")
+    )
     branch = _with_weights(depthwise, hidden, _before_norm(weights_of(block.dwconv), block.norm, depthwise=True))
     branch = ops.gelu(_conv(branch, weights_of(block.pwconv1), name("pwconv1")), approximate=False)
     return hidden + _conv(branch, _scaled(weights_of(block.pwconv2), block.layer_scale), name("pwconv2"))
@@ -223,7 +226,13 @@ def _pad(hidden: Any, padding: int) -> Any:
 def _conv(hidden: Any, weights: Weights, name: str, *, strides: int = 1) -> Any:
     height, width, _, filters = weights[0].shape
     layer = keras.layers.Conv2D(
-        filters, (height, width), strides=strides, use_bias=len(weights) > 1, dtype="float32", name=name
+        filters,
+        (height, width),
+        strides=strides,
+        use_bias=len(weights) > 1,
+        data_format="channels_last",
+        dtype="float32",
+        name=name,
     )
     return _with_weights(layer, hidden, weights)
 

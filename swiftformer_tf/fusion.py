@@ -9,6 +9,7 @@ import numpy as np
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.folding import BLOCKS, PARTS, Affine, average, dense, folded, norm_of, normalized, pool
+from swiftformer_tf.layer_settings import merged_weights
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.tasks import TASKS, Activation, Output
 
@@ -107,7 +108,7 @@ def fuse(
 
     Args:
         model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or any functional model with layers of
-            Keras on them, in float32: nested, with several outputs, with a backbone used twice.
+            Keras on them, of any precision (the graph is in float32) and with LoRA (which is merged): nested, with several outputs, with a backbone used twice.
         config: Transform and labels; needed where no SwiftFormer in `model` has one, which is so for
             `keras.Model(backbone.input, head(backbone.output))`.
         image_size: (height, width) in pixels, or an int for a square; default is the size that `model` is made for,
@@ -127,7 +128,7 @@ def fuse(
 
     Raises:
         ConfigError: An impossible size, task, label or activation.
-        ModelError: `model` has no graph, is not in float32, or holds blocks where they cannot be folded.
+        ModelError: `model` has no graph, was quantized by Keras, or holds blocks where they cannot be folded.
 
     Example:
         >>> from swiftformer_tf import SwiftFormerForImageClassification, SwiftFormerModel
@@ -231,10 +232,12 @@ class _Walk:
     def _copied(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
         copy = self._copies.get(id(layer))
         if copy is None:
-            copy = type(layer).from_config({**layer.get_config(), "name": self._name(layer.name)})
+            config = {name: value for name, value in layer.get_config().items() if not name.startswith("lora_")}
+            weights = merged_weights(layer)
+            copy = type(layer).from_config({**config, "name": self._name(layer.name), "dtype": "float32"})
             self._copies[id(layer)] = copy
             result = copy(*args, **kwargs)
-            copy.set_weights(layer.get_weights())
+            copy.set_weights(weights)
             return result
         return copy(*args, **kwargs)
 
@@ -282,11 +285,6 @@ def _check_model(model: Any) -> None:
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = ", ".join(str(each.shape) for each in model.inputs)
         raise ModelError(f"fuse: {model.name} has inputs of shape {shapes}; expected one image (B, H, W, C)")
-    for layer in model._flatten_layers():
-        if layer.weights and {layer.compute_dtype, layer.variable_dtype} != {"float32"}:
-            raise ModelError(
-                f"fuse: expected a float32 model, not {layer.dtype_policy.name}; load its weights into one"
-            )
 
 
 def _check_layer(layer: keras.layers.Layer) -> None:

@@ -54,12 +54,23 @@ class _Block(keras.layers.Layer):
 
     def _conv(self, filters: int, kernel_size: int, *, name: str, strides: int = 1) -> keras.layers.Conv2D:
         return keras.layers.Conv2D(
-            filters, kernel_size, strides=strides, kernel_initializer=_initializer(), dtype=self.dtype_policy, name=name
+            filters,
+            kernel_size,
+            strides=strides,
+            kernel_initializer=_initializer(),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name=name,
         )
 
     def _depthwise(self) -> keras.layers.DepthwiseConv2D:
         return keras.layers.DepthwiseConv2D(
-            3, padding="same", depthwise_initializer=_initializer(), dtype=self.dtype_policy, name="dwconv"
+            3,
+            padding="same",
+            depthwise_initializer=_initializer(),
+            data_format="channels_last",
+            dtype=self.dtype_policy,
+            name="dwconv",
         )
 
     def _dense(self, units: int, *, name: str) -> keras.layers.Dense:
@@ -69,6 +80,9 @@ class _Block(keras.layers.Layer):
         return keras.layers.BatchNormalization(
             momentum=BATCH_NORM_MOMENTUM, epsilon=epsilon, dtype=self.dtype_policy, name=name
         )
+
+    def _zero_padding(self, padding: int) -> keras.layers.ZeroPadding2D:
+        return keras.layers.ZeroPadding2D(padding, data_format="channels_last", dtype=self.dtype_policy, name="padding")
 
     def _drop_path(self, rate: float) -> keras.layers.Dropout:
         # Stochastic depth: one coin a sample, for the whole map.
@@ -127,13 +141,14 @@ class Stem(_Block):
         super().__init__(**kwargs)
         self.filters, self.epsilon = filters, epsilon
         # PyTorch pads one on every side; Keras's "same" would pad an even size on one side only.
-        self.padding = keras.layers.ZeroPadding2D(1, dtype=self.dtype_policy)
+        self.padding = self._zero_padding(1)
         self.conv1 = self._conv(filters // 2, 3, strides=2, name="0")
         self.norm1 = self._norm(epsilon, name="1")
         self.conv2 = self._conv(filters, 3, strides=2, name="3")
         self.norm2 = self._norm(epsilon, name="4")
 
     def build(self, input_shape: Shape) -> None:
+        self.padding.build(input_shape)
         self.conv1.build(input_shape)
         hidden = (*input_shape[:-1], self.filters // 2)
         self.norm1.build(hidden)
@@ -177,11 +192,12 @@ class Downsample(_Block):
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.strides = filters, kernel_size, strides
         self.padding, self.epsilon = padding, epsilon
-        self.pad = keras.layers.ZeroPadding2D(padding, dtype=self.dtype_policy)
+        self.pad = self._zero_padding(padding)
         self.proj = self._conv(filters, kernel_size, strides=strides, name="proj")
         self.norm = self._norm(epsilon)
 
     def build(self, input_shape: Shape) -> None:
+        self.pad.build(input_shape)
         self.proj.build(input_shape)
         self.norm.build((*input_shape[:-1], self.filters))
 
@@ -229,6 +245,7 @@ class ConvEncoder(_Block):
         self.pwconv2 = self._conv(input_shape[-1], 1, name="pwconv2")
         self.pwconv2.build((*input_shape[:-1], self.hidden_dim))
         self.layer_scale.build(input_shape)
+        self.drop.build(input_shape)
 
     def branch(self, inputs: Any, training: bool | None = None) -> Any:
         """What is added to the input; (B, H, W, C)."""
@@ -337,6 +354,7 @@ class Mlp(_Block):
         self.fc1.build(input_shape)
         self.fc2 = self._conv(input_shape[-1], 1, name="fc2")
         self.fc2.build((*input_shape[:-1], self.hidden_dim))
+        self.drop.build(input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         hidden = keras.activations.get(self.activation)(self.fc1(self.norm1(inputs, training=training)))
@@ -397,7 +415,8 @@ class Encoder(_Block):
         self.local_representation = LocalRepresentation(
             input_shape[-1], self.epsilon, dtype=self.dtype_policy, name="local_representation"
         )
-        for child in (self.local_representation, self.attn, self.linear, self.layer_scale_1, self.layer_scale_2):
+        scales = (self.layer_scale_1, self.layer_scale_2)
+        for child in (self.local_representation, self.attn, self.linear, *scales, self.drop):
             if child is not None:
                 child.build(input_shape)
 

@@ -8,7 +8,8 @@ from typing import Any, Literal, Self, get_args
 import keras
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.layer_settings import apply_settings, named_layers, settings_of
 from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, ConvEncoder, Downsample, Encoder, Stem
 from swiftformer_tf.registration import PACKAGE
 
@@ -19,6 +20,14 @@ ClassifierOutputs = Literal["logits", "heads"]
 
 # Fields of a config in which two models over the same layers may differ.
 NOT_IN_LAYERS = ("image_size", "transform", "id2label", "distillation")
+
+# Arguments of Hugging Face's models, and what does their work here.
+INSTEAD = {
+    "labels": "the loss is Keras's: model.compile(loss=...) and model.fit(pixels, labels)",
+    "output_hidden_states": "SwiftFormerModel(model.config, outputs='hidden_states', share_layers_with=model) has them",
+    "output_attentions": "additive attention has no map of pairs of tokens",
+    "return_dict": "its outputs are tensors",
+}
 
 
 class _SwiftFormer(keras.Model):
@@ -31,6 +40,8 @@ class _SwiftFormer(keras.Model):
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
             **self._output_arguments,
+            "trainable": self.trainable,
+            "layers": settings_of(self, dict(self._made_with)),
         }
 
     @classmethod
@@ -38,7 +49,34 @@ class _SwiftFormer(keras.Model):
         arguments = dict(config)
         arguments["config"] = SwiftFormerConfig.from_dict(arguments["config"])
         arguments["dtype"] = keras.saving.deserialize_keras_object(arguments["dtype"])
-        return cls(**arguments)
+        settings, trainable = arguments.pop("layers", {}), arguments.pop("trainable", True)
+        model = cls(**arguments)
+        if not trainable:
+            model.trainable = False
+        apply_settings(model, settings)
+        return model
+
+    def __call__(self, *inputs: Any, pixel_values: Any = None, **arguments: Any) -> Any:
+        for name in [
+            name for name, value in arguments.items() if name in INSTEAD and (value is None or value is False)
+        ]:
+            # What is not asked for is not there in any case.
+            del arguments[name]
+        if wrong := next(iter(arguments.keys() - {"training", "mask"}), None):
+            way = INSTEAD.get(wrong, "expected pixels, and training=True or False")
+            raise ModelError(f"{self.name}: {wrong}=: no such argument of a Keras SwiftFormer; {way}")
+        if pixel_values is None:
+            return super().__call__(*inputs, **arguments)
+        return super().__call__(pixel_values, *inputs, **arguments)
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.save`, in its own format only: HDF5 has no place for a model that has a configuration."""
+        if str(filepath).lower().endswith((".h5", ".hdf5")):
+            raise ModelError(
+                f"{filepath}: HDF5 cannot hold this model whole; model.save('name.keras') does, and "
+                "model.save_weights('name.weights.h5') writes HDF5 with the weights alone"
+            )
+        return super().save(filepath, *args, **kwargs)
 
     @property
     def task(self) -> str:
@@ -49,6 +87,8 @@ class _SwiftFormer(keras.Model):
         self.config = config
         self.dtype_policy = policy
         self._output_arguments = output_arguments
+        # Pairs, since Keras would track a dict.
+        self._made_with = tuple((path, layer.dtype_policy.name) for path, layer in named_layers(self))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -69,7 +109,7 @@ class SwiftFormerModel(_SwiftFormer):
     Args:
         config: Architecture.
         outputs: What the graph returns.
-        out_indices: Stages, counted from 0; takes the place of `outputs`.
+        out_indices: A stage or several, counted from 0, or from the last one as -1; takes the place of `outputs`.
         share_layers_with: A `SwiftFormerModel` or classifier whose layers, and so whose weights, are used.
         dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy.
         name: Of the model.
@@ -89,27 +129,24 @@ class SwiftFormerModel(_SwiftFormer):
         config: SwiftFormerConfig,
         *,
         outputs: FeatureOutputs = "last_hidden_state",
-        out_indices: Sequence[int] | None = None,
+        out_indices: int | Sequence[int] | None = None,
         share_layers_with: "_SwiftFormer | None" = None,
         dtype: Any = None,
         name: str = "swiftformer",
     ) -> None:
         _check_outputs(outputs, FeatureOutputs)
-        if out_indices is not None and not (
-            out_indices and all(isinstance(i, int) and 0 <= i < len(config.depths) for i in out_indices)
-        ):
-            raise ConfigError(f"out_indices={out_indices!r}: expected stages from 0 to {len(config.depths) - 1}")
+        wanted = None if out_indices is None else _stages(out_indices, len(config.depths))
         _check_layers(config, share_layers_with)
         policy = _policy(share_layers_with, dtype)
         image = keras.Input((None, None, config.num_channels), name="image", dtype=policy.compute_dtype)
         states, stages = _features(config, image, _Layers(share_layers_with, policy))
-        if out_indices is not None:
-            maps = [stages[index] for index in out_indices]
+        if wanted is not None:
+            maps = [stages[index] for index in wanted]
             result: Any = maps if len(maps) > 1 else maps[0]
         else:
             result = {"last_hidden_state": states[-1], "hidden_states": states}[outputs]
         super().__init__(inputs=image, outputs=result, name=name)
-        self._finish(config, policy, {"outputs": outputs, "out_indices": out_indices and list(out_indices)})
+        self._finish(config, policy, {"outputs": outputs, "out_indices": wanted})
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -169,7 +206,9 @@ class SwiftFormerForImageClassification(_SwiftFormer):
             keras.layers.BatchNormalization, momentum=BATCH_NORM_MOMENTUM, epsilon=config.batch_norm_eps
         )
         norm = layers.get("norm", make_norm)
-        result: Any = layers.get("pool", keras.layers.GlobalAveragePooling2D)(norm(states[-1]))
+        result: Any = layers.get("pool", partial(keras.layers.GlobalAveragePooling2D, data_format="channels_last"))(
+            norm(states[-1])
+        )
         if config.num_labels:
             names = ("head", "head_dist") if config.distillation else ("head",)
             heads = [layers.get(head, partial(_head, config.num_labels))(result) for head in names]
@@ -273,6 +312,16 @@ def _check_heads(config: SwiftFormerConfig, shared: _SwiftFormer | None) -> None
         )
     if config.num_labels and config.distillation and not shared.config.distillation:
         raise ConfigError(f"share_layers_with={shared.name!r}: its distillation is False, expected the config's True")
+
+
+def _stages(indices: int | Sequence[int], count: int) -> list[int]:
+    """Stages by indices as Python's lists have them."""
+    several = [indices] if isinstance(indices, int) else list(indices)
+    if not several or not all(type(index) is int and -count <= index < count for index in several):
+        raise ConfigError(
+            f"out_indices={indices!r}: expected stages from 0 to {count - 1}, or from -{count} to -1 from the end"
+        )
+    return [index % count for index in several]
 
 
 def _check_outputs(outputs: str, kind: Any) -> None:

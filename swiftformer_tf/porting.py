@@ -10,6 +10,7 @@ import numpy as np
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
 from swiftformer_tf.checkpoints.tensor_specs import compare
 from swiftformer_tf.errors import CheckpointError, ModelError
+from swiftformer_tf.layer_settings import is_changed, merged_weights, named_layers
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 
 __all__ = ["Ported", "port", "to_checkpoint"]
@@ -83,14 +84,14 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
 def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpoint:
     """The weights of a model as a checkpoint, with the configuration that the model carries.
 
-    What `port` put in comes out bit by bit; a dead `w_g` is among it.
+    What `port` put in comes out bit by bit; a dead `w_g` is among it. LoRA is merged into the kernels.
 
     Args:
         model: A `SwiftFormerForImageClassification` or `SwiftFormerModel`.
         scheme: Names that the checkpoint's `save` uses by default.
 
     Raises:
-        ModelError: Another kind of model.
+        ModelError: Another kind of model, or one that Keras quantized.
         CheckpointError: Its weights are not finite.
 
     Example:
@@ -102,13 +103,15 @@ def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpo
     if not isinstance(model, (SwiftFormerForImageClassification, SwiftFormerModel)):
         raise ModelError(
             f"{model.name}: a {type(model).__name__}, expected a SwiftFormerForImageClassification or "
-            "SwiftFormerModel; weights come out of the model before it was fused"
+            "SwiftFormerModel; weights come out of the model before it was fused, and a copy is "
+            "type(model).from_config(model.get_config()), not keras.models.clone_model(model)"
         )
     config = model.config
     if isinstance(model, SwiftFormerModel):
         config = config.replace(id2label={})
+    kernels = {f"{path}/kernel": merged_weights(layer)[0] for path, layer in named_layers(model) if is_changed(layer)}
     tensors = {
-        key: _to_torch(variable.path, variable.numpy().astype(np.float32))
+        key: _to_torch(variable.path, kernels.get(variable.path, variable.numpy()).astype(np.float32))
         for key, variable in _by_canonical_name(model).items()
     }
     return Checkpoint(tensors=tensors, config=config, scheme=scheme, source=model.name)
@@ -136,6 +139,8 @@ def canonical_name(path: str) -> str:
 def _by_canonical_name(model: keras.Model) -> dict[str, keras.Variable]:
     variables: dict[str, keras.Variable] = {}
     for variable in model.weights:
+        if "/lora_kernel_" in variable.path:
+            continue
         key = canonical_name(variable.path)
         if key in variables:
             raise CheckpointError(f"{variables[key].path} and {variable.path} would both be {key}")

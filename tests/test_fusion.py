@@ -255,12 +255,6 @@ def test_the_config_takes_the_size_of_the_graph() -> None:
     ("make", "options", "kind", "message"),
     [
         (lambda: "model.keras", {}, ModelError, "^fuse: expected a functional keras.Model, not a str$"),
-        (
-            lambda: SwiftFormerForImageClassification(tiny_config(), dtype="mixed_float16"),
-            {},
-            ModelError,
-            "expected a float32 model, not mixed_float16; load its weights into one",
-        ),
         (random_classifier, {"image_size": 0}, ConfigError, "^image_size=0: expected a positive int"),
         (
             random_classifier,

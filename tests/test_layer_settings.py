@@ -1,0 +1,180 @@
+"""Models of Keras users: frozen, quantized by Keras, with LoRA, in half precision; each as plain Keras has it."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from support.random_models import seeded_model, tiny_config
+
+from swiftformer_tf import (
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    SwiftFormerModel,
+    fuse,
+    port,
+    to_checkpoint,
+)
+from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.layer_settings import named_layers
+
+PIXELS = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype("float32")
+
+
+def tiny(**fields: Any) -> SwiftFormerForImageClassification:
+    return seeded_model(tiny_config(**fields), PIXELS)
+
+
+def again(model: keras.Model, folder: Path) -> Any:
+    model.save(folder / "model.keras")
+    return keras.models.load_model(folder / "model.keras")
+
+
+def with_lora(model: keras.Model) -> keras.Model:
+    generator = np.random.default_rng(1)
+    for _, layer in named_layers(model):
+        if isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)) and hasattr(layer, "enable_lora"):
+            layer.enable_lora(2, lora_alpha=4)
+            layer.lora_kernel_b.assign(generator.normal(0, 0.1, layer.lora_kernel_b.shape))
+    return model
+
+
+def test_every_layer_has_a_name_of_its_own() -> None:
+    paths = [path for path, _ in named_layers(tiny())]
+    assert len(paths) == len(set(paths)) == len([path for path, _ in named_layers(tiny())])
+    assert paths == [path for path, _ in named_layers(tiny())]
+
+
+@pytest.mark.parametrize("frozen", ["all but the heads", "one convolution", "a block but for its attention", "all"])
+def test_frozen_layers_stay_frozen(frozen: str, tmp_path: Path) -> None:
+    model = tiny()
+    if frozen == "all":
+        model.trainable = False
+    for path, layer in named_layers(model):
+        if frozen == "all but the heads" and not path.startswith("head"):
+            layer.trainable = False
+        if (frozen, path) == ("one convolution", "stem/0"):
+            layer.trainable = False
+        if frozen == "a block but for its attention" and path.startswith("stages-0-blocks-1"):
+            layer.trainable = "attn" in path
+    loaded = again(model, tmp_path)
+    before = {variable.path: variable.trainable for variable in model.variables}
+    assert [v.path for v in loaded.trainable_variables] == [v.path for v in model.trainable_variables]
+    assert {variable.path: variable.trainable for variable in loaded.variables} == before
+    assert loaded.trainable == model.trainable
+
+
+def test_the_optimizers_state_survives(tmp_path: Path) -> None:
+    """As in plain Keras: training goes on from where it stopped."""
+    model = tiny()
+    for layer in model.layers:
+        layer.trainable = "head" in layer.name
+    model.compile(keras.optimizers.AdamW(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    labels = np.array([0, 1, 0, 1])
+    model.fit(PIXELS, labels, epochs=2, verbose=0)
+    loaded = again(model, tmp_path)
+    for one, other in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy())
+    for each in (model, loaded):
+        each.fit(PIXELS, labels, shuffle=False, verbose=0)
+    assert np.array_equal(model(PIXELS), loaded(PIXELS))
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
+def test_keras_own_quantization_loads_again_and_is_named(tmp_path: Path) -> None:
+    model = tiny()
+    model.quantize("int8")
+    loaded = again(model, tmp_path)
+    assert loaded.get_layer("head").dtype_policy.name == "int8_from_float32"
+    assert np.array_equal(model(PIXELS), loaded(PIXELS))
+    for use in (fuse, to_checkpoint):
+        with pytest.raises(
+            ModelError, match=r"quantized by Keras \(int8\), expected float weights; give the model as it"
+        ):
+            use(loaded)
+
+
+def test_lora_is_saved_and_merged(tmp_path: Path) -> None:
+    model = with_lora(tiny())
+    wanted = model(PIXELS)
+    assert not np.allclose(wanted, tiny()(PIXELS), atol=1e-3)
+    loaded = again(model, tmp_path)
+    assert [v.path for v in loaded.trainable_variables] == [v.path for v in model.trainable_variables]
+    assert (loaded.get_layer("head").lora_rank, loaded.get_layer("head").lora_alpha) == (2, 4)
+    assert np.allclose(loaded(PIXELS), wanted, atol=1e-5)
+    for each in (model, loaded):
+        assert np.allclose(port(to_checkpoint(each)).model(PIXELS), wanted, atol=1e-5)
+        assert np.allclose(fuse(each)(PIXELS[:1]), wanted[:1], atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
+def test_models_of_any_precision_are_fused(precision: str) -> None:
+    checkpoint = to_checkpoint(tiny())
+    wanted = fuse(port(checkpoint, dtype="float32").model)(PIXELS[:1])
+    deploy = fuse(port(checkpoint, dtype=precision).model)
+    assert {variable.dtype for variable in deploy.weights} == {"float32"}
+    # With mixed precision the variables are the same; the others were rounded to 11 and 8 bits.
+    tolerance = {"float16": 2e-2, "bfloat16": 2e-1}.get(precision, 0)
+    assert np.abs(deploy(PIXELS[:1]) - wanted).max() <= tolerance * np.abs(wanted).max()
+
+
+def test_channels_first_as_keras_default_changes_nothing() -> None:
+    wanted = tiny()(PIXELS)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = tiny()
+        assert np.array_equal(model(PIXELS), wanted)
+        assert np.allclose(fuse(model)(PIXELS[:1]), wanted[:1], atol=1e-4)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+def test_a_copy_is_told_where_keras_makes_another_model() -> None:
+    model = tiny()
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    assert np.array_equal(copy(PIXELS), model(PIXELS))
+    with pytest.raises(
+        ModelError, match=r"a copy is type\(model\).from_config\(model.get_config\(\)\), not keras.models"
+    ):
+        to_checkpoint(keras.models.clone_model(model))
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.HDF5"])
+def test_whole_models_as_hdf5_are_refused_when_they_are_saved(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"HDF5 cannot hold this model whole; model.save\('name.keras'\) does, and"):
+        tiny().save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    model, other = tiny(), SwiftFormerForImageClassification(tiny_config())
+    model.save_weights(tmp_path / "name.weights.h5")
+    other.load_weights(tmp_path / "name.weights.h5")
+    assert np.array_equal(other(PIXELS), model(PIXELS))
+
+
+def test_arguments_of_hugging_faces_models() -> None:
+    model = tiny()
+    assert np.array_equal(model(pixel_values=PIXELS), model(PIXELS))
+    assert np.array_equal(model(PIXELS, output_hidden_states=False, labels=None, return_dict=None), model(PIXELS))
+    for argument, way in (
+        ({"labels": [0]}, r"the loss is Keras's: model.compile\(loss=...\) and model.fit\(pixels, labels\)"),
+        (
+            {"output_hidden_states": True},
+            r"SwiftFormerModel\(model.config, outputs='hidden_states', share_layers_with=mo",
+        ),
+        ({"return_dict": True}, "its outputs are tensors"),
+        ({"foo": 1}, "foo=: no such argument of a Keras SwiftFormer; expected pixels, and training="),
+    ):
+        with pytest.raises(ModelError, match=way):
+            model(PIXELS, **argument)
+
+
+def test_out_indices_as_pythons_own() -> None:
+    config = SwiftFormerConfig.from_variant("tiny")
+    model = SwiftFormerModel(config, out_indices=(-1, 0))
+    assert [each.shape[-1] for each in model(PIXELS)] == [20, 8]
+    one = SwiftFormerModel(config, out_indices=-2, share_layers_with=model)
+    assert one(PIXELS).shape == (4, 4, 4, 16)
+    for wrong in (4, -5, (0, 7), (), (True,)):
+        with pytest.raises(ConfigError, match="expected stages from 0 to 3, or from -4 to -1 from the end"):
+            SwiftFormerModel(config, out_indices=wrong)
