@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ASSUMED, ModelFile, note, token_weights_option, weights_option
+from swiftformer_tf.cli.console import ASSUMED, EXISTING_FILE, ModelFile, note, token_weights_option, weights_option
 
 
 @click.command()
@@ -21,6 +21,12 @@ from swiftformer_tf.cli.console import ASSUMED, ModelFile, note, token_weights_o
 )
 @token_weights_option
 @weights_option
+@click.option(
+    "--expected",
+    type=EXISTING_FILE,
+    help="pixels and logits of a PyTorch run, as numpy.savez(FILE, pixels=pixels, logits=logits) writes them: says "
+    "which --token-weights fit, and takes those.",
+)
 @click.option("--num-labels", type=click.IntRange(1), help="New heads for so many labels, of random weights.")
 @click.option(
     "--labels", help="A file with a label a line, or 'imagenet': names of the outputs; another number is new."
@@ -31,6 +37,7 @@ def port(
     to: Any,
     token_weights: Any,
     weights: str | None,
+    expected: Path | None,
     num_labels: int | None,
     labels: str | None,
 ) -> None:
@@ -45,6 +52,7 @@ def port(
     swiftformer-tf port timm/swiftformer_xs.dist_in1k -o xs.keras
     swiftformer-tf port fine_tuned.keras -o for_timm --to timm
     """
+    from swiftformer_tf.checking import Expected, fitted
     from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
     from swiftformer_tf.files import replacing
     from swiftformer_tf.loading import open_checkpoint
@@ -69,6 +77,9 @@ def port(
     note(f"{opened.scheme} layout, {config.variant or 'non-standard'} architecture, {config.num_labels} labels")
     for seen in opened.notes:
         note(seen)
+    if expected:
+        opened, fit = fitted(opened, Expected.open(expected), token_weights=token_weights)
+        note(str(fit))
     note(arithmetic(opened))
     if wanted is not None:
         opened, said = relabel(opened, wanted)

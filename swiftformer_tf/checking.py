@@ -1,0 +1,157 @@
+"""Which arithmetic a checkpoint's weights were trained with, by outputs of its owner's own run."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.config import TokenWeights
+from swiftformer_tf.errors import CheckpointError
+from swiftformer_tf.porting import port
+
+__all__ = ["Expected", "Fit", "fit_token_weights", "fitted"]
+
+# Largest difference over the largest expected number: float32 on another machine stays below a tenth of it, half
+# precision does not.
+TOLERANCE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """Pixels, and what a PyTorch model answered to them.
+
+    Args:
+        pixels: As the model took them, normalized: (N, H, W, channels), or (N, channels, H, W) as PyTorch has them.
+        logits: (N, num_labels), averaged over both heads.
+        source: For messages.
+    """
+
+    pixels: np.ndarray
+    logits: np.ndarray
+    source: str = "memory"
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Expected":
+        """Reads a `.npz` file with the arrays `pixels` and `logits`.
+
+        Raises:
+            CheckpointError: It cannot be read, or has other arrays.
+        """
+        try:
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
+            raise CheckpointError(f"{path}: no NumPy archive ({error}); expected numpy.savez's .npz") from None
+        except Exception as error:  # zipfile's own
+            raise CheckpointError(f"{path}: damaged ({error}); expected numpy.savez's .npz") from None
+        if missing := [name for name in ("pixels", "logits") if name not in arrays]:
+            found = ", ".join(arrays) or "nothing"
+            raise CheckpointError(
+                f"{path}: has no array {missing[0]}, found {found}; numpy.savez(path, pixels=pixels, logits=logits)"
+            )
+        return cls(arrays["pixels"], arrays["logits"], str(path))
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """How far a checkpoint is from expected logits under each arithmetic.
+
+    Args:
+        differences: Largest absolute difference over the largest expected number, by arithmetic.
+    """
+
+    differences: Mapping[TokenWeights, float]
+
+    @property
+    def token_weights(self) -> TokenWeights | None:
+        """The arithmetic that fits; None where neither does, or both do."""
+        fitting = [name for name, difference in self.differences.items() if difference <= TOLERANCE]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{difference:.1e} with {name}" for name, difference in self.differences.items())
+        if self.token_weights:
+            said = f"{self.token_weights} fits"
+        elif min(self.differences.values()) <= TOLERANCE:
+            said = "both fit, so these outputs do not tell them apart"
+        else:
+            said = f"neither fits within {TOLERANCE:g}: other pixels, other weights or half precision"
+        return f"largest difference from the expected logits: {told}; {said}"
+
+
+def fit_token_weights(checkpoint: Checkpoint, expected: Expected) -> Fit:
+    """Compares a checkpoint with outputs of a PyTorch run under both arithmetics.
+
+    An original file does not say which of the two releases trained it, and loads strictly into both; outputs do.
+
+    Args:
+        checkpoint: Weights of a classifier.
+        expected: Pixels and logits.
+
+    Raises:
+        CheckpointError: Shapes that do not belong to each other, or numbers that are not finite.
+
+    Example:
+        >>> from swiftformer_tf import PRETRAINED
+        >>> checkpoint = Checkpoint.open(PRETRAINED["swiftformer_xs_imagenette"])
+        >>> pixels = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")
+        >>> logits = port(checkpoint).model(pixels).numpy()
+        >>> fit_token_weights(checkpoint, Expected(pixels, logits)).token_weights
+        'l2'
+    """
+    pixels = _channels_last(expected, checkpoint.config.num_channels)
+    wanted = np.asarray(expected.logits, np.float64)
+    if wanted.shape != (len(pixels), checkpoint.config.num_labels):
+        raise CheckpointError(
+            f"{expected.source}: logits are {wanted.shape}, expected {(len(pixels), checkpoint.config.num_labels)}, "
+            "one row a picture; of two heads, the mean"
+        )
+    scale = float(np.abs(wanted).max(initial=0))
+    if not np.isfinite(pixels).all() or not np.isfinite(wanted).all() or not scale:
+        raise CheckpointError(f"{expected.source}: expected finite numbers, and logits that are not all 0")
+    differences: dict[TokenWeights, float] = {}
+    for name in get_args(TokenWeights):
+        config = checkpoint.config.replace(token_weights=name)
+        logits = port(dataclasses.replace(checkpoint, config=config), dtype="float32").model.predict(pixels, verbose=0)
+        differences[name] = float(np.abs(logits - wanted).max() / scale)
+    return Fit(differences)
+
+
+def fitted(
+    checkpoint: Checkpoint, expected: Expected, *, token_weights: TokenWeights | None = None
+) -> tuple[Checkpoint, Fit]:
+    """The checkpoint with the arithmetic that gives these outputs, and how well each does.
+
+    Args:
+        checkpoint: Weights of a classifier.
+        expected: Pixels and logits.
+        token_weights: What the caller says, which then has to fit.
+
+    Raises:
+        CheckpointError: Neither arithmetic fits, or not that of `token_weights`; or see `fit_token_weights`.
+    """
+    fit = fit_token_weights(checkpoint, expected)
+    best = fit.token_weights
+    fits = fit.differences[token_weights or best or checkpoint.token_weights] <= TOLERANCE
+    if not fits:
+        said = f" those of token_weights={token_weights!r}" if token_weights else " what these weights answer"
+        raise CheckpointError(f"{expected.source}: not{said}; {fit}")
+    if best is None:
+        return checkpoint, fit
+    config = checkpoint.config.replace(token_weights=best)
+    return dataclasses.replace(checkpoint, config=config, token_weights_assumed=False), fit
+
+
+def _channels_last(expected: Expected, channels: int) -> np.ndarray:
+    pixels = np.asarray(expected.pixels, np.float32)
+    if pixels.ndim == 4 and pixels.shape[-1] == channels:
+        return pixels
+    if pixels.ndim == 4 and pixels.shape[1] == channels:
+        return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+    raise CheckpointError(
+        f"{expected.source}: pixels are {pixels.shape}, expected (N, height, width, {channels}) or (N, {channels}, "
+        "height, width)"
+    )

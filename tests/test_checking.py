@@ -1,0 +1,121 @@
+"""Which release an original file is from, shown by outputs of the original repository's own code.
+
+`golden/original_tiny.pth` is a training file that the code of Amshaker/SwiftFormer wrote, and
+`golden/original_tiny.npz` has the averaged logits of that code: commit 4aa6cd6 (`l2`) and its first release, commit 574907f (`uniform`). The owner of this
+project ran both on 29 November 2026 with PyTorch 2.13, outside of it, with random weights.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from support.weight_files import GOLDEN
+
+from swiftformer_tf import Checkpoint, port
+from swiftformer_tf.checking import Expected, fit_token_weights, fitted
+from swiftformer_tf.cli import cli
+from swiftformer_tf.errors import CheckpointError
+
+ORIGINAL = GOLDEN / "original_tiny.pth"
+
+
+@pytest.fixture(scope="module")
+def outputs() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / "original_tiny.npz") as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("size", ["64x64", "63x85"])
+@pytest.mark.parametrize("token_weights", ["l2", "uniform"])
+def test_the_original_codes_own_file_gives_its_own_logits(
+    token_weights: Any, size: str, outputs: dict[str, np.ndarray]
+) -> None:
+    checkpoint = Checkpoint.open(ORIGINAL, token_weights=token_weights)
+    assert (checkpoint.scheme, checkpoint.config.depths, checkpoint.config.num_labels) == ("original", (2, 1, 2, 1), 7)
+    wanted = outputs[f"{token_weights}_{size}"]
+    logits = port(checkpoint).model.predict(outputs[f"pixels_{size}"], verbose=0)
+    assert np.abs(logits - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    other = outputs[f"{'uniform' if token_weights == 'l2' else 'l2'}_{size}"]
+    assert np.abs(logits - other).max() > 0.1 * np.abs(other).max()
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("token_weights", ["l2", "uniform"])
+def test_outputs_tell_the_arithmetic(token_weights: Any, layout: str, outputs: dict[str, np.ndarray]) -> None:
+    pixels = outputs["pixels_63x85"]
+    expected = Expected(pixels.transpose(0, 3, 1, 2) if layout == "NCHW" else pixels, outputs[f"{token_weights}_63x85"])
+    checkpoint = Checkpoint.open(ORIGINAL)
+    assert checkpoint.token_weights_assumed
+    changed, fit = fitted(checkpoint, expected)
+    assert fit.token_weights == changed.token_weights == token_weights
+    assert not changed.token_weights_assumed
+    other = "uniform" if token_weights == "l2" else "l2"
+    assert fit.differences[token_weights] < 1e-5 < 0.1 < fit.differences[other]
+    assert str(fit).endswith(f"; {token_weights} fits")
+    with pytest.raises(CheckpointError, match=f"not those of token_weights='{other}'; largest difference"):
+        fitted(checkpoint, expected, token_weights=other)
+
+
+def test_outputs_of_something_else_fit_neither(outputs: dict[str, np.ndarray]) -> None:
+    expected = Expected(outputs["pixels_64x64"], outputs["l2_64x64"] * 1.01)
+    with pytest.raises(CheckpointError, match=r"not what these weights answer; .*; neither fits within 0.001"):
+        fitted(Checkpoint.open(ORIGINAL), expected)
+
+
+def test_outputs_that_do_not_tell() -> None:
+    """At default initialization both are the same within 5e-4 of the logits, or nearer."""
+    checkpoint = Checkpoint.open(ORIGINAL)
+    tensors = {key: x * (1e-7 if "layer_scale_" in key else 1) for key, x in checkpoint.tensors.items()}
+    hidden = Checkpoint(tensors=tensors, config=checkpoint.config, scheme="original")
+    pixels = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")
+    expected = Expected(pixels, port(hidden).model.predict(pixels, verbose=0))
+    fit = fit_token_weights(hidden, expected)
+    assert fit.token_weights is None
+    assert "both fit, so these outputs do not tell them apart" in str(fit)
+    assert fitted(hidden, expected)[0] is hidden
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pixels": np.zeros((2, 64, 64, 4))}, r"pixels are \(2, 64, 64, 4\), expected \(N, height, width, 3\) or"),
+        ({"pixels": np.zeros((64, 64, 3))}, r"pixels are \(64, 64, 3\), expected"),
+        ({"logits": np.zeros((2, 5))}, r"logits are \(2, 5\), expected \(2, 7\), one row a picture; of two heads, the"),
+        ({"logits": np.zeros((2, 7))}, "expected finite numbers, and logits that are not all 0"),
+        ({"logits": np.full((2, 7), np.nan)}, "expected finite numbers"),
+    ],
+)
+def test_arrays_that_do_not_belong_together(
+    change: dict[str, np.ndarray], message: str, outputs: dict[str, np.ndarray]
+) -> None:
+    arrays = {"pixels": outputs["pixels_64x64"], "logits": outputs["l2_64x64"], **change}
+    with pytest.raises(CheckpointError, match=message):
+        fit_token_weights(Checkpoint.open(ORIGINAL), Expected(**arrays))
+
+
+def test_files_that_are_no_outputs(tmp_path: Path) -> None:
+    for name, content in (("a.npz", b""), ("b.npz", b"PK\x03\x04abc"), ("c.npz", b"\x80\x02N.")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match=f"{name}: .*expected numpy.savez's .npz"):
+            Expected.open(tmp_path / name)
+    np.savez(tmp_path / "d.npz", x=np.zeros(2))
+    with pytest.raises(CheckpointError, match=r"d.npz: has no array pixels, found x; numpy.savez\(path, pixels=pixels"):
+        Expected.open(tmp_path / "d.npz")
+
+
+def test_the_command_takes_what_fits(tmp_path: Path, outputs: dict[str, np.ndarray]) -> None:
+    np.savez(tmp_path / "out.npz", pixels=outputs["pixels_64x64"], logits=outputs["uniform_64x64"])
+    command = ["port", str(ORIGINAL), "-o", str(tmp_path / "a.safetensors"), "--to", "original", "--expected"]
+    command.append(str(tmp_path / "out.npz"))
+    said = CliRunner().invoke(cli, command)
+    assert said.exit_code == 0, said.output
+    assert "uniform fits" in said.stderr
+    assert "token weights: uniform\n" in said.stderr
+    assert Checkpoint.open(tmp_path / "a.safetensors").token_weights == "uniform"
+    refused = CliRunner().invoke(
+        cli, [*command[:3], str(tmp_path / "b.safetensors"), *command[4:], "--token-weights", "l2"]
+    )
+    assert refused.exit_code == 1
+    assert not (tmp_path / "b.safetensors").exists()
