@@ -1,8 +1,9 @@
 """Which release an original file is from, shown by outputs of the original repository's own code.
 
 `golden/original_tiny.pth` is a training file that the code of Amshaker/SwiftFormer wrote, and
-`golden/original_tiny.npz` has the averaged logits of that code: commit 4aa6cd6 (`l2`) and its first release, commit 574907f (`uniform`). The owner of this
-project ran both on 29 November 2026 with PyTorch 2.13, outside of it, with random weights.
+`golden/original_tiny.npz` has the averaged logits of that code: commit 4aa6cd6 (`l2`) and its first release, commit
+574907f (`uniform`). The owner of this project ran both on 29 November 2026 with PyTorch 2.13, outside of it, on random
+weights.
 """
 
 from pathlib import Path
@@ -114,8 +115,8 @@ def test_the_command_takes_what_fits(tmp_path: Path, outputs: dict[str, np.ndarr
     assert "uniform fits" in said.stderr
     assert "token weights: uniform\n" in said.stderr
     assert Checkpoint.open(tmp_path / "a.safetensors").token_weights == "uniform"
-    refused = CliRunner().invoke(
-        cli, [*command[:3], str(tmp_path / "b.safetensors"), *command[4:], "--token-weights", "l2"]
-    )
-    assert refused.exit_code == 1
+    command[3] = str(tmp_path / "b.safetensors")
+    refused = CliRunner().invoke(cli, [*command, "--token-weights", "l2"])
+    assert refused.exit_code == 2
+    assert "not those of token_weights='l2'; largest difference" in refused.output
     assert not (tmp_path / "b.safetensors").exists()
