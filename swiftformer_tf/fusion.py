@@ -108,7 +108,8 @@ def fuse(
 
     Args:
         model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or any functional model with layers of
-            Keras on them, of any precision (the graph is in float32) and with LoRA (which is merged): nested, with several outputs, with a backbone used twice.
+            Keras on them, of any precision (the graph is in float32) and with LoRA (which is merged): nested, with
+            several outputs, with a backbone used twice.
         config: Transform and labels; needed where no SwiftFormer in `model` has one, which is so for
             `keras.Model(backbone.input, head(backbone.output))`.
         image_size: (height, width) in pixels, or an int for a square; default is the size that `model` is made for,

@@ -17,7 +17,6 @@ from support.random_models import (
     random_images,
     randomized,
     relative_error,
-    tiny_config,
 )
 
 from swiftformer_tf import (
