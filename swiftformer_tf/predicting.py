@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
@@ -11,6 +10,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Opened
 from swiftformer_tf.porting import port
+from swiftformer_tf.tasks.classification import activate, activation
 
 __all__ = ["Predictor", "predictor", "probabilities"]
 
@@ -35,10 +35,10 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
 
 
 def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:
-    """Outputs of `opened` as probabilities, (N, num_labels)."""
+    """Outputs of `opened` as people read them, (N, num_labels): probabilities, or numbers by its `problem_type`."""
     if isinstance(opened, LiteModel) and opened.classifier_activation:
         return outputs
-    return np.asarray(keras.ops.softmax(outputs, axis=-1))
+    return np.asarray(activate(outputs, activation(opened.config)))
 
 
 def _lite_predictor(lite: LiteModel, num_threads: int) -> Predictor:

@@ -72,7 +72,7 @@ def test_export_names_the_kotlin_class(saved: Path, tmp_path: Path) -> None:
 
 
 def test_export_as_json_and_under_another_name(saved: Path, tmp_path: Path) -> None:
-    options = ("--name", "mine", "--image-size", "32x96", "--include-preprocessing", "--softmax", "--json")
+    options = ("--name", "mine", "--image-size", "32x96", "--include-preprocessing", "--probabilities", "--json")
     result = run("export", saved, "-o", tmp_path, "--recipe", "float32", *options)
     assert result.exit_code == 0
     (report,) = json.loads(result.stdout)

@@ -62,6 +62,7 @@ def debug_quantization(
     if plot and not plot.parent.is_dir():
         raise click.UsageError(f"--plot {plot}: no such folder: {plot.parent}")
     lite = LiteModel.open(model)
+    lite.config.transform.check_photographs()
     paths = photographs_in(images, count)
     keras_model = open_model(reference, token_weights=token_weights)
     with progress_bar("debug", len(paths)) as progress:

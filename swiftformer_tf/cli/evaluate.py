@@ -60,6 +60,7 @@ def evaluate(
     if confusion and not confusion.parent.is_dir():
         raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
     predict, config = predictor(open_any(model, token_weights=token_weights), num_threads=threads)
+    config.transform.check_photographs()
     images = labelled_images(folder, config.labels, label_file=label_file)
     check_images(images.paths)
     with progress_bar("photographs", len(images.paths)) as progress:

@@ -18,6 +18,7 @@ from swiftformer_tf.cli.console import (
     token_weights_option,
 )
 from swiftformer_tf.cli.reports import html_option, note_failures, report_row, write_html
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.recipes import INFERENCE_TYPES, RECIPES
 
@@ -52,7 +53,11 @@ def _kotlin_name(ctx: click.Context, param: click.Parameter, value: str | None) 
     help="Make files that this library runs; sets the two options below.",
 )
 @click.option("--include-preprocessing", is_flag=True, help="Normalise inside: the model takes RGB from 0 to 255.")
-@click.option("--softmax", is_flag=True, help="Answer with probabilities instead of logits.")
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Answer with probabilities instead of logits: softmax or sigmoid, by the model's problem_type.",
+)
 @click.option("--input-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
 @click.option("--output-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
 @click.option("--labels", metavar="FILE|imagenet", help="A label a line, or ImageNet's. Default: the model's own.")
@@ -83,7 +88,7 @@ def export(
     image_size: Any,
     target: str | None,
     include_preprocessing: bool,
-    softmax: bool,
+    probabilities: bool,
     input_type: Any,
     output_type: Any,
     labels: str | None,
@@ -125,14 +130,9 @@ def export(
                     f"leave the option out, or give it to {', '.join(takers)} alone"
                 )
         recipes.append(recipe.replace(**{f"inference_{side}_type": each for side, each in borders.items() if each}))
-    options: dict[str, Any] = {
-        "include_preprocessing": include_preprocessing,
-        "classifier_activation": "softmax" if softmax else None,
-    }
     if target:
         for recipe in recipes:
             TARGETS[target].check(recipe)
-        options = TARGETS[target].fuse_options
     if calibration is None and (needy := [recipe.name for recipe in recipes if recipe.needs_calibration]):
         raise click.UsageError(f"recipe {needy[0]} needs calibration images: give --calibration FOLDER")
     if html and html.parent != output and not html.parent.is_dir():
@@ -141,6 +141,13 @@ def export(
     calibrated_on = photographs_in(calibration, calibration_count) if calibration else None
     verified_on = photographs_in(images) if images else None
     opened = open_model(model, token_weights=token_weights)
+    if calibrated_on or verified_on:
+        opened.config.transform.check_photographs()
+    options: dict[str, Any] = {"include_preprocessing": include_preprocessing}
+    if probabilities:
+        options["classifier_activation"] = _activation(opened.config)
+    if target:
+        options = TARGETS[target].fuse_options(opened.config)
     exported = export_files(
         opened,
         recipes,
@@ -178,3 +185,13 @@ def export(
         write_html(html, [(each.model, each.report) for each in exported], verified_on or calibrated_on)
     if not all(report.passed for report in reports):
         ctx.exit(1)
+
+
+def _activation(config: SwiftFormerConfig) -> str:
+    from swiftformer_tf.tasks.classification import activation
+
+    found = activation(config)
+    if found is None:
+        said = f"problem_type={config.problem_type!r}" if config.num_labels else "a model without labels"
+        raise click.UsageError(f"--probabilities: {said}, whose answers are no probabilities; leave the option out")
+    return found

@@ -25,6 +25,7 @@ def predict(model: Path, images: tuple[Path, ...], top: int, token_weights: Any,
     from swiftformer_tf.errors import ImageError, ModelError
     from swiftformer_tf.loading import open_any
     from swiftformer_tf.predicting import predictor, probabilities
+    from swiftformer_tf.tasks.classification import activation
 
     for path in images:
         if path.is_dir():
@@ -35,6 +36,7 @@ def predict(model: Path, images: tuple[Path, ...], top: int, token_weights: Any,
     run, config = predictor(opened)
     if not config.num_labels:
         raise ModelError(f"{model}: no labels to predict; it returns pooled features")
+    config.transform.check_photographs()
     # Opened first, all of them: one that cannot be read stops the command before anything is printed.
     inputs = [config.transform(path) for path in images]
     results: list[dict[str, Any]] = []
@@ -49,4 +51,5 @@ def predict(model: Path, images: tuple[Path, ...], top: int, token_weights: Any,
     for result in results:
         click.echo(result["image"])
         for entry in result["labels"]:
-            click.echo(f"  {entry['score']:7.2%}  {entry['label']}")
+            score = f"{entry['score']:7.2%}" if activation(config) else f"{entry['score']:9.4g}"
+            click.echo(f"  {score}  {entry['label']}")

@@ -138,6 +138,7 @@ def train(
     images = dataclasses.replace(images, class_names=class_labels(images.class_names))
     start = open_model(source, token_weights=token_weights) if source else None
     config = start.config if start else SwiftFormerConfig.from_variant(variant)
+    config.transform.check_photographs()
     # The order of a model's own labels wins, so that its heads are kept where they fit.
     if sorted(config.labels) == sorted(images.class_names):
         images = images.reordered(config.labels)

@@ -51,6 +51,7 @@ def verify(
     if html and not html.parent.is_dir():
         raise click.UsageError(f"--html {html}: no such folder: {html.parent}")
     lite = LiteModel.open(model)
+    lite.config.transform.check_photographs()
     paths = photographs_in(images)
     keras_model = open_model(reference, token_weights=token_weights)
     with progress_bar("verify", len(paths)) as count:

@@ -119,14 +119,17 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
         if same[0] != same[1]:
             raise ExportError(f"{name}: expected the same Keras model and options as the first model of the folder")
     config, transform = first.config, first.config.transform
-    if config.num_channels != 3 or not config.num_labels:
+    if config.num_channels not in (1, 3) or not config.num_labels:
         raise ExportError(
-            "the Android folder: expected a classifier of RGB pictures, not "
+            "the Android folder: expected a classifier of RGB or gray pictures, not "
             f"{config.num_channels} channels and {config.num_labels} labels"
         )
     stem = _stem(models)
     height, width = config.input_size
-    mean, std = (transform.mean, transform.std) if not first.include_preprocessing else ((0, 0, 0), (1 / 255,) * 3)
+    channels = config.num_channels
+    mean, std = (
+        (transform.mean, transform.std) if not first.include_preprocessing else ((0,) * channels, (1 / 255,) * channels)
+    )
     described = [_model(name, model) for name, model in models.items()]
     return {
         "stem": stem,
@@ -138,6 +141,7 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
         "mediapipe": [name for name, model in models.items() if _is_for_mediapipe(model)],
         "width": width,
         "height": height,
+        "channels": channels,
         "count": config.num_labels,
         "labels": f"{stem}_labels.txt",
         "license": first.license or UNKNOWN_LICENSE,

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import ImageError, ModelError
 from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.tasks.classification import activation
 
 __all__ = ["LITERT_JS", "PageServer", "page_model", "runtime_folder"]
 
@@ -39,6 +40,10 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
     """
     if not model.config.num_labels:
         raise ModelError(f"{name}: no labels to show; it returns pooled features")
+    try:
+        model.config.transform.check_photographs()
+    except ImageError as error:
+        raise ModelError(f"{name}: {error}") from None
     borders = (model.recipe.inference_input_type, model.recipe.inference_output_type)
     if borders != ("float32", "float32"):
         raise ModelError(f"{name}: takes {borders[0]} and gives {borders[1]}: the page needs float32 at both ends")
@@ -49,7 +54,11 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
         "labels": list(model.labels),
         "transform": model.config.transform.to_dict(),
         "raw": model.include_preprocessing,
-        "scores": model.classifier_activation is not None,
+        "resized": list(model.config.transform.resized),
+        "keepsShape": model.config.transform.keeps_shape,
+        # What is left to do: nothing where the file does it itself.
+        "activation": None if model.classifier_activation else activation(model.config),
+        "numbers": activation(model.config) is None,
         "megabytes": round(len(model.content) / 1e6, 1),
     }
 

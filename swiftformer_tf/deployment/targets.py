@@ -1,10 +1,12 @@
 """What each way to run a model on Android asks of the file, as data."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.tasks.classification import activation
 
 __all__ = ["TARGETS", "Target"]
 
@@ -17,7 +19,8 @@ class Target:
         name: For the command line.
         description: One line for people.
         include_preprocessing: Whether the file must normalise itself.
-        classifier_activation: `"softmax"` where the library wants probabilities.
+        probabilities: Whether it wants probabilities, where the model's answers can be made some.
+        channels: Numbers of channels that it takes.
         input_types: What the file's input may be, in LiteRT's words.
         output_types: What its output may be.
     """
@@ -25,16 +28,25 @@ class Target:
     name: str
     description: str
     include_preprocessing: bool
-    classifier_activation: Literal["softmax"] | None
+    probabilities: bool
+    channels: tuple[int, ...]
     input_types: tuple[str, ...]
     output_types: tuple[str, ...]
 
-    @property
-    def fuse_options(self) -> dict[str, Any]:
-        """Arguments of `fuse`, and of `export_files`."""
+    def fuse_options(self, config: SwiftFormerConfig) -> dict[str, Any]:
+        """Arguments of `fuse`, and of `export_files`, for a model with this configuration.
+
+        Raises:
+            ExportError: The library does not take such a model.
+        """
+        if config.num_channels not in self.channels:
+            raise ExportError(
+                f"num_channels={config.num_channels} for {self.name}: {self.description} takes "
+                f"{' or '.join(map(str, self.channels))} alone; export without --for {self.name}"
+            )
         return {
             "include_preprocessing": self.include_preprocessing,
-            "classifier_activation": self.classifier_activation,
+            "classifier_activation": activation(config) if self.probabilities else None,
         }
 
     def check(self, recipe: Recipe) -> None:
@@ -70,7 +82,8 @@ TARGETS: dict[str, Target] = {
             # It refuses a mean and std per channel, hands bytes to a uint8 input as they are, and shows what comes out
             # as probabilities. An int8 input it refuses.
             include_preprocessing=True,
-            classifier_activation="softmax",
+            probabilities=True,
+            channels=(3,),  # "1 x height x width x 3", and refuses gray pictures as well
             input_types=("float32", "uint8"),
             output_types=("float32", "uint8"),
         ),

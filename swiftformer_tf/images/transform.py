@@ -185,9 +185,17 @@ class Transform:
         Raises:
             ImageError: As `check_photographs`.
         """
-        self.check_photographs()
-        pixels = self._cropped(image.convert(_MODES[len(self.mean)]))
+        pixels = self._cropped(self.in_channels(image))
         return pixels if pixels.ndim == 3 else pixels[..., None]
+
+    def in_channels(self, image: Image.Image) -> Image.Image:
+        """A photograph in the mode that the model takes: Pillow's `RGB` or, with one channel, `L`.
+
+        Raises:
+            ImageError: As `check_photographs`.
+        """
+        self.check_photographs()
+        return image.convert(_MODES[len(self.mean)])
 
     def _cropped(self, image: Image.Image) -> np.ndarray:
         height, width = self.size

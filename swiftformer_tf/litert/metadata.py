@@ -11,7 +11,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.metadata_schema import decode, encode
 from swiftformer_tf.recipes import Recipe
-from swiftformer_tf.tasks import Output
+from swiftformer_tf.tasks import TASKS, Activation, Output
 
 __all__ = ["LABELS", "attach", "min_runtime_version", "model_metadata", "packed_labels", "read", "summary"]
 
@@ -50,6 +50,12 @@ MAX_LABEL_BYTES = 64 * 1024 * 1024
 UNKNOWN_LICENSE = "not stated: that of the weights from which it was exported"
 
 
+PROBABILITIES: dict[Activation, str] = {
+    "softmax": "all of them sum to 1",
+    "sigmoid": "each by itself",
+}
+
+
 def model_metadata(
     *,
     config: SwiftFormerConfig,
@@ -78,7 +84,7 @@ def model_metadata(
         "subgraph_metadata": [
             {
                 "input_tensor_metadata": [_input(config, recipe, include_preprocessing)],
-                "output_tensor_metadata": [_output(each) for each in outputs],
+                "output_tensor_metadata": [_output(each, config) for each in outputs],
             }
         ],
         "license": license or UNKNOWN_LICENSE,
@@ -112,18 +118,19 @@ def _input(config: SwiftFormerConfig, recipe: Recipe, include_preprocessing: boo
     }
 
 
-def _output(output: Output) -> dict[str, Any]:
+def _output(output: Output, config: SwiftFormerConfig) -> dict[str, Any]:
     content: dict[str, Any] = {"content_properties": {"FeatureProperties": {}}}
     if output.task != "classification":
         return {"name": output.name, "description": "Features.", "content": content}
     labels = {"name": LABELS, "description": "A label a line, in the order of the scores.", "type": TENSOR_AXIS_LABELS}
+    score: dict[str, Any] = {"description": "A number for each label."}
     if output.activation:
         score = {
-            "description": "Score of each label: a probability, all of them sum to 1.",
+            "description": f"Score of each label: a probability, {PROBABILITIES[output.activation]}.",
             "stats": {"max": [1.0], "min": [0.0]},
         }
-    else:
-        score = {"description": "Score of each label: a logit, without bounds; softmax makes probabilities."}
+    elif possible := TASKS[output.task].activation(config):
+        score = {"description": f"Score of each label: a logit, without bounds; {possible} makes probabilities."}
     return {"name": output.name, **score, "content": content, "associated_files": [labels]}
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.tasks.classification import activate, activation
 from swiftformer_tf.verification import Outputs
 
 __all__ = ["Answer", "Card", "photograph_groups"]
@@ -129,19 +130,15 @@ def _card(
     wanted = int(outputs.expected[index].argmax())
     scores = [("Keras", "var(--soft)", outputs.expected[index])]
     scores += [(lite.recipe.name, colours[lite.recipe.name], each.actual[index]) for lite, each in compared]
-    answers = []
+    answers, possible = [], activation(first.config)
     for model, colour, values in scores:
-        shares = values if first.classifier_activation else _softmax(values)
+        shares = values if first.classifier_activation else np.asarray(activate(values[None], possible))[0]
         answer = int(values.argmax())
-        answers.append(Answer(model, first.labels[answer], f"{shares[answer]:.0%}", colour, answer != wanted))
+        shown = f"{shares[answer]:.0%}" if possible else f"{shares[answer]:.4g}"
+        answers.append(Answer(model, first.labels[answer], shown, colour, answer != wanted))
     picture = Image.fromarray(np.clip(pixels.round(), 0, 255).astype(np.uint8).squeeze())
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=82, optimize=True)
     source = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
     return Card(name, source, *picture.size, tuple(answers))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max())
-    return powers / powers.sum()

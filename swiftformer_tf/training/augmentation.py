@@ -34,7 +34,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.nda
     """Colour jitter, RandAugment and erasing.
 
     Args:
-        images: float32 pixels from 0 to 255, (B, H, W, 3).
+        images: float32 pixels from 0 to 255, (B, H, W, 3), or gray ones (B, H, W, 1).
         augmentation: Which of them, and how strong.
         seed: Of this batch.
 
@@ -57,9 +57,12 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.nda
     if share := augmentation.erase:
         # A single number would mean a share drawn between zero and it.
         layers.append(keras.layers.RandomErasing(factor=(share, share), scale=(0.05, 0.57), **pixels))
+    channels = images.shape[-1]
+    if channels == 1 and layers:
+        images = np.repeat(images, 3, axis=-1)  # Keras's layers take colors alone, and leave gray gray
     for layer in layers:
         images = layer(images, training=True)
-    return np.clip(keras.ops.convert_to_numpy(images), 0, 255)
+    return np.clip(keras.ops.convert_to_numpy(images)[..., :channels], 0, 255)
 
 
 def mix(images: np.ndarray, labels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -153,7 +153,7 @@ class Batches:
         # What another process feeds is made there; only mixing needs the whole batch.
         needed = np.arange(len(chosen)) if augmentation.mixes else np.arange(len(chosen))[self.share]
         view = epoch % views if views else epoch
-        crops = {row: (open_image(self.folder.paths[chosen[row]]), chosen[row], view, copies[row]) for row in needed}
+        crops = {row: (self._photograph(chosen[row]), chosen[row], view, copies[row]) for row in needed}
         side = self.recipe.image_size(epoch, max(self.config.input_size))
         images = np.zeros((len(chosen), side, side, len(self.config.transform.mean)), np.float32)
         for row, crop in crops.items():
@@ -188,7 +188,11 @@ class Batches:
     def _crop(self, side: int, photograph: Image.Image, index: int, view: int, copy: int) -> np.ndarray:
         rng = self.rng(_CROP, view, index, copy)
         box = random_crop(rng, *photograph.size, self.recipe.augmentation)
-        return np.asarray(photograph.resize((side, side), Image.Resampling.BICUBIC, box=box), np.float32)
+        pixels = photograph.resize((side, side), Image.Resampling.BICUBIC, box=box)
+        return np.asarray(pixels, np.float32).reshape(side, side, -1)
+
+    def _photograph(self, index: int) -> Image.Image:
+        return self.config.transform.in_channels(open_image(self.folder.paths[index]))
 
     def _int_seed(self, *key: int) -> int:
         return int(self.rng(*key).integers(2**31))

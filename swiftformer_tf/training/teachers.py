@@ -137,7 +137,7 @@ class Teacher:
             raise type(error)(f"{error}; a teacher of another kind needs its card {card_path.name} beside it") from None
         if isinstance(opened, LiteModel) and opened.classifier_activation:
             raise ModelError(
-                f"{path}: answers with probabilities; a teacher's logits are needed, export without softmax"
+                f"{path}: answers with probabilities; a teacher's logits are needed, export without --probabilities"
             )
         return cls(predict, config.transform, config.labels, identity(path))
 

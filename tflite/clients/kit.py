@@ -108,7 +108,7 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
     for index, picture in enumerate(pixels):
         Image.fromarray(picture).save(folder / "photographs" / f"{index:02}.png")
     arrays = {"pixels": pixels, "inputs": inputs, "logits": model.predict(inputs, verbose=0)}
-    logits, scores = sf.fuse(model), sf.fuse(model, **TARGETS["mediapipe"].fuse_options)
+    logits, scores = sf.fuse(model), sf.fuse(model, **TARGETS["mediapipe"].fuse_options(model.config))
     entries = {}
     for name, recipe in sf.RECIPES.items():
         print(f"  exporting {name}", file=sys.stderr)

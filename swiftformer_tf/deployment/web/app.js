@@ -43,13 +43,13 @@ async function answer() {
   document.body.dataset.state = "busy";
   try {
     const ready = await classifier(model);
-    const { softmax } = await running;
+    const { activate } = await running;
     say("Looking …");
     const input = toInput(photograph, model);
     const start = performance.now();
     const outputs = await ready.run(input);
     const milliseconds = performance.now() - start;
-    show(model, model.scores ? Array.from(outputs) : softmax(outputs));
+    show(model, activate(outputs, model.activation));
     const where = chosen() === "webgpu" ? "the GPU" : "the CPU";
     say(`${milliseconds.toFixed(milliseconds < 100 ? 1 : 0)} ms on ${where}, ${model.megabytes} MB`);
     document.body.dataset.state = "done";
@@ -67,8 +67,9 @@ function show(model, scores) {
     ...best.slice(0, SHOWN).map(({ score, label }) => {
       const [item, name, share, bar] = ["li", "b", "span", "meter"].map((tag) => document.createElement(tag));
       name.textContent = label;
-      share.textContent = `${(100 * score).toFixed(1)} %`;
+      share.textContent = model.numbers ? score.toPrecision(4) : `${(100 * score).toFixed(1)} %`;
       bar.value = score;
+      bar.hidden = model.numbers;
       item.dataset.score = score;
       item.append(name, share, bar);
       return item;

@@ -36,10 +36,17 @@ export async function loadClassifier(model, accelerator) {
   };
 }
 
-/** @param {Float32Array} logits */
-export function softmax(logits) {
-  const most = Math.max(...logits);
-  const powers = Array.from(logits, (value) => Math.exp(value - most));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
+const ACTIVATIONS = {
+  softmax(logits) {
+    const most = Math.max(...logits);
+    const powers = logits.map((value) => Math.exp(value - most));
+    const sum = powers.reduce((a, b) => a + b, 0);
+    return powers.map((power) => power / sum);
+  },
+  sigmoid: (logits) => logits.map((value) => 1 / (1 + Math.exp(-value))),
+};
+
+/** @param {Float32Array} outputs @param {"softmax"|"sigmoid"|null} activation What is left to do, of /models.json. */
+export function activate(outputs, activation) {
+  return activation ? ACTIVATIONS[activation](Array.from(outputs)) : Array.from(outputs);
 }
