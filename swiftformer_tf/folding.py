@@ -16,7 +16,19 @@ from keras import ops
 from swiftformer_tf.layer_settings import merged_weights
 from swiftformer_tf.layers import ConvEncoder, Downsample, EfficientAdditiveAttention, Encoder, LayerScale, Mlp, Stem
 
-__all__ = ["BLOCKS", "PARTS", "Affine", "Name", "average", "dense", "folded", "normalized", "pool", "weights_of"]
+__all__ = [
+    "BLOCKS",
+    "PARTS",
+    "Affine",
+    "Name",
+    "average",
+    "dense",
+    "folded",
+    "normalized",
+    "pool",
+    "upsampled",
+    "weights_of",
+]
 
 # What a SwiftFormer's functional graph is made of, and what its blocks are made of.
 BLOCKS = (Stem, Downsample, ConvEncoder, Encoder)
@@ -96,6 +108,14 @@ def average(values: list[Any]) -> Affine | None:
         return None
     kernel, bias = (np.mean([getattr(each, field) for each in values], axis=0) for field in ("kernel", "bias"))
     return dataclasses.replace(first, kernel=kernel, bias=bias)
+
+
+def upsampled(hidden: Any, size: tuple[int, int]) -> Any:
+    """Each pixel of a map (B, H, W, C) `size` times, by operations that XNNPACK takes, which does not take TILE."""
+    batch, height, width, channels = hidden.shape
+    rows, columns = size
+    wide = ops.reshape(ops.concatenate([hidden] * columns, axis=-1), (batch, height, 1, width * columns * channels))
+    return ops.reshape(ops.concatenate([wide] * rows, axis=2), (batch, height * rows, width * columns, channels))
 
 
 def folded(block: keras.layers.Layer, value: Any, name: Name) -> Any:

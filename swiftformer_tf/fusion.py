@@ -8,7 +8,7 @@ import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
-from swiftformer_tf.folding import BLOCKS, PARTS, Affine, average, dense, folded, norm_of, normalized, pool
+from swiftformer_tf.folding import BLOCKS, PARTS, Affine, average, dense, folded, norm_of, normalized, pool, upsampled
 from swiftformer_tf.layer_settings import merged_weights
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.tasks import TASKS, Activation, Output
@@ -228,6 +228,8 @@ class _Walk:
             return keras.layers.Activation(operation.activation, name=self._name(f"{operation.name}-activation"))(
                 made.tensor
             )
+        if kind is keras.layers.UpSampling2D and operation.interpolation == "nearest":
+            return upsampled(_tensor(value), operation.size)
         return average(value) if kind is keras.layers.Average else None
 
     def _copied(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:

@@ -41,6 +41,7 @@ def correct_output_bias(content: bytes, images: Sequence[np.ndarray], expected: 
         interpreter.set_tensor(given["index"], value)
         interpreter.invoke()
         answer = interpreter.get_tensor(made["index"])
-        total += (answer if outputs is None else restored(answer, outputs)).reshape(-1)
+        floats = answer if outputs is None else restored(answer, outputs)
+        total += floats.reshape(-1, len(total)).mean(axis=0)
     graph.shift_bias(graph.operations.index(last), expected - total / len(images))
     return graph.rewritten([(each, each.version) for each in graph.operations], graph.inputs, graph.outputs)

@@ -133,7 +133,8 @@ def measure(
             found.high[tensor] = np.maximum(found.high.get(tensor, -np.inf), pixels.max(axis=0))
             samples[tensor].add(_sampled(pixels))
         if kept:
-            seen_twice.add((image, values[matrices[-1].outputs[0]].reshape(-1)))
+            last = values[matrices[-1].outputs[0]]
+            seen_twice.add((image, last.reshape(-1, last.shape[-1]).mean(axis=0)))
         for op in matrices:
             pending[op.outputs[0]].append(_rows(op, values[op.inputs[0]], graph))
         if count % IMAGES_PER_PRODUCT == 0:

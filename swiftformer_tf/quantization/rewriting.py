@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from swiftformer_tf.errors import ExportError
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.flattening import flatten
 from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, Gate, gates
@@ -23,7 +24,10 @@ __all__ = ["Arithmetic", "arithmetic", "rewrite"]
 Arithmetic = Literal["float32", "hybrid", "integer"]
 
 # Operations whose output has the scale of their first input.
-SAME_SCALE = ("MAXIMUM", "PAD", "RESHAPE")
+SAME_SCALE = (
+    *("AVERAGE_POOL_2D", "MAXIMUM", "MAX_POOL_2D", "PAD", "REDUCE_MAX", "RESHAPE"),
+    *("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE"),
+)
 
 # Operations whose outputs are worth a search for the range. Whole ranges are better for what a matrix multiplies and
 # for what it makes, where the rare large values count.
@@ -51,21 +55,32 @@ def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
     Args:
         graph: A float graph.
         recipe: A row of `RECIPES` with int8 weights.
+
+    Raises:
+        ExportError: An operation has no integer form, and the recipe lets none stay in float.
     """
     last = last_matrix(graph)
 
     def of(op: Operation) -> Arithmetic:
         if recipe.activations == "float32":
-            return (
-                "hybrid"
-                if op.name == "CONV_2D" and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
-                else "float32"
-            )
-        if op is last and op.name == "CONV_2D" and "FULLY_CONNECTED" in recipe.float_ops:
+            is_large = op.name in HYBRID_VERSIONS and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
+            return "hybrid" if is_large else "float32"
+        is_last = op is last and op.name == "CONV_2D" and graph.shape(op.outputs[0])[1:3] == (1, 1)
+        if "FULLY_CONNECTED" in recipe.float_ops and (is_last or op.name == "FULLY_CONNECTED"):
             return "hybrid"
         return "float32" if op.name in recipe.float_ops else "integer"
 
-    return {op: of(op) for op in graph.operations}
+    how = {op: of(op) for op in graph.operations}
+    known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions
+    for op, found in how.items():
+        if found == "integer" and op.name not in known:
+            if not recipe.float_ops:
+                raise ExportError(
+                    f"recipe {recipe.name}: {op.name} ({graph.label(op.outputs[0])}) has no form in "
+                    f"{recipe.activations}; take mixed_int8 or dynamic_int8, or make the head of other layers"
+                )
+            how[op] = "float32"
+    return how
 
 
 def rewrite(
@@ -148,18 +163,20 @@ class _Rewriter:
         self.tensors_by_dtype[op.outputs[0], "float32"] = op.outputs[0]
 
     def _hybrid(self, op: Operation) -> None:
-        source, weights, bias = op.inputs
+        source, weights, _ = op.inputs
         graph = self.graph
         integers, quantization, shift = self._rounded(op)
-        is_matrix = self.graph.shape(source)[1:3] == self.graph.shape(weights)[1:3] == (1, 1)
+        is_dense = op.name == "FULLY_CONNECTED"
+        is_matrix = self.graph.shape(source)[1:3] == self.graph.shape(weights)[1:3] == (1, 1) and not is_dense
         if is_matrix:
             # As what it is: the file can then be told from one whose other convolutions are hybrid.
             integers = integers.reshape(len(integers), -1)
         kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
-        offset = self.graph.add_tensor(bias, "float32", value=self._bias(op) + shift, name=graph.bias_name(op))
+        offset = self.graph.add_tensor(weights, "float32", value=self._bias(op) + shift, name=graph.bias_name(op))
         inputs = (self._activation(source, "float32"), kernel, offset)
         name = "FULLY_CONNECTED" if is_matrix else op.name
-        emitted = Operation(name, inputs, op.outputs, self.graph.fully_connected(op) if is_matrix else op.source)
+        options = self.graph.source_with(op, {"asymmetricQuantizeInputs": True} if is_dense else {})
+        emitted = Operation(name, inputs, op.outputs, self.graph.fully_connected(op) if is_matrix else options)
         self.operations.append((emitted, HYBRID_VERSIONS[name]))
         self.tensors_by_dtype[op.outputs[0], "float32"] = op.outputs[0]
 
@@ -172,12 +189,24 @@ class _Rewriter:
                 self._activation(each, self.kind) if self._computed(each) else self._constant(op, each)
                 for each in op.inputs
             )
+        if op.name == "CONCATENATION":
+            inputs = tuple(self._in_scale_of(output, each, made) for each, made in zip(op.inputs, inputs, strict=True))
         twin = self.graph.add_tensor(output, self.kind, quantization=self._quantization(output))
         self.tensors_by_dtype[output, self.kind] = twin
         self._emit(op.name, inputs, twin, self.graph.source_with(op, self.kernels.options.get(op.name, {})))
 
+    def _in_scale_of(self, output: int, tensor: int, made: int) -> int:
+        """A tensor with the scale of another: what is put together has one."""
+        mine, its = self._quantization(tensor), self._quantization(output)
+        if np.array_equal(mine.scale, its.scale) and mine.zero_point == its.zero_point:
+            return made
+        name = f"{self.graph.label(output)}/{self.graph.label(tensor).rpartition('/')[2]}"
+        twin = self.graph.add_tensor(tensor, self.kind, quantization=its, name=name)
+        self._emit("QUANTIZE", (made,), twin)
+        return twin
+
     def _matrix(self, op: Operation) -> tuple[int, ...]:
-        source, weights, bias = op.inputs
+        source, weights, _ = op.inputs
         step = float(self._quantization(source).scale[0])
         # A channel whose weights are nothing, or next to it, still has its bias: in steps that fit into 32 bits, and
         # into the factor that makes an output of a sum.
@@ -185,7 +214,7 @@ class _Rewriter:
         if op.name == "DEPTHWISE_CONV_2D":
             passed_on = integers.sum(axis=(0, 1, 2)) * self._drift(source)
         else:
-            passed_on = integers.sum(axis=(1, 2)) @ self._drift(source)
+            passed_on = integers.reshape(len(integers), -1, integers.shape[-1]).sum(axis=1) @ self._drift(source)
         shift = shift - passed_on * quantization.scale
         kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
         products = Quantization((quantization.scale.astype(np.float64) * step).astype(np.float32))
@@ -194,7 +223,7 @@ class _Rewriter:
             self._activation(source, self.kind),
             kernel,
             self.graph.add_tensor(
-                bias, self.kernels.bias, value=sums, quantization=products, name=self.graph.bias_name(op)
+                weights, self.kernels.bias, value=sums, quantization=products, name=self.graph.bias_name(op)
             ),
         )
 
@@ -267,6 +296,8 @@ class _Rewriter:
         return self.graph.add_tensor(tensor, self.kind, value=integers, quantization=quantization, name=name)
 
     def _bias(self, op: Operation) -> np.ndarray:
+        if op.inputs[2] < 0:
+            return np.zeros(self.graph.shape(op.inputs[1])[0])
         bias = self.graph.constant(op.inputs[2])
         assert bias is not None
         return bias.astype(np.float64)
