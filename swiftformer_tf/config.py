@@ -209,6 +209,8 @@ class SwiftFormerConfig:
             ConfigError: A name that is not a field, or an impossible value.
         """
         known = {field.name for field in dataclasses.fields(cls)}
+        if "num_labels" in fields:
+            raise ConfigError("num_labels: follows id2label; give id2label=dict(enumerate(names)), one name a label")
         if unknown := sorted(set(fields) - known):
             raise ConfigError(f"{unknown[0]}: no such field; the fields are {', '.join(sorted(known))}")
         return cls(**fields)
@@ -311,7 +313,9 @@ def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:
 
 def _as_labels(value: Any) -> dict[int, str]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"id2label={value!r}: expected class names by index")
+        raise ConfigError(
+            f"id2label={value!r}: expected class names by index; dict(enumerate(names)) makes them of a list"
+        )
     try:
         # JSON's keys are strings.
         pairs = [(int(key) if isinstance(key, str) else operator.index(key), str(value[key])) for key in value]

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 
 import keras
 
-from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.layer_settings import apply_settings, named_layers, settings_of
 from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, ConvEncoder, Downsample, Encoder, Stem
@@ -134,6 +134,7 @@ class SwiftFormerModel(_SwiftFormer):
         dtype: Any = None,
         name: str = "swiftformer",
     ) -> None:
+        _check_config(config)
         _check_outputs(outputs, FeatureOutputs)
         wanted = None if out_indices is None else _stages(out_indices, len(config.depths))
         _check_layers(config, share_layers_with)
@@ -193,6 +194,7 @@ class SwiftFormerForImageClassification(_SwiftFormer):
         dtype: Any = None,
         name: str = "swiftformer_for_image_classification",
     ) -> None:
+        _check_config(config)
         _check_outputs(outputs, ClassifierOutputs)
         if outputs == "heads" and not (config.distillation and config.num_labels):
             raise ConfigError("outputs='heads': expected a config with distillation=True and at least one label")
@@ -322,6 +324,12 @@ def _stages(indices: int | Sequence[int], count: int) -> list[int]:
             f"out_indices={indices!r}: expected stages from 0 to {count - 1}, or from -{count} to -1 from the end"
         )
     return [index % count for index in several]
+
+
+def _check_config(config: Any) -> None:
+    if not isinstance(config, SwiftFormerConfig):
+        way = f"; SwiftFormerConfig.from_variant({config!r}) makes one" if config in list(VARIANTS) else ""
+        raise ConfigError(f"config={config!r}: expected a SwiftFormerConfig{way}")
 
 
 def _check_outputs(outputs: str, kind: Any) -> None:

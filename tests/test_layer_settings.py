@@ -9,6 +9,7 @@ import pytest
 from support.random_models import seeded_model, tiny_config
 
 from swiftformer_tf import (
+    Checkpoint,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
     SwiftFormerModel,
@@ -16,7 +17,7 @@ from swiftformer_tf import (
     port,
     to_checkpoint,
 )
-from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.errors import CheckpointError, ConfigError, ModelError
 from swiftformer_tf.layer_settings import named_layers
 
 PIXELS = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype("float32")
@@ -178,3 +179,17 @@ def test_out_indices_as_pythons_own() -> None:
     for wrong in (4, -5, (0, 7), (), (True,)):
         with pytest.raises(ConfigError, match="expected stages from 0 to 3, or from -4 to -1 from the end"):
             SwiftFormerModel(config, out_indices=wrong)
+
+
+def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
+    for slip, answer in (
+        (lambda: SwiftFormerModel("xs"), r"config='xs': expected .*; SwiftFormerConfig.from_variant\('xs'\) makes one"),
+        (lambda: SwiftFormerForImageClassification({}), r"^config={}: expected a SwiftFormerConfig$"),
+        (lambda: SwiftFormerConfig(id2label=["a", "b"]), r"dict\(enumerate\(names\)\) makes them of a list"),
+        (lambda: SwiftFormerConfig.from_variant("xs", num_labels=2), "^num_labels: follows id2label; give id2label="),
+    ):
+        with pytest.raises(ConfigError, match=answer):
+            slip()
+    for name in ("swiftformer_xs_imagenette", "swiftformer_xs_imagenete"):
+        with pytest.raises(CheckpointError, match=r"no such file; swiftformer_xs_imagenette ships with the package"):
+            Checkpoint.open(name)

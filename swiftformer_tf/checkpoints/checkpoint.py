@@ -1,6 +1,7 @@
 """A weight file as a value: tensors under canonical names, and what is known about them."""
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from swiftformer_tf.checkpoints import (
 )
 from swiftformer_tf.checkpoints.container import Contents
 from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
+from swiftformer_tf.checkpoints.pretrained import PRETRAINED
 from swiftformer_tf.checkpoints.selection import Weights
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import CheckpointError, ConfigError, one_line
@@ -131,7 +133,9 @@ class Checkpoint:
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"{path}: {one_line(error)}") from None
         except FileNotFoundError:
-            raise CheckpointError(f"{path}: no such file") from None
+            near = difflib.get_close_matches(str(path), PRETRAINED, 1)
+            ships = f"; {near[0]} ships with the package: Checkpoint.open(PRETRAINED[{near[0]!r}])" if near else ""
+            raise CheckpointError(f"{path}: no such file{ships}") from None
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
 
