@@ -39,10 +39,11 @@ demo: $(VENV)/installed
 	else echo "no npm: the Kotlin class will not be compiled"; fi
 	@touch $@
 
-# A worker a core, files whole, since each file's tests share what is slow to make. Four workers at most: each holds
-# TensorFlow and models of its own, and more would wait for the slowest file, tests/test_training_runs.py.
+# A worker a core, files whole, since each file's tests share what is slow to make, in the order of tests/conftest.py:
+# slow files first. Four workers at most: each holds TensorFlow and models of its own, and more would wait for the
+# slowest file, tests/test_training_runs.py.
 test: $(VENV)/installed .kotlin/installed
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

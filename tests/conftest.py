@@ -33,6 +33,24 @@ hypothesis.settings.load_profile("tests")
 REAL_PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "data" / "imagenette224.tar"
 
 
+# Files that take longest, training above all: begun last, each would keep one worker busy while the others wait.
+FIRST = (
+    "test_training_runs",
+    "test_training_processes",
+    "test_training_cli",
+    "test_fuzz",
+    "test_writing",
+    "test_wheel",
+    "test_training_teachers",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts slow files first; within a file, and among the others, the order stays."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(FIRST)))
+
+
 @pytest.fixture(scope="session")
 def pixels() -> np.ndarray:
     """uint8 pictures of the size of `model`."""

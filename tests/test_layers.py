@@ -362,7 +362,7 @@ def test_config_makes_blocks() -> None:
     assert plain.get_layer("stages-3-blocks-0").layer_scale_init_value is None
 
 
-@pytest.mark.parametrize("name", ["config", "errors", "preprocessing", "layers", "model"])
+@pytest.mark.parametrize("name", ["config", "errors", "images/transform", "layers", "model"])
 def test_the_models_are_free_of_tensorflow(name: str) -> None:
     source = (Path(layers.__file__).parent / f"{name}.py").read_text()
     imported = set()
