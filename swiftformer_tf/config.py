@@ -35,8 +35,27 @@ MAX_BLOCKS = 256
 MAX_SIZE = 2**14
 POSITIVE = f"a positive int up to {MAX_SIZE:,}"
 
-# Activations that Hugging Face's `hidden_act` may name and Keras has under the same definition.
-ACTIVATIONS = ("gelu", "relu", "silu", "swish", "tanh", "sigmoid")
+# Activations that Hugging Face's `hidden_act` may name; `activations.py` has the functions.
+ACTIVATIONS = (
+    "gelu",
+    "gelu_python",
+    "gelu_accurate",
+    "gelu_fast",
+    "gelu_new",
+    "gelu_python_tanh",
+    "gelu_pytorch_tanh",
+    "quick_gelu",
+    "hardswish",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "relu",
+    "relu6",
+    "sigmoid",
+    "silu",
+    "swish",
+    "tanh",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

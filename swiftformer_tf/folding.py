@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from swiftformer_tf.activations import activation
 from swiftformer_tf.layer_settings import merged_weights
 from swiftformer_tf.layers import ConvEncoder, Downsample, EfficientAdditiveAttention, Encoder, LayerScale, Mlp, Stem
 
@@ -202,7 +203,7 @@ def _encoder(block: Encoder, hidden: Any, name: Name) -> Any:
     kernel, bias = weights_of(linear.fc1)
     scale, shift = norm_of(linear.norm1)
     first = [kernel * scale[:, None], bias + shift @ kernel[0, 0]]
-    mlp = keras.activations.get(linear.activation)(_conv(hidden, first, name("linear-fc1")))
+    mlp = activation(linear.activation)(_conv(hidden, first, name("linear-fc1")))
     return hidden + _conv(mlp, _scaled(weights_of(linear.fc2), block.layer_scale_2), name("linear-fc2"))
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from swiftformer_tf.activations import activation
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.registration import PACKAGE
 
@@ -332,7 +333,7 @@ class Mlp(_Block):
 
     Args:
         hidden_dim: Channels between the two convolutions.
-        activation: A name that `keras.activations` knows; `"gelu"` is the exact one.
+        activation: A key of `activations.FUNCTIONS`; `"gelu"` is the exact one.
         epsilon: Of the batch normalisation.
         dropout: After the activation and after the second convolution.
     """
@@ -357,7 +358,7 @@ class Mlp(_Block):
         self.drop.build(input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        hidden = keras.activations.get(self.activation)(self.fc1(self.norm1(inputs, training=training)))
+        hidden = activation(self.activation)(self.fc1(self.norm1(inputs, training=training)))
         return self.drop(self.fc2(self.drop(hidden, training=training)), training=training)
 
 

@@ -1,0 +1,40 @@
+"""Activations against transformers 5.23 (`ACT2FN`, PyTorch 2.15, float32) at eight points."""
+
+import numpy as np
+import pytest
+
+from swiftformer_tf.activations import FUNCTIONS, activation
+from swiftformer_tf.config import ACTIVATIONS
+
+POINTS = np.array([-8, -3, -1, -0.1, 0, 0.5, 2, 8], np.float32)
+TRANSFORMERS = {
+    "gelu": [-0.0, -0.0040502, -0.1586553, -0.0460172, 0.0, 0.3457312, 1.9544997, 8.0],
+    "gelu_python": [-0.0, -0.0040497, -0.1586553, -0.0460172, 0.0, 0.3457312, 1.9544997, 8.0],
+    "gelu_accurate": [-0.0, -0.0036374, -0.158808, -0.0460172, 0.0, 0.345714, 1.9545977, 8.0],
+    "gelu_fast": [-0.0, -0.0036374, -0.158808, -0.0460172, 0.0, 0.345714, 1.9545977, 8.0],
+    "gelu_new": [-0.0, -0.0036374, -0.158808, -0.0460172, 0.0, 0.345714, 1.9545977, 8.0],
+    "gelu_python_tanh": [-0.0, -0.0036374, -0.158808, -0.0460172, 0.0, 0.345714, 1.9545977, 8.0],
+    "gelu_pytorch_tanh": [-0.0, -0.0036374, -0.158808, -0.0460172, 0.0, 0.345714, 1.9545977, 8.0],
+    "quick_gelu": [-9.8e-06, -0.0180713, -0.1542042, -0.0457552, 0.0, 0.3503884, 1.9356586, 7.9999905],
+    "hardswish": [-0.0, -0.0, -0.3333333, -0.0483333, 0.0, 0.2916667, 1.6666666, 8.0],
+    "leaky_relu": [-0.08, -0.03, -0.01, -0.001, 0.0, 0.5, 2.0, 8.0],
+    "linear": [-8.0, -3.0, -1.0, -0.1, 0.0, 0.5, 2.0, 8.0],
+    "mish": [-0.0026833, -0.1456475, -0.3034014, -0.0567886, 0.0, 0.3752452, 1.943959, 7.9999981],
+    "relu": [0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 2.0, 8.0],
+    "relu6": [0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 2.0, 6.0],
+    "sigmoid": [0.0003354, 0.0474259, 0.2689414, 0.4750208, 0.5, 0.6224594, 0.880797, 0.9996647],
+    "silu": [-0.0026828, -0.1422776, -0.2689414, -0.0475021, 0.0, 0.3112297, 1.7615941, 7.9973173],
+    "swish": [-0.0026828, -0.1422776, -0.2689414, -0.0475021, 0.0, 0.3112297, 1.7615941, 7.9973173],
+    "tanh": [-0.9999998, -0.9950548, -0.7615942, -0.099668, 0.0, 0.4621172, 0.9640276, 0.9999998],
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_activations_are_those_of_transformers(name: str) -> None:
+    found = np.asarray(activation(name)(POINTS))
+    # Of the number that goes in, where that is above 1: float32 has no more digits.
+    assert (np.abs(found - TRANSFORMERS[name]) <= 1e-6 * np.maximum(1, np.abs(POINTS))).all()
+
+
+def test_a_configuration_takes_all_of_them() -> None:
+    assert set(ACTIVATIONS) == set(FUNCTIONS) == set(TRANSFORMERS)
