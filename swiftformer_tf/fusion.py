@@ -132,6 +132,7 @@ def fuse(
         ModelError: `model` has no graph, was quantized by Keras, or holds blocks where they cannot be folded.
 
     Example:
+        >>> import keras
         >>> from swiftformer_tf import SwiftFormerForImageClassification, SwiftFormerModel
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=64))
         >>> image = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")
