@@ -54,25 +54,12 @@ class _Block(keras.layers.Layer):
         return tuple(input_shape)
 
     def _conv(self, filters: int, kernel_size: int, *, name: str, strides: int = 1) -> keras.layers.Conv2D:
-        return keras.layers.Conv2D(
-            filters,
-            kernel_size,
-            strides=strides,
-            kernel_initializer=_initializer(),
-            data_format="channels_last",
-            dtype=self.dtype_policy,
-            name=name,
-        )
+        options: dict[str, Any] = {"data_format": "channels_last", "dtype": self.dtype_policy, "name": name}
+        return keras.layers.Conv2D(filters, kernel_size, strides, kernel_initializer=_initializer(), **options)
 
     def _depthwise(self) -> keras.layers.DepthwiseConv2D:
-        return keras.layers.DepthwiseConv2D(
-            3,
-            padding="same",
-            depthwise_initializer=_initializer(),
-            data_format="channels_last",
-            dtype=self.dtype_policy,
-            name="dwconv",
-        )
+        options: dict[str, Any] = {"data_format": "channels_last", "dtype": self.dtype_policy, "name": "dwconv"}
+        return keras.layers.DepthwiseConv2D(3, padding="same", depthwise_initializer=_initializer(), **options)
 
     def _dense(self, units: int, *, name: str) -> keras.layers.Dense:
         return keras.layers.Dense(units, kernel_initializer=_initializer(), dtype=self.dtype_policy, name=name)
