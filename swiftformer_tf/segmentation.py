@@ -1,0 +1,326 @@
+"""SwiftFormer for semantic segmentation: heads over the four maps, as a functional `keras.Model`."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal, Self, get_args
+
+import keras
+from keras import ops
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, PACKAGE, Shape
+from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+
+__all__ = [
+    "SEGMENTATION_HEADS",
+    "BilinearResize",
+    "NearestUpsampling",
+    "SegmentationHead",
+    "SwiftFormerForSemanticSegmentation",
+    "copy_backbone",
+]
+
+HeadName = Literal["semantic_fpn", "all_mlp"]
+
+# Far beyond what any phone runs: without it, a few bytes in a file could ask for all the memory there is.
+MAX_WIDTH = 4096
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SegmentationHead:
+    """What makes logits of the backbone's maps.
+
+    Args:
+        name: `"semantic_fpn"` is the paper's: a feature pyramid and a stack of 3x3 convolutions for each of its levels
+            (Kirillov et al., arXiv:1901.02446). `"all_mlp"` is SegFormer's (Xie et al., arXiv:2105.15203): a 1x1
+            convolution for each map, upsampled and summed, which is the same function as concatenated and mixed.
+        fpn_dim: Channels of the pyramid; of `"semantic_fpn"` only.
+        head_dim: Channels from which the classifier reads.
+        dropout: Share of the channels that training drops before the classifier.
+
+    Raises:
+        ConfigError: An impossible value; the message names the field.
+
+    Example:
+        >>> SegmentationHead(fpn_dim=64, head_dim=64)
+        SegmentationHead(name='semantic_fpn', fpn_dim=64, head_dim=64, dropout=0.1)
+    """
+
+    name: HeadName = "semantic_fpn"
+    fpn_dim: int = 256
+    head_dim: int = 128
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(HeadName):
+            raise ConfigError(f"head.name={self.name!r}: expected one of {', '.join(get_args(HeadName))}")
+        for field in ("fpn_dim", "head_dim"):
+            value = getattr(self, field)
+            if type(value) is not int or not 0 < value <= MAX_WIDTH:
+                raise ConfigError(f"head.{field}={value!r}: expected a whole number from 1 to {MAX_WIDTH}")
+        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
+            raise ConfigError(f"head.dropout={self.dropout!r}: expected a number from 0 to below 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`.
+
+        Raises:
+            ConfigError: Not an object, an unknown field, or an impossible value.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"head={values!r}: expected an object with the fields of a segmentation head")
+        if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
+            raise ConfigError(f"head.{unknown[0]}: no such field")
+        return cls(**values)
+
+
+SEGMENTATION_HEADS: dict[str, SegmentationHead] = {
+    "semantic_fpn": SegmentationHead(),
+    "semantic_fpn_64": SegmentationHead(fpn_dim=64, head_dim=64),
+    "all_mlp": SegmentationHead(name="all_mlp", head_dim=64),
+}
+"""Heads by name: Semantic FPN as the paper's family configures it, the same for phones, and the lightest.
+
+Example:
+    >>> SEGMENTATION_HEADS["semantic_fpn"]
+    SegmentationHead(name='semantic_fpn', fpn_dim=256, head_dim=128, dropout=0.1)
+"""
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class NearestUpsampling(keras.layers.Layer):
+    """Doubles a map and cuts it to another map's size, where a downsampling had rounded up: 12 rows become 23.
+
+    Equal to PyTorch's `interpolate(mode="nearest")` to such a size. It is two concatenations and a reshape, which
+    XNNPACK takes; of Keras's nearest upsampling the converter makes operations that break a graph into four.
+
+    Shapes: (B, H, W, C) and (B, H', W', D) to (B, H', W', C), where H' is 2 H or 2 H - 1.
+
+    Example:
+        >>> rows = ops.reshape(ops.arange(2, dtype="float32"), (1, 2, 1, 1))
+        >>> ops.convert_to_numpy(NearestUpsampling()(rows, ops.zeros((1, 3, 1, 5))))[0, :, 0, 0].tolist()
+        [0.0, 0.0, 1.0]
+    """
+
+    def call(self, inputs: Any, like: Any) -> Any:
+        batch, height, width, channels = ops.shape(inputs)
+        columns = ops.concatenate([inputs, inputs], axis=-1)
+        doubled = ops.reshape(ops.concatenate([columns, columns], axis=2), (batch, 2 * height, 2 * width, channels))
+        if _same_size(doubled, like):
+            return doubled
+        return doubled[:, : ops.shape(like)[1], : ops.shape(like)[2]]
+
+    def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Shape:
+        return (*inputs_shape[:1], *like_shape[1:3], inputs_shape[-1])
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class BilinearResize(keras.layers.Layer):
+    """Resizes a map to another map's size, bilinear with half-pixel centers (PyTorch's `align_corners=False`).
+
+    Not `keras.layers.Resizing`, which wants numbers, and puts BatchNorms behind it into training mode (Keras 3.15).
+
+    Shapes: (B, H, W, C) and (B, H', W', D) to (B, H', W', C).
+
+    Example:
+        >>> rows = ops.reshape(ops.arange(2, dtype="float32"), (1, 2, 1, 1))
+        >>> ops.convert_to_numpy(BilinearResize()(rows, ops.zeros((1, 4, 1, 5))))[0, :, 0, 0].tolist()
+        [0.0, 0.25, 0.75, 1.0]
+    """
+
+    def call(self, inputs: Any, like: Any) -> Any:
+        if _same_size(inputs, like):
+            return inputs
+        return ops.image.resize(inputs, ops.shape(like)[1:3], interpolation="bilinear", data_format="channels_last")
+
+    def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Shape:
+        return (*inputs_shape[:1], *like_shape[1:3], inputs_shape[-1])
+
+
+def _same_size(inputs: Any, like: Any) -> bool:
+    """Whether height and width are known before the graph runs, and equal: no operation gets into the graph then."""
+    return None not in like.shape[1:3] and tuple(inputs.shape[1:3]) == tuple(like.shape[1:3])
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SwiftFormerForSemanticSegmentation(keras.Model):
+    """SwiftFormer with a segmentation head, a functional `keras.Model`: logits for every fourth row and column.
+
+    Input: pixels normalized by `config.transform`, (B, H, W, num_channels); any H and W.
+
+    Output: float32 logits, (B, H/4, W/4, num_labels), sizes rounded up.
+
+    Args:
+        config: Architecture of the backbone; `id2label` names the classes.
+        head: What makes logits of the maps.
+        dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy. Logits are
+            float32 under every mixed policy.
+        name: Of the model.
+
+    Raises:
+        ConfigError: No labels, or a backbone whose stages do not halve the maps.
+
+    Example:
+        >>> import numpy as np
+        >>> config = SwiftFormerConfig.from_variant("tiny", id2label={0: "road", 1: "sky"})
+        >>> model = SwiftFormerForSemanticSegmentation(config, head=SEGMENTATION_HEADS["all_mlp"])
+        >>> tuple(model(np.zeros((1, 64, 90, 3), "float32")).shape)
+        (1, 16, 23, 2)
+    """
+
+    def __init__(
+        self,
+        config: SwiftFormerConfig,
+        *,
+        head: SegmentationHead = SEGMENTATION_HEADS["semantic_fpn"],
+        dtype: Any = None,
+        name: str = "swiftformer_for_semantic_segmentation",
+    ) -> None:
+        if not config.num_labels:
+            raise ConfigError("id2label={}: a segmenter needs a label for each class")
+        if config.down_stride != 2 and any(config.downsampled):
+            raise ConfigError(f"down_stride={config.down_stride}: a segmentation head expects stages that halve, 2")
+        backbone = SwiftFormerModel(config, out_indices=range(len(config.depths)), dtype=dtype)
+        policy = backbone.dtype_policy
+        hidden = _HEADS[head.name](_Head(config, head, policy), list(backbone.outputs))
+        hidden = keras.layers.SpatialDropout2D(head.dropout, dtype=policy, name="decode_head-dropout")(hidden)
+        logits = _conv(config.num_labels, 1, dtype=policy.variable_dtype, name="decode_head-conv_seg")(hidden)
+        super().__init__(inputs=backbone.input, outputs=logits, name=name)
+        self.config, self.head, self.dtype_policy = config, head, policy
+
+    def get_config(self) -> dict[str, Any]:
+        # Functional's own config would list every layer; the architecture follows from ours.
+        return {
+            "config": self.config.to_dict(),
+            "head": self.head.to_dict(),
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        return cls(
+            SwiftFormerConfig.from_dict(config["config"]),
+            head=SegmentationHead.from_dict(config["head"]),
+            dtype=keras.saving.deserialize_keras_object(config["dtype"]),
+            name=config["name"],
+        )
+
+
+def copy_backbone(
+    model: SwiftFormerForSemanticSegmentation,
+    source: SwiftFormerModel | SwiftFormerForImageClassification | SwiftFormerForSemanticSegmentation,
+) -> tuple[str, ...]:
+    """Gives a segmenter the backbone of a trained model; its head stays as it is.
+
+    Args:
+        model: Changed.
+        source: Any model of this package with the same architecture.
+
+    Returns:
+        Paths of the variables that are not in `source`: the head's, which are new.
+
+    Raises:
+        ConfigError: Another architecture; the message names the layer. Nothing was changed then.
+
+    Example:
+        >>> classifier = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> model = SwiftFormerForSemanticSegmentation(classifier.config, head=SEGMENTATION_HEADS["all_mlp"])
+        >>> copy_backbone(model, classifier)[0]
+        'decode_head-layers-0-conv/kernel'
+    """
+    theirs = {layer.name: layer for layer in source.layers}
+    pairs, new = [], []
+    for layer in model.layers:
+        if layer.name.startswith(("neck-", "decode_head-")):
+            new += [variable.path for variable in layer.weights]
+            continue
+        if not layer.weights:
+            continue
+        if (other := theirs.get(layer.name)) is None:
+            raise ConfigError(f"{source.name}: it has no layer {layer.name}; expected the backbone of {model.name}")
+        shapes = [tuple(variable.shape) for variable in layer.weights]
+        if shapes != [tuple(variable.shape) for variable in other.weights]:
+            raise ConfigError(f"{source.name}: its {layer.name} has other shapes; expected the backbone of {model.name}")
+        pairs.append((layer, other))
+    if source.config.token_weights != model.config.token_weights:
+        raise ConfigError(
+            f"{source.name}: its token_weights is {source.config.token_weights!r}, "
+            f"expected {model.config.token_weights!r}"
+        )
+    for layer, other in pairs:
+        layer.set_weights(other.get_weights())
+    return tuple(new)
+
+
+class _Head:
+    """Makes the layers of a head, named so that a variable's path is its key in mmsegmentation's checkpoints."""
+
+    def __init__(self, config: SwiftFormerConfig, head: SegmentationHead, policy: Any) -> None:
+        self.head, self.policy, self.epsilon = head, policy, config.batch_norm_eps
+        #: By how much each map is smaller than the first, as powers of two.
+        self.halvings = [sum(config.downsampled[: stage + 1]) for stage in range(len(config.depths))]
+
+    def conv(self, filters: int, kernel_size: int, name: str, inputs: Any) -> Any:
+        return _conv(filters, kernel_size, dtype=self.policy, name=name)(inputs)
+
+    def norm_relu(self, name: str, inputs: Any) -> Any:
+        norm = keras.layers.BatchNormalization(
+            momentum=BATCH_NORM_MOMENTUM, epsilon=self.epsilon, dtype=self.policy, name=f"{name}-bn"
+        )
+        return keras.layers.ReLU(dtype=self.policy, name=f"{name}-activate")(norm(inputs))
+
+    def conv_module(self, name: str, inputs: Any) -> Any:
+        """3x3 convolution without bias, norm, ReLU."""
+        conv = _conv(self.head.head_dim, 3, use_bias=False, dtype=self.policy, name=f"{name}-conv")
+        return self.norm_relu(name, conv(inputs))
+
+    def resized(self, name: str, inputs: Any, like: Any) -> Any:
+        return BilinearResize(dtype=self.policy, name=name)(inputs, like)
+
+    def summed(self, name: str, inputs: list[Any]) -> Any:
+        return keras.layers.Add(dtype=self.policy, name=name)(inputs) if len(inputs) > 1 else inputs[0]
+
+
+def _semantic_fpn(make: _Head, maps: list[Any]) -> Any:
+    """The pyramid from the smallest map up, then each of its levels to the size of the first, and their sum."""
+    width = make.head.fpn_dim
+    laterals = [make.conv(width, 1, f"neck-lateral_convs-{level}-conv", each) for level, each in enumerate(maps)]
+    for level in reversed(range(len(maps) - 1)):
+        above, here = laterals[level + 1], laterals[level]
+        if make.halvings[level + 1] > make.halvings[level]:
+            above = NearestUpsampling(dtype=make.policy, name=f"neck-upsample-{level}")(above, here)
+        laterals[level] = make.summed(f"neck-sum-{level}", [here, above])
+    levels = []
+    for level, lateral in enumerate(laterals):
+        hidden = make.conv(width, 3, f"neck-fpn_convs-{level}-conv", lateral)
+        for step in range(max(1, make.halvings[level])):
+            hidden = make.conv_module(f"decode_head-scale_heads-{level}-{2 * step}", hidden)
+            if make.halvings[level]:
+                hidden = keras.layers.UpSampling2D(
+                    2, interpolation="bilinear", dtype=make.policy, name=f"decode_head-scale_heads-{level}-{2 * step + 1}"
+                )(hidden)
+        # Doubled sizes are larger than the first map's where a downsampling had rounded up.
+        levels.append(make.resized(f"decode_head-resize-{level}", hidden, levels[0]) if level else hidden)
+    return make.summed("decode_head-sum", levels)
+
+
+def _all_mlp(make: _Head, maps: list[Any]) -> Any:
+    """A linear layer for each map, all of them at the size of the first, and their sum."""
+    levels: list[Any] = []
+    for level, each in enumerate(maps):
+        hidden = make.conv(make.head.head_dim, 1, f"decode_head-layers-{level}-conv", each)
+        levels.append(make.resized(f"decode_head-resize-{level}", hidden, levels[0]) if level else hidden)
+    return make.norm_relu("decode_head-fuse", make.summed("decode_head-sum", levels))
+
+
+_HEADS: dict[str, Callable[[_Head, list[Any]], Any]] = {"semantic_fpn": _semantic_fpn, "all_mlp": _all_mlp}
+
+_conv = partial(keras.layers.Conv2D, padding="same", kernel_initializer="he_normal")

@@ -1,0 +1,98 @@
+"""Semantic segmentation: one class for each pixel."""
+
+import dataclasses
+from typing import Any, Self
+
+import numpy as np
+
+__all__ = ["VOID", "PixelConfusion", "confusion_matrix"]
+
+#: Label of pixels that count nowhere.
+VOID = 255
+
+
+def confusion_matrix(truth: np.ndarray, answers: np.ndarray, num_labels: int) -> np.ndarray:
+    """Pixels by true class (rows) and answered class (columns); void pixels count nowhere.
+
+    Args:
+        truth: Class of each pixel, or `VOID`; integers of any shape.
+        answers: Class of each pixel, of the same shape.
+        num_labels: Number of classes.
+
+    Returns:
+        int64 (num_labels, num_labels).
+
+    Raises:
+        ValueError: Other shapes, or a class beyond `num_labels`.
+
+    Example:
+        >>> confusion_matrix(np.array([0, 0, 1, VOID]), np.array([0, 1, 1, 1]), 2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    if truth.shape != answers.shape:
+        raise ValueError(f"answers of shape {answers.shape}: expected {truth.shape}, one for each pixel")
+    counted = truth != VOID
+    pairs = truth[counted].astype(np.int64) * num_labels + answers[counted]
+    for name, values in (("truth", truth[counted]), ("answers", answers[counted])):
+        if values.size and not 0 <= int(values.min()) <= int(values.max()) < num_labels:
+            raise ValueError(f"{name}: classes from {values.min()} to {values.max()}, expected 0 to {num_labels - 1}")
+    return np.bincount(pairs.ravel(), minlength=num_labels**2).reshape(num_labels, num_labels)
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelConfusion:
+    """Sums over a whole set of pictures, and what follows from them.
+
+    Args:
+        matrix: int64 (labels, labels): pixels by true class (rows) and answered class (columns).
+        labels: Names, in the order of the outputs.
+
+    Example:
+        >>> confusion = PixelConfusion.empty(("road", "sky")).add(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))
+        >>> round(confusion.mean_iou, 4), confusion.pixel_accuracy
+        (0.5833, 0.75)
+    """
+
+    matrix: np.ndarray
+    labels: tuple[str, ...]
+
+    @classmethod
+    def empty(cls, labels: tuple[str, ...]) -> Self:
+        """Of no picture."""
+        return cls(np.zeros((len(labels), len(labels)), np.int64), labels)
+
+    def add(self, truth: np.ndarray, answers: np.ndarray) -> Self:
+        """With the pixels of one more picture or batch, see `confusion_matrix`."""
+        return dataclasses.replace(self, matrix=self.matrix + confusion_matrix(truth, answers, len(self.labels)))
+
+    @property
+    def iou(self) -> np.ndarray:
+        """Intersection over union of each class, float64 (labels,); NaN for one that is neither there nor answered."""
+        both = np.diag(self.matrix)
+        either = self.matrix.sum(axis=0) + self.matrix.sum(axis=1) - both
+        return np.divide(both, either, out=np.full(len(self.labels), np.nan), where=either > 0)
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean of `iou` over the classes that are there or answered; NaN where no pixel counts."""
+        iou = self.iou[~np.isnan(self.iou)]
+        return float(iou.mean()) if len(iou) else float("nan")
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of the pixels with the right class; NaN where no pixel counts."""
+        total = self.matrix.sum()
+        return float(np.trace(self.matrix) / total) if total else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: shares from 0 to 1, pixels and IoU of each class that is there or answered."""
+        return {
+            "mean_iou": self.mean_iou,
+            "pixel_accuracy": self.pixel_accuracy,
+            "pixels": int(self.matrix.sum()),
+            "per_class": [
+                {"index": index, "label": label, "pixels": int(self.matrix[index].sum()), "iou": float(self.iou[index])}
+                for index, label in enumerate(self.labels)
+                if not np.isnan(self.iou[index])
+            ],
+        }
