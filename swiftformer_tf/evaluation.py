@@ -1,19 +1,22 @@
-"""How often a classifier is right on labelled photographs."""
+"""How often a model is right on photographs with labels or masks."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import ConfigError, ModelError, prefix_path
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import iterate_images
 from swiftformer_tf.images.labels import LabelledImages
+from swiftformer_tf.images.masks import MaskFolder, same_classes
+from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "evaluate_segmentation"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,3 +156,69 @@ def evaluate(
         if progress:
             progress(seen)
     return Evaluation(confusion, within_top5, confusion_present, config.labels, images.rule)
+
+
+def evaluate_segmentation(
+    predict: Callable[[np.ndarray], np.ndarray],
+    config: SwiftFormerConfig,
+    folder: MaskFolder,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> PixelConfusion:
+    """Runs photographs through a segmenter, one at a time, and counts pixels at the size of each one's mask.
+
+    Args:
+        predict: From normalized images (1, height, width, channels) to logits or probabilities of any height and
+            width, (1, h, w, num_labels): they are resized to the mask, bilinear. Or to a mask, integers (1, h, w),
+            which is resized to the nearest.
+        config: Of the model: its transform prepares the photographs, its labels name the outputs.
+        folder: Photographs and masks. A photograph reaches the model as a whole, so that its transform must not crop.
+        progress: Called with the number of photographs seen so far.
+
+    Raises:
+        ModelError: The outputs do not fit the labels, or are not finite.
+        ConfigError: A transform that crops, or masks of other classes.
+        ImageError: A photograph or mask that cannot be used; the message names it.
+    """
+    if config.transform.crop is not None:
+        raise ConfigError(
+            f"transform.crop={config.transform.crop}: evaluation compares whole photographs with their masks; expected "
+            "a transform with crop=None"
+        )
+    same_classes(folder, config.labels)
+    confusion = PixelConfusion.empty(config.labels)
+    for seen, (image, labels) in enumerate(folder, start=1):
+        outputs = np.asarray(predict(config.transform(image)[None]))
+        with prefix_path(folder.images[seen - 1]):
+            confusion = confusion.add(labels, answers_at(outputs, labels.shape, config.num_labels))
+        if progress:
+            progress(seen)
+    return confusion
+
+
+def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> np.ndarray:
+    """Best class of each pixel at another size.
+
+    Args:
+        outputs: Logits or probabilities (1, h, w, num_labels), or classes, integers (1, h, w).
+        size: (height, width) of the result.
+        num_labels: Number of classes.
+
+    Raises:
+        ModelError: Another shape, or outputs that are not finite.
+
+    Example:
+        >>> answers_at(np.array([[[[1.0, 0.0], [0.0, 1.0]]]]), (1, 4), 2).tolist()
+        [[0, 0, 1, 1]]
+    """
+    if outputs.ndim == 3 and np.issubdtype(outputs.dtype, np.integer):
+        rows, columns = (np.arange(side) * have // side for side, have in zip(size, outputs.shape[1:], strict=True))
+        return outputs[0][rows[:, None], columns]
+    if outputs.ndim != 4 or outputs.shape[-1] != num_labels:
+        raise ModelError(f"outputs of shape {outputs.shape}: expected (1, h, w, {num_labels}), one for each label")
+    if not np.isfinite(outputs).all():
+        raise ModelError("the model's outputs are not finite")
+    resized = keras.ops.image.resize(
+        outputs.astype(np.float32), size, interpolation="bilinear", data_format="channels_last"
+    )
+    return np.asarray(keras.ops.convert_to_numpy(resized))[0].argmax(axis=-1)

@@ -16,10 +16,12 @@ from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerM
 __all__ = [
     "SEGMENTATION_HEADS",
     "BilinearResize",
+    "BilinearUpsampling",
     "NearestUpsampling",
     "SegmentationHead",
     "SwiftFormerForSemanticSegmentation",
     "copy_backbone",
+    "resize_bilinear",
 ]
 
 HeadName = Literal["semantic_fpn", "all_mlp"]
@@ -138,10 +140,35 @@ class BilinearResize(keras.layers.Layer):
     def call(self, inputs: Any, like: Any) -> Any:
         if _same_size(inputs, like):
             return inputs
-        return ops.image.resize(inputs, ops.shape(like)[1:3], interpolation="bilinear", data_format="channels_last")
+        return resize_bilinear(inputs, ops.shape(like)[1:3])
 
     def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Shape:
         return (*inputs_shape[:1], *like_shape[1:3], inputs_shape[-1])
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class BilinearUpsampling(keras.layers.Layer):
+    """Doubles a map, bilinear with half-pixel centers; `keras.layers.UpSampling2D` wants sizes that are known.
+
+    Shapes: (B, H, W, C) to (B, 2 H, 2 W, C).
+    """
+
+    def call(self, inputs: Any) -> Any:
+        return resize_bilinear(inputs, tuple(2 * side for side in ops.shape(inputs)[1:3]))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        doubled = (None if side is None else 2 * side for side in input_shape[1:3])
+        return (*input_shape[:1], *doubled, input_shape[-1])
+
+
+def resize_bilinear(inputs: Any, size: Any) -> Any:
+    """Resizes (B, H, W, C) to a (height, width) that need not be known before the graph runs; half-pixel centers."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Keras's own asks whether a size is above zero, which a graph does not know of one yet to come.
+        return tf.cast(tf.image.resize(inputs, size), inputs.dtype)
+    return ops.image.resize(inputs, size, interpolation="bilinear", data_format="channels_last")
 
 
 def _same_size(inputs: Any, like: Any) -> bool:
@@ -248,7 +275,9 @@ def copy_backbone(
             raise ConfigError(f"{source.name}: it has no layer {layer.name}; expected the backbone of {model.name}")
         shapes = [tuple(variable.shape) for variable in layer.weights]
         if shapes != [tuple(variable.shape) for variable in other.weights]:
-            raise ConfigError(f"{source.name}: its {layer.name} has other shapes; expected the backbone of {model.name}")
+            raise ConfigError(
+                f"{source.name}: its {layer.name} has other shapes; expected the backbone of {model.name}"
+            )
         pairs.append((layer, other))
     if source.config.token_weights != model.config.token_weights:
         raise ConfigError(
@@ -304,9 +333,8 @@ def _semantic_fpn(make: _Head, maps: list[Any]) -> Any:
         for step in range(max(1, make.halvings[level])):
             hidden = make.conv_module(f"decode_head-scale_heads-{level}-{2 * step}", hidden)
             if make.halvings[level]:
-                hidden = keras.layers.UpSampling2D(
-                    2, interpolation="bilinear", dtype=make.policy, name=f"decode_head-scale_heads-{level}-{2 * step + 1}"
-                )(hidden)
+                name = f"decode_head-scale_heads-{level}-{2 * step + 1}"
+                hidden = BilinearUpsampling(dtype=make.policy, name=name)(hidden)
         # Doubled sizes are larger than the first map's where a downsampling had rounded up.
         levels.append(make.resized(f"decode_head-resize-{level}", hidden, levels[0]) if level else hidden)
     return make.summed("decode_head-sum", levels)

@@ -5,10 +5,9 @@ from typing import Any, Self
 
 import numpy as np
 
-__all__ = ["VOID", "PixelConfusion", "confusion_matrix"]
+from swiftformer_tf.images.masks import VOID
 
-#: Label of pixels that count nowhere.
-VOID = 255
+__all__ = ["PixelConfusion", "confusion_matrix"]
 
 
 def confusion_matrix(truth: np.ndarray, answers: np.ndarray, num_labels: int) -> np.ndarray:

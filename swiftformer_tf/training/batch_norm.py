@@ -7,23 +7,19 @@ import keras
 import numpy as np
 
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.training.models import adapted_model
 
 __all__ = ["update_batch_norm"]
 
 
-def update_batch_norm(model: SwiftFormerForImageClassification, batches: Iterable[np.ndarray]) -> None:
+def update_batch_norm(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     """Replaces the statistics of all BatchNorms by their mean over some batches; no other weight changes.
 
     Things look larger in random crops than in whole photographs, and statistics depend on their size (Touvron et al.,
     arXiv:1906.06423). After a training on crops, or for another image size, some thousand training photographs as
     the model will be shown them make up for it ("precise BatchNorm", Wu and Johnson, arXiv:2105.07576).
 
-    Keras's, NumPy's and Python's global seed are set, as by `adapted_model`.
-
     Args:
-        model: Trained; changed.
+        model: Trained classifier or segmenter; changed.
         batches: Normalised images, float32 (N, height, width, channels); some dozens of batches of 32 or more. A batch
             counts as much as any other.
 
@@ -36,7 +32,8 @@ def update_batch_norm(model: SwiftFormerForImageClassification, batches: Iterabl
         >>> update_batch_norm(model, [np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")])
     """
     without_drops = {"drop_path_rate": 0.0, "drop_mlp_rate": 0.0, "drop_conv_encoder_rate": 0.0}
-    copy = adapted_model(model, model.config.replace(**without_drops))
+    copy = type(model).from_config({**model.get_config(), "config": model.config.replace(**without_drops).to_dict()})
+    copy.set_weights(model.get_weights())
     norms = list(_batch_norms(copy.layers))
     count = 0
     for count, batch in enumerate(batches, start=1):

@@ -18,10 +18,8 @@ from swiftformer_tf.errors import CheckpointError, ConfigError
 from swiftformer_tf.evaluation import evaluate
 from swiftformer_tf.files import filling, replacing
 from swiftformer_tf.images.labels import LabelledImages
-from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.plots import plot_history
 from swiftformer_tf.training.processes import is_first_process, undistributed
-from swiftformer_tf.training.recipes import TrainingRecipe
 
 __all__ = ["AveragedWeights", "FiniteLoss", "RunFolder", "Validation", "best_epoch"]
 
@@ -49,12 +47,12 @@ class AveragedWeights(keras.callbacks.Callback):
         True
     """
 
-    def __init__(self, model: SwiftFormerForImageClassification, decay: float) -> None:
+    def __init__(self, model: keras.Model, decay: float) -> None:
         super().__init__()
         self.source, self.decay = model, decay
         #: The averaged model, in float32; each process has its own, all equal.
         with undistributed():
-            self.averaged = SwiftFormerForImageClassification(model.config, dtype="float32")
+            self.averaged = type(model).from_config({**model.get_config(), "dtype": "float32"})
             self.averaged.set_weights(model.get_weights())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -71,12 +69,12 @@ class FiniteLoss(keras.callbacks.Callback):
     """Stops a training whose loss is no number any more; what the epochs before it left stays.
 
     Args:
-        recipe: Of the training.
+        learning_rate: Of the training, for the message.
     """
 
-    def __init__(self, recipe: TrainingRecipe) -> None:
+    def __init__(self, learning_rate: float) -> None:
         super().__init__()
-        self.recipe = recipe
+        self.learning_rate = learning_rate
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
@@ -84,7 +82,7 @@ class FiniteLoss(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         if not np.isfinite(loss := float(logs["loss"])):
             raise ConfigError(
-                f"learning_rate={self.recipe.learning_rate:g}: the loss is {loss} in step {batch + 1} of epoch "
+                f"learning_rate={self.learning_rate:g}: the loss is {loss} in step {batch + 1} of epoch "
                 f"{self._epoch + 1}; train into another folder with a lower one, or with clip_norm"
             )
 
@@ -231,6 +229,10 @@ class RunFolder(keras.callbacks.Callback):
         return {f"{name}.{index:04d}": v for name, group in groups.items() for index, v in enumerate(group)}
 
 
+# Metrics of validation that tell which epoch is the best.
+_BEST_BY = ("val_accuracy", "val_mean_iou")
+
+
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
     """The row of the epoch whose model is kept: the best by validation, and of equals the last.
 
@@ -241,7 +243,7 @@ def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
         >>> best_epoch([{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.4}])["epoch"]
         1
     """
-    return max(reversed(history), key=lambda row: row.get("val_accuracy", row["epoch"]))
+    return max(reversed(history), key=lambda row: next((row[name] for name in _BEST_BY if name in row), row["epoch"]))
 
 
 def synchronize(model: keras.Model) -> None:

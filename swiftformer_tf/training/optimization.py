@@ -1,6 +1,6 @@
 """What is minimised and how: losses for labels and teachers, AdamW, the schedule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -10,7 +10,7 @@ from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.training.recipes import TrainingRecipe
 
-__all__ = ["ClippedAdamW", "adamw", "compile_for", "learning_rate"]
+__all__ = ["ClippedAdamW", "adamw", "compile_for", "jit_compile", "learning_rate", "prepared"]
 
 
 def learning_rate(recipe: TrainingRecipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -46,6 +46,7 @@ class ClippedAdamW(keras.optimizers.AdamW):
     Args:
         learning_rate: A number or a schedule.
         adaptive_clip: Largest norm of a unit's gradient over the norm of its weights; None does not clip.
+        rate_shares: Share of the rate that variables learn with whose path begins so; others learn with all of it.
         **kwargs: Of `keras.optimizers.AdamW`.
 
     Example:
@@ -57,17 +58,33 @@ class ClippedAdamW(keras.optimizers.AdamW):
         '0.999'
     """
 
-    def __init__(self, learning_rate: Any = 1e-3, *, adaptive_clip: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: Any = 1e-3,
+        *,
+        adaptive_clip: float | None = None,
+        rate_shares: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, **kwargs)
-        self.adaptive_clip = adaptive_clip
+        self.adaptive_clip, self.rate_shares = adaptive_clip, dict(rate_shares or {})
+
+    def build(self, variables: Any) -> None:
+        super().build(variables)
+        shares = self.rate_shares.items()
+        self._shares = [
+            next((share for start, share in shares if variable.path.startswith(start)), 1.0) for variable in variables
+        ]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if self.adaptive_clip is not None:
             gradient = _clipped(gradient, variable, self.adaptive_clip)
-        super().update_step(gradient, variable, learning_rate)
+        # By number: the variable comes here as the backend has it, without its path.
+        share = self._shares[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * share if share != 1 else learning_rate)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "adaptive_clip": self.adaptive_clip}
+        return {**super().get_config(), "adaptive_clip": self.adaptive_clip, "rate_shares": self.rate_shares}
 
 
 def _clipped(gradient: Any, variable: Any, clip: float) -> Any:
@@ -104,6 +121,11 @@ def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optim
         adaptive_clip=recipe.adaptive_clip,
         global_clipnorm=recipe.clip_norm,
     )
+    return prepared(optimizer, model)
+
+
+def prepared(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras.optimizers.Optimizer:
+    """The optimizer for a model: vectors do not decay, and in `mixed_float16` the loss is scaled."""
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
     if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
         # `compile` looks at the policy of the model itself, which a student does not have.
@@ -126,6 +148,12 @@ def soft_distillation(temperature: float) -> Callable[[Any, Any], Any]:
         return loss.compute_loss(teacher, student)
 
     return divergence
+
+
+def jit_compile() -> bool | str:
+    """Whether `compile` shall use XLA."""
+    # XLA's CPU code for these layers is three times slower than TensorFlow's own kernels (docs/results/training.md).
+    return False if keras.backend.backend() == "tensorflow" and keras.distribution.list_devices("gpu") == [] else "auto"
 
 
 def compile_for(
@@ -159,8 +187,7 @@ def compile_for(
         ['head', 'head_dist']
     """
     labels = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-    # XLA's CPU code for these layers is three times slower than TensorFlow's own kernels (docs/results/training.md).
-    jit = False if keras.backend.backend() == "tensorflow" and keras.distribution.list_devices("gpu") == [] else "auto"
+    jit = jit_compile()
     if not teacher_labels:
         model.compile(optimizer=adamw(recipe, model, steps), loss=labels, metrics=["accuracy"], jit_compile=jit)
         return model

@@ -22,6 +22,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> No
     panels = {
         "loss": [name for name in names if name.endswith("loss")],
         "accuracy": [name for name in names if name.endswith("accuracy")],
+        "mean IoU": [name for name in names if name.endswith("mean_iou")],
         "learning rate": ["learning_rate"],
     }
     panels = {title: lines for title, lines in panels.items() if lines}  # an own `compile` may count no accuracy

@@ -2,62 +2,18 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.config import VARIANTS
 from swiftformer_tf.errors import ConfigError, one_line
 from swiftformer_tf.files import read_text
-from swiftformer_tf.images.transform import is_number
+from swiftformer_tf.training.fields import check_rules, check_types, read_fields, to_json
 
 __all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "read_recipe", "training_recipe"]
 
 Distillation = Literal["hard", "soft"]
-
-
-# What a field of each type holds; others have rules of their own.
-_TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
-    bool: (lambda value: isinstance(value, bool), "true or false"),
-    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
-    float: (is_number, "a number"),
-    float | None: (lambda value: value is None or is_number(value), "a number or none"),
-    tuple[float, float]: (lambda value: _are_numbers(value) and len(value) == 2, "two numbers"),
-    tuple[float, ...]: (lambda value: _are_numbers(value), "numbers"),
-}
-
-
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, tuple) and all(map(is_number, value))
-
-
-def _check_types(prefix: str, value: Any) -> None:
-    """Before any rule compares: a comparison of the wrong types would not name the field."""
-    for field in dataclasses.fields(value):
-        fits, expected = _TYPES.get(field.type, (lambda _: True, ""))
-        if not fits(getattr(value, field.name)):
-            raise ConfigError(f"{prefix}.{field.name}={getattr(value, field.name)!r}: expected {expected}")
-
-
-def _check(prefix: str, value: Any, rules: list[tuple[str, Any, str]]) -> None:
-    for name, ok, expected in rules:
-        if not ok:
-            raise ConfigError(f"{prefix}.{name}={getattr(value, name)!r}: expected {expected}")
-
-
-def _fields(cls: Any, prefix: str, values: Any) -> dict[str, Any]:
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{prefix}={values!r}: expected an object with the fields of a training {prefix}")
-    known = {field.name for field in dataclasses.fields(cls)}
-    if unknown := sorted(set(values) - known):
-        raise ConfigError(f"{prefix}.{unknown[0]}: no such field; the fields are {', '.join(sorted(known))}")
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +57,7 @@ class Augmentation:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        _check_types("augmentation", self)
+        check_types("augmentation", self)
         low, high = self.crop_scale
         narrow, wide = self.crop_ratio
         rules = [
@@ -111,7 +67,7 @@ class Augmentation:
             *((name, getattr(self, name) >= 0, "0 or more") for name in ("mixup", "cutmix")),
             ("repeats", self.repeats >= 1, "1 or more"),
         ]
-        _check("augmentation", self, rules)
+        check_rules("augmentation", self, rules)
 
     @property
     def mixes(self) -> bool:
@@ -180,7 +136,7 @@ class TrainingRecipe:
     augmentation: Augmentation = Augmentation()
 
     def __post_init__(self) -> None:
-        _check_types("recipe", self)
+        check_types("recipe", self)
         clips = ((name, getattr(self, name)) for name in ("clip_norm", "adaptive_clip"))
         rules = [
             *((name, getattr(self, name) >= 1, "1 or more") for name in ("epochs", "batch_size")),
@@ -204,7 +160,7 @@ class TrainingRecipe:
                 "0 with mixup, cutmix or repeats, since a kept answer is about one unmixed crop",
             ),
         ]
-        _check("recipe", self, rules)
+        check_rules("recipe", self, rules)
 
     def image_size(self, epoch: int, size: int) -> int:
         """Side of the crops in an epoch, counted from 0, for a model of `size`: a multiple of 32."""
@@ -227,7 +183,7 @@ class TrainingRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return _plain(dataclasses.asdict(self))
+        return to_json(dataclasses.asdict(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -236,9 +192,9 @@ class TrainingRecipe:
         Raises:
             ConfigError: An unknown field or an impossible value.
         """
-        fields = _fields(cls, "recipe", values)
+        fields = read_fields(cls, "recipe", values)
         if "augmentation" in fields:
-            fields["augmentation"] = Augmentation(**_fields(Augmentation, "augmentation", fields["augmentation"]))
+            fields["augmentation"] = Augmentation(**read_fields(Augmentation, "augmentation", fields["augmentation"]))
         return cls(**fields)
 
 

@@ -24,7 +24,7 @@ from swiftformer_tf.training.processes import agree, is_first_process
 from swiftformer_tf.training.recipes import TrainingRecipe
 from swiftformer_tf.training.teachers import Teacher, TeacherLogits
 
-__all__ = ["train"]
+__all__ = ["fingerprint", "fit_in_folder", "train"]
 
 
 def train(
@@ -86,8 +86,6 @@ def train(
         ...     history[-1]["epoch"], Path(name, "run", "model.keras").is_file()
         (1, True)
     """
-    import tensorflow as tf
-
     if len(folder.class_names) != model.config.num_labels:
         raise ConfigError(
             f"{len(folder.class_names)} classes in the folder, {model.config.num_labels} labels in the model"
@@ -96,9 +94,9 @@ def train(
         raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")
     if len(folder.class_names) < 2:
         raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, a subfolder each")
-    output, first_process = Path(output), is_first_process()
+    output = Path(output)
     # The other processes keep their share of the answers in memory.
-    kept = output / "teacher" if first_process else None
+    kept = output / "teacher" if is_first_process() else None
     answers = TeacherLogits(teacher, model.config.labels, len(folder), kept) if teacher else None
     batches = Batches(folder, recipe, model.config, seed, answers)
     check_images([*folder.paths, *(validation.paths if validation else ())])
@@ -110,18 +108,50 @@ def train(
         "recipe": recipe.to_dict(),
         "seed": seed,
         "teacher": teacher.name if teacher else None,
-        "photographs": _fingerprint(folder.paths, folder.labels),
-        "validation": _fingerprint(validation.paths, validation.targets) if validation else None,
+        "photographs": fingerprint(folder.paths, folder.labels),
+        "validation": fingerprint(validation.paths, validation.targets) if validation else None,
     }
-    if first_process:
-        _claim(output, settings)
     student = compile_for(recipe, model, batches.steps, teacher_labels=answers.num_labels if answers else 0)
     averages = AveragedWeights(model, recipe.ema)
+    validating = [Validation(averages, validation)] if validation else []
+    return fit_in_folder(student, averages, batches, recipe, output, settings, validating, callbacks)
+
+
+def fit_in_folder(
+    student: keras.Model,
+    averages: AveragedWeights,
+    batches: Any,
+    recipe: Any,
+    output: Path,
+    settings: dict[str, Any],
+    validating: Sequence[keras.callbacks.Callback],
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> list[dict[str, float]]:
+    """Fits a compiled model, or goes on with it, in a run's folder; the metrics, a row an epoch.
+
+    Args:
+        student: Compiled.
+        averages: Of the model that is kept.
+        batches: With `steps`, `dataset(first_epoch)` and `failure`, such as `Batches`.
+        recipe: With `epochs` and `learning_rate`.
+        output: The run's folder.
+        settings: What `run.json` holds; a folder with others is refused.
+        validating: Callbacks that add to an epoch's metrics before they are saved.
+        callbacks: More callbacks.
+
+    Raises:
+        ConfigError: The folder holds a run with other settings, or the loss is no number any more.
+        CheckpointError: The state in it cannot be read.
+        SwiftFormerError: Why a batch could not be made.
+    """
+    import tensorflow as tf
+
+    if is_first_process():
+        _claim(output, settings)
     run = RunFolder(output, averages)
     first = run.restore(student)
     agree({**settings, "epoch in its folder": first})
     if first < recipe.epochs:
-        validating = [Validation(averages, validation)] if validation else []
         try:
             student.fit(
                 batches.dataset(first),
@@ -130,7 +160,7 @@ def train(
                 steps_per_epoch=batches.steps,
                 shuffle=False,
                 verbose=0,
-                callbacks=[FiniteLoss(recipe), averages, *validating, run, *callbacks],
+                callbacks=[FiniteLoss(recipe.learning_rate), averages, *validating, run, *callbacks],
             )
         except tf.errors.OpError:
             if batches.failure is None:
@@ -182,7 +212,7 @@ def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
     return name, before, now
 
 
-def _fingerprint(paths: Sequence[Path], labels: Sequence[int]) -> dict[str, Any]:
+def fingerprint(paths: Sequence[Path], labels: Sequence[Any]) -> dict[str, Any]:
     """Number of photographs, and a digest of their names and labels; the folder itself may move."""
     names = "".join(f"{p.parent.name}/{p.name}\t{label}\n" for p, label in zip(paths, labels, strict=True))
     return {"count": len(paths), "sha256": hashlib.sha256(names.encode()).hexdigest()}

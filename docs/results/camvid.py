@@ -1,0 +1,102 @@
+"""Trains and measures the published CamVid segmenter.
+
+    python docs/results/camvid.py train CAMVID RUN
+    python docs/results/camvid.py measure CAMVID RUN/model.keras RESULT
+
+CAMVID holds `images/{train,val}`, `masks/{train,val}` and `classes.csv`, which `classes` writes; RUN and RESULT are
+folders outside of the repository. `measure` first takes BatchNorm's statistics anew from whole training pictures.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import swiftformer_tf as sf
+from swiftformer_tf.evaluation import evaluate_segmentation
+from swiftformer_tf.images.masks import CLASSES, MaskFolder
+from swiftformer_tf.segmentation import SEGMENTATION_HEADS
+from swiftformer_tf.training import update_batch_norm
+from swiftformer_tf.training.segmentation import segmenter_on, train_segmenter
+from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES
+
+BACKBONE = "swiftformer_xs_imagenette"
+HEAD = SEGMENTATION_HEADS["semantic_fpn_64"]
+RECIPE = SEGMENTATION_RECIPES["short"]
+# CamVid's eleven classes and their usual colors.
+COLORS = {
+    "sky": "#808080",
+    "building": "#800000",
+    "pole": "#c0c080",
+    "road": "#804080",
+    "pavement": "#3c28de",
+    "tree": "#808000",
+    "sign": "#c08080",
+    "fence": "#404080",
+    "car": "#400080",
+    "pedestrian": "#404000",
+    "bicyclist": "#0080c0",
+    "void": "#000000",
+}
+
+
+def folder(camvid: Path, part: str) -> MaskFolder:
+    """A part of CamVid; writes its class list if there is none."""
+    if not (camvid / CLASSES).is_file():
+        (camvid / CLASSES).write_text("".join(f"{name},{color}\n" for name, color in COLORS.items()))
+    return MaskFolder.open(camvid / "images" / part)
+
+
+def segmenter() -> keras.Model:
+    """With the backbone of the shipped classifier, for 480 x 360."""
+    classifier = sf.from_pretrained(BACKBONE)
+    labels = [name for name in COLORS if name != "void"]
+    config = classifier.config.replace(
+        id2label=dict(enumerate(labels)),
+        image_size=(360, 480),
+        transform=classifier.config.transform.replace(size=(360, 480), crop=None, interpolation="bilinear"),
+        drop_path_rate=RECIPE.drop_path_rate,
+    )
+    return segmenter_on(classifier, config, HEAD)[0]
+
+
+def batches(images: MaskFolder, config: sf.SwiftFormerConfig, size: int = 8) -> Iterator[np.ndarray]:
+    """Whole pictures, eight at a time, drives mixed."""
+    order = np.random.default_rng(0).permutation(len(images))
+    for start in range(0, len(order) - size + 1, size):
+        yield np.stack([config.transform(images.images[index]) for index in order[start : start + size]])
+
+
+def measure(model: keras.Model, camvid: Path, result: Path) -> None:
+    """Writes the model with statistics of whole pictures, its float16 weights, and its figures on val."""
+    train, val = folder(camvid, "train"), folder(camvid, "val")
+    update_batch_norm(model, batches(train, model.config))
+    result.mkdir(parents=True, exist_ok=True)
+    model.save(result / "camvid_xs_fpn64.keras")
+    confusion = evaluate_segmentation(model.predict_on_batch, model.config, val)
+    figures = {"pictures": len(val), **confusion.to_dict(), "confusion": confusion.matrix.tolist()}
+    (result / "camvid.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"mIoU {confusion.mean_iou:.2%}, pixels {confusion.pixel_accuracy:.2%}")
+    for row in figures["per_class"]:
+        print(f"{row['label']:12} {row['iou']:.1%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, arguments in (("train", ("camvid", "run")), ("measure", ("camvid", "model", "result"))):
+        command = commands.add_parser(name)
+        for argument in arguments:
+            command.add_argument(argument, type=Path)
+    options = parser.parse_args()
+    if options.command == "train":
+        train_segmenter(segmenter(), folder(options.camvid, "train"), RECIPE, options.run, source=BACKBONE)
+    else:
+        measure(keras.models.load_model(options.model, compile=False), options.camvid, options.result)
+
+
+if __name__ == "__main__":
+    main()

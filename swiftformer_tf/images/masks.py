@@ -1,0 +1,270 @@
+"""Photographs with a mask beside each: which class every pixel is of."""
+
+import csv
+import dataclasses
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from swiftformer_tf.errors import ConfigError, ImageError, one_line
+from swiftformer_tf.files import read_text
+from swiftformer_tf.images.folders import list_images
+from swiftformer_tf.images.transform import open_image
+
+__all__ = ["CLASSES", "VOID", "MaskClasses", "MaskFolder", "count_pixels", "open_mask"]
+
+#: Label of pixels that count nowhere, in what is read here.
+VOID = 255
+
+#: The class list's file name, beside the folders of pictures and masks.
+CLASSES = "classes.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskClasses:
+    """The meaning of a mask's numbers.
+
+    Args:
+        names: Of each index, in order. An index called `void` counts nowhere and is no class; 255 is void in any case.
+        colors: (red, green, blue) of each index, for pictures of masks and to read masks that are written in colors;
+            empty for none.
+
+    Raises:
+        ImageError: No class, the same name or color twice, or other numbers of names and colors.
+
+    Example:
+        >>> classes = MaskClasses(("void", "road", "sky"))
+        >>> classes.labels, classes.lookup[:4].tolist()
+        (('road', 'sky'), [255, 0, 1, 254])
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise ImageError("class list: no class; expected a line with the name of each, in the order of the indices")
+        if len(self.names) > VOID:
+            raise ImageError(f"class list: {len(self.names)} lines; expected at most {VOID}, since {VOID} is void")
+        if self.colors and len(self.colors) != len(self.names):
+            raise ImageError(f"class list: {len(self.colors)} colors for {len(self.names)} names; give all or none")
+        for kind, values in (("name", self.labels), ("color", self.colors)):
+            if twice := next((value for value in values if values.count(value) > 1), None):
+                raise ImageError(f"class list: the {kind} {twice} twice; expected one for each class")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of a model's outputs."""
+        return tuple(name for name in self.names if name.lower() != "void")
+
+    @property
+    def lookup(self) -> np.ndarray:
+        """Label of each number in a mask, uint8 (256,): `VOID`, or 254 for a number that is not in the list."""
+        table = np.full(256, VOID - 1, np.uint8)
+        table[VOID] = VOID
+        label = 0
+        for index, name in enumerate(self.names):
+            void = name.lower() == "void"
+            table[index] = VOID if void else label
+            label += not void
+        return table
+
+    @property
+    def label_colors(self) -> tuple[tuple[int, int, int], ...]:
+        """Colors of `labels`; empty where the list has none."""
+        pairs = zip(self.names, self.colors, strict=False)
+        return tuple(color for name, color in pairs if name.lower() != "void")
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Reads a file with a line for each index: `name` or `name,color`, such as `road,#804080`.
+
+        Raises:
+            ImageError: No such file, no text, or not such a list; the message names the file and the line.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = Path(folder, "classes.csv")
+            ...     _ = path.write_text("road,#804080\\nsky,skyblue\\n")
+            ...     MaskClasses.open(path).colors
+            ((128, 64, 128), (135, 206, 235))
+        """
+        names, colors = [], []
+        try:
+            for number, row in enumerate(csv.reader(io.StringIO(read_text(path))), start=1):
+                name, color = _class(number, row)
+                names.append(name)
+                colors += [color] if color else []
+            return cls(tuple(names), tuple(colors))
+        except OSError as error:
+            raise ImageError(f"{path}: {error.strerror}; expected a class list, a line for each class") from None
+        except (ValueError, csv.Error, ImageError) as error:
+            raise ImageError(f"{path}: {one_line(error, 200)}") from None
+
+
+def _class(number: int, row: list[str]) -> tuple[str, tuple[int, int, int] | None]:
+    fields = [field.strip() for field in row]
+    if not 1 <= len(fields) <= 2 or not fields[0] or not fields[0].isprintable():
+        raise ImageError(f"line {number}: expected a name, or a name and a color such as road,#804080")
+    if len(fields) == 1:
+        return fields[0], None
+    try:
+        red, green, blue = ImageColor.getrgb(fields[1])[:3]
+    except ValueError:
+        raise ImageError(f"line {number}: {fields[1]!r} is no color; expected one such as #804080") from None
+    return fields[0], (red, green, blue)
+
+
+def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
+    """Labels of a mask's pixels.
+
+    A PNG with a palette or in gray holds indices; one in RGB colors, which the class list must have.
+
+    Args:
+        path: The file.
+        classes: Meaning of its numbers.
+
+    Returns:
+        uint8 (height, width): index into `classes.labels`, or `VOID`.
+
+    Raises:
+        ImageError: No such file, no PNG, 16 bits, or an index or color that is not in the class list; the message
+            names it.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.load()
+            depth = image.mode
+            pixels = np.asarray(image.convert("RGB") if depth in ("RGB", "RGBA") else image)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except Exception as error:  # a damaged file makes Pillow's decoder fail in whatever way it leads it to
+        raise ImageError(f"{path}: cannot be read as a mask, expected a PNG ({one_line(error, 200)})") from None
+    if depth in ("RGB", "RGBA"):
+        return _from_colors(path, pixels, classes)
+    if depth not in ("L", "P", "1"):
+        kind = "of 16 bits" if depth.startswith("I") else f"of Pillow's mode {depth}"
+        raise ImageError(f"{path}: a mask {kind}; expected a PNG of 8 bits, with a palette or gray")
+    labels = classes.lookup[pixels.astype(np.uint8)]
+    if (beyond := labels == VOID - 1).any():
+        raise ImageError(
+            f"{path}: index {pixels[beyond].max()} is beyond the class list, which has {len(classes.names)}; "
+            f"add its name there, or make it {VOID}, which is void"
+        )
+    return labels
+
+
+def _from_colors(path: str | Path, pixels: np.ndarray, classes: MaskClasses) -> np.ndarray:
+    if not classes.colors:
+        raise ImageError(f"{path}: a mask in RGB, and the class list has no colors; add them, or save indices")
+    keys = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    known = np.array([red << 16 | green << 8 | blue for red, green, blue in classes.colors])
+    order = np.argsort(known)
+    found = order[np.searchsorted(known[order], keys).clip(max=len(known) - 1)]
+    if (strange := known[found] != keys).any():
+        raise ImageError(f"{path}: the color #{keys[strange][0]:06x} is not in the class list; add it there")
+    return classes.lookup[found]
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskFolder:
+    """Photographs with their masks.
+
+    Args:
+        images: Files of the photographs.
+        masks: File of each one's mask.
+        classes: Meaning of the masks' numbers.
+    """
+
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    classes: MaskClasses
+
+    @classmethod
+    def open(cls, folder: str | Path, classes: MaskClasses | None = None) -> Self:
+        """Reads a folder `images`, or one below it, and of the same stems the masks in `masks` beside it.
+
+        `streets/images/train/0001.jpg` has its mask in `streets/masks/train/0001.png`, and the class list is
+        `streets/classes.csv`.
+
+        Args:
+            folder: With the photographs.
+            classes: Instead of the file `classes.csv`.
+
+        Raises:
+            ImageError: No `images` in the path, no such folder, no class list, a photograph without a mask, a mask
+                without a photograph, or two photographs with the same mask.
+        """
+        root = Path(folder).absolute()
+        if "images" not in root.parts:
+            raise ImageError(f"{folder}: expected a folder called images, or one below it, and its masks in masks")
+        at = len(root.parts) - 1 - root.parts[::-1].index("images")
+        base = Path(*root.parts[:at])
+        classes = classes or MaskClasses.open(base / CLASSES)
+        images = list_images(root)
+        beside = base / "masks" / Path(*root.parts[at + 1 :])
+        masks = [(beside / image.relative_to(root)).with_suffix(".png") for image in images]
+        if missing := [image for image, mask in zip(images, masks, strict=True) if not mask.is_file()]:
+            more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+            raise ImageError(f"{missing[0]}{more}: no mask; expected {masks[images.index(missing[0])]}")
+        if twice := [mask for mask, count in Counter(masks).items() if count > 1]:
+            raise ImageError(f"{twice[0]}: the mask of two photographs with this stem; give one of them another name")
+        if alone := sorted({path for path in beside.rglob("*.png") if path.name[0] != "."} - set(masks)):
+            raise ImageError(f"{alone[0]}: a mask without a photograph; expected {root}/{alone[0].stem}.jpg or alike")
+        return cls(tuple(images), tuple(masks), classes)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, index: int) -> tuple[Image.Image, np.ndarray]:
+        """A photograph in RGB, and the labels of its pixels, uint8 (height, width).
+
+        Raises:
+            ImageError: One of them cannot be read, or the sizes differ; the message names it.
+        """
+        image, labels = open_image(self.images[index]), open_mask(self.masks[index], self.classes)
+        if labels.shape[::-1] != image.size:
+            width, height = image.size
+            raise ImageError(
+                f"{self.masks[index]}: {labels.shape[1]} x {labels.shape[0]} pixels, and its photograph has "
+                f"{width} x {height}; expected a mask of the same size"
+            )
+        return image, labels
+
+    def __iter__(self) -> Iterator[tuple[Image.Image, np.ndarray]]:
+        return map(self.read, range(len(self)))
+
+
+def count_pixels(folder: MaskFolder) -> np.ndarray:
+    """Pixels of each class in all masks, int64 (labels,), to weight classes by.
+
+    Raises:
+        ImageError: A mask that cannot be used, a class without a pixel, or fewer than two photographs.
+    """
+    if len(folder) < 2:
+        raise ImageError(f"{folder.images[0]}: the only photograph in its folder; expected two or more to learn from")
+    labels = folder.classes.labels
+    counts = np.zeros(256, np.int64)
+    for _, mask in folder:
+        counts += np.bincount(mask.ravel(), minlength=256)
+    if empty := [label for label, count in zip(labels, counts, strict=False) if not count]:
+        raise ImageError(f"class {empty[0]!r}: no pixel in {len(folder)} masks; add pictures of it, or make it void")
+    return counts[: len(labels)]
+
+
+def same_classes(folder: MaskFolder, labels: tuple[str, ...]) -> None:
+    """Refuses masks whose classes are not those of a model.
+
+    Raises:
+        ConfigError: Other names, or another order.
+    """
+    if folder.classes.labels != labels:
+        raise ConfigError(
+            f"classes {', '.join(folder.classes.labels)}: expected those of the model, {', '.join(labels)}"
+        )

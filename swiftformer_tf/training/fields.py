@@ -1,0 +1,61 @@
+"""Fields of recipes: their types, their rules, and how they stand in JSON."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.images.transform import is_number
+
+__all__ = ["check_rules", "check_types", "read_fields", "to_json"]
+
+# What a field of each type holds; others have rules of their own.
+_TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
+    bool: (lambda value: isinstance(value, bool), "true or false"),
+    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    float: (is_number, "a number"),
+    float | None: (lambda value: value is None or is_number(value), "a number or none"),
+    tuple[float, float]: (lambda value: _are_numbers(value) and len(value) == 2, "two numbers"),
+    tuple[int, int]: (lambda value: _are_whole(value) and len(value) == 2, "two whole numbers"),
+    tuple[float, ...]: (lambda value: _are_numbers(value), "numbers"),
+}
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, tuple) and all(map(is_number, value))
+
+
+def _are_whole(value: Any) -> bool:
+    return isinstance(value, tuple) and all(type(item) is int for item in value)
+
+
+def check_types(prefix: str, value: Any) -> None:
+    """Before any rule compares: a comparison of the wrong types would not name the field."""
+    for field in dataclasses.fields(value):
+        fits, expected = _TYPES.get(field.type, (lambda _: True, ""))
+        if not fits(getattr(value, field.name)):
+            raise ConfigError(f"{prefix}.{field.name}={getattr(value, field.name)!r}: expected {expected}")
+
+
+def check_rules(prefix: str, value: Any, rules: list[tuple[str, Any, str]]) -> None:
+    """Names the field of the first rule that does not hold, and what was expected."""
+    for name, ok, expected in rules:
+        if not ok:
+            raise ConfigError(f"{prefix}.{name}={getattr(value, name)!r}: expected {expected}")
+
+
+def read_fields(cls: Any, prefix: str, values: Any) -> dict[str, Any]:
+    """Arguments of a dataclass from JSON, lists made tuples; refuses what is not among its fields."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{prefix}={values!r}: expected an object with the fields of a training {prefix}")
+    known = {field.name for field in dataclasses.fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise ConfigError(f"{prefix}.{unknown[0]}: no such field; the fields are {', '.join(sorted(known))}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON types of `dataclasses.asdict`."""
+    if isinstance(value, dict):
+        return {name: to_json(item) for name, item in value.items()}
+    return [to_json(item) for item in value] if isinstance(value, tuple) else value

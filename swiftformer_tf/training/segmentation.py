@@ -1,0 +1,251 @@
+"""Training of segmenters on photographs and masks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.evaluation import evaluate_segmentation
+from swiftformer_tf.images.folders import check_images
+from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels, same_classes
+from swiftformer_tf.segmentation import (
+    SegmentationHead,
+    SwiftFormerForSemanticSegmentation,
+    copy_backbone,
+    resize_bilinear,
+)
+from swiftformer_tf.training.callbacks import AveragedWeights
+from swiftformer_tf.training.optimization import ClippedAdamW, jit_compile, prepared
+from swiftformer_tf.training.processes import undistributed
+from swiftformer_tf.training.running import fingerprint, fit_in_folder
+from swiftformer_tf.training.segmentation_data import MaskBatches
+from swiftformer_tf.training.segmentation_recipes import SegmentationRecipe
+
+__all__ = ["PixelCrossEntropy", "PolynomialDecay", "class_weights", "segmenter_on", "train_segmenter"]
+
+# Layers of the backbone, by the beginning of their variables' paths.
+_BACKBONE = ("stem", "stages-")
+
+
+@keras.saving.register_keras_serializable("swiftformer_tf")
+class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise, and from the first step a polynomial's fall to zero: (1 - step / steps) ** power.
+
+    Keras's schedule of the name has no rise.
+
+    Args:
+        learning_rate: At the start, where there is no rise.
+        steps: Of the whole training.
+        power: Of the polynomial.
+        warmup_steps: Of the rise.
+
+    Example:
+        >>> rate = PolynomialDecay(1.0, steps=100, power=1.0, warmup_steps=10)
+        >>> [round(float(rate(step)), 3) for step in (0, 9, 50, 100)]
+        [0.1, 0.91, 0.5, 0.0]
+    """
+
+    def __init__(self, learning_rate: float, steps: int, power: float = 0.9, warmup_steps: int = 0) -> None:
+        super().__init__()
+        self.learning_rate, self.steps, self.power, self.warmup_steps = learning_rate, steps, power, warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        rise = ops.minimum(1.0, (step + 1) / max(1, self.warmup_steps))
+        left = ops.maximum(0.0, 1 - step / self.steps)
+        return self.learning_rate * rise * ops.power(left, self.power)
+
+    def get_config(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("learning_rate", "steps", "power", "warmup_steps")}
+
+
+@keras.saving.register_keras_serializable("swiftformer_tf")
+class PixelCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of every pixel, of logits that are resized to the labels; void pixels weigh nothing.
+
+    The mean over the batch's pixels, weighted by class. Shapes: labels int (B, H, W, 1), logits (B, h, w, classes).
+
+    Args:
+        weights: Of each class; None for the same.
+
+    Example:
+        >>> loss = PixelCrossEntropy()
+        >>> round(float(loss(np.array([[[[0], [VOID]]]]), np.zeros((1, 1, 1, 2), "float32"))), 4)
+        0.6931
+    """
+
+    def __init__(
+        self, weights: Sequence[float] | None = None, name: str = "pixel_cross_entropy", **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.weights = None if weights is None else [float(weight) for weight in weights]
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        # Not `Loss.__call__`, which gives the labels the logits' type and averages what is a mean already.
+        return self.call(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        labels = ops.cast(y_true[..., 0], "int32")
+        logits = resize_bilinear(ops.cast(y_pred, "float32"), ops.shape(labels)[1:3])
+        counts = ops.not_equal(labels, VOID)
+        labels = ops.where(counts, labels, 0)
+        weights = ops.cast(counts, "float32")
+        if self.weights is not None:
+            weights = weights * ops.take(ops.convert_to_tensor(self.weights, "float32"), labels)
+        each = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        # A batch of nothing but void has the loss 0.
+        return ops.sum(each * weights) / ops.maximum(ops.sum(weights), 1e-6)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "weights": self.weights}
+
+
+def class_weights(pixels: np.ndarray, recipe: SegmentationRecipe) -> np.ndarray:
+    """Weights of the classes, so that rare ones are learned too; a pixel's mean weight is one.
+
+    Args:
+        pixels: Of each class, (labels,).
+        recipe: `class_balance` and `class_weights`.
+
+    Example:
+        >>> class_weights(np.array([100, 400, 1600]), SegmentationRecipe()).round(3).tolist()
+        [3.0, 1.5, 0.75]
+    """
+    share = pixels / pixels.sum()
+    weights = np.clip((np.median(share) / share) ** recipe.class_balance, *recipe.class_weights)
+    return np.asarray(weights / (weights * share).sum())
+
+
+def segmenter_on(
+    backbone: keras.Model,
+    config: SwiftFormerConfig,
+    head: SegmentationHead,
+    *,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> tuple[SwiftFormerForSemanticSegmentation, tuple[str, ...]]:
+    """A segmenter with the backbone of a trained model and a new head.
+
+    Args:
+        backbone: Classifier, backbone or segmenter of this package.
+        config: Of the segmenter: classes, image size and drop rates may differ from the backbone's.
+        head: Of the segmenter.
+        seed: Of the new weights; sets Keras's, NumPy's and Python's global seed.
+        dtype: Precision or policy, such as `"mixed_bfloat16"`.
+
+    Returns:
+        The segmenter, and the paths of its variables that are new.
+
+    Raises:
+        ConfigError: Another architecture; the message names the layer.
+
+    Example:
+        >>> from swiftformer_tf import from_pretrained
+        >>> classifier = from_pretrained("swiftformer_xs_imagenette")
+        >>> config = classifier.config.replace(id2label={0: "road", 1: "sky"}, image_size=(96, 128))
+        >>> model, new = segmenter_on(classifier, config, SegmentationHead(fpn_dim=16, head_dim=16))
+        >>> len(new), new[0]
+        (53, 'neck-lateral_convs-3-conv/kernel')
+    """
+    keras.utils.set_random_seed(seed)
+    model = SwiftFormerForSemanticSegmentation(config, head=head, dtype=dtype)
+    return model, copy_backbone(model, backbone)
+
+
+def train_segmenter(
+    model: SwiftFormerForSemanticSegmentation,
+    folder: MaskFolder,
+    recipe: SegmentationRecipe,
+    output: str | Path,
+    *,
+    validation: MaskFolder | None = None,
+    seed: int = 0,
+    source: str = "random",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> list[dict[str, float]]:
+    """Trains a segmenter, or goes on with a training that stopped, as `train` does with a classifier.
+
+    Args:
+        model: What `segmenter_on` made; its weights are the start, and change.
+        folder: Photographs and masks, with the model's classes.
+        recipe: How.
+        output: The run's folder, see `RunFolder`; `run.json` there says how to repeat it.
+        validation: Photographs and masks for `val_mean_iou` and `val_pixel_accuracy`, and to choose the best epoch by.
+        seed: Of order, crops and augmentation.
+        source: Where the model's weights come from, for `run.json`.
+        callbacks: More callbacks for `fit`.
+
+    Returns:
+        The metrics, a row an epoch, those before the interruption included.
+
+    Raises:
+        ConfigError: The folder holds a run with other settings, the classes are not the model's, or the loss is no
+            number any more.
+        CheckpointError: The state in it cannot be read.
+        ImageError: Too few photographs, some that cannot be read, masks that do not fit, or a class without a pixel.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from swiftformer_tf.images.masks import MaskClasses
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "left", 1: "right"})
+        >>> model = SwiftFormerForSemanticSegmentation(config, head=SegmentationHead(fpn_dim=8, head_dim=8))
+        >>> recipe = SegmentationRecipe(epochs=1, batch_size=2, crop_size=(32, 32))
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     for kind, mode in (("images", "RGB"), ("masks", "L")):
+        ...         Path(name, kind).mkdir()
+        ...         for stem in "ab":
+        ...             picture = Image.new(mode, (40, 40))
+        ...             picture.paste((1,) * len(mode) if len(mode) > 1 else 1, (20, 0, 40, 40))
+        ...             picture.save(Path(name, kind, f"{stem}.png"))
+        ...     folder = MaskFolder.open(Path(name, "images"), MaskClasses(config.labels))
+        ...     history = train_segmenter(model, folder, recipe, Path(name, "run"), validation=folder)
+        ...     sorted(history[-1])
+        ['epoch', 'learning_rate', 'loss', 'seconds', 'val_mean_iou', 'val_pixel_accuracy']
+    """
+    for each in (folder, validation):
+        if each is not None:
+            same_classes(each, model.config.labels)
+            check_images([*each.images, *each.masks])
+    weights = class_weights(count_pixels(folder), recipe)
+    batches = MaskBatches(folder, recipe, model.config, seed)
+    settings = {
+        "task": "semantic_segmentation",
+        "source": source,
+        "config": model.config.to_dict(),
+        "head": model.head.to_dict(),
+        "dtype": model.dtype_policy.name,
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "photographs": fingerprint(folder.images, [""] * len(folder)),
+        "validation": fingerprint(validation.images, [""] * len(validation)) if validation else None,
+    }
+    optimizer = ClippedAdamW(
+        PolynomialDecay(recipe.learning_rate, recipe.epochs * batches.steps, recipe.power, recipe.warmup_steps),
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.clip_norm,
+        rate_shares=dict.fromkeys(_BACKBONE, recipe.backbone_rate),
+    )
+    loss = PixelCrossEntropy(weights.tolist())
+    model.compile(optimizer=prepared(optimizer, model), loss=loss, jit_compile=jit_compile())
+    averages = AveragedWeights(model, recipe.ema)
+    validating = [_PixelValidation(averages, validation)] if validation else []
+    return fit_in_folder(model, averages, batches, recipe, Path(output), settings, validating, callbacks)
+
+
+class _PixelValidation(keras.callbacks.Callback):
+    """Adds the averaged model's `val_mean_iou` and `val_pixel_accuracy` to an epoch's metrics."""
+
+    def __init__(self, averages: AveragedWeights, folder: MaskFolder) -> None:
+        super().__init__()
+        self.averages, self.folder = averages, folder
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        model = self.averages.averaged
+        with undistributed():
+            confusion = evaluate_segmentation(model.predict_on_batch, model.config, self.folder)
+        logs["val_mean_iou"], logs["val_pixel_accuracy"] = confusion.mean_iou, confusion.pixel_accuracy

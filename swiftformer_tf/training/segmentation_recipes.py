@@ -1,0 +1,145 @@
+"""Recipes for training segmenters, as data."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+from swiftformer_tf.training.fields import check_rules, check_types, read_fields, to_json
+
+__all__ = ["SEGMENTATION_RECIPES", "SegmentationRecipe"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SegmentationRecipe:
+    """Everything about a training of a segmenter but the model and the photographs.
+
+    Args:
+        epochs: Passes over the photographs.
+        batch_size: Photographs a step.
+        learning_rate: Highest of the schedule, for the head.
+        backbone_rate: Share of it that the backbone learns with.
+        warmup_steps: Steps of the linear rise.
+        power: Of the polynomial by which the rate falls to zero.
+        weight_decay: AdamW's, on kernels; biases, norms and layer scales have none.
+        clip_norm: Largest global norm of the gradient, or None.
+        ema: Share that a step keeps of the averaged weights, which are the ones evaluated and saved.
+        crop_size: (height, width) in pixels of what is cut out of the scaled photograph.
+        scale: Smallest and largest factor that a photograph is scaled by.
+        whole_epochs: Share of the epochs, the last ones, that see crops of the model's own size.
+        whole_scale: `scale` in these.
+        stretch: Width over height changes by up to this share.
+        flip: Whether half of the crops are mirrored.
+        color_jitter: Brightness, contrast and saturation change by up to this share.
+        class_balance: A class weighs (median frequency over its frequency) to this power, 0 for all the same.
+        class_weights: Smallest and largest weight of a class, before all are scaled so that a pixel's mean weight is 1.
+        drop_path_rate: Stochastic depth of the last block.
+
+    Raises:
+        ConfigError: An impossible value; the message names the field.
+
+    Example:
+        >>> recipe = SegmentationRecipe(epochs=10, whole_epochs=0.3)
+        >>> [recipe.crop(epoch, (360, 480)) for epoch in (0, 6, 7)]
+        [(256, 352), (256, 352), (352, 480)]
+    """
+
+    epochs: int = 50
+    batch_size: int = 8
+    learning_rate: float = 1.5e-3
+    backbone_rate: float = 0.4
+    warmup_steps: int = 100
+    power: float = 0.9
+    weight_decay: float = 0.01
+    clip_norm: float | None = 5.0
+    ema: float = 0.998
+    crop_size: tuple[int, int] = (256, 352)
+    scale: tuple[float, float] = (0.55, 1.9)
+    whole_epochs: float = 0.3
+    whole_scale: tuple[float, float] = (0.7, 1.4)
+    stretch: float = 0.1
+    flip: bool = True
+    color_jitter: float = 0.4
+    class_balance: float = 0.5
+    class_weights: tuple[float, float] = (0.5, 3.0)
+    drop_path_rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_types("recipe", self)
+        rules = [
+            *((name, getattr(self, name) >= 1, "1 or more") for name in ("epochs", "batch_size")),
+            *((name, getattr(self, name) > 0, "a positive number") for name in ("learning_rate", "power")),
+            *((name, getattr(self, name) >= 0, "0 or more") for name in ("warmup_steps", "weight_decay")),
+            ("clip_norm", self.clip_norm is None or self.clip_norm > 0, "a positive number or none"),
+            *((name, 0 <= getattr(self, name) < 1, "0 to below 1") for name in ("ema", "stretch", "drop_path_rate")),
+            *(
+                (name, 0 <= getattr(self, name) <= 1, "0 to 1")
+                for name in ("backbone_rate", "whole_epochs", "color_jitter", "class_balance")
+            ),
+            ("crop_size", min(self.crop_size) >= 32, "a height and a width of 32 or more"),
+            *(
+                (name, 0 < getattr(self, name)[0] <= getattr(self, name)[1], "two positive numbers, the smaller first")
+                for name in ("scale", "whole_scale", "class_weights")
+            ),
+        ]
+        check_rules("recipe", self, rules)
+
+    def is_whole(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, is one of the last, which see crops of the model's own size."""
+        return epoch >= round(self.epochs * (1 - self.whole_epochs))
+
+    def crop(self, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the crops in an epoch, for a model of `size`: multiples of 32 that are not larger."""
+        wanted = size if self.is_whole(epoch) else self.crop_size
+        height, width = (max(32, side // 32 * 32) for side in wanted)
+        return height, width
+
+    def replace(self, **fields: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        return dataclasses.replace(self, **fields)
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """The recipe for another batch size, its learning rate scaled in proportion."""
+        return self.replace(batch_size=batch_size, learning_rate=self.learning_rate * batch_size / self.batch_size)
+
+    def with_epochs(self, epochs: int) -> Self:
+        """The recipe for another number of epochs."""
+        return self.replace(epochs=epochs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return to_json(dataclasses.asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`.
+
+        Raises:
+            ConfigError: An unknown field or an impossible value.
+        """
+        return cls(**read_fields(cls, "recipe", values))
+
+
+SEGMENTATION_RECIPES: dict[str, SegmentationRecipe] = {
+    "short": SegmentationRecipe(),
+    # mmsegmentation's Semantic FPN for the paper's family: 40,000 steps of 32 crops of ADE20K's 20,210 photographs.
+    "paper": SegmentationRecipe(
+        epochs=64,
+        batch_size=32,
+        learning_rate=2e-4,
+        backbone_rate=1.0,
+        warmup_steps=0,
+        weight_decay=1e-4,
+        clip_norm=None,
+        ema=0.0,
+        crop_size=(512, 512),
+        scale=(0.5, 2.0),
+        whole_epochs=0.0,
+        stretch=0.0,
+        class_balance=0.0,
+    ),
+}
+"""Training recipes of segmenters by name.
+
+`"short"` is for some hundred photographs, a backbone that was trained on photographs, and a CPU: it made the published
+CamVid result. `"paper"` is the configuration of the paper's family for ADE20K, on many GPUs.
+"""
