@@ -28,7 +28,12 @@ REGISTERED = {
         *("LayerScale", "LocalRepresentation", "Mlp", "Stem"),
     ),
     "model": ("SwiftFormerForImageClassification", "SwiftFormerModel"),
+    "segmentation": (
+        *("BilinearResize", "BilinearUpsampling", "NearestUpsampling"),
+        "SwiftFormerForSemanticSegmentation",
+    ),
     "training.optimization": ("ClippedAdamW",),
+    "training.segmentation": ("PixelCrossEntropy", "PolynomialDecay"),
 }
 
 

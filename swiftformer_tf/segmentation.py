@@ -10,8 +10,9 @@ from keras import ops
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, PACKAGE, Shape
+from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, Shape
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+from swiftformer_tf.registration import PACKAGE
 
 __all__ = [
     "SEGMENTATION_HEADS",
@@ -327,7 +328,7 @@ def _semantic_fpn(make: _Head, maps: list[Any]) -> Any:
         if make.halvings[level + 1] > make.halvings[level]:
             above = NearestUpsampling(dtype=make.policy, name=f"neck-upsample-{level}")(above, here)
         laterals[level] = make.summed(f"neck-sum-{level}", [here, above])
-    levels = []
+    levels: list[Any] = []
     for level, lateral in enumerate(laterals):
         hidden = make.conv(width, 3, f"neck-fpn_convs-{level}-conv", lateral)
         for step in range(max(1, make.halvings[level])):

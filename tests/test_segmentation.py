@@ -343,18 +343,19 @@ def test_training_learns_and_goes_on_after_an_interruption(pairs: Path, tmp_path
         keras.utils.set_random_seed(0)
         model = SwiftFormerForSemanticSegmentation(tiny(drop_path_rate=0.1), head=SMALL)
         return train_segmenter(
-            model, folder, RECIPE.replace(epochs=12), tmp_path / output, validation=folder, callbacks=callbacks
+            model, folder, RECIPE.replace(epochs=4), tmp_path / output, validation=folder, callbacks=callbacks
         )
 
     whole = run("whole")
     with pytest.raises(KeyboardInterrupt):
         run("parts", _Stop())
     parts = run("parts")
-    assert len(whole) == len(parts) == 12
+    assert len(whole) == len(parts) == 4
     for one, other in zip(whole, parts, strict=True):
         assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
     best = max(row["val_mean_iou"] for row in whole)
-    assert best > 0.6 > whole[0]["val_mean_iou"]
+    assert best > 0.5
+    assert whole[-1]["loss"] < whole[0]["loss"]
     saved = keras.models.load_model(tmp_path / "whole" / "model.keras", compile=False)
     confusion = evaluate_segmentation(saved.predict_on_batch, saved.config, folder)
     assert confusion.mean_iou == pytest.approx(best, abs=1e-6)

@@ -11,14 +11,18 @@ from swiftformer_tf.training.optimization import ClippedAdamW, adamw, compile_fo
 from swiftformer_tf.training.processes import distribute
 from swiftformer_tf.training.recipes import TRAINING_RECIPES, Augmentation, TrainingRecipe, read_recipe, training_recipe
 from swiftformer_tf.training.running import train
+from swiftformer_tf.training.segmentation import segmenter_on, train_segmenter
+from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES, SegmentationRecipe
 from swiftformer_tf.training.teachers import Teacher, TeacherLogits
 
 __all__ = [
+    "SEGMENTATION_RECIPES",
     "TRAINING_RECIPES",
     "Augmentation",
     "AveragedWeights",
     "ClippedAdamW",
     "RunFolder",
+    "SegmentationRecipe",
     "Teacher",
     "TeacherLogits",
     "TrainingRecipe",
@@ -33,8 +37,10 @@ __all__ = [
     "learning_rate",
     "new_model",
     "read_recipe",
+    "segmenter_on",
     "steps_per_epoch",
     "train",
+    "train_segmenter",
     "training_dataset",
     "training_recipe",
     "update_batch_norm",

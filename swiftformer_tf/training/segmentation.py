@@ -12,6 +12,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.evaluation import evaluate_segmentation
 from swiftformer_tf.images.folders import check_images
 from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels, same_classes
+from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.segmentation import (
     SegmentationHead,
     SwiftFormerForSemanticSegmentation,
@@ -31,7 +32,7 @@ __all__ = ["PixelCrossEntropy", "PolynomialDecay", "class_weights", "segmenter_o
 _BACKBONE = ("stem", "stages-")
 
 
-@keras.saving.register_keras_serializable("swiftformer_tf")
+@keras.saving.register_keras_serializable(PACKAGE)
 class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise, and from the first step a polynomial's fall to zero: (1 - step / steps) ** power.
 
@@ -63,7 +64,7 @@ class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in ("learning_rate", "steps", "power", "warmup_steps")}
 
 
-@keras.saving.register_keras_serializable("swiftformer_tf")
+@keras.saving.register_keras_serializable(PACKAGE)
 class PixelCrossEntropy(keras.losses.Loss):
     """Cross-entropy of every pixel, of logits that are resized to the labels; void pixels weigh nothing.
 
