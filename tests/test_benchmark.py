@@ -1,5 +1,6 @@
 """What `make benchmark` concludes from its measurements, and the twin that it compares with."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,84 @@ def test_every_peer_sees_the_same_photograph(shape: tuple[int, ...]) -> None:
     assert seen[0].shape == shape
     last = seen[0][0, -1, -1] if shape[-1] == 3 else seen[0][0, :, -1, -1]
     np.testing.assert_array_equal(last, image[-1, -1])
+
+
+def test_a_peer_of_integers_sees_it_quantized() -> None:
+    seen = {}
+
+    class Interpreter:
+        def get_input_details(self) -> list[dict[str, Any]]:
+            shape = np.array((1, 1, 4, 3))
+            return [{"index": 0, "shape": shape, "dtype": np.int8, "quantization": (0.02, -3)}]
+
+        def set_tensor(self, index: int, value: np.ndarray) -> None:
+            seen[index] = value
+
+    image = np.zeros((1, 4, 3), np.float32)
+    image[0, :, 0] = -9, -1, 1, 9
+    benchmark.show(Interpreter(), image.repeat(4, axis=0))
+    assert seen[0].dtype == np.int8
+    np.testing.assert_array_equal(seen[0][0, 0, :, 0], [-128, -53, 47, 127])
+    assert (seen[0][..., 1:] == -3).all()
+
+
+def test_first_answers_are_those_of_fresh_processes(lite: Any, tmp_path: Path) -> None:
+    lite("float32").save(tmp_path / "tiny.tflite")
+    found = benchmark.first_answers(tmp_path / "tiny.tflite", repeats=1)
+    assert set(found) == {"cold_ms", "cold_peak", "cached_ms", "cached_peak"}
+    # A tiny model: its weights are 0.1 MB, and LiteRT itself some.
+    assert 1 < found["cold_ms"] < 60_000
+    assert 1e5 < found["cold_peak"] < 1e9
+    with pytest.raises(RuntimeError, match=r"^cold_start\.py: .+"):
+        benchmark.first_answers(tmp_path / "none.tflite", repeats=1)
+
+
+def test_models_are_measured_before_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of real processes, on a tiny model; a peer that cannot run says why."""
+    mine = (("keras.Model, TensorFlow", Path(sys.executable), "keras", "tensorflow"),)
+    monkeypatch.setattr(benchmark, "MODELS", (*mine, ("timm, PyTorch eager", Path("/nowhere/python"), "timm", "")))
+    ours, theirs = benchmark.models("tiny", size=32)
+    assert ours["error"] is None
+    assert all(ours[step]["ms"] > 0 for step in ("predict_1", "predict_32", "fit_32"))
+    assert 1e8 < ours["predict_1"]["peak"] <= ours["predict_32"]["peak"] <= ours["fit_32"]["peak"]
+    assert os.strerror(2) in theirs["error"]
+    goals = {goal.name: goal.row for goal in benchmark_report.before_export([ours, theirs])}
+    assert goals["a step of `fit` / timm's"].endswith("| - | not measured |")
+    table = benchmark_report.models([ours, theirs])
+    assert any(line.startswith("| keras.Model, TensorFlow | ") for line in table)
+    assert any(line.startswith("| timm, PyTorch eager | ") and "/nowhere" not in line for line in table)
+
+
+def test_training_is_held_against_timms() -> None:
+    def model(name: str, ms: float, peak: float) -> dict[str, Any]:
+        steps = {step: {"ms": ms, "peak": peak} for step in ("predict_1", "predict_32", "fit_32")}
+        return {"name": name, "error": None, "build_s": 6.0, **steps}
+
+    models = [model("keras.Model, TensorFlow", 90, 5e9), model("timm, PyTorch eager", 100, 4e9)]
+    rows = [goal.row for goal in benchmark_report.before_export([*models, model("keras.Model, JAX", 1, 1)])]
+    assert rows == [
+        "| a step of `fit` / timm's | ≤ 1 | 0.90 | met |",
+        "| peak memory of `fit` / timm's | ≤ 1.3 | 1.25 | met |",
+        "| building XS on JAX, seconds | ≤ 5 | 6.00 | **not met** |",
+    ]
+    models[0]["fit_32"] = {"ms": 101.0, "peak": 5.3e9}
+    assert [goal.row.split(" | ")[-1] for goal in benchmark_report.before_export(models)] == [
+        *["**not met** |"] * 2,
+        "not measured |",
+    ]
+
+
+def test_first_answers_have_a_table_and_a_goal(measured: Any) -> None:
+    entries, timings = measured
+    cold = {"cold_peak": 3e7, "cached_ms": 20.0, "cached_peak": 2e7}
+    table = {each["key"]: each for each in entries}
+    assert benchmark_report.first_answers(table) == []
+    table["xs: ours float32"] |= {"cold_ms": 30.0, **cold}
+    table["xs: HF, litert-torch"] |= {"cold_ms": 40.0, **cold}
+    assert benchmark_report.first_answers(table)[6:] == [
+        "| xs: ours float32 | 30.0 | 30.0 | 20.0 | 20.0 |",
+        "| xs: HF, litert-torch | 40.0 | 30.0 | 20.0 | 20.0 |",
+        "",
+    ]
+    goals = {goal.name: goal for goal in benchmark_report.goals(table, timings[1], FACTS)}
+    assert goals["first answer, float32 / HF by litert-torch"].measured == 0.75

@@ -53,7 +53,7 @@ def sources() -> list[Path]:
     package = ROOT / "swiftformer_tf"
     # What this one imports beside the others wraps a file and reads images.
     found = {package / "exporting.py"}
-    wanted = ["fusion", "quantization"]
+    wanted = ["model", "fusion", "quantization"]
     while wanted:
         module = package.joinpath(*wanted.pop().split("."))
         path = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
@@ -93,11 +93,12 @@ def build(peers: Path, own: Path) -> list[dict[str, Any]]:
     for python, script in ((TORCH, "benchmark_torch.py build"), (HF_TF, "benchmark_hf_tf.py")):
         listed = peers / f"{script.split('.')[0].removeprefix('benchmark_')}.json"
         name, *arguments = script.split()
+        ours = [str(own / "xs_ours_float32.tflite")] if arguments else []
         if not python.exists():
             reason = f"no environment {python.parent.parent.name}; make benchmark sets it up"
             entries.append({"name": f"all of {name}", "model": "other", "kind": "", "error": reason, "path": None})
             continue
-        command = [str(python), str(ROOT / "tflite" / name), *arguments, str(peers)]
+        command = [str(python), str(ROOT / "tflite" / name), *arguments, str(peers), *ours]
         listed.unlink(missing_ok=True)
         with (peers / f"{listed.stem}.log").open("w") as log:
             status = subprocess.run(command, check=False, stdout=log, stderr=log).returncode
@@ -156,11 +157,14 @@ def is_tflite(entry: dict[str, Any]) -> bool:
 
 
 def show(interpreter: Any, image: np.ndarray) -> None:
-    """Sets the input to an image (height, width, 3), enlarged or turned to channels first where that is wanted."""
+    """Sets the input to an image (height, width, 3): enlarged, channels first or as integers where that is wanted."""
     (taken,) = interpreter.get_input_details()
     factor = max(taken["shape"]) // len(image)
     value = image.repeat(factor, axis=0).repeat(factor, axis=1)[None]
     value = value if taken["shape"][-1] == 3 else value.transpose(0, 3, 1, 2)
+    if np.issubdtype(taken["dtype"], np.integer):
+        (scale, zero_point), limits = taken["quantization"], np.iinfo(taken["dtype"])
+        value = np.clip(np.rint(value / scale) + zero_point, limits.min, limits.max)
     interpreter.set_tensor(taken["index"], np.ascontiguousarray(value, taken["dtype"]))
 
 
@@ -258,6 +262,57 @@ def judge(entries: list[dict[str, Any]], peers: Path) -> None:
                 entry["agreement"] = float(np.mean(best[entry["name"]] == best[entry["reference"]]))
 
 
+def first_answers(path: Path, repeats: int = 3) -> dict[str, float]:
+    """Medians of fresh processes: milliseconds to the first answer and peak memory, without and with a weight cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        cache = str(Path(folder, "weights"))
+        found = {"cold": [_first_answer(path) for _ in range(repeats)]}
+        _first_answer(path, cache)  # writes it
+        found["cached"] = [_first_answer(path, cache) for _ in range(repeats)]
+    return {
+        f"{name}_{what}": float(np.median([run[what] for run in runs]))
+        for name, runs in found.items()
+        for what in ("ms", "peak")
+    }
+
+
+def _first_answer(path: Path, *cache: str) -> dict[str, float]:
+    return json_of([sys.executable, str(ROOT / "tflite" / "cold_start.py"), str(path), *cache])
+
+
+def json_of(command: list[str], **environment: str) -> dict[str, Any]:
+    """The last line that a program prints.
+
+    Raises:
+        RuntimeError: It failed; the end of what it said.
+    """
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=variables)
+    if done.returncode:
+        raise RuntimeError(f"{Path(command[1]).name}: {' '.join(done.stderr.strip().splitlines()[-1:])}")
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+# What is measured before export: name, interpreter, the argument of `benchmark_models.py`, Keras's backend.
+MODELS = (
+    ("keras.Model, TensorFlow", Path(sys.executable), "keras", "tensorflow"),
+    ("keras.Model, JAX", Path(sys.executable), "keras", "jax"),
+    ("timm, PyTorch eager", TORCH, "timm", ""),
+)
+
+
+def models(variant: str = "xs", size: int = SIZE) -> list[dict[str, Any]]:
+    """Inference and training before export, each in a process of its own; what cannot run has an `error`."""
+    found = []
+    for name, python, source, backend in MODELS:
+        try:
+            command = [str(python), str(ROOT / "tflite" / "benchmark_models.py"), source, variant, str(size)]
+            found.append({"name": name, "error": None, **json_of(command, KERAS_BACKEND=backend)})
+        except (OSError, RuntimeError) as error:  # that a peer cannot run is a result
+            found.append({"name": name, "error": str(error)})
+    return found
+
+
 def seconds(command: list[str], repeats: int = 1) -> float:
     """Median wall time of a command."""
     times = []
@@ -304,10 +359,12 @@ def main() -> None:
         if entry["path"] and not entry["error"]:
             entry["bytes"] = Path(entry["path"]).stat().st_size
         if is_tflite(entry) and not entry["error"] and entry["model"] in ("xs", "twin"):
+            entry |= first_answers(Path(entry["path"]))
             entry["peak_memory"] = float(np.median([peak_bytes(entry["path"]) for _ in range(3)]))
             if entry["name"].startswith("ours"):
                 entry["ops"] = profile_ops(entry["path"])
-    facts = commands(arguments.photographs)
+    facts: dict[str, Any] = commands(arguments.photographs)
+    facts["models"] = models()
     facts["photographs"] = len(np.load(peers / "labels.npy"))
     facts["minutes"] = (time.perf_counter() - start) / 60
     facts["real_time"] = hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER

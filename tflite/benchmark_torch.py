@@ -1,11 +1,14 @@
 """The peers from PyTorch, in an environment of their own. `tflite/benchmark.py` runs this; nobody else needs to.
 
-`build FOLDER` writes their files and `torch.json` about them; `serve FOLDER THREADS` runs the ones that are no TFLite
+`build FOLDER OURS` writes their files and `torch.json` about them; OURS is our own float32 file, which the peers'
+quantizer quantizes too. `serve FOLDER THREADS` runs the ones that are no TFLite
 files, one line of standard input a run: `run NAME` answers `done` and the milliseconds, `answers NAME OUT.npy` `done`,
 and what fails `error` and why; words stand between tabs.
 """
 
+import hashlib
 import json
+import shutil
 import sys
 import time
 import warnings
@@ -82,15 +85,19 @@ def to_litert(model: torch.nn.Module, path: Path) -> None:
     litert_torch.convert(model, (SAMPLE,)).export(str(path))
 
 
-def quantized(source: Path, path: Path, recipe: str, calibration: np.ndarray | None) -> None:
-    """By ai-edge-quantizer, the way its own guide shows."""
-    from ai_edge_quantizer import quantizer
-    from ai_edge_quantizer import recipe as recipes
+# What litert-quantizer calls its recipes, and what kind of file that is.
+QUANTIZER_RECIPES = {"static_wi8_ai8": "int8", "dynamic_wi8_afp32": "dynamic int8", "dynamic_wi4_afp32": "dynamic int4"}
+
+
+def quantized(source: Path, path: Path, recipe: str, calibration: np.ndarray) -> None:
+    """By litert-quantizer, the way its own guide shows; images (N, ...) as the file takes them."""
+    from litert_quantizer import quantizer
+    from litert_quantizer import recipe as recipes
 
     engine = quantizer.Quantizer(str(source))
     engine.load_quantization_recipe(getattr(recipes, recipe)())
     result = None
-    if calibration is not None:
+    if engine.need_calibration:
         from ai_edge_litert.interpreter import Interpreter
 
         signature, details = next(iter(Interpreter(str(source)).get_signature_list().items()))
@@ -139,7 +146,7 @@ def static_onnx(source: Path, path: Path, calibration: np.ndarray) -> None:
     ready.unlink()
 
 
-def build(folder: Path) -> None:
+def build(folder: Path, ours: Path) -> None:
     calibration = np.load(folder / "calibration.npy").transpose(0, 3, 1, 2).copy()
     entries: list[dict[str, Any]] = []
 
@@ -161,15 +168,22 @@ def build(folder: Path) -> None:
             entry["error"] = failed.read_text()
         print(f"{name}: {entry['error'] or 'ready'}", file=sys.stderr, flush=True)
 
+    def quantize(title: str, source: Path, images: np.ndarray, reference: str) -> None:
+        for recipe, kind in QUANTIZER_RECIPES.items():
+            file = f"{source.stem}_{recipe}.tflite"
+            make = partial(quantized, source, recipe=recipe, calibration=images)
+            add(f"{title}, litert-quantizer {recipe}", "xs", kind, file, make, reference=reference)
+
+    # What our own rewriter is worth: the same graph, another's quantizer. Named by content, since ours change.
+    own = folder / f"ours_{hashlib.sha256(ours.read_bytes()).hexdigest()[:12]}.tflite"
+    if not own.exists():
+        shutil.copy(ours, own)
+    quantize("our float32 file", own, calibration.transpose(0, 2, 3, 1).copy(), "ours float32")
     for source in SOURCES:
         stem, floating = f"xs_{source.lower()}", f"{source}, litert-torch"
         litert, onnx = folder / f"{stem}.tflite", folder / f"{stem}.onnx"
         add(floating, "xs", "float32", litert.name, partial(_litert_trained, folder, source))
-        for recipe, kind in (("dynamic_wi8_afp32", "dynamic int8"), ("static_wi8_ai8", "int8")):
-            name = f"{source}, litert-torch, ai-edge-quantizer {recipe}"
-            images = calibration if recipe.startswith("static") else None
-            make = partial(quantized, litert, recipe=recipe, calibration=images)
-            add(name, "xs", kind, f"{stem}_{recipe}.tflite", make, reference=floating)
+        quantize(floating, litert, calibration, floating)
         floating = f"{source}, ONNX Runtime"
         add(floating, "xs", "float32", onnx.name, partial(_onnx_trained, folder, source))
         make = partial(static_onnx, onnx, calibration=calibration)
@@ -232,6 +246,6 @@ def serve(folder: Path, threads: int) -> None:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     if sys.argv[1] == "build":
-        build(Path(sys.argv[2]))
+        build(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
         serve(Path(sys.argv[2]), int(sys.argv[3]))

@@ -40,7 +40,7 @@ MIN_PHOTOGRAPHS = 2
 #   0.011, mixed_int8 by 0.025, int16x8 by 2.2e-4: what is said of ARM64 and steps holds), and its WebGPU is the GPU's.
 # * OpenVINO: it computes integers in floats where that is faster, and rounds between operations elsewhere than LiteRT.
 #   Its answers to integer files are as far from Keras as LiteRT's, and about half as far from LiteRT's (dynamic_int8
-#   0.034, mixed_int8 0.078, int8 0.11, int16x8 0.008 in logits); allowed is half as much again.
+#   0.034, mixed_int8 0.078, int8 0.11, int16x8 0.012 in logits); allowed is half as much again.
 # * ONNX Runtime: the same, since tf2onnx writes floats between QuantizeLinear and DequantizeLinear (int8 0.074).
 TOLERANCES: dict[str, dict[str, float]] = {
     "mediapipe": {
@@ -83,7 +83,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "dynamic_int8": 5e-2,
         "mixed_int8": 1.2e-1,
         "int8": 1.7e-1,
-        "int16x8": 1.2e-2,
+        "int16x8": 2e-2,
     },
     "onnxruntime": {"int8": 1.7e-1},
 }

@@ -109,6 +109,8 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
         Image.fromarray(picture).save(folder / "photographs" / f"{index:02}.png")
     arrays = {"pixels": pixels, "inputs": inputs, "logits": model.predict(inputs, verbose=0)}
     logits, scores = sf.fuse(model), sf.fuse(model, **TARGETS["mediapipe"].fuse_options(model.config))
+    print("  calibrating", file=sys.stderr)
+    measured = {id(graph): sf.calibrate(graph, calibration) for graph in (logits, scores)}
     entries = {}
     for name, recipe in sf.RECIPES.items():
         print(f"  exporting {name}", file=sys.stderr)
@@ -120,7 +122,8 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
             kinds["int8"] = (logits, recipe.replace(**ends))
         files = {}
         for kind, (graph, border) in kinds.items():
-            lite = sf.export(graph, border, calibration=calibration, license=license_of(weights_path(WEIGHTS)))
+            license_text = license_of(weights_path(WEIGHTS))
+            lite = sf.export(graph, border, calibration=measured[id(graph)], license=license_text)
             stem = name if kind == "logits" else f"{name}_{kind}"
             files[kind] = f"{stem}.tflite"
             lite.save(folder / files[kind])
