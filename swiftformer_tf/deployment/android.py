@@ -207,7 +207,7 @@ def _is_for_mediapipe(model: LiteModel) -> bool:
         model.recipe.inference_input_type in target.input_types,
         model.recipe.inference_output_type in target.output_types,
     )
-    return options == target.fuse_options and all(types)
+    return options == target.fuse_options(model.config) and all(types)
 
 
 def _model(name: str, model: LiteModel) -> dict[str, Any]:
