@@ -1,6 +1,7 @@
-# `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make docs` writes the pages of
-# the API, `make parity` compares with PyTorch, `make clients` runs the files in real clients, `make fuzz` reads damaged
-# files by the thousand. Each installs what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
+# `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make docs` builds the
+# documentation and runs its code blocks, `make parity` compares with PyTorch, `make clients` runs the files in real
+# clients, `make fuzz` reads damaged files by the thousand. Each installs what it needs; CONSTRAINTS=constraints.txt
+# pins the versions that CI uses.
 PYTHON ?= python3
 CONSTRAINTS ?=
 
@@ -15,11 +16,11 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAI
 .PHONY: help demo test lint docs parity golden benchmark clients clients-ci fuzz clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[demo,hub,jax,lint,test,train]'
+	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[demo,docs,hub,jax,lint,test,train]'
 	@touch $@
 
 # PyTorch, timm and transformers need several GB: their own environment. JAX is there as Keras's third backend.
@@ -52,7 +53,8 @@ lint: $(VENV)/installed
 	$(VENV)/bin/mypy swiftformer_tf convert tflite tests docs examples
 
 docs: $(VENV)/installed
-	$(VENV)/bin/python docs/api/generate.py
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	$(VENV)/bin/python -m pytest docs
 
 parity: $(PARITY_VENV)/installed
 	$(PARITY_VENV)/bin/python convert/parity.py

@@ -39,7 +39,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 def activation(name: str) -> Callable[[Any], Any]:
     """The function that a configuration calls so.
 
-    Example:
+    Examples:
         >>> round(float(activation("quick_gelu")(keras.ops.convert_to_tensor([1.0]))[0]), 4)
         0.8458
     """

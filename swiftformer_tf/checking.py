@@ -94,7 +94,7 @@ def fit_token_weights(checkpoint: Checkpoint, expected: Expected) -> Fit:
     Raises:
         CheckpointError: Shapes that do not belong to each other, or numbers that are not finite.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import PRETRAINED
         >>> checkpoint = Checkpoint.open(PRETRAINED["swiftformer_xs_imagenette"])
         >>> pixels = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")

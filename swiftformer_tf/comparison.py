@@ -36,7 +36,7 @@ class VerificationCheck:
         measured: The answer, for people.
         expected: What would have passed.
 
-    Example:
+    Examples:
         >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").status
         'failed'
     """
@@ -50,7 +50,7 @@ class VerificationCheck:
     def explanation(self) -> str:
         """What was measured, what would have passed, and the cure where the photographs are at fault.
 
-        Example:
+        Examples:
             >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").explanation
             'snr failed: 12.3 dB; expected at least 20 dB'
         """
@@ -107,7 +107,7 @@ def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
     Returns:
         Decibels; infinite for equal outputs; None where the reference does not vary, or something is not finite.
 
-    Example:
+    Examples:
         >>> reference = np.array([[1.0, 2.0], [3.0, 0.0]])
         >>> signal_to_noise(reference, np.tile(reference.mean(axis=0), (2, 1)))
         0.0

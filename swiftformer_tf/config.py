@@ -99,7 +99,7 @@ class SwiftFormerConfig:
     Raises:
         ConfigError: An impossible value; the message names the field.
 
-    Example:
+    Examples:
         >>> config = SwiftFormerConfig.from_variant("xs", token_weights="l2")
         >>> config.num_labels, config.depths
         (1000, (3, 3, 6, 4))

@@ -23,7 +23,7 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
     Raises:
         ExportError: The converter failed; the message has the first line of what it said.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerModel, fuse
         >>> convert(fuse(SwiftFormerModel(SwiftFormerConfig.from_variant("tiny", image_size=32))))[4:8]
         b'TFL3'

@@ -49,7 +49,7 @@ class VerificationError(SwiftFormerError):
 def prefix_path(path: Path | None) -> Iterator[None]:
     """Puts a file in front of what a `ModelError` says; None where there is no file.
 
-    Example:
+    Examples:
         >>> with prefix_path(Path("x.tflite")):
         ...     raise ModelError("damaged")
         Traceback (most recent call last):
@@ -71,7 +71,7 @@ def one_line(error: Exception | str, length: int = 1500) -> str:
         error: The error, or its message.
         length: Most letters.
 
-    Example:
+    Examples:
         >>> one_line(ValueError("no field\\x1b[2J\\n"))
         'no field\\\\x1b[2J\\\\n'
         >>> one_line("label " * 1000, 20)

@@ -207,7 +207,7 @@ def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> n
     Raises:
         ModelError: Another shape, or outputs that are not finite.
 
-    Example:
+    Examples:
         >>> answers_at(np.array([[[[1.0, 0.0], [0.0, 1.0]]]]), (1, 4), 2).tolist()
         [[0, 0, 1, 1]]
     """

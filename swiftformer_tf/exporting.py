@@ -44,7 +44,7 @@ class Calibration:
         statistics: What flows through it on the images.
         weights_sha256: Of the deploy graph, so that it is used for no other.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from swiftformer_tf import DeployModel, SwiftFormerConfig
         >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"}))
@@ -77,7 +77,7 @@ def calibrate(
         ExportError: Weights are NaN or infinite, or the converter failed.
         ImageError: An image cannot be used.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
         >>> deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
         >>> calibration = calibrate(deploy, np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
@@ -133,7 +133,7 @@ def export(
             failed.
         ImageError: A calibration image cannot be used.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
         >>> deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
         >>> export(deploy, RECIPES["float32"]).content[4:8]

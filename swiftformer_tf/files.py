@@ -43,7 +43,7 @@ def read_text(path: str | Path) -> str:
         OSError: It cannot be read.
         ValueError: It is no text in UTF-8 and has no byte order mark.
 
-    Example:
+    Examples:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "labels.txt")
         ...     _ = path.write_bytes("cat\\r\\ndog\\r\\n".encode("utf-16"))
@@ -76,7 +76,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         OSError: No such folder, `path` is a folder or a device, or it cannot be written to; with `path` as its
             `filename`, and the cure.
 
-    Example:
+    Examples:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with replacing(f"{folder}/labels.txt") as beside:
         ...         _ = beside.write_text("tench")
@@ -96,7 +96,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def identity(path: str | Path) -> str:
     """Name and digest of a file, wherever it is; of anything else its path.
 
-    Example:
+    Examples:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "labels.txt").write_text("tench")
         ...     identity(f"{folder}/labels.txt")[:27]

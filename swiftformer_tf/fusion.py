@@ -33,7 +33,7 @@ class DeployModel(keras.Model):
         include_preprocessing: See `fuse`.
         named_outputs: What the outputs are, in the order of `outputs`.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerForImageClassification
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=64))
         >>> deploy = fuse(model)
@@ -131,7 +131,7 @@ def fuse(
         ConfigError: An impossible size, task, label or activation.
         ModelError: `model` has no graph, was quantized by Keras, or holds blocks where they cannot be folded.
 
-    Example:
+    Examples:
         >>> import keras
         >>> from swiftformer_tf import SwiftFormerForImageClassification, SwiftFormerModel
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=64))

@@ -33,7 +33,7 @@ def settings_of(model: keras.Model, made_with: Mapping[str, str]) -> Settings:
         model: Whose layers have names of their own.
         made_with: Name of each layer's precision as the model was made.
 
-    Example:
+    Examples:
         >>> dense = keras.layers.Dense(2, name="dense")
         >>> model = keras.Sequential([keras.Input((3,)), dense])
         >>> dense.trainable = False
@@ -81,7 +81,7 @@ def merged_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
     Raises:
         ModelError: Keras quantized it, so that its float weights are gone.
 
-    Example:
+    Examples:
         >>> dense = keras.layers.Dense(1, kernel_initializer="zeros", use_bias=False)
         >>> dense.build((None, 2))
         >>> dense.enable_lora(1, a_initializer="ones", b_initializer="ones")

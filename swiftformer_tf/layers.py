@@ -86,7 +86,7 @@ class LayerScale(keras.layers.Layer):
     Args:
         initial_value: Value of every factor at the start.
 
-    Example:
+    Examples:
         >>> LayerScale(0.5)(keras.ops.ones((1, 2, 2, 3))).shape
         TensorShape([1, 2, 2, 3])
     """
@@ -266,7 +266,7 @@ class EfficientAdditiveAttention(_Block):
             July 2023, timm). `"uniform"` gives every position the weight one, so that `w_g` is dead and not
             trainable (first release, Hugging Face).
 
-    Example:
+    Examples:
         >>> EfficientAdditiveAttention("l2")(keras.ops.ones((1, 4, 4, 8))).shape
         TensorShape([1, 4, 4, 8])
     """

@@ -65,7 +65,7 @@ def open_model(
         ModelError: A `.tflite` file, which cannot become a Keras model again, or a `.keras` file that cannot be used.
         CheckpointError: See `Checkpoint.open`.
 
-    Example:
+    Examples:
         >>> open_model("swiftformer_xs_imagenette").config.labels[0]
         'tench'
     """
@@ -179,7 +179,7 @@ def from_pretrained(
         ConfigError: Labels that contradict each other.
         ModelError: See `open_model`.
 
-    Example:
+    Examples:
         >>> from_pretrained("swiftformer_xs_imagenette").config.num_labels
         10
     """

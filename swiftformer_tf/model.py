@@ -117,7 +117,7 @@ class SwiftFormerModel(_SwiftFormer):
     Raises:
         ConfigError: An unknown output, a stage that is not there, or a `share_layers_with` of another architecture.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> model = SwiftFormerModel(SwiftFormerConfig.from_variant("tiny"), out_indices=(0, 3))
         >>> [tuple(map.shape) for map in model(np.zeros((1, 64, 96, 3), "float32"))]
@@ -175,7 +175,7 @@ class SwiftFormerForImageClassification(_SwiftFormer):
         ConfigError: An unknown output, `"heads"` without two heads, or a `share_layers_with` of another architecture
             or without the heads that are wanted.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> model(np.zeros((1, 64, 64, 3), "float32")).shape

@@ -42,7 +42,7 @@ class Ported:
             stage, without the classifier's normalisation.
         sources: Name in the checkpoint by the variable's path in the model, for every variable.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import PRETRAINED
         >>> ported = port(Checkpoint.open(PRETRAINED["swiftformer_xs_imagenette"]))
         >>> ported.model.config.variant, len(ported.sources) == len(ported.model.weights)
@@ -63,7 +63,7 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
     Raises:
         CheckpointError: A tensor or a variable has no partner, or another shape; lists both sides.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> port(to_checkpoint(model)).sources["stages-0-blocks-1/attn/w_g"]
@@ -94,7 +94,7 @@ def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpo
         ModelError: Another kind of model, or one that Keras quantized.
         CheckpointError: Its weights are not finite.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> to_checkpoint(model).tensors["head.weight"].shape
@@ -126,7 +126,7 @@ def canonical_name(path: str) -> str:
     Raises:
         CheckpointError: A variable that no SwiftFormer has.
 
-    Example:
+    Examples:
         >>> canonical_name("stages-0-blocks-2/attn/to_query/kernel")
         'stages.0.blocks.2.attn.to_query.weight'
     """

@@ -52,7 +52,7 @@ class Recipe:
     Raises:
         ConfigError: A combination that no file can have; the message names the field.
 
-    Example:
+    Examples:
         >>> RECIPES["int8"].replace(inference_input_type="uint8").needs_calibration
         True
     """

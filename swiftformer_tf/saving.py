@@ -39,7 +39,7 @@ def save_pretrained(model: keras.Model | Checkpoint, folder: str | Path, *, layo
         ModelError: See `to_checkpoint`.
         OSError: The folder cannot be written to; all files in it are what they were.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, from_pretrained
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))

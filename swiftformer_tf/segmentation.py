@@ -46,7 +46,7 @@ class SegmentationHead:
     Raises:
         ConfigError: An impossible value; the message names the field.
 
-    Example:
+    Examples:
         >>> SegmentationHead(fpn_dim=64, head_dim=64)
         SegmentationHead(name='semantic_fpn', fpn_dim=64, head_dim=64, dropout=0.1)
     """
@@ -106,7 +106,7 @@ class NearestUpsampling(keras.layers.Layer):
 
     Shapes: (B, H, W, C) and (B, H', W', D) to (B, H', W', C), where H' is 2 H or 2 H - 1.
 
-    Example:
+    Examples:
         >>> rows = ops.reshape(ops.arange(2, dtype="float32"), (1, 2, 1, 1))
         >>> ops.convert_to_numpy(NearestUpsampling()(rows, ops.zeros((1, 3, 1, 5))))[0, :, 0, 0].tolist()
         [0.0, 0.0, 1.0]
@@ -132,7 +132,7 @@ class BilinearResize(keras.layers.Layer):
 
     Shapes: (B, H, W, C) and (B, H', W', D) to (B, H', W', C).
 
-    Example:
+    Examples:
         >>> rows = ops.reshape(ops.arange(2, dtype="float32"), (1, 2, 1, 1))
         >>> ops.convert_to_numpy(BilinearResize()(rows, ops.zeros((1, 4, 1, 5))))[0, :, 0, 0].tolist()
         [0.0, 0.25, 0.75, 1.0]
@@ -195,7 +195,7 @@ class SwiftFormerForSemanticSegmentation(keras.Model):
     Raises:
         ConfigError: No labels, or a backbone whose stages do not halve the maps.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> config = SwiftFormerConfig.from_variant("tiny", id2label={0: "road", 1: "sky"})
         >>> model = SwiftFormerForSemanticSegmentation(config, head=SEGMENTATION_HEADS["all_mlp"])
@@ -258,7 +258,7 @@ def copy_backbone(
     Raises:
         ConfigError: Another architecture; the message names the layer. Nothing was changed then.
 
-    Example:
+    Examples:
         >>> classifier = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> model = SwiftFormerForSemanticSegmentation(classifier.config, head=SEGMENTATION_HEADS["all_mlp"])
         >>> copy_backbone(model, classifier)[0]

@@ -51,7 +51,7 @@ class VerificationReport:
             `latency_ms`, `ops` and what made them. A figure that could not be measured is None.
         outputs: What both models answered, for plots; None where only the file was checked.
 
-    Example:
+    Examples:
         >>> check = VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB")
         >>> report = VerificationReport((check,), {"snr_db": 12.3})
         >>> report.passed, report.measured["snr_db"]
@@ -77,7 +77,7 @@ class VerificationReport:
 
         A file that only its own checks have seen may still answer nonsense: it is `"not compared"`, which is no pass.
 
-        Example:
+        Examples:
             >>> check = VerificationCheck("no_flex", "passed", measured="none", expected="none")
             >>> VerificationReport((check,), {}).verdict
             'not compared'
@@ -137,7 +137,7 @@ def verify(
         ModelError: The file is damaged.
         ImageError: An image cannot be used.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
         >>> model = SwiftFormerForImageClassification(config)

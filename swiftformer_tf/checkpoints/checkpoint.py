@@ -58,7 +58,7 @@ class Checkpoint:
     Raises:
         CheckpointError: Tensors are missing, unexpected, mis-shaped, not finite or not float32.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerForImageClassification, to_checkpoint
         >>> config = SwiftFormerConfig.from_variant("tiny")
         >>> checkpoint = to_checkpoint(SwiftFormerForImageClassification(config))

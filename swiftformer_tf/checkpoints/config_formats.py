@@ -55,7 +55,7 @@ def from_hf(values: Mapping[str, Any], processor: Mapping[str, Any] | None) -> S
 def to_hf(config: SwiftFormerConfig) -> dict[str, Any]:
     """What Hugging Face's `config.json` holds, with this package's own fields beside it.
 
-    Example:
+    Examples:
         >>> to_hf(SwiftFormerConfig(id2label={0: "cat"}))["label2id"]
         {'cat': 0}
     """
@@ -73,7 +73,7 @@ def image_processor(transform: Transform) -> dict[str, Any]:
     Raises:
         ConfigError: A crop that no image processor there makes from any photograph.
 
-    Example:
+    Examples:
         >>> image_processor(TRANSFORMS["original"])["size"]
         {'shortest_edge': 256}
     """
@@ -110,7 +110,7 @@ def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
     Raises:
         ConfigError: An impossible value, or one with which timm computes what this package does not.
 
-    Example:
+    Examples:
         >>> from_timm({"architecture": "swiftformer_s", "num_classes": 1000}).labels[0]
         'tench'
     """
@@ -203,7 +203,7 @@ def to_timm_wrapper(values: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         values: As `to_timm` returns them.
 
-    Example:
+    Examples:
         >>> to_timm_wrapper({"num_classes": 2, "label_names": ["cat", "dog"]})["label2id"]
         {'cat': 0, 'dog': 1}
     """

@@ -61,7 +61,7 @@ def in_memory(tensors: Mapping[str, np.ndarray], record: str | None = None) -> C
 def is_counter(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Whether a tensor is one number that counts or switches: no weight of a SwiftFormer has no axis.
 
-    Example:
+    Examples:
         >>> is_counter((), np.dtype("float32")), is_counter((1,), np.dtype(bool)), is_counter((1,), np.dtype("float32"))
         (True, True, False)
     """

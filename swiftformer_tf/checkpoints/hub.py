@@ -19,7 +19,7 @@ _FILES = (".keras", ".tflite", ".safetensors", ".pth", ".pt", ".bin", ".h5", ".j
 def is_hub_id(name: str | Path) -> bool:
     """Whether this is meant as `OWNER/NAME` or `OWNER/NAME@REVISION` on the hub: nothing of that name is here.
 
-    Example:
+    Examples:
         >>> is_hub_id("timm/swiftformer_xs.dist_in1k"), is_hub_id("weights/swiftformer_xs.pth"), is_hub_id("xs")
         (True, False, False)
     """

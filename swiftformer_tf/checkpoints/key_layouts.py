@@ -144,7 +144,7 @@ def prefix_of(key: str) -> str | None:
     Args:
         key: As `unwrapped` returns it.
 
-    Example:
+    Examples:
         >>> prefix_of("model.backbone.network.0.2.attn.w_g"), prefix_of("stages.0.blocks.2.attn.w_g")
         ('model.backbone.', '')
     """
@@ -155,7 +155,7 @@ def prefix_of(key: str) -> str | None:
 def unwrapped(key: str) -> str:
     """A key without what `WRAPPERS` put into it.
 
-    Example:
+    Examples:
         >>> unwrapped("_fsdp_wrapped_module.stages.0._fsdp_wrapped_module.blocks.0.norm.weight")
         'stages.0.blocks.0.norm.weight'
     """
@@ -174,7 +174,7 @@ def strip(keys: Mapping[str, str]) -> dict[str, str]:
     Raises:
         CheckpointError: Two keys stand for one, or a head has several layers.
 
-    Example:
+    Examples:
         >>> strip({"module.head.1.bias": "head.1.bias", "module.norm.num_batches_tracked": "norm.num_batches_tracked"})
         {'module.head.1.bias': 'head.bias'}
     """
@@ -213,7 +213,7 @@ def recognize(keys: Iterable[str], prefix: str = "") -> SchemeName:
     Raises:
         CheckpointError: Not those of a SwiftFormer, or of one made for detection.
 
-    Example:
+    Examples:
         >>> recognize(["patch_embed.0.weight", "network.0.2.attn.w_g"])
         'original'
     """
@@ -254,7 +254,7 @@ def to_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
     Raises:
         CheckpointError: A key that the scheme does not have, two for one tensor, or a gap in `network`.
 
-    Example:
+    Examples:
         >>> to_canonical(["network.0.0.attn.Proj.bias"], "original")
         {'network.0.0.attn.Proj.bias': 'stages.0.blocks.0.attn.proj.bias'}
     """
@@ -284,7 +284,7 @@ def from_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
     Returns:
         The scheme's name by the canonical one.
 
-    Example:
+    Examples:
         >>> names = from_canonical(["stages.0.blocks.0.dwconv.bias", "stages.1.downsample.norm.bias"], "original")
         >>> list(names.values())
         ['network.0.0.dwconv.bias', 'network.1.norm.bias']

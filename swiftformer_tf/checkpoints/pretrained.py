@@ -24,7 +24,7 @@ def weights_path(name: str | Path) -> Path:
     Raises:
         CheckpointError: See `hub.fetch`.
 
-    Example:
+    Examples:
         >>> weights_path("swiftformer_xs_imagenette").name
         'swiftformer_xs_imagenette.safetensors'
         >>> weights_path("mine.keras").name
@@ -38,7 +38,7 @@ def weights_path(name: str | Path) -> Path:
 def license_of(path: Path) -> str | None:
     """The licence of weights that ship with the package; None for a file of the user's.
 
-    Example:
+    Examples:
         >>> license_of(weights_path("swiftformer_xs_imagenette"))
         'Apache-2.0'
     """

@@ -21,7 +21,7 @@ def requested_labels(num_labels: int | None, id2label: Mapping[int, str] | None)
     Raises:
         ConfigError: They contradict each other, or are no labels.
 
-    Example:
+    Examples:
         >>> requested_labels(2, None)
         {0: 'LABEL_0', 1: 'LABEL_1'}
     """
@@ -47,7 +47,7 @@ def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 
         CheckpointError: A backbone, which ends before the classifier's normalisation.
         ConfigError: No labels.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, to_checkpoint
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> relabel(to_checkpoint(model), {0: "cat", 1: "dog"})[1]

@@ -27,7 +27,7 @@ def expected_shapes(config: SwiftFormerConfig, *, final_norm: bool = True) -> di
     Returns:
         Shape by canonical name.
 
-    Example:
+    Examples:
         >>> shapes = expected_shapes(SwiftFormerConfig.from_variant("xs"))
         >>> shapes["stem.0.weight"], shapes["head_dist.weight"]
         ((24, 3, 3, 3), (1000, 220))

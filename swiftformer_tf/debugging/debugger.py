@@ -40,7 +40,7 @@ class QuantizationReport:
         images: How many were run.
         tensors: In the order in which the file computes.
 
-    Example:
+    Examples:
         >>> QuantizationReport("int8", 32, ()).to_dict()
         {'recipe': 'int8', 'images': 32, 'tensors': []}
     """
@@ -104,7 +104,7 @@ def debug_quantization(
             damaged.
         ImageError: An image cannot be used.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32)
         >>> model, images = SwiftFormerForImageClassification(config), np.zeros((2, 32, 32, 3), np.float32)

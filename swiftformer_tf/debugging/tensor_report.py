@@ -28,7 +28,7 @@ class TensorReport:
         range_seen: Least and greatest value of the float tensor.
         saturated: Share of the float tensor's values that lie beyond what the integers reach.
 
-    Example:
+    Examples:
         >>> rounded = TensorReport(
         ...     position=7, name="stages-0-blocks-1-attn-to_key/conv_2d", part="stages-0-blocks-1",
         ...     op="CONV_2D", scheme="int8", scale=0.02, zero_point=0, weight_scales=(0.001, 0.004),

@@ -178,7 +178,7 @@ def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
     Raises:
         ExportError: It is none; names `field`.
 
-    Example:
+    Examples:
         >>> kotlin_name("package", "a.in", dots=True)
         Traceback (most recent call last):
         ...

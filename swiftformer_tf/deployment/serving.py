@@ -95,7 +95,7 @@ class PageServer(http.server.ThreadingHTTPServer):
         ModelError: No LiteRT.js there, or a model that the page cannot run.
         OSError: The port is taken.
 
-    Example:
+    Examples:
         >>> PageServer([], litert_js="nowhere")
         Traceback (most recent call last):
         ...

@@ -55,7 +55,7 @@ class Target:
         Raises:
             ExportError: The library refuses such an input or output.
 
-        Example:
+        Examples:
             >>> from swiftformer_tf.recipes import RECIPES
             >>> TARGETS["mediapipe"].check(RECIPES["int8"].replace(inference_input_type="int8"))
             Traceback (most recent call last):

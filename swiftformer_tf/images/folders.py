@@ -25,7 +25,7 @@ _FOREIGN_SUFFIXES = {".avif", ".emf", ".eps", ".heic", ".heif", ".jxl", ".svg", 
 def image_suffixes() -> frozenset[str]:
     """Suffixes in lower case of all still pictures that Pillow opens here, plug-ins that were registered included.
 
-    Example:
+    Examples:
         >>> {".jpg", ".jfif", ".ppm", ".jp2"} <= image_suffixes()
         True
     """

@@ -37,7 +37,7 @@ class LabelledImages:
 def imagenet_classes() -> dict[str, str]:
     """ImageNet-1k's 1000 classes in the order of every published model's outputs: WordNet id to English name.
 
-    Example:
+    Examples:
         >>> list(imagenet_classes().items())[0]
         ('n01440764', 'tench')
     """
@@ -64,7 +64,7 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int
     Raises:
         ImageError: No rule covers all names; the message names one that is left over.
 
-    Example:
+    Examples:
         >>> match_classes(["dog", "tench"], ["tench", "cat", "dog"])
         ([2, 0], 'names of folders are labels')
         >>> match_classes(["n01440764"], ["cat", "tench"])[0]
@@ -100,7 +100,7 @@ def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]
     Raises:
         ConfigError: The file cannot be read, has an empty line, none at all, or another number of them.
 
-    Example:
+    Examples:
         >>> read_labels("imagenet", 1000)[:2]
         ('tench', 'goldfish')
     """

@@ -37,7 +37,7 @@ class MaskClasses:
     Raises:
         ImageError: No class, the same name or color twice, or other numbers of names and colors.
 
-    Example:
+    Examples:
         >>> classes = MaskClasses(("void", "road", "sky"))
         >>> classes.labels, classes.lookup[:4].tolist()
         (('road', 'sky'), [255, 0, 1, 254])
@@ -87,7 +87,7 @@ class MaskClasses:
         Raises:
             ImageError: No such file, no text, or not such a list; the message names the file and the line.
 
-        Example:
+        Examples:
             >>> import tempfile
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     path = Path(folder, "classes.csv")

@@ -77,7 +77,7 @@ class Transform:
     Raises:
         ConfigError: An impossible value; the message names the field.
 
-    Example:
+    Examples:
         >>> TRANSFORMS["original"].crop, TRANSFORMS["hf"].crop
         (0.875, None)
     """
@@ -162,7 +162,7 @@ class Transform:
     def resized(self) -> tuple[int, int]:
         """(height, width) before the crop: of the photograph, or what it covers where its shape is kept.
 
-        Example:
+        Examples:
             >>> Transform(size=(160, 224), crop=0.875).resized
             (182, 256)
             >>> Transform(size=(160, 224), crop=0.875, crop_mode="shortest_edge").resized

@@ -27,7 +27,7 @@ class Timing:
     Args:
         runs: In the order in which they were taken.
 
-    Example:
+    Examples:
         >>> Timing((3.0, 1.0, 2.0)).median
         2.0
     """
@@ -102,7 +102,7 @@ def interleave(
     Raises:
         ConfigError: Fewer than one turn.
 
-    Example:
+    Examples:
         >>> interleave({"a": lambda: 2.0, "b": lambda: 5.0}, repeats=3)["b"].runs
         (5.0, 5.0, 5.0)
     """

@@ -76,7 +76,7 @@ def encode(metadata: Mapping[str, Any]) -> bytes:
     Args:
         metadata: Fields by name; tables as mappings, a union as a mapping from the name of its table.
 
-    Example:
+    Examples:
         >>> decode(encode({"name": "SwiftFormer", "license": "Apache-2.0"}))
         {'name': 'SwiftFormer', 'license': 'Apache-2.0'}
     """

@@ -42,7 +42,7 @@ class LiteModel:
         license: Of the weights, an SPDX name or a sentence; None where nobody said.
         path: The file that it was read from; None where this process made it.
 
-    Example:
+    Examples:
         >>> LiteModel.open("no.tflite")
         Traceback (most recent call last):
         ...

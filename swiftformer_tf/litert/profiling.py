@@ -59,7 +59,7 @@ def open_interpreter(path: str | Path, *, num_threads: int) -> Any:
     Raises:
         ModelError: No such file, or LiteRT cannot load or run it.
 
-    Example:
+    Examples:
         >>> open_interpreter("no.tflite", num_threads=1)
         Traceback (most recent call last):
         ...
@@ -109,7 +109,7 @@ def profile_ops(path: str | Path, *, repeats: int = 15) -> list[OpKind]:
     Raises:
         ModelError: LiteRT cannot run the file.
 
-    Example:
+    Examples:
         >>> profile_ops("no.tflite")
         Traceback (most recent call last):
         ...
@@ -137,7 +137,7 @@ def profile_ops(path: str | Path, *, repeats: int = 15) -> list[OpKind]:
 def matrix_share(ops: list[OpKind]) -> float:
     """Share of the time that goes into multiplying matrices; the rest is what can still be won.
 
-    Example:
+    Examples:
         >>> matrix_share([OpKind("Fully Connected (NC, F32) GEMM", 2, 3.0, True), OpKind("Add (ND)", 1, 1.0, True)])
         0.75
     """

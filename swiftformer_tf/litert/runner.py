@@ -30,7 +30,7 @@ class LiteRunner:
     Raises:
         ModelError: LiteRT cannot load the content, or it is not what the model says of itself.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
         >>> run = LiteRunner(export(fuse(SwiftFormerForImageClassification(config)), RECIPES["float32"]))

@@ -74,7 +74,7 @@ class EvenSample(Generic[Item]):
     Args:
         most: An even number.
 
-    Example:
+    Examples:
         >>> thinned = EvenSample[int](4)
         >>> for item in range(11):
         ...     thinned.add(item)

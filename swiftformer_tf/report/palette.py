@@ -25,7 +25,7 @@ def colours(names: Sequence[str]) -> dict[str, int]:
     Args:
         names: Recipes on the page.
 
-    Example:
+    Examples:
         >>> colours(["int8", "mine"])["float32"]
         0
     """

@@ -27,7 +27,7 @@ def activation(config: SwiftFormerConfig) -> Activation | None:
 
     The one place that decides it: everything else asks here. It decides as the pipeline of transformers (5.23) does.
 
-    Example:
+    Examples:
         >>> cats = SwiftFormerConfig(id2label={0: "cat", 1: "dog"})
         >>> activation(cats), activation(cats.replace(problem_type="multi_label_classification"))
         ('softmax', 'sigmoid')
@@ -57,7 +57,7 @@ def output_name(activation: Activation | None) -> str:
 def activate(logits: Any, activation: Activation | None) -> Any:
     """Applies an activation along the last axis of an array or of a Keras tensor.
 
-    Example:
+    Examples:
         >>> activate(np.zeros((1, 2)), "sigmoid").numpy().tolist()
         [[0.5, 0.5]]
     """
@@ -78,7 +78,7 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
         actual: Of the file.
         config: Of the model.
 
-    Example:
+    Examples:
         >>> config = SwiftFormerConfig(id2label={0: "scratch", 1: "rust"}, problem_type="multi_label_classification")
         >>> expected = np.array([[0.9, 0.1], [0.2, 0.7], [0.8, 0.6], [0.1, 0.2]])
         >>> agreement(expected, np.array([[0.8, 0.6], [0.3, 0.9], [0.7, 0.8], [0.2, 0.1]]), config).share
@@ -116,7 +116,7 @@ def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerC
         actual: Of the file.
         config: Of the model.
 
-    Example:
+    Examples:
         >>> config = SwiftFormerConfig(id2label={0: "age"}, problem_type="regression")
         >>> f"{largest_error(np.array([[10.0], [20.0]]), np.array([[10.0], [20.3]]), config):.2f}"
         '0.02'

@@ -24,7 +24,7 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
         actual: Of the file.
         config: Of the model.
 
-    Example:
+    Examples:
         >>> vectors = np.random.default_rng(0).normal(size=(8, 16))
         >>> config = SwiftFormerConfig.from_variant("tiny")
         >>> agreement(vectors, vectors + 0.01, config).share

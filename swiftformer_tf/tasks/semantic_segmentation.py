@@ -24,7 +24,7 @@ def confusion_matrix(truth: np.ndarray, answers: np.ndarray, num_labels: int) ->
     Raises:
         ValueError: Other shapes, or a class beyond `num_labels`.
 
-    Example:
+    Examples:
         >>> confusion_matrix(np.array([0, 0, 1, VOID]), np.array([0, 1, 1, 1]), 2).tolist()
         [[1, 1], [0, 1]]
     """
@@ -46,7 +46,7 @@ class PixelConfusion:
         matrix: int64 (labels, labels): pixels by true class (rows) and answered class (columns).
         labels: Names, in the order of the outputs.
 
-    Example:
+    Examples:
         >>> confusion = PixelConfusion.empty(("road", "sky")).add(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))
         >>> round(confusion.mean_iou, 4), confusion.pixel_accuracy
         (0.5833, 0.75)

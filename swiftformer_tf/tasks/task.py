@@ -26,7 +26,7 @@ class Agreement:
         needed: Fewer say nothing: a model that always answers the same would agree as well.
         unit: What the items are.
 
-    Example:
+    Examples:
         >>> Agreement(share=0.98, items=50, distinct=10, needed=5).reaches(0.97)
         True
     """
@@ -56,7 +56,7 @@ class Output:
         task: A key of `TASKS`.
         activation: What was made of logits inside; None for logits, and for what is neither.
 
-    Example:
+    Examples:
         >>> Output.from_dict(Output("features", (1, 220), "features").to_dict()).shape
         (1, 220)
     """

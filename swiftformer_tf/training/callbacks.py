@@ -37,7 +37,7 @@ class AveragedWeights(keras.callbacks.Callback):
         model: The model in training, or one that shares its layers.
         decay: Share of the average that a step keeps.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
         >>> averages = AveragedWeights(model, decay=0.998)
@@ -94,7 +94,7 @@ class Validation(keras.callbacks.Callback):
         averages: Whose model to evaluate.
         images: Photographs and labels.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image
@@ -135,7 +135,7 @@ class RunFolder(keras.callbacks.Callback):
         folder: Where to; it must exist.
         averages: Of the run.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from swiftformer_tf import SwiftFormerConfig
@@ -239,7 +239,7 @@ def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
     Args:
         history: What `train` returns.
 
-    Example:
+    Examples:
         >>> best_epoch([{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.4}])["epoch"]
         1
     """

@@ -30,7 +30,7 @@ def steps_per_epoch(folder: ImageFolder, recipe: TrainingRecipe) -> int:
     Raises:
         ImageError: Fewer photographs than one batch.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from swiftformer_tf.images.folders import ImageFolder
         >>> folder = ImageFolder(paths=(Path("a.jpg"),) * 10, labels=(0,) * 10, class_names=("cat",))
@@ -76,7 +76,7 @@ def training_dataset(
         ImageError: Fewer photographs than one batch; later, a photograph that cannot be read.
         ConfigError: A batch that cannot be divided by the number of devices.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image

@@ -19,7 +19,7 @@ def class_labels(names: Sequence[str]) -> tuple[str, ...]:
     Args:
         names: Of the folders, in the order of the classes.
 
-    Example:
+    Examples:
         >>> class_labels(["n01440764", "n02102040"]), class_labels(["cat", "dog"])
         (('tench', 'English springer'), ('cat', 'dog'))
     """
@@ -39,7 +39,7 @@ def new_model(
         seed: Of the initial weights; sets Keras's, NumPy's and Python's global seed.
         dtype: Precision or policy, such as `"mixed_bfloat16"`.
 
-    Example:
+    Examples:
         >>> new_model(SwiftFormerConfig.from_variant("tiny"), TrainingRecipe(drop_path_rate=0.1)).config.drop_path_rate
         0.1
     """
@@ -63,7 +63,7 @@ def adapted_model(
     Raises:
         ConfigError: Another architecture; the message names the field.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import from_pretrained
         >>> model = from_pretrained("swiftformer_xs_imagenette")
         >>> adapted_model(model, model.config.replace(id2label={0: "cat", 1: "dog"})).output_shape
@@ -92,7 +92,7 @@ def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:
     Raises:
         ConfigError: More stages than there are.
 
-    Example:
+    Examples:
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> freeze(model, stages=4)
         >>> sorted({variable.path.partition("/")[0] for variable in model.trainable_variables})

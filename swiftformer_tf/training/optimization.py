@@ -20,7 +20,7 @@ def learning_rate(recipe: TrainingRecipe, steps: int) -> keras.optimizers.schedu
         recipe: The rates, and the epochs.
         steps: Steps in an epoch.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf.training.recipes import training_recipe
         >>> rate = learning_rate(training_recipe("paper", "xs"), steps=10)
         >>> [f"{float(rate(step)):.0e}" for step in (0, 50, 3000)]
@@ -49,7 +49,7 @@ class ClippedAdamW(keras.optimizers.AdamW):
         rate_shares: Share of the rate that variables learn with whose path begins so; others learn with all of it.
         **kwargs: Of `keras.optimizers.AdamW`.
 
-    Example:
+    Examples:
         >>> import keras
         >>> kernel = keras.Variable([[1.0]])
         >>> optimizer = ClippedAdamW(adaptive_clip=0.01)
@@ -109,7 +109,7 @@ def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optim
         model: To be trained; frozen layers must be frozen before.
         steps: Steps in an epoch.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> adamw(TrainingRecipe(weight_decay=0.05), model, steps=10).weight_decay
@@ -178,7 +178,7 @@ def compile_for(
     Raises:
         ConfigError: A teacher, and a model without `head_dist`.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> compile_for(TrainingRecipe(), model, steps=10) is model

@@ -42,7 +42,7 @@ def distribute(
         ConfigError: Several processes without Keras's JAX backend or without an address, an impossible number, or
             an address at which nobody answers.
 
-    Example:
+    Examples:
         >>> import keras
         >>> distribute()
         >>> keras.distribution.distribution() is None
@@ -103,7 +103,7 @@ def share_of_batch(batch_size: int) -> slice:
     Raises:
         ConfigError: The batch cannot be divided by the number of devices.
 
-    Example:
+    Examples:
         >>> share_of_batch(64)
         slice(0, 64, None)
     """

@@ -37,7 +37,7 @@ class Augmentation:
     Raises:
         ConfigError: An impossible value; the message names the field.
 
-    Example:
+    Examples:
         >>> Augmentation(mixup=0.8).mixes
         True
         >>> Augmentation(repeats=0)
@@ -108,7 +108,7 @@ class TrainingRecipe:
     Raises:
         ConfigError: An impossible value; the message names the field.
 
-    Example:
+    Examples:
         >>> recipe = training_recipe("short", "xs").replace(epochs=4)
         >>> [recipe.image_size(epoch, 224) for epoch in range(4)]
         [160, 160, 160, 224]
@@ -257,7 +257,7 @@ def training_recipe(name: str, variant: str) -> TrainingRecipe:
     Raises:
         ConfigError: No such recipe or variant.
 
-    Example:
+    Examples:
         >>> training_recipe("paper", "l1").augmentation.cutmix
         1.0
     """
@@ -279,7 +279,7 @@ def read_recipe(path: str | Path) -> TrainingRecipe:
             message names the file and the field.
         OSError: The file cannot be read.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as folder:

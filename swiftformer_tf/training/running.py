@@ -68,7 +68,7 @@ def train(
         CheckpointError: The state in it cannot be read.
         ImageError: Too few photographs, or some that cannot be read.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image

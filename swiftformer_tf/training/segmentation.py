@@ -44,7 +44,7 @@ class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         power: Of the polynomial.
         warmup_steps: Of the rise.
 
-    Example:
+    Examples:
         >>> rate = PolynomialDecay(1.0, steps=100, power=1.0, warmup_steps=10)
         >>> [round(float(rate(step)), 3) for step in (0, 9, 50, 100)]
         [0.1, 0.91, 0.5, 0.0]
@@ -73,7 +73,7 @@ class PixelCrossEntropy(keras.losses.Loss):
     Args:
         weights: Of each class; None for the same.
 
-    Example:
+    Examples:
         >>> loss = PixelCrossEntropy()
         >>> round(float(loss(np.array([[[[0], [VOID]]]]), np.zeros((1, 1, 1, 2), "float32"))), 4)
         0.6931
@@ -112,7 +112,7 @@ def class_weights(pixels: np.ndarray, recipe: SegmentationRecipe) -> np.ndarray:
         pixels: Of each class, (labels,).
         recipe: `class_balance` and `class_weights`.
 
-    Example:
+    Examples:
         >>> class_weights(np.array([100, 400, 1600]), SegmentationRecipe()).round(3).tolist()
         [3.0, 1.5, 0.75]
     """
@@ -144,7 +144,7 @@ def segmenter_on(
     Raises:
         ConfigError: Another architecture; the message names the layer.
 
-    Example:
+    Examples:
         >>> from swiftformer_tf import from_pretrained
         >>> classifier = from_pretrained("swiftformer_xs_imagenette")
         >>> config = classifier.config.replace(id2label={0: "road", 1: "sky"}, image_size=(96, 128))
@@ -189,7 +189,7 @@ def train_segmenter(
         CheckpointError: The state in it cannot be read.
         ImageError: Too few photographs, some that cannot be read, masks that do not fit, or a class without a pixel.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from PIL import Image
         >>> from swiftformer_tf.images.masks import MaskClasses

@@ -37,7 +37,7 @@ class SegmentationRecipe:
     Raises:
         ConfigError: An impossible value; the message names the field.
 
-    Example:
+    Examples:
         >>> recipe = SegmentationRecipe(epochs=10, whole_epochs=0.3)
         >>> [recipe.crop(epoch, (360, 480)) for epoch in (0, 6, 7)]
         [(256, 352), (256, 352), (352, 480)]

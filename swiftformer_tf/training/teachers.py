@@ -35,7 +35,7 @@ class Teacher:
         labels: Names of its classes, in the order of the logits.
         name: Of the model, for the record.
 
-    Example:
+    Examples:
         >>> blind = Teacher(lambda images: np.zeros((len(images), 2)), Transform(size=(32, 32)), ("cat", "dog"))
         >>> blind.predict(np.zeros((1, 32, 32, 3))).shape
         (1, 2)
@@ -154,7 +154,7 @@ class TeacherLogits:
     Raises:
         ImageError: A label that the teacher does not know.
 
-    Example:
+    Examples:
         >>> blind = Teacher(lambda images: np.zeros((len(images), 2)), Transform(size=(32, 32)), ("cat", "dog"))
         >>> TeacherLogits(blind, labels=["dog"], photographs=1).ask(np.zeros((1, 64, 64, 3), "float32"))
         array([[0., 0.]], dtype=float32)
