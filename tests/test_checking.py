@@ -52,7 +52,7 @@ def test_outputs_tell_the_arithmetic(token_weights: Any, layout: str, outputs: d
     changed, fit = fitted(checkpoint, expected)
     assert fit.token_weights == changed.token_weights == token_weights
     assert not changed.token_weights_assumed
-    other = "uniform" if token_weights == "l2" else "l2"
+    other: Any = "uniform" if token_weights == "l2" else "l2"
     assert fit.differences[token_weights] < 1e-5 < 0.1 < fit.differences[other]
     assert str(fit).endswith(f"; {token_weights} fits")
     with pytest.raises(CheckpointError, match=f"not those of token_weights='{other}'; largest difference"):
@@ -91,7 +91,7 @@ def test_outputs_that_do_not_tell() -> None:
 def test_arrays_that_do_not_belong_together(
     change: dict[str, np.ndarray], message: str, outputs: dict[str, np.ndarray]
 ) -> None:
-    arrays = {"pixels": outputs["pixels_64x64"], "logits": outputs["l2_64x64"], **change}
+    arrays: dict[str, Any] = {"pixels": outputs["pixels_64x64"], "logits": outputs["l2_64x64"], **change}
     with pytest.raises(CheckpointError, match=message):
         fit_token_weights(Checkpoint.open(ORIGINAL), Expected(**arrays))
 

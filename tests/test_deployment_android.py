@@ -4,6 +4,7 @@ The stand-ins in tests/kotlin/ have the signatures of the libraries, each with i
 `kotlin-compiler`, which `make test` installs into .kotlin/ where there is npm.
 """
 
+import dataclasses
 import os
 import re
 import shutil
@@ -447,7 +448,7 @@ def test_what_makes_scores_is_the_files_word(lite: Lite, tmp_path: Path, problem
     modes = {"softmax(read())": "squash", "sigmoid(read())": "shortest_edge", "read()": "height_width"}
     transform = model.config.transform.replace(crop_mode=modes[activation])
     config = model.config.replace(problem_type=problem_type, transform=transform)
-    changed = LiteModel(model.content, config, model.recipe)
+    changed = dataclasses.replace(model, config=config)
     write_android_folder({"tiny_float32.tflite": changed}, tmp_path / "app")
     assert f"val scores = {activation}\n" in kotlin(tmp_path / "app")
     assert compile_kotlin([*STAND_INS, *(tmp_path / "app").rglob("*.kt")], tmp_path / "classes") == ""

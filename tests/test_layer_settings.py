@@ -182,10 +182,13 @@ def test_out_indices_as_pythons_own() -> None:
 
 
 def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
+    model: Any = SwiftFormerModel  # what a user may slip in is of other types
+    classifier: Any = SwiftFormerForImageClassification
+    made: Any = SwiftFormerConfig
     for slip, answer in (
-        (lambda: SwiftFormerModel("xs"), r"config='xs': expected .*; SwiftFormerConfig.from_variant\('xs'\) makes one"),
-        (lambda: SwiftFormerForImageClassification({}), r"^config={}: expected a SwiftFormerConfig$"),
-        (lambda: SwiftFormerConfig(id2label=["a", "b"]), r"dict\(enumerate\(names\)\) makes them of a list"),
+        (lambda: model("xs"), r"config='xs': expected .*; SwiftFormerConfig.from_variant\('xs'\) makes one"),
+        (lambda: classifier({}), r"^config={}: expected a SwiftFormerConfig$"),
+        (lambda: made(id2label=["a", "b"]), r"dict\(enumerate\(names\)\) makes them of a list"),
         (lambda: SwiftFormerConfig.from_variant("xs", num_labels=2), "^num_labels: follows id2label; give id2label="),
     ):
         with pytest.raises(ConfigError, match=answer):

@@ -176,7 +176,7 @@ def test_integers_at_the_border_are_rounded_clipped_and_restored(
     integers = runner.interpreter.get_tensor(output["index"])[0].astype(int)
     scale, zero_point = runner.output_quantization
     assert len(set(integers)) > 3
-    np.testing.assert_allclose(runner.output(), (integers - zero_point) * scale, rtol=1e-6)
+    np.testing.assert_allclose(runner.outputs()["logits"], (integers - zero_point) * scale, rtol=1e-6)
 
 
 def test_content_that_litert_cannot_load_is_refused(lite: Lite) -> None:
