@@ -29,7 +29,7 @@ from swiftformer_tf.recipes import Recipe
 __all__ = ["Calibration", "calibrate", "export", "require_calibration"]
 
 # What is done to a float graph before integers are written into it, in this order, by the recipe's field.
-PREPARATIONS = {"lower_gelu": lower_gelu, "lower_rsqrt": lower_rsqrt, "equalize": equalize}
+PREPARATIONS = {"lower_gelu": lower_gelu, "lower_rsqrt": lower_rsqrt}
 
 # By the float graph and by the integer one: as many, evenly spaced, are kept in memory.
 IMAGES_SEEN_TWICE = 200
@@ -153,7 +153,7 @@ def export(
         content = calibration.content if isinstance(calibration, Calibration) else convert(deploy)
     elif calibration is None:
         graph = Graph(convert(deploy))
-        graph = equalize_by_weights(graph) if recipe.equalize else graph
+        graph = graph if recipe.equalize is None else equalize_by_weights(graph, recipe.equalize)
         content = rewrite(graph, arithmetic(graph, recipe), recipe)
     elif isinstance(calibration, Calibration):
         content = _quantized(calibration, recipe)
@@ -174,6 +174,8 @@ def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
     for field, prepare in PREPARATIONS.items():
         if getattr(recipe, field):
             graph, statistics = prepare(graph, statistics)
+    if recipe.equalize is not None:
+        graph, statistics = equalize(graph, statistics, recipe.equalize)
     content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
     if not recipe.correct_output_bias:
         return content

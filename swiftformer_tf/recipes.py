@@ -40,8 +40,10 @@ class Recipe:
         max_partitions: Most XNNPACK partitions; None where the number says nothing about the recipe.
         float_ops: Operations that touch float tensors where the rest is integer, by LiteRT's name, each with the
             reason. `verify` holds the file to it.
-        equalize: Whether channels of very different size are made alike where that changes nothing else. In 16 bits
-            small ones have steps enough, and the matrices that take the factors back lose 1.6 dB by it.
+        equalize: How far channels of very different size are made alike where that changes nothing else, from 0
+            (undone is what scaled them in the weights alone) to 1 (all are as large); None leaves them as they are.
+            Integer weights have a scale for each channel and are rounded by moments, and lose less than the tensors
+            win; in 16 bits small channels have steps enough, and the matrices would lose 1.6 dB.
         lower_gelu: Whether GELU becomes operations that XNNPACK looks up in one table. It takes no integer GELU, so
             that the graph falls into pieces; in 16 bits nothing but GELU itself is as faithful as the rest.
         lower_rsqrt: Whether 1 / sqrt(x) becomes exp(-log(x) / 2). LiteRT's RSQRT of int8 takes 58 ns for a number, a
@@ -67,7 +69,7 @@ class Recipe:
     min_agreement: float
     max_partitions: int | None = None
     float_ops: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
-    equalize: bool = False
+    equalize: float | None = None
     lower_gelu: bool = False
     lower_rsqrt: bool = False
     correct_output_bias: bool = False
@@ -94,13 +96,14 @@ class Recipe:
                 raise ConfigError(
                     f"recipe {self.name}: {field}=True: expected False, since it computes in {self.activations}"
                 )
-        if self.equalize and self.weights != "int8":
+        if self.equalize is not None and self.weights != "int8":
             raise ConfigError(
-                f"recipe {self.name}: equalize=True: expected False, since its weights are {self.weights}"
+                f"recipe {self.name}: equalize={self.equalize}: expected None, since its weights are {self.weights}"
             )
         limits = [
             ("min_snr", -math.inf < _number(self.min_snr) < math.inf, "decibels"),
             ("min_agreement", 0 <= _number(self.min_agreement) <= 1, "a share from 0 to 1"),
+            ("equalize", self.equalize is None or 0 <= _number(self.equalize) <= 1, "a share from 0 to 1, or None"),
             ("max_partitions", self.max_partitions is None or _number(self.max_partitions) >= 0, "a number or None"),
         ]
         for field, is_possible, wanted in limits:
@@ -187,7 +190,7 @@ RECIPES: dict[str, Recipe] = {
             min_snr=30,
             min_agreement=0.97,
             max_partitions=1,
-            equalize=True,
+            equalize=0.65,
         ),
         Recipe(
             name="mixed_int8",
@@ -198,7 +201,7 @@ RECIPES: dict[str, Recipe] = {
             min_agreement=0.94,
             max_partitions=1,
             float_ops=MIXED_FLOAT_OPS,
-            equalize=True,
+            equalize=0.65,
             correct_output_bias=True,
         ),
         Recipe(
@@ -208,7 +211,7 @@ RECIPES: dict[str, Recipe] = {
             activations="int8",
             min_snr=20,
             min_agreement=0.93,
-            equalize=True,
+            equalize=0.65,
             lower_gelu=True,
             lower_rsqrt=True,
             correct_output_bias=True,
@@ -220,6 +223,7 @@ RECIPES: dict[str, Recipe] = {
             activations="int16",
             min_snr=30,
             min_agreement=0.97,
+            equalize=0.0,
         ),
     )
 }

@@ -41,7 +41,7 @@ def test_factors_are_found(
     plain, scaled, found = (Graph(lite("float32").content) for _ in range(3))
     images = (deploy.config.transform.normalize(image[None]) for image in pixels)
     with native_stderr_silenced():
-        scaled, _ = equalize(scaled, measure(scaled, images))
+        scaled, _ = equalize(scaled, measure(scaled, images), 0.65)
     assert furthest(plain, scaled) > 0.1
     graph = Graph(lite(recipe).content)
     pairs, _ = pair(graph, found)
@@ -60,7 +60,7 @@ def test_a_channel_that_is_always_zero_was_enlarged_by_no_more_than_any() -> Non
     content = converted(lambda source: second(first(source)), 8, 8, 3)
     scaled, found = Graph(content), Graph(content)
     images = np.random.default_rng(0).normal(size=(4, 1, 8, 8, 3)).astype(np.float32)
-    scaled, statistics = equalize(scaled, measure(scaled, images))
+    scaled, statistics = equalize(scaled, measure(scaled, images), 0.65)
     graph = Graph(rewrite(scaled, arithmetic(scaled, RECIPES["int8"]), RECIPES["int8"], statistics))
     found = equalize_alike(graph, found, pair(graph, found)[0])
     columns = weights(found)[2][:, 0, 0] / read.T
@@ -70,7 +70,7 @@ def test_a_channel_that_is_always_zero_was_enlarged_by_no_more_than_any() -> Non
 def test_a_file_that_was_not_equalised_leaves_the_float_graph_as_it_is(
     lite: Callable[..., LiteModel], deploy: DeployModel
 ) -> None:
-    plain = RECIPES["dynamic_int8"].replace(equalize=False)
+    plain = RECIPES["dynamic_int8"].replace(equalize=None)
     graph, reference = Graph(export(deploy, plain).content), Graph(lite("float32").content)
     pairs, _ = pair(graph, reference)
     assert equalize_alike(graph, reference, pairs) is reference

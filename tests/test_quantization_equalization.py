@@ -42,7 +42,7 @@ def content(request: pytest.FixtureRequest) -> bytes:
 def test_the_function_and_what_is_said_of_it_stay_true(content: bytes) -> None:
     graph = Graph(content)
     expected = measured(graph)
-    graph, said = equalize(graph, expected)
+    graph, said = equalize(graph, expected, 0.65)
     found = measured(graph)
     (output,) = graph.outputs
     assert relative_error(expected.pixels[output], found.pixels[output]) < 1e-4
@@ -58,7 +58,7 @@ def test_the_function_and_what_is_said_of_it_stay_true(content: bytes) -> None:
 def test_channels_come_closer(content: bytes) -> None:
     graph = Graph(content)
     before = measured(graph)
-    graph, after = equalize(graph, before)
+    graph, after = equalize(graph, before, 0.65)
     (tensor,) = (op.outputs[0] for op in graph.operations if UNEVEN in graph.label(op.outputs[0]))
     assert spread(after, tensor) < spread(before, tensor) / 3
 
@@ -73,8 +73,11 @@ def test_how_channels_were_scaled_before_says_nothing(content: bytes, deviation:
         factors = 2.0 ** rng.normal(0, deviation, plain.shape(next(iter(group.tensors)))[-1])
         scaled.append((group, np.where(rng.random(len(factors)) < share, factors, 1)))
     statistics = measured(plain)
-    (once, _), (twice, _) = equalize(plain, statistics), equalize(*rescale(plain, statistics, scaled))
-    for alike in ((once, twice), (equalize_by_weights(plain), equalize_by_weights(scale_channels(plain, scaled)))):
+    (once, _), (twice, _) = equalize(plain, statistics, 0.65), equalize(*rescale(plain, statistics, scaled), 0.65)
+    for alike in (
+        (once, twice),
+        (equalize_by_weights(plain, 0.65), equalize_by_weights(scale_channels(plain, scaled), 0.65)),
+    ):
         for one, other in zip(*(graph.operations for graph in alike), strict=True):
             if one.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
                 expected, found = (graph.constant(op.inputs[1]) for graph, op in zip(alike, (one, other), strict=True))
@@ -84,7 +87,7 @@ def test_how_channels_were_scaled_before_says_nothing(content: bytes, deviation:
 
 
 def test_the_guess_from_weights_keeps_the_function(content: bytes) -> None:
-    graphs = (Graph(content), equalize_by_weights(Graph(content)))
+    graphs = (Graph(content), equalize_by_weights(Graph(content), 0.65))
     expected, found = (answers(graph.watched(graph.outputs), IMAGES) for graph in graphs)
     assert relative_error(found, expected) < 1e-4
 
@@ -92,7 +95,7 @@ def test_the_guess_from_weights_keeps_the_function(content: bytes) -> None:
 def test_what_a_gelu_a_product_or_the_file_s_border_sees_stays(content: bytes) -> None:
     graph = Graph(content)
     before = measured(graph)
-    graph, after = equalize(graph, before)
+    graph, after = equalize(graph, before, 0.65)
     seen = {tensor for op in graph.operations if op.name in ("GELU", "MUL") for tensor in op.inputs} & set(before.low)
     assert len(seen) > 10
     for tensor in seen | {*graph.inputs, *graph.outputs}:
@@ -103,7 +106,7 @@ def test_what_a_gelu_a_product_or_the_file_s_border_sees_stays(content: bytes) -
 def test_factors_pass_through_relu_and_not_through_relu6(activation: str, passes: bool) -> None:
     graph = Graph(two_convolutions(activation))
     before = measured(graph)
-    graph, after = equalize(graph, before)
+    graph, after = equalize(graph, before, 0.65)
     (between,) = (op.outputs[0] for op in graph.operations if graph.activation(op) == activation.upper())
     assert (after.high[between] is not before.high[between]) == passes
     output = graph.outputs[0]
@@ -114,7 +117,7 @@ def test_most_of_what_a_channel_lacks_is_made_up_for() -> None:
     """Beside what it adds to the outputs: all read it with weights as large in the mean."""
     graph = Graph(two_convolutions("relu"))
     before = measured(graph)
-    graph, after = equalize(graph, before)
+    graph, after = equalize(graph, before, 0.65)
     between = graph.operations[0].outputs[0]
     lacks = before.high[between].max() / before.high[between]
     assert 2 < lacks.max() < 20
@@ -145,7 +148,7 @@ def test_what_a_constant_is_added_to_stays() -> None:
     assert "ADD" in [op.name for op in graph.operations]
     before = answers(graph.watched(graph.outputs), images)
     with native_stderr_silenced():
-        graph, _ = equalize(graph, measure(graph, images))
+        graph, _ = equalize(graph, measure(graph, images), 0.65)
     assert relative_error(answers(graph.watched(graph.outputs), images), before) < 1e-5
 
 

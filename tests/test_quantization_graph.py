@@ -230,7 +230,7 @@ def test_operations_that_only_move_integers_keep_their_scale(recipe: str, lite: 
 def test_activations_cover_what_the_images_reached(lite: Lite, statistics: Statistics) -> None:
     """Convolutions and GELUs whose channels are not scaled; other ranges are searched."""
     floats, graph = Graph(lite("float32").content), Graph(lite("int8").content)
-    _, equalized = equalize(floats, statistics)
+    _, equalized = equalize(floats, statistics, 0.65)
     reached = {
         floats.label(tensor): (low.min(), statistics.high[tensor].max())
         for tensor, low in statistics.low.items()
@@ -269,11 +269,14 @@ def test_products_saturate_for_a_finer_step() -> None:
 
 
 def test_int16_is_symmetric_and_covers_what_the_images_reached(lite: Lite, statistics: Statistics) -> None:
-    """No channel is scaled, so that all ranges are those of the float graph."""
     floats, graph = Graph(lite("float32").content), Graph(lite("int16x8").content)
+    _, equalized = equalize(floats, statistics, 0)
     reached = {
-        floats.label(tensor): max(-low.min(), statistics.high[tensor].max()) for tensor, low in statistics.low.items()
+        floats.label(tensor): max(-low.min(), statistics.high[tensor].max())
+        for tensor, low in statistics.low.items()
+        if equalized.low[tensor] is low
     }
+    assert len(reached) > 50
     integer = [op for op in graph.operations if op.name != "DEQUANTIZE"]
     assert len(integer) == len(floats.operations) + 1  # and the cast of the image
     for op in integer:
@@ -282,7 +285,8 @@ def test_int16_is_symmetric_and_covers_what_the_images_reached(lite: Lite, stati
         assert found is not None
         assert found.zero_point == 0
         # Those that are left out have the scale of their input, RSQRT that of its table.
-        if op.name not in ("MAXIMUM", "PAD", "QUANTIZE", "RESHAPE", "RSQRT"):
+        left_out = ("MAXIMUM", "PAD", "QUANTIZE", "RESHAPE", "RSQRT")
+        if op.name not in left_out and graph.label(op.outputs[0]) in reached:
             assert found.scale[0] * 32767 >= 1.5 * reached[graph.label(op.outputs[0])] * (1 - 1e-6)
 
 

@@ -24,6 +24,7 @@ PREPARATIONS_OF = {
     "dynamic_int8": ["equalize"],
     "mixed_int8": ["equalize", "correct_output_bias"],
     "int8": PREPARATIONS,
+    "int16x8": ["equalize"],
 }
 
 
@@ -36,7 +37,7 @@ def test_rows(name: str) -> None:
     recipe = RECIPES[name]
     facts = (recipe.weights, recipe.activations, recipe.needs_calibration)
     assert (*facts, recipe.min_snr, recipe.min_agreement, recipe.max_partitions) == ROWS[name]
-    prepared = [each for each in PREPARATIONS if getattr(recipe, each)]
+    prepared = [each for each in PREPARATIONS if not any(getattr(recipe, each) is none for none in (False, None))]
     assert prepared == PREPARATIONS_OF.get(name, [])
     assert recipe.name == name
     assert recipe.description
@@ -68,7 +69,8 @@ def test_plain_types_round_trip(name: str) -> None:
         ("float32", "lower_gelu", True, "lower_gelu=True: expected False, since it computes in float32"),
         ("int16x8", "lower_rsqrt", True, "lower_rsqrt=True: expected False, since it computes in int16"),
         ("dynamic_int8", "correct_output_bias", True, "correct_output_bias=True: expected False, since it computes in"),
-        ("float16", "equalize", True, "equalize=True: expected False, since its weights are float16"),
+        ("float16", "equalize", 0.5, "equalize=0.5: expected None, since its weights are float16"),
+        ("int8", "equalize", 1.5, "equalize=1.5: expected a share from 0 to 1, or None"),
         (
             "int8",
             "inference_output_type",

@@ -132,7 +132,7 @@ def debug_quantization(
         try:
             graph, reference_graph = Graph(lite.content), Graph(floats.content)
             pairs, found = pair(graph, reference_graph)
-            if lite.recipe.equalize:
+            if lite.recipe.equalize is not None:
                 reference_graph = equalize_alike(graph, reference_graph, pairs)
                 pairs, found = pair(graph, reference_graph)  # of the weights that are there now
             parts = _parts([graph.label(each.op.outputs[0]) for each in pairs])

@@ -11,10 +11,6 @@ from swiftformer_tf.quantization.ranges import Statistics
 
 __all__ = ["Group", "channel_groups", "equalize", "equalize_by_weights", "rescale", "scale_channels"]
 
-# How far factors go (in logarithms) in the canonical form, see `equalize`: what the tensor wins, the matrix that undoes
-# the factor loses. Cross-layer equalization (Nagel et al., arXiv:1906.04721) goes half way; but our weights have a
-# scale for each channel and are rounded by moments, and lose less.
-SHARE = 0.65
 # No channel of the canonical form is enlarged more than that.
 LARGEST = 8
 
@@ -39,7 +35,7 @@ class Group:
     blocked: bool = False
 
 
-def equalize(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
+def equalize(graph: Graph, statistics: Statistics, share: float) -> tuple[Graph, Statistics]:
     """Scales channels of residual streams, depthwise outputs and the like, and takes it back where they are read.
 
     By which factors a network's channels were scaled before says nothing of its function: the result is the same for
@@ -49,6 +45,8 @@ def equalize(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
     Args:
         graph: A float graph.
         statistics: What `measure` found on it.
+        share: How far factors go in the canonical form, in logarithms: what the tensor wins, the matrix that undoes
+            the factor loses. Cross-layer equalization (Nagel et al., arXiv:1906.04721) goes half way.
 
     Returns:
         The graph with other weights, whose function is the same but for float32 roundings, and what `measure` would
@@ -56,15 +54,16 @@ def equalize(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
     """
     groups = channel_groups(graph)
     return rescale(
-        graph, statistics, [(each, _factors(each, graph, _sizes(each, graph, statistics))) for each in groups]
+        graph, statistics, [(each, _factors(each, graph, _sizes(each, graph, statistics), share)) for each in groups]
     )
 
 
-def equalize_by_weights(graph: Graph) -> Graph:
+def equalize_by_weights(graph: Graph, share: float) -> Graph:
     """`equalize` where no images are: the sizes of channels are guessed from the matrices that make them.
 
     Args:
         graph: A float graph.
+        share: See `equalize`.
     """
     groups = channel_groups(graph)
     guessed: dict[int, np.ndarray] = {}
@@ -72,7 +71,7 @@ def equalize_by_weights(graph: Graph) -> Graph:
     for group in groups:  # in the order in which they are made
         sizes = np.sqrt(sum(_power(graph, index, guessed) for index in group.writers))
         guessed.update(dict.fromkeys(group.tensors, sizes))
-        scaled.append((group, _factors(group, graph, sizes)))
+        scaled.append((group, _factors(group, graph, sizes, share)))
     return scale_channels(graph, scaled)
 
 
@@ -188,13 +187,14 @@ def _power(graph: Graph, index: int, guessed: dict[int, np.ndarray]) -> np.ndarr
     return np.asarray((weights * sizes).sum(axis=(0, 1, 2) if op.name == "DEPTHWISE_CONV_2D" else (1, 2, 3)))
 
 
-def _factors(group: Group, graph: Graph, sizes: np.ndarray) -> np.ndarray:
+def _factors(group: Group, graph: Graph, sizes: np.ndarray, share: float) -> np.ndarray:
     """Of the channels of a group, float64 (channels,).
 
     Args:
         group: The group.
         graph: Its graph.
         sizes: Of its channels, whatever is scaled with them.
+        share: See `equalize`.
     """
     demand = _demand(group, graph, sizes)
     live = (sizes > 0) & (demand > 0)
@@ -202,7 +202,7 @@ def _factors(group: Group, graph: Graph, sizes: np.ndarray) -> np.ndarray:
         return np.ones_like(sizes)
     canonical = sizes * demand
     factors = demand * LARGEST  # of a channel that was always zero
-    factors[live] = demand[live] * np.minimum((canonical.max() / canonical[live]) ** SHARE, LARGEST)
+    factors[live] = demand[live] * np.minimum((canonical.max() / canonical[live]) ** share, LARGEST)
     # A channel that no matrix reads may be as large as the largest.
     unread = (sizes > 0) & (demand == 0)
     factors[unread] = (sizes * factors)[live].max() / sizes[unread]
