@@ -14,6 +14,7 @@ from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import iterate_images
 from swiftformer_tf.images.labels import LabelledImages
 from swiftformer_tf.images.masks import MaskFolder, same_classes
+from swiftformer_tf.tasks.classification import require_single_label
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
 __all__ = ["Evaluation", "evaluate", "evaluate_segmentation"]
@@ -134,6 +135,7 @@ def evaluate(
         ModelError: The outputs do not fit the labels, or are not finite.
         ImageError: A photograph that cannot be decoded; the message names it.
     """
+    require_single_label(config, "evaluate")
     count = config.num_labels
     targets = np.asarray(images.targets)
     present = np.unique(targets)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from support.random_models import tiny_config
 
 from swiftformer_tf import RECIPES, ConfigError, ExportError, LiteModel
 from swiftformer_tf.cli import cli
@@ -24,9 +25,9 @@ def test_a_file_for_mediapipe_with_labels_licence_and_app(saved: Path, tmp_path:
     opened = LiteModel.open(tmp_path / "tiny_float32.tflite")
     assert (opened.include_preprocessing, opened.classifier_activation) == (True, "softmax")
     assert (opened.labels, opened.license) == (tuple(names), "MIT")
-    assert (tmp_path / "app" / "assets" / "labels.txt").read_text().splitlines() == names
+    assert (tmp_path / "app" / "assets" / "tiny_labels.txt").read_text().splitlines() == names
     assert (tmp_path / "app" / "assets" / "tiny_float32.tflite").read_bytes() == opened.content
-    assert "Licence: MIT." in (tmp_path / "app" / "README.md").read_text()
+    assert "License: MIT." in (tmp_path / "tiny_android.md").read_text()
 
 
 def test_what_mediapipe_refuses_is_told_first(saved: Path, tmp_path: Path, folder: Path) -> None:
@@ -64,3 +65,18 @@ def test_labels_that_do_not_fit(text: bytes, message: str, tmp_path: Path) -> No
 def test_labels_of_windows_and_of_other_languages(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_bytes("cat\r\n猫\r\n".encode())
     assert read_labels(tmp_path / "names.txt", 2) == ("cat", "猫")
+
+
+def test_a_model_of_other_channels_is_refused_before_any_work() -> None:
+    """The case `16_four_channels_mediapipe` of the public reports."""
+    for channels in (1, 4):
+        with pytest.raises(ExportError, match=f"num_channels={channels} for mediapipe: .* takes 3 alone; export with"):
+            TARGETS["mediapipe"].fuse_options(tiny_config(num_channels=channels))
+
+
+def test_probabilities_follow_the_problem_type() -> None:
+    found = [
+        TARGETS["mediapipe"].fuse_options(tiny_config(problem_type=kind))["classifier_activation"]
+        for kind in (None, "multi_label_classification", "regression")
+    ]
+    assert found == ["softmax", "sigmoid", None]

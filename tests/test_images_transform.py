@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.random_models import pictures
 
-from swiftformer_tf import TRANSFORMS, ConfigError, Transform
+from swiftformer_tf import TRANSFORMS, ConfigError, ImageError, Transform
 from swiftformer_tf.images.transform import IMAGENET_MEAN, IMAGENET_STD, MAX_SCALED
 
 BICUBIC, BILINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
@@ -147,3 +147,17 @@ def test_plain_types_round_trip_and_refuse_strangers() -> None:
     assert Transform.from_dict(transform.to_dict()) == transform
     with pytest.raises(ConfigError, match=r"^transform\.blur: no such field; the fields are crop, crop_mode, i"):
         Transform.from_dict({"blur": 1})
+
+
+def test_a_model_of_one_channel_sees_pillows_gray() -> None:
+    """With the average of three means and deviations, as timm's loader takes it."""
+    transform = Transform(size=(32, 32), crop=None).for_channels(1)
+    image = picture(70, 50)
+    expected = np.asarray(image.convert("L").resize((32, 32), BICUBIC))[..., None]
+    np.testing.assert_array_equal(transform.crop_image(image), expected)
+    assert (transform.mean, transform.std) == (pytest.approx((0.449,)), pytest.approx((0.226,)))
+
+
+def test_other_channels_are_for_arrays() -> None:
+    with pytest.raises(ImageError, match="the model takes 4 channels, which photographs do not have; give arrays"):
+        Transform(size=(32, 32)).for_channels(4).crop_image(picture(70, 50))

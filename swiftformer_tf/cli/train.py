@@ -146,6 +146,8 @@ def train(
     transform = config.transform.replace(size=size if isinstance(size, tuple) else (size, size))
     config = config.replace(
         id2label=dict(enumerate(images.class_names)),
+        # A folder a class says so; of others, the heads learn it anew.
+        problem_type="single_label_classification" if config.problem_type else None,
         image_size=size,
         transform=transform.replace(crop=crop) if crop else transform,
         distillation=config.distillation or teacher is not None,

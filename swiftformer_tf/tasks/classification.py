@@ -5,9 +5,19 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.tasks.task import Activation, Agreement, Task
 
-__all__ = ["TASK", "activate", "activation", "agreement", "largest_error", "output_name", "problem_type"]
+__all__ = [
+    "TASK",
+    "activate",
+    "activation",
+    "agreement",
+    "largest_error",
+    "output_name",
+    "problem_type",
+    "require_single_label",
+]
 
 ACTIVATION_OF: dict[ProblemType, Activation | None] = {
     "single_label_classification": "softmax",
@@ -47,6 +57,23 @@ def problem_type(config: SwiftFormerConfig) -> ProblemType:
     if config.num_labels == 1:
         return "multi_label_classification"
     return config.problem_type or "single_label_classification"
+
+
+def require_single_label(config: SwiftFormerConfig, what: str) -> None:
+    """Refuses a model whose labels are not one right one of several, where only that can be computed.
+
+    Raises:
+        ConfigError: It is such a model.
+
+    Examples:
+        >>> require_single_label(SwiftFormerConfig(problem_type="regression"), "evaluate")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ConfigError: problem_type='regression': evaluate takes one right label of several
+    """
+    if config.num_labels and problem_type(config) != "single_label_classification":
+        said = f"problem_type={config.problem_type!r}" if config.num_labels > 1 or config.problem_type else "one label"
+        raise ConfigError(f"{said}: {what} takes one right label of several")
 
 
 def output_name(activation: Activation | None) -> str:

@@ -17,6 +17,7 @@ from swiftformer_tf.files import read_text, replacing
 from swiftformer_tf.images.folders import ImageFolder, check_images
 from swiftformer_tf.images.labels import LabelledImages
 from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.tasks.classification import require_single_label
 from swiftformer_tf.training.callbacks import AveragedWeights, FiniteLoss, RunFolder, Validation
 from swiftformer_tf.training.dataset import Batches
 from swiftformer_tf.training.optimization import compile_for
@@ -94,6 +95,7 @@ def train(
         raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")
     if len(folder.class_names) < 2:
         raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, a subfolder each")
+    require_single_label(model.config, "train")
     output = Path(output)
     # The other processes keep their share of the answers in memory.
     kept = output / "teacher" if is_first_process() else None
