@@ -51,7 +51,7 @@ def test_mediapipe_takes_bytes_but_no_int16() -> None:
     [
         (b"a\nb\n", r"names\.txt: 2 labels for the 3 outputs of the model: expected one a line"),
         (b"a\n\nc\n", r"names\.txt, line 2: empty, expected a label"),
-        (b"\xff\xfe", r"names\.txt: cannot be read as a list of labels"),
+        (b"\xff\xfea", r"names\.txt: cannot be read as a list of labels"),
     ],
 )
 def test_labels_that_do_not_fit(text: bytes, message: str, tmp_path: Path) -> None:
