@@ -24,11 +24,13 @@ from .model import SwiftFormerForImageClassification, SwiftFormerModel
 from .porting import Ported, port, to_checkpoint
 from .recipes import RECIPES, Recipe
 from .saving import save_pretrained
+from .segmentation import SEGMENTATION_HEADS, SegmentationHead, SwiftFormerForSemanticSegmentation
 from .verification import VerificationCheck, VerificationReport, verify
 
 __all__ = [
     "PRETRAINED",
     "RECIPES",
+    "SEGMENTATION_HEADS",
     "TRANSFORMS",
     "VARIANTS",
     "Calibration",
@@ -44,9 +46,11 @@ __all__ = [
     "Ported",
     "QuantizationReport",
     "Recipe",
+    "SegmentationHead",
     "SwiftFormerConfig",
     "SwiftFormerError",
     "SwiftFormerForImageClassification",
+    "SwiftFormerForSemanticSegmentation",
     "SwiftFormerModel",
     "TensorReport",
     "Transform",

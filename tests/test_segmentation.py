@@ -1,15 +1,18 @@
 """Semantic segmentation: model, masks, figures and training, on drawn pictures."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from support.random_models import randomized
 
 from swiftformer_tf import ConfigError, ImageError, ModelError, SwiftFormerConfig, SwiftFormerForImageClassification
+from swiftformer_tf.cli.train import train
 from swiftformer_tf.evaluation import answers_at, evaluate_segmentation
 from swiftformer_tf.images.masks import VOID, MaskClasses, MaskFolder, count_pixels, open_mask
 from swiftformer_tf.segmentation import (
@@ -415,3 +418,30 @@ def test_recipes_travel_as_json(name: str) -> None:
 def test_impossible_recipes_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SegmentationRecipe.from_dict(fields)
+
+
+def test_the_command_trains_as_the_function_does(pairs: Path, tmp_path: Path, saved: Path) -> None:
+    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE.replace(epochs=1).to_dict()))
+    arguments = [str(pairs), "-o", str(tmp_path / "run"), "--validation", str(pairs), "--from", str(saved)]
+    options = ["--task", "segmentation", "--head", "all_mlp", "--recipe", str(tmp_path / "recipe.json")]
+    result = CliRunner().invoke(train, [*arguments, *options], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "epoch 1 of 1, val_mean_iou " in result.output
+    model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    assert model.config.labels == ("sky", "ground")
+    assert model.config.input_size == (40, 64)
+    assert model.head.name == "all_mlp"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--task", "segmentation", "--head", "unet"], "--head unet: expected one of semantic_fpn, "),
+        (["--task", "segmentation", "--crop", "0.9"], "--crop is not for --task segmentation"),
+        (["--head", "all_mlp"], "--head is of segmenters; give --task segmentation too"),
+    ],
+)
+def test_options_of_the_other_task_are_refused(pairs: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    result = CliRunner().invoke(train, [str(pairs), "-o", str(tmp_path / "run"), *options])
+    assert result.exit_code == 2
+    assert message in result.output

@@ -1,15 +1,15 @@
 """`swiftformer-tf train`"""
 
-import contextlib
 import dataclasses
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ImageSize, ModelFile, note, token_weights_option
+from swiftformer_tf.cli.console import ImageSize, ModelFile, token_weights_option
+from swiftformer_tf.cli.segmentation import train_segmentation
+from swiftformer_tf.cli.training_progress import progress
 from swiftformer_tf.config import VARIANTS
 from swiftformer_tf.native_logs import native_stdout_silenced
 
@@ -69,8 +69,21 @@ class RecipeFile(click.Path):
 @click.option("--num-processes", type=click.IntRange(min=1), default=1, help="Take part in a training by so many.")
 @click.option("--process-id", type=click.IntRange(min=0), default=0, help="Which of them, from 0; 0 writes OUTPUT.")
 @click.option("--coordinator-address", metavar="HOST:PORT", help="Where process 0 can be reached by the others.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "segmentation"]),
+    default="classification",
+    show_default=True,
+    help="For segmentation FOLDER is, or is below, a folder images; masks of the same stems are .png in masks beside "
+    "it, and beside both is classes.csv, with a line `name` or `name,color` for each index.",
+)
+@click.option(
+    "--head", metavar="NAME", help="Of a segmenter: a name of SEGMENTATION_HEADS.  [default: semantic_fpn_64]"
+)
 @token_weights_option
+@click.pass_context
 def train(
+    context: click.Context,
     folder: Path,
     output: Path,
     validation: Path | None,
@@ -90,6 +103,8 @@ def train(
     num_processes: int,
     process_id: int,
     coordinator_address: str | None,
+    task: str,
+    head: str | None,
     token_weights: Any,
 ) -> None:
     """Train or fine-tune on photographs in one subfolder a class.
@@ -104,6 +119,11 @@ def train(
     \b
     swiftformer-tf train ... --num-processes 2 --process-id 0 --coordinator-address 10.0.0.1:1234
     """
+    if task == "segmentation":
+        context.invoke(train_segmentation, **context.params)
+        return
+    if head:
+        raise click.UsageError("--head is of segmenters; give --task segmentation too")
     from swiftformer_tf.config import SwiftFormerConfig
     from swiftformer_tf.files import identity
     from swiftformer_tf.images.folders import ImageFolder
@@ -162,7 +182,7 @@ def train(
         model = new_model(config, chosen, seed=seed, dtype=dtype)
     freeze(model, frozen)
     log = output / "tensorboard" if tensorboard and process_id == 0 else None
-    with _progress(chosen.epochs, log) as callbacks:
+    with progress(chosen.epochs, log) as callbacks:
         history = run_training(
             model,
             images,
@@ -177,32 +197,3 @@ def train(
     best = best_epoch(history)
     accuracy = f", val_accuracy {best['val_accuracy']:.2%}" if "val_accuracy" in best else ""
     click.echo(f"{output / 'model.keras'}: epoch {best['epoch']:.0f} of {len(history)}{accuracy}")
-
-
-@contextlib.contextmanager
-def _progress(epochs: int, tensorboard: Path | None) -> Iterator[list[Any]]:
-    """Callbacks for a bar with the time left, a line an epoch, and TensorBoard."""
-    import keras
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-
-    class Bar(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            if bar.tasks[task].total is None:
-                bar.update(task, total=(epochs - epoch) * self.params["steps"])
-                if epoch:
-                    note(f"goes on after epoch {epoch}/{epochs}")
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            bar.advance(task)
-
-        def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-            shown = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
-            note(f"epoch {epoch + 1}/{epochs}: {shown}")
-
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("steps", total=None)
-        yield [Bar(), *([keras.callbacks.TensorBoard(tensorboard)] if tensorboard else [])]

@@ -43,7 +43,7 @@ class SegmentationRecipe:
         [(256, 352), (256, 352), (352, 480)]
     """
 
-    epochs: int = 50
+    epochs: int = 33
     batch_size: int = 8
     learning_rate: float = 1.5e-3
     backbone_rate: float = 0.4

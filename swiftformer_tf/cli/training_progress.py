@@ -1,0 +1,39 @@
+"""What `swiftformer-tf train` shows while it runs."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from swiftformer_tf.cli.console import note
+
+__all__ = ["progress"]
+
+
+@contextlib.contextmanager
+def progress(epochs: int, tensorboard: Path | None) -> Iterator[list[Any]]:
+    """Callbacks for a bar with the time left, a line an epoch, and TensorBoard."""
+    import keras
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+
+    class Bar(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if bar.tasks[task].total is None:
+                bar.update(task, total=(epochs - epoch) * self.params["steps"])
+                if epoch:
+                    note(f"goes on after epoch {epoch}/{epochs}")
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            bar.advance(task)
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+            shown = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
+            note(f"epoch {epoch + 1}/{epochs}: {shown}")
+
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("steps", total=None)
+        yield [Bar(), *([keras.callbacks.TensorBoard(tensorboard)] if tensorboard else [])]
