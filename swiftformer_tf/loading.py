@@ -6,7 +6,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.pretrained import weights_path
@@ -18,6 +18,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 
 if TYPE_CHECKING:  # Keras is imported where a Keras model is made, and not to look into other files
     from swiftformer_tf.model import SwiftFormerForImageClassification
+    from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 
 __all__ = ["Opened", "from_pretrained", "open_any", "open_checkpoint", "open_keras", "open_model"]
 
@@ -110,32 +111,47 @@ def open_keras(path: str | Path) -> "SwiftFormerForImageClassification":
     Raises:
         ModelError: No such file, damaged, or another kind of model.
     """
-    import keras
-
     from swiftformer_tf.model import SwiftFormerForImageClassification
+
+    return _load_keras(path, SwiftFormerForImageClassification)
+
+
+def open_segmenter(path: str | Path) -> "SwiftFormerForSemanticSegmentation":
+    """A segmenter that was saved with `model.save("name.keras")`, such as a training's `model.keras`.
+
+    Raises:
+        ModelError: No such file, damaged, or another kind of model.
+    """
+    from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
+
+    return _load_keras(path, SwiftFormerForSemanticSegmentation)
+
+
+def _load_keras(path: str | Path, kind: Any) -> Any:
+    import keras
 
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):
         raise ModelError(f"{path}: not a Keras model (not a zip archive), or cut short")
     try:
-        _check_keras(path)
+        _check_keras(path, kind)
         model = keras.models.load_model(path, compile=False)
     except (ConfigError, ModelError) as error:
         raise ModelError(f"{path}: {one_line(error)}") from None
     except Exception as error:  # Keras, h5py and zipfile each fail in their own ways
         reason = one_line(str(error).strip().partition("\n")[0], 200)
         raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__}: {reason})") from None
-    if not isinstance(model, SwiftFormerForImageClassification):
+    if not isinstance(model, kind):
         raise ModelError(f"{path}: Keras makes a {type(model).__name__} of it; the file was made to do harm")
     return model
 
 
-def _check_keras(path: str | Path) -> None:
+def _check_keras(path: str | Path, kind: Any) -> None:
     """Refuses another class, and a model larger than the file, before Keras makes any of it."""
     import keras
 
-    from swiftformer_tf.model import SwiftFormerForImageClassification
+    from swiftformer_tf.segmentation import SegmentationHead
 
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo(KERAS_CONFIG).file_size > MAX_KERAS_CONFIG_BYTES:
@@ -145,11 +161,13 @@ def _check_keras(path: str | Path) -> None:
             raise ModelError(f"holds {min(strange)}, and the archive of a SwiftFormer has no assets")
         values = json.loads(archive.read(KERAS_CONFIG))
         stored = archive.getinfo(KERAS_WEIGHTS).file_size
-    registered = keras.saving.get_registered_name(SwiftFormerForImageClassification)
+    registered = keras.saving.get_registered_name(kind)
     if values.get("registered_name") != registered:
-        raise ModelError(f"a {values['class_name']}; expected a {SwiftFormerForImageClassification.__name__}")
+        raise ModelError(f"a {values['class_name']}; expected a {kind.__name__}")
     config = SwiftFormerConfig.from_dict(values["config"]["config"])
     parameters = sum(map(math.prod, expected_shapes(config).values()))
+    if head := values["config"].get("head"):
+        parameters += SegmentationHead.from_dict(head).least_parameters
     if parameters > stored:  # of one byte at least
         raise ModelError(f"its configuration has {parameters:,} parameters, which its {stored:,} bytes cannot hold")
 

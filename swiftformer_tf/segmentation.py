@@ -66,6 +66,11 @@ class SegmentationHead:
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
             raise ConfigError(f"head.dropout={self.dropout!r}: expected a number from 0 to below 1")
 
+    @property
+    def least_parameters(self) -> int:
+        """Parameters that such a head has in any case, whatever the backbone: those of one wide convolution."""
+        return 9 * self.fpn_dim * max(self.fpn_dim, self.head_dim) if self.name == "semantic_fpn" else self.head_dim
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return dataclasses.asdict(self)

@@ -1,6 +1,7 @@
 """Semantic segmentation: model, masks, figures and training, on drawn pictures."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from PIL import Image
 from support.random_models import randomized
 
 from swiftformer_tf import ConfigError, ImageError, ModelError, SwiftFormerConfig, SwiftFormerForImageClassification
+from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.evaluation import answers_at, evaluate_segmentation
 from swiftformer_tf.images.masks import VOID, MaskClasses, MaskFolder, count_pixels, open_mask
+from swiftformer_tf.loading import open_segmenter
 from swiftformer_tf.segmentation import (
     SEGMENTATION_HEADS,
     BilinearResize,
@@ -431,6 +434,27 @@ def test_the_command_trains_as_the_function_does(pairs: Path, tmp_path: Path, sa
     assert model.config.labels == ("sky", "ground")
     assert model.config.input_size == (40, 64)
     assert model.head.name == "all_mlp"
+
+
+def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path, saved: Path) -> None:
+    model = segmenter()
+    model.save(tmp_path / "model.keras")
+    arguments = [str(pairs), "--task", "segmentation", "--json"]
+    result = CliRunner().invoke(evaluate, [str(tmp_path / "model.keras"), *arguments], catch_exceptions=False)
+    expected = evaluate_segmentation(model.predict_on_batch, model.config, MaskFolder.open(pairs))
+    assert json.loads(result.stdout)["mean_iou"] == pytest.approx(expected.mean_iou, abs=1e-9)
+    with pytest.raises(ModelError, match="a SwiftFormerForImageClassification; expected a SwiftFormerForSemanticSeg"):
+        open_segmenter(saved)
+
+
+def test_a_file_that_asks_for_a_head_larger_than_itself_is_refused(tmp_path: Path) -> None:
+    segmenter().save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive, zipfile.ZipFile(tmp_path / "huge.keras", "w") as huge:
+        for name in archive.namelist():
+            data = archive.read(name)
+            huge.writestr(name, data.replace(b'"fpn_dim": 8', b'"fpn_dim": 4096') if name == "config.json" else data)
+    with pytest.raises(ModelError, match=r"parameters, which its .* bytes cannot hold"):
+        open_segmenter(tmp_path / "huge.keras")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from swiftformer_tf.cli.console import (
     progress_bar,
     token_weights_option,
 )
+from swiftformer_tf.cli.segmentation import evaluate_masks
 
 
 @click.command()
@@ -34,6 +35,13 @@ from swiftformer_tf.cli.console import (
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Photographs at a time.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For a .tflite file.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "segmentation"]),
+    default="classification",
+    show_default=True,
+    help="For segmentation MODEL is a .keras file, and FOLDER as for `train`.",
+)
 @token_weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def evaluate(
@@ -43,6 +51,7 @@ def evaluate(
     confusion: Path | None,
     batch_size: int,
     threads: int,
+    task: str,
     token_weights: Any,
     as_json: bool,
 ) -> None:
@@ -51,6 +60,11 @@ def evaluate(
     \b
     swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
     """
+    if task == "segmentation":
+        if label_file or confusion:
+            raise click.UsageError("--labels and --confusion are not for --task segmentation; leave them out")
+        evaluate_masks(model, folder, as_json)
+        return
     from swiftformer_tf.evaluation import evaluate as evaluate_photographs
     from swiftformer_tf.images.folders import check_images
     from swiftformer_tf.images.labels import labelled_images

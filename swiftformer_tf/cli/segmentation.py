@@ -1,4 +1,4 @@
-"""`swiftformer-tf train --task segmentation`"""
+"""`swiftformer-tf train` and `evaluate` with `--task segmentation`"""
 
 import importlib.util
 import json
@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from swiftformer_tf.cli.console import print_json, print_table, progress_bar
 from swiftformer_tf.cli.training_progress import progress
 
 # Options of `train` that segmenters have no use for, with what they are when they are not given.
@@ -86,6 +87,26 @@ def train_segmentation(
     best = best_epoch(history)
     score = f", val_mean_iou {best['val_mean_iou']:.2%}" if "val_mean_iou" in best else ""
     click.echo(f"{output / 'model.keras'}: epoch {best['epoch']:.0f} of {len(history)}{score}")
+
+
+def evaluate_masks(model: Path, folder: Path, as_json: bool) -> None:
+    """Counts a segmenter's pixels at the size of the masks, and shows them."""
+    from swiftformer_tf.evaluation import evaluate_segmentation
+    from swiftformer_tf.images.masks import MaskFolder
+    from swiftformer_tf.loading import open_segmenter
+
+    segmenter, images = open_segmenter(model), MaskFolder.open(folder)
+    with progress_bar("photographs", len(images)) as progress:
+        confusion = evaluate_segmentation(segmenter.predict_on_batch, segmenter.config, images, progress=progress)
+    result = {"model": str(model), "images": len(images), **confusion.to_dict()}
+    if as_json:
+        print_json(result)
+        return
+    print_table([{**row, "iou": f"{row['iou']:.2%}"} for row in result["per_class"]])
+    click.echo(
+        f"mIoU {confusion.mean_iou:.2%}, {confusion.pixel_accuracy:.2%} of {result['pixels']} pixels right, "
+        f"{len(images)} photographs"
+    )
 
 
 def _recipe(recipe: str | Path) -> Any:
