@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from swiftformer_tf.errors import ModelError
 from swiftformer_tf.images.masks import VOID
 
 __all__ = ["PixelConfusion", "confusion_matrix"]
@@ -22,19 +23,19 @@ def confusion_matrix(truth: np.ndarray, answers: np.ndarray, num_labels: int) ->
         int64 (num_labels, num_labels).
 
     Raises:
-        ValueError: Other shapes, or a class beyond `num_labels`.
+        ModelError: Other shapes, or a class beyond `num_labels`.
 
     Examples:
         >>> confusion_matrix(np.array([0, 0, 1, VOID]), np.array([0, 1, 1, 1]), 2).tolist()
         [[1, 1], [0, 1]]
     """
     if truth.shape != answers.shape:
-        raise ValueError(f"answers of shape {answers.shape}: expected {truth.shape}, one for each pixel")
+        raise ModelError(f"answers of shape {answers.shape}: expected {truth.shape}, one for each pixel")
     counted = truth != VOID
     pairs = truth[counted].astype(np.int64) * num_labels + answers[counted]
     for name, values in (("truth", truth[counted]), ("answers", answers[counted])):
         if values.size and not 0 <= int(values.min()) <= int(values.max()) < num_labels:
-            raise ValueError(f"{name}: classes from {values.min()} to {values.max()}, expected 0 to {num_labels - 1}")
+            raise ModelError(f"{name}: classes from {values.min()} to {values.max()}, expected 0 to {num_labels - 1}")
     return np.bincount(pairs.ravel(), minlength=num_labels**2).reshape(num_labels, num_labels)
 
 
