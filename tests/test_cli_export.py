@@ -126,7 +126,7 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
         (("--recipe", "float32", "--image-size", "0"), "'0': expected pixels such as 224, or height x width"),
         (("--recipe", "float32", "--image-size", "64x"), "expected pixels such as 224"),
         (("--recipe", "float32", "--image-size", "1x2x3"), "expected pixels such as 224"),
-        (("--recipe", "int8", "--calibration", "{empty}"), "no photographs in this folder; expected files ending in"),
+        (("--recipe", "int8", "--calibration", "{empty}"), "no photographs in this folder; expected .jpg, .png or"),
         (("--recipe", "float32", "--images", "{empty}"), "no photographs in this folder"),
         (("--recipe", "int8", "--calibration", "{broken}"), "cannot be read as a picture"),
     ],

@@ -21,6 +21,7 @@ PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input",
 
 # What the package reads at run time and is no Python.
 DATA = {
+    "__init__.pyi",
     "deployment/android_readme.md.jinja",
     "deployment/classifier.kt.jinja",
     "deployment/web/app.js",
