@@ -25,7 +25,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "hardswish": ops.hard_swish,
     "leaky_relu": partial(ops.leaky_relu, negative_slope=0.01),
     "linear": keras.activations.linear,
-    "mish": keras.activations.mish,
+    "mish": lambda x: x * ops.tanh(ops.softplus(x)),
     "relu": ops.relu,
     "relu6": ops.relu6,
     "sigmoid": ops.sigmoid,

@@ -46,8 +46,9 @@ class Calibration:
 
     Examples:
         >>> import numpy as np
-        >>> from swiftformer_tf import DeployModel, SwiftFormerConfig
-        >>> deploy = DeployModel(SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"}))
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, fuse
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> deploy = fuse(SwiftFormerForImageClassification(config))
         >>> calibration = calibrate(deploy, np.zeros((1, 32, 32, 3), "uint8"))
         >>> len(calibration.weights_sha256)
         64

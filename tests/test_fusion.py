@@ -17,6 +17,7 @@ from support.random_models import (
     random_images,
     randomized,
     relative_error,
+    tiny_config,
 )
 
 from swiftformer_tf import (
@@ -268,10 +269,10 @@ def test_the_config_takes_the_size_of_the_graph() -> None:
             "expected a model with labels, this one has none",
         ),
         (
-            lambda: random_classifier(num_channels=1, transform=Transform()),
-            {"include_preprocessing": True},
+            lambda: random_classifier(),
+            {"include_preprocessing": True, "config": tiny_config(num_channels=4)},
             ModelError,
-            "transform.mean has 3 entries for 1 channels",
+            "transform.mean has 4 entries for 3 channels",
         ),
     ],
 )

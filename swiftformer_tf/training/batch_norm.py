@@ -27,7 +27,7 @@ def update_batch_norm(model: keras.Model, batches: Iterable[np.ndarray]) -> None
         ConfigError: No batch.
 
     Examples:
-        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
         >>> update_batch_norm(model, [np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")])
     """

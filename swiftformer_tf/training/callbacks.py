@@ -38,7 +38,7 @@ class AveragedWeights(keras.callbacks.Callback):
         decay: Share of the average that a step keeps.
 
     Examples:
-        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
         >>> averages = AveragedWeights(model, decay=0.998)
         >>> model.compile("sgd", "mse")
@@ -98,9 +98,10 @@ class Validation(keras.callbacks.Callback):
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image
-        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> from swiftformer_tf.images.labels import LabelledImages
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat"})
+        >>> config = config.replace(problem_type="single_label_classification")
         >>> averages, logs = AveragedWeights(SwiftFormerForImageClassification(config), decay=0.9), {}
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     photograph = Path(folder, "cat.png")
@@ -138,7 +139,7 @@ class RunFolder(keras.callbacks.Callback):
     Examples:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from swiftformer_tf import SwiftFormerConfig
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
         >>> model.compile("sgd", "mse")
         >>> with tempfile.TemporaryDirectory() as name:

@@ -194,6 +194,7 @@ def train_segmenter(
         >>> from PIL import Image
         >>> from swiftformer_tf.images.masks import MaskClasses
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "left", 1: "right"})
+        >>> config = config.replace(transform=config.transform.replace(crop=None))
         >>> model = SwiftFormerForSemanticSegmentation(config, head=SegmentationHead(fpn_dim=8, head_dim=8))
         >>> recipe = SegmentationRecipe(epochs=1, batch_size=2, crop_size=(32, 32))
         >>> with tempfile.TemporaryDirectory() as name:
