@@ -100,16 +100,15 @@ class Validation(keras.callbacks.Callback):
         >>> from PIL import Image
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> from swiftformer_tf.images.labels import LabelledImages
-        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat"})
-        >>> config = config.replace(problem_type="single_label_classification")
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
         >>> averages, logs = AveragedWeights(SwiftFormerForImageClassification(config), decay=0.9), {}
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     photograph = Path(folder, "cat.png")
         ...     Image.new("RGB", (40, 40)).save(photograph)
         ...     images = LabelledImages((photograph,), targets=(0,), rule="one class")
         ...     Validation(averages, images).on_epoch_end(0, logs)
-        >>> logs
-        {'val_accuracy': 1.0}
+        >>> logs["val_accuracy"] in (0.0, 1.0)  # of one photograph
+        True
     """
 
     def __init__(self, averages: AveragedWeights, images: LabelledImages) -> None:
