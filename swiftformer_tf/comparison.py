@@ -13,7 +13,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import TASKS, Output
 
-__all__ = ["Outputs", "VerificationCheck", "check", "compare", "matched_outputs", "signal_to_noise"]
+__all__ = ["Outputs", "ReferenceAnswers", "VerificationCheck", "check", "compare", "matched_outputs", "signal_to_noise"]
 
 # Of a number, how many times what the least SNR leaves of three standard deviations in the mean the largest error of
 # all images may be.
@@ -71,15 +71,34 @@ class Outputs:
     actual: np.ndarray
 
 
-def matched_outputs(reference: keras.Model, lite: LiteModel) -> list[str]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class ReferenceAnswers:
+    """What a Keras model answers to images; `reference_answers` makes it, once for all files of a run.
+
+    Args:
+        outputs: float32 (images, ...), in the order of the model's outputs.
+        names: What the model calls them.
+    """
+
+    outputs: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.outputs[0])
+
+
+def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) -> list[str]:
     """Names in the file of the reference's outputs, in the order of those."""
-    tensors = keras.tree.flatten(reference.output)
-    names = output_names(reference) if len(lite.outputs) > 1 else [each.name for each in lite.outputs]
+    if isinstance(reference, ReferenceAnswers):
+        own, tensors = list(reference.names), list(reference.outputs)
+    else:
+        own, tensors = output_names(reference), keras.tree.flatten(reference.output)
+    names = own if len(lite.outputs) > 1 else [each.name for each in lite.outputs]
     shapes = {each.name: each.shape for each in lite.outputs}
     told = ", ".join(f"{each.name} {each.shape[1:]}" for each in lite.outputs)
     if len(tensors) != len(shapes) or set(names) != set(shapes):
         raise VerificationError(
-            f"the reference has {len(tensors)} outputs ({', '.join(output_names(reference))}) and the file "
+            f"the reference has {len(tensors)} outputs ({', '.join(own)}) and the file "
             f"{len(shapes)} ({told}): expected the model that the file was made from"
         )
     for name, tensor in zip(names, tensors, strict=True):

@@ -14,11 +14,10 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.exporting import calibrate, export, require_calibration
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse
-from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import Activation
-from swiftformer_tf.verification import VerificationReport, check_file, verify
+from swiftformer_tf.verification import VerificationReport, check_file, reference_answers, verify
 
 __all__ = ["Exported", "Progress", "export_files"]
 
@@ -110,13 +109,21 @@ def export_files(
         if calibration is not None and any(recipe.weights == "int8" for recipe in recipes):
             with shown("calibrate") as count:
                 calibrated = calibrate(deploy, calibration, progress=count)
+        answers = None
+        if verified_on is not None:
+            with shown("reference") as count:
+                answers = reference_answers(model, verified_on, deploy.config.transform, progress=count)
         for recipe in recipes:
             path = Path(folder, f"{stem}_{recipe.name}.tflite")
             with shown(f"{recipe.name}: export"):
                 lite = export(deploy, recipe, calibration=calibrated, license=license)
             with shown(f"{recipe.name}: verify") as count:
-                report = _report(lite, model, verified_on, count)
-            report.measured.update(file=path.name, verified_on=source, verdict=report.verdict)
+                if answers is None or verified_on is None:
+                    report = VerificationReport(*check_file(lite))
+                else:
+                    report = verify(lite, reference=answers, images=verified_on, progress=count)
+            told = {"file": path.name, "verified_on": source, "verdict": report.verdict}
+            report = dataclasses.replace(report, measured=report.measured | told)
             with filling(folder) as beside:  # A file never lies beside the report of another.
                 lite.save(beside / path.name)
                 beside.joinpath(path.name).with_suffix(".json").write_text(
@@ -138,14 +145,3 @@ def _made(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 each.rmdir()
         raise
-
-
-def _report(
-    lite: LiteModel,
-    model: keras.Model,
-    images: ImageSource | None,
-    count: Callable[[int], None],
-) -> VerificationReport:
-    if images is None:
-        return VerificationReport(*check_file(lite))
-    return verify(lite, reference=model, images=images, progress=count)

@@ -4,15 +4,25 @@ import dataclasses
 import importlib.metadata
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import keras
 import numpy as np
 
-from swiftformer_tf.comparison import Outputs, VerificationCheck, check, compare, matched_outputs, signal_to_noise
+from swiftformer_tf.comparison import (
+    Outputs,
+    ReferenceAnswers,
+    VerificationCheck,
+    check,
+    compare,
+    matched_outputs,
+    signal_to_noise,
+)
 from swiftformer_tf.errors import VerificationError, prefix_path
+from swiftformer_tf.fusion import output_names
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.inspection import Inspection, inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
@@ -23,10 +33,12 @@ from swiftformer_tf.tasks import TASKS
 
 __all__ = [
     "Outputs",
+    "ReferenceAnswers",
     "Verdict",
     "VerificationCheck",
     "VerificationReport",
     "check_file",
+    "reference_answers",
     "signal_to_noise",
     "verify",
 ]
@@ -106,10 +118,47 @@ class VerificationReport:
         return {"passed": self.passed, "checks": checks, **self.measured}
 
 
+def reference_answers(
+    reference: keras.Model,
+    images: ImageSource,
+    transform: Transform,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> ReferenceAnswers:
+    """Asks a Keras model once for all files that are verified on the same images.
+
+    Args:
+        reference: The Keras model, before fusion.
+        images: Photographs, in any form that `verify` takes.
+        transform: Of the files.
+        progress: Called with the number of images seen so far.
+
+    Raises:
+        ImageError: An image cannot be used.
+
+    Examples:
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> model = SwiftFormerForImageClassification(config)
+        >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+        >>> answers = reference_answers(model, images, config.transform)
+        >>> lite = export(fuse(model), RECIPES["float32"])
+        >>> verify(lite, reference=answers, images=images).measured["snr_db"] > 92
+        True
+    """
+    answers, count = [], 0
+    for pixels in _batches(images, transform):
+        answers.append(_ask(reference, transform.normalize(pixels)))
+        count += len(pixels)
+        if progress is not None:
+            progress(count)
+    return ReferenceAnswers(_joined(answers), tuple(output_names(reference)))
+
+
 def verify(
     lite: LiteModel,
     *,
-    reference: keras.Model,
+    reference: keras.Model | ReferenceAnswers,
     images: ImageSource,
     num_threads: int = 1,
     progress: Callable[[int], None] | None = None,
@@ -123,7 +172,8 @@ def verify(
 
     Args:
         lite: The model.
-        reference: The Keras model that it was made from, before fusion.
+        reference: The Keras model that it was made from, before fusion; or what `reference_answers` made of it and
+            the same images, where several files are verified.
         images: Photographs that calibration did not see, in any form that `export` takes; the file's own transform
             prepares them.
         num_threads: Threads of the interpreter, for the latency.
@@ -133,7 +183,7 @@ def verify(
         A `VerificationReport`; call its `raise_for_failure` for an exception.
 
     Raises:
-        VerificationError: `reference` has other outputs than the file.
+        VerificationError: `reference` has other outputs than the file, or answered to another number of images.
         ModelError: The file is damaged.
         ImageError: An image cannot be used.
 
@@ -147,34 +197,18 @@ def verify(
         (8, True)
     """
     names = matched_outputs(reference, lite)
-    file_checks, file_figures = check_file(lite, num_threads=num_threads)
-    if file_figures["partitions"] is None:
+    inspection, runner = _opened(lite, num_threads)
+    file_checks, file_figures = _checked(lite, inspection, runner, num_threads)
+    if runner is None:
         return VerificationReport(file_checks, file_figures)  # it cannot run, and the checks say why
-    runner = LiteRunner(lite, num_threads=num_threads)
-    transform = lite.config.transform
-    # As float32, which both sides compute in: maps of many images would be twice as large.
-    wanted: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    given: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    count = 0
-    inputs = image_inputs(images, transform, raw=True)
-    while batch := list(itertools.islice(inputs, REFERENCE_BATCH)):
-        pixels = np.concatenate(batch)
-        normalized = transform.normalize(pixels)
-        answers = keras.tree.flatten(reference.predict_on_batch(normalized))
-        for name, answer in zip(names, answers, strict=True):
-            wanted[name].extend(np.asarray(answer, np.float32))
-        for image in pixels if lite.include_preprocessing else normalized:
-            for name, answer in runner.run(image[None]).items():
-                given[name].append(answer)
-        count += len(batch)
-        if progress is not None:
-            progress(count)
+    outputs, given = _answers(lite, runner, reference, images, progress)
+    expected = dict(zip(names, outputs, strict=True))
     compared = {}
     checks: list[VerificationCheck] = []
-    figures: dict[str, Any] = {"images": count, "outputs": {}}
+    figures: dict[str, Any] = {"images": len(outputs[0]), "outputs": {}}
     for output in lite.outputs:
-        expected = np.asarray(TASKS[output.task].activate(np.stack(wanted[output.name]), output.activation))
-        compared[output.name] = Outputs(expected, np.stack(given[output.name]))
+        activated = np.asarray(TASKS[output.task].activate(expected[output.name], output.activation))
+        compared[output.name] = Outputs(activated, given[output.name])
         suffix = f" of {output.name}" if len(names) > 1 else ""
         found, figures["outputs"][output.name] = compare(
             lite.recipe, compared[output.name], output, lite.config, suffix
@@ -200,8 +234,64 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
     Raises:
         ModelError: The file is damaged.
     """
+    return _checked(lite, *_opened(lite, num_threads), num_threads)
+
+
+def _answers(
+    lite: LiteModel,
+    runner: LiteRunner,
+    reference: keras.Model | ReferenceAnswers,
+    images: ImageSource,
+    progress: Callable[[int], None] | None,
+) -> tuple[tuple[np.ndarray, ...], dict[str, np.ndarray]]:
+    """Of the reference and of the file, which see one batch after the other: `images` may be read only once."""
+    transform = lite.config.transform
+    expected: list[list[np.ndarray]] = []
+    given: dict[str, list[np.ndarray]] = {each.name: [] for each in lite.outputs}
+    count = 0
+    for pixels in _batches(images, transform):
+        normalized = transform.normalize(pixels)
+        if not isinstance(reference, ReferenceAnswers):
+            expected.append(_ask(reference, normalized))
+        for image in pixels if lite.include_preprocessing else normalized:
+            for name, answer in runner.run(image[None]).items():
+                given[name].append(answer)
+        count += len(pixels)
+        if progress is not None:
+            progress(count)
+    if isinstance(reference, ReferenceAnswers) and len(reference) != count:
+        raise VerificationError(
+            f"the reference answered to {len(reference)} images and the file to {count}: expected the same images"
+        )
+    outputs = reference.outputs if isinstance(reference, ReferenceAnswers) else _joined(expected)
+    return outputs, {name: np.stack(answers) for name, answers in given.items()}
+
+
+def _joined(batches: list[list[np.ndarray]]) -> tuple[np.ndarray, ...]:
+    return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
+
+
+def _batches(images: ImageSource, transform: Transform) -> Iterator[np.ndarray]:
+    """Pixels (N, height, width, channels) of as many images as the reference sees at once."""
+    inputs = image_inputs(images, transform, raw=True)
+    while batch := list(itertools.islice(inputs, REFERENCE_BATCH)):
+        yield np.concatenate(batch)
+
+
+def _ask(reference: keras.Model, normalized: np.ndarray) -> list[np.ndarray]:
+    # As float32, which both sides compute in: maps of many images would be twice as large.
+    return [np.asarray(each, np.float32) for each in keras.tree.flatten(reference.predict_on_batch(normalized))]
+
+
+def _opened(lite: LiteModel, num_threads: int) -> tuple[Inspection, LiteRunner | None]:
+    """What is in a file, and what runs it: None where LiteRT has no such operation."""
     inspection = inspect_model(lite)
-    runner = None if inspection.flex else LiteRunner(lite, num_threads=num_threads)
+    return inspection, None if inspection.flex else LiteRunner(lite, num_threads=num_threads)
+
+
+def _checked(
+    lite: LiteModel, inspection: Inspection, runner: LiteRunner | None, num_threads: int
+) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
     partitions = runner.partitions if runner else None
     figures = {
         "recipe": lite.recipe.name,

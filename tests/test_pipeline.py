@@ -42,9 +42,10 @@ def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, model: Model, pixel
         assert (report["file"], report["verified_on"], report["images"]) == (result.path.name, "images", 24)
     assert [title for title, _ in steps] == [
         "calibrate",
+        "reference",
         *(f"{r}: {step}" for r in ("float32", "int8") for step in ("export", "verify")),
     ]
-    assert [counts[-1:] for _, counts in steps] == [[24], [], [24], [], [24]]
+    assert [counts[-1:] for _, counts in steps] == [[24], [24], [], [24], [], [24]]
 
 
 def test_without_other_images_the_report_says_so(tmp_path: Path, model: Model, pixels: np.ndarray) -> None:

@@ -27,8 +27,9 @@ from swiftformer_tf import (
 )
 from swiftformer_tf.comparison import compare
 from swiftformer_tf.images.folders import list_images
+from swiftformer_tf.litert.runner import load_interpreter
 from swiftformer_tf.tasks import Output
-from swiftformer_tf.verification import Outputs, check_file, signal_to_noise
+from swiftformer_tf.verification import Outputs, check_file, reference_answers, signal_to_noise
 
 Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
@@ -101,6 +102,40 @@ def test_the_report_says_what_was_measured(lite: Lite, model: Model, pixels: np.
         "expected": "all outputs finite",
     }
     assert {"recipe", "token_weights", "image_size", *figures} <= set(document)
+
+
+def test_the_reference_is_asked_once_for_several_files(
+    lite: Lite, model: Model, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = [lite("float32"), lite("float16", include_preprocessing=True)]
+    apart = [verify(each, reference=model, images=pixels) for each in exported]
+    seen: list[int] = []
+    answers = reference_answers(model, pixels, model.config.transform, progress=seen.append)
+    assert (seen, len(answers), answers.names) == ([16, 32, 48], 48, ("logits",))
+    monkeypatch.setattr(Model, "predict_on_batch", None)
+    for one, each in zip(apart, exported, strict=True):
+        together = verify(each, reference=answers, images=iter(pixels))
+        assert together.checks == one.checks
+        assert together.measured["snr_db"] == one.measured["snr_db"]
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_a_verification_opens_one_interpreter(
+    read: bool, lite: Lite, model: Model, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        opened.append(1)
+        return load_interpreter(*arguments, **options)
+
+    monkeypatch.setattr("swiftformer_tf.litert.runner.load_interpreter", counted)
+    exported = lite("float32")
+    if read:
+        exported.save(tmp_path / "tiny.tflite")
+        exported = LiteModel.open(tmp_path / "tiny.tflite")
+    assert verify(exported, reference=model, images=pixels[:16]).passed
+    assert len(opened) == 1
 
 
 # Each check, failing.
@@ -376,6 +411,19 @@ def test_a_reference_of_two_heads_is_misuse(lite: Lite, model: Model) -> None:
     student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
     with pytest.raises(VerificationError, match=r"has 2 outputs \(head, head_dist\) and the file 1 "):
         verify(lite("float32"), reference=student, images=pictures(1, 64, 64))
+
+
+def test_answers_to_other_images_are_misuse(lite: Lite, model: Model, pixels: np.ndarray) -> None:
+    answers = reference_answers(model, pixels[:3], model.config.transform)
+    with pytest.raises(VerificationError, match=r"answered to 3 images and the file to 2: expected the same images$"):
+        verify(lite("float32"), reference=answers, images=pixels[:2])
+
+
+def test_answers_of_another_model_are_misuse(lite: Lite, pixels: np.ndarray) -> None:
+    other = SwiftFormerForImageClassification(tiny_config(id2label={0: "a", 1: "b"}))
+    answers = reference_answers(other, pixels[:2], other.config.transform)
+    with pytest.raises(VerificationError, match=r"output logits has the shape \(2,\) and the file's \(10,\): expected"):
+        verify(lite("float32"), reference=answers, images=pixels[:2])
 
 
 @pytest.mark.parametrize("images", [np.zeros((0, 64, 64, 3), np.uint8), pictures(1, 32, 32), "no such folder"])
