@@ -16,10 +16,10 @@ from comparing import OTHER, SIZES, images
 from rows import FolderCase, folder_row
 
 from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.saving import Layout
 from swiftformer_tf.cli.port import port as port_command
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.porting import port
-from swiftformer_tf.saving import Layout, save_pretrained
 
 Loader = Callable[[Path], tuple[torch.nn.Module, dict[int, str]]]
 
@@ -49,7 +49,7 @@ def _command(model: SwiftFormerForImageClassification, folder: Path, layout: Lay
 
 
 WRITERS: dict[str, Callable[[SwiftFormerForImageClassification, Path, Layout], None]] = {
-    "save_pretrained": lambda model, folder, layout: save_pretrained(model, folder, layout=layout),
+    "save_pretrained": lambda model, folder, layout: model.save_pretrained(folder, layout=layout),
     "port --to": _command,
 }
 

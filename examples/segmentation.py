@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     keras.utils.set_random_seed(0)
-    classifier = sf.from_pretrained("swiftformer_xs_imagenette")
+    classifier = sf.SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette")
     backbone = sf.SwiftFormerModel(classifier.config, out_indices=(0, 1, 2, 3), share_layers_with=classifier)
     (pixels, masks), (unseen, truth) = draw(options.count, options.size, seed=1), draw(64, options.size, seed=2)
     held_out = backbone.config.transform.normalize(unseen)

@@ -19,12 +19,11 @@ from .fusion import DeployModel, fuse
 from .images.transform import TRANSFORMS, Transform
 from .litert.model_file import LiteModel
 from .litert.runner import LiteRunner
-from .loading import from_pretrained, open_model
 from .model import SwiftFormerForImageClassification, SwiftFormerModel
 from .porting import Ported, port, to_checkpoint
 from .recipes import RECIPES, Recipe
-from .saving import save_pretrained
-from .segmentation import SEGMENTATION_HEADS, SegmentationHead, SwiftFormerForSemanticSegmentation
+from .segmentation import SwiftFormerForSemanticSegmentation
+from .segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from .verification import VerificationCheck, VerificationReport, verify
 
 __all__ = [
@@ -60,11 +59,8 @@ __all__ = [
     "calibrate",
     "debug_quantization",
     "export",
-    "from_pretrained",
     "fuse",
-    "open_model",
     "port",
-    "save_pretrained",
     "to_checkpoint",
     "training",
     "verify",

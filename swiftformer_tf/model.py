@@ -1,17 +1,23 @@
 """SwiftFormer as functional `keras.Model`s: what they return is fixed when they are made."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import keras
 
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.relabeling import relabel
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.layer_settings import apply_settings, named_layers, settings_of
 from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, ConvEncoder, Downsample, Encoder, Stem
+from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
+from swiftformer_tf.variables import assign_tensors, backbone_of, checkpoint_of
 
 __all__ = ["SwiftFormerForImageClassification", "SwiftFormerModel"]
 
@@ -30,7 +36,7 @@ INSTEAD = {
 }
 
 
-class _SwiftFormer(keras.Model):
+class _SwiftFormer(PretrainedModel):
     """What both models share: config and outputs travel with the saved file, and graphs can share layers."""
 
     def get_config(self) -> dict[str, Any]:
@@ -149,6 +155,21 @@ class SwiftFormerModel(_SwiftFormer):
         super().__init__(inputs=image, outputs=result, name=name)
         self._finish(config, policy, {"outputs": outputs, "out_indices": wanted})
 
+    @classmethod
+    def _from_stored(
+        cls,
+        stored: Checkpoint | PretrainedModel,
+        name: str | Path,
+        wanted: Mapping[int, str] | None,
+        arguments: Mapping[str, Any],
+    ) -> Self:
+        if wanted is not None:
+            raise ConfigError(f"{name}: num_labels and id2label: a SwiftFormerModel has no head; leave them out")
+        checkpoint = backbone_of(_checkpoint(stored))
+        model = cls(checkpoint.config, **arguments)
+        assign_tensors(model, checkpoint.tensors)
+        return model
+
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SwiftFormerForImageClassification(_SwiftFormer):
@@ -224,6 +245,32 @@ class SwiftFormerForImageClassification(_SwiftFormer):
     @property
     def task(self) -> str:
         return "classification" if self.config.num_labels else "features"
+
+    @classmethod
+    def _from_stored(
+        cls,
+        stored: Checkpoint | PretrainedModel,
+        name: str | Path,
+        wanted: Mapping[int, str] | None,
+        arguments: Mapping[str, Any],
+    ) -> Self:
+        checkpoint = _checkpoint(stored)
+        if not checkpoint.has_final_norm:
+            raise ModelError(
+                f"{name}: a backbone without the classifier's normalization; expected classification weights"
+            )
+        if wanted is not None:
+            before = checkpoint.config.num_labels
+            checkpoint, said = relabel(checkpoint, wanted)
+            if len(wanted) != before:
+                warnings.warn(f"{name}: {said}", stacklevel=3)
+        model = cls(checkpoint.config, **arguments)
+        assign_tensors(model, checkpoint.tensors)
+        return model
+
+
+def _checkpoint(stored: Checkpoint | PretrainedModel) -> Checkpoint:
+    return stored if isinstance(stored, Checkpoint) else checkpoint_of(stored, stored.config)
 
 
 class _Layers:

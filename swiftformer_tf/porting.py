@@ -5,32 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
-from swiftformer_tf.checkpoints.tensor_specs import compare
-from swiftformer_tf.errors import CheckpointError, ModelError
-from swiftformer_tf.layer_settings import is_changed, merged_weights, named_layers
+from swiftformer_tf.errors import ModelError
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+from swiftformer_tf.variables import assign_tensors, checkpoint_of
 
 __all__ = ["Ported", "port", "to_checkpoint"]
-
-# Keras's last name of a variable, and PyTorch's.
-LEAVES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-    "scale": "gamma",
-    "w_g": "w_g",
-}
-
-# Axes of a kernel in Keras, listed in PyTorch's order.
-DENSE = (1, 0)
-CONVOLUTION = (3, 2, 0, 1)
-DEPTHWISE = (2, 3, 0, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +52,7 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
     """
     kind = SwiftFormerForImageClassification if checkpoint.has_final_norm else SwiftFormerModel
     model = kind(checkpoint.config, dtype=dtype)
-    variables = _by_canonical_name(model)
-    compare(
-        {key: tensor.shape for key, tensor in checkpoint.tensors.items()},
-        {key: _to_torch(variable.path, np.empty(variable.shape)).shape for key, variable in variables.items()},
-    )
-    for key, variable in variables.items():
-        variable.assign(_to_keras(variable.path, checkpoint.tensors[key]))
-    return Ported(model, {variable.path: key for key, variable in variables.items()})
+    return Ported(model, assign_tensors(model, checkpoint.tensors))
 
 
 def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpoint:
@@ -106,61 +80,4 @@ def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpo
             "SwiftFormerModel; weights come out of the model before it was fused, and a copy is "
             "type(model).from_config(model.get_config()), not keras.models.clone_model(model)"
         )
-    config = model.config
-    if isinstance(model, SwiftFormerModel):
-        config = config.replace(id2label={})
-    kernels = {f"{path}/kernel": merged_weights(layer)[0] for path, layer in named_layers(model) if is_changed(layer)}
-    tensors = {
-        key: _to_torch(variable.path, kernels.get(variable.path, variable.numpy()).astype(np.float32))
-        for key, variable in _by_canonical_name(model).items()
-    }
-    return Checkpoint(tensors=tensors, config=config, scheme=scheme, source=model.name)
-
-
-def canonical_name(path: str) -> str:
-    """The checkpoint's name of a Keras variable.
-
-    Args:
-        path: `keras.Variable.path` in a model of this package.
-
-    Raises:
-        CheckpointError: A variable that no SwiftFormer has.
-
-    Examples:
-        >>> canonical_name("stages-0-blocks-2/attn/to_query/kernel")
-        'stages.0.blocks.2.attn.to_query.weight'
-    """
-    *modules, leaf = path.replace("-", "/").split("/")
-    if leaf not in LEAVES:
-        raise CheckpointError(f"{path}: no tensor of a checkpoint is called so; expected one of {', '.join(LEAVES)}")
-    return ".".join([*modules, LEAVES[leaf]])
-
-
-def _by_canonical_name(model: keras.Model) -> dict[str, keras.Variable]:
-    variables: dict[str, keras.Variable] = {}
-    for variable in model.weights:
-        if "/lora_kernel_" in variable.path:
-            continue
-        key = canonical_name(variable.path)
-        if key in variables:
-            raise CheckpointError(f"{variables[key].path} and {variable.path} would both be {key}")
-        variables[key] = variable
-    return variables
-
-
-def _axes(path: str, rank: int) -> tuple[int, ...]:
-    """Axes of the variable in Keras, in PyTorch's order."""
-    if path.endswith("/kernel"):
-        return DENSE if rank == 2 else DEPTHWISE if path.endswith("/dwconv/kernel") else CONVOLUTION
-    return tuple(range(rank))
-
-
-def _to_torch(path: str, value: np.ndarray) -> np.ndarray:
-    moved = np.ascontiguousarray(value.transpose(_axes(path, value.ndim)))
-    return moved.reshape(-1, 1, 1) if path.endswith("/scale") else moved
-
-
-def _to_keras(path: str, tensor: np.ndarray) -> np.ndarray:
-    if path.endswith("/scale"):
-        return tensor.reshape(-1)
-    return tensor.transpose(np.argsort(_axes(path, tensor.ndim)))
+    return checkpoint_of(model, model.config, scheme=scheme)

@@ -1,105 +1,36 @@
 """SwiftFormer for semantic segmentation: heads over the four maps, as a functional `keras.Model`."""
 
-import dataclasses
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal, Self, get_args
+from pathlib import Path
+from typing import Any, Self
 
 import keras
 from keras import ops
 
+from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, Shape
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
+from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
+from swiftformer_tf.variables import assign_tensors, backbone_of
 
 __all__ = [
-    "SEGMENTATION_HEADS",
     "BilinearResize",
     "BilinearUpsampling",
     "NearestUpsampling",
-    "SegmentationHead",
     "SwiftFormerForSemanticSegmentation",
     "copy_backbone",
     "resize_bilinear",
 ]
 
-HeadName = Literal["semantic_fpn", "all_mlp"]
 
-# Far beyond what any phone runs: without it, a few bytes in a file could ask for all the memory there is.
-MAX_WIDTH = 4096
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SegmentationHead:
-    """What makes logits of the backbone's maps.
-
-    Args:
-        name: `"semantic_fpn"` is the paper's: a feature pyramid and a stack of 3x3 convolutions for each of its levels
-            (Kirillov et al., arXiv:1901.02446). `"all_mlp"` is SegFormer's (Xie et al., arXiv:2105.15203): a 1x1
-            convolution for each map, upsampled and summed, which is the same function as concatenated and mixed.
-        fpn_dim: Channels of the pyramid; of `"semantic_fpn"` only.
-        head_dim: Channels from which the classifier reads.
-        dropout: Share of the channels that training drops before the classifier.
-
-    Raises:
-        ConfigError: An impossible value; the message names the field.
-
-    Examples:
-        >>> SegmentationHead(fpn_dim=64, head_dim=64)
-        SegmentationHead(name='semantic_fpn', fpn_dim=64, head_dim=64, dropout=0.1)
-    """
-
-    name: HeadName = "semantic_fpn"
-    fpn_dim: int = 256
-    head_dim: int = 128
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.name not in get_args(HeadName):
-            raise ConfigError(f"head.name={self.name!r}: expected one of {', '.join(get_args(HeadName))}")
-        for field in ("fpn_dim", "head_dim"):
-            value = getattr(self, field)
-            if type(value) is not int or not 0 < value <= MAX_WIDTH:
-                raise ConfigError(f"head.{field}={value!r}: expected a whole number from 1 to {MAX_WIDTH}")
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ConfigError(f"head.dropout={self.dropout!r}: expected a number from 0 to below 1")
-
-    @property
-    def least_parameters(self) -> int:
-        """Parameters that such a head has in any case, whatever the backbone: those of one wide convolution."""
-        return 9 * self.fpn_dim * max(self.fpn_dim, self.head_dim) if self.name == "semantic_fpn" else self.head_dim
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`.
-
-        Raises:
-            ConfigError: Not an object, an unknown field, or an impossible value.
-        """
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"head={values!r}: expected an object with the fields of a segmentation head")
-        if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
-            raise ConfigError(f"head.{unknown[0]}: no such field")
-        return cls(**values)
-
-
-SEGMENTATION_HEADS: dict[str, SegmentationHead] = {
-    "semantic_fpn": SegmentationHead(),
-    "semantic_fpn_64": SegmentationHead(fpn_dim=64, head_dim=64),
-    "all_mlp": SegmentationHead(name="all_mlp", head_dim=64),
-}
-"""Heads by name: Semantic FPN as the paper's family configures it, the same for phones, and the lightest.
-
-Example:
-    >>> SEGMENTATION_HEADS["semantic_fpn"]
-    SegmentationHead(name='semantic_fpn', fpn_dim=256, head_dim=128, dropout=0.1)
-"""
+# Beginnings of the names of a head's layers.
+HEAD = ("neck-", "decode_head-")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -183,7 +114,7 @@ def _same_size(inputs: Any, like: Any) -> bool:
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SwiftFormerForSemanticSegmentation(keras.Model):
+class SwiftFormerForSemanticSegmentation(PretrainedModel):
     """SwiftFormer with a segmentation head, a functional `keras.Model`: logits for every fourth row and column.
 
     Input: pixels normalized by `config.transform`, (B, H, W, num_channels); any H and W.
@@ -246,6 +177,37 @@ class SwiftFormerForSemanticSegmentation(keras.Model):
             name=config["name"],
         )
 
+    @classmethod
+    def _from_stored(
+        cls,
+        stored: Checkpoint | PretrainedModel,
+        name: str | Path,
+        wanted: Mapping[int, str] | None,
+        arguments: Mapping[str, Any],
+    ) -> Self:
+        config, given = stored.config, dict(arguments)
+        if isinstance(stored, cls):
+            given.setdefault("head", stored.head)
+        else:
+            # A photograph reaches a segmenter whole.
+            config = config.replace(transform=config.transform.replace(crop=None, crop_mode="center"))
+        model = cls(config if wanted is None else config.replace(id2label=wanted), **given)
+        if isinstance(stored, Checkpoint):
+            backbone = SwiftFormerModel(backbone_of(stored).config, dtype=model.dtype_policy)
+            assign_tensors(backbone, backbone_of(stored).tensors)
+            new = copy_backbone(model, backbone)
+        else:
+            new = copy_backbone(model, stored)
+            if isinstance(stored, cls):
+                new = _copy_head(model, stored)
+        if new:
+            warnings.warn(
+                f"{name}: {len(new)} variables of the head are new and have random weights, to be trained: "
+                f"{', '.join(new[:3])}{', ...' if len(new) > 3 else ''}",
+                stacklevel=3,
+            )
+        return model
+
 
 def copy_backbone(
     model: SwiftFormerForSemanticSegmentation,
@@ -272,7 +234,7 @@ def copy_backbone(
     theirs = {layer.name: layer for layer in source.layers}
     pairs, new = [], []
     for layer in model.layers:
-        if layer.name.startswith(("neck-", "decode_head-")):
+        if layer.name.startswith(HEAD):
             new += [variable.path for variable in layer.weights]
             continue
         if not layer.weights:
@@ -292,6 +254,23 @@ def copy_backbone(
         )
     for layer, other in pairs:
         layer.set_weights(other.get_weights())
+    return tuple(new)
+
+
+def _copy_head(
+    model: SwiftFormerForSemanticSegmentation, source: SwiftFormerForSemanticSegmentation
+) -> tuple[str, ...]:
+    """Gives a segmenter what fits it of another's head; paths of the variables that stay as they are."""
+    theirs = {layer.name: layer for layer in source.layers}
+    new: list[str] = []
+    for layer in model.layers:
+        if not layer.name.startswith(HEAD) or not layer.weights:
+            continue
+        other = theirs.get(layer.name)
+        if other is not None and [w.shape for w in other.weights] == [w.shape for w in layer.weights]:
+            layer.set_weights(other.get_weights())
+        else:
+            new += [variable.path for variable in layer.weights]
     return tuple(new)
 
 

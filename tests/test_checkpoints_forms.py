@@ -20,9 +20,10 @@ import safetensors.numpy
 from click.testing import CliRunner
 from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors, refused, torch_save, torch_zip
 
-from swiftformer_tf import from_pretrained, save_pretrained
+from swiftformer_tf import SwiftFormerForImageClassification
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.key_layouts import from_canonical
+from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.cli import cli
 from swiftformer_tf.errors import CheckpointError
 
@@ -223,13 +224,13 @@ def test_heads_without_a_bias(tmp_path: Path) -> None:
 
 def test_timm_wrapper_folders_there_and_back(tmp_path: Path) -> None:
     checkpoint = random_checkpoint(SMALL.replace(token_weights="l2"), scheme="timm_wrapper")
-    save_pretrained(checkpoint, tmp_path / "a", layout="timm_wrapper")
+    save_folder(checkpoint, tmp_path / "a", layout="timm_wrapper")
     keys = safetensors.numpy.load_file(tmp_path / "a" / "model.safetensors").keys()
     assert all(key.startswith("timm_model.") for key in keys)
     again = Checkpoint.open(tmp_path / "a")
     assert (again.scheme, again.config.labels, again.notes) == ("timm_wrapper", ("cat", "dog"), ())
     assert holds(again)
-    assert from_pretrained(tmp_path / "a").config.labels == ("cat", "dog")
+    assert SwiftFormerForImageClassification.from_pretrained(tmp_path / "a").config.labels == ("cat", "dog")
     # Without this package's own record, as transformers writes it.
     safetensors.numpy.save_file(
         safetensors.numpy.load_file(tmp_path / "a" / "model.safetensors"), tmp_path / "a" / "model.safetensors"

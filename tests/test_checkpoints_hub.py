@@ -16,9 +16,10 @@ from click.testing import CliRunner
 from support.hub_server import COMMIT, Hub, hub_server
 from support.weight_files import GOLDEN, SMALL, random_checkpoint
 
-from swiftformer_tf import CheckpointError, SwiftFormerForImageClassification, from_pretrained, save_pretrained
+from swiftformer_tf import CheckpointError, SwiftFormerForImageClassification
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.hub import fetch, is_hub_id
+from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.cli import cli
 
 NAME = "someone/swiftformer_small.test"
@@ -52,7 +53,7 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 def hub(tmp_path: Path, cache: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub with `checkpoint` in timm's layout, and a cache that is empty."""
-    save_pretrained(checkpoint, tmp_path / "net", layout="timm")
+    save_folder(checkpoint, tmp_path / "net", layout="timm")
     constants = huggingface_hub.constants
     with hub_server() as server:
         server.repositories[NAME] = files_of(tmp_path / "net")
@@ -94,7 +95,7 @@ def test_what_is_here_is_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_model_is_fetched_once_and_kept(hub: Hub, checkpoint: Checkpoint) -> None:
-    model = from_pretrained(NAME)
+    model = SwiftFormerForImageClassification.from_pretrained(NAME)
     assert isinstance(model, SwiftFormerForImageClassification)
     assert model.config == checkpoint.config
     np.testing.assert_array_equal(model.get_layer("head").bias, checkpoint.tensors["head.bias"])
@@ -124,7 +125,7 @@ def test_shards_and_hugging_faces_layout(hub: Hub, tmp_path: Path) -> None:
 
     import safetensors.numpy
 
-    save_pretrained(random_checkpoint(SMALL.replace(token_weights="uniform")), tmp_path / "hf")
+    save_folder(random_checkpoint(SMALL.replace(token_weights="uniform")), tmp_path / "hf")
     tensors = safetensors.numpy.load_file(tmp_path / "hf" / WEIGHTS)
     places = {key: f"model-{index % 2}.safetensors" for index, key in enumerate(tensors)}
     files = files_of(tmp_path / "hf")
@@ -133,7 +134,7 @@ def test_shards_and_hugging_faces_layout(hub: Hub, tmp_path: Path) -> None:
         files[name] = safetensors.numpy.save({key: tensors[key] for key in tensors if places[key] == name})
     files["model.safetensors.index.json"] = json.dumps({"weight_map": places}).encode()
     hub.repositories["someone/sharded"] = files
-    assert from_pretrained("someone/sharded").config.labels == ("cat", "dog")
+    assert SwiftFormerForImageClassification.from_pretrained("someone/sharded").config.labels == ("cat", "dog")
     assert tried(hub, "preprocessor_config.json") == [0]
     del hub.repositories["someone/sharded"]["model-1.safetensors"]
     with pytest.raises(
@@ -146,12 +147,12 @@ def test_the_tensorflow_port_is_fetched_where_there_is_nothing_else(hub: Hub) ->
     hub.repositories["someone/tf"] = {
         name: (GOLDEN / "tf" / name).read_bytes() for name in ("config.json", "tf_model.h5")
     }
-    assert from_pretrained("someone/tf").config.token_weights == "uniform"
+    assert SwiftFormerForImageClassification.from_pretrained("someone/tf").config.token_weights == "uniform"
 
 
 def test_an_interrupted_download_goes_on_by_itself(hub: Hub, checkpoint: Checkpoint) -> None:
     hub.cut[WEIGHTS] = (1, 1000)
-    assert from_pretrained(NAME).config == checkpoint.config
+    assert SwiftFormerForImageClassification.from_pretrained(NAME).config == checkpoint.config
     assert tried(hub, WEIGHTS) == [0, 1000]
 
 
@@ -208,7 +209,7 @@ def test_what_the_hub_does_not_have_is_named(hub: Hub) -> None:
 def test_without_huggingface_hub_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(CheckpointError, match=r"huggingface_hub is needed: pip install 'swiftformer_tf\[hub\]'"):
-        from_pretrained(NAME)
+        SwiftFormerForImageClassification.from_pretrained(NAME)
 
 
 def test_the_command_takes_the_hub_of_the_environment(hub: Hub, tmp_path: Path) -> None:

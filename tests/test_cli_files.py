@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.random_models import random_images
 
-from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, save_pretrained, to_checkpoint
+from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.cli import cli
 
@@ -146,7 +146,7 @@ def test_port_refuses_labels_that_are_none(saved: Path, tmp_path: Path, argument
 
 
 def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, folder: Path) -> None:
-    save_pretrained(model, tmp_path / "net")
+    model.save_pretrained(tmp_path / "net")
     picture = min(folder.rglob("*.png"))
     facts = json.loads(run("info", tmp_path / "net", "--json").stdout)
     assert facts["scheme"] == "timm"

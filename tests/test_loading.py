@@ -14,23 +14,33 @@ from support.random_models import random_images, tiny_config
 
 from swiftformer_tf import (
     CheckpointError,
+    ConfigError,
     LiteModel,
     ModelError,
     SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
     SwiftFormerModel,
     fuse,
-    open_model,
     to_checkpoint,
 )
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.loading import open_any, open_keras
+from swiftformer_tf.keras_file import open_keras_file
+from swiftformer_tf.loading import open_any
+from swiftformer_tf.segmentation import copy_backbone
+from swiftformer_tf.segmentation_heads import SegmentationHead
 
 Model = SwiftFormerForImageClassification
+
+HEAD = SegmentationHead(name="all_mlp", head_dim=8)
 
 
 def test_a_keras_model(saved: Path, model: Model) -> None:
     image = random_images(1, 64, 64, 3)
-    for opened in (open_any(saved), open_keras(str(saved)), open_model(saved)):
+    for opened in (
+        open_any(saved),
+        open_keras_file(str(saved)),
+        Model.from_pretrained(saved),
+    ):
         assert isinstance(opened, SwiftFormerForImageClassification)
         np.testing.assert_array_equal(opened(image), model(image))
 
@@ -39,8 +49,8 @@ def test_a_checkpoint_is_ported(tmp_path: Path, model: Model) -> None:
     path, image = tmp_path / "tiny.safetensors", random_images(1, 64, 64, 3)
     to_checkpoint(model).save(path)
     assert isinstance(open_any(path), Checkpoint)
-    np.testing.assert_array_equal(open_model(path)(image), model(image))
-    assert open_model(path, token_weights="uniform").config.token_weights == "uniform"
+    np.testing.assert_array_equal(Model.from_pretrained(path)(image), model(image))
+    assert Model.from_pretrained(path, token_weights="uniform").config.token_weights == "uniform"
 
 
 def test_a_tflite_file(tmp_path: Path, lite: Callable[..., LiteModel]) -> None:
@@ -48,7 +58,7 @@ def test_a_tflite_file(tmp_path: Path, lite: Callable[..., LiteModel]) -> None:
     lite("float32").save(path)
     assert open_any(path) == lite("float32")
     with pytest.raises(ModelError, match=re.escape(f"{path}: a TFLite model; expected a .keras model or a checkpoint")):
-        open_model(path)
+        Model.from_pretrained(path)
 
 
 @pytest.mark.parametrize(
@@ -74,34 +84,33 @@ def test_a_missing_keras_model_is_named(tmp_path: Path) -> None:
 def test_other_keras_models_are_refused(tmp_path: Path, model: Model) -> None:
     others = {
         "Sequential": keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]),
-        "SwiftFormerModel": SwiftFormerModel(tiny_config()),
         "DeployModel": fuse(model),
     }
     for kind, other in others.items():
         other.save(tmp_path / "x.keras")
-        with pytest.raises(ModelError, match=rf"x\.keras: a {kind}; expected a SwiftFormerForImageClassification"):
-            open_keras(tmp_path / "x.keras")
+        with pytest.raises(ModelError, match=rf"x\.keras: a {kind}; expected one of SwiftFormerFor"):
+            open_keras_file(tmp_path / "x.keras")
 
 
 def test_a_cut_or_flipped_keras_model_is_refused(tmp_path: Path, saved: Path) -> None:
     content, path, rng = saved.read_bytes(), tmp_path / "x.keras", np.random.default_rng(0)
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ModelError, match="or cut short"):
-        open_keras(path)
+        open_keras_file(path)
     for position in rng.integers(200, len(content) - 600, 4):
         damaged = bytearray(content)
         damaged[int(position)] ^= 0x10
         path.write_bytes(damaged)
         with pytest.raises(ModelError, match=r"x\.keras: Keras cannot load it \(\w+: [^\n]{1,200}\)$"):
-            open_keras(path)
+            open_keras_file(path)
 
 
 def test_a_keras_model_that_would_run_code_is_refused(tmp_path: Path) -> None:
     inputs = keras.Input((2,))
     outputs = keras.layers.Lambda(lambda x: x)(inputs)
     keras.Model(inputs, outputs).save(tmp_path / "x.keras")
-    with pytest.raises(ModelError, match=r"x\.keras: a Functional; expected a SwiftFormerForImageClassification"):
-        open_keras(tmp_path / "x.keras")
+    with pytest.raises(ModelError, match=r"x\.keras: a Functional; expected one of SwiftFormerFor"):
+        open_keras_file(tmp_path / "x.keras")
 
 
 def with_config(saved: Path, path: Path, change: Callable[[Any], Any]) -> Path:
@@ -131,7 +140,10 @@ def architecture(**fields: Any) -> Callable[[Any], Any]:
             r"its configuration has [\d,]{13} parameters, which its [\d,]+ bytes cannot hold",
         ),
         (architecture(depths=[10**9, 1, 1, 1]), r"depths=\(1000000000, 1, 1, 1\): expected a positive int per stage"),
-        (lambda document: {**document, "registered_name": "a>B", "class_name": "B"}, "a B; expected a SwiftFormerFor"),
+        (
+            lambda document: {**document, "registered_name": "a>B", "class_name": "B"},
+            "a B; expected one of",
+        ),
         (lambda document: {**document, "config": {}}, r"Keras cannot load it \(KeyError: 'config'\)"),
         (lambda document: [document], r"Keras cannot load it \(AttributeError: "),
         (
@@ -146,7 +158,7 @@ def test_keras_makes_nothing_of_a_strange_configuration(
     path = with_config(saved, tmp_path / "x.keras", change)
     monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("Keras was asked"))
     with pytest.raises(ModelError, match=f"^{re.escape(str(path))}: {message}"):
-        open_keras(path)
+        open_keras_file(path)
 
 
 def test_an_archive_with_more_in_it_is_not_unpacked(tmp_path: Path, saved: Path) -> None:
@@ -155,20 +167,75 @@ def test_an_archive_with_more_in_it_is_not_unpacked(tmp_path: Path, saved: Path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("assets/vocabulary.txt", "")
     with pytest.raises(ModelError, match=r"x\.keras: holds assets/vocabulary\.txt, and the archive of a Swift"):
-        open_keras(path)
+        open_keras_file(path)
 
 
 def test_what_keras_makes_is_looked_at(tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: keras.Sequential())
     with pytest.raises(ModelError, match=r"\.keras: Keras makes a Sequential of it; the file was made to do harm"):
-        open_keras(saved)
+        open_keras_file(saved)
 
 
 def test_a_backbone_is_no_classifier(tmp_path: Path) -> None:
-    path = tmp_path / "backbone.safetensors"
-    to_checkpoint(SwiftFormerModel(tiny_config())).save(path)
-    with pytest.raises(ModelError, match=r"backbone\.safetensors: a backbone without the classifier's normalisation"):
-        open_model(path)
+    backbone = SwiftFormerModel(tiny_config())
+    backbone.save(tmp_path / "backbone.keras")
+    to_checkpoint(backbone).save(tmp_path / "backbone.safetensors")
+    for name in ("backbone.keras", "backbone.safetensors"):
+        with pytest.raises(ModelError, match=rf"{name}: a backbone without the classifier's normalization; expected"):
+            Model.from_pretrained(tmp_path / name)
+
+
+def test_each_class_opens_what_it_saved(tmp_path: Path, model: Model) -> None:
+    image = random_images(1, 64, 64, 3)
+    config = tiny_config(token_weights="uniform")
+    for each in (model, SwiftFormerModel(config), SwiftFormerForSemanticSegmentation(config, head=HEAD)):
+        each.save(tmp_path / "x.keras")
+        again = type(each).from_pretrained(tmp_path / "x.keras")
+        assert type(again) is type(each) is type(open_any(tmp_path / "x.keras"))
+        np.testing.assert_array_equal(again(image), each(image))
+    for each in (model, SwiftFormerModel(config)):
+        each.save_pretrained(tmp_path / "net")
+        again = type(each).from_pretrained(tmp_path / "net")
+        np.testing.assert_array_equal(again(image), each(image))
+
+
+def test_a_backbone_comes_out_of_every_model(tmp_path: Path, saved: Path, model: Model) -> None:
+    image = random_images(1, 64, 64, 3)
+    expected = SwiftFormerModel(model.config, out_indices=(0, 3), share_layers_with=model)(image)
+    to_checkpoint(model).save(tmp_path / "x.safetensors")
+    segmenter = SwiftFormerForSemanticSegmentation(model.config, head=HEAD)
+    copy_backbone(segmenter, model)
+    segmenter.save(tmp_path / "segmenter.keras")
+    for path in (saved, tmp_path / "x.safetensors", tmp_path / "segmenter.keras"):
+        backbone = SwiftFormerModel.from_pretrained(path, out_indices=(0, 3))
+        for mine, its in zip(backbone(image), expected, strict=True):
+            np.testing.assert_array_equal(mine, its)
+    with pytest.raises(ConfigError, match="num_labels and id2label: a SwiftFormerModel has no head; leave them out"):
+        SwiftFormerModel.from_pretrained(saved, num_labels=3)
+
+
+def test_a_segmenter_takes_the_backbone_of_any_model_and_says_what_is_new(tmp_path: Path, saved: Path) -> None:
+    to_checkpoint(Model.from_pretrained(saved)).save(tmp_path / "x.safetensors")
+    for path in (saved, tmp_path / "x.safetensors"):
+        with pytest.warns(UserWarning, match=r"14 variables of the head are new and have random weights"):
+            segmenter = SwiftFormerForSemanticSegmentation.from_pretrained(path, num_labels=3, head=HEAD)
+        assert segmenter.config.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+        assert segmenter.config.transform.crop is None
+    segmenter.save(tmp_path / "segmenter.keras")
+    names = {0: "road", 1: "sky", 2: "tree"}
+    renamed = SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path / "segmenter.keras", id2label=names)
+    assert renamed.config.id2label == names
+    image = random_images(1, 64, 64, 3)
+    np.testing.assert_array_equal(renamed(image), segmenter(image))
+    with pytest.warns(UserWarning, match="2 variables of the head are new .*: decode_head-conv_seg/kernel"):
+        two = SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path / "segmenter.keras", num_labels=2)
+    assert two.head == segmenter.head
+    assert two.output_shape[-1] == 2
+
+
+def test_arguments_of_the_class_are_taken(saved: Path) -> None:
+    model = Model.from_pretrained(saved, dtype="mixed_bfloat16", outputs="heads")
+    assert (model.dtype_policy.name, len(model.outputs)) == ("mixed_bfloat16", 2)
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from support.architectures import architectures
 from support.weight_files import SMALL, random_checkpoint, random_tensors
 
-from swiftformer_tf import porting
+from swiftformer_tf import variables
 from swiftformer_tf.checkpoints import SCHEMES, Checkpoint
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
-from swiftformer_tf.porting import canonical_name, port, to_checkpoint
+from swiftformer_tf.porting import port, to_checkpoint
+from swiftformer_tf.variables import canonical_name
 
 TINY = SwiftFormerConfig.from_variant("tiny", id2label={0: "cat", 1: "dog"})
 
@@ -166,15 +167,15 @@ def test_kernels_are_turned_the_right_way() -> None:
 def test_a_model_that_differs_from_its_config_is_refused_with_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoint has checked itself; this guards against a model and a list of tensors that drift apart."""
     checkpoint = random_checkpoint()
-    real = porting.canonical_name
-    monkeypatch.setattr(porting, "canonical_name", lambda path: real(path).replace("head.bias", "tail.bias"))
+    real = variables.canonical_name
+    monkeypatch.setattr(variables, "canonical_name", lambda path: real(path).replace("head.bias", "tail.bias"))
     with pytest.raises(CheckpointError, match=r"missing \(1\): tail.bias; unexpected \(1\): head.bias"):
         port(checkpoint)
-    monkeypatch.setattr(porting, "canonical_name", lambda path: "one")
+    monkeypatch.setattr(variables, "canonical_name", lambda path: "one")
     with pytest.raises(CheckpointError, match="stem/0/kernel and stem/0/bias would both be one"):
         port(checkpoint)
-    monkeypatch.setattr(porting, "canonical_name", real)
-    monkeypatch.setattr(porting, "DENSE", (0, 1))
+    monkeypatch.setattr(variables, "canonical_name", real)
+    monkeypatch.setattr(variables, "DENSE", (0, 1))
     with pytest.raises(CheckpointError, match=r"mis-shaped \(2\): head.weight is \(2, 6\), expected \(6, 2\)"):
         port(checkpoint)
 

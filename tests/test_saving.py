@@ -19,13 +19,12 @@ from swiftformer_tf import (
     ConfigError,
     SwiftFormerForImageClassification,
     SwiftFormerModel,
-    from_pretrained,
-    save_pretrained,
     to_checkpoint,
 )
 from swiftformer_tf.checkpoints import Checkpoint, config_formats, key_layouts
 from swiftformer_tf.checkpoints.folders import WEIGHTS
 from swiftformer_tf.checkpoints.relabeling import relabel
+from swiftformer_tf.checkpoints.saving import save_folder
 
 Model = SwiftFormerForImageClassification
 
@@ -47,7 +46,7 @@ def layout(request: pytest.FixtureRequest) -> Any:
 def net(tmp_path: Path, layout: Any) -> Path:
     """A folder of the layout with two labels, whose weights say nothing of themselves, as the libraries' do not."""
     checkpoint = random_checkpoint(UNUSUAL.replace(token_weights=LAYOUTS[layout]))
-    save_pretrained(checkpoint, tmp_path / "net", layout=layout)
+    save_folder(checkpoint, tmp_path / "net", layout=layout)
     bare(tmp_path / "net" / "model.safetensors")
     return tmp_path / "net"
 
@@ -70,14 +69,14 @@ def test_the_configuration_is_read_from_the_librarys_own_words(net: Path, layout
 
 def test_the_default_layout_is_the_librarys_that_computes_the_same(tmp_path: Path) -> None:
     for layout, word in LAYOUTS.items():
-        save_pretrained(random_checkpoint(SMALL.replace(token_weights=word)), tmp_path / word)
+        save_folder(random_checkpoint(SMALL.replace(token_weights=word)), tmp_path / word)
         assert Checkpoint.open(tmp_path / word).scheme == layout
 
 
 def test_a_layout_whose_library_computes_something_else_is_refused(layout: Any, tmp_path: Path) -> None:
     other = {"hf": "l2", "timm": "uniform"}[layout]
     with pytest.raises(CheckpointError, match=f"scheme='{layout}': its code computes token_weights="):
-        save_pretrained(random_checkpoint(SMALL.replace(token_weights=other)), tmp_path / "net", layout=layout)
+        save_folder(random_checkpoint(SMALL.replace(token_weights=other)), tmp_path / "net", layout=layout)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -203,7 +202,7 @@ def test_a_damaged_processor_is_refused(content: str, tmp_path: Path) -> None:
 def test_a_configuration_of_timm_that_is_not_computed_here_is_refused(
     values: dict, message: str, tmp_path: Path
 ) -> None:
-    save_pretrained(random_checkpoint(), tmp_path / "net", layout="timm")
+    save_folder(random_checkpoint(), tmp_path / "net", layout="timm")
     bare(tmp_path / "net" / "model.safetensors")
     edit(tmp_path / "net" / "config.json", **values)
     refused(tmp_path / "net", f"config.json beside it: .*{message}")
@@ -224,7 +223,7 @@ def test_what_a_layout_cannot_say_is_refused_and_nothing_left(tmp_path: Path) ->
     ]
     for layout, fields, message in cases:
         with pytest.raises(CheckpointError, match=message):
-            save_pretrained(random_checkpoint(SMALL.replace(**fields)), tmp_path / "net", layout=layout)
+            save_folder(random_checkpoint(SMALL.replace(**fields)), tmp_path / "net", layout=layout)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -236,14 +235,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     )
     for folder, said, named in cases:
         with pytest.raises(OSError, match=re.escape(f"{said}: '{named}'")):
-            save_pretrained(random_checkpoint(), folder)
+            save_folder(random_checkpoint(), folder)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_backbone_is_written_without_labels(tmp_path: Path) -> None:
     backbone = SwiftFormerModel(tiny_config(token_weights="uniform"))
-    save_pretrained(backbone, tmp_path / "net")
+    backbone.save_pretrained(tmp_path / "net")
     config = read_json(tmp_path / "net" / "config.json")
     assert (config["architectures"], config["id2label"]) == (["SwiftFormerModel"], {})
     assert not Checkpoint.open(tmp_path / "net").has_final_norm
@@ -251,7 +250,7 @@ def test_a_backbone_is_written_without_labels(tmp_path: Path) -> None:
 
 def test_one_head_is_written_as_two_equal_ones(net: Path, layout: Any, tmp_path: Path) -> None:
     one = random_checkpoint(SMALL.replace(token_weights=LAYOUTS[layout], distillation=False))
-    save_pretrained(one, net, layout=layout)
+    save_folder(one, net, layout=layout)
     written = safetensors.numpy.load_file(net / "model.safetensors")
     second = "head_dist" if layout == "timm" else "dist_head"
     for leaf in ("weight", "bias"):
@@ -327,16 +326,16 @@ def test_the_first_of_the_names_is_taken(net: Path) -> None:
 
 
 def test_a_folder_is_loaded_as_a_model(tmp_path: Path, model: Model) -> None:
-    save_pretrained(model, tmp_path / "net")
+    model.save_pretrained(tmp_path / "net")
     image = random_images(1, 64, 64, 3)
-    again = from_pretrained(tmp_path / "net")
+    again = Model.from_pretrained(tmp_path / "net")
     assert again.config == model.config
     np.testing.assert_array_equal(again(image), model(image))
 
 
 def test_other_labels_make_new_heads_aloud(saved: Path, model: Model) -> None:
     with pytest.warns(UserWarning, match="heads for 10 labels are dropped; new ones for 3 labels have random weights"):
-        three = from_pretrained(saved, num_labels=3)
+        three = Model.from_pretrained(saved, num_labels=3)
     assert three.config.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
     kept, before = to_checkpoint(three).tensors, to_checkpoint(model).tensors
     assert all(np.array_equal(kept[key], before[key]) for key in before if not key.startswith("head"))
@@ -347,20 +346,20 @@ def test_other_labels_make_new_heads_aloud(saved: Path, model: Model) -> None:
 
 def test_as_many_labels_rename_the_outputs(saved: Path, model: Model) -> None:
     names = {index: f"name {index}" for index in range(10)}
-    renamed = from_pretrained(saved, id2label=names)  # no warning, which would be an error
+    renamed = Model.from_pretrained(saved, id2label=names)  # no warning, which would be an error
     assert renamed.config.id2label == names
     np.testing.assert_array_equal(renamed.get_layer("head").kernel, model.get_layer("head").kernel)
 
 
 def test_labels_that_contradict_each_other_are_refused(saved: Path) -> None:
     with pytest.raises(ConfigError, match="num_labels=3: id2label has 1 labels; give one of the two"):
-        from_pretrained(saved, num_labels=3, id2label={0: "cat"})
+        Model.from_pretrained(saved, num_labels=3, id2label={0: "cat"})
     with pytest.raises(ConfigError, match="num_labels=-1: expected an int from 0"):
-        from_pretrained(saved, num_labels=-1)
+        Model.from_pretrained(saved, num_labels=-1)
 
 
 def test_heads_can_be_left_out_and_put_on_again(saved: Path) -> None:
-    none, said = relabel(to_checkpoint(from_pretrained(saved)), {})
+    none, said = relabel(to_checkpoint(Model.from_pretrained(saved)), {})
     assert (none.config.num_labels, said) == (0, "the heads for 10 labels are dropped; features come out")
     again, said = relabel(none, {0: "cat"}, seed=3)
     assert said == "there were no heads; new ones for 1 labels have random weights (seed 3), to be trained"

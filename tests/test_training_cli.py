@@ -9,11 +9,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from support.training_runs import LABELS, write_photographs
 
-from swiftformer_tf import ConfigError, open_model
+from swiftformer_tf import ConfigError, SwiftFormerForImageClassification
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.files import identity
+
+Model = SwiftFormerForImageClassification
 
 OPTIONS = ("--variant", "tiny", "--image-size", "64", "--epochs", "2", "--batch-size", "6", "--crop", "1")
 
@@ -38,7 +40,7 @@ def test_it_says_what_it_made_and_how_each_epoch_went(trained: tuple[Path, Resul
     assert result.stdout.startswith(f"{output}/model.keras: epoch ")
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
     assert "val_accuracy" in result.stderr
-    config = open_model(output / "model.keras").config
+    config = Model.from_pretrained(output / "model.keras").config
     assert (config.variant, config.image_size, config.labels) == ("tiny", 64, LABELS)
     assert (config.transform.size, config.transform.crop) == ((64, 64), 1.0)
     recipe = json.loads((output / "run.json").read_text())["settings"]["recipe"]
@@ -106,7 +108,10 @@ def test_fine_tuning_takes_other_classes_and_a_teacher(
     settings = json.loads((tmp_path / "tuned" / "run.json").read_text())["settings"]
     assert settings["source"] == settings["teacher"] == identity(teacher)
     assert "goes on" not in tuning.stderr
-    model, tuned = open_model(teacher), open_model(tmp_path / "tuned" / "model.keras")
+    model, tuned = (
+        Model.from_pretrained(teacher),
+        Model.from_pretrained(tmp_path / "tuned" / "model.keras"),
+    )
     assert tuned.config.labels == ("cat", "dog")
     assert tuned.config.image_size == 64
     for layer in ("stem", "stages-1-blocks-0"):

@@ -15,11 +15,13 @@ from safetensors.numpy import load_file
 from support.training_runs import config, write_photographs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from swiftformer_tf import RECIPES, ConfigError, LiteRunner, export, fuse, open_model
+from swiftformer_tf import RECIPES, ConfigError, LiteRunner, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.training import Augmentation, TrainingRecipe, distribute, new_model
 
 if not importlib.util.find_spec("jax") and not os.environ.get("CI"):
     pytest.skip("needs the extra `jax`", allow_module_level=True)
+
+Model = SwiftFormerForImageClassification
 
 # Sums over the batch are made in another order.
 TOLERANCE = 1e-4
@@ -102,7 +104,10 @@ def test_tensorboard_reads_the_log(alone: Path) -> None:
 
 
 def test_what_jax_trained_is_exported_on_tensorflow(folder: Path, alone: Path) -> None:
-    model, start = open_model(alone / "model.keras"), open_model(folder / "start.keras")
+    model, start = (
+        Model.from_pretrained(alone / "model.keras"),
+        Model.from_pretrained(folder / "start.keras"),
+    )
     assert not any(map(np.array_equal, model.get_layer("head").get_weights(), start.get_layer("head").get_weights()))
     runner = LiteRunner(export(fuse(model), RECIPES["float32"]))
     image = model.config.transform(min((folder / "photographs").rglob("*.png")))[None]

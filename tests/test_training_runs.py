@@ -21,7 +21,7 @@ from support import ENVIRONMENT
 from support.training_runs import LABELS, RECIPE, color_teacher, config, run, write_photographs
 from support.written_files import CURE, files_in, without_waiting
 
-from swiftformer_tf import CheckpointError, ConfigError, ImageError, open_model
+from swiftformer_tf import CheckpointError, ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.labels import labelled_images
 from swiftformer_tf.training import Teacher, new_model, train
@@ -66,7 +66,7 @@ def test_a_run_leaves_its_record(finished: Path) -> None:
 
 
 def test_the_saved_model_is_the_averaged_one_without_the_teachers_head(finished: Path) -> None:
-    model = open_model(finished / "model.keras")
+    model = SwiftFormerForImageClassification.from_pretrained(finished / "model.keras")
     assert model.config.labels == LABELS
     state = load_file(finished / "state.safetensors")
     averages = [state[name] for name in sorted(state) if name.startswith("average.")]

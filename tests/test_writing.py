@@ -13,8 +13,10 @@ from click.testing import CliRunner, Result
 from support import ENVIRONMENT
 from support.written_files import CURE, files_in, without_waiting
 
-from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, open_model, to_checkpoint
+from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.cli import cli
+
+Model = SwiftFormerForImageClassification
 
 # What is written below {out}: the command, its files, and the name that an error gives.
 WRITING: dict[str, tuple[str, list[str], str]] = {
@@ -223,4 +225,4 @@ def test_killed_between_two_files_a_folder_still_opens(
     now = without_waiting(files_in(out))
     assert now.keys() == old.keys()
     assert [each for each in now if now[each] != old[each]] == ["net/config.json"]
-    assert open_model(out / "net").config == open_model(given["keras"]).config
+    assert Model.from_pretrained(out / "net").config == Model.from_pretrained(given["keras"]).config

@@ -24,7 +24,7 @@ import benchmark_ours
 import benchmark_report
 import numpy as np
 
-from swiftformer_tf import PRETRAINED, open_model, to_checkpoint
+from swiftformer_tf import PRETRAINED, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.images.folders import ImageFolder, balanced_sample
 from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.litert.benchmarking import Timing, interleave, peak_bytes
@@ -70,7 +70,7 @@ def prepare(photographs: Path, cache: Path) -> tuple[Path, Path]:
     own = cache / f"ours-{sha(WEIGHTS, Path(benchmark_ours.__file__), *sources())}"
     for folder in (cache / "untrained", peers, own):
         folder.mkdir(parents=True, exist_ok=True)
-    model = open_model(WEIGHTS)
+    model = SwiftFormerForImageClassification.from_pretrained(WEIGHTS)
     transform = model.config.replace(image_size=SIZE).transform
     if not (peers / "labels.npy").exists():
         chosen = balanced_sample(val.paths, VALIDATION)
@@ -88,7 +88,7 @@ def prepare(photographs: Path, cache: Path) -> tuple[Path, Path]:
 
 def build(peers: Path, own: Path) -> list[dict[str, Any]]:
     """Everything that takes part, with its file; a peer that cannot be built has an `error` instead."""
-    benchmark_ours.build(open_model(WEIGHTS), own, peers, say)
+    benchmark_ours.build(SwiftFormerForImageClassification.from_pretrained(WEIGHTS), own, peers, say)
     entries = [{**each, "path": str(own / each["file"])} for each in json.loads((own / "ours.json").read_text())]
     for python, script in ((TORCH, "benchmark_torch.py build"), (HF_TF, "benchmark_hf_tf.py")):
         listed = peers / f"{script.split('.')[0].removeprefix('benchmark_')}.json"

@@ -21,7 +21,7 @@ import safetensors.numpy
 import swiftformer_tf as sf
 from swiftformer_tf.evaluation import evaluate_segmentation
 from swiftformer_tf.images.masks import CLASSES, MaskFolder
-from swiftformer_tf.segmentation import SEGMENTATION_HEADS
+from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS
 from swiftformer_tf.training import update_batch_norm
 from swiftformer_tf.training.segmentation import segmenter_on, train_segmenter
 from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES
@@ -56,7 +56,7 @@ def folder(camvid: Path, part: str) -> MaskFolder:
 
 def segmenter() -> keras.Model:
     """With the backbone of the shipped classifier, for 480 x 360."""
-    classifier = sf.from_pretrained(BACKBONE)
+    classifier = sf.SwiftFormerForImageClassification.from_pretrained(BACKBONE)
     labels = [name for name in COLORS if name != "void"]
     config = classifier.config.replace(
         id2label=dict(enumerate(labels)),

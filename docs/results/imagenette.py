@@ -43,7 +43,7 @@ def ship(run: Path, photographs: Path, image_size: int) -> None:
 
     BatchNorm's statistics are measured anew on training PHOTOGRAPHS of that size, half of them mirrored.
     """
-    model = _resized(sf.open_model(run / "model.keras"), image_size)
+    model = _resized(sf.SwiftFormerForImageClassification.from_pretrained(run / "model.keras"), image_size)
     chosen = chosen_photographs(photographs, STATISTICS_BATCHES * STATISTICS_BATCH_SIZE)
     update_batch_norm(
         model,
@@ -64,7 +64,7 @@ def ship(run: Path, photographs: Path, image_size: int) -> None:
 @click.option("--sizes", default="128,160,192,224", show_default=True, help="Pixels to try, besides the weights' own.")
 def measure(folder: Path, sizes: str) -> None:
     """Evaluate the weights that ship on the labelled photographs of FOLDER: three ways, and at several sizes."""
-    model = sf.from_pretrained(NAME)
+    model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
     images = labelled_images(folder, model.config.labels)
     deploy = sf.fuse(model)
     lite = sf.export(deploy, sf.RECIPES["float32"])

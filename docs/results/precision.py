@@ -24,7 +24,7 @@ POLICIES = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
 @click.option("--count", default=400, show_default=True, help="Photographs, of each class alike.")
 def main(folder: Path, count: int) -> None:
     """Compare every policy with float32 on photographs of FOLDER."""
-    model = sf.from_pretrained(NAME)
+    model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
     labelled = labelled_images(folder, model.config.labels)
     targets = dict(zip(labelled.paths, labelled.targets, strict=True))
     paths = chosen_photographs(folder, count)

@@ -23,7 +23,7 @@ PAGE = Path(__file__).with_suffix(".md")
 @click.option("--calibration-count", default=200, show_default=True, help="Photographs for the ranges.")
 def main(calibration: Path, folder: Path, calibration_count: int) -> None:
     """Compare every recipe with the float32 Keras model on the photographs of FOLDER."""
-    model = sf.from_pretrained(NAME)
+    model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
     images = labelled_images(folder, model.config.labels)
     inputs = prepared(images.paths, model.config)
     expected = reference_logits(model, inputs)

@@ -99,7 +99,7 @@ def _model(case: Case, calibration: Path) -> sf.SwiftFormerForImageClassificatio
     """The weights that ship at another size, or random ones with the statistics of training photographs."""
     size = {"image_size": case.image_size}
     if case.variant is None:
-        shipped = sf.from_pretrained(NAME)
+        shipped = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
         transform = shipped.config.transform.replace(size=(case.image_size, case.image_size))
         return adapted_model(shipped, shipped.config.replace(**size, transform=transform))
     config = sf.SwiftFormerConfig.from_variant(

@@ -21,7 +21,7 @@ from swiftformer_tf.checkpoints import (
 )
 from swiftformer_tf.checkpoints.container import Contents
 from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
-from swiftformer_tf.checkpoints.pretrained import PRETRAINED
+from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
 from swiftformer_tf.checkpoints.selection import Weights
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import CheckpointError, ConfigError, one_line
@@ -116,7 +116,8 @@ class Checkpoint:
         Args:
             path: A `.pth`, `.pt`, `.bin`, `.safetensors` or `.h5` file (of transformers' TensorFlow port), which is
                 recognised by what it holds; the `.index.json` of several; or a folder with one of them under the name
-                that the libraries give it, such as `model.safetensors`.
+                that the libraries give it, such as `model.safetensors`. Or the name of weights that ship with the
+                package (`PRETRAINED`), or an id on the Hugging Face hub, `OWNER/NAME` or `OWNER/NAME@REVISION`.
             token_weights: The arithmetic that the weights were trained with: `"l2"` (original repository since July
                 2023, timm) or `"uniform"` (first release, Hugging Face). Default is what the file says, then what
                 its scheme implies; files of the original repository say nothing, and `"l2"` is assumed.
@@ -126,7 +127,7 @@ class Checkpoint:
             CheckpointError: The file cannot be read, is not a SwiftFormer's, is incomplete or not finite; the message
                 names the file.
         """
-        path = Path(path)
+        path = weights_path(path)
         try:
             file = folders.weight_file(path) if path.is_dir() else path
             return cls._from_contents(file, _read(file), token_weights, weights)
@@ -134,7 +135,7 @@ class Checkpoint:
             raise CheckpointError(f"{path}: {one_line(error)}") from None
         except FileNotFoundError:
             near = difflib.get_close_matches(str(path), PRETRAINED, 1)
-            ships = f"; {near[0]} ships with the package: Checkpoint.open(PRETRAINED[{near[0]!r}])" if near else ""
+            ships = f"; {near[0]} ships with the package: Checkpoint.open({near[0]!r})" if near else ""
             raise CheckpointError(f"{path}: no such file{ships}") from None
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -54,10 +54,10 @@ def port(
     """
     from swiftformer_tf.checking import Expected, fitted
     from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
+    from swiftformer_tf.checkpoints.saving import save_folder
     from swiftformer_tf.files import replacing
     from swiftformer_tf.loading import open_checkpoint
     from swiftformer_tf.porting import port as port_weights
-    from swiftformer_tf.saving import save_pretrained
 
     as_folder = output.suffix not in (".safetensors", ".pth", ".pt", ".bin")
     if to == "keras" and output.suffix != ".keras":
@@ -89,7 +89,7 @@ def port(
         with replacing(output) as beside:
             ported.model.save(beside)
     elif as_folder:
-        save_pretrained(opened, output, layout=to)
+        save_folder(opened, output, layout=to)
     else:
         opened.save(output, scheme=to)
     click.echo(f"{output}: {len(opened.tensors)} tensors")

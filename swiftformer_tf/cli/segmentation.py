@@ -37,9 +37,8 @@ def train_segmentation(
     from swiftformer_tf.config import SwiftFormerConfig
     from swiftformer_tf.files import identity
     from swiftformer_tf.images.masks import MaskFolder
-    from swiftformer_tf.loading import open_model
-    from swiftformer_tf.model import SwiftFormerModel
-    from swiftformer_tf.segmentation import SEGMENTATION_HEADS
+    from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+    from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS
     from swiftformer_tf.training import best_epoch, freeze, segmenter_on, train_segmenter
     from swiftformer_tf.training.memory import keep_freed_memory
 
@@ -59,7 +58,7 @@ def train_segmentation(
     chosen = chosen.replace(learning_rate=learning_rate) if learning_rate else chosen
     images = MaskFolder.open(folder)
     backbone = (
-        open_model(source, token_weights=token_weights)
+        SwiftFormerForImageClassification.from_pretrained(source, token_weights=token_weights)
         if source
         else SwiftFormerModel(SwiftFormerConfig.from_variant(variant or "xs"))
     )
@@ -91,11 +90,15 @@ def train_segmentation(
 
 def evaluate_masks(model: Path, folder: Path, as_json: bool) -> None:
     """Counts a segmenter's pixels at the size of the masks, and shows them."""
+    from swiftformer_tf.errors import ModelError
     from swiftformer_tf.evaluation import evaluate_segmentation
     from swiftformer_tf.images.masks import MaskFolder
-    from swiftformer_tf.loading import open_segmenter
+    from swiftformer_tf.loading import open_any
+    from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 
-    segmenter, images = open_segmenter(model), MaskFolder.open(folder)
+    segmenter, images = open_any(model), MaskFolder.open(folder)
+    if not isinstance(segmenter, SwiftFormerForSemanticSegmentation):
+        raise ModelError(f"{model}: a {type(segmenter).__name__}; expected a segmenter in a .keras file")
     with progress_bar("photographs", len(images)) as progress:
         confusion = evaluate_segmentation(segmenter.predict_on_batch, segmenter.config, images, progress=progress)
     result = {"model": str(model), "images": len(images), **confusion.to_dict()}

@@ -128,7 +128,7 @@ def train(
     from swiftformer_tf.files import identity
     from swiftformer_tf.images.folders import ImageFolder
     from swiftformer_tf.images.labels import labelled_images
-    from swiftformer_tf.loading import open_model
+    from swiftformer_tf.model import SwiftFormerForImageClassification
     from swiftformer_tf.training import (
         Teacher,
         adapted_model,
@@ -156,7 +156,7 @@ def train(
         raise click.UsageError("--tensorboard needs the package tensorboard: pip install 'swiftformer_tf[train]'")
     images = ImageFolder.open(folder)
     images = dataclasses.replace(images, class_names=class_labels(images.class_names))
-    start = open_model(source, token_weights=token_weights) if source else None
+    start = SwiftFormerForImageClassification.from_pretrained(source, token_weights=token_weights) if source else None
     config = start.config if start else SwiftFormerConfig.from_variant(variant)
     config.transform.check_photographs()
     # The order of a model's own labels wins, so that its heads are kept where they fit.

@@ -64,8 +64,7 @@ def adapted_model(
         ConfigError: Another architecture; the message names the field.
 
     Examples:
-        >>> from swiftformer_tf import from_pretrained
-        >>> model = from_pretrained("swiftformer_xs_imagenette")
+        >>> model = SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette")
         >>> adapted_model(model, model.config.replace(id2label={0: "cat", 1: "dog"})).output_shape
         (None, 2)
     """

@@ -13,12 +13,8 @@ from swiftformer_tf.evaluation import evaluate_segmentation
 from swiftformer_tf.images.folders import check_images
 from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels, same_classes
 from swiftformer_tf.registration import PACKAGE
-from swiftformer_tf.segmentation import (
-    SegmentationHead,
-    SwiftFormerForSemanticSegmentation,
-    copy_backbone,
-    resize_bilinear,
-)
+from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation, copy_backbone, resize_bilinear
+from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.training.callbacks import AveragedWeights
 from swiftformer_tf.training.optimization import ClippedAdamW, jit_compile, prepared
 from swiftformer_tf.training.processes import undistributed
@@ -145,8 +141,8 @@ def segmenter_on(
         ConfigError: Another architecture; the message names the layer.
 
     Examples:
-        >>> from swiftformer_tf import from_pretrained
-        >>> classifier = from_pretrained("swiftformer_xs_imagenette")
+        >>> from swiftformer_tf import SwiftFormerForImageClassification
+        >>> classifier = SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette")
         >>> config = classifier.config.replace(id2label={0: "road", 1: "sky"}, image_size=(96, 128))
         >>> model, new = segmenter_on(classifier, config, SegmentationHead(fpn_dim=16, head_dim=16))
         >>> len(new), new[0]

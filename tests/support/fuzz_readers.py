@@ -12,8 +12,9 @@ from PIL import Image
 
 from support.random_models import pictures, seeded_model, tiny_config
 from support.weight_files import GOLDEN, SMALL, random_checkpoint
-from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse, save_pretrained
+from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse
 from swiftformer_tf.checkpoints.folders import INDEX
+from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.describing import describe
 from swiftformer_tf.images.labels import read_labels
 from swiftformer_tf.images.transform import TRANSFORMS, open_image
@@ -95,8 +96,8 @@ def _write_hdf5(folder: Path) -> None:
 def _write_folders(folder: Path) -> None:
     checkpoint = random_checkpoint(SMALL.replace(token_weights="uniform"))
     shutil.copytree(GOLDEN / "hf", folder / "golden")
-    save_pretrained(checkpoint, folder / "hf", layout="hf")
-    save_pretrained(random_checkpoint(), folder / "timm", layout="timm")
+    save_folder(checkpoint, folder / "hf", layout="hf")
+    save_folder(random_checkpoint(), folder / "timm", layout="timm")
     for name in ("hf", "timm"):
         # Without our own record in the weights, so that the documents beside them count.
         weights = folder / name / "model.safetensors"

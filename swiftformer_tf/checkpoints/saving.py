@@ -1,33 +1,32 @@
-"""Writes weights the way other libraries look for them."""
+"""Writes checkpoints the way other libraries look for them."""
 
 import json
 from pathlib import Path
 from typing import Literal, get_args
 
-import keras
 import safetensors
 
-from swiftformer_tf.checkpoints import Checkpoint, config_formats
+from swiftformer_tf.checkpoints import config_formats
+from swiftformer_tf.checkpoints.checkpoint import Checkpoint
 from swiftformer_tf.checkpoints.folders import CONFIG, PROCESSOR
 from swiftformer_tf.errors import CheckpointError, ConfigError
 from swiftformer_tf.files import filling
-from swiftformer_tf.porting import to_checkpoint
 
-__all__ = ["Layout", "save_pretrained"]
+__all__ = ["Layout", "save_folder"]
 
 Layout = Literal["hf", "timm", "timm_wrapper"]
 
 WEIGHTS = "model.safetensors"
 
 
-def save_pretrained(model: keras.Model | Checkpoint, folder: str | Path, *, layout: Layout | None = None) -> None:
+def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | None = None) -> None:
     """Writes a folder that transformers' or timm's `from_pretrained` loads, and this package's.
 
     The folder gets `model.safetensors`, `config.json` with the names of the labels (`id2label`), and the transform
     where the library looks for it: in `preprocessor_config.json` or in `pretrained_cfg`.
 
     Args:
-        model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or a checkpoint.
+        checkpoint: The weights.
         folder: Where to; is made if it is not there. Files of the same names are replaced once all are written, others
             stay.
         layout: `"hf"`, `"timm"` or, for transformers' `TimmWrapperForImageClassification`, `"timm_wrapper"`. Default:
@@ -36,19 +35,15 @@ def save_pretrained(model: keras.Model | Checkpoint, folder: str | Path, *, layo
 
     Raises:
         CheckpointError: The library would compute something else.
-        ModelError: See `to_checkpoint`.
         OSError: The folder cannot be written to; all files in it are what they were.
 
     Examples:
         >>> import tempfile
-        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, from_pretrained
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_pretrained(model, folder)
-        ...     from_pretrained(folder).config == model.config
-        True
+        ...     save_folder(Checkpoint.open("swiftformer_xs_imagenette"), folder, layout="timm")
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['config.json', 'model.safetensors']
     """
-    checkpoint = model if isinstance(model, Checkpoint) else to_checkpoint(model)
     layout = layout or ("timm" if checkpoint.token_weights == "l2" else "hf")
     if layout not in get_args(Layout):
         raise CheckpointError(f"layout={layout!r}: expected one of {', '.join(get_args(Layout))}")

@@ -1,0 +1,91 @@
+"""A `.keras` file of one of this package's models: looked into before Keras makes anything of it."""
+
+import json
+import math
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from swiftformer_tf.checkpoints.tensor_specs import expected_shapes
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError, ModelError, one_line
+from swiftformer_tf.registration import PACKAGE
+from swiftformer_tf.segmentation_heads import SegmentationHead
+
+__all__ = ["open_keras_file"]
+
+# Members of the archive.
+KERAS_CONFIG, KERAS_WEIGHTS = "config.json", "model.weights.h5"
+
+# A million labels fit.
+MAX_KERAS_CONFIG_BYTES = 2**26
+
+
+def open_keras_file(path: str | Path) -> keras.Model:
+    """A model that was saved with `model.save("name.keras")`: of whichever of this package's classes it is.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ModelError: No such file, damaged, or another kind of model.
+    """
+    if not Path(path).is_file():
+        raise ModelError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f"{path}: not a Keras model (not a zip archive), or cut short")
+    try:
+        kind = _checked_kind(path)
+        model = keras.models.load_model(path, compile=False)
+    except (ConfigError, ModelError) as error:
+        raise ModelError(f"{path}: {one_line(error)}") from None
+    except Exception as error:  # Keras, h5py and zipfile each fail in their own ways
+        reason = one_line(str(error).strip().partition("\n")[0], 200)
+        raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__}: {reason})") from None
+    if type(model).__name__ != kind:
+        raise ModelError(f"{path}: Keras makes a {type(model).__name__} of it; the file was made to do harm")
+    return model
+
+
+def _checked_kind(path: str | Path) -> str:
+    """Refuses other classes, and a model larger than the file; the name of the class."""
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(KERAS_CONFIG).file_size > MAX_KERAS_CONFIG_BYTES:
+            raise ModelError(f"its {KERAS_CONFIG} is larger than the {MAX_KERAS_CONFIG_BYTES:,} bytes that are read")
+        if strange := set(archive.namelist()) - {"metadata.json", KERAS_CONFIG, KERAS_WEIGHTS}:
+            # Keras would unpack them into a temporary folder.
+            raise ModelError(f"holds {min(strange)}, and the archive of a SwiftFormer has no assets")
+        values = json.loads(archive.read(KERAS_CONFIG))
+        stored = archive.getinfo(KERAS_WEIGHTS).file_size
+    package, _, kind = str(values.get("registered_name")).partition(">")
+    if package != PACKAGE or kind not in _PARAMETERS:
+        raise ModelError(f"a {values['class_name']}; expected one of {', '.join(_PARAMETERS)}")
+    config = SwiftFormerConfig.from_dict(values["config"]["config"])
+    parameters = _PARAMETERS[kind](config, values["config"])
+    if parameters > stored:  # of one byte at least
+        raise ModelError(f"its configuration has {parameters:,} parameters, which its {stored:,} bytes cannot hold")
+    return kind
+
+
+def _backbone(config: SwiftFormerConfig, _: Mapping[str, Any]) -> int:
+    shapes = expected_shapes(config.replace(id2label={}), final_norm=False)
+    return sum(map(math.prod, shapes.values()))
+
+
+def _classifier(config: SwiftFormerConfig, _: Mapping[str, Any]) -> int:
+    return sum(map(math.prod, expected_shapes(config).values()))
+
+
+def _segmenter(config: SwiftFormerConfig, values: Mapping[str, Any]) -> int:
+    return _backbone(config, values) + SegmentationHead.from_dict(values["head"]).least_parameters
+
+
+# The least parameters of each class, by its name: Keras finds the class itself among those that are registered.
+_PARAMETERS: dict[str, Callable[[SwiftFormerConfig, Mapping[str, Any]], int]] = {
+    "SwiftFormerForImageClassification": _classifier,
+    "SwiftFormerForSemanticSegmentation": _segmenter,
+    "SwiftFormerModel": _backbone,
+}

@@ -1,0 +1,128 @@
+"""What all models of the package are: Keras models that have a configuration, and are opened and saved by name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.pretrained import weights_path
+from swiftformer_tf.checkpoints.relabeling import requested_labels
+from swiftformer_tf.checkpoints.saving import Layout, save_folder
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
+from swiftformer_tf.errors import ModelError
+from swiftformer_tf.keras_file import open_keras_file
+from swiftformer_tf.variables import checkpoint_of
+
+__all__ = ["PretrainedModel", "open_weights"]
+
+
+class PretrainedModel(keras.Model):
+    """A Keras model with `from_pretrained` and `save_pretrained`."""
+
+    config: SwiftFormerConfig
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        token_weights: TokenWeights | None = None,
+        weights: str | None = None,
+        num_labels: int | None = None,
+        id2label: Mapping[int, str] | None = None,
+        **arguments: Any,
+    ) -> Self:
+        """A model with trained weights, by the name that they have.
+
+        Args:
+            name: A key of `PRETRAINED`; an id on the Hugging Face hub, such as `"timm/swiftformer_xs.dist_in1k"` or,
+                of one revision, `"timm/swiftformer_xs.dist_in1k@main"`; or the path of a folder or file: Hugging Face's
+                layout, timm's, a checkpoint or a `.keras` model.
+            token_weights: For checkpoints, see `Checkpoint.open`.
+            weights: For checkpoints, see `Checkpoint.open`.
+            num_labels: Number of classes, if it shall be another: the heads are new then, and a warning says so.
+            id2label: Names of the classes by index. As many as there are outputs rename them; another number is as
+                `num_labels`.
+            **arguments: Of the class, such as `dtype`; a `.keras` file has its own where none is given.
+
+        Raises:
+            CheckpointError: No such weights, or they cannot be fetched or used.
+            ConfigError: Labels that contradict each other, or that a model without a head has no use for.
+            ModelError: A `.keras` file that cannot be used, a `.tflite` file, or weights of another kind of model.
+
+        Examples:
+            >>> from swiftformer_tf import SwiftFormerForImageClassification
+            >>> SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette").config.num_labels
+            10
+        """
+        wanted = requested_labels(num_labels, id2label)
+        stored = open_weights(name, token_weights=token_weights, weights=weights)
+        if type(stored) is cls and wanted is None and not arguments:
+            return stored
+        return cls._from_stored(stored, name, wanted, arguments)
+
+    def save_pretrained(self, folder: str | Path, *, layout: Layout | None = None) -> None:
+        """Writes a folder that transformers' or timm's `from_pretrained` loads, and this package's.
+
+        The folder gets `model.safetensors`, `config.json` with the names of the labels (`id2label`), and the transform
+        where the library looks for it: in `preprocessor_config.json` or in `pretrained_cfg`.
+
+        Args:
+            folder: Where to; is made if it is not there. Files of the same names are replaced once all are written,
+                others stay.
+            layout: `"hf"`, `"timm"` or, for transformers' `TimmWrapperForImageClassification`, `"timm_wrapper"`.
+                Default: that of the library which computes what these weights were trained with, timm for `l2` and
+                Hugging Face for `uniform`.
+
+        Raises:
+            CheckpointError: The library would compute something else, or the weights are not finite.
+            ModelError: Keras quantized the model.
+            OSError: The folder cannot be written to; all files in it are what they were.
+
+        Examples:
+            >>> import tempfile
+            >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
+            >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save_pretrained(folder)
+            ...     SwiftFormerForImageClassification.from_pretrained(folder).config == model.config
+            True
+        """
+        save_folder(checkpoint_of(self, self.config), folder, layout=layout)
+
+    @classmethod
+    def _from_stored(
+        cls,
+        stored: "Checkpoint | PretrainedModel",
+        name: str | Path,
+        wanted: Mapping[int, str] | None,
+        arguments: Mapping[str, Any],
+    ) -> Self:
+        """A model of this class from weights of any, with the labels that are wanted."""
+        raise NotImplementedError
+
+
+def open_weights(
+    name: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
+) -> Checkpoint | PretrainedModel:
+    """The model of a `.keras` file, or else a checkpoint.
+
+    Args:
+        name: See `PretrainedModel.from_pretrained`.
+        token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
+
+    Raises:
+        ModelError: A `.keras` file that cannot be used, or a `.tflite` file, whose weights are no longer those of a
+            checkpoint.
+        CheckpointError: See `Checkpoint.open`.
+    """
+    path = weights_path(name)
+    suffix = path.suffix.lower()
+    if suffix == ".tflite":
+        raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
+    if suffix == ".keras":
+        return open_keras_file(path)
+    return Checkpoint.open(path, token_weights=token_weights, weights=weights)

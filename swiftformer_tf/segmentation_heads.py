@@ -1,0 +1,85 @@
+"""Heads of segmenters as data."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_args
+
+from swiftformer_tf.errors import ConfigError
+
+__all__ = ["SEGMENTATION_HEADS", "SegmentationHead"]
+
+HeadName = Literal["semantic_fpn", "all_mlp"]
+
+# Far beyond what any phone runs: without it, a few bytes in a file could ask for all the memory there is.
+MAX_WIDTH = 4096
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SegmentationHead:
+    """What makes logits of the backbone's maps.
+
+    Args:
+        name: `"semantic_fpn"` is the paper's: a feature pyramid and a stack of 3x3 convolutions for each of its levels
+            (Kirillov et al., arXiv:1901.02446). `"all_mlp"` is SegFormer's (Xie et al., arXiv:2105.15203): a 1x1
+            convolution for each map, upsampled and summed, which is the same function as concatenated and mixed.
+        fpn_dim: Channels of the pyramid; of `"semantic_fpn"` only.
+        head_dim: Channels from which the classifier reads.
+        dropout: Share of the channels that training drops before the classifier.
+
+    Raises:
+        ConfigError: An impossible value; the message names the field.
+
+    Examples:
+        >>> SegmentationHead(fpn_dim=64, head_dim=64)
+        SegmentationHead(name='semantic_fpn', fpn_dim=64, head_dim=64, dropout=0.1)
+    """
+
+    name: HeadName = "semantic_fpn"
+    fpn_dim: int = 256
+    head_dim: int = 128
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(HeadName):
+            raise ConfigError(f"head.name={self.name!r}: expected one of {', '.join(get_args(HeadName))}")
+        for field in ("fpn_dim", "head_dim"):
+            value = getattr(self, field)
+            if type(value) is not int or not 0 < value <= MAX_WIDTH:
+                raise ConfigError(f"head.{field}={value!r}: expected a whole number from 1 to {MAX_WIDTH}")
+        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
+            raise ConfigError(f"head.dropout={self.dropout!r}: expected a number from 0 to below 1")
+
+    @property
+    def least_parameters(self) -> int:
+        """Parameters that such a head has in any case, whatever the backbone: those of one wide convolution."""
+        return 9 * self.fpn_dim * max(self.fpn_dim, self.head_dim) if self.name == "semantic_fpn" else self.head_dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`.
+
+        Raises:
+            ConfigError: Not an object, an unknown field, or an impossible value.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"head={values!r}: expected an object with the fields of a segmentation head")
+        if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
+            raise ConfigError(f"head.{unknown[0]}: no such field")
+        return cls(**values)
+
+
+SEGMENTATION_HEADS: dict[str, SegmentationHead] = {
+    "semantic_fpn": SegmentationHead(),
+    "semantic_fpn_64": SegmentationHead(fpn_dim=64, head_dim=64),
+    "all_mlp": SegmentationHead(name="all_mlp", head_dim=64),
+}
+"""Heads by name: Semantic FPN as the paper's family configures it, the same for phones, and the lightest.
+
+Example:
+    >>> SEGMENTATION_HEADS["semantic_fpn"]
+    SegmentationHead(name='semantic_fpn', fpn_dim=256, head_dim=128, dropout=0.1)
+"""

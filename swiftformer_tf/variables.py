@@ -1,0 +1,139 @@
+"""Variables of Keras models under the names and in the shapes that checkpoints have for them."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from swiftformer_tf.checkpoints import Checkpoint, SchemeName
+from swiftformer_tf.checkpoints.tensor_specs import compare
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import CheckpointError
+from swiftformer_tf.layer_settings import is_changed, merged_weights, named_layers
+
+__all__ = ["assign_tensors", "backbone_of", "canonical_name", "checkpoint_of"]
+
+# Keras's last name of a variable, and PyTorch's.
+LEAVES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+    "scale": "gamma",
+    "w_g": "w_g",
+}
+
+# Axes of a kernel in Keras, listed in PyTorch's order.
+DENSE = (1, 0)
+CONVOLUTION = (3, 2, 0, 1)
+DEPTHWISE = (2, 3, 0, 1)
+
+
+# Beginnings of the names of what follows the backbone.
+CLASSIFIER = ("norm.", "head.", "head_dist.")
+SEGMENTER = ("neck.", "decode_head.")
+
+
+def assign_tensors(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Gives a model a checkpoint's tensors, all of them, and none is left as it was.
+
+    Args:
+        model: Of this package; changed.
+        tensors: By canonical name, in PyTorch's shapes.
+
+    Returns:
+        The tensor's name by the variable's path.
+
+    Raises:
+        CheckpointError: A tensor or a variable has no partner, or another shape; lists both sides, and nothing was
+            changed.
+    """
+    variables = _by_canonical_name(model)
+    compare(
+        {key: tensor.shape for key, tensor in tensors.items()},
+        {key: _to_torch(variable.path, np.empty(variable.shape)).shape for key, variable in variables.items()},
+    )
+    for key, variable in variables.items():
+        variable.assign(_to_keras(variable.path, tensors[key]))
+    return {variable.path: key for key, variable in variables.items()}
+
+
+def checkpoint_of(model: keras.Model, config: SwiftFormerConfig, *, scheme: SchemeName = "timm") -> Checkpoint:
+    """The weights of a classifier or a backbone as a checkpoint; of a segmenter, those of its backbone.
+
+    Args:
+        model: Of this package. LoRA is merged into the kernels.
+        config: Of the model.
+        scheme: Names that the checkpoint's `save` uses by default.
+
+    Raises:
+        ModelError: Keras quantized it.
+        CheckpointError: Its weights are not finite.
+    """
+    kernels = {f"{path}/kernel": merged_weights(layer)[0] for path, layer in named_layers(model) if is_changed(layer)}
+    tensors = {
+        key: _to_torch(variable.path, kernels.get(variable.path, variable.numpy()).astype(np.float32))
+        for key, variable in _by_canonical_name(model).items()
+        if not key.startswith(SEGMENTER)
+    }
+    if "head.weight" not in tensors:
+        config = config.replace(id2label={})
+    return Checkpoint(tensors=tensors, config=config, scheme=scheme, source=model.name)
+
+
+def backbone_of(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint without what follows the last stage: normalization and heads."""
+    tensors = {key: tensor for key, tensor in checkpoint.tensors.items() if not key.startswith(CLASSIFIER)}
+    return dataclasses.replace(checkpoint, tensors=tensors, config=checkpoint.config.replace(id2label={}))
+
+
+def canonical_name(path: str) -> str:
+    """The checkpoint's name of a Keras variable.
+
+    Args:
+        path: `keras.Variable.path` in a model of this package.
+
+    Raises:
+        CheckpointError: A variable that no SwiftFormer has.
+
+    Examples:
+        >>> canonical_name("stages-0-blocks-2/attn/to_query/kernel")
+        'stages.0.blocks.2.attn.to_query.weight'
+    """
+    *modules, leaf = path.replace("-", "/").split("/")
+    if leaf not in LEAVES:
+        raise CheckpointError(f"{path}: no tensor of a checkpoint is called so; expected one of {', '.join(LEAVES)}")
+    return ".".join([*modules, LEAVES[leaf]])
+
+
+def _by_canonical_name(model: keras.Model) -> dict[str, keras.Variable]:
+    variables: dict[str, keras.Variable] = {}
+    for variable in model.weights:
+        if "/lora_kernel_" in variable.path:
+            continue
+        key = canonical_name(variable.path)
+        if key in variables:
+            raise CheckpointError(f"{variables[key].path} and {variable.path} would both be {key}")
+        variables[key] = variable
+    return variables
+
+
+def _axes(path: str, rank: int) -> tuple[int, ...]:
+    """Axes of the variable in Keras, in PyTorch's order."""
+    if path.endswith("/kernel"):
+        return DENSE if rank == 2 else DEPTHWISE if path.endswith("/dwconv/kernel") else CONVOLUTION
+    return tuple(range(rank))
+
+
+def _to_torch(path: str, value: np.ndarray) -> np.ndarray:
+    moved = np.ascontiguousarray(value.transpose(_axes(path, value.ndim)))
+    return moved.reshape(-1, 1, 1) if path.endswith("/scale") else moved
+
+
+def _to_keras(path: str, tensor: np.ndarray) -> np.ndarray:
+    if path.endswith("/scale"):
+        return tensor.reshape(-1)
+    return tensor.transpose(np.argsort(_axes(path, tensor.ndim)))
