@@ -1,6 +1,7 @@
 """What two models answer to the same images, beside each other."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import keras
@@ -13,7 +14,16 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import TASKS, Output
 
-__all__ = ["Outputs", "ReferenceAnswers", "VerificationCheck", "check", "compare", "matched_outputs", "signal_to_noise"]
+__all__ = [
+    "Outputs",
+    "ReferenceAnswers",
+    "VerificationCheck",
+    "check",
+    "compare",
+    "decibels",
+    "matched_outputs",
+    "signal_to_noise",
+]
 
 # Of a number, how many times what the least SNR leaves of three standard deviations in the mean the largest error of
 # all images may be.
@@ -23,7 +33,6 @@ ERRORS_OF_NOISE = 4 / 3
 NO_SIGNAL = 1e-20
 
 Status = Literal["passed", "failed", "refused"]
-Verdict = Literal["passed", "failed", "refused", "not compared"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +148,19 @@ def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
         noise += float(np.sum(((other - mean) - centered) ** 2))
         power += float(np.sum(np.square(one, dtype=np.float64)))
     # What is left of the difference of two equal numbers is no signal.
-    if signal <= NO_SIGNAL * power or not np.isfinite(signal) or not np.isfinite(noise):
+    return decibels(0 if signal <= NO_SIGNAL * power else signal, noise)
+
+
+def decibels(signal: float, noise: float) -> float | None:
+    """Of two powers: infinite without noise; None without a signal, or where one of them is not finite.
+
+    Examples:
+        >>> decibels(4.0, 0.04), decibels(4.0, 0.0), decibels(0.0, 1.0)
+        (20.0, inf, None)
+    """
+    if signal == 0 or not math.isfinite(signal) or not math.isfinite(noise):
         return None
-    return float("inf") if noise == 0 else float(10 * np.log10(signal / noise))
+    return 10 * math.log10(signal / noise) if noise else math.inf
 
 
 def compare(
@@ -164,7 +183,7 @@ def compare(
         check(f"finite{suffix}", bad == 0, f"{bad} of {len(actual)} outputs are not", "all outputs finite"),
         VerificationCheck(f"snr{suffix}", "refused", "the reference's outputs do not vary", least)
         if snr is None and bad == 0
-        else check(f"snr{suffix}", snr is not None and snr >= recipe.min_snr, _decibels(snr), least),
+        else check(f"snr{suffix}", snr is not None and snr >= recipe.min_snr, _told(snr), least),
     ]
     figures: dict[str, Any] = {"snr_db": snr, "agreement": None, "distinct": None}
     task = TASKS[output.task]
@@ -197,5 +216,5 @@ def check(name: str, passed: bool, measured: str, expected: str) -> Verification
     return VerificationCheck(name, "passed" if passed else "failed", measured, expected)
 
 
-def _decibels(value: float | None) -> str:
+def _told(value: float | None) -> str:
     return "not finite" if value is None else f"{value:.1f} dB"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import keras
 
-from swiftformer_tf.errors import ExportError
+from swiftformer_tf.errors import ExportError, first_line
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.naming import name_tensors
@@ -38,7 +38,7 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
                 converter.target_spec.supported_types = [tf.float16]
             content = bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its passes raise
-        raise ExportError(f"{weights}: the TFLite converter failed: {_first_line(error)}") from error
+        raise ExportError(f"{weights}: the TFLite converter failed: {first_line(error)}") from error
     return name_tensors(content, set(_layer_names(deploy)))
 
 
@@ -61,14 +61,10 @@ def _converter(deploy: DeployModel) -> Any:
         for variables in (deploy.trainable_variables, deploy.non_trainable_variables)
     ]
 
-    @tf.function(input_signature=[spec])
     def signature(image: Any) -> dict[str, Any]:
         with tf.name_scope(deploy.name):
             results, _ = deploy.stateless_call(*states, image, training=False)
             return dict(zip(names, keras.tree.flatten(results), strict=True))
 
-    return tf.lite.TFLiteConverter.from_concrete_functions([signature.get_concrete_function()], tf.Module())
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    traced = tf.function(signature, input_signature=[spec]).get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())

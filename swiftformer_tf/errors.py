@@ -12,6 +12,7 @@ __all__ = [
     "ModelError",
     "SwiftFormerError",
     "VerificationError",
+    "first_line",
     "one_line",
     "prefix_path",
 ]
@@ -80,3 +81,16 @@ def one_line(error: Exception | str, length: int = 1500) -> str:
     text = str(error)
     shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text[:length])
     return shown[:length] + "..." if len(text) > length or len(shown) > length else shown
+
+
+def first_line(error: Exception, length: int = 300) -> str:
+    """The first line of what another library says, `one_line` of it; the error's type where it says nothing.
+
+    A hostile file can have it say thousands of lines.
+
+    Examples:
+        >>> first_line(ValueError("\\nno such operation\\n  in graph.cc:12")), first_line(KeyError())
+        ('no such operation', 'KeyError')
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return one_line(next(filter(None, lines), type(error).__name__), length)

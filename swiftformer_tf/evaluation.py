@@ -215,7 +215,7 @@ def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> n
     """
     if outputs.ndim == 3 and np.issubdtype(outputs.dtype, np.integer):
         rows, columns = (np.arange(side) * have // side for side, have in zip(size, outputs.shape[1:], strict=True))
-        return outputs[0][rows[:, None], columns]
+        return np.asarray(outputs[0][rows[:, None], columns])
     if outputs.ndim != 4 or outputs.shape[-1] != num_labels:
         raise ModelError(f"outputs of shape {outputs.shape}: expected (1, h, w, {num_labels}), one for each label")
     if not np.isfinite(outputs).all():
@@ -223,4 +223,4 @@ def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> n
     resized = keras.ops.image.resize(
         outputs.astype(np.float32), size, interpolation="bilinear", data_format="channels_last"
     )
-    return np.asarray(keras.ops.convert_to_numpy(resized))[0].argmax(axis=-1)
+    return np.asarray(np.argmax(keras.ops.convert_to_numpy(resized)[0], axis=-1))

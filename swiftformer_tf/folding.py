@@ -104,10 +104,11 @@ def dense(pooled: Affine, layer: keras.layers.Dense, name: str) -> Affine:
 
 def average(values: list[Any]) -> Affine | None:
     """The mean of several matrices of the same pooled features; None for anything else."""
-    first = values[0]
-    if not all(isinstance(x, Affine) and x.kernel is not None and x.source is first.source for x in values):
+    matrices = [each for each in values if isinstance(each, Affine) and each.kernel is not None]
+    if len(matrices) < len(values) or len({id(each.source) for each in matrices}) > 1:
         return None
-    kernel, bias = (np.mean([getattr(each, field) for each in values], axis=0) for field in ("kernel", "bias"))
+    first = matrices[0]
+    kernel, bias = (np.mean([getattr(each, field) for each in matrices], axis=0) for field in ("kernel", "bias"))
     return dataclasses.replace(first, kernel=kernel, bias=bias)
 
 

@@ -87,7 +87,8 @@ class DeployModel(keras.Model):
             "config": SwiftFormerConfig.from_dict(config["config"]),
             "named_outputs": [Output.from_dict(each) for each in config["named_outputs"]],
         }
-        return super().from_config({**config, **facts}, custom_objects=custom_objects)
+        model: Self = super().from_config({**config, **facts}, custom_objects=custom_objects)
+        return model
 
 
 def fuse(

@@ -59,8 +59,8 @@ class _StandIn:
         return getattr(self.stream, name)
 
 
-def _is_native(stream: object, descriptor: int) -> bool:
+def _is_native(stream: Any, descriptor: int) -> bool:
     try:
-        return stream.fileno() == descriptor  # type: ignore[attr-defined]
+        return bool(stream.fileno() == descriptor)
     except (AttributeError, OSError, ValueError):
         return False  # a notebook's or a test's stand-in

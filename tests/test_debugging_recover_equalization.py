@@ -11,9 +11,9 @@ from swiftformer_tf import RECIPES, LiteModel, export
 from swiftformer_tf.debugging.pairing import pair
 from swiftformer_tf.debugging.recover_equalization import equalize_alike
 from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, arithmetic, equalize, measure, rewrite
-from swiftformer_tf.quantization.ranges import MATRIX_OPS
 
 
 def weights(graph: Graph) -> list[np.ndarray]:

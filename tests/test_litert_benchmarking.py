@@ -15,7 +15,7 @@ from support.small_graphs import converted
 
 from swiftformer_tf import ConfigError, LiteModel, ModelError
 from swiftformer_tf.cli import cli
-from swiftformer_tf.litert import benchmarking
+from swiftformer_tf.litert import peak_memory
 from swiftformer_tf.litert.benchmarking import WARM_UP, Timing, benchmark_files, interleave, peak_bytes
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_interpreter, profile_ops
 
@@ -115,7 +115,7 @@ def test_the_share_of_matrices_leaves_depthwise_convolutions_out() -> None:
 
 def test_memory_is_that_of_a_fresh_process(files: list[Path]) -> None:
     """What this process held before, TensorFlow and all, must not hide or add anything."""
-    command = [sys.executable, benchmarking.peak_memory.__file__, str(files[0]), "1"]
+    command = [sys.executable, str(peak_memory.__file__), str(files[0]), "1"]
     alone = int(subprocess.run(["/usr/bin/env", *command], capture_output=True, text=True, check=True).stdout)
     assert 0.5 < peak_bytes(files[0]) / alone < 2
 

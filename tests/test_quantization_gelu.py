@@ -19,11 +19,11 @@ from swiftformer_tf import (
     export,
     fuse,
 )
+from swiftformer_tf.litert.integers import dequantized
 from swiftformer_tf.litert.profiling import profile_ops
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, Statistics, lower_gelu, measure, rewrite
 from swiftformer_tf.quantization.gelu import RANGES, gates
-from swiftformer_tf.quantization.scales import restored
 from swiftformer_tf.verification import signal_to_noise
 
 Lite = Callable[..., LiteModel]
@@ -67,7 +67,7 @@ def of_all_bytes(content: bytes, *, xnnpack: bool = True) -> tuple[np.ndarray, n
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], given)
     interpreter.invoke()
     made = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    return restored(given, before).ravel(), restored(made, after).ravel(), float(after.scale[0])
+    return dequantized(given, before).ravel(), dequantized(made, after).ravel(), float(after.scale[0])
 
 
 def test_integers_throughout_are_gated_and_no_other_recipe() -> None:

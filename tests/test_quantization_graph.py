@@ -9,9 +9,11 @@ import pytest
 from support.small_graphs import converted
 
 from swiftformer_tf import RECIPES, LiteModel
+from swiftformer_tf.litert.integers import Quantization
+from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization import Graph, Statistics, equalize, measure, rewrite, rewriting
-from swiftformer_tf.quantization.graph import Operation, Quantization
-from swiftformer_tf.quantization.ranges import MATRIX_OPS, ROWS_PER_IMAGE
+from swiftformer_tf.quantization.graph import Operation
+from swiftformer_tf.quantization.ranges import ROWS_PER_IMAGE
 
 Lite = Callable[..., LiteModel]
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftformer_tf.quantization.scales import best_range, from_range, quantized
+from swiftformer_tf.litert.integers import quantized
+from swiftformer_tf.quantization.scales import best_range, from_range
 
 ENDS = st.floats(-1e4, 1e4, allow_nan=False)
 

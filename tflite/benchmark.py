@@ -28,6 +28,8 @@ from swiftformer_tf import PRETRAINED, SwiftFormerForImageClassification, to_che
 from swiftformer_tf.images.folders import ImageFolder, balanced_sample
 from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.litert.benchmarking import Timing, interleave, peak_bytes
+from swiftformer_tf.litert.integers import Quantization, quantized
+from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.profiling import open_interpreter, profile_ops
 from swiftformer_tf.native_logs import native_stderr_silenced
 
@@ -163,8 +165,8 @@ def show(interpreter: Any, image: np.ndarray) -> None:
     value = image.repeat(factor, axis=0).repeat(factor, axis=1)[None]
     value = value if taken["shape"][-1] == 3 else value.transpose(0, 3, 1, 2)
     if np.issubdtype(taken["dtype"], np.integer):
-        (scale, zero_point), limits = taken["quantization"], np.iinfo(taken["dtype"])
-        value = np.clip(np.rint(value / scale) + zero_point, limits.min, limits.max)
+        scale, zero_point = taken["quantization"]
+        value = quantized(value, Quantization(np.array([scale]), zero_point), np.dtype(taken["dtype"]).name)
     interpreter.set_tensor(taken["index"], np.ascontiguousarray(value, taken["dtype"]))
 
 
@@ -197,7 +199,7 @@ def runnable(
         try:
             if is_tflite(entry):
                 interpreter = open_interpreter(entry["path"], num_threads=threads)
-                entry["partitions"] = sum(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())
+                entry["partitions"] = count_partitions(interpreter)
                 show(interpreter, photograph)
                 interpreter.invoke()
                 runs[entry["key"]] = timed(interpreter.invoke)

@@ -84,7 +84,7 @@ def _numbers(name: str, dataset: h5py.Dataset) -> np.ndarray:
             f"{name}: declares {dataset.size:,} numbers and stores {size:,} bytes, expected all of them, uncompressed, "
             "as transformers writes them"
         )
-    return dataset[()]
+    return np.asarray(dataset[()])
 
 
 def _to_torch(key: str, value: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import safetensors
 
@@ -56,7 +56,7 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | 
         raise CheckpointError(f"{folder}: layout={layout!r} cannot say it; {error}") from None
 
 
-def _documents(checkpoint: Checkpoint, layout: Layout, weights: Path) -> dict[str, dict]:
+def _documents(checkpoint: Checkpoint, layout: Layout, weights: Path) -> dict[str, dict[str, Any]]:
     config = checkpoint.config
     if layout == "hf":
         return {CONFIG: config_formats.to_hf(config), PROCESSOR: config_formats.image_processor(config.transform)}

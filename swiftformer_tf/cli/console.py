@@ -74,7 +74,7 @@ class ModelFile(click.Path):
         return path
 
 
-class ImageSize(click.ParamType):
+class ImageSize(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
     """`224` or `192x256` (height x width)."""
 
     name = "SIZE|HxW"

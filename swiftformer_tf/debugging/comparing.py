@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from swiftformer_tf.debugging.pairing import Pair, held, integer_range, restored_floats, separate
-from swiftformer_tf.quantization.graph import Graph, Quantization
+from swiftformer_tf.litert.integers import Quantization
+from swiftformer_tf.quantization.graph import Graph
 
 __all__ = ["Distance", "Run", "compare"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from swiftformer_tf.errors import ModelError
+from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quantized
 from swiftformer_tf.litert.ops import CASTS
-from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
-from swiftformer_tf.quantization.scales import quantized, restored
+from swiftformer_tf.quantization.graph import Graph, Operation
 
 __all__ = ["Pair", "Separated", "held", "integer_range", "pair", "restored_floats", "separate"]
 
@@ -160,9 +160,9 @@ def held(values: np.ndarray, kind: Kind, quantization: Quantization | None) -> t
     if quantization is None:
         return values, values
     stored = quantized(values, quantization, kind)
-    return stored, restored(stored, quantization)
+    return stored, dequantized(stored, quantization)
 
 
 def restored_floats(stored: np.ndarray, quantization: Quantization | None) -> np.ndarray:
     """The float32 that a tensor holds, whether it stores integers or floats."""
-    return stored if quantization is None else restored(stored, quantization)
+    return stored if quantization is None else dequantized(stored, quantization)

@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+from swiftformer_tf.comparison import decibels
+
 __all__ = ["TensorReport"]
 
 
@@ -56,12 +58,12 @@ class TensorReport:
     @property
     def snr(self) -> float | None:
         """Signal-to-noise ratio in dB as the file runs; infinite for equal tensors, None where the signal is zero."""
-        return _decibels(self.signal, self.noise)
+        return decibels(self.signal**2, self.noise**2)
 
     @property
     def own_snr(self) -> float | None:
         """The same of the operation alone: what this tensor adds to the loss."""
-        return _decibels(self.signal, self.own_noise)
+        return decibels(self.signal**2, self.own_noise**2)
 
     @property
     def short_name(self) -> str:
@@ -73,9 +75,3 @@ class TensorReport:
         ratios = {"snr_db": self.snr, "own_snr_db": self.own_snr}
         known = {name: value if value is not None and math.isfinite(value) else None for name, value in ratios.items()}
         return {**dataclasses.asdict(self), **known}
-
-
-def _decibels(signal: float, noise: float) -> float | None:
-    if signal == 0:
-        return None
-    return 20 * math.log10(signal / noise) if noise else math.inf

@@ -193,8 +193,8 @@ def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
 
 def _default(described: list[dict[str, Any]]) -> str:
     """Of the models that are there the one to take where nobody knows what runs it."""
-    there = {model["recipe"]: model["name"] for model in described}
-    return next((there[recipe] for recipe in RECIPE_OF.values() if recipe in there), described[0]["name"])
+    there: dict[str, str] = {model["recipe"]: model["name"] for model in described}
+    return next((there[recipe] for recipe in RECIPE_OF.values() if recipe in there), next(iter(there.values())))
 
 
 def _is_for_mediapipe(model: LiteModel) -> bool:

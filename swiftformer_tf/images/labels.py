@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from swiftformer_tf.errors import ConfigError, ImageError
+from swiftformer_tf.errors import ConfigError, ImageError, SwiftFormerError
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import ImageFolder, list_images
 
@@ -107,11 +107,7 @@ def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]
     if str(source) == "imagenet":
         labels = tuple(imagenet_classes().values())
     else:
-        try:
-            lines = read_text(source).removesuffix("\n").split("\n")
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{source}: cannot be read as a list of labels ({error})") from None
-        labels = tuple(line.strip() for line in lines)
+        labels = tuple(_read_lines(source, ConfigError))
     if count is not None and len(labels) != count:
         raise ConfigError(f"{source}: {len(labels)} labels for the {count} outputs of the model: expected one a line")
     if "" in labels:
@@ -141,7 +137,7 @@ def labelled_images(
         indices, rule = match_classes(images.class_names, labels)
         return LabelledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
     paths = list_images(folder)
-    lines = _read_lines(Path(label_file))
+    lines = _read_lines(label_file, ImageError)
     if lines and all(_CLASS_ALONE.fullmatch(line) for line in lines):
         wnids = _ground_truth(Path(label_file), lines, paths)
         names = sorted(set(wnids))
@@ -159,11 +155,12 @@ def labelled_images(
     return LabelledImages(tuple(paths), tuple(index[name] for name in wanted), f"{rule}, by the list")
 
 
-def _read_lines(path: Path) -> list[str]:
+def _read_lines(path: str | Path, kind: type[SwiftFormerError]) -> list[str]:
     try:
-        return [line.strip() for line in read_text(path).splitlines()]
+        lines = read_text(path).removesuffix("\n").split("\n")
     except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read as a list of labels ({error})") from None
+        raise kind(f"{path}: cannot be read as a list of labels ({error})") from None
+    return [line.strip() for line in lines]
 
 
 def _ground_truth(path: Path, lines: list[str], paths: list[Path]) -> list[str]:

@@ -169,7 +169,7 @@ def _from_colors(path: str | Path, pixels: np.ndarray, classes: MaskClasses) -> 
     found = order[np.searchsorted(known[order], keys).clip(max=len(known) - 1)]
     if (strange := known[found] != keys).any():
         raise ImageError(f"{path}: the color #{keys[strange][0]:06x} is not in the class list; add it there")
-    return classes.lookup[found]
+    return np.asarray(classes.lookup[found])
 
 
 @dataclasses.dataclass(frozen=True)

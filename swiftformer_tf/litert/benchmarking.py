@@ -12,6 +12,7 @@ import numpy as np
 
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.litert import peak_memory
+from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_interpreter, profile_ops
 
 __all__ = ["FileTiming", "Timing", "benchmark_files", "interleave", "peak_bytes"]
@@ -148,7 +149,7 @@ def benchmark_files(
             size=Path(path).stat().st_size,
             num_threads=num_threads,
             timing=timings[str(index)],
-            partitions=sum(op["op_name"] == "DELEGATE" for op in interpreters[index]._get_ops_details()),
+            partitions=count_partitions(interpreters[index]),
             peak_memory=peak_bytes(path, num_threads=num_threads),
             ops=_profiled(path),
         )

@@ -10,6 +10,7 @@ import numpy as np
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.metadata_schema import decode, encode
+from swiftformer_tf.litert.ops import operation_name
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import TASKS, Activation, Output
 
@@ -185,15 +186,13 @@ def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
 
 def _first_runtimes(graph: Any) -> Iterator[str | None]:
     """Of each operation, where `FIRST_RUNTIMES` knows it."""
-    from ai_edge_litert.schema_py_generated import BuiltinOperator
     from ai_edge_litert.tools import flatbuffer_utils
 
-    names = {value: name for name, value in vars(BuiltinOperator).items() if isinstance(value, int)}
+    names = [operation_name(code) for code in graph.operatorCodes]
     for subgraph in graph.subgraphs:
         for op in subgraph.operators:
-            code = graph.operatorCodes[op.opcodeIndex]
             inputs = (flatbuffer_utils.type_to_name(subgraph.tensors[each].type) for each in op.inputs if each >= 0)
-            yield FIRST_RUNTIMES.get((names[max(code.builtinCode, code.deprecatedBuiltinCode)], *inputs))
+            yield FIRST_RUNTIMES.get((names[op.opcodeIndex], *inputs))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -117,24 +117,24 @@ def _write_table(builder: flatbuffers.Builder, table: str, values: Mapping[str, 
             builder.PrependSlot(SCALARS[kind], slot, value, 0)
         else:
             builder.PrependUOffsetTRelativeSlot(slot, value, 0)
-    return builder.EndObject()
+    return int(builder.EndObject())
 
 
 def _write_value(builder: flatbuffers.Builder, kind: str, value: Any) -> int:
     if kind == "string":
-        return builder.CreateString(value)
+        return int(builder.CreateString(value))
     if not kind.startswith("["):
         return _write_table(builder, kind, value)
     if kind == "[float]":
         builder.StartVector(4, len(value), 4)
         for number in reversed(value):
             builder.PrependFloat32(number)
-        return builder.EndVector()
+        return int(builder.EndVector())
     offsets = [_write_table(builder, kind[1:-1], each) for each in value]
     builder.StartVector(4, len(offsets), 4)
     for offset in reversed(offsets):
         builder.PrependUOffsetTRelative(offset)
-    return builder.EndVector()
+    return int(builder.EndVector())
 
 
 def _read_table(kind: str, table: Table) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["CASTS", "MATRIX_OPS", "operation_name"]
+__all__ = ["CASTS", "MATRIX_OPS", "count_partitions", "operation_name"]
 
 # Operations that only change the type of a tensor, and so may stand at the border between float and integer.
 CASTS = ("QUANTIZE", "DEQUANTIZE")
@@ -21,3 +21,8 @@ def operation_name(code: Any) -> str:
         custom = code.customCode.decode() if isinstance(code.customCode, bytes) else str(code.customCode)
         return custom if custom.startswith("Flex") else f"CUSTOM {custom}"
     return next((name for name, value in vars(BuiltinOperator).items() if value == number), f"CUSTOM {number}")
+
+
+def count_partitions(interpreter: Any) -> int:
+    """Number of pieces of a graph that XNNPACK took, which LiteRT's Python interface tells nowhere else."""
+    return sum(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())

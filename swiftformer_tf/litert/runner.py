@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError, prefix_path
+from swiftformer_tf.errors import ModelError, first_line, prefix_path
+from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quantized
 from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.native_logs import native_stderr_silenced
 
@@ -52,7 +54,7 @@ class LiteRunner:
     @property
     def partitions(self) -> int:
         """Number of pieces of the graph that XNNPACK took."""
-        return sum(op["op_name"] == "DELEGATE" for op in self.interpreter._get_ops_details())
+        return count_partitions(self.interpreter)
 
     @property
     def input_quantization(self) -> tuple[float, int]:
@@ -67,12 +69,12 @@ class LiteRunner:
     @property
     def input_type(self) -> str:
         """Type of the input in numpy's word."""
-        return np.dtype(self._input["dtype"]).name
+        return _kind(self._input)
 
     @property
     def output_type(self) -> str:
         """Type of the outputs in numpy's word."""
-        return np.dtype(self._output["dtype"]).name
+        return _kind(self._output)
 
     def set_input(self, inputs: np.ndarray) -> None:
         """Quantises (1, height, width, channels) float32 as the file wants it.
@@ -87,7 +89,7 @@ class LiteRunner:
             takes = "pixels from 0 to 255" if self.model.include_preprocessing else "normalised pixels"
             raise ModelError(f"an input of type {inputs.dtype}: the model takes {takes} as float32")
         with prefix_path(self.model.path), litert_errors_as_model_errors("take the input of"):
-            self.interpreter.set_tensor(self._input["index"], _quantized(inputs, self._input))
+            self.interpreter.set_tensor(self._input["index"], _as_stored(inputs, self._input))
 
     def invoke(self) -> None:
         """Runs the graph on the last input.
@@ -106,7 +108,7 @@ class LiteRunner:
         results = {}
         with prefix_path(self.model.path), litert_errors_as_model_errors("read the output of"):
             for output, details in zip(self.model.outputs, self._outputs, strict=True):
-                values = _dequantized(self.interpreter.get_tensor(details["index"]), details)
+                values = _as_floats(self.interpreter.get_tensor(details["index"]), details)
                 results[output.name] = values[0] if len(values) == 1 else values
         return results
 
@@ -131,9 +133,7 @@ def litert_errors_as_model_errors(to: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        # A hostile file can have it say thousands of lines.
-        first = str(error).strip().partition("\n")[0][:300]
-        raise ModelError(f"LiteRT cannot {to} the model: {first}") from None
+        raise ModelError(f"LiteRT cannot {to} the model: {first_line(error)}") from None
 
 
 def load_interpreter(model: LiteModel, *, num_threads: int = 1) -> Any:
@@ -167,7 +167,7 @@ def _tensors(
         expected = "one" if len(shapes) == 1 else f"the {len(shapes)} of its configuration"
         raise ModelError(f"the model has {len(tensors)} {side}s: expected {expected}")
     for tensor, shape in zip(tensors, shapes, strict=True):
-        found, dtype = tuple(tensor["shape"].tolist()), np.dtype(tensor["dtype"]).name
+        found, dtype = tuple(tensor["shape"].tolist()), _kind(tensor)
         if found != shape:
             raise ModelError(f"the model's {side} has the shape {found}: by its configuration it should be {shape}")
         if dtype not in INFERENCE_DTYPES:
@@ -175,21 +175,26 @@ def _tensors(
     return tensors
 
 
+def _kind(details: dict[str, Any]) -> Kind:
+    name: Kind = np.dtype(details["dtype"]).name
+    return name
+
+
 def _scale_and_zero_point(details: dict[str, Any]) -> tuple[float, int]:
     scale, zero_point = details["quantization"]
     return float(scale), int(zero_point)
 
 
-def _quantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    if details["dtype"] == np.float32:
-        return values.astype(np.float32)
-    scale, zero_point = details["quantization"]
-    limits = np.iinfo(details["dtype"])
-    return np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(details["dtype"])
+def _quantization(details: dict[str, Any]) -> Quantization:
+    scale, zero_point = _scale_and_zero_point(details)
+    return Quantization(np.array([scale], np.float32), zero_point)
 
 
-def _dequantized(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    scale, zero_point = details["quantization"]
-    if details["dtype"] == np.float32 or not scale:
-        return values
-    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+def _as_stored(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    kind = _kind(details)
+    return values.astype(np.float32) if kind == "float32" else quantized(values, _quantization(details), kind)
+
+
+def _as_floats(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    scale, _ = _scale_and_zero_point(details)
+    return dequantized(values, _quantization(details)) if scale else values

@@ -173,7 +173,7 @@ def _keeps_channels(graph: Graph, op: Operation, computed: list[int]) -> bool:
 def _sizes(group: Group, graph: Graph, statistics: Statistics) -> np.ndarray:
     """Greatest value of each channel where it is read."""
     read = {graph.operations[index].inputs[0] for index in group.readers}
-    return np.max([np.abs(statistics.pixels[tensor]).max(axis=0) for tensor in read], axis=0).astype(np.float64)
+    return np.asarray(np.max([np.abs(statistics.pixels[tensor]).max(axis=0) for tensor in read], axis=0), np.float64)
 
 
 def _power(graph: Graph, index: int, guessed: dict[int, np.ndarray]) -> np.ndarray:
@@ -225,15 +225,15 @@ def _demand(group: Group, graph: Graph, sizes: np.ndarray) -> np.ndarray:
             found += (weights[known] / outputs[known, None]).mean(axis=0) if known.any() else 0
             matrices += 1
     if not matrices:
-        return np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0)
-    return np.sqrt(found)
+        return np.asarray(np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0))
+    return np.asarray(np.sqrt(found))
 
 
 def _scaled_moments(moments: np.ndarray, factors: np.ndarray) -> np.ndarray:
     if moments.ndim == 3:  # one channel after the other
         scale = np.repeat(factors[:, None], moments.shape[-1], axis=1)
         scale[:, -1] = 1
-        return moments * scale[:, :, None] * scale[:, None, :]
+        return np.asarray(moments * scale[:, :, None] * scale[:, None, :])
     taps = (moments.shape[-1] - 1) // len(factors)
     scale = np.append(np.tile(factors, taps), 1)
-    return moments * scale[:, None] * scale
+    return np.asarray(moments * scale[:, None] * scale)

@@ -4,35 +4,18 @@ import copy
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
 from swiftformer_tf.errors import ModelError
+from swiftformer_tf.litert.integers import Kind, Quantization
 from swiftformer_tf.litert.ops import CASTS, operation_name
 
-__all__ = ["VARIANT", "Graph", "Kind", "Operation", "Quantization", "numbered"]
-
-Kind = Literal["float32", "int8", "uint8", "int16", "int32", "int64"]
-
+__all__ = ["VARIANT", "Graph", "Operation", "numbered"]
 
 # Between the name of a float tensor and what tells apart the others of a file that stand for it.
 VARIANT = ";"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Quantization:
-    """What the integers of a tensor stand for: `scale * (integer - zero_point)`.
-
-    Args:
-        scale: float32 (1,) for the whole tensor, or one per entry of `axis`.
-        zero_point: An integer; zero where there are many scales.
-        axis: Of the scales, where there are many.
-    """
-
-    scale: np.ndarray
-    zero_point: int = 0
-    axis: int = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,7 +120,8 @@ class Graph:
         """Type of a tensor in numpy's word."""
         types = vars(self._schema.TensorType).items()
         kinds: dict[int, Any] = {value: name.lower() for name, value in types if isinstance(value, int)}
-        return kinds[self._subgraph.tensors[tensor].type]
+        kind: Kind = kinds[self._subgraph.tensors[tensor].type]
+        return kind
 
     def quantization(self, tensor: int) -> Quantization | None:
         """What the integers of a tensor stand for; None for floats and for integers that are plain numbers."""
@@ -150,7 +134,7 @@ class Graph:
         """The function that is fused into an operation: `NONE`, `RELU` and so on."""
         value = getattr(op.source.builtinOptions, "fusedActivationFunction", 0)
         kinds = vars(self._schema.ActivationFunctionType).items()
-        return next(name for name, kind in kinds if kind == value and not name.startswith("_"))
+        return str(next(name for name, kind in kinds if kind == value and not name.startswith("_")))
 
     def replace_weights(self, index: int, arrays: list[np.ndarray]) -> None:
         """Gives the operation at that place other float32 constants in the place of its second input and on."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from swiftformer_tf.quantization.graph import Kind, Quantization
+from swiftformer_tf.litert.integers import Kind, Quantization
 
 __all__ = ["HYBRID_VERSIONS", "KERNELS", "Kernels"]
 

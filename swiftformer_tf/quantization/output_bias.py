@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from swiftformer_tf.litert.integers import dequantized, quantized
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import last_matrix
-from swiftformer_tf.quantization.scales import quantized, restored
 
 __all__ = ["correct_output_bias"]
 
@@ -41,7 +41,7 @@ def correct_output_bias(content: bytes, images: Sequence[np.ndarray], expected: 
         interpreter.set_tensor(given["index"], value)
         interpreter.invoke()
         answer = interpreter.get_tensor(made["index"])
-        floats = answer if outputs is None else restored(answer, outputs)
+        floats = answer if outputs is None else dequantized(answer, outputs)
         total += floats.reshape(-1, len(total)).mean(axis=0)
     graph.shift_bias(graph.operations.index(last), expected - total / len(images))
     return graph.rewritten([(each, each.version) for each in graph.operations], graph.inputs, graph.outputs)

@@ -158,7 +158,7 @@ def last_matrix(graph: Graph) -> Operation:
 
 def _sampled(pixels: np.ndarray) -> np.ndarray:
     count = min(len(pixels), -(-VALUES_PER_IMAGE // pixels.shape[-1]))
-    return pixels[((np.arange(count) + 0.5) * len(pixels) / count).astype(int)]
+    return np.asarray(pixels[((np.arange(count) + 0.5) * len(pixels) / count).astype(int)])
 
 
 def _add_moments(pending: dict[int, list[np.ndarray]], moments: dict[int, np.ndarray]) -> None:

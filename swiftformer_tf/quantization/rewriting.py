@@ -8,14 +8,15 @@ from typing import Any, Literal
 import numpy as np
 
 from swiftformer_tf.errors import ExportError
+from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quantized
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.flattening import flatten
 from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, Gate, gates
-from swiftformer_tf.quantization.graph import Graph, Kind, Operation, Quantization
+from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
 from swiftformer_tf.quantization.ranges import Statistics, last_matrix
 from swiftformer_tf.quantization.rounding import rounded_filter
-from swiftformer_tf.quantization.scales import best_range, from_range, quantized, restored, rounded
+from swiftformer_tf.quantization.scales import best_range, from_range, rounded
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["Arithmetic", "arithmetic", "rewrite"]
@@ -242,11 +243,11 @@ class _Rewriter:
         source, curve = self._curve(tensor)
         if (source, "int8") in self.tensors_by_dtype:
             before = self._quantization(source)
-            table = quantized(curve(restored(np.arange(-128, 128), before)), quantization)
+            table = quantized(curve(dequantized(np.arange(-128, 128), before)), quantization)
             integers = table[quantized(pixels[source], before).astype(int) + 128]
         else:
             integers = quantized(pixels[tensor], quantization)
-        return np.asarray((restored(integers, quantization) - pixels[tensor]).mean(axis=0, dtype=np.float64))
+        return np.asarray((dequantized(integers, quantization) - pixels[tensor]).mean(axis=0, dtype=np.float64))
 
     def _curve(self, tensor: int) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
         """The input of a GELU, and what is made of it before the last rounding; -1 for what no GELU made."""
@@ -263,7 +264,7 @@ class _Rewriter:
 
         scaled, square, slope, cubic, sigmoid = gate.inner
         factor = held(slope, held(square, values * held(scaled, CUBIC * values)) + LINEAR)
-        return values * held(sigmoid, 1 / (1 + np.exp(-held(cubic, values * factor))))
+        return np.asarray(values * held(sigmoid, 1 / (1 + np.exp(-held(cubic, values * factor)))))
 
     def _computed(self, tensor: int) -> bool:
         return tensor >= 0 and self.graph.constant(tensor) is None

@@ -5,7 +5,8 @@ import contextlib
 import numpy as np
 
 from swiftformer_tf.errors import ExportError
-from swiftformer_tf.quantization.graph import Operation, Quantization
+from swiftformer_tf.litert.integers import Quantization
+from swiftformer_tf.quantization.graph import Operation
 
 __all__ = ["round_weights", "rounded_filter"]
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from swiftformer_tf.quantization.graph import Kind, Quantization
+from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quantized
 
-__all__ = ["LEAST_RANGE", "best_range", "from_range", "quantized", "restored", "rounded"]
+__all__ = ["LEAST_RANGE", "best_range", "from_range", "rounded"]
 
 # No tensor's integers reach less far, whatever was seen of it: a scale must not be zero.
 LEAST_RANGE = 1e-9
@@ -28,20 +28,9 @@ def from_range(low: float, high: float, kind: Kind = "int8") -> Quantization:
     )
 
 
-def quantized(values: np.ndarray, quantization: Quantization, kind: Kind = "int8") -> np.ndarray:
-    """Integers of floats, with one scale for all of them."""
-    limits = np.iinfo(kind)
-    return np.clip(np.rint(values / quantization.scale) + quantization.zero_point, limits.min, limits.max).astype(kind)
-
-
-def restored(integers: np.ndarray, quantization: Quantization) -> np.ndarray:
-    """float32 of integers with one scale for all of them."""
-    return (integers.astype(np.float32) - quantization.zero_point) * quantization.scale
-
-
 def rounded(values: np.ndarray, quantization: Quantization) -> np.ndarray:
     """float32 that int8 with one scale for all of them holds in the place of floats."""
-    return restored(quantized(values, quantization), quantization)
+    return dequantized(quantized(values, quantization), quantization)
 
 
 def best_range(low: float, high: float, sample: np.ndarray) -> tuple[float, float]:

@@ -96,9 +96,9 @@ def photograph_groups(
 
 def _spread(indices: np.ndarray, most: int) -> list[int]:
     """At most that many of them, from the first to the last."""
-    if len(indices) <= most:
-        return indices.tolist()
-    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)].tolist()
+    if len(indices) > most:
+        indices = indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+    return [int(index) for index in indices]
 
 
 def _pixels(images: Any, chosen: Sequence[int], lite: LiteModel) -> dict[int, np.ndarray]:

@@ -141,7 +141,7 @@ def error_per_class(
 
 
 def _errors(outputs: Outputs) -> np.ndarray:
-    return np.sqrt(np.mean((outputs.actual - outputs.expected) ** 2, axis=0))
+    return np.asarray(np.sqrt(np.mean((outputs.actual - outputs.expected) ** 2, axis=0)))
 
 
 def _shortened(label: str, most: int = 24) -> str:

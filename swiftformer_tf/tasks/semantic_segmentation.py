@@ -70,7 +70,7 @@ class PixelConfusion:
         """Intersection over union of each class, float64 (labels,); NaN for one that is neither there nor answered."""
         both = np.diag(self.matrix)
         either = self.matrix.sum(axis=0) + self.matrix.sum(axis=1) - both
-        return np.divide(both, either, out=np.full(len(self.labels), np.nan), where=either > 0)
+        return np.asarray(np.divide(both, either, out=np.full(len(self.labels), np.nan), where=either > 0))
 
     @property
     def mean_iou(self) -> float:

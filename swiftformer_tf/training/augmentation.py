@@ -62,7 +62,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.nda
         images = np.repeat(images, 3, axis=-1)  # Keras's layers take colors alone, and leave gray gray
     for layer in layers:
         images = layer(images, training=True)
-    return np.clip(keras.ops.convert_to_numpy(images)[..., :channels], 0, 255)
+    return np.asarray(np.clip(keras.ops.convert_to_numpy(images)[..., :channels], 0, 255))
 
 
 def mix(images: np.ndarray, labels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[np.ndarray, np.ndarray]:

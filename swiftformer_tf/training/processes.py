@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, first_line
 
 __all__ = ["agree", "distribute", "is_first_process", "share_of_batch", "undistributed"]
 
@@ -68,7 +68,7 @@ def distribute(
         try:
             keras.distribution.initialize(coordinator_address, num_processes, process_id)
         except (RuntimeError, ValueError) as error:
-            raise ConfigError(f"coordinator_address={coordinator_address}: {str(error).splitlines()[0]}") from None
+            raise ConfigError(f"coordinator_address={coordinator_address}: {first_line(error)}") from None
     if keras.backend.backend() == "jax" and keras.distribution.get_device_count() > 1:
         # Our batches are shared out already.
         keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))

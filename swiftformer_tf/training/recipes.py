@@ -183,7 +183,8 @@ class TrainingRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return to_json(dataclasses.asdict(self))
+        values: dict[str, Any] = to_json(dataclasses.asdict(self))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -53,7 +53,8 @@ class Teacher:
 
         def predict(images: np.ndarray) -> np.ndarray:
             with torch.inference_mode():
-                return module(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))).numpy()
+                answers = module(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))))
+            return np.asarray(answers.numpy())
 
         return cls(predict, transform, tuple(labels), name)
 
@@ -207,7 +208,7 @@ class TeacherLogits:
             with self._lock:
                 memory[indices[unknown]] = answers
         # Read back in any case: what is kept is rounded, and the first time must not differ from the next.
-        return memory[indices].astype(np.float32)
+        return np.asarray(memory[indices], np.float32)
 
     def _view(self, view: int) -> np.ndarray:
         if view not in self._views:

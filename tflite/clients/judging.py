@@ -1,11 +1,16 @@
 """Is what a client answered right? Against LiteRT on this machine, and against Keras."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from kit import Kit
+
+from swiftformer_tf.comparison import decibels
+from swiftformer_tf.tasks import Activation
+from swiftformer_tf.tasks.classification import activate
 
 __all__ = ["KNOWN", "MIN_PHOTOGRAPHS", "SPEEDS", "TOLERANCES", "Verdict", "judge", "row"]
 
@@ -209,7 +214,8 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     if answers.ndim != 2 or len(answers) < MIN_PHOTOGRAPHS or answers.shape[1] != kit.logits.shape[1]:
         reason = f"outputs of shape {answers.shape}: expected (at least {MIN_PHOTOGRAPHS}, {kit.logits.shape[1]})"
         return dataclasses.replace(verdict, reason=reason)
-    keras = kit.logits.astype(np.float64) if kind in ("logits", "int8") else _softmax(kit.logits)
+    activation: Activation | None = None if kind in ("logits", "int8") else "softmax"
+    keras = np.asarray(activate(kit.logits.astype(np.float64), activation))
     expected, desktop = keras[: len(answers)], kit.desktop[name, kind][: len(answers)].astype(np.float64)
     difference = float(np.max(np.abs(answers - desktop)))
     snr = _signal_to_noise(keras, answers)
@@ -261,14 +267,8 @@ def _signal_to_noise(expected: np.ndarray, answers: np.ndarray) -> float:
     """Decibels of the variance of all `expected` (N, labels) over the mean square error of the first `answers`."""
     signal = np.mean((expected - expected.mean(axis=0)) ** 2)
     noise = np.mean((answers - expected[: len(answers)]) ** 2)
-    if not np.isfinite(noise):
-        return float("-inf")
-    return float("inf") if noise == 0 else float(10 * np.log10(signal / noise))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    ratio = decibels(float(signal), float(noise))
+    return -math.inf if ratio is None else ratio
 
 
 def _numbers(version: str) -> tuple[int, ...]:
