@@ -11,7 +11,7 @@ import keras
 
 from swiftformer_tf.checkpoints.tensor_specs import expected_shapes
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError, ModelError, one_line
+from swiftformer_tf.errors import ConfigError, ModelError, first_line, one_line
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.segmentation_heads import SegmentationHead
 
@@ -43,8 +43,7 @@ def open_keras_file(path: str | Path) -> keras.Model:
     except (ConfigError, ModelError) as error:
         raise ModelError(f"{path}: {one_line(error)}") from None
     except Exception as error:  # Keras, h5py and zipfile each fail in their own ways
-        reason = one_line(str(error).strip().partition("\n")[0], 200)
-        raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__}: {reason})") from None
+        raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__}: {first_line(error, 200)})") from None
     if type(model).__name__ != kind:
         raise ModelError(f"{path}: Keras makes a {type(model).__name__} of it; the file was made to do harm")
     return model

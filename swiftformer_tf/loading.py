@@ -40,7 +40,8 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, wei
     if suffix == ".keras":
         from swiftformer_tf.keras_file import open_keras_file
 
-        return open_keras_file(path)
+        model: PretrainedModel = open_keras_file(path)
+        return model
     return Checkpoint.open(path, token_weights=token_weights, weights=weights)
 
 

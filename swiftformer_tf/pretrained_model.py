@@ -124,5 +124,6 @@ def open_weights(
     if suffix == ".tflite":
         raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
     if suffix == ".keras":
-        return open_keras_file(path)
+        model: PretrainedModel = open_keras_file(path)
+        return model
     return Checkpoint.open(path, token_weights=token_weights, weights=weights)

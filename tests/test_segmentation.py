@@ -18,13 +18,12 @@ from swiftformer_tf.cli.train import train
 from swiftformer_tf.evaluation import answers_at, evaluate_segmentation
 from swiftformer_tf.images.masks import VOID, MaskClasses, MaskFolder, count_pixels, open_mask
 from swiftformer_tf.segmentation import (
-    SEGMENTATION_HEADS,
     BilinearResize,
     NearestUpsampling,
-    SegmentationHead,
     SwiftFormerForSemanticSegmentation,
     copy_backbone,
 )
+from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, confusion_matrix
 from swiftformer_tf.training.segmentation import PixelCrossEntropy, train_segmenter
 from swiftformer_tf.training.segmentation_data import MaskBatches, augmented

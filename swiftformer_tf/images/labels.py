@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from swiftformer_tf.errors import ConfigError, ImageError, SwiftFormerError
+from swiftformer_tf.errors import ConfigError, ImageError
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import ImageFolder, list_images
 
@@ -107,7 +107,10 @@ def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]
     if str(source) == "imagenet":
         labels = tuple(imagenet_classes().values())
     else:
-        labels = tuple(_read_lines(source, ConfigError))
+        try:
+            labels = tuple(_read_lines(source))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{source}: cannot be read as a list of labels ({error})") from None
     if count is not None and len(labels) != count:
         raise ConfigError(f"{source}: {len(labels)} labels for the {count} outputs of the model: expected one a line")
     if "" in labels:
@@ -137,7 +140,10 @@ def labelled_images(
         indices, rule = match_classes(images.class_names, labels)
         return LabelledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
     paths = list_images(folder)
-    lines = _read_lines(label_file, ImageError)
+    try:
+        lines = _read_lines(label_file)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{label_file}: cannot be read as a list of labels ({error})") from None
     if lines and all(_CLASS_ALONE.fullmatch(line) for line in lines):
         wnids = _ground_truth(Path(label_file), lines, paths)
         names = sorted(set(wnids))
@@ -155,12 +161,8 @@ def labelled_images(
     return LabelledImages(tuple(paths), tuple(index[name] for name in wanted), f"{rule}, by the list")
 
 
-def _read_lines(path: str | Path, kind: type[SwiftFormerError]) -> list[str]:
-    try:
-        lines = read_text(path).removesuffix("\n").split("\n")
-    except (OSError, ValueError) as error:
-        raise kind(f"{path}: cannot be read as a list of labels ({error})") from None
-    return [line.strip() for line in lines]
+def _read_lines(path: str | Path) -> list[str]:
+    return [line.strip() for line in read_text(path).removesuffix("\n").split("\n")]
 
 
 def _ground_truth(path: Path, lines: list[str], paths: list[Path]) -> list[str]:
