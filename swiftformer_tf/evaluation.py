@@ -1,23 +1,29 @@
 """How often a model is right on photographs with labels or masks."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError, ModelError, prefix_path
+from swiftformer_tf.config import ProblemType, SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError, ImageError, ModelError, prefix_path
 from swiftformer_tf.files import replacing
+from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import iterate_images
-from swiftformer_tf.images.labels import LabelledImages
+from swiftformer_tf.images.labels import LabelledImages, labelled_images, match_classes
 from swiftformer_tf.images.masks import MaskFolder, same_classes
-from swiftformer_tf.tasks.classification import require_single_label
+from swiftformer_tf.images.metadata import METADATA
+from swiftformer_tf.tasks.annotations import has_metadata, open_annotated
+from swiftformer_tf.tasks.classification import activate, activation, problem_type
+from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
+from swiftformer_tf.tasks.task import Activation
 
-__all__ = ["Evaluation", "evaluate", "evaluate_segmentation"]
+__all__ = ["Evaluation", "evaluate", "evaluate_segmentation", "labelled_for"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +69,11 @@ class Evaluation:
         """Indices of the labels that have photographs."""
         return [int(index) for index in np.flatnonzero(self.confusion.sum(axis=1))]
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figure of the whole to choose by."""
+        return {"accuracy": self.top1}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types: shares from 0 to 1, photographs and shares per class."""
         totals = self.confusion.sum(axis=1)
@@ -85,6 +96,27 @@ class Evaluation:
                 for index in self.present
             ],
         }
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each label that has photographs, for people to read."""
+        return [
+            {
+                "label": row["label"],
+                "images": row["images"],
+                "top-1": f"{row['top1']:.2%}",
+                "top-5": f"{row['top5']:.2%}",
+            }
+            for row in self.to_dict()["per_class"]
+        ]
+
+    @property
+    def summary(self) -> str:
+        """A line or two for people to read."""
+        line = f"top-1 {self.top1:.2%}, top-5 {self.top5:.2%} of {self.images} photographs"
+        if len(self.present) == len(self.labels):
+            return line
+        return f"{line}\ntop-1 among the {len(self.present)} classes present: {self.top1_present:.2%}"
 
     def save_confusion(self, path: str | Path) -> None:
         """Draws the confusion among the labels present as a PNG; needs matplotlib (the extra `report`)."""
@@ -116,48 +148,124 @@ class Evaluation:
 def evaluate(
     predict: Callable[[np.ndarray], np.ndarray],
     config: SwiftFormerConfig,
-    images: LabelledImages,
+    images: LabelledImages | AnnotatedImages,
     *,
+    classifier_activation: Activation | None = None,
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
-) -> Evaluation:
+) -> Evaluation | LabelScores | NumberErrors:
     """Runs labelled photographs through a classifier, one batch in memory at a time.
 
     Args:
         predict: From normalised images (N, height, width, channels) to logits or probabilities
             (N, num_labels); `predicting.predictor` makes one from a Keras or TFLite model.
-        config: Of the model: its transform prepares the photographs, its labels name the outputs.
-        images: What `labelled_images` returned.
+        config: Of the model: its transform prepares the photographs, its labels name the outputs, its problem type
+            says what is counted.
+        images: What `labelled_for` returned.
+        classifier_activation: What `predict` makes probabilities with itself, as a file's `classifier_activation`
+            says; None for logits.
         batch_size: Photographs a call of `predict`.
         progress: Called with the number of photographs seen so far.
 
     Raises:
         ModelError: The outputs do not fit the labels, or are not finite.
+        ConfigError: Photographs with other answers than a model of this problem type gives.
         ImageError: A photograph that cannot be decoded; the message names it.
     """
-    require_single_label(config, "evaluate")
+    count = _COUNTS[problem_type(config)]
+    return count(_outputs(predict, config, images.paths, batch_size, progress), config, images, classifier_activation)
+
+
+def _outputs(
+    predict: Callable[[np.ndarray], np.ndarray],
+    config: SwiftFormerConfig,
+    paths: Sequence[Path],
+    batch_size: int,
+    progress: Callable[[int], None] | None,
+) -> Iterator[np.ndarray]:
+    """What a model answers, a batch (photographs, labels) at a time."""
+    seen = 0
+    for batch in iterate_images(paths, config.transform, batch_size):
+        outputs = np.asarray(predict(batch))
+        if outputs.shape != (len(batch), config.num_labels):
+            expected = (len(batch), config.num_labels)
+            raise ModelError(f"outputs of shape {outputs.shape}: expected {expected}, one for each label")
+        if not np.isfinite(outputs).all():
+            row = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
+            raise ModelError(f"{paths[seen + row]}: the model's outputs for it are not finite")
+        seen += len(batch)
+        yield outputs
+        if progress:
+            progress(seen)
+
+
+def _count_best(batches: Iterator[np.ndarray], config: SwiftFormerConfig, images: Any, _: Any) -> Evaluation:
+    if not isinstance(images, LabelledImages):
+        raise ConfigError("problem_type='single_label_classification': expected one right label a photograph")
     count = config.num_labels
     targets = np.asarray(images.targets)
     present = np.unique(targets)
     confusion, confusion_present = np.zeros((2, count, count), np.int64)
     within_top5 = np.zeros(count, np.int64)
     seen = 0
-    for batch in iterate_images(images.paths, config.transform, batch_size):
-        outputs = np.asarray(predict(batch))
-        if outputs.shape != (len(batch), count):
-            raise ModelError(f"outputs of shape {outputs.shape}: expected {(len(batch), count)}, one for each label")
-        right = targets[seen : seen + len(batch)]
-        if not np.isfinite(outputs).all():
-            row = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
-            raise ModelError(f"{images.paths[seen + row]}: the model's outputs for it are not finite")
+    for outputs in batches:
+        right = targets[seen : seen + len(outputs)]
         order = np.argsort(-outputs, axis=1, kind="stable")
         np.add.at(confusion, (right, order[:, 0]), 1)
         np.add.at(within_top5, right[(order[:, :5] == right[:, None]).any(axis=1)], 1)
         np.add.at(confusion_present, (right, present[outputs[:, present].argmax(axis=1)]), 1)
-        seen += len(batch)
-        if progress:
-            progress(seen)
+        seen += len(outputs)
     return Evaluation(confusion, within_top5, confusion_present, config.labels, images.rule)
+
+
+def _score(
+    scores: type[LabelScores] | type[NumberErrors],
+    batches: Iterator[np.ndarray],
+    config: SwiftFormerConfig,
+    images: Any,
+    classifier_activation: Activation | None,
+) -> LabelScores | NumberErrors:
+    if not isinstance(images, AnnotatedImages):
+        raise ConfigError(f"problem_type={problem_type(config)!r}: expected photographs with a {METADATA}")
+    outputs = np.concatenate(list(batches))
+    if not classifier_activation:
+        outputs = np.asarray(keras.ops.convert_to_numpy(activate(outputs, activation(config))))
+    return scores(images.targets, outputs, config.labels, images.rule)
+
+
+# How answers are counted, by problem type.
+_COUNTS: dict[ProblemType, Callable[..., Evaluation | LabelScores | NumberErrors]] = {
+    "single_label_classification": _count_best,
+    "multi_label_classification": functools.partial(_score, LabelScores),
+    "regression": functools.partial(_score, NumberErrors),
+}
+
+
+def labelled_for(
+    config: SwiftFormerConfig, folder: str | Path, *, label_file: str | Path | None = None
+) -> LabelledImages | AnnotatedImages:
+    """Photographs of a folder with what is right of them, as `evaluate` takes them for a model.
+
+    Of a `metadata.csv`, or of what `labelled_images` reads.
+
+    Args:
+        config: Of the model: labels and problem type.
+        folder: Photographs.
+        label_file: See `labelled_images`; takes the place of a `metadata.csv`.
+
+    Raises:
+        ImageError: The folder does not say what the model answers; the message names it.
+    """
+    kind = problem_type(config)
+    if label_file is None and has_metadata(folder):
+        images, _ = open_annotated(folder, kind, labels=config.labels)
+        if isinstance(images, AnnotatedImages):
+            return images
+        indices, rule = match_classes(images.class_names, config.labels)
+        return LabelledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
+    if kind != "single_label_classification":
+        raise ImageError(f"{folder}: no {METADATA}, which says what is right to a model of problem_type={kind!r}")
+    return labelled_images(folder, config.labels, label_file=label_file)
 
 
 def evaluate_segmentation(

@@ -11,8 +11,9 @@ from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Opened
 from swiftformer_tf.porting import port
 from swiftformer_tf.tasks.classification import activate, activation
+from swiftformer_tf.tasks.task import Activation
 
-__all__ = ["Predictor", "predictor", "probabilities"]
+__all__ = ["Predictor", "activated", "predictor", "probabilities"]
 
 # Normalised images (N, height, width, channels) to outputs (N, num_labels), both float32.
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -34,9 +35,14 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
     return model.predict_on_batch, model.config
 
 
+def activated(opened: Opened) -> Activation | None:
+    """What a model makes probabilities of its logits with itself; None where it answers with logits or numbers."""
+    return opened.classifier_activation if isinstance(opened, LiteModel) else None
+
+
 def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:
     """Outputs of `opened` as people read them, (N, num_labels): probabilities, or numbers by its `problem_type`."""
-    if isinstance(opened, LiteModel) and opened.classifier_activation:
+    if activated(opened):
         return outputs
     return np.asarray(activate(outputs, activation(opened.config)))
 

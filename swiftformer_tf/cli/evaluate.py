@@ -25,7 +25,7 @@ from swiftformer_tf.cli.segmentation import evaluate_masks
     "label_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A line a photograph: its name and its class; or ILSVRC2012_validation_ground_truth.txt. "
-    "Default: the names of the subfolders.",
+    "Default: FOLDER's metadata.csv, or the names of its subfolders.",
 )
 @click.option(
     "--confusion",
@@ -57,6 +57,10 @@ def evaluate(
 ) -> None:
     """Count how often a .keras or .tflite model or a checkpoint is right on labelled photographs.
 
+    FOLDER has a subfolder a label, or a metadata.csv as in Hugging Face's ImageFolder: file_name, then a column of 0
+    and 1 for each label, or of numbers. Of several labels the average precision and F1 of each are told, of numbers
+    the mean absolute error.
+
     \b
     swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
     """
@@ -65,38 +69,38 @@ def evaluate(
             raise click.UsageError("--labels and --confusion are not for --task segmentation; leave them out")
         evaluate_masks(model, folder, as_json)
         return
+    from swiftformer_tf.evaluation import Evaluation, labelled_for
     from swiftformer_tf.evaluation import evaluate as evaluate_photographs
     from swiftformer_tf.images.folders import check_images
-    from swiftformer_tf.images.labels import labelled_images
     from swiftformer_tf.loading import open_any
-    from swiftformer_tf.predicting import predictor
+    from swiftformer_tf.predicting import activated, predictor
+    from swiftformer_tf.tasks.classification import require_single_label
 
     if confusion and not confusion.parent.is_dir():
         raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
-    predict, config = predictor(open_any(model, token_weights=token_weights), num_threads=threads)
+    opened = open_any(model, token_weights=token_weights)
+    predict, config = predictor(opened, num_threads=threads)
     config.transform.check_photographs()
-    images = labelled_images(folder, config.labels, label_file=label_file)
+    if confusion:
+        require_single_label(config, "--confusion")
+    images = labelled_for(config, folder, label_file=label_file)
     check_images(images.paths)
     with progress_bar("photographs", len(images.paths)) as progress:
-        evaluation = evaluate_photographs(predict, config, images, batch_size=batch_size, progress=progress)
+        evaluation = evaluate_photographs(
+            predict,
+            config,
+            images,
+            classifier_activation=activated(opened),
+            batch_size=batch_size,
+            progress=progress,
+        )
     result = {"model": str(model), "transform": config.transform.to_dict(), **evaluation.to_dict()}
     if as_json:
         print_json(result)
     else:
         note(f"classes: {evaluation.rule}")
-        print_table([_shown(row) for row in result["per_class"]])
-        click.echo(f"top-1 {evaluation.top1:.2%}, top-5 {evaluation.top5:.2%} of {evaluation.images} photographs")
-        if len(evaluation.present) < len(evaluation.labels):
-            click.echo(f"top-1 among the {len(evaluation.present)} classes present: {evaluation.top1_present:.2%}")
-    if confusion:  # Last: a picture that cannot be written costs no figures.
+        print_table(evaluation.table)
+        click.echo(evaluation.summary)
+    if confusion and isinstance(evaluation, Evaluation):  # Last: a picture that cannot be written costs no figures.
         evaluation.save_confusion(confusion)
         note(f"wrote {confusion}")
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "label": row["label"],
-        "images": row["images"],
-        "top-1": f"{row['top1']:.2%}",
-        "top-5": f"{row['top5']:.2%}",
-    }

@@ -1,16 +1,15 @@
 """`swiftformer-tf train`"""
 
-import dataclasses
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from swiftformer_tf.cli.console import ImageSize, ModelFile, token_weights_option
 from swiftformer_tf.cli.segmentation import train_segmentation
 from swiftformer_tf.cli.training_progress import progress
-from swiftformer_tf.config import VARIANTS
+from swiftformer_tf.config import VARIANTS, ProblemType
 from swiftformer_tf.native_logs import native_stdout_silenced
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -70,6 +69,11 @@ class RecipeFile(click.Path):
 @click.option("--process-id", type=click.IntRange(min=0), default=0, help="Which of them, from 0; 0 writes OUTPUT.")
 @click.option("--coordinator-address", metavar="HOST:PORT", help="Where process 0 can be reached by the others.")
 @click.option(
+    "--problem-type",
+    type=click.Choice(get_args(ProblemType)),
+    help="What labels mean. Default: that of --from, or what FOLDER implies; for one label, it has to be said.",
+)
+@click.option(
     "--task",
     type=click.Choice(["classification", "segmentation"]),
     default="classification",
@@ -103,11 +107,15 @@ def train(
     num_processes: int,
     process_id: int,
     coordinator_address: str | None,
+    problem_type: Any,
     task: str,
     head: str | None,
     token_weights: Any,
 ) -> None:
-    """Train or fine-tune on photographs in one subfolder a class.
+    """Train or fine-tune on photographs in one subfolder a class, or with a metadata.csv.
+
+    A metadata.csv as in Hugging Face's ImageFolder has a column file_name, then one of 0 and 1 for each label, or one
+    with the names of the labels that are there, or one of numbers for each number to learn (--problem-type regression).
 
     Interrupted at any moment, the same command goes on from the last epoch.
 
@@ -125,20 +133,20 @@ def train(
     if head:
         raise click.UsageError("--head is of segmenters; give --task segmentation too")
     from swiftformer_tf.config import SwiftFormerConfig
+    from swiftformer_tf.evaluation import labelled_for
     from swiftformer_tf.files import identity
-    from swiftformer_tf.images.folders import ImageFolder
-    from swiftformer_tf.images.labels import labelled_images
     from swiftformer_tf.model import SwiftFormerForImageClassification
     from swiftformer_tf.training import (
         Teacher,
         adapted_model,
         best_epoch,
-        class_labels,
         distribute,
         freeze,
         new_model,
         read_recipe,
+        training_photographs,
         training_recipe,
+        validation_figures,
     )
     from swiftformer_tf.training import train as run_training
     from swiftformer_tf.training.memory import keep_freed_memory
@@ -154,20 +162,13 @@ def train(
     distribute(num_processes, process_id, coordinator_address)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise click.UsageError("--tensorboard needs the package tensorboard: pip install 'swiftformer_tf[train]'")
-    images = ImageFolder.open(folder)
-    images = dataclasses.replace(images, class_names=class_labels(images.class_names))
     start = SwiftFormerForImageClassification.from_pretrained(source, token_weights=token_weights) if source else None
     config = start.config if start else SwiftFormerConfig.from_variant(variant)
     config.transform.check_photographs()
-    # The order of a model's own labels wins, so that its heads are kept where they fit.
-    if sorted(config.labels) == sorted(images.class_names):
-        images = images.reordered(config.labels)
+    images, config = training_photographs(folder, config, problem_type=problem_type)
     size = image_size or config.image_size
     transform = config.transform.replace(size=size if isinstance(size, tuple) else (size, size))
     config = config.replace(
-        id2label=dict(enumerate(images.class_names)),
-        # A folder a class says so; of others, the heads learn it anew.
-        problem_type="single_label_classification" if config.problem_type else None,
         image_size=size,
         transform=transform.replace(crop=crop) if crop else transform,
         distillation=config.distillation or teacher is not None,
@@ -188,12 +189,12 @@ def train(
             images,
             chosen,
             output,
-            validation=labelled_images(validation, config.labels) if validation else None,
+            validation=labelled_for(config, validation) if validation else None,
             teacher=Teacher.open(teacher) if teacher else None,
             seed=seed,
             source=identity(source) if source else "random",
             callbacks=callbacks,
         )
     best = best_epoch(history)
-    accuracy = f", val_accuracy {best['val_accuracy']:.2%}" if "val_accuracy" in best else ""
-    click.echo(f"{output / 'model.keras'}: epoch {best['epoch']:.0f} of {len(history)}{accuracy}")
+    shown = ", ".join([f"epoch {best['epoch']:.0f} of {len(history)}", *validation_figures(best)])
+    click.echo(f"{output / 'model.keras'}: {shown}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.tasks.scores import THRESHOLD
 from swiftformer_tf.tasks.task import Activation, Agreement, Task
 
 __all__ = [
@@ -27,9 +28,6 @@ ACTIVATION_OF: dict[ProblemType, Activation | None] = {
 
 # Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.
 MIN_DISTINCT = 5
-
-# From this probability on, a label that is right or wrong by itself is given.
-THRESHOLD = 0.5
 
 
 def activation(config: SwiftFormerConfig) -> Activation | None:
@@ -66,10 +64,10 @@ def require_single_label(config: SwiftFormerConfig, what: str) -> None:
         ConfigError: It is such a model.
 
     Examples:
-        >>> require_single_label(SwiftFormerConfig(problem_type="regression"), "evaluate")
+        >>> require_single_label(SwiftFormerConfig(problem_type="regression"), "distillation")
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ConfigError: problem_type='regression': evaluate takes one right label of several
+        swiftformer_tf.errors.ConfigError: problem_type='regression': distillation takes one right label of several
     """
     if config.num_labels and problem_type(config) != "single_label_classification":
         said = f"problem_type={config.problem_type!r}" if config.num_labels > 1 or config.problem_type else "one label"

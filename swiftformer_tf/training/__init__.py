@@ -4,10 +4,11 @@
 """
 
 from swiftformer_tf.training.batch_norm import update_batch_norm
-from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Validation, best_epoch
+from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Validation, best_epoch, validation_figures
 from swiftformer_tf.training.dataset import steps_per_epoch, training_dataset
 from swiftformer_tf.training.models import adapted_model, class_labels, freeze, new_model
 from swiftformer_tf.training.optimization import ClippedAdamW, adamw, compile_for, learning_rate
+from swiftformer_tf.training.photographs import training_photographs
 from swiftformer_tf.training.processes import distribute
 from swiftformer_tf.training.recipes import TRAINING_RECIPES, Augmentation, TrainingRecipe, read_recipe, training_recipe
 from swiftformer_tf.training.running import train
@@ -42,6 +43,8 @@ __all__ = [
     "train",
     "train_segmenter",
     "training_dataset",
+    "training_photographs",
     "training_recipe",
     "update_batch_norm",
+    "validation_figures",
 ]

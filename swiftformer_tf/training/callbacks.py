@@ -4,7 +4,7 @@ import csv
 import importlib.util
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from safetensors.numpy import save as to_safetensors
 from swiftformer_tf.errors import CheckpointError, ConfigError
 from swiftformer_tf.evaluation import evaluate
 from swiftformer_tf.files import filling, replacing
+from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.labels import LabelledImages
 from swiftformer_tf.training.plots import plot_history
 from swiftformer_tf.training.processes import is_first_process, undistributed
 
-__all__ = ["AveragedWeights", "FiniteLoss", "RunFolder", "Validation", "best_epoch"]
+__all__ = ["AveragedWeights", "FiniteLoss", "RunFolder", "Validation", "best_epoch", "validation_figures"]
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -88,7 +89,7 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """Adds `val_accuracy`, the top-1 of the averaged model, to an epoch's metrics.
+    """Adds what `evaluate` finds of the averaged model to an epoch's metrics, such as `val_accuracy`, its top-1.
 
     Args:
         averages: Whose model to evaluate.
@@ -111,7 +112,7 @@ class Validation(keras.callbacks.Callback):
         True
     """
 
-    def __init__(self, averages: AveragedWeights, images: LabelledImages) -> None:
+    def __init__(self, averages: AveragedWeights, images: LabelledImages | AnnotatedImages) -> None:
         super().__init__()
         self.averages, self.images = averages, images
 
@@ -119,7 +120,8 @@ class Validation(keras.callbacks.Callback):
         model = self.averages.averaged
         # All processes evaluate all photographs: none runs ahead, and waits in the next step until it gives up.
         with undistributed():
-            logs["val_accuracy"] = evaluate(model.predict_on_batch, model.config, self.images).top1
+            metrics = evaluate(model.predict_on_batch, model.config, self.images).metrics
+        logs.update({f"val_{name}": value for name, value in metrics.items()})
 
 
 class RunFolder(keras.callbacks.Callback):
@@ -229,8 +231,8 @@ class RunFolder(keras.callbacks.Callback):
         return {f"{name}.{index:04d}": v for name, group in groups.items() for index, v in enumerate(group)}
 
 
-# Metrics of validation that tell which epoch is the best.
-_BEST_BY = ("val_accuracy", "val_mean_iou")
+# Metrics of validation that tell which epoch is the best, and whether more of them is better or less.
+_BEST_BY = {"val_accuracy": 1, "val_mean_iou": 1, "val_mean_average_precision": 1, "val_mean_absolute_error": -1}
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -243,7 +245,24 @@ def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
         >>> best_epoch([{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.4}])["epoch"]
         1
     """
-    return max(reversed(history), key=lambda row: next((row[name] for name in _BEST_BY if name in row), row["epoch"]))
+    signs = _BEST_BY.items()
+    return max(
+        reversed(history), key=lambda row: next((sign * row[name] for name, sign in signs if name in row), row["epoch"])
+    )
+
+
+def validation_figures(row: Mapping[str, float]) -> list[str]:
+    """What validation found in an epoch, for people to read.
+
+    Args:
+        row: Of what `train` returns.
+
+    Examples:
+        >>> validation_figures({"epoch": 1, "loss": 0.3, "val_accuracy": 0.5})
+        ['val_accuracy 50.00%']
+    """
+    found = [(name, value) for name, value in row.items() if name.startswith("val_")]
+    return [f"{name} {value:.4g}" if name.endswith("error") else f"{name} {value:.2%}" for name, value in found]
 
 
 def synchronize(model: keras.Model) -> None:

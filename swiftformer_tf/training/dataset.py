@@ -7,6 +7,7 @@ from PIL import Image
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ImageError, SwiftFormerError
+from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.training.augmentation import augment, mix, random_crop
@@ -20,7 +21,7 @@ __all__ = ["Batches", "steps_per_epoch", "training_dataset"]
 _ORDER, _CROP, _FLIP, _AUGMENT, _MIX = range(5)
 
 
-def steps_per_epoch(folder: ImageFolder, recipe: TrainingRecipe) -> int:
+def steps_per_epoch(folder: ImageFolder | AnnotatedImages, recipe: TrainingRecipe) -> int:
     """Full batches in one pass; the photographs left over change with every epoch's order.
 
     Args:
@@ -45,7 +46,7 @@ def steps_per_epoch(folder: ImageFolder, recipe: TrainingRecipe) -> int:
 
 
 def training_dataset(
-    folder: ImageFolder,
+    folder: ImageFolder | AnnotatedImages,
     recipe: TrainingRecipe,
     config: SwiftFormerConfig,
     *,
@@ -70,7 +71,7 @@ def training_dataset(
     Returns:
         `tf.data.Dataset` of (images, labels), or of (images, (labels, teacher's logits for the labels)), or of
         (images, (labels, those logits, all of the teacher's)) where the recipe has a head for the teacher: images
-        float32 (batch, size, size, 3), labels one-hot float32 (batch, num_labels).
+        float32 (batch, size, size, 3), labels float32 (batch, num_labels), one-hot or as `AnnotatedImages` has them.
 
     Raises:
         ImageError: Fewer photographs than one batch; later, a photograph that cannot be read.
@@ -104,7 +105,7 @@ class Batches:
 
     def __init__(
         self,
-        folder: ImageFolder,
+        folder: ImageFolder | AnnotatedImages,
         recipe: TrainingRecipe,
         config: SwiftFormerConfig,
         seed: int = 0,
@@ -113,7 +114,6 @@ class Batches:
         self.folder, self.recipe, self.config, self.seed, self.teacher = folder, recipe, config, seed, teacher
         self.share = share_of_batch(recipe.batch_size)
         self.steps = steps_per_epoch(folder, recipe)
-        self.one_hot = np.eye(len(folder.class_names), dtype=np.float32)
         #: Why a batch could not be made; of the dataset it arrives as an error of TensorFlow's.
         self.failure: SwiftFormerError | None = None
 
@@ -162,7 +162,7 @@ class Batches:
             mirrored = self.rng(_FLIP, epoch, position).random(len(images)) < 0.5
             images[mirrored] = images[mirrored, :, ::-1]
         images = augment(images, augmentation, self._int_seed(_AUGMENT, epoch, position))
-        labels = self.one_hot[np.asarray(self.folder.labels)[chosen]]
+        labels = self.folder.targets_of(chosen)
         images, labels = mix(images, labels, augmentation, self._int_seed(_MIX, epoch, position))
         images, labels = images[self.share], labels[self.share]
         batch = [self.config.transform.normalize(images), labels]

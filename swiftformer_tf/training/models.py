@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
@@ -10,7 +11,7 @@ from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.recipes import TrainingRecipe
 
-__all__ = ["adapted_model", "class_labels", "freeze", "new_model"]
+__all__ = ["adapted_model", "class_labels", "freeze", "new_model", "start_from_mean"]
 
 
 def class_labels(names: Sequence[str]) -> tuple[str, ...]:
@@ -79,6 +80,29 @@ def adapted_model(
         if layer.weights and (not is_head or (model.config.labels == config.labels and layer.name in trained)):
             layer.set_weights(trained[layer.name].get_weights())
     return adapted
+
+
+def start_from_mean(model: SwiftFormerForImageClassification, targets: np.ndarray) -> None:
+    """Lets new heads of a regression answer about what photographs have, instead of about zero.
+
+    Heads are new whose bias is all zero: others have learned, and stay as they are.
+
+    Args:
+        model: To be trained.
+        targets: Numbers of the photographs, (photographs, labels).
+
+    Examples:
+        >>> config = SwiftFormerConfig.from_variant("tiny", id2label={0: "age"}, problem_type="regression")
+        >>> model = SwiftFormerForImageClassification(config)
+        >>> start_from_mean(model, np.array([[20.0], [40.0]]))
+        >>> model.get_layer("head").bias.numpy().tolist()
+        [30.0]
+    """
+    mean, spread = targets.mean(axis=0, dtype=np.float64), targets.std(axis=0, dtype=np.float64)
+    for layer in model.layers:
+        if layer.name in ("head", "head_dist") and not keras.ops.any(layer.bias):
+            layer.kernel.assign(layer.kernel * np.where(spread > 0, spread, 1).astype(np.float32))
+            layer.bias.assign(mean.astype(np.float32))
 
 
 def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:

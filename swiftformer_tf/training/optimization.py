@@ -1,13 +1,16 @@
 """What is minimised and how: losses for labels and teachers, AdamW, the schedule."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.registration import PACKAGE
+from swiftformer_tf.tasks.classification import problem_type, require_single_label
+from swiftformer_tf.training.objectives import OBJECTIVES
 from swiftformer_tf.training.recipes import TrainingRecipe
 
 __all__ = ["ClippedAdamW", "adamw", "compile_for", "jit_compile", "learning_rate", "prepared"]
@@ -46,7 +49,8 @@ class ClippedAdamW(keras.optimizers.AdamW):
     Args:
         learning_rate: A number or a schedule.
         adaptive_clip: Largest norm of a unit's gradient over the norm of its weights; None does not clip.
-        rate_shares: Share of the rate that variables learn with whose path begins so; others learn with all of it.
+        rate_shares: Share of the rate that variables learn with whose path begins so, one or one for each of their
+            last axis; others learn with all of it.
         **kwargs: Of `keras.optimizers.AdamW`.
 
     Examples:
@@ -63,7 +67,7 @@ class ClippedAdamW(keras.optimizers.AdamW):
         learning_rate: Any = 1e-3,
         *,
         adaptive_clip: float | None = None,
-        rate_shares: Mapping[str, float] | None = None,
+        rate_shares: Mapping[str, float | Sequence[float]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
@@ -81,7 +85,7 @@ class ClippedAdamW(keras.optimizers.AdamW):
             gradient = _clipped(gradient, variable, self.adaptive_clip)
         # By number: the variable comes here as the backend has it, without its path.
         share = self._shares[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * share if share != 1 else learning_rate)
+        super().update_step(gradient, variable, learning_rate * np.float32(share) if share != 1 else learning_rate)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "adaptive_clip": self.adaptive_clip, "rate_shares": self.rate_shares}
@@ -99,7 +103,9 @@ def _clipped(gradient: Any, variable: Any, clip: float) -> Any:
     return gradient * ops.minimum(largest / ops.maximum(slope, 1e-6), 1)
 
 
-def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optimizers.Optimizer:
+def adamw(
+    recipe: TrainingRecipe, model: keras.Model, steps: int, *, units: Sequence[float] = ()
+) -> keras.optimizers.Optimizer:
     """AdamW by a recipe; biases, norms and layer scales, which are vectors, do not decay.
 
     In `mixed_float16` the loss is scaled, so that small gradients are not lost.
@@ -108,6 +114,7 @@ def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optim
         recipe: Rates, decay and clipping.
         model: To be trained; frozen layers must be frozen before.
         steps: Steps in an epoch.
+        units: Of each label of a regression: its head's steps are of their size, as those of other heads are of one.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
@@ -120,6 +127,7 @@ def adamw(recipe: TrainingRecipe, model: keras.Model, steps: int) -> keras.optim
         weight_decay=recipe.weight_decay,
         adaptive_clip=recipe.adaptive_clip,
         global_clipnorm=recipe.clip_norm,
+        rate_shares={"head": tuple(units)} if any(unit != 1 for unit in units) else None,
     )
     return prepared(optimizer, model)
 
@@ -157,7 +165,12 @@ def jit_compile() -> bool | str:
 
 
 def compile_for(
-    recipe: TrainingRecipe, model: SwiftFormerForImageClassification, steps: int, *, teacher_labels: int = 0
+    recipe: TrainingRecipe,
+    model: SwiftFormerForImageClassification,
+    steps: int,
+    *,
+    teacher_labels: int = 0,
+    units: Sequence[float] | None = None,
 ) -> keras.Model:
     """The model to `fit`: `model` itself, or its heads one by one where there is a teacher.
 
@@ -171,12 +184,13 @@ def compile_for(
         model: A classifier that returns logits; with a teacher, one with `head_dist`.
         steps: Steps in an epoch.
         teacher_labels: Number of the teacher's classes; 0 without a teacher.
+        units: Of each label of a regression, see `spreads`; None for 1.
 
     Returns:
         A compiled model for the batches of `training_dataset`.
 
     Raises:
-        ConfigError: A teacher, and a model without `head_dist`.
+        ConfigError: A teacher, and a model without `head_dist` or of another problem type than one right label.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
@@ -186,11 +200,16 @@ def compile_for(
         >>> compile_for(TrainingRecipe(), model, steps=10, teacher_labels=1000).output_names
         ['head', 'head_dist']
     """
-    labels = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    kind = problem_type(model.config)
+    objective = OBJECTIVES[kind]
+    units = tuple(units or (1.0,) * model.config.num_labels) if kind == "regression" else ()
+    labels = objective.loss(recipe, units)
     jit = jit_compile()
     if not teacher_labels:
-        model.compile(optimizer=adamw(recipe, model, steps), loss=labels, metrics=["accuracy"], jit_compile=jit)
+        optimizer = adamw(recipe, model, steps, units=units)
+        model.compile(optimizer=optimizer, loss=labels, metrics=[objective.metric()], jit_compile=jit)
         return model
+    require_single_label(model.config, "distillation")
     follow = hard_distillation if recipe.distillation == "hard" else soft_distillation(recipe.temperature)
     share = recipe.distillation_weight
     heads, losses, weights = (
@@ -209,7 +228,7 @@ def compile_for(
         optimizer=adamw(recipe, student, steps),
         loss=losses,
         loss_weights=weights,
-        metrics=[["accuracy"], *[None] * (len(heads) - 1)],
+        metrics=[[objective.metric()], *[None] * (len(heads) - 1)],
         jit_compile=jit,
     )
     return student

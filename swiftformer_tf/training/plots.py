@@ -22,6 +22,8 @@ def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> No
     panels = {
         "loss": [name for name in names if name.endswith("loss")],
         "accuracy": [name for name in names if name.endswith("accuracy")],
+        "precision, F1": [name for name in names if name.endswith(("average_precision", "f1"))],
+        "error": [name for name in names if name.endswith("absolute_error")],
         "mean IoU": [name for name in names if name.endswith("mean_iou")],
         "learning rate": ["learning_rate"],
     }

@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.files import read_text, replacing
+from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder, check_images
 from swiftformer_tf.images.labels import LabelledImages
+from swiftformer_tf.images.metadata import METADATA
 from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.tasks.classification import require_single_label
+from swiftformer_tf.tasks.classification import problem_type, require_single_label
 from swiftformer_tf.training.callbacks import AveragedWeights, FiniteLoss, RunFolder, Validation
 from swiftformer_tf.training.dataset import Batches
+from swiftformer_tf.training.models import start_from_mean
+from swiftformer_tf.training.objectives import spreads
 from swiftformer_tf.training.optimization import compile_for
 from swiftformer_tf.training.processes import agree, is_first_process
 from swiftformer_tf.training.recipes import TrainingRecipe
@@ -30,11 +36,11 @@ __all__ = ["fingerprint", "fit_in_folder", "train"]
 
 def train(
     model: SwiftFormerForImageClassification,
-    folder: ImageFolder,
+    folder: ImageFolder | AnnotatedImages,
     recipe: TrainingRecipe,
     output: str | Path,
     *,
-    validation: LabelledImages | None = None,
+    validation: LabelledImages | AnnotatedImages | None = None,
     teacher: Teacher | None = None,
     seed: int = 0,
     source: str = "random",
@@ -51,10 +57,14 @@ def train(
 
     Args:
         model: What `new_model`, `adapted_model` or `freeze` left; its weights are the start, and change.
-        folder: Photographs; as many classes as the model has labels.
+        folder: Photographs; as many classes as the model has labels. What `AnnotatedImages` has for each is learned
+            by the model's `problem_type`: several labels with a binary cross-entropy, numbers with their absolute
+            error, in units of their standard deviations; a head whose bias is all zero, as of a new one, starts
+            from their mean.
         recipe: How.
         output: The run's folder, see `RunFolder`; `run.json` there says how to repeat it.
-        validation: Photographs for `val_accuracy`, and to choose the best epoch by.
+        validation: Photographs for `val_accuracy`, `val_mean_average_precision` or `val_mean_absolute_error`, and
+            to choose the best epoch by.
         teacher: For distillation.
         seed: Of order, crops and augmentation.
         source: Where the model's weights come from, for `run.json`.
@@ -93,9 +103,9 @@ def train(
         )
     if teacher and not model.config.distillation:
         raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")
-    if len(folder.class_names) < 2:
-        raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, a subfolder each")
-    require_single_label(model.config, "train")
+    _check_answers(folder, model.config)
+    if teacher:
+        require_single_label(model.config, "distillation")
     output = Path(output)
     # The other processes keep their share of the answers in memory.
     kept = output / "teacher" if is_first_process() else None
@@ -110,13 +120,30 @@ def train(
         "recipe": recipe.to_dict(),
         "seed": seed,
         "teacher": teacher.name if teacher else None,
-        "photographs": fingerprint(folder.paths, folder.labels),
+        "photographs": fingerprint(folder.paths, folder.targets),
         "validation": fingerprint(validation.paths, validation.targets) if validation else None,
     }
-    student = compile_for(recipe, model, batches.steps, teacher_labels=answers.num_labels if answers else 0)
+    units = spreads(folder)
+    if isinstance(folder, AnnotatedImages) and problem_type(model.config) == "regression":
+        start_from_mean(model, folder.targets)
+    teacher_labels = answers.num_labels if answers else 0
+    student = compile_for(recipe, model, batches.steps, teacher_labels=teacher_labels, units=units)
     averages = AveragedWeights(model, recipe.ema)
     validating = [Validation(averages, validation)] if validation else []
     return fit_in_folder(student, averages, batches, recipe, output, settings, validating, callbacks)
+
+
+def _check_answers(folder: ImageFolder | AnnotatedImages, config: SwiftFormerConfig) -> None:
+    """Whether a folder says what a model of its problem type learns."""
+    kind = problem_type(config)
+    if kind != "single_label_classification":
+        if not isinstance(folder, AnnotatedImages):
+            raise ConfigError(f"problem_type={kind!r}: folders name one label a photograph; expected {METADATA}")
+        return
+    if isinstance(folder, AnnotatedImages):
+        raise ConfigError(f"problem_type={kind!r}: expected one right label of several for each photograph")
+    if len(folder.class_names) < 2:
+        raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, a subfolder each")
 
 
 def fit_in_folder(
@@ -214,7 +241,8 @@ def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
     return name, before, now
 
 
-def fingerprint(paths: Sequence[Path], labels: Sequence[Any]) -> dict[str, Any]:
+def fingerprint(paths: Sequence[Path], labels: Sequence[Any] | np.ndarray) -> dict[str, Any]:
     """Number of photographs, and a digest of their names and labels; the folder itself may move."""
-    names = "".join(f"{p.parent.name}/{p.name}\t{label}\n" for p, label in zip(paths, labels, strict=True))
+    plain = np.asarray(labels).tolist()
+    names = "".join(f"{p.parent.name}/{p.name}\t{label}\n" for p, label in zip(paths, plain, strict=True))
     return {"count": len(paths), "sha256": hashlib.sha256(names.encode()).hexdigest()}

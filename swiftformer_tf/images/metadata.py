@@ -1,0 +1,113 @@
+"""`metadata.csv`: what is known of each photograph of a folder, as in Hugging Face's ImageFolder."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from swiftformer_tf.errors import ImageError
+from swiftformer_tf.files import read_text
+from swiftformer_tf.images.folders import list_images
+
+__all__ = ["FILE_NAME", "METADATA", "Metadata", "read_metadata"]
+
+METADATA = "metadata.csv"
+FILE_NAME = "file_name"
+
+# As spreadsheets save them: with commas, with semicolons where a comma is part of numbers, and "Unicode text".
+_DELIMITERS = (",", ";", "\t")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """A table with a row for each photograph of a folder.
+
+    Args:
+        path: Of the file.
+        photographs: In the order of the rows.
+        columns: Names, but for `file_name`.
+        rows: Of each photograph the text of each column.
+        lines: Of each photograph the line of the file, for messages.
+    """
+
+    path: Path
+    photographs: tuple[Path, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+
+    def where(self, row: int, column: str) -> str:
+        """A cell, as messages name it."""
+        return f"{self.path}, line {self.lines[row]}, column {column!r}"
+
+
+def read_metadata(folder: str | Path) -> Metadata:
+    """Reads the `metadata.csv` of a folder, and holds it against the photographs that are there.
+
+    The first line names the columns: `file_name`, which is relative to the folder, and others. Columns are separated
+    by commas, or all by semicolons or tabs.
+
+    Args:
+        folder: Photographs, in subfolders or not, with `metadata.csv` beside them.
+
+    Raises:
+        ImageError: The file is missing or damaged, or does not have one row for each photograph.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (8, 8)).save(Path(folder, "1.png"))
+        ...     _ = Path(folder, "metadata.csv").write_text("file_name,rust,crack\\n1.png,1,0\\n")
+        ...     read_metadata(folder).rows
+        (('1', '0'),)
+    """
+    path = Path(folder) / METADATA
+    try:
+        text = read_text(path)
+        head, *body = _table(text)
+    except (OSError, ValueError, csv.Error) as error:
+        raise ImageError(f"{path}: cannot be read as a table ({error})") from None
+    names = [name.strip() for name in head[1]]
+    _check_columns(path, names)
+    position = names.index(FILE_NAME)
+    known = {photograph.relative_to(folder).as_posix(): photograph for photograph in list_images(folder)}
+    lines: dict[Path, int] = {}
+    for line, cells in body:
+        if len(cells) != len(names):
+            raise ImageError(f"{path}, line {line}: {len(cells)} columns, expected {len(names)} as in the first line")
+        name = cells[position].strip()
+        photograph = known.get(PurePosixPath(name.replace("\\", "/")).as_posix())
+        if photograph is None:
+            raise ImageError(f"{path}, line {line}: {name!r} is no photograph below {folder}")
+        if photograph in lines:
+            before = lines[photograph]
+            raise ImageError(f"{path}, line {line}: {name!r} is in line {before} too; expected one a photograph")
+        lines[photograph] = line
+    if missing := sorted(set(known.values()) - set(lines)):
+        raise ImageError(f"{missing[0]}: no line in {path}; every photograph needs one")
+    rows = (tuple(cell.strip() for i, cell in enumerate(cells) if i != position) for _, cells in body)
+    columns = tuple(name for name in names if name != FILE_NAME)
+    return Metadata(path, tuple(lines), columns, tuple(rows), tuple(lines.values()))
+
+
+def _table(text: str) -> list[tuple[int, list[str]]]:
+    """Lines that are not empty, each with its number; the first has the names of the columns."""
+    first = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    table = [(reader.line_num, cells) for cells in reader if cells]
+    if not table:
+        raise csv.Error("it is empty")
+    return table
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    expected = f"expected {FILE_NAME}, then a column for each label"
+    if FILE_NAME not in names:
+        raise ImageError(f"{path}: no column {FILE_NAME!r} among {', '.join(map(repr, names[:5]))}; {expected}")
+    if len(names) == 1:
+        raise ImageError(f"{path}: no column but {FILE_NAME!r}; {expected}")
+    if twice := [name for name in names if names.count(name) > 1 or not name]:
+        raise ImageError(f"{path}: column {twice[0]!r} twice or without a name; {expected}")

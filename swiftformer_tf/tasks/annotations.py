@@ -1,0 +1,172 @@
+"""What a `metadata.csv` says of photographs, by what a model's outputs mean."""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from swiftformer_tf.config import ProblemType
+from swiftformer_tf.errors import ImageError
+from swiftformer_tf.images.annotations import AnnotatedImages
+from swiftformer_tf.images.folders import ImageFolder
+from swiftformer_tf.images.metadata import METADATA, Metadata, read_metadata
+
+__all__ = ["has_metadata", "open_annotated"]
+
+_YES_OR_NO = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+_ASK = "say what they are: --problem-type multi_label_classification, regression or single_label_classification"
+
+
+def has_metadata(folder: str | Path) -> bool:
+    """Whether a folder says in a `metadata.csv` what its photographs are."""
+    return (Path(folder) / METADATA).is_file()
+
+
+def open_annotated(
+    folder: str | Path, problem_type: ProblemType | None = None, *, labels: Sequence[str] | None = None
+) -> tuple[AnnotatedImages | ImageFolder, ProblemType]:
+    """Photographs with what their `metadata.csv` says of them, as a model of a problem type learns it.
+
+    * `multi_label_classification`: one column a label, with 0 or 1 (false or true), or one column with the names of
+      the labels that are there, separated by commas, semicolons or `|`, or as a list `["rust", "crack"]`.
+    * `regression`: one column of numbers a label.
+    * `single_label_classification`: one column with the name of the label, or one column a label of which one is 1.
+
+    Args:
+        folder: Photographs, with the `metadata.csv`.
+        problem_type: Of the model; None takes the one that the table implies.
+        labels: Of the model, whose order several labels and numbers then have; None takes those of the table. Columns
+            fit labels that say nothing themselves (`LABEL_0`, ...) in the order of the table.
+
+    Returns:
+        The photographs, and the problem type.
+
+    Raises:
+        ImageError: As `read_metadata`; a cell that is something else, which the message names by line and column;
+            other labels than the model's; or a table that could mean several things.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (8, 8)).save(Path(folder, "1.png"))
+        ...     _ = Path(folder, "metadata.csv").write_text("file_name,rust,crack\\n1.png,1,0\\n")
+        ...     images, implied = open_annotated(folder)
+        >>> implied, images.class_names, images.targets.tolist()
+        ('multi_label_classification', ('rust', 'crack'), [[1.0, 0.0]])
+    """
+    metadata = read_metadata(folder)
+    kind = problem_type or _implied(metadata)
+    if kind == "single_label_classification":
+        return _single(metadata), kind
+    if kind == "multi_label_classification" and len(metadata.columns) == 1 and not _all_yes_or_no(metadata):
+        return _listed(metadata, labels), kind
+    targets = _numbers(metadata) if kind == "regression" else _binary(metadata)
+    images = AnnotatedImages(metadata.photographs, targets, metadata.columns, "columns are labels")
+    return (images if labels is None else _in_order(images, labels, metadata.path)), kind
+
+
+def _in_order(images: AnnotatedImages, labels: Sequence[str], path: Path) -> AnnotatedImages:
+    if len(labels) == len(images.class_names) and list(labels) == [f"LABEL_{i}" for i in range(len(labels))]:
+        rule = "order of the columns, since the labels are mere numbers"
+        return dataclasses.replace(images, class_names=tuple(labels), rule=rule)
+    if sorted(labels) != sorted(images.class_names):
+        raise ImageError(f"{path}: columns {', '.join(images.class_names)}: expected {', '.join(labels)}")
+    return images.reordered(labels)
+
+
+def _implied(metadata: Metadata) -> ProblemType:
+    """The problem type of a table that can only be one; others are asked for."""
+    several, binary = len(metadata.columns) > 1, _all_yes_or_no(metadata)
+    if several and binary:
+        return "multi_label_classification"
+    numeric = all(_number(cell) is not None for row in metadata.rows for cell in row)
+    if not several and not numeric:
+        one_each = all(len(_names(row[0])) == 1 for row in metadata.rows)
+        return "single_label_classification" if one_each else "multi_label_classification"
+    what = f"{len(metadata.columns)} columns" if several else f"one label, {metadata.columns[0]!r},"
+    raise ImageError(f"{metadata.path}: {what} of {'numbers' if numeric else 'numbers and text'}; {_ASK}")
+
+
+def _all_yes_or_no(metadata: Metadata) -> bool:
+    return all(cell.lower() in _YES_OR_NO for row in metadata.rows for cell in row)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if abs(number) <= _LARGEST else None
+
+
+def _numbers(metadata: Metadata) -> np.ndarray:
+    numbers = [[_number(cell) for cell in row] for row in metadata.rows]
+    for index, row in enumerate(numbers):
+        for column, number, cell in zip(metadata.columns, row, metadata.rows[index], strict=True):
+            if number is None:
+                raise ImageError(f"{metadata.where(index, column)}: {cell!r}, expected a number such as 3.5")
+    return np.asarray(numbers, np.float32).reshape(len(numbers), len(metadata.columns))
+
+
+def _binary(metadata: Metadata) -> np.ndarray:
+    for index, row in enumerate(metadata.rows):
+        for column, cell in zip(metadata.columns, row, strict=True):
+            if cell.lower() not in _YES_OR_NO:
+                raise ImageError(
+                    f"{metadata.where(index, column)}: {cell!r}, expected 0 or 1; of numbers, train with "
+                    "--problem-type regression"
+                )
+    return np.asarray([[_YES_OR_NO[cell.lower()] for cell in row] for row in metadata.rows], np.float32)
+
+
+def _names(cell: str) -> list[str]:
+    """Labels in a cell: a list as Python and JSON write it, or names with separators."""
+    if cell.startswith("["):
+        try:
+            names = ast.literal_eval(cell)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return [cell]
+        return [str(name).strip() for name in names]
+    return [name.strip() for name in re.split(r"[,;|]", cell) if name.strip()]
+
+
+def _listed(metadata: Metadata, labels: Sequence[str] | None) -> AnnotatedImages:
+    listed = [_names(row[0]) for row in metadata.rows]
+    for index, names in enumerate(listed):
+        where = metadata.where(index, metadata.columns[0])
+        if wrong := [name for name in names if not name or name.startswith("[")]:
+            raise ImageError(f"{where}: {wrong[0]!r}, expected names of labels, or a list of them")
+        if strange := [name for name in names if labels is not None and name not in labels]:
+            raise ImageError(f"{where}: {strange[0]!r} is none of the model's labels {', '.join(labels or ())}")
+    labels = labels or sorted({name for names in listed for name in names})
+    if not labels:
+        raise ImageError(f"{metadata.path}: no photograph has a label")
+    targets = np.asarray([[label in names for label in labels] for names in listed], np.float32)
+    return AnnotatedImages(metadata.photographs, targets, tuple(labels), "names of labels by photograph")
+
+
+def _single(metadata: Metadata) -> ImageFolder:
+    if len(metadata.columns) > 1:
+        targets = _binary(metadata)
+        for index in np.flatnonzero(targets.sum(axis=1) != 1)[:1]:
+            raise ImageError(
+                f"{metadata.path}, line {metadata.lines[index]}: {targets[index].sum():.0f} labels, expected one; of "
+                "several, train with --problem-type multi_label_classification"
+            )
+        return ImageFolder(metadata.photographs, _indices(targets.argmax(axis=1)), metadata.columns)
+    names = [row[0] for row in metadata.rows]
+    if "" in names:
+        raise ImageError(f"{metadata.where(names.index(''), metadata.columns[0])}: empty, expected a label")
+    labels = sorted(set(names))
+    return ImageFolder(metadata.photographs, _indices([labels.index(name) for name in names]), tuple(labels))
+
+
+def _indices(values: Sequence[int] | np.ndarray) -> tuple[int, ...]:
+    return tuple(int(value) for value in values)
