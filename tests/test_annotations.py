@@ -42,7 +42,7 @@ def test_labels_by_column(tmp_path: Path, table: str | bytes) -> None:
     assert isinstance(images, AnnotatedImages)
     assert [path.name for path in images.paths] == ["2.png", "1.png"]
     assert images.class_names == ("rust", "crack")
-    assert images.targets.tolist() == [[0, 1], [1, 1]]
+    assert np.asarray(images.targets).tolist() == [[0, 1], [1, 1]]
     assert images.targets_of(np.array([1])).tolist() == [[1, 1]]
     assert images.reordered(("crack", "rust")).targets.tolist() == [[1, 0], [1, 1]]
 
@@ -60,9 +60,9 @@ def test_labels_by_column(tmp_path: Path, table: str | bytes) -> None:
 def test_labels_by_name(tmp_path: Path, first: str, second: str) -> None:
     images, kind = open_annotated(folder_with(tmp_path, f"file_name,labels\n1.png,{first}\nsub/2.png,{second}\n"))
     assert kind == "multi_label_classification"
-    assert (images.class_names, images.targets.tolist()) == (("crack", "rust"), [[1, 1], [0, 0]])  # type: ignore[attr-defined]
+    assert (images.class_names, np.asarray(images.targets).tolist()) == (("crack", "rust"), [[1, 1], [0, 0]])
     mine, _ = open_annotated(tmp_path, kind, labels=("rust", "dent", "crack"))
-    assert mine.targets.tolist() == [[1, 0, 1], [0, 0, 0]]  # type: ignore[attr-defined]
+    assert np.asarray(mine.targets).tolist() == [[1, 0, 1], [0, 0, 0]]
 
 
 def test_one_name_each_is_one_right_label(tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_one_name_each_is_one_right_label(tmp_path: Path) -> None:
 def test_numbers(tmp_path: Path) -> None:
     root = folder_with(tmp_path, "file_name,age,weight\n1.png,31,7.5e1\nsub/2.png,-4.25,0\n")
     images, kind = open_annotated(root, "regression")
-    assert (images.class_names, images.targets.tolist()) == (("age", "weight"), [[31, 75], [-4.25, 0]])  # type: ignore[attr-defined]
+    assert (images.class_names, np.asarray(images.targets).tolist()) == (("age", "weight"), [[31, 75], [-4.25, 0]])
     # Labels that say nothing, as transformers gives them to a head of two numbers, take the columns as they come.
     unnamed, _ = open_annotated(root, kind, labels=("LABEL_0", "LABEL_1"))
-    assert unnamed.targets.tolist() == images.targets.tolist()  # type: ignore[attr-defined]
+    assert np.asarray(unnamed.targets).tolist() == np.asarray(images.targets).tolist()
     with pytest.raises(ImageError, match=r"metadata\.csv: columns age, weight: expected weight, height"):
         open_annotated(root, kind, labels=("weight", "height"))
 

@@ -14,12 +14,13 @@ from support.random_models import pictures, tiny_config
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.cli import cli
 from swiftformer_tf.evaluation import evaluate, labelled_for
+from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.training import Teacher, TrainingRecipe, compile_for, train, training_photographs
 from swiftformer_tf.training.objectives import OBJECTIVES, ScaledAbsoluteError
 
 RECIPE = {
-    "epochs": 6,
+    "epochs": 8,
     "batch_size": 8,
     "learning_rate": 0.005,
     "warmup_epochs": 0,
@@ -62,7 +63,8 @@ def trained(root: Path, data: Path, *options: object) -> tuple[Path, Result]:
 
 
 def evaluated(model: Path, data: Path) -> dict[str, Any]:
-    return json.loads(invoke("evaluate", model, data, "--json").stdout)  # type: ignore[no-any-return]
+    report: dict[str, Any] = json.loads(invoke("evaluate", model, data, "--json").stdout)
+    return report
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def test_numbers_of_any_unit_are_learned_and_told(numbers: tuple[Path, Path, Res
     config = SwiftFormerForImageClassification.from_pretrained(model).config
     assert (config.problem_type, config.labels) == ("regression", ("age", "width"))
     report = evaluated(model, data)
-    targets = training_photographs(data, config)[0].targets
+    targets = np.asarray(training_photographs(data, config)[0].targets)
     guesses = np.abs(targets - targets.mean(axis=0)).mean(axis=0)
     shares = [row["mean_absolute_error"] / guess for row, guess in zip(report["per_label"], guesses, strict=True)]
     assert max(shares) < 0.7, shares
@@ -154,6 +156,7 @@ def test_folders_are_no_answer_for_several_labels(tmp_path: Path, folder: Path) 
 def test_answers_of_another_kind_than_the_models_are_refused(tmp_path: Path) -> None:
     data = photographs(tmp_path / "data", "red,green", "labels")
     images, config = training_photographs(data, tiny_config())
+    assert isinstance(images, AnnotatedImages)
     single = config.replace(problem_type=None)
     with pytest.raises(ConfigError, match="'single_label_classification': expected one right label of several"):
         train(SwiftFormerForImageClassification(single), images, TrainingRecipe(batch_size=4), tmp_path / "run")

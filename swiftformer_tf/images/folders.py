@@ -161,7 +161,7 @@ class ImageFolder:
 
     def targets_of(self, rows: np.ndarray) -> np.ndarray:
         """What a model learns of some of the photographs: one-hot float32 (rows, classes)."""
-        return np.eye(len(self.class_names), dtype=np.float32)[np.asarray(self.labels)[rows]]
+        return np.asarray(np.eye(len(self.class_names), dtype=np.float32)[np.asarray(self.labels)[rows]])
 
     def reordered(self, class_names: Sequence[str]) -> Self:
         """The same photographs, with the same classes in another order.

@@ -87,7 +87,8 @@ class LabelScores:
         """Of each label at a probability of 0.5, (labels,); 0 where it is neither there nor given."""
         wanted, given = self.targets > 0, self.probabilities >= THRESHOLD
         sums = wanted.sum(axis=0) + given.sum(axis=0)
-        return np.divide(2 * (wanted & given).sum(axis=0), sums, out=np.zeros(len(self.labels)), where=sums > 0)
+        both = 2 * (wanted & given).sum(axis=0)
+        return np.asarray(np.divide(both, sums, out=np.zeros(len(self.labels)), where=sums > 0))
 
     @property
     def mean_f1(self) -> float:
