@@ -20,6 +20,7 @@ from .images.transform import TRANSFORMS, Transform
 from .litert.model_file import LiteModel
 from .litert.runner import LiteRunner
 from .model import SwiftFormerForImageClassification, SwiftFormerModel
+from .pipeline import export_files
 from .porting import Ported, port, to_checkpoint
 from .recipes import RECIPES, Recipe
 from .segmentation import SwiftFormerForSemanticSegmentation
@@ -59,6 +60,7 @@ __all__ = [
     "calibrate",
     "debug_quantization",
     "export",
+    "export_files",
     "fuse",
     "port",
     "to_checkpoint",

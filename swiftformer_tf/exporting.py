@@ -104,7 +104,7 @@ def require_calibration(recipe: Recipe, calibration: object) -> None:
         ExportError: Says so.
     """
     if recipe.needs_calibration and calibration is None:
-        raise ExportError(f"recipe {recipe.name} needs calibration images; give a folder, an array or a dataset")
+        raise ExportError(f"recipe {recipe.name} needs calibration images: give a folder, an array or a dataset")
 
 
 def export(
@@ -142,7 +142,7 @@ def export(
         >>> export(deploy, RECIPES["int8"])
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ExportError: recipe int8 needs calibration images; give a folder, an array or a dataset
+        swiftformer_tf.errors.ExportError: recipe int8 needs calibration images: give a folder, an array or a dataset
     """
     require_calibration(recipe, calibration)
     _check_finite(deploy)

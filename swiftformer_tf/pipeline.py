@@ -5,21 +5,30 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
-from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ExportError
+from swiftformer_tf.checkpoints.pretrained import license_of
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
+from swiftformer_tf.deployment.android import PACKAGE, check_android, write_android_folder
+from swiftformer_tf.deployment.targets import find_target
+from swiftformer_tf.errors import ConfigError, ExportError
 from swiftformer_tf.exporting import calibrate, export, require_calibration
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse
+from swiftformer_tf.images.folders import photographs_in
+from swiftformer_tf.images.inputs import ImageSource
+from swiftformer_tf.images.labels import read_labels
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.loading import open_model
+from swiftformer_tf.recipes import InferenceType, Recipe, choose_recipes
+from swiftformer_tf.report import check_page, save_page
 from swiftformer_tf.tasks import Activation
+from swiftformer_tf.tasks.classification import activation
 from swiftformer_tf.verification import VerificationReport, check_file, reference_answers, verify
 
-__all__ = ["Exported", "Progress", "export_files"]
+__all__ = ["Exported", "Progress", "export_files", "verify_file"]
 
 # Opens a display for a step and yields what is called with the count so far.
 Progress = Callable[[str], AbstractContextManager[Callable[[int], None]]]
@@ -41,96 +50,286 @@ class Exported:
 
 
 def export_files(
-    model: keras.Model,
-    recipes: Iterable[Recipe],
+    model: keras.Model | str | Path,
+    recipes: Iterable[str | Recipe],
     folder: str | Path,
     *,
-    stem: str,
+    stem: str | None = None,
     config: SwiftFormerConfig | None = None,
-    calibration: Sequence[Any] | None = None,
-    images: Sequence[Any] | None = None,
+    calibration: ImageSource | None = None,
+    calibration_count: int = 200,
+    images: ImageSource | None = None,
     image_size: int | tuple[int, int] | None = None,
+    target: str | None = None,
     include_preprocessing: bool = False,
-    classifier_activation: Activation | None = None,
+    classifier_activation: Activation | Literal["probabilities"] | None = None,
+    inference_input_type: InferenceType | None = None,
+    inference_output_type: InferenceType | None = None,
     tasks: str | Mapping[str, str] | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | str | Path | None = None,
     license: str | None = None,  # noqa: A002  TFLite Metadata's word
+    android: str | Path | None = None,
+    android_package: str | None = None,
+    android_class: str | None = None,
+    html: str | Path | None = None,
+    command: str = "",
+    token_weights: TokenWeights | None = None,
     progress: Progress | None = None,
 ) -> list[Exported]:
-    """Fuses `model` once, exports it by each recipe, verifies each file, and writes both file and report.
+    """Makes TFLite files of a model, one for each recipe, verifies each, and writes it with its report beside it.
+
+    What `swiftformer-tf export` does. Everything that can be known to go wrong is looked at before the first
+    computation. The model is fused once, the calibration images run once, the reference is asked once.
 
     Args:
-        model: A classifier, or what else `fuse` takes.
-        recipes: Rows of `RECIPES` or your own.
+        model: A classifier, a segmenter, or what else `fuse` takes; or the name or path of one, see `open_model`.
+        recipes: Names of `RECIPES`, its rows, or your own.
         folder: Where to write; made if it is not there.
-        stem: Start of the file names, `STEM_RECIPE.tflite`.
+        stem: Start of the file names, `STEM_RECIPE.tflite`. Default: that of the model's file, or the model's name.
         config: See `fuse`.
         calibration: Images, see `calibrate`; they are run once for all recipes.
+        calibration_count: How many at most are taken of a folder.
         images: Images to verify on, see `verify`; default is `calibration`, and without both a file is checked
             against its recipe only, which the report says.
         image_size: See `fuse`.
+        target: A key of `TARGETS`: files that this library runs, which decides the two arguments that follow.
         include_preprocessing: See `fuse`.
-        classifier_activation: See `fuse`.
+        classifier_activation: See `fuse`; `"probabilities"` is softmax or sigmoid by the model's `problem_type`.
+        inference_input_type: Of the input of integer files; default is each recipe's.
+        inference_output_type: Of their output, likewise.
         tasks: See `fuse`.
-        labels: See `fuse`.
-        license: See `export`.
+        labels: See `fuse`; or a file with one a line, or `"imagenet"`.
+        license: See `export`. Default: that of weights that ship with the package.
+        android: Folder for an Android project to write as well, see `write_android_folder`; `STEM_android.md` beside
+            the files says how to use it.
+        android_package: Of the Kotlin class there.
+        android_class: Its name.
+        html: A page with the report to write as well, see `report.html_report`.
+        command: How the page was made, for its last section.
+        token_weights: For checkpoints, see `Checkpoint.open`.
         progress: Opens a progress display for a step with the given title.
 
+    Returns:
+        A value for each file, in the order of `recipes`.
+
     Raises:
-        ExportError: A recipe needs calibration and there is none, or `stem` has a folder in it; nothing is written
-            then.
+        ExportError: A recipe needs calibration and there is none, `target` takes no such file, or `stem` has a folder
+            in it; nothing is written then.
+        ConfigError: A recipe or label that is none, or answers that are no probabilities; nothing is written then.
+        ImageError: An image cannot be used.
+        ModelError: See `open_model` and `fuse`.
+        CheckpointError: See `Checkpoint.open`.
         OSError: `folder` cannot be written to; nothing is computed then.
+
+    Examples:
+        >>> import tempfile
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     exported = export_files(model, ["float32", "float16"], name, stem="tiny")
+        ...     [(each.path.name, each.report.verdict) for each in exported]
+        [('tiny_float32.tflite', 'not compared'), ('tiny_float16.tflite', 'not compared')]
     """
+    recipes = choose_recipes(
+        recipes, inference_input_type=inference_input_type, inference_output_type=inference_output_type
+    )
+    for recipe in recipes:
+        require_calibration(recipe, calibration)
+        if target:
+            find_target(target).check(recipe)
+    if android:
+        check_android(android_package, android_class)
+    if html:
+        check_page(html, made=folder)
+    # Before the model is opened: a folder without photographs is found out at once.
+    calibrated_on, verified_on = _images(calibration, calibration_count), _images(images)
+    stem = _checked_stem(model, stem)
+    reference = open_model(model, token_weights=token_weights) if isinstance(model, (str, Path)) else model
+    config = config or getattr(reference, "config", None)
+    if config and any(isinstance(each, (str, Path)) for each in (calibration, images)):
+        config.transform.check_photographs()
+    deploy_options = _deploy_options(
+        reference,
+        config=config,
+        image_size=image_size,
+        include_preprocessing=include_preprocessing,
+        classifier_activation=classifier_activation,
+        tasks=tasks,
+        labels=labels,
+        target=target,
+    )
+    exported = _write_files(
+        reference,
+        recipes,
+        folder=Path(folder),
+        stem=stem,
+        calibration=calibrated_on,
+        images=verified_on,
+        deploy_options=deploy_options,
+        license=license or (license_of(Path(model)) if isinstance(model, (str, Path)) else None),
+        progress=progress or (lambda _: nullcontext(lambda _: None)),
+    )
+    if android:
+        write_android_folder(
+            {each.path.name: each.model for each in exported},
+            android,
+            package=android_package or PACKAGE,
+            class_name=android_class,
+            readme=Path(folder, f"{stem}_android.md"),
+            verified=all(each.report.verdict == "passed" for each in exported),
+        )
+    if html:
+        shown = calibrated_on if verified_on is None else verified_on
+        save_page(html, [(each.model, each.report) for each in exported], images=shown, command=command)
+    return exported
+
+
+def verify_file(
+    path: str | Path,
+    *,
+    reference: keras.Model | str | Path,
+    images: ImageSource,
+    num_threads: int = 1,
+    html: str | Path | None = None,
+    command: str = "",
+    token_weights: TokenWeights | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> VerificationReport:
+    """Checks a TFLite file against the model that it came from and its recipe: what `swiftformer-tf verify` does.
+
+    Args:
+        path: The file.
+        reference: The model, or its name or path, see `open_model`.
+        images: See `verify`; photographs of a folder that are no pictures are named before anything runs.
+        num_threads: For the latency.
+        html: A page with the report to write as well, see `report.html_report`.
+        command: How the page was made, for its last section.
+        token_weights: For checkpoints, see `Checkpoint.open`.
+        progress: Called with the number of images seen so far.
+
+    Raises:
+        ModelError: See `LiteModel.open`, `open_model` and `verify`.
+        CheckpointError: See `Checkpoint.open`.
+        ImageError: An image cannot be used.
+        ExportError: No folder for the page.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     (exported,) = export_files(model, ["float32"], name, stem="tiny")
+        ...     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+        ...     verify_file(exported.path, reference=model, images=images).measured["file"] == str(exported.path)
+        True
+    """
+    if html:
+        check_page(html)
+    lite = LiteModel.open(path)
+    if isinstance(images, (str, Path)):
+        lite.config.transform.check_photographs()
+        images = photographs_in(images)
+    if isinstance(reference, (str, Path)):
+        reference = open_model(reference, token_weights=token_weights)
+    report = verify(lite, reference=reference, images=images, num_threads=num_threads, progress=progress)
+    told = {"file": str(path), "verdict": report.verdict}
+    report = dataclasses.replace(report, measured=report.measured | told)
+    if html:
+        save_page(html, [(lite, report)], images=images, command=command)
+    return report
+
+
+def _images(images: ImageSource | None, count: int | None = None) -> ImageSource | None:
+    """A folder's photographs as a list of files; other images are what they are."""
+    return photographs_in(images, count) if isinstance(images, (str, Path)) else images
+
+
+def _checked_stem(model: keras.Model | str | Path, stem: str | None) -> str:
+    if stem is None:
+        stem = Path(model).stem if isinstance(model, (str, Path)) else str(model.name)
     if Path(stem).name != stem:
         raise ExportError(
             f"name {stem!r}: expected the start of a file name, without a folder; give that as the output folder"
         )
-    recipes = list(recipes)
-    for recipe in recipes:
-        require_calibration(recipe, calibration)
-    shown = progress or (lambda _: nullcontext(lambda _: None))
+    return stem
+
+
+def _deploy_options(
+    model: keras.Model,
+    *,
+    config: SwiftFormerConfig | None,
+    labels: Sequence[str] | str | Path | None,
+    classifier_activation: Activation | Literal["probabilities"] | None,
+    target: str | None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Arguments of `fuse`."""
+    if isinstance(labels, (str, Path)):
+        labels = read_labels(labels, config.num_labels if config else None)
+    if classifier_activation == "probabilities":
+        classifier_activation = _probabilities(config)
+    options |= {"config": config, "labels": labels, "classifier_activation": classifier_activation}
+    if target:
+        if config is None:
+            raise ExportError(f"{model.name} for {target}: a model without a configuration; give config=")
+        options |= find_target(target).fuse_options(config)
+    return options
+
+
+def _probabilities(config: SwiftFormerConfig | None) -> Activation:
+    found = config and activation(config)
+    if not found:
+        said = f"problem_type={config.problem_type!r}" if config and config.num_labels else "a model without labels"
+        raise ConfigError(f"probabilities: {said}, whose answers are no probabilities; leave them out")
+    return found
+
+
+def _write_files(
+    model: keras.Model,
+    recipes: Sequence[Recipe],
+    *,
+    folder: Path,
+    stem: str,
+    calibration: ImageSource | None,
+    images: ImageSource | None,
+    deploy_options: Mapping[str, Any],
+    license: str | None,  # noqa: A002
+    progress: Progress,
+) -> list[Exported]:
+    """One value flows: deploy graph, calibration, the reference's answers, and of each recipe file and report."""
     verified_on, source = (images, "images") if images is not None else (calibration, "calibration images")
-    if verified_on is None:
-        source = "nothing"
-    results = []
-    with _made(Path(folder)):
+    exported = []
+    with _made(folder):
         with filling(folder):
             pass  # It can be written to: better known now than after the work.
-        deploy = fuse(
-            model,
-            config=config,
-            image_size=image_size,
-            include_preprocessing=include_preprocessing,
-            classifier_activation=classifier_activation,
-            tasks=tasks,
-            labels=labels,
-        )
-        calibrated = None
+        deploy = fuse(model, **deploy_options)
+        calibrated = answers = None
         if calibration is not None and any(recipe.weights == "int8" for recipe in recipes):
-            with shown("calibrate") as count:
+            with progress("calibrate") as count:
                 calibrated = calibrate(deploy, calibration, progress=count)
-        answers = None
         if verified_on is not None:
-            with shown("reference") as count:
+            with progress("reference") as count:
                 answers = reference_answers(model, verified_on, deploy.config.transform, progress=count)
         for recipe in recipes:
-            path = Path(folder, f"{stem}_{recipe.name}.tflite")
-            with shown(f"{recipe.name}: export"):
+            with progress(f"{recipe.name}: export"):
                 lite = export(deploy, recipe, calibration=calibrated, license=license)
-            with shown(f"{recipe.name}: verify") as count:
+            with progress(f"{recipe.name}: verify") as count:
                 if answers is None or verified_on is None:
-                    report = VerificationReport(*check_file(lite))
+                    report, source = VerificationReport(*check_file(lite)), "nothing"
                 else:
                     report = verify(lite, reference=answers, images=verified_on, progress=count)
-            told = {"file": path.name, "verified_on": source, "verdict": report.verdict}
-            report = dataclasses.replace(report, measured=report.measured | told)
-            with filling(folder) as beside:  # A file never lies beside the report of another.
-                lite.save(beside / path.name)
-                beside.joinpath(path.name).with_suffix(".json").write_text(
-                    json.dumps(report.to_dict(), indent=2) + "\n"
-                )
-            results.append(Exported(path, lite, report))
-    return results
+            exported.append(_write(lite, report, folder / f"{stem}_{recipe.name}.tflite", source))
+    return exported
+
+
+def _write(lite: LiteModel, report: VerificationReport, path: Path, source: str) -> Exported:
+    told = {"file": path.name, "verified_on": source, "verdict": report.verdict}
+    report = dataclasses.replace(report, measured=report.measured | told)
+    with filling(path.parent) as beside:  # A file never lies beside the report of another.
+        lite.save(beside / path.name)
+        (beside / path.name).with_suffix(".json").write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+    return Exported(path, lite, report)
 
 
 @contextmanager

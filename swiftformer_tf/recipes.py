@@ -2,12 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe"]
+__all__ = ["INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe", "choose_recipes"]
 
 Weights = Literal["float32", "float16", "int8"]
 Activations = Literal["float32", "int8", "int16"]
@@ -242,3 +242,42 @@ Example:
     int8         int8    int8    20 0.93
     int16x8      int8    int16   30 0.97
 """
+
+
+def choose_recipes(
+    recipes: Iterable[str | Recipe],
+    *,
+    inference_input_type: InferenceType | None = None,
+    inference_output_type: InferenceType | None = None,
+) -> list[Recipe]:
+    """Recipes by name or as they are, each once, with other types of input and output.
+
+    Args:
+        recipes: Names of `RECIPES`, or recipes.
+        inference_input_type: Of the files' input; None leaves what each recipe has.
+        inference_output_type: Of the files' output, likewise.
+
+    Raises:
+        ConfigError: No such recipe, or one that cannot have such an input or output.
+
+    Examples:
+        >>> [recipe.inference_input_type for recipe in choose_recipes(["int8"], inference_input_type="uint8")]
+        ['uint8']
+    """
+    sides = {"input": inference_input_type, "output": inference_output_type}
+    chosen = {}
+    for each in recipes:
+        if isinstance(each, str) and each not in RECIPES:
+            raise ConfigError(f"recipe {each!r}: expected one of {', '.join(RECIPES)}")
+        recipe = RECIPES[each] if isinstance(each, str) else each
+        allowed = INFERENCE_TYPES[recipe.activations]
+        for side, wanted in sides.items():
+            if wanted and wanted not in allowed:
+                takers = [name for name, row in RECIPES.items() if wanted in INFERENCE_TYPES[row.activations]]
+                raise ConfigError(
+                    f"inference {side} type {wanted}: recipe {recipe.name} has {' or '.join(allowed)} there; leave it "
+                    f"out, or give it to {', '.join(takers)} alone"
+                )
+        types = {f"inference_{side}_type": wanted for side, wanted in sides.items() if wanted}
+        chosen[recipe.name] = recipe.replace(**types)
+    return list(chosen.values())

@@ -64,7 +64,7 @@ def test_export_names_the_kotlin_class(saved: Path, tmp_path: Path) -> None:
     options = ("--recipe", "float32", "--android", tmp_path / "app", "--android-package", "org.example")
     result = run("export", saved, "-o", tmp_path, *options, "--android-class", "object")
     assert result.exit_code
-    assert "--android-class 'object': expected a name that Kotlin takes, such as FlowerClassifier" in result.stderr
+    assert "class_name 'object': expected a name that Kotlin takes, such as FlowerClassifier" in result.stderr
     assert not list(tmp_path.glob("*.tflite"))  # said before anything is computed
     result = run("export", saved, "-o", tmp_path, *options, "--android-class", "Namer")
     assert result.exit_code == 0, result.output
@@ -111,15 +111,15 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
     [
         (("--recipe", "int4"), "'int4' is not one of 'float32'"),
         ((), "Missing option '--recipe'"),
-        (("--recipe", "int8"), "recipe int8 needs calibration images: give --calibration FOLDER"),
+        (("--recipe", "int8"), "recipe int8 needs calibration images: give a folder"),
         (
             ("--recipe", "int8", "--recipe", "float32", "--input-type", "uint8"),
-            "--input-type uint8: recipe float32 has float32 there; leave the option out, or give it to "
-            "mixed_int8, int8 alone",
+            "inference input type uint8: recipe float32 has float32 there; leave it out, or give it to mixed_int8, "
+            "int8 alone",
         ),
         (
             ("--recipe", "int16x8", "--output-type", "int8"),
-            "--output-type int8: recipe int16x8 has float32 or int16 there; leave",
+            "inference output type int8: recipe int16x8 has float32 or int16 there; leave",
         ),
         (("--recipe", "float32", "--labels", "{labels}"), "2 labels for the 10 outputs of the model"),
         (("--recipe", "float32", "--name", "a/b"), "name 'a/b': expected the start of a file name, without a folder"),
@@ -228,10 +228,10 @@ def test_verify_refuses_misuse(exported: Path, saved: Path, folder: Path, tmp_pa
 @pytest.mark.parametrize(
     ("command", "needed", "what"),
     [
-        ("verify {tflite} --reference {keras} --images {images} --html {out}/page.html", "matplotlib", "--html"),
-        ("export {keras} --recipe float32 -o {out}/models --html {out}/page.html", "jinja2", "--html"),
-        ("export {keras} --recipe float32 -o {out}/models --android {out}/android", "jinja2", "--android"),
-        ("demo --images {images} -o {out}/demo", "jinja2", "demo"),
+        ("verify {tflite} --reference {keras} --images {images} --html {out}/page.html", "matplotlib", "a page"),
+        ("export {keras} --recipe float32 -o {out}/models --html {out}/page.html", "jinja2", "a page"),
+        ("export {keras} --recipe float32 -o {out}/models --android {out}/android", "jinja2", "the Android folder"),
+        ("demo --images {images} -o {out}/demo", "jinja2", "a page"),
     ],
 )
 def test_a_package_that_is_missing_is_named_before_anything_runs(
@@ -249,7 +249,7 @@ def test_a_package_that_is_missing_is_named_before_anything_runs(
     places = {"tflite": exported, "keras": saved, "images": folder, "out": tmp_path / "out"}
     result = run(*(word.format(**places) for word in command.split()))
     assert (result.exit_code, result.stdout) == (2, "")
-    said = f"Error: {what} needs the package {needed}: pip install 'swiftformer_tf[report]'"
+    said = f"Error: {what} needs {needed}: pip install 'swiftformer_tf[report]'"
     assert result.stderr.splitlines()[-1] == said
     assert not (tmp_path / "out").exists()
 
@@ -264,7 +264,7 @@ def test_a_page_for_no_folder_is_refused_before_anything_runs(
     ):
         result = run(*arguments, "--html", page)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.splitlines()[-1] == f"Error: --html {page}: no such folder: {page.parent}"
+        assert result.stderr.splitlines()[-1] == f"Error: {page}: no such folder: {page.parent}"
     assert not (tmp_path / "out").exists()
 
 

@@ -184,7 +184,7 @@ def test_calibration_is_passed_over_where_it_is_not_needed(deploy: DeployModel, 
 @pytest.mark.parametrize("recipe", ["int8", "int16x8"])
 def test_no_calibration_is_refused(recipe: str, deploy: DeployModel) -> None:
     with pytest.raises(
-        ExportError, match=f"recipe {recipe} needs calibration images; give a folder, an array or a dat"
+        ExportError, match=f"recipe {recipe} needs calibration images: give a folder, an array or a dat"
     ):
         export(deploy, RECIPES[recipe])
 

@@ -1,6 +1,7 @@
 """The main job in one call: files, reports, and nothing half done."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.random_models import tiny_config
 
-from swiftformer_tf import RECIPES, ConfigError, ExportError, ImageError, LiteModel, SwiftFormerForImageClassification
-from swiftformer_tf.pipeline import export_files
+from swiftformer_tf import (
+    RECIPES,
+    ConfigError,
+    ExportError,
+    ImageError,
+    LiteModel,
+    SwiftFormerError,
+    SwiftFormerForImageClassification,
+)
+from swiftformer_tf.demonstration import demonstrate
+from swiftformer_tf.pipeline import export_files, verify_file
 
 Model = SwiftFormerForImageClassification
 
@@ -122,3 +133,93 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_first(
     with pytest.raises(OSError, match=r".") as caught:
         export_files(model, [RECIPES["float32"]], tmp_path / target, stem="x")
     assert caught.value.filename
+
+
+# What the commands decide, by arguments.
+
+
+def test_paths_and_names_of_recipes_are_enough(saved: Path, tmp_path: Path, folder: Path) -> None:
+    exported = export_files(
+        saved,
+        ["float32", "int8", "float32"],
+        tmp_path / "out",
+        calibration=folder,
+        calibration_count=12,
+        target="mediapipe",
+        android=tmp_path / "app",
+        android_class="Namer",
+        html=tmp_path / "out" / "page.html",
+        command="in a test",
+    )
+    assert [each.path.name for each in exported] == ["tiny_float32.tflite", "tiny_int8.tflite"]
+    for each in exported:
+        assert (each.model.include_preprocessing, each.model.classifier_activation) == (True, "softmax")
+        assert (each.report.measured["images"], each.report.measured["verified_on"]) == (12, "calibration images")
+    assert (tmp_path / "app" / "kotlin" / "swiftformer" / "Namer.kt").is_file()
+    assert (tmp_path / "out" / "tiny_android.md").is_file()
+    assert "in a test" in (tmp_path / "out" / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"recipes": ["int4"]}, "recipe 'int4': expected one of float32, float16, "),
+        (
+            {"recipes": ["float32"], "inference_input_type": "int8"},
+            "inference input type int8: recipe float32 has float32",
+        ),
+        ({"recipes": ["float32"], "target": "ios"}, "target 'ios': expected one of mediapipe"),
+        ({"recipes": ["float32"], "android": "app", "android_class": "object"}, "class_name 'object': expected a name"),
+        ({"recipes": ["float32"], "android": "app", "android_package": "a.in"}, "package 'a.in': expected a name"),
+        ({"recipes": ["float32"], "html": "no/page.html"}, "no/page.html: no such folder: no"),
+        ({"recipes": ["float32"], "labels": "no.txt"}, "no.txt: cannot be read as a list of labels"),
+        ({"recipes": ["float32"], "images": "no"}, "no: no such folder"),
+        ({"recipes": ["float32"], "model": "no.keras"}, "no.keras: no such file"),
+    ],
+)
+def test_what_is_known_to_go_wrong_goes_wrong_first(
+    arguments: dict[str, Any], message: str, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "swiftformer_tf.pipeline.fuse", lambda *_, **__: pytest.fail("computed before it was looked at")
+    )
+    with pytest.raises(SwiftFormerError, match=re.escape(message)):
+        export_files(**{"model": model, "folder": "out", **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_probabilities_are_what_the_problem_type_makes(tmp_path: Path) -> None:
+    for problem_type, expected in (
+        ("single_label_classification", "softmax"),
+        ("multi_label_classification", "sigmoid"),
+    ):
+        model = Model(tiny_config(problem_type=problem_type))
+        options: Any = {"stem": problem_type, "classifier_activation": "probabilities"}
+        (exported,) = export_files(model, ["float32"], tmp_path, **options)
+        assert exported.model.classifier_activation == expected
+    regression = Model(tiny_config(problem_type="regression"))
+    with pytest.raises(
+        ConfigError, match="probabilities: problem_type='regression', whose answers are no probabilities"
+    ):
+        export_files(regression, ["float32"], tmp_path, classifier_activation="probabilities")
+
+
+def test_a_file_is_verified_by_its_path(
+    saved: Path, tmp_path: Path, folder: Path, lite: Callable[..., LiteModel]
+) -> None:
+    lite("float32").save(tmp_path / "x.tflite")
+    page = tmp_path / "page.html"
+    report = verify_file(tmp_path / "x.tflite", reference=saved, images=folder, html=page, command="in a test")
+    assert (report.verdict, report.measured["file"]) == ("passed", str(tmp_path / "x.tflite"))
+    assert "in a test" in page.read_text()
+    with pytest.raises(ExportError, match="no such folder"):
+        verify_file(tmp_path / "x.tflite", reference=saved, images=folder, html=tmp_path / "no" / "page.html")
+
+
+def test_a_demonstration_needs_photographs_for_both(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.png").write_bytes(min(folder.rglob("*.png")).read_bytes())
+    with pytest.raises(ImageError, match=r"one: 1 photograph; expected two or more, to calibrate and to verify on"):
+        demonstrate(tmp_path / "out", images=tmp_path / "one")
+    assert not (tmp_path / "out").exists()

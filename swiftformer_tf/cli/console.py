@@ -19,7 +19,6 @@ __all__ = [
     "ModelFile",
     "needs",
     "note",
-    "photographs_in",
     "print_json",
     "print_table",
     "progress_bar",
@@ -104,17 +103,6 @@ def needs(*packages: str) -> Callable[[click.Context, click.Parameter, Any], Any
         return value
 
     return check
-
-
-def photographs_in(folder: Path, count: int | None = None) -> list[Path]:
-    """All photographs of a folder or a choice of them; those that are no pictures are named before anything runs."""
-    from swiftformer_tf.images.folders import balanced_sample, check_images, list_images
-
-    paths = list_images(folder)
-    if count is not None:
-        paths = balanced_sample(paths, count)
-    check_images(paths)
-    return paths
 
 
 def note(message: str) -> None:

@@ -12,7 +12,6 @@ from swiftformer_tf.cli.console import (
     ModelFile,
     needs,
     note,
-    photographs_in,
     print_json,
     print_table,
     progress_bar,
@@ -56,6 +55,7 @@ def debug_quantization(
     swiftformer-tf debug-quantization models/xs_int8.tflite --reference xs.keras --images photos/val --plot snr.png
     """
     from swiftformer_tf.debugging.debugger import debug_quantization as compare_tensors
+    from swiftformer_tf.images.folders import photographs_in
     from swiftformer_tf.litert.model_file import LiteModel
     from swiftformer_tf.loading import open_model
 

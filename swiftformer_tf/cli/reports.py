@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swiftformer_tf.cli.console import needs, note
+from swiftformer_tf.cli.console import note
 
 if TYPE_CHECKING:
-    from swiftformer_tf.litert.model_file import LiteModel
     from swiftformer_tf.verification import VerificationReport
 
-__all__ = ["html_option", "note_failures", "report_row", "shown_verdict", "write_html"]
+__all__ = ["command_line", "html_option", "note_failures", "report_row", "shown_verdict"]
 
 html_option = click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
-    callback=needs("jinja2", "matplotlib"),
     help="Write the report as a page with plots, too.",
 )
 
@@ -45,24 +43,17 @@ def shown_verdict(report: "VerificationReport") -> str:
     return word.upper() if word == "failed" else word
 
 
-def note_failures(report: "VerificationReport") -> None:
+def note_failures(reports: "Sequence[VerificationReport]") -> None:
     """Says each check that did not pass, and what would have."""
-    for check in report.checks:
-        if check.status != "passed":
-            note(f"{report.measured['recipe']}: {check.explanation}")
+    for report in reports:
+        for check in report.checks:
+            if check.status != "passed":
+                note(f"{report.measured['recipe']}: {check.explanation}")
 
 
-def write_html(
-    path: Path, results: "Sequence[tuple[LiteModel, VerificationReport]]", images: Any, **options: Any
-) -> None:
-    """Writes the page of `report.html_report`, which takes the options, whole or not at all."""
-    from swiftformer_tf.files import replacing
-    from swiftformer_tf.report import html_report
-
-    page = html_report(results, images=images, command=shlex.join(["swiftformer-tf", *sys.argv[1:]]), **options)
-    with replacing(path) as beside:
-        beside.write_text(page, encoding="utf-8")
-    note(f"{path}: the report as a page")
+def command_line() -> str:
+    """What was typed, for the page that says how it was made."""
+    return shlex.join(["swiftformer-tf", *sys.argv[1:]])
 
 
 def _figure(value: Any, form: str) -> str:

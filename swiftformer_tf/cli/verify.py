@@ -9,13 +9,13 @@ from swiftformer_tf.cli.console import (
     EXISTING,
     EXISTING_FILE,
     ModelFile,
-    photographs_in,
+    note,
     print_json,
     print_table,
     progress_bar,
     token_weights_option,
 )
-from swiftformer_tf.cli.reports import html_option, note_failures, shown_verdict, write_html
+from swiftformer_tf.cli.reports import command_line, html_option, note_failures, shown_verdict
 
 
 @click.command()
@@ -44,19 +44,19 @@ def verify(
     \b
     swiftformer-tf verify models/xs_int8.tflite --reference xs.keras --images photos/val
     """
-    from swiftformer_tf.litert.model_file import LiteModel
-    from swiftformer_tf.loading import open_model
-    from swiftformer_tf.verification import verify as verify_model
+    from swiftformer_tf.pipeline import verify_file
 
-    if html and not html.parent.is_dir():
-        raise click.UsageError(f"--html {html}: no such folder: {html.parent}")
-    lite = LiteModel.open(model)
-    lite.config.transform.check_photographs()
-    paths = photographs_in(images)
-    keras_model = open_model(reference, token_weights=token_weights)
-    with progress_bar("verify", len(paths)) as count:
-        report = verify_model(lite, reference=keras_model, images=paths, num_threads=threads, progress=count)
-    report.measured.update(file=str(model), verdict=report.verdict)
+    with progress_bar("verify") as count:
+        report = verify_file(
+            model,
+            reference=reference,
+            images=images,
+            num_threads=threads,
+            html=html,
+            command=command_line(),
+            token_weights=token_weights,
+            progress=count,
+        )
     if as_json:
         print_json(report.to_dict())
     else:
@@ -71,8 +71,8 @@ def verify(
             ]
         click.echo(", ".join(facts))
         click.echo(shown_verdict(report))
-    note_failures(report)
+    note_failures([report])
     if html:
-        write_html(html, [(lite, report)], paths)
+        note(f"{html}: the report as a page")
     if not report.passed:
         ctx.exit(1)

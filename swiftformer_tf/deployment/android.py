@@ -1,5 +1,6 @@
 """A folder for an Android project: models and labels, and a Kotlin class that runs them."""
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from importlib import resources
@@ -17,7 +18,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.tasks.classification import activation
 
-__all__ = ["PACKAGE", "kotlin_name", "write_android_folder"]
+__all__ = ["PACKAGE", "check_android", "kotlin_name", "write_android_folder"]
 
 # Of the Kotlin class, and so the folder that it lies in.
 PACKAGE = "swiftformer"
@@ -79,6 +80,7 @@ def write_android_folder(
             cannot write, a name that Kotlin does not take, or jinja2 is not installed.
         OSError: The folder or the page cannot be written.
     """
+    check_android(package, class_name)
     facts = {**_facts(models, package, class_name), "verified": verified}  # before anything is written
     first = next(iter(models.values()))
     kotlin = f"kotlin/{package.replace('.', '/')}/{facts['class_name']}.kt"
@@ -100,10 +102,8 @@ def write_android_folder(
 
 
 def _rendered(template: str, facts: Mapping[str, Any]) -> bytes:
-    try:
-        import jinja2
-    except ModuleNotFoundError:
-        raise ExportError("the Android folder needs jinja2: pip install 'swiftformer_tf[report]'") from None
+    import jinja2
+
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     text = resources.files("swiftformer_tf.deployment").joinpath(template).read_text("utf-8")
     return environment.from_string(text).render(facts).encode()
@@ -189,6 +189,20 @@ def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
         example = "com.example.app" if dots else "FlowerClassifier"
         raise ExportError(f"{field} {name!r}: expected a name that Kotlin takes, such as {example}")
     return name
+
+
+def check_android(package: str | None, class_name: str | None) -> None:
+    """Whether `write_android_folder` takes these names: better known before the work than after it.
+
+    Raises:
+        ExportError: One of them is no name in Kotlin, or jinja2 is not installed.
+    """
+    if importlib.util.find_spec("jinja2") is None:
+        raise ExportError("the Android folder needs jinja2: pip install 'swiftformer_tf[report]'")
+    if package is not None:
+        kotlin_name("package", package, dots=True)
+    if class_name is not None:
+        kotlin_name("class_name", class_name)
 
 
 def _default(described: list[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks.classification import activation
 
-__all__ = ["TARGETS", "Target"]
+__all__ = ["TARGETS", "Target", "find_target"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,3 +89,18 @@ TARGETS: dict[str, Target] = {
         ),
     )
 }
+
+
+def find_target(name: str) -> Target:
+    """The row of `TARGETS`.
+
+    Raises:
+        ExportError: No such target.
+
+    Examples:
+        >>> find_target("mediapipe").include_preprocessing
+        True
+    """
+    if name not in TARGETS:
+        raise ExportError(f"target {name!r}: expected one of {', '.join(TARGETS)}")
+    return TARGETS[name]

@@ -12,7 +12,15 @@ from PIL import Image
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.images.transform import Transform
 
-__all__ = ["ImageFolder", "balanced_sample", "check_images", "image_suffixes", "iterate_images", "list_images"]
+__all__ = [
+    "ImageFolder",
+    "balanced_sample",
+    "check_images",
+    "image_suffixes",
+    "iterate_images",
+    "list_images",
+    "photographs_in",
+]
 
 # Formats that Pillow has a name for and does not decode: fields of weather data, arrays, films.
 _UNDECODED = ("BUFR", "GRIB", "HDF5", "MPEG")
@@ -80,6 +88,31 @@ def check_images(paths: Iterable[str | Path]) -> None:
     if damaged:
         shown = ", ".join(map(str, damaged[:3])) + (", ..." if len(damaged) > 3 else "")
         raise ImageError(f"{shown}: cannot be read as a picture; remove or replace {_these(len(damaged))}")
+
+
+def photographs_in(folder: str | Path, count: int | None = None) -> list[Path]:
+    """The photographs of a folder, or a choice of them; those that are no pictures are named before anything runs.
+
+    Args:
+        folder: See `list_images`.
+        count: How many at most, see `balanced_sample`; None takes all.
+
+    Raises:
+        ImageError: See `list_images` and `check_images`.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in "abc":
+        ...         Image.new("RGB", (8, 8)).save(Path(folder, f"{name}.png"))
+        ...     len(photographs_in(folder)), len(photographs_in(folder, 2))
+        (3, 2)
+    """
+    paths = list_images(folder)
+    if count is not None:
+        paths = balanced_sample(paths, count)
+    check_images(paths)
+    return paths
 
 
 def _these(count: int) -> str:

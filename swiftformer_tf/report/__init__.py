@@ -1,5 +1,5 @@
 """What `verify` measured as a page that people look at."""
 
-from swiftformer_tf.report.page import html_report
+from swiftformer_tf.report.page import check_page, html_report, save_page
 
-__all__ = ["html_report"]
+__all__ = ["check_page", "html_report", "save_page"]

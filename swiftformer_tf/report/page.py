@@ -1,6 +1,7 @@
 """The page: verdict first, then the files, the plots, the photographs, and how it was made."""
 
 import importlib.metadata
+import importlib.util
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import SwiftFormerError
+from swiftformer_tf.errors import ExportError, SwiftFormerError
+from swiftformer_tf.files import replacing
 from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.report import plots
@@ -16,7 +18,7 @@ from swiftformer_tf.report.palette import PALETTE, colours
 from swiftformer_tf.report.photographs import photograph_groups
 from swiftformer_tf.verification import Outputs, Verdict, VerificationCheck, VerificationReport
 
-__all__ = ["html_report"]
+__all__ = ["check_page", "html_report", "save_page"]
 
 # Classes in the plot of errors.
 MAX_CLASSES = 20
@@ -72,11 +74,9 @@ def html_report(
     Raises:
         SwiftFormerError: Jinja or matplotlib is not installed, or there is no result.
     """
-    try:
-        import jinja2
-        import matplotlib as _  # noqa: F401  the plots need it, and say so here
-    except ModuleNotFoundError as error:
-        raise SwiftFormerError(f"a page needs {error.name}: pip install 'swiftformer_tf[report]'") from None
+    _require_packages()
+    import jinja2
+
     if not results:
         raise SwiftFormerError("a page needs at least one file and its report")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -117,6 +117,46 @@ def html_report(
             "machine": f"{platform.system()} {platform.machine()}",
         },
     )
+
+
+def check_page(path: str | Path, *, made: str | Path | None = None) -> None:
+    """Whether `save_page` can write there: better known before the work than after it.
+
+    Args:
+        path: Of the page.
+        made: A folder that will be there by then.
+
+    Raises:
+        ExportError: No such folder.
+        SwiftFormerError: Jinja or matplotlib is not installed.
+    """
+    _require_packages()
+    parent = Path(path).parent
+    if not parent.is_dir() and (made is None or parent != Path(made)):
+        raise ExportError(f"{path}: no such folder: {parent}")
+
+
+def save_page(path: str | Path, results: Results, **options: Any) -> None:
+    """Writes the page of `html_report`, whole or not at all.
+
+    Args:
+        path: Of the page.
+        results: See `html_report`.
+        **options: See `html_report`.
+
+    Raises:
+        SwiftFormerError: See `html_report`.
+        OSError: The page cannot be written; what was there is there still.
+    """
+    page = html_report(results, **options)
+    with replacing(path) as beside:
+        beside.write_text(page, encoding="utf-8")
+
+
+def _require_packages() -> None:
+    for name in ("jinja2", "matplotlib"):
+        if importlib.util.find_spec(name) is None:
+            raise SwiftFormerError(f"a page needs {name}: pip install 'swiftformer_tf[report]'")
 
 
 def _headline(worst: Verdict, count: int, total: int) -> str:
