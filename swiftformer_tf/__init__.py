@@ -10,11 +10,13 @@ Names are imported when they are first used, so that a command that needs no Ker
 where stands in `__init__.pyi`.
 """
 
+import importlib.metadata
+
 import lazy_loader
 
 from swiftformer_tf.registration import register_with_keras
 
-__version__ = "0.1.0"
+__version__ = importlib.metadata.version(__name__)
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 

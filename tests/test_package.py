@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import pkgutil
 import re
@@ -175,10 +176,23 @@ def test_the_wheel_holds_the_package_and_nothing_else() -> None:
     assert not [name for name in included if "__pycache__" in name or name.endswith(".pyc")]
 
 
-def test_versions_agree() -> None:
+def test_the_version_is_the_tag() -> None:
+    """Nothing in the tree names a version: hatchling asks git, and the package asks what was installed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == swiftformer_tf.__version__
-    assert project["scripts"] == {"swiftformer-tf": "swiftformer_tf.cli:main"}
+    assert "version" not in project
+    assert project["dynamic"] == ["version"]
+    assert swiftformer_tf.__version__ == importlib.metadata.version("swiftformer_tf")
+
+
+@pytest.mark.parametrize(("tag", "version"), [("v0.1.0", "0.1.0"), ("v1.2.0rc1", "1.2.0rc1")])
+def test_a_tag_makes_a_release(tag: str, version: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    for name in ("README.md", "LICENSE"):
+        (tmp_path / name).write_text(name)
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    for command in (["init"], ["add", "."], [*identity, "commit", "-m", "x"], ["tag", tag]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
+    assert WheelBuilder(str(tmp_path)).metadata.version == version
 
 
 def test_what_is_imported_is_declared() -> None:
