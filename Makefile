@@ -1,19 +1,19 @@
 # `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make docs` builds the
-# documentation and runs its code blocks, `make parity` compares with PyTorch, `make clients` runs the files in real
-# clients, `make fuzz` reads damaged files by the thousand. Each installs what it needs; CONSTRAINTS=constraints.txt
-# pins the versions that CI uses.
+# documentation and runs its code blocks, `make parity` compares with PyTorch, `make zoo` ports and verifies the published
+# models, `make clients` runs the files in real clients, `make fuzz` reads damaged files by the thousand. Each installs
+# what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
 PYTHON ?= python3
 CONSTRAINTS ?=
 
 VENV := .venv
 PARITY_VENV := .venv-parity
 BENCHMARK_VENVS := .venv-benchmark-torch .venv-benchmark-hf-tf
-# For `make benchmark`: a folder with train/ and val/, each with a folder a class.
+# For `make benchmark` and `make zoo`: a folder with train/ and val/, each with a folder a class.
 PHOTOGRAPHS ?= photographs
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs parity golden benchmark clients clients-ci fuzz clean
+.PHONY: help demo test lint docs parity golden zoo benchmark clients clients-ci fuzz clean
 
 help:
 	@sed -n '1,4s/^# //p' Makefile
@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml
 # PyTorch, timm and transformers need several GB: their own environment. JAX is there as Keras's third backend.
 $(PARITY_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(PARITY_VENV)
-	$(PARITY_VENV)/bin/python $(PIP_INSTALL) --editable '.[jax,parity]'
+	$(PARITY_VENV)/bin/python $(PIP_INSTALL) --editable '.[demo,hub,jax,parity]'
 	@touch $@
 
 demo: $(VENV)/installed
@@ -59,6 +59,12 @@ docs: $(VENV)/installed
 
 parity: $(PARITY_VENV)/installed
 	$(PARITY_VENV)/bin/python convert/parity.py
+	PYTHONPATH=tests $(PARITY_VENV)/bin/python convert/zoo_trial.py
+
+# Every published SwiftFormer from the hub. MODELS="timm/swiftformer_xs.dist_in1k" takes that one alone.
+MODELS ?=
+zoo: $(PARITY_VENV)/installed
+	$(PARITY_VENV)/bin/python convert/zoo.py $(MODELS) $(if $(wildcard $(PHOTOGRAPHS)),--photographs $(PHOTOGRAPHS))
 
 golden: $(PARITY_VENV)/installed
 	$(PARITY_VENV)/bin/python convert/parity.py --write-golden

@@ -116,9 +116,7 @@ def run_installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
     return run
 
 
-def test_installed_it_says_how_to_use_it_and_what_ships(
-    run_installed: Callable[..., str], version: str
-) -> None:
+def test_installed_it_says_how_to_use_it_and_what_ships(run_installed: Callable[..., str], version: str) -> None:
     assert run_installed("swiftformer-tf", "--help").startswith("Usage: swiftformer-tf [OPTIONS] COMMAND [ARGS]...")
     assert run_installed("swiftformer-tf", "--version").strip().endswith(f"version {version}")
     about = json.loads(run_installed("swiftformer-tf", "info", NAME, "--json"))

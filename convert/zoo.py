@@ -1,0 +1,229 @@
+"""Ports every published SwiftFormer, proves it against its own library, exports and verifies it, ready for the hub.
+
+    python convert/zoo.py -o zoo                                     all of them, on scikit-image's photographs
+    python convert/zoo.py timm/swiftformer_xs.dist_in1k -o zoo --photographs imagenet
+
+`--photographs FOLDER` has `train/` to calibrate on and `val/` to verify on; where `val/` has a folder a class that the
+model knows, the files are evaluated on it, too. Each model gets a folder in Hugging Face's form, for `hf upload`, and
+`zoo/README.md` one table of all. What is finished is not done again: the same command goes on after an interruption.
+Exit status 1 if a download, a comparison or a check of a file failed; the other models are done all the same.
+"""
+
+import argparse
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import references
+import timm
+import torch
+import transformers
+import zoo_card
+from comparing import THRESHOLD, error
+from folders import by_transformers
+
+from swiftformer_tf import __version__
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.hub import fetch
+from swiftformer_tf.errors import ImageError, SwiftFormerError
+from swiftformer_tf.evaluation import evaluate
+from swiftformer_tf.files import replacing
+from swiftformer_tf.images.folders import balanced_sample, iterate_images, list_images
+from swiftformer_tf.images.labels import labelled_images
+from swiftformer_tf.images.samples import photographs
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.model import SwiftFormerForImageClassification
+from swiftformer_tf.native_logs import native_stderr_silenced
+from swiftformer_tf.pipeline import export_files
+from swiftformer_tf.porting import port
+from swiftformer_tf.predicting import predictor
+from swiftformer_tf.recipes import RECIPES, Recipe
+
+PUBLISHED = (
+    *(f"timm/swiftformer_{variant}.dist_in1k" for variant in ("xs", "s", "l1", "l3")),
+    *(f"MBZUAI/swiftformer-{variant}" for variant in ("xs", "s", "l1", "l3")),
+)
+
+# Who computes what a folder of this key layout means.
+LIBRARIES: dict[str, Callable[[Path], torch.nn.Module]] = {
+    "timm": lambda folder: timm.create_model(f"local-dir:{folder}", pretrained=True).eval(),
+    "hf": lambda folder: by_transformers(folder)[0],
+}
+
+# Photographs that are compared with the library, calibrate, and verify.
+COMPARED, CALIBRATION, VERIFICATION = 8, 200, 500
+
+STATE = "zoo.json"
+
+
+class ZooError(SwiftFormerError):
+    """A model that is not what its library computes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the models of one table have in common.
+
+    Args:
+        output: Where the folders go.
+        recipes: What to export.
+        photographs: A folder with `train/` and `val/`, or None for scikit-image's pictures.
+    """
+
+    output: Path
+    recipes: tuple[Recipe, ...]
+    photographs: Path | None
+
+
+def prove(name: str, options: Options) -> dict[str, Any]:
+    """Does all that is not done yet for one model, and returns what its folder says of it.
+
+    Raises:
+        SwiftFormerError: It cannot be fetched or read, or its logits are not its library's.
+    """
+    source = fetch(name)
+    checkpoint = Checkpoint.open(source)
+    home = options.output / name.partition("@")[0].replace("/", "_")
+    state = _state(home, name, source, checkpoint, options)
+    model = port(checkpoint).model
+    calibration, verification = _photographs(model, options.photographs)
+    if "logits" not in state:
+        state["logits"] = _compare(name, source, checkpoint, model, verification[:COMPARED])
+        model.save(home / f"{home.name}.keras")
+        _write(home, state)
+    reports = {recipe.name: home / f"{home.name}_{recipe.name}.json" for recipe in options.recipes}
+    export_files(
+        model,
+        [recipe for recipe in options.recipes if not reports[recipe.name].exists()],
+        home,
+        stem=home.name,
+        calibration=calibration,
+        images=verification,
+        include_preprocessing=True,
+        license=state["license"],
+    )
+    state["files"] = {recipe: json.loads(path.read_text()) for recipe, path in reports.items()}
+    if options.photographs:
+        _evaluate(home, state, options.photographs / "val")
+    zoo_card.write(home, state)
+    _write(home, state)
+    return state
+
+
+def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options: Options) -> dict[str, Any]:
+    """What an earlier run left of the same work, or a new beginning."""
+    made_of = {
+        "model": name,
+        "revision": source.name,
+        "swiftformer_tf": __version__,
+        "references": references.VERSIONS,
+        "recipes": [recipe.name for recipe in options.recipes],
+        "photographs": options.photographs.name if options.photographs else "scikit-image",
+    }
+    path = home / STATE
+    if path.exists() and (state := json.loads(path.read_text()))["made_of"] == made_of:
+        return dict(state)
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    state = {
+        "made_of": made_of,
+        "license": zoo_card.license_of(name),
+        "token_weights": checkpoint.token_weights,
+        "labels": checkpoint.config.num_labels,
+        "image_size": checkpoint.config.transform.size,
+        "accuracy": {},
+    }
+    _write(home, state)
+    return state
+
+
+def _write(home: Path, state: dict[str, Any]) -> None:
+    with replacing(home / STATE) as beside:
+        beside.write_text(json.dumps(state, indent=2) + "\n")
+
+
+def _photographs(model: SwiftFormerForImageClassification, folder: Path | None) -> tuple[Sequence[Any], Sequence[Any]]:
+    if folder is None:
+        calibration, verification = photographs(model.config.transform)
+        return calibration.pixels, verification.pixels
+    return (
+        balanced_sample(list_images(folder / "train"), CALIBRATION),
+        balanced_sample(list_images(folder / "val"), VERIFICATION),
+    )
+
+
+def _compare(
+    name: str,
+    source: Path,
+    checkpoint: Checkpoint,
+    model: SwiftFormerForImageClassification,
+    images: Sequence[Any],
+) -> float:
+    """Largest difference from the library's own logits over their largest value, on the same pixels."""
+    transform = model.config.transform
+    if isinstance(images, np.ndarray):
+        pixels = transform.normalize(images)
+    else:
+        pixels = np.concatenate(list(iterate_images(images, transform)))
+    reference = LIBRARIES[checkpoint.scheme](source)
+    difference = error(np.asarray(model(pixels, training=False)), references.logits(reference, pixels))
+    if not difference <= THRESHOLD:
+        raise ZooError(
+            f"{name}: logits differ from {checkpoint.scheme}'s by {difference:.1e} of their largest value, more than "
+            f"{THRESHOLD:.0e}; nothing was exported"
+        )
+    return difference
+
+
+def _evaluate(home: Path, state: dict[str, Any], folder: Path) -> None:
+    """Top-1 of every file that has none yet, each kept as soon as it is counted."""
+    for recipe in state["files"]:
+        if recipe in state["accuracy"]:
+            continue
+        predict, config = predictor(LiteModel.open(home / f"{home.name}_{recipe}.tflite"), num_threads=2)
+        try:
+            images = labelled_images(folder, config.labels)
+        except ImageError as problem:
+            print(f"not evaluated: {problem}", file=sys.stderr)
+            return
+        state["accuracy"][recipe] = evaluate(predict, config, images).top1
+        _write(home, state)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=list(PUBLISHED), metavar="MODEL", help="ids on the hub")
+    parser.add_argument("-o", "--output", type=Path, default=Path("zoo"))
+    parser.add_argument("--photographs", type=Path, help="with train/ and val/; default: scikit-image's pictures")
+    parser.add_argument("--recipe", choices=list(RECIPES), action="append", help="default: all of them")
+    given = parser.parse_args(arguments)
+    transformers.logging.disable_progress_bar()
+    options = Options(given.output, tuple(RECIPES[each] for each in given.recipe or RECIPES), given.photographs)
+    proven, failed = [], []
+    for name in given.models:
+        print(f"{name} ...", flush=True)
+        try:
+            with native_stderr_silenced():
+                state = prove(name, options)
+        except SwiftFormerError as problem:
+            failed.append(str(problem))
+            print(f"FAIL  {problem}", flush=True)
+            continue
+        proven.append(state)
+        print(f"ok    logits within {state['logits']:.1e}", flush=True)
+        for recipe, report in state["files"].items():
+            if report["verdict"] != "passed":
+                unmet = "; ".join(check["name"] for check in report["checks"] if check["status"] != "passed")
+                failed.append(f"{name}: {recipe}: {report['verdict']}: {unmet}")
+                print(f"FAIL  {failed[-1]}", flush=True)
+    zoo_card.write_table(given.output, proven, failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

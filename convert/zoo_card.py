@@ -1,0 +1,139 @@
+"""What people read of the zoo: a model card in each folder, the hashes of its files, and one table of all."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub.errors import EntryNotFoundError
+
+from swiftformer_tf.files import replacing
+
+CARD, HASHES = "README.md", "SHA256SUMS"
+
+USE = """\
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+interpreter = Interpreter("{file}")
+runner = interpreter.get_signature_runner()
+image = Image.open("photo.jpg").convert("RGB").resize(({width}, {height}))
+(logits,) = runner(**{{name: np.asarray(image, np.float32)[None] for name in runner.get_input_details()}}).values()
+print(logits.argmax())
+```
+
+The files take RGB from 0 to 255; normalization is inside. In Keras:
+
+```python
+import keras
+import swiftformer_tf
+
+model = keras.saving.load_model("{stem}.keras")
+```
+"""
+
+
+def license_of(name: str) -> str | None:
+    """The license that a repository's own card names; None where there is no card, or none in it."""
+    repository, _, revision = name.partition("@")
+    try:
+        path = huggingface_hub.hf_hub_download(repository, CARD, revision=revision or None)
+    except EntryNotFoundError:
+        return None
+    return huggingface_hub.ModelCard.load(path).data.get("license")
+
+
+def write(home: Path, state: dict[str, Any]) -> None:
+    """Writes the card and the hashes of a model's folder."""
+    source = state["made_of"]["model"].partition("@")[0]
+    results = [
+        huggingface_hub.EvalResult(
+            task_type="image-classification",
+            dataset_type="imagenet-1k",
+            dataset_name=state["made_of"]["photographs"],
+            metric_type="accuracy",
+            metric_name=f"top-1, {recipe}",
+            metric_value=round(100 * top1, 2),
+        )
+        for recipe, top1 in state["accuracy"].items()
+    ]
+    data = huggingface_hub.ModelCardData(
+        license=state["license"],
+        library_name="keras",
+        pipeline_tag="image-classification",
+        base_model=source,
+        tags=["swiftformer", "tflite", "litert", "quantization"],
+        model_name=home.name if results else None,
+        eval_results=results or None,
+    )
+    height, width = state["image_size"]
+    first = next(iter(state["files"].values()))["file"]
+    made = ", ".join(f"{name} {version}" for name, version in state["made_of"]["references"].items())
+    text = f"""\
+---
+{data.to_yaml()}
+---
+
+# {home.name}
+
+[{source}](https://huggingface.co/{source}) at revision `{state["made_of"]["revision"]}`, for Keras and as
+TFLite (LiteRT) files, made by swiftformer_tf {state["made_of"]["swiftformer_tf"]}.
+{state["labels"]} labels, {height} x {width} pixels,
+attention type `{state["token_weights"]}`. License: {state["license"] or "not named by the source; ask its authors"}.
+
+Logits of the Keras model differ from the source library's by at most {state["logits"]:.1e} of their
+largest value ({made}). Every file was compared with the Keras model on {state["made_of"]["photographs"]}:
+
+{_table(_rows(home.name, state))}
+`{HASHES}` has the checksum of each file, the `.json` beside it all that was measured.
+
+## Use
+
+{USE.format(file=first, stem=home.name, width=width, height=height)}"""
+    with replacing(home / CARD) as beside:
+        beside.write_text(text, "utf-8")
+    files = sorted(path for path in home.iterdir() if path.name != HASHES)
+    with replacing(home / HASHES) as beside:
+        beside.write_text(
+            "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files), "utf-8"
+        )
+
+
+def write_table(folder: Path, states: Sequence[dict[str, Any]], failed: Sequence[str]) -> None:
+    """Writes `README.md` over all models, with what failed."""
+    rows = [row for state in states for row in _rows(state["made_of"]["model"], state)]
+    told = "".join(f"* {line}\n" for line in failed) or "Nothing failed.\n"
+    text = f"# Published SwiftFormers, ported and verified\n\n{_table(rows)}\n{told}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / CARD) as beside:
+        beside.write_text(text, "utf-8")
+
+
+def _rows(name: str, state: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "model": name,
+            "logits": f"{state['logits']:.1e}",
+            "recipe": recipe,
+            "MB": f"{report['bytes'] / 1e6:.2f}",
+            "SNR dB": _figure(report.get("snr_db"), ".1f"),
+            "agreement": _figure(report.get("agreement"), ".1%"),
+            "top-1": _figure(state["accuracy"].get(recipe), ".2%"),
+            "verdict": report["verdict"],
+        }
+        for recipe, report in state["files"].items()
+    ]
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _table(rows: Sequence[dict[str, str]]) -> str:
+    if not rows:
+        return "No model was finished.\n"
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([*row.values()] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,167 @@
+"""Tries `zoo.py` on a hub of this machine: two small models of each library, then the faults that it must notice.
+
+    PYTHONPATH=tests python convert/zoo_trial.py
+
+Exit status 1, and the line that says what, where something is not as it must be.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import references
+import timm
+import timm.models
+import torch
+import transformers
+from comparing import images
+from references import Architecture
+from support.hub_server import Hub, hub_server
+
+SIDE, LABELS = 64, 10
+CARD = "---\nlicense: apache-2.0\n---\n# A model for a trial\n"
+ARCHITECTURES = {
+    "first": Architecture((1, 1, 2, 1), (16, 24, 32, 48), labels=LABELS),
+    "second": Architecture((2, 1, 1, 1), (24, 32, 48, 64), labels=LABELS),
+}
+RECIPES = ("float32", "int8")
+
+
+def publish(hub: Hub, folder: Path) -> list[str]:
+    """Puts two models of each library on the hub, written by the libraries' own code; returns their ids."""
+    names = []
+    for seed, (name, architecture) in enumerate(ARCHITECTURES.items()):
+        l2 = architecture.timm()
+        references.randomize(l2, seed)
+        _settle(l2, l2.head, l2.head_dist)
+        uniform = architecture.hf()
+        uniform.load_state_dict(references.hf_names(l2.state_dict()), strict=True)
+        _settle(uniform, uniform.head, uniform.dist_head)
+        home = folder / f"timm-{name}"
+        model = timm.create_model(
+            "swiftformer_xs",
+            layers=list(architecture.depths),
+            embed_dims=list(architecture.embed_dims),
+            num_classes=LABELS,
+            pretrained_cfg_overlay={"input_size": (3, SIDE, SIDE), "crop_pct": 1.0},
+        )
+        model.load_state_dict(l2.state_dict(), strict=True)
+        timm.models.save_for_hf(
+            model,
+            str(home),
+            model_args={"layers": architecture.depths, "embed_dims": architecture.embed_dims},
+            safe_serialization=True,
+        )
+        names.append(_put(hub, f"timm/swiftformer_{name}.trial", home))
+        home = folder / f"hf-{name}"
+        uniform.config.image_size = SIDE
+        uniform.save_pretrained(home)
+        home.joinpath("preprocessor_config.json").write_text(
+            json.dumps({"size": {"height": SIDE, "width": SIDE}, "do_normalize": True, "do_rescale": True})
+        )
+        names.append(_put(hub, f"MBZUAI/swiftformer-{name}", home))
+    return names
+
+
+def _settle(model: torch.nn.Module, *heads: torch.nn.Linear) -> None:
+    """Makes a random model behave as a trained one where `verify` looks: integers keep its logits, and its answers are
+    many. Blocks add a little to what flows by, and no label wins everywhere."""
+    pictures = np.concatenate([images((SIDE, SIDE), seed) for seed in range(20)])
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "layer_scale" in name:
+                parameter.clamp_(max=0.2)
+        mean = torch.from_numpy(references.logits(model, pictures).mean(axis=0))
+        for head in heads:
+            head.bias.sub_(mean)
+
+
+def _put(hub: Hub, name: str, folder: Path) -> str:
+    hub.repositories[name] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    hub.repositories[name]["README.md"] = CARD.encode()
+    return name
+
+
+def start(hub: Hub, home: Path, output: Path, *models: str) -> "subprocess.Popen[str]":
+    """`zoo.py` as its user starts it, with this hub instead of the public one."""
+    recipes = [word for recipe in RECIPES for word in ("--recipe", recipe)]
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("zoo.py")), *models, "-o", str(output), *recipes],
+        env=os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(hub: Hub, home: Path, output: Path, *models: str) -> tuple[int, str]:
+    """Exit status and what was said."""
+    process = start(hub, home, output, *models)
+    said, _ = process.communicate()
+    return process.returncode, said
+
+
+def expect(holds: bool, what: str) -> None:
+    """Says that something holds, or ends with what does not."""
+    if not holds:
+        sys.exit(f"FAIL zoo: {what}")
+    print(f"ok   zoo: {what}", flush=True)
+
+
+def interrupted(hub: Hub, folder: Path, names: list[str]) -> None:
+    """Killed after its first file, it goes on there and ends with all of them."""
+    output = folder / "zoo"
+    process = start(hub, folder / "home", output, *names)
+    first = output / names[0].replace("/", "_") / f"{names[0].replace('/', '_')}_float32.json"
+    while not first.exists() and process.poll() is None:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    said, _ = process.communicate()
+    expect(first.exists(), f"the first file is there when it is killed\n{said}")
+    written = first.stat().st_mtime_ns
+    status, said = run(hub, folder / "home", output, *names)
+    expect(status == 0, f"four models are ported, compared, exported and verified\n{said}")
+    expect(first.stat().st_mtime_ns == written, "an interrupted run goes on, and makes no file again")
+    table = output.joinpath("README.md").read_text()
+    expect(all(table.count(f"| {name} |") == len(RECIPES) for name in names), "the table has each file of each model")
+    for name in names:
+        home = output / name.replace("/", "_")
+        card = home.joinpath("README.md").read_text()
+        expect("license: apache-2.0" in card and f"base_model: {name}" in card, f"{home.name} has a model card")
+        sums = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=home, capture_output=True)
+        expect(sums.returncode == 0, f"{home.name}: the checksums are those of its files")
+
+
+def faults(hub: Hub, folder: Path, names: list[str]) -> None:
+    """A damaged download and wrong logits fail the model, and only it."""
+    hub.damaged.add("model.safetensors")
+    status, said = run(hub, folder / "damaged", folder / "damaged-zoo", names[0])
+    expect(status == 1 and "was damaged on the way" in said, f"a damaged download fails\n{said}")
+    hub.damaged.clear()
+    files = hub.repositories[names[1]]
+    # Ours reads which attention type is meant; transformers has only the other one.
+    config = json.loads(files["config.json"]) | {"token_weights": "l2"}
+    files["config.json"] = json.dumps(config).encode()
+    status, said = run(hub, folder / "wrong", folder / "wrong-zoo", names[1], names[0])
+    expect(status == 1 and "logits differ from hf's" in said, f"wrong logits fail\n{said}")
+    expect(not list(folder.glob(f"wrong-zoo/{names[1].replace('/', '_')}/*.tflite")), "and nothing of them is exported")
+    expect(f"| {names[0]} |" in (folder / "wrong-zoo" / "README.md").read_text(), "while the other model is done")
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    transformers.logging.disable_progress_bar()
+    with hub_server() as hub, tempfile.TemporaryDirectory() as folder:
+        names = publish(hub, Path(folder))
+        interrupted(hub, Path(folder), names)
+        faults(hub, Path(folder), names)
+
+
+if __name__ == "__main__":
+    main()
