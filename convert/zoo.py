@@ -110,8 +110,8 @@ def prove(name: str, options: Options) -> dict[str, Any]:
     state["files"] = {recipe: json.loads(path.read_text()) for recipe, path in reports.items()}
     if options.photographs:
         _evaluate(home, state, options.photographs / "val")
-    zoo_card.write(home, state)
     _write(home, state)
+    zoo_card.write(home, state)
     return state
 
 

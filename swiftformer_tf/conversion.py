@@ -7,7 +7,7 @@ import keras
 
 from swiftformer_tf.errors import ExportError, first_line
 from swiftformer_tf.fusion import DeployModel
-from swiftformer_tf.native_logs import native_stderr_silenced
+from swiftformer_tf.native_logs import native_stderr_silenced, tensorflow_notes_silenced
 from swiftformer_tf.quantization.naming import name_tensors
 
 __all__ = ["convert"]
@@ -31,7 +31,7 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
     import tensorflow as tf
 
     try:
-        with native_stderr_silenced():
+        with native_stderr_silenced(), tensorflow_notes_silenced():
             converter = _converter(deploy)
             if weights == "float16":
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]

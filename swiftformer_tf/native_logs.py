@@ -1,12 +1,13 @@
-"""Keeps the lines that native libraries print away from our users."""
+"""Keeps the lines that TensorFlow and other native libraries print away from our users."""
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-__all__ = ["native_stderr_silenced", "native_stdout_silenced"]
+__all__ = ["native_stderr_silenced", "native_stdout_silenced", "tensorflow_notes_silenced"]
 
 
 @contextlib.contextmanager
@@ -24,6 +25,21 @@ def native_stdout_silenced() -> Iterator[None]:
     """Drops what C++ writes to file descriptor 1, as Gloo does when it is connected; `sys.stdout` still arrives."""
     with _silenced("stdout", 1):
         yield
+
+
+@contextlib.contextmanager
+def tensorflow_notes_silenced() -> Iterator[None]:
+    """Drops what TensorFlow's Python part says for information; its warnings still arrive.
+
+    Its converter tells of a SavedModel in a temporary folder, which is gone when a reader looks for it.
+    """
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -74,8 +74,10 @@ class _KerasLoader:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        with native_stderr_silenced():  # TensorFlow greets on import
+        with native_stderr_silenced():  # TensorFlow greets on import, and when it first looks for a GPU
             self._loader.exec_module(module)
+            if module.config.backend() == "tensorflow":
+                sys.modules["tensorflow"].config.list_physical_devices()
         _fill_registry(module)
 
 

@@ -28,6 +28,7 @@ from swiftformer_tf.litert.inspection import Inspection, inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.notebook import html_table, scatter_svg
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 from swiftformer_tf.tasks import TASKS
 
@@ -100,6 +101,17 @@ class VerificationReport:
         if "refused" in statuses:
             return "refused"
         return "passed" if self.outputs is not None else "not compared"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a line a check, and the file's outputs against Keras's."""
+        rows = [
+            {"check": each.name, "status": each.status, "measured": each.measured, "expected": each.expected}
+            for each in self.checks
+        ]
+        table = html_table(rows, f"{self.measured.get('recipe', '')}: {self.verdict}")
+        if self.outputs is None:
+            return table
+        return table + scatter_svg(self.outputs.expected, self.outputs.actual, "Keras", "file")
 
     def raise_for_failure(self) -> "VerificationReport":
         """The report itself where everything passed.

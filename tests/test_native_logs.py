@@ -71,3 +71,17 @@ logging.getLogger("library").warning("later")
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stderr.splitlines() == ["meanwhile", "later"]
+
+
+def test_a_script_that_exports_hears_nothing_of_tensorflow() -> None:
+    script = """
+import swiftformer_tf as sf
+import keras
+
+config = sf.SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+model = sf.SwiftFormerForImageClassification(config)
+keras.ops.ones(1) + 1
+assert sf.export(sf.fuse(model), sf.RECIPES["float32"]).content
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stderr == ""

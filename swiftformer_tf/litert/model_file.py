@@ -14,6 +14,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError, one_line
 from swiftformer_tf.files import replacing
 from swiftformer_tf.litert.metadata import LABELS, attach, model_metadata
+from swiftformer_tf.notebook import html_table
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import Activation, Output
 
@@ -151,6 +152,19 @@ class LiteModel:
                 f"{path}: no readable {CONFIG_MEMBER} at its end ({reason}); it is damaged, or was not written by "
                 "swiftformer_tf"
             ) from None
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what the file is, and what comes out of it."""
+        height, width = self.config.input_size
+        facts = {
+            "recipe": self.recipe.name,
+            "size": f"{len(self.content) / 1e6:.2f} MB",
+            "takes": f"{height} x {width} x {self.config.num_channels}, {self.recipe.inference_input_type}, "
+            + ("pixels from 0 to 255" if self.include_preprocessing else "normalized"),
+            "gives": ", ".join(each.name for each in self.outputs),
+            "labels": ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else ""),
+        }
+        return html_table([{"": name, "value": value} for name, value in facts.items()], "TFLite model")
 
     def save(self, path: str | Path) -> None:
         """Writes the file; a file that is there stays whole until the new one is complete."""
