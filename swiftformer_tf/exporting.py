@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from swiftformer_tf.quantization import (
     correct_output_bias,
     equalize,
     equalize_by_weights,
+    lower_float_only,
     lower_gelu,
     lower_rsqrt,
     measure,
@@ -60,7 +62,11 @@ class Calibration:
 
 
 def calibrate(
-    deploy: DeployModel, images: ImageSource, *, progress: Callable[[int], None] | None = None
+    deploy: DeployModel,
+    images: ImageSource,
+    *,
+    recipes: Iterable[Recipe] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> Calibration:
     """Measures once, for all recipes, what flows through a deploy graph.
 
@@ -69,13 +75,14 @@ def calibrate(
         images: A folder; a list of files; an array (N, height, width, channels), where uint8 is pixels and float is
             normalized pixels; or a `tf.data.Dataset` or other iterable of such images or batches. All of them are
             used; 100 to 500 that are like those to come are enough.
-        progress: Called with the number of images seen so far.
+        recipes: Those that it is for: what they cannot hold is refused before an image is read.
+        progress: Called with the number of the graph's inputs seen so far: images, where it takes one at a time.
 
     Returns:
         A value for `export`. It holds up to 200 of the images.
 
     Raises:
-        ExportError: Weights are NaN or infinite, or the converter failed.
+        ExportError: Weights are NaN or infinite, the converter failed, or an operation has no form in a recipe.
         ImageError: An image cannot be used.
 
     Examples:
@@ -87,8 +94,11 @@ def calibrate(
     """
     _check_finite(deploy)
     content = convert(deploy)
-    graph = Graph(content)
-    inputs = image_inputs(images, deploy.config.transform, raw=deploy.include_preprocessing)
+    graph = lower_float_only(Graph(content))  # all tensors of `content`, and further ones
+    for recipe in recipes:
+        if recipe.weights == "int8":
+            arithmetic(graph, recipe)
+    inputs = _batches(image_inputs(images, deploy.config.transform, raw=deploy.include_preprocessing), deploy)
     with native_stderr_silenced():
         statistics = measure(graph, inputs, progress, kept=IMAGES_SEEN_TWICE)
     if deploy.include_preprocessing:
@@ -130,8 +140,8 @@ def export(
         The model, with one signature: `image` in, the graph's named outputs out.
 
     Raises:
-        ExportError: The recipe needs calibration and there is none, weights are NaN or infinite, or the converter
-            failed.
+        ExportError: The recipe needs calibration and there is none, an operation has no form in it, weights are NaN
+            or infinite, or the converter failed.
         ImageError: A calibration image cannot be used.
 
     Examples:
@@ -159,7 +169,7 @@ def export(
     elif isinstance(calibration, Calibration):
         content = _quantized(calibration, recipe)
     else:
-        content = _quantized(calibrate(deploy, calibration, progress=progress), recipe)
+        content = _quantized(calibrate(deploy, calibration, recipes=[recipe], progress=progress), recipe)
     return LiteModel.pack(
         content,
         config=deploy.config,
@@ -172,6 +182,8 @@ def export(
 
 def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
     graph, statistics = Graph(calibration.content), calibration.statistics
+    if recipe.needs_calibration:
+        graph = lower_float_only(graph)
     for field, prepare in PREPARATIONS.items():
         if getattr(recipe, field):
             graph, statistics = prepare(graph, statistics)
@@ -180,7 +192,15 @@ def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
     content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
     if not recipe.correct_output_bias:
         return content
-    return correct_output_bias(content, statistics.images, np.stack(statistics.outputs).mean(axis=0, dtype=np.float64))
+    return correct_output_bias(content, statistics.images, statistics.outputs)
+
+
+def _batches(images: Iterable[np.ndarray], deploy: DeployModel) -> Iterator[np.ndarray]:
+    """As many images at once as the graph takes; the last ones once more where they do not fill it."""
+    size = deploy.inputs[0].shape[0]
+    found = iter(images)
+    while batch := list(itertools.islice(found, size)):
+        yield np.concatenate([batch[place % len(batch)] for place in range(size)])
 
 
 def _check_finite(deploy: DeployModel) -> None:

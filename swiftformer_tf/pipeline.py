@@ -307,7 +307,7 @@ def _write_files(
         calibrated = answers = None
         if calibration is not None and any(recipe.weights == "int8" for recipe in recipes):
             with progress("calibrate") as count:
-                calibrated = calibrate(deploy, calibration, progress=count)
+                calibrated = calibrate(deploy, calibration, recipes=recipes, progress=count)
         if verified_on is not None:
             with progress("reference") as count:
                 answers = reference_answers(model, verified_on, deploy.config.transform, progress=count)

@@ -158,7 +158,6 @@ MIXED_FLOAT_OPS = {
     "FULLY_CONNECTED": "the last matrix, int8 times floats: logits are not rounded to steps",
     "RESHAPE": "shape of the logits",
     "SOFTMAX": "probabilities are not rounded to steps",
-    "TRANSPOSE_CONV": "not written in integers",
 }
 
 RECIPES: dict[str, Recipe] = {

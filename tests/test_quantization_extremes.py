@@ -102,7 +102,7 @@ def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -
     assert [float(image.max()) for image in statistics.images] == [0, 4, 8]
     # Ranges and moments are of all.
     assert statistics.high[source].tolist() == [10] * 4
-    assert statistics.moments[graph.outputs[0]][0, -1] == pytest.approx(5)
+    assert statistics.moments[graph.outputs[0]][0, 0, -1] == pytest.approx(5)
 
 
 def test_numbers_that_are_none_are_named(deploy: DeployModel, model: SwiftFormerForImageClassification) -> None:

@@ -176,7 +176,7 @@ def test_moments_are_of_what_each_matrix_multiplies(
         if op.name == "DEPTHWISE_CONV_2D":
             expected = np.einsum("ck,kc->c", moment[:, -1, :-1], kernel.reshape(-1, kernel.shape[-1]))
         else:
-            expected = kernel.reshape(len(kernel), -1) @ moment[-1, :-1]
+            expected = kernel.reshape(len(kernel), -1) @ moment[0, -1, :-1]
         np.testing.assert_allclose(expected + bias, means[op.outputs[0]], rtol=1e-3, atol=1e-4, err_msg=op.name)
         names.append((op.name, kernel.shape[1]))
     assert {("DEPTHWISE_CONV_2D", 3), ("CONV_2D", 1), ("CONV_2D", 3)} <= set(names)

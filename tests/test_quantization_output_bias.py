@@ -19,6 +19,7 @@ from swiftformer_tf import (
     fuse,
 )
 from swiftformer_tf.quantization import Graph, correct_output_bias
+from swiftformer_tf.quantization.ranges import last_matrices
 
 Lite = Callable[..., LiteModel]
 
@@ -58,10 +59,11 @@ def test_mean_outputs_are_the_float_graphs(
 def test_only_the_last_bias_changes(lite: Lite, deploy: DeployModel, pixels: np.ndarray) -> None:
     for recipe in ("mixed_int8", "int8"):
         before = Graph(lite(recipe).content)
+        (last,) = last_matrices(before)
         shifted = correct_output_bias(
             lite(recipe).content,
             [deploy.config.transform.normalize(image[None]) for image in pixels[:4]],
-            np.full(10, 3.0),
+            {before.label(last.outputs[0]): np.full(10, 3.0)},
         )
         after = Graph(shifted)
         assert [op.name for op in after.operations] == [op.name for op in before.operations]
@@ -91,7 +93,7 @@ def test_images_seen_twice_are_spread_evenly_with_their_own_outputs(
 ) -> None:
     seen = []
 
-    def noting(content: bytes, images: list[np.ndarray], expected: np.ndarray) -> bytes:
+    def noting(content: bytes, images: list[np.ndarray], expected: dict[str, np.ndarray]) -> bytes:
         seen.append((np.concatenate(images), expected))
         return correct_output_bias(content, images, expected)
 
@@ -99,6 +101,7 @@ def test_images_seen_twice_are_spread_evenly_with_their_own_outputs(
     monkeypatch.setattr(exporting, "correct_output_bias", noting)
     export(deploy, RECIPES["int8"], calibration=pixels[:12])
     inputs = deploy.config.transform.normalize(pixels[[0, 4, 8]])
-    ((images, expected),) = seen
+    ((images, means_by_label),) = seen
+    (expected,) = means_by_label.values()
     np.testing.assert_array_equal(images, inputs)
     np.testing.assert_allclose(expected, means(export(deploy, RECIPES["float32"]), inputs), atol=1e-5)

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from swiftformer_tf.debugging.pairing import Pair
-from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.equalization import Group, channel_groups, scale_channels
 from swiftformer_tf.quantization.graph import Graph
 
@@ -75,7 +74,7 @@ def _matrices(graph: Graph, reference: Graph, pairs: list[Pair]) -> dict[int, _M
     found = {each.twin.outputs[0]: each.op for each in pairs if each.twin is not None}
     matrices: dict[int, _Matrix] = {}
     for index, op in enumerate(reference.operations):
-        if op.name not in MATRIX_OPS:
+        if not reference.is_matrix(op):
             continue
         kernel = found[op.outputs[0]].inputs[1]
         wanted, stored = reference.constant(op.inputs[1]), graph.constant(kernel)

@@ -5,10 +5,10 @@ from typing import Any
 __all__ = ["CASTS", "MATRIX_OPS", "count_partitions", "operation_name"]
 
 # Operations that only change the type of a tensor, and so may stand at the border between float and integer.
-CASTS = ("QUANTIZE", "DEQUANTIZE")
+CASTS = ("CAST", "QUANTIZE", "DEQUANTIZE")
 
 # Operations whose second input is a matrix or a filter.
-MATRIX_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+MATRIX_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
 def operation_name(code: Any) -> str:

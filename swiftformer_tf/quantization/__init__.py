@@ -3,9 +3,10 @@
 from swiftformer_tf.quantization.equalization import equalize, equalize_by_weights
 from swiftformer_tf.quantization.gelu import lower_gelu
 from swiftformer_tf.quantization.graph import Graph
+from swiftformer_tf.quantization.lowering import lower_float_only
 from swiftformer_tf.quantization.naming import name_tensors
 from swiftformer_tf.quantization.output_bias import correct_output_bias
-from swiftformer_tf.quantization.ranges import Statistics, last_matrix, measure
+from swiftformer_tf.quantization.ranges import Statistics, measure
 from swiftformer_tf.quantization.rewriting import Arithmetic, arithmetic, rewrite
 from swiftformer_tf.quantization.rsqrt import lower_rsqrt
 
@@ -17,7 +18,7 @@ __all__ = [
     "correct_output_bias",
     "equalize",
     "equalize_by_weights",
-    "last_matrix",
+    "lower_float_only",
     "lower_gelu",
     "lower_rsqrt",
     "measure",

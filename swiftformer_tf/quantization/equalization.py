@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.ranges import Statistics
 
@@ -106,7 +105,7 @@ def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> 
     graph, scaled = graph.copy(), list(scaled)
     touched = {index for group, _ in scaled for index in (*group.writers, *group.readers)}
     weights = {
-        index: [np.array(graph.constant(tensor)) for tensor in graph.operations[index].inputs[1:] if tensor >= 0]
+        index: [np.array(graph.constant(tensor)) for tensor in graph.operations[index].matrix[1:] if tensor >= 0]
         for index in sorted(touched)
     }
     for group, factors in scaled:
@@ -143,16 +142,16 @@ def channel_groups(graph: Graph) -> list[Group]:
                 groups[tensor] = one
 
     for index, op in enumerate(graph.operations):
-        (output,) = op.outputs
-        computed = [tensor for tensor in op.inputs if tensor >= 0 and graph.constant(tensor) is None]
-        if op.name in MATRIX_OPS and len(graph.shape(op.inputs[1])) == 4:
-            group(op.inputs[0]).readers.append(index)
+        output = op.outputs[0]
+        computed = graph.computed_inputs(op)
+        if graph.is_matrix(op) and _reads_each_channel(graph, op):
+            group(op.matrix[0]).readers.append(index)
             group(output).writers.append(index)
         elif op.name in TRANSPARENT and _keeps_channels(graph, op, computed):
             for tensor in computed:
                 join(output, tensor)
         else:
-            for tensor in (*computed, output):
+            for tensor in (*computed, *op.outputs):
                 group(tensor).blocked = True
         # A positive factor passes through RELU, not through RELU6.
         group(output).blocked |= graph.activation(op) not in ("NONE", "RELU")
@@ -160,6 +159,12 @@ def channel_groups(graph: Graph) -> list[Group]:
         group(tensor).blocked = True
     distinct = {id(each): each for each in groups.values()}
     return [each for each in distinct.values() if each.readers and each.writers and not each.blocked]
+
+
+def _reads_each_channel(graph: Graph, op: Operation) -> bool:
+    """Whether a filter's last axis is that of its input; of a depthwise one, its output has no more channels."""
+    source, weights = map(graph.shape, op.matrix[:2])
+    return len(weights) == 4 and weights[-1] == source[-1]
 
 
 def _keeps_channels(graph: Graph, op: Operation, computed: list[int]) -> bool:
@@ -172,7 +177,7 @@ def _keeps_channels(graph: Graph, op: Operation, computed: list[int]) -> bool:
 
 def _sizes(group: Group, graph: Graph, statistics: Statistics) -> np.ndarray:
     """Greatest value of each channel where it is read."""
-    read = {graph.operations[index].inputs[0] for index in group.readers}
+    read = {graph.operations[index].matrix[0] for index in group.readers}
     return np.asarray(np.max([np.abs(statistics.pixels[tensor]).max(axis=0) for tensor in read], axis=0), np.float64)
 
 
@@ -183,7 +188,7 @@ def _power(graph: Graph, index: int, guessed: dict[int, np.ndarray]) -> np.ndarr
     """
     op = graph.operations[index]
     weights = np.square(np.asarray(graph.constant(op.inputs[1]), np.float64))
-    sizes = np.square(guessed.get(op.inputs[0], np.ones(weights.shape[-1])))
+    sizes = np.square(guessed.get(op.matrix[0], np.ones(weights.shape[-1])))
     return np.asarray((weights * sizes).sum(axis=(0, 1, 2) if op.name == "DEPTHWISE_CONV_2D" else (1, 2, 3)))
 
 
@@ -230,10 +235,7 @@ def _demand(group: Group, graph: Graph, sizes: np.ndarray) -> np.ndarray:
 
 
 def _scaled_moments(moments: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    if moments.ndim == 3:  # one channel after the other
-        scale = np.repeat(factors[:, None], moments.shape[-1], axis=1)
-        scale[:, -1] = 1
-        return np.asarray(moments * scale[:, :, None] * scale[:, None, :])
-    taps = (moments.shape[-1] - 1) // len(factors)
-    scale = np.append(np.tile(factors, taps), 1)
-    return np.asarray(moments * scale[:, None] * scale)
+    channels = len(factors) // len(moments)  # of each group
+    taps = (moments.shape[-1] - 1) // channels
+    scale = np.pad(np.tile(factors.reshape(-1, channels), taps), ((0, 0), (0, 1)), constant_values=1)
+    return np.asarray(moments * scale[:, :, None] * scale[:, None, :])

@@ -91,8 +91,8 @@ class _Flattener:
         return tensor
 
     def _row_shape(self, tensor: int) -> tuple[int, ...]:
-        _, height, width, channels = self.graph.shape(tensor)
-        return (1, 1, height * width, channels)
+        batch, height, width, channels = self.graph.shape(tensor)
+        return (batch, 1, height * width, channels)
 
     def _like(self, tensor: int, shape: tuple[int, ...]) -> int:
         graph = self.graph

@@ -81,7 +81,7 @@ def gates(graph: Graph) -> list[Gate]:
     named = {graph.label(op.outputs[0]): op.outputs[0] for op in graph.operations}
     found = []
     for product in graph.operations:
-        (output,) = product.outputs
+        output = product.outputs[0]
         # By the names: SiLU has some of the same operations.
         inner = tuple(named.get(graph.label(output) + suffix, -1) for suffix in RANGES)
         if product.name == "MUL" and product.inputs[1] == inner[-1] and -1 not in inner:

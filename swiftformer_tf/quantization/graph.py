@@ -10,7 +10,7 @@ import numpy as np
 
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.integers import Kind, Quantization
-from swiftformer_tf.litert.ops import CASTS, operation_name
+from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
 
 __all__ = ["VARIANT", "Graph", "Operation", "numbered"]
 
@@ -25,7 +25,7 @@ class Operation:
     Args:
         name: LiteRT's, such as `CONV_2D`.
         inputs: Activations and constants; -1 where an optional one is left out.
-        outputs: All of ours have one.
+        outputs: Nearly all have one.
         source: The flatbuffer's own object, whose options are kept.
         version: Of the operation, in LiteRT's registry.
     """
@@ -35,6 +35,18 @@ class Operation:
     outputs: tuple[int, ...]
     source: Any = None
     version: int = 1
+
+    @property
+    def matrix(self) -> tuple[int, int, int]:
+        """Of one of `MATRIX_OPS`: what it multiplies, its matrix, and its bias, -1 where there is none."""
+        first, weights, *others = (*self.inputs, -1)
+        # The first input of a transposed convolution is the shape of its output.
+        return (others[0], weights, others[1]) if self.name == "TRANSPOSE_CONV" else (first, weights, others[0])
+
+    def with_matrix(self, source: int, weights: int, bias: int = -1) -> tuple[int, ...]:
+        """Its inputs, with others in the places of `matrix`."""
+        inputs = (self.inputs[0], weights, source, bias) if self.name == "TRANSPOSE_CONV" else (source, weights, bias)
+        return inputs if bias >= 0 else inputs[:-1]
 
 
 class Graph:
@@ -91,6 +103,21 @@ class Graph:
         """Name of the float graph's tensor that a tensor stands for."""
         return str(self._subgraph.tensors[tensor].name.decode()).partition(VARIANT)[0]
 
+    def computed_inputs(self, op: Operation) -> list[int]:
+        """Those that are no constants."""
+        return [each for each in op.inputs if each >= 0 and self.constant(each) is None]
+
+    def is_matrix(self, op: Operation) -> bool:
+        """Whether an operation multiplies by constants, and not two computed tensors."""
+        return op.name in MATRIX_OPS and self.constant(op.matrix[1]) is not None
+
+    def groups(self, op: Operation) -> int:
+        """Of a matrix or filter: how many sets of channels it has, each of which makes outputs of its own."""
+        source, weights, _ = op.matrix
+        channels = self.shape(source)[-1]
+        shared = {"DEPTHWISE_CONV_2D": channels, "CONV_2D": channels // self.shape(weights)[-1]}
+        return shared.get(op.name, 1)
+
     def bias_name(self, op: Operation) -> str:
         """Beside the name of the operation's matrix: the converter keeps one constant for all equal biases."""
         return self.label(op.inputs[1]).rpartition("/")[0] + "/bias"
@@ -139,25 +166,27 @@ class Graph:
     def replace_weights(self, index: int, arrays: list[np.ndarray]) -> None:
         """Gives the operation at that place other float32 constants in the place of its second input and on."""
         op = self.operations[index]
-        names = (self.label(op.inputs[1]), self.bias_name(op))
+        first, weights, bias = op.matrix
         constants = [
             self.add_tensor(tensor, "float32", value=value, name=name)
-            for tensor, value, name in zip(op.inputs[1:], arrays, names, strict=False)
+            for tensor, value, name in zip(
+                (weights, bias), arrays, (self.label(weights), self.bias_name(op)), strict=False
+            )
         ]
         source = copy.copy(op.source)
-        source.inputs = [op.inputs[0], *constants]  # for `watched`
+        source.inputs = [*op.with_matrix(first, *constants)]  # for `watched`
         self.replace_operation(index, [dataclasses.replace(op, inputs=tuple(source.inputs), source=source)])
 
     def shift_bias(self, index: int, shift: np.ndarray) -> None:
         """Adds floats (channels,) to the bias of the operation at that place, whatever type it has."""
         op = self.operations[index]
-        source, weights, bias = op.inputs
+        source, weights, bias = op.matrix
         value, quantization = self.constant(bias), self.quantization(bias)
         assert value is not None
         shifted = value + (shift if quantization is None else np.rint(shift / quantization.scale))
         kind = self.kind(bias)
         changed = self.add_tensor(bias, kind, value=shifted, quantization=quantization)
-        moved = dataclasses.replace(op, inputs=(source, weights, changed))
+        moved = dataclasses.replace(op, inputs=op.with_matrix(source, weights, changed))
         self.operations = (*self.operations[:index], moved, *self.operations[index + 1 :])
 
     def add_tensor(
@@ -191,19 +220,20 @@ class Graph:
         return len(self._subgraph.tensors) - 1
 
     def add_scalar(self, like: int, suffix: str, value: float) -> int:
-        """A further constant named after another tensor, one number in four dimensions; returns its index."""
-        value_in_four = np.full((1, 1, 1, 1), value, np.float32)
-        return self.add_tensor(like, "float32", value=value_in_four, name=self.label(like) + suffix)
+        """A further constant named after another tensor, one number in as many dimensions; returns its index."""
+        number = np.full((1,) * len(self.shape(like)), value, np.float32)
+        return self.add_tensor(like, "float32", value=number, name=self.label(like) + suffix)
 
-    def operation(self, name: str, inputs: tuple[int, ...], output: int) -> Operation:
+    def operation(self, name: str, inputs: tuple[int, ...], output: int, activation: str = "NONE") -> Operation:
         """A further float operation with default options, for `replace_operation`."""
         schema, codes = self._schema, self._model.operatorCodes
         codes.append(_operator_code(schema, name, version=1))
         source = schema.OperatorT(opcodeIndex=len(codes) - 1, inputs=[*inputs], outputs=[output])
-        if name in ("ADD", "MUL"):
+        if name in ("ADD", "MUL", "SUB"):
             kind = f"{name.capitalize()}Options"
             source.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
             source.builtinOptions = getattr(schema, f"{kind}T")()
+            source.builtinOptions.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
         return Operation(name, inputs, (output,), source)
 
     def replace_operation(self, index: int, operations: Sequence[Operation]) -> None:

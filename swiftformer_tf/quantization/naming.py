@@ -10,7 +10,11 @@ __all__ = ["name_tensors"]
 
 # What the constants of an operation are, by the operation and their place among its inputs.
 CONSTANTS = {("MEAN", 1): "axes", ("SUM", 1): "axes", ("PAD", 1): "paddings", ("RESHAPE", 1): "shape"} | {
-    (op, place): name for op in MATRIX_OPS for place, name in ((1, "kernel"), (2, "bias"))
+    (op, place): name
+    for op in MATRIX_OPS
+    for place, name in (
+        ((0, "shape"), (1, "kernel"), (3, "bias")) if op == "TRANSPOSE_CONV" else ((1, "kernel"), (2, "bias"))
+    )
 }
 
 

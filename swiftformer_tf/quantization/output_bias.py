@@ -1,26 +1,27 @@
-"""The last bias takes back what a file's outputs differ by in the mean."""
+"""The last biases take back what a file's outputs differ by in the mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from swiftformer_tf.litert.integers import dequantized, quantized
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph
-from swiftformer_tf.quantization.ranges import last_matrix
+from swiftformer_tf.quantization.ranges import channel_means, last_matrices
 
 __all__ = ["correct_output_bias"]
 
 
-def correct_output_bias(content: bytes, images: Sequence[np.ndarray], expected: np.ndarray) -> bytes:
-    """Runs an integer graph and shifts the bias of its last matrix.
+def correct_output_bias(content: bytes, images: Sequence[np.ndarray], expected: Mapping[str, np.ndarray]) -> bytes:
+    """Runs an integer graph and shifts the biases of its last matrices.
 
     What rounding adds up to through all layers is known only now. It would move the same classes of all photographs.
 
     Args:
         content: What `rewrite` returned.
-        images: Inputs (1, height, width, channels) float32.
-        expected: What the last matrix makes of them in the float graph, in the mean, (labels,).
+        images: Inputs of the graph, float32.
+        expected: What each of the last matrices makes of them in the float graph, in the mean, (channels,), by the
+            label of its output.
 
     Returns:
         The flatbuffer.
@@ -28,20 +29,24 @@ def correct_output_bias(content: bytes, images: Sequence[np.ndarray], expected: 
     from ai_edge_litert.interpreter import Interpreter
 
     graph = Graph(content)
-    last = last_matrix(graph)
-    (source,), (output,) = graph.inputs, last.outputs
+    last = [op for op in last_matrices(graph) if op.matrix[2] >= 0]
+    if not last:
+        return content
+    (source,), outputs = graph.inputs, tuple(op.outputs[0] for op in last)
     with native_stderr_silenced():
-        interpreter = Interpreter(model_content=graph.watched((output,)))
+        interpreter = Interpreter(model_content=graph.watched(outputs))
         interpreter.allocate_tensors()
-    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-    inputs, outputs = graph.quantization(source), graph.quantization(output)
-    total = np.zeros(len(expected))
+    (given,), made = interpreter.get_input_details(), interpreter.get_output_details()
+    wanted = [expected[graph.label(output)] for output in outputs]
+    totals = [np.zeros(len(each)) for each in wanted]
+    inputs = graph.quantization(source)
     for image in images:
         value = image if inputs is None else quantized(image, inputs, graph.kind(source))
         interpreter.set_tensor(given["index"], value)
         interpreter.invoke()
-        answer = interpreter.get_tensor(made["index"])
-        floats = answer if outputs is None else dequantized(answer, outputs)
-        total += floats.reshape(-1, len(total)).mean(axis=0)
-    graph.shift_bias(graph.operations.index(last), expected - total / len(images))
+        for total, output, details in zip(totals, outputs, made, strict=True):
+            answer, scale = interpreter.get_tensor(details["index"]), graph.quantization(output)
+            total += channel_means(answer if scale is None else dequantized(answer, scale))
+    for op, total, each in zip(last, totals, wanted, strict=True):
+        graph.shift_bias(graph.operations.index(op), each - total / len(images))
     return graph.rewritten([(each, each.version) for each in graph.operations], graph.inputs, graph.outputs)

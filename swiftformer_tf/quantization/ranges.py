@@ -1,16 +1,16 @@
 """What flows through a float graph on calibration images: ranges of tensors, moments of what matrices multiply."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 from typing import Generic, Self, TypeVar
 
 import numpy as np
 
-from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph, Operation
 
-__all__ = ["Statistics", "last_matrix", "measure"]
+__all__ = ["Statistics", "channel_means", "last_matrices", "measure"]
 
 # Values of a tensor, and rows of a matrix's input, that an image contributes: spread evenly, which is as good as all
 # of them and a hundred times faster.
@@ -32,11 +32,11 @@ class Statistics:
         low: Least value of each channel of each tensor, float32 (channels,).
         high: Greatest value.
         pixels: A sample of its pixels, float32 (N, channels); tensors of one shape are sampled at the same places.
-        moments: Of each convolution's or matrix's input, by its output: mean of x x', float64 (K, K), where x is
-            what a row of the matrix multiplies, with a one at its end; depthwise (C, K, K).
+        moments: Of each convolution's or matrix's input, by its output: mean of x x', float64 (G, K, K), where x is
+            what a row of the matrix multiplies, with a one at its end, for each of its `Graph.groups`.
         fixed_ranges: Tensors whose range is as it is to be, however rare its ends.
         images: Some of the images, evenly spaced, for a second run.
-        outputs: What the last matrix made of each of them, float32 (labels,).
+        outputs: What each of the last matrices made of them in the mean, float64 (channels,), by the tensor's label.
     """
 
     low: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -45,7 +45,7 @@ class Statistics:
     moments: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     fixed_ranges: set[int] = dataclasses.field(default_factory=set)
     images: list[np.ndarray] = dataclasses.field(default_factory=list)
-    outputs: list[np.ndarray] = dataclasses.field(default_factory=list)
+    outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def copy(self) -> Self:
         """The same arrays in containers of their own."""
@@ -102,13 +102,13 @@ def measure(
 
     Args:
         graph: As the converter wrote it.
-        images: Inputs (1, height, width, channels) float32.
-        progress: Called with the number of images seen so far.
-        kept: An even number: as many images, at most, stay in memory with what the last matrix makes of them.
+        images: Inputs of the graph, float32.
+        progress: Called with the number of inputs seen so far.
+        kept: An even number: as many inputs, at most, stay in memory with what the last matrices make of them.
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    computed = tuple(op.outputs[0] for op in graph.operations)
+    computed = tuple(output for op in graph.operations for output in op.outputs)
     with native_stderr_silenced():
         # Outputs, and not `experimental_preserve_all_tensors`: XNNPACK can still take the whole graph.
         interpreter = Interpreter(model_content=graph.watched(computed))
@@ -118,8 +118,9 @@ def measure(
     (source,) = interpreter.get_input_details()
     found = Statistics()
     samples = {tensor: EvenSample[np.ndarray](SAMPLED_IMAGES) for tensor in (*graph.inputs, *computed)}
-    seen_twice = EvenSample[tuple[np.ndarray, np.ndarray]](kept)
-    matrices = [op for op in graph.operations if op.name in MATRIX_OPS]
+    seen_twice = EvenSample[tuple[np.ndarray, dict[str, np.ndarray]]](kept)
+    matrices = [op for op in graph.operations if graph.is_matrix(op)]
+    last = {graph.label(op.outputs[0]): op.outputs[0] for op in last_matrices(graph)}
     pending: dict[int, list[np.ndarray]] = {op.outputs[0]: [] for op in matrices}
     count = 0
     for count, image in enumerate(images, start=1):
@@ -128,22 +129,25 @@ def measure(
         values = {tensor: interpreter.get_tensor(place) for tensor, place in places.items()}
         values[graph.inputs[0]] = image
         for tensor, value in values.items():
-            pixels = value.reshape(-1, value.shape[-1])
+            pixels = value.reshape(-1, *value.shape[-1:])
             found.low[tensor] = np.minimum(found.low.get(tensor, np.inf), pixels.min(axis=0))
             found.high[tensor] = np.maximum(found.high.get(tensor, -np.inf), pixels.max(axis=0))
             samples[tensor].add(_sampled(pixels))
         if kept:
-            last = values[matrices[-1].outputs[0]]
-            seen_twice.add((image, last.reshape(-1, last.shape[-1]).mean(axis=0)))
+            seen_twice.add((image, {name: channel_means(values[tensor]) for name, tensor in last.items()}))
         for op in matrices:
-            pending[op.outputs[0]].append(_rows(op, values[op.inputs[0]], graph))
+            pending[op.outputs[0]].append(_rows(op, values[op.matrix[0]], graph))
         if count % IMAGES_PER_PRODUCT == 0:
             _add_moments(pending, found.moments)
         if progress is not None:
             progress(count)
     _add_moments(pending, found.moments)
     found.images = [image for image, _ in seen_twice.items]
-    found.outputs = [output for _, output in seen_twice.items]
+    if seen_twice.items:
+        found.outputs = {
+            name: np.asarray(np.mean([means[name] for _, means in seen_twice.items], axis=0, dtype=np.float64))
+            for name in last
+        }
     # One tensor after the other, so that no two copies of all are there at once.
     found.pixels = {tensor: np.concatenate(samples.pop(tensor).items) for tensor in list(samples)}
     # The last entry is the number of rows, since all of them end in a one.
@@ -151,9 +155,21 @@ def measure(
     return found
 
 
-def last_matrix(graph: Graph) -> Operation:
-    """The operation that makes the outputs, before any softmax."""
-    return [op for op in graph.operations if op.name in MATRIX_OPS][-1]
+def last_matrices(graph: Graph) -> list[Operation]:
+    """Those that no other matrix comes after: of a classifier the one that makes the logits."""
+    found: list[Operation] = []
+    followed: set[int] = set()  # tensors that a matrix reads, or what is made of them
+    for op in reversed(graph.operations):
+        if graph.is_matrix(op) and followed.isdisjoint(op.outputs):
+            found.insert(0, op)
+        if graph.is_matrix(op) or not followed.isdisjoint(op.outputs):
+            followed.update(op.inputs)
+    return found
+
+
+def channel_means(values: np.ndarray) -> np.ndarray:
+    """Over all pixels, (channels,)."""
+    return np.asarray(values.reshape(-1, values.shape[-1]).mean(axis=0))
 
 
 def _sampled(pixels: np.ndarray) -> np.ndarray:
@@ -164,29 +180,41 @@ def _sampled(pixels: np.ndarray) -> np.ndarray:
 def _add_moments(pending: dict[int, list[np.ndarray]], moments: dict[int, np.ndarray]) -> None:
     for tensor, parts in pending.items():
         if parts:
-            rows = np.concatenate(parts)
-            product = rows.transpose(2, 1, 0) @ rows.transpose(2, 0, 1) if rows.ndim == 3 else rows.T @ rows
+            rows = np.concatenate(parts).transpose(1, 0, 2)
+            product = (rows[0].T @ rows[0])[None] if len(rows) == 1 else rows.transpose(0, 2, 1) @ rows
             moments[tensor] = moments.get(tensor, 0) + product.astype(np.float64)
             parts.clear()
 
 
 def _rows(op: Operation, value: np.ndarray, graph: Graph) -> np.ndarray:
-    """What a matrix multiplies at some positions: (positions, K + 1), or (positions, K + 1, C) of a depthwise one."""
-    if op.name == "FULLY_CONNECTED":
-        rows = value.reshape(-1, value.shape[-1])
+    """What a matrix multiplies at some positions: (positions, G, K + 1)."""
+    weights = graph.shape(op.matrix[1])
+    if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        windows = _windows(op, value, weights[1:3])
+        picked = np.unravel_index(_spread(windows[..., 0, 0, 0].size), windows.shape[:3])
+        taps = windows[picked].reshape(len(picked[0]), graph.groups(op), -1, math.prod(weights[1:3]))
+        rows = taps.swapaxes(2, 3).reshape(*taps.shape[:2], -1)  # in the order of the filter: height, width, channel
     else:
-        _, height, width, _ = graph.shape(op.inputs[1])
-        options = op.source.builtinOptions
-        padding = [(0, 0), (height // 2, height // 2), (width // 2, width // 2), (0, 0)]
-        if options.padding == 0 and height > 1:  # SAME, of stride one
-            value = np.pad(value, padding)
-        windows = np.lib.stride_tricks.sliding_window_view(value, (height, width), axis=(1, 2))
-        windows = windows[0, :: options.strideH, :: options.strideW]  # (H, W, C, height, width)
-        total = windows.shape[0] * windows.shape[1]
-        picked = np.unique(np.linspace(0, total - 1, min(total, ROWS_PER_IMAGE)).astype(int))
-        rows = windows[picked // windows.shape[1], picked % windows.shape[1]]
-        if op.name == "DEPTHWISE_CONV_2D":
-            rows = rows.reshape(len(rows), rows.shape[1], -1).transpose(0, 2, 1)
-            return np.concatenate([rows, np.ones((len(rows), 1, rows.shape[2]), np.float32)], axis=1)
-        rows = rows.transpose(0, 2, 3, 1).reshape(len(rows), -1)  # in the order of the filter: height, width, channel
-    return np.concatenate([rows, np.ones((len(rows), 1), np.float32)], axis=1)
+        flat = value.reshape(-1, 1, weights[-1])
+        rows = flat[_spread(len(flat))]
+    return np.concatenate([rows, np.ones((*rows.shape[:2], 1), np.float32)], axis=2)
+
+
+def _spread(total: int) -> np.ndarray:
+    """Places of as many rows as are taken, evenly spaced."""
+    return np.unique(np.linspace(0, total - 1, min(total, ROWS_PER_IMAGE)).astype(int))
+
+
+def _windows(op: Operation, value: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """What a filter sees at each position: (B, H, W, C, height, width)."""
+    options = op.source.builtinOptions
+    strides, dilation = (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
+    reach = [(taps - 1) * step + 1 for taps, step in zip(size, dilation, strict=True)]
+    if options.padding == 0:  # SAME: of an odd number, the larger half comes last
+        missing = [
+            max((math.ceil(length / stride) - 1) * stride + seen - length, 0)
+            for length, stride, seen in zip(value.shape[1:3], strides, reach, strict=True)
+        ]
+        value = np.pad(value, [(0, 0), *((each // 2, each - each // 2) for each in missing), (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(value, reach, axis=(1, 2))
+    return windows[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]

@@ -14,7 +14,7 @@ from swiftformer_tf.quantization.flattening import flatten
 from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, Gate, gates
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
-from swiftformer_tf.quantization.ranges import Statistics, last_matrix
+from swiftformer_tf.quantization.ranges import Statistics, last_matrices
 from swiftformer_tf.quantization.rounding import rounded_filter
 from swiftformer_tf.quantization.scales import best_range, from_range, rounded
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
@@ -24,10 +24,12 @@ __all__ = ["Arithmetic", "arithmetic", "rewrite"]
 # How an operation computes: all in float, float activations times an int8 matrix, or all in integers.
 Arithmetic = Literal["float32", "hybrid", "integer"]
 
-# Operations whose output has the scale of their first input.
+# Operations whose outputs have the scale of their inputs; where several are computed, all get the one of the output.
 SAME_SCALE = (
-    *("AVERAGE_POOL_2D", "MAXIMUM", "MAX_POOL_2D", "PAD", "REDUCE_MAX", "RESHAPE"),
-    *("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE"),
+    *("AVERAGE_POOL_2D", "BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "GATHER", "MAXIMUM", "MAX_POOL_2D"),
+    *("MINIMUM", "MIRROR_PAD", "PACK", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR"),
+    *("RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "STRIDED_SLICE"),
+    *("TILE", "TRANSPOSE", "UNPACK"),
 )
 
 # Operations whose outputs are worth a search for the range. Whole ranges are better for what a matrix multiplies and
@@ -60,21 +62,24 @@ def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
     Raises:
         ExportError: An operation has no integer form, and the recipe lets none stay in float.
     """
-    last = last_matrix(graph)
+    last = last_matrices(graph)
 
     def of(op: Operation) -> Arithmetic:
+        if all(graph.kind(each) != "float32" for each in (*op.inputs, *op.outputs) if each >= 0):
+            return "float32"  # as it is
         if recipe.activations == "float32":
-            is_large = op.name in HYBRID_VERSIONS and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
+            may_be_hybrid = op.name in HYBRID_VERSIONS and graph.is_matrix(op) and graph.groups(op) == 1
+            is_large = may_be_hybrid and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
             return "hybrid" if is_large else "float32"
-        is_last = op is last and op.name == "CONV_2D" and graph.shape(op.outputs[0])[1:3] == (1, 1)
-        if "FULLY_CONNECTED" in recipe.float_ops and (is_last or op.name == "FULLY_CONNECTED"):
+        is_last = op in last and op.name == "CONV_2D" and graph.shape(op.outputs[0])[1:3] == (1, 1)
+        if "FULLY_CONNECTED" in recipe.float_ops and (is_last or op.name == "FULLY_CONNECTED") and graph.is_matrix(op):
             return "hybrid"
         return "float32" if op.name in recipe.float_ops else "integer"
 
     how = {op: of(op) for op in graph.operations}
     known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions
     for op, found in how.items():
-        if found == "integer" and op.name not in known:
+        if found == "integer" and (op.name not in known or (op.name in MATRIX_OPS and not graph.is_matrix(op))):
             if not recipe.float_ops:
                 raise ExportError(
                     f"recipe {recipe.name}: {op.name} ({graph.label(op.outputs[0])}) has no form in "
@@ -112,7 +117,7 @@ class _Rewriter:
         # A tensor of the float graph in each type in which it is there already.
         self.tensors_by_dtype: dict[tuple[int, Kind], int] = {}
         self.quantizations: dict[int, Quantization] = {}
-        self.producers = {op.outputs[0]: op for op in graph.operations}
+        self.producers = {output: op for op in graph.operations for output in op.outputs}
         self.gates = {each.output: each for each in gates(graph)}
 
     def run(self, how: Mapping[Operation, Arithmetic]) -> bytes:
@@ -142,7 +147,7 @@ class _Rewriter:
             self.tensors_by_dtype[tensor, kind] = border
 
     def _leave(self, tensor: int, kind: Kind) -> int:
-        if kind != "uint8":
+        if kind != "uint8" or self.graph.kind(tensor) != "float32":
             return self._activation(tensor, kind)
         border = self._border(tensor, kind)
         self._emit("QUANTIZE", (self._activation(tensor, "int8"),), border)
@@ -161,10 +166,10 @@ class _Rewriter:
     def _float(self, op: Operation) -> None:
         inputs = tuple(self._activation(each, "float32") if self._computed(each) else each for each in op.inputs)
         self.operations.append((Operation(op.name, inputs, op.outputs, op.source), op.version))
-        self.tensors_by_dtype[op.outputs[0], "float32"] = op.outputs[0]
+        self.tensors_by_dtype.update(((output, "float32"), output) for output in op.outputs)
 
     def _hybrid(self, op: Operation) -> None:
-        source, weights, _ = op.inputs
+        source, weights, _ = op.matrix
         graph = self.graph
         integers, quantization, shift = self._rounded(op)
         is_dense = op.name == "FULLY_CONNECTED"
@@ -182,19 +187,28 @@ class _Rewriter:
         self.tensors_by_dtype[op.outputs[0], "float32"] = op.outputs[0]
 
     def _integer(self, op: Operation) -> None:
-        (output,) = op.outputs
-        if op.name in MATRIX_OPS:
-            inputs = self._matrix(op)
-        else:
-            inputs = tuple(
-                self._activation(each, self.kind) if self._computed(each) else self._constant(op, each)
-                for each in op.inputs
-            )
-        if op.name == "CONCATENATION":
-            inputs = tuple(self._in_scale_of(output, each, made) for each, made in zip(op.inputs, inputs, strict=True))
-        twin = self.graph.add_tensor(output, self.kind, quantization=self._quantization(output))
-        self.tensors_by_dtype[output, self.kind] = twin
-        self._emit(op.name, inputs, twin, self.graph.source_with(op, self.kernels.options.get(op.name, {})))
+        inputs = self._matrix(op) if op.name in MATRIX_OPS else tuple(self._operand(op, each) for each in op.inputs)
+        outputs = tuple(
+            self.graph.add_tensor(each, self.kind, quantization=self._quantization(each))
+            if self._is_float(each)
+            else each
+            for each in op.outputs
+        )
+        self.tensors_by_dtype.update(zip(((each, self.kind) for each in op.outputs), outputs, strict=True))
+        source = self.graph.source_with(op, self.kernels.options.get(op.name, {}))
+        self.operations.append((Operation(op.name, inputs, outputs, source), self.kernels.versions[op.name]))
+
+    def _operand(self, op: Operation, tensor: int) -> int:
+        if not self._computed(tensor):
+            return self._constant(op, tensor)
+        made = self._activation(tensor, self.kind)
+        if op.name in SAME_SCALE and self._is_float(tensor):
+            return self._in_scale_of(op.outputs[0], tensor, made)
+        if op.name not in self.kernels.widened:
+            return made
+        wide = self.graph.add_tensor(tensor, self.kernels.widened[op.name], quantization=self._quantization(tensor))
+        self._emit("CAST", (made,), wide)
+        return wide
 
     def _in_scale_of(self, output: int, tensor: int, made: int) -> int:
         """A tensor with the scale of another: what is put together has one."""
@@ -207,28 +221,34 @@ class _Rewriter:
         return twin
 
     def _matrix(self, op: Operation) -> tuple[int, ...]:
-        source, weights, _ = op.inputs
+        source, weights, _ = op.matrix
         step = float(self._quantization(source).scale[0])
         # A channel whose weights are nothing, or next to it, still has its bias: in steps that fit into 32 bits, and
         # into the factor that makes an output of a sum.
         integers, quantization, shift = self._rounded(op, step, np.abs(self._bias(op)) / (step * LARGEST_SUM))
-        if op.name == "DEPTHWISE_CONV_2D":
-            passed_on = integers.sum(axis=(0, 1, 2)) * self._drift(source)
-        else:
-            passed_on = integers.reshape(len(integers), -1, integers.shape[-1]).sum(axis=1) @ self._drift(source)
-        shift = shift - passed_on * quantization.scale
+        shift = shift - self._passed_on(op, integers) * quantization.scale
         kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
         products = Quantization((quantization.scale.astype(np.float64) * step).astype(np.float32))
         sums = np.rint((self._bias(op) + shift) / products.scale)
-        return (
-            self._activation(source, self.kind),
-            kernel,
-            self.graph.add_tensor(
-                weights, self.kernels.bias, value=sums, quantization=products, name=self.graph.bias_name(op)
-            ),
+        bias = self.graph.add_tensor(
+            weights, self.kernels.bias, value=sums, quantization=products, name=self.graph.bias_name(op)
         )
+        return op.with_matrix(self._activation(source, self.kind), kernel, bias)
 
     # Tensors.
+
+    def _passed_on(self, op: Operation, integers: np.ndarray) -> np.ndarray:
+        """What a matrix makes of its input's drift, (outputs,)."""
+        if op.name == "DEPTHWISE_CONV_2D":
+            by_input = integers.sum(axis=(0, 1, 2))[:, None]
+        else:
+            by_input = integers.reshape(len(integers), -1, integers.shape[-1]).sum(axis=1)
+        groups, inputs = self.graph.groups(op), by_input.shape[-1]
+        drift = np.resize(self._drift(op.matrix[0]), (groups, inputs))  # again and again where a map is read as a row
+        found = np.einsum("goi,gi->go", by_input.reshape(groups, -1, inputs), drift).reshape(-1)
+        if op.name == "TRANSPOSE_CONV":  # a pixel is made of some of the taps
+            found = found / (op.source.builtinOptions.strideH * op.source.builtinOptions.strideW)
+        return np.asarray(found)
 
     def _drift(self, tensor: int) -> np.ndarray:
         """Mean of what rounding adds to each channel of a tensor.
@@ -266,11 +286,17 @@ class _Rewriter:
         factor = held(slope, held(square, values * held(scaled, CUBIC * values)) + LINEAR)
         return np.asarray(values * held(sigmoid, 1 / (1 + np.exp(-held(cubic, values * factor)))))
 
+    def _is_float(self, tensor: int) -> bool:
+        """Whether it is to become integers; places of maxima, conditions and the like are none of it."""
+        return self.graph.kind(tensor) == "float32"
+
     def _computed(self, tensor: int) -> bool:
         return tensor >= 0 and self.graph.constant(tensor) is None
 
     def _activation(self, tensor: int, kind: Kind) -> int:
         """The tensor in that type, cast where it is not there yet."""
+        if not self._is_float(tensor):
+            return tensor
         if (tensor, kind) not in self.tensors_by_dtype:
             if kind == self.kind:
                 self.tensors_by_dtype[tensor, kind] = self._requantized(
@@ -285,10 +311,12 @@ class _Rewriter:
         value = self.graph.constant(tensor)
         if value is None or value.dtype != np.float32:
             return tensor  # axes and paddings
-        if op.name == "MAXIMUM":
-            # What keeps a norm from zero: far below one step, and one step it has to be.
-            quantization = self._quantization(op.inputs[0])
-            integers = np.full(value.shape, quantization.zero_point + 1)
+        if op.name in SAME_SCALE:
+            quantization = self._quantization(op.outputs[0])
+            integers = quantized(value, quantization, self.kind)
+            if op.name == "MAXIMUM":
+                # What keeps a norm from zero is far below one step, and one step it has to be.
+                integers = np.where(value > 0, np.maximum(integers, quantization.zero_point + 1), integers)
         else:
             quantization = from_range(float(value.min()), float(value.max()), self.kind)
             integers = quantized(value, quantization, self.kind)
@@ -297,16 +325,20 @@ class _Rewriter:
         return self.graph.add_tensor(tensor, self.kind, value=integers, quantization=quantization, name=name)
 
     def _bias(self, op: Operation) -> np.ndarray:
-        if op.inputs[2] < 0:
-            return np.zeros(self.graph.shape(op.inputs[1])[0])
-        bias = self.graph.constant(op.inputs[2])
+        *_, bias_tensor = op.matrix
+        if bias_tensor < 0:
+            return np.zeros(self.graph.shape(op.outputs[0])[-1])
+        bias = self.graph.constant(bias_tensor)
         assert bias is not None
         return bias.astype(np.float64)
 
     def _scaled(self, tensor: int) -> int:
         """The tensor whose scale a tensor has."""
         maker = self.producers.get(tensor)
-        return tensor if maker is None or maker.name not in SAME_SCALE else self._scaled(maker.inputs[0])
+        if maker is None or maker.name not in SAME_SCALE:
+            return tensor
+        computed = [each for each in self.graph.computed_inputs(maker) if self._is_float(each)]
+        return self._scaled(computed[0]) if len(computed) == 1 else tensor
 
     def _quantization(self, tensor: int) -> Quantization:
         tensor = self._scaled(tensor)
@@ -333,7 +365,7 @@ class _Rewriter:
         kernel = self.graph.constant(op.inputs[1])
         assert kernel is not None
         moments = None if self.statistics is None else self.statistics.moments[op.outputs[0]]
-        return rounded_filter(op, kernel, moments, step, least_scale)
+        return rounded_filter(op, kernel, moments, step, least_scale, self.graph.groups(op))
 
 
 def _gelu(values: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Rounding weights to int8 so that the sums that they make, and not they themselves, come out closest."""
 
 import contextlib
+import math
 
 import numpy as np
 
@@ -83,6 +84,7 @@ def rounded_filter(
     moments: np.ndarray | None,
     step: float = 0.0,
     least_scale: float | np.ndarray = 0.0,
+    groups: int = 1,
 ) -> tuple[np.ndarray, Quantization, np.ndarray]:
     """`round_weights` of a filter in TFLite's layout: (N, height, width, C), or (1, height, width, C) depthwise.
 
@@ -92,18 +94,32 @@ def rounded_filter(
         moments: See `measure`; None rounds to nearest.
         step: Of its input's integers.
         least_scale: That no scale is below, for all output channels or (N,).
+        groups: Of the operation, see `Graph.groups`.
 
     Returns:
         int8 of the same shape, scales by output channel, and float64 shifts of the bias.
     """
-    depthwise = op.name == "DEPTHWISE_CONV_2D"
+    depthwise, transposed = op.name == "DEPTHWISE_CONV_2D", op.name == "TRANSPOSE_CONV"
     size = kernel.shape[-1] if depthwise else len(kernel)
-    rows = kernel.astype(np.float64).reshape(-1, size).T if depthwise else kernel.astype(np.float64).reshape(size, -1)
-    weights = rows[:, :, None] if depthwise else rows.T[None]
-    if moments is not None and not depthwise:
-        moments = moments[None]
-    least = np.broadcast_to(least_scale, (size,)).reshape((size, 1, 1) if depthwise else (1, 1, size))
+    least = np.broadcast_to(least_scale, (size,))
+    taps = math.prod(kernel.shape[1:-1]) if transposed else 1
+    if transposed:
+        # Each of its taps is a matrix to another pixel; they have one scale, and no bias of their own for a mean.
+        least = np.maximum(least, np.abs(kernel).reshape(size, -1).max(axis=1) / LIMIT).repeat(taps)
+        moments = None if moments is None else moments * _uncentered(moments.shape[-1])
+    if depthwise:
+        weights = kernel.astype(np.float64).reshape(-1, groups, size // groups).swapaxes(0, 1)
+    else:
+        weights = kernel.astype(np.float64).reshape(groups, size * taps // groups, -1).swapaxes(1, 2)
+    least = least.reshape(groups, 1, -1)
     integers, scale, shift = round_weights(weights, moments, noise=step**2 / 12, least_scale=least)
-    restored = integers[:, :, 0].T if depthwise else integers[0].T
-    quantization = Quantization(scale.reshape(-1).astype(np.float32), axis=3 if depthwise else 0)
-    return restored.reshape(kernel.shape), quantization, shift.reshape(-1)
+    restored = integers.swapaxes(0, 1) if depthwise else integers.swapaxes(1, 2)
+    quantization = Quantization(scale.reshape(-1)[::taps].astype(np.float32), axis=3 if depthwise else 0)
+    return restored.reshape(kernel.shape), quantization, shift.reshape(-1)[::taps]
+
+
+def _uncentered(size: int) -> np.ndarray:
+    """Times moments: those of inputs whose mean is nothing."""
+    mask = np.ones((size, size))
+    mask[-1, :-1] = mask[:-1, -1] = 0
+    return mask

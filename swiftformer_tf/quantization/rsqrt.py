@@ -34,10 +34,13 @@ def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics
     producers = {op.outputs[0]: op for op in graph.operations}
     for op in graph.operations:
         if op.name == "RSQRT":
-            floor = producers[op.inputs[0]]
-            mean = producers[floor.inputs[0]]
-            if mean.name == "MEAN":  # of one number there is none
-                _choose_ranges(graph, found, producers[mean.inputs[0]], mean, floor)
+            # A maximum, a mean and a square in the norms of the attention; a head may have others.
+            chain = [op]
+            while len(chain) < 4 and chain[-1].inputs[0] in producers:
+                chain.append(producers[chain[-1].inputs[0]])
+            _, *norm = chain
+            if [each.name for each in norm] == ["MAXIMUM", "MEAN", "MUL"] and len(set(norm[-1].inputs)) == 1:
+                _choose_ranges(graph, found, *reversed(norm))
             _take_logarithm(graph, found, op)
     return graph, found
 

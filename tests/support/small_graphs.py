@@ -6,10 +6,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.tools import flatbuffer_utils
 
 from support.random_models import tiny_config
 from swiftformer_tf import RECIPES, LiteModel
 from swiftformer_tf.native_logs import native_stderr_silenced
+from swiftformer_tf.quantization import Graph
 from swiftformer_tf.tasks import Output
 
 
@@ -48,3 +50,18 @@ def packed(function: Any, size: tuple[int | None, ...], recipe: str = "float32",
 
 def linear(image: Any) -> Any:
     return tf.reduce_mean(image, (1, 2)) @ tf.constant(np.eye(3, 10, dtype=np.float32))
+
+
+def activations(content: bytes) -> list[int]:
+    """The integer tensors that operations make, but for casts at the end, in their order."""
+    graph = Graph(content)
+    made = [tensor for op in graph.operations for tensor in op.outputs]
+    return [tensor for tensor in made if graph.quantization(tensor) is not None]
+
+
+def with_other_scale(content: bytes, tensor: int, factor: float) -> bytes:
+    """A file with one scale that is wrong."""
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    quantization = model.subgraphs[0].tensors[tensor].quantization
+    quantization.scale = [float(scale) * factor for scale in quantization.scale]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
