@@ -25,8 +25,9 @@ import transformers
 from backends import backend_cases
 from comparing import OTHER, SIZES, error, images
 from folders import folder_cases
+from forms import form_cases
 from references import Architecture
-from rows import BackendCase, Cell, FileCase, FolderCase
+from rows import BackendCase, Cell, FileCase, FolderCase, FormCase
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
 from swiftformer_tf.config import VARIANTS, TokenWeights
@@ -176,7 +177,11 @@ def file_cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> Iterator[FileCa
 
 
 def tables(
-    rows: list[Cell], files: list[FileCase], on_backends: list[BackendCase], in_folders: list[FolderCase]
+    rows: list[Cell],
+    files: list[FileCase],
+    on_backends: list[BackendCase],
+    in_folders: list[FolderCase],
+    in_forms: list[FormCase],
 ) -> str:
     """What goes between the markers of the README."""
     versions = {**references.VERSIONS, "keras": keras.__version__, "backend": keras.backend.backend()}
@@ -210,6 +215,10 @@ def tables(
             f"{'equal' if case.back == 0 else f'{case.back:.1e}'} | {'found' if case.labels else 'lost'} |"
             for case in in_folders
         ),
+        "",
+        "| form | written by | what is read | logits or maps |",
+        "|---|---|---|---|",
+        *(f"| `{case.file}` | {case.written} | {case.read} | {case.logits:.1e} |" for case in in_forms),
     ]
     return "\n".join(lines)
 
@@ -229,6 +238,7 @@ def main() -> int:
     l2, uniform = references.pair(architecture("xs"), seed=7)
     rows = _shown(cells(arguments.variants))
     others = [_shown(cases(l2, uniform)) for cases in (file_cases, backend_cases, folder_cases)]
+    others.append(_shown(form_cases()))
     if arguments.variants == parser.get_default("variants"):
         before, _, rest = README.read_text().partition("<!-- parity:begin -->\n")
         _, _, after = rest.partition("<!-- parity:end -->")

@@ -113,6 +113,27 @@ class FolderCase:
         return self.logits <= THRESHOLD and self.wrong >= CONTROL and self.back == 0 and self.labels
 
 
+@dataclasses.dataclass(frozen=True)
+class FormCase:
+    """One row of the fifth table: a form in which people have a checkpoint.
+
+    Args:
+        file: Its name.
+        written: What wrote it.
+        read: What was taken of it.
+        logits: Error against the model that it holds.
+    """
+
+    file: str
+    written: str
+    read: str
+    logits: float
+
+    @property
+    def passed(self) -> bool:
+        return self.logits <= THRESHOLD
+
+
 def backend_rows(backend: str, ours: Logits, on_tensorflow: Logits, expected: Logits) -> Iterator[BackendCase]:
     """A row for each arithmetic, from Keras's logits on this backend and on TensorFlow, and the references'."""
     for kind, other in OTHER.items():

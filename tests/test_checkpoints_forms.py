@@ -275,6 +275,13 @@ def test_whole_modules_get_the_message_made_for_them(tmp_path: Path) -> None:
     assert "torch.save(torch.load(path, weights_only=False).state_dict(), new_path)" in message
 
 
+def test_arrays_of_numpy_are_named_with_a_cure_that_runs_as_it_stands(tmp_path: Path) -> None:
+    """`make parity` runs it, see `convert/forms.py`."""
+    content = {"net": {"ema": {key: tensor.astype(np.int16) for key, tensor in TENSORS.items()}}}  # no tensors there
+    message = refused(torch_save(tmp_path / "a.pt", content), "a NumPy array where a tensor was expected")
+    assert "for key, value in torch.load(path, weights_only=False)['net']['ema'].items()}, new_path)" in message
+
+
 # Precisions.
 
 

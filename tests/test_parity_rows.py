@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comparing import CONTROL, THRESHOLD, error
-from rows import BackendCase, Cell, FileCase, FolderCase, Logits, backend_rows, folder_row
+from rows import BackendCase, Cell, FileCase, FolderCase, FormCase, Logits, backend_rows, folder_row
 
 from swiftformer_tf.config import TokenWeights
 
@@ -17,6 +17,7 @@ GOOD: dict[str, Any] = {
     "file": FileCase("training.pth", "an optimizer", THRESHOLD),
     "backend": BackendCase("jax 0.10", "l2", *(THRESHOLD,) * 3, wrong=CONTROL),
     "folder": FolderCase("timm", "save_pretrained", THRESHOLD, wrong=CONTROL, back=0.0, labels=True),
+    "form": FormCase("swa.pt", "torch", "all", THRESHOLD),
 }
 # What is not good enough of each field that is judged.
 BAD: dict[str, tuple[Any, ...]] = {

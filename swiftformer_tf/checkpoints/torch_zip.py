@@ -63,7 +63,7 @@ def read(path: Path) -> Contents:
     with _opened(path) as archive:
         root = _checked_root(archive, path.stat().st_size)
         content = torch_pickle.load(archive.read(f"{root}/data.pkl"), CALLS)
-    state_dicts = {name: _state_dict(path, root, state) for name, state in _state_dicts(content).items()}
+    state_dicts = {name: _state_dict(path, root, name, state) for name, state in _state_dicts(content).items()}
     record = content.get(RECORD) if isinstance(content, dict) else None
     return Contents(state_dicts, record if isinstance(record, str) else None)
 
@@ -141,13 +141,18 @@ def _state_dicts(content: Any) -> dict[str, dict[str, Any]]:
         return signed or dict([max(found.items(), key=lambda item: len(item[1]))])
     for name, kind in modules.items():
         raise CheckpointError(
-            f"{name!r} is a whole {kind}, expected a state dict; with PyTorch, torch.save(torch.load(path, "
-            f"weights_only=False){''.join(f'[{part!r}]' for part in name.split('.'))}.state_dict(), new_path) makes one"
+            f"{name!r} is a whole {kind}, expected a state dict; with PyTorch, torch.save("
+            f"{_loaded(name)}.state_dict(), new_path) makes one"
         )
     names = ", ".join(str(name)[:40] for name in list(content)[:8]) or "nothing"
     raise CheckpointError(
         f"holds no tensors: found {names}; expected a state dict, bare or as model or state_dict or under another name"
     )
+
+
+def _loaded(name: str) -> str:
+    """What of a file has this name, as PyTorch's users write it."""
+    return "torch.load(path, weights_only=False)" + "".join(f"[{part!r}]" for part in name.split(".") if part)
 
 
 def _signed(state: Mapping[str, Any]) -> bool:
@@ -180,11 +185,11 @@ def _can_hold(value: Any) -> bool:
     return isinstance(value, (dict, list, torch_pickle.Instance)) or type(value) is tuple
 
 
-def _state_dict(path: Path, root: str, state: Mapping[str, Any]) -> StateDict:
+def _state_dict(path: Path, root: str, name: str, state: Mapping[str, Any]) -> StateDict:
     """One mapping; its numbers are read from the archive when they are asked for."""
     tensors = {key: value for key, value in state.items() if isinstance(value, _Tensor)}
     others = {
-        key: value.reason if isinstance(value, _Unread) else _kind(value)
+        key: value.reason if isinstance(value, _Unread) else _kind(value, name)
         for key, value in state.items()
         if key not in tensors
     }
@@ -195,14 +200,14 @@ def _state_dict(path: Path, root: str, state: Mapping[str, Any]) -> StateDict:
     return StateDict(shapes, counters, others, partial(_read_tensors, path, root, tensors))
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Any, name: str) -> str:
     kind = value.name if isinstance(value, torch_pickle.Instance) else type(value).__name__
     if isinstance(value, torch_pickle.Global) and value.name.startswith("torch.q"):
         return UNREAD_TENSORS["torch._utils._rebuild_qtensor"]
     if kind.endswith("multiarray._reconstruct"):
         return (
             "a NumPy array where a tensor was expected; with PyTorch, torch.save({key: torch.as_tensor(value) for key, "
-            "value in state.items()}, new_path) makes a weight file"
+            f"value in {_loaded(name)}.items()}}, new_path) makes a weight file"
         )
     return f"a {kind} where a tensor was expected"
 
