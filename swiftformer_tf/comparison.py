@@ -12,14 +12,15 @@ from swiftformer_tf.errors import VerificationError
 from swiftformer_tf.fusion import output_names
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.recipes import Recipe
-from swiftformer_tf.tasks import TASKS, Output
+from swiftformer_tf.tasks import INDICES, TASKS, Agreement, Output
 
 __all__ = [
+    "Comparison",
     "Outputs",
     "ReferenceAnswers",
+    "Signal",
     "VerificationCheck",
     "check",
-    "compare",
     "decibels",
     "matched_outputs",
     "signal_to_noise",
@@ -72,7 +73,7 @@ class Outputs:
     """Answers of both models to the same images, in their order.
 
     Args:
-        expected: The reference's, (images, labels).
+        expected: The reference's, (images, labels); of segmentation the class of each pixel.
         actual: The file's, of the same shape.
     """
 
@@ -103,7 +104,7 @@ def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) 
     else:
         own, tensors = output_names(reference), keras.tree.flatten(reference.output)
     names = own if len(lite.outputs) > 1 else [each.name for each in lite.outputs]
-    shapes = {each.name: each.shape for each in lite.outputs}
+    shapes = {each.name: TASKS[each.task].logits_shape(each, lite.config) for each in lite.outputs}
     told = ", ".join(f"{each.name} {each.shape[1:]}" for each in lite.outputs)
     if len(tensors) != len(shapes) or set(names) != set(shapes):
         raise VerificationError(
@@ -112,7 +113,8 @@ def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) 
         )
     for name, tensor in zip(names, tensors, strict=True):
         expected = tuple(tensor.shape)[1:]
-        if any(one not in (None, other) for one, other in zip(expected, shapes[name][1:], strict=False)) or (
+        pairs = zip(expected, shapes[name][1:], strict=False)
+        if any(None not in (one, other) and one != other for one, other in pairs) or (
             len(expected) != len(shapes[name]) - 1
         ):
             raise VerificationError(
@@ -122,33 +124,64 @@ def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) 
     return names
 
 
-def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
-    """Signal-to-noise ratio of outputs in dB, both sides centred by the reference's mean over the images.
+class Signal:
+    """Signal-to-noise ratio of outputs, one image at a time: maps of all images at once would fill the memory.
 
-    Uncentred, a model that gives every photograph the same answer would score high, since most of a logit is the
-    same for all of them.
+    Both sides are centered by the reference's mean over the images. Uncentered, a model that gives every photograph the
+    same answer would score high, since most of a logit is the same for all of them.
+
+    Examples:
+        >>> signal = Signal()
+        >>> for expected, actual in zip([[1.0, 2.0], [3.0, 0.0]], [[2.0, 1.0], [2.0, 1.0]]):
+        ...     signal.add(np.array(expected), np.array(actual))
+        >>> signal.decibels
+        0.0
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean: Any = 0.0
+        self._squares: Any = 0.0
+        self._noise = self._power = 0.0
+
+    def add(self, expected: np.ndarray, actual: np.ndarray) -> None:
+        """One image's outputs, of the reference and of the model under test."""
+        one = expected.astype(np.float64)
+        self._count += 1
+        # Welford's sums: the squares of what differs from the mean so far, which lose nothing where little varies.
+        difference = one - self._mean
+        self._mean = self._mean + difference / self._count
+        self._squares = self._squares + difference * (one - self._mean)
+        self._noise += float(np.sum((actual - one) ** 2))
+        self._power += float(np.sum(one**2))
+
+    @property
+    def decibels(self) -> float | None:
+        """Infinite for equal outputs; None where the reference does not vary, or something is not finite."""
+        signal = float(np.sum(self._squares))
+        # What is left of the difference of two equal numbers is no signal.
+        return decibels(0 if signal <= NO_SIGNAL * self._power else signal, self._noise)
+
+
+def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
+    """Signal-to-noise ratio of outputs in dB, both sides centered by the reference's mean over the images.
 
     Args:
         expected: The reference's outputs (images, labels).
         actual: Those of the model under test.
 
     Returns:
-        Decibels; infinite for equal outputs; None where the reference does not vary, or something is not finite.
+        See `Signal.decibels`.
 
     Examples:
         >>> reference = np.array([[1.0, 2.0], [3.0, 0.0]])
         >>> signal_to_noise(reference, np.tile(reference.mean(axis=0), (2, 1)))
         0.0
     """
-    mean = expected.mean(axis=0, dtype=np.float64)
-    signal, noise, power = 0.0, 0.0, 0.0
-    for one, other in zip(expected, actual, strict=True):  # maps of all images at once would fill the memory
-        centered = one - mean
-        signal += float(np.sum(centered**2))
-        noise += float(np.sum(((other - mean) - centered) ** 2))
-        power += float(np.sum(np.square(one, dtype=np.float64)))
-    # What is left of the difference of two equal numbers is no signal.
-    return decibels(0 if signal <= NO_SIGNAL * power else signal, noise)
+    signal = Signal()
+    for one, other in zip(expected, actual, strict=True):
+        signal.add(one, other)
+    return signal.decibels
 
 
 def decibels(signal: float, noise: float) -> float | None:
@@ -163,53 +196,86 @@ def decibels(signal: float, noise: float) -> float | None:
     return 10 * math.log10(signal / noise) if noise else math.inf
 
 
-def compare(
-    recipe: Recipe, both: Outputs, output: Output, config: SwiftFormerConfig, suffix: str = ""
-) -> tuple[list[VerificationCheck], dict[str, Any]]:
-    """The checks of one output, and its figures.
+class Comparison:
+    """One output of a file beside the reference's, one image at a time.
 
     Args:
-        recipe: Of the file: its thresholds are asked for.
-        both: Answers of both models.
-        output: What they are.
-        config: Of the model.
-        suffix: Of the checks' names, where there are several outputs.
+        output: What it is.
+        config: Of the file.
     """
-    expected, actual = both.expected, both.actual
-    bad = sum(not np.isfinite(each).all() for each in actual)
-    snr = signal_to_noise(expected, actual)
-    least = f"at least {recipe.min_snr} dB"
-    checks = [
-        check(f"finite{suffix}", bad == 0, f"{bad} of {len(actual)} outputs are not", "all outputs finite"),
-        VerificationCheck(f"snr{suffix}", "refused", "the reference's outputs do not vary", least)
-        if snr is None and bad == 0
-        else check(f"snr{suffix}", snr is not None and snr >= recipe.min_snr, _told(snr), least),
-    ]
-    figures: dict[str, Any] = {"snr_db": snr, "agreement": None, "distinct": None}
-    task = TASKS[output.task]
-    # A label is given by its probability, whichever of the two comes out of the file.
-    missing = None if output.activation else task.activation(config)
-    one, other = (np.asarray(task.activate(each, missing)) for each in (expected, actual))
-    error = task.largest_error(one, other, config)
-    if error is not None:
-        most = ERRORS_OF_NOISE * 10 ** (-recipe.min_snr / 20)
-        wanted = f"at most {most:.2%} of three standard deviations"
-        checks.append(check(f"largest_error{suffix}", error <= most, f"{error:.2%}", wanted))
-        return checks, {**figures, "largest_error": error}
-    found = task.agreement(one, other, config)
-    if found is None:
+
+    def __init__(self, output: Output, config: SwiftFormerConfig) -> None:
+        self.output, self.config = output, config
+        self._signal, self._not_finite = Signal(), 0
+        self._expected: list[np.ndarray] = []
+        self._actual: list[np.ndarray] = []
+
+    def add(self, reference: np.ndarray, actual: np.ndarray) -> None:
+        """What the reference and the file give out for one image, without the batch."""
+        task, activation = TASKS[self.output.task], self.output.activation
+        expected = np.asarray(task.activate(reference[None], activation, self.config))[0]
+        self._not_finite += not np.isfinite(actual).all()
+        if activation not in INDICES:
+            self._signal.add(expected, actual)
+        for answers, values in ((self._expected, expected), (self._actual, actual)):
+            answers.append(task.kept(values[None], activation, self.config)[0])
+
+    @property
+    def outputs(self) -> Outputs:
+        """What was kept of all images."""
+        return Outputs(np.stack(self._expected), np.stack(self._actual))
+
+    def judged(self, recipe: Recipe, suffix: str = "") -> tuple[list[VerificationCheck], dict[str, Any]]:
+        """The checks, and the figures.
+
+        Args:
+            recipe: Of the file: its thresholds are asked for.
+            suffix: Of the checks' names, where there are several outputs.
+        """
+        both, task = self.outputs, TASKS[self.output.task]
+        bad, snr = self._not_finite, self._signal.decibels
+        checks = [
+            check(f"finite{suffix}", bad == 0, f"{bad} of {len(both.actual)} outputs are not", "all outputs finite")
+        ]
+        if self.output.activation not in INDICES:
+            checks.append(_noise_check(recipe, snr, bad, suffix))
+        figures: dict[str, Any] = {"snr_db": snr, "agreement": None, "distinct": None}
+        one, other = (task.answers(each, self.output.activation, self.config) for each in (both.expected, both.actual))
+        error = task.largest_error(one, other, self.config)
+        if error is not None:
+            most = ERRORS_OF_NOISE * 10 ** (-recipe.min_snr / 20)
+            wanted = f"at most {most:.2%} of three standard deviations"
+            checks.append(check(f"largest_error{suffix}", error <= most, f"{error:.2%}", wanted))
+            return checks, {**figures, "largest_error": error}
+        found = task.agreement(one, other, self.config)
+        if found is not None:
+            checks.append(_agreement_check(recipe, found, len(one), suffix))
+            refused = checks[-1].status == "refused"
+            figures |= {"agreement": None if refused else found.share, "distinct": found.distinct}
         return checks, figures
-    allowed = found.allowed(recipe.min_agreement)
-    wanted = f"at least {recipe.min_agreement:.1%} (at most {allowed} of {found.items} {found.unit} differ)"
-    name = f"agreement{suffix}"
+
+
+def _noise_check(recipe: Recipe, snr: float | None, bad: int, suffix: str) -> VerificationCheck:
+    least = f"at least {recipe.min_snr} dB"
+    if snr is None and bad == 0:
+        return VerificationCheck(f"snr{suffix}", "refused", "the reference's outputs do not vary", least)
+    return check(f"snr{suffix}", snr is not None and snr >= recipe.min_snr, _told(snr), least)
+
+
+def _agreement_check(recipe: Recipe, found: Agreement, images: int, suffix: str) -> VerificationCheck:
+    least = recipe.least_agreement(found.unit)
+    wanted = (
+        f"at least {least:.{_digits(least)}%} (at most {found.allowed(least)} of {found.items} {found.unit} differ)"
+    )
     if found.distinct < found.needed:
-        told = f"{found.distinct} distinct answers on {len(expected)} images, {found.needed} are needed"
-        checks.append(VerificationCheck(name, "refused", f"the reference gives {told}", wanted))
-    else:
-        checks.append(check(name, found.reaches(recipe.min_agreement), f"{found.share:.1%}", wanted))
-        figures["agreement"] = found.share
-    figures["distinct"] = found.distinct
-    return checks, figures
+        told = f"{found.distinct} distinct answers on {images} images, {found.needed} are needed"
+        return VerificationCheck(f"agreement{suffix}", "refused", f"the reference gives {told}", wanted)
+    return check(f"agreement{suffix}", found.reaches(least), f"{found.share:.{_digits(found.share)}%}", wanted)
+
+
+def _digits(share: float) -> int:
+    """Behind the point of percents: shares near one are told apart."""
+    return 1 if share < 0.99 or share == 1 else 2
 
 
 def check(name: str, passed: bool, measured: str, expected: str) -> VerificationCheck:

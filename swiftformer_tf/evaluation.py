@@ -23,7 +23,7 @@ from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 from swiftformer_tf.tasks.task import Activation
 
-__all__ = ["Evaluation", "evaluate", "evaluate_segmentation", "labelled_for"]
+__all__ = ["Evaluation", "evaluate", "evaluate_segmentation", "labelled_for", "save_confusion"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,29 +120,57 @@ class Evaluation:
 
     def save_confusion(self, path: str | Path) -> None:
         """Draws the confusion among the labels present as a PNG; needs matplotlib (the extra `report`)."""
-        from matplotlib.figure import Figure
+        save_confusion(
+            path,
+            self.confusion_present,
+            self.labels,
+            title=f"top-1 {self.top1_present:.1%} of {self.images} photographs, {len(self.present)} classes",
+        )
 
-        shares = self.confusion_present[np.ix_(self.present, self.present)].astype(float)
-        shares /= shares.sum(axis=1, keepdims=True)
-        names = [self.labels[index] for index in self.present]
-        side = min(3 + 0.45 * len(names), 30)
-        figure = Figure(figsize=(side + 1, side), layout="constrained")
-        axes = figure.subplots()
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
-        if len(names) <= 50:
-            axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
-            axes.set_yticks(range(len(names)), names)
-        if len(names) <= 25:
-            for row, column in np.argwhere(shares >= 0.005):
-                share = shares[row, column]
-                color = "white" if share > 0.5 else "black"
-                axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=color)
-        axes.set_xlabel("best output")
-        axes.set_ylabel("right label")
-        axes.set_title(f"top-1 {self.top1_present:.1%} of {self.images} photographs, {len(names)} classes")
-        with replacing(path) as beside:
-            figure.savefig(beside, format="png", dpi=120)
+
+def save_confusion(
+    path: str | Path,
+    matrix: np.ndarray,
+    labels: Sequence[str],
+    *,
+    title: str,
+    answered: str = "best output",
+    right: str = "right label",
+) -> None:
+    """Draws a confusion among the labels that are there as a PNG; needs matplotlib (the extra `report`).
+
+    Args:
+        path: Of the PNG.
+        matrix: int64 (labels, labels): by right label (rows) and best output (columns).
+        labels: Names, in the order of the outputs.
+        title: Above it.
+        answered: What columns are.
+        right: What rows are.
+    """
+    from matplotlib.figure import Figure
+
+    present = np.flatnonzero(matrix.sum(axis=1))
+    shares = matrix[np.ix_(present, present)].astype(float)
+    shares /= shares.sum(axis=1, keepdims=True)
+    names = [labels[int(index)] for index in present]
+    side = min(3 + 0.45 * len(names), 30)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
+    if len(names) <= 50:
+        axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
+        axes.set_yticks(range(len(names)), names)
+    if len(names) <= 25:
+        for row, column in np.argwhere(shares >= 0.005):
+            share = shares[row, column]
+            color = "white" if share > 0.5 else "black"
+            axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=color)
+    axes.set_xlabel(answered)
+    axes.set_ylabel(right)
+    axes.set_title(title)
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png", dpi=120)
 
 
 def evaluate(

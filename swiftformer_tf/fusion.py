@@ -119,8 +119,9 @@ def fuse(
         batch_size: Images at once; the graph is bound to it.
         include_preprocessing: Whether the graph normalizes by `config.transform` itself and takes RGB from 0
             to 255, instead of normalized pixels.
-        classifier_activation: Makes probabilities of the logits of outputs whose task is classification: `"softmax"`;
-            None for logits.
+        classifier_activation: What the graph makes of logits. Of classification `"softmax"`, or `"sigmoid"` by its
+            `problem_type`: probabilities. Of semantic segmentation `"softmax"`: probabilities of each pixel of the
+            image; `"argmax"`: its class, uint8 (B, H, W). None for logits, of a segmenter at stride 4.
         tasks: What outputs mean, by their names in `model` (keys of a dictionary, or `model.output_names`) or for all
             of them: keys of `TASKS`. Default is what SwiftFormer's own models say, and `"features"` for others.
         labels: Names of the classes, in their order; default is those of the configuration.
@@ -162,7 +163,7 @@ def fuse(
     if not walk.blocks:
         raise ModelError(f"fuse: {model.name} holds no block of a SwiftFormer; expected a model over its blocks")
     outputs, described = _described(model, results, config, tasks, classifier_activation)
-    if not any(each.task == "classification" for each in described):
+    if not any(TASKS[each.task].rank for each in described):
         config = config.replace(id2label={})
     return DeployModel(
         image,
@@ -346,21 +347,25 @@ def _described(
     outputs, described = [], []
     for name, tensor in zip(names, tensors, strict=True):
         task = TASKS[by_name[name]]
-        possible = task.activation(config)
-        if wanted not in (None, possible) and possible is not None:
-            raise ConfigError(f"classifier_activation={wanted!r}: expected {possible!r} or None")
-        activation = wanted and possible
-        if task.name == "classification" and tensor.shape[1:] != (config.num_labels,):
+        possible = task.activations(config)
+        if possible and wanted not in (None, *possible):
+            raise ConfigError(f"classifier_activation={wanted!r}: expected {_told(possible)} or None")
+        activation = wanted if possible else None
+        if task.rank and (len(tensor.shape), tensor.shape[-1]) != (task.rank, config.num_labels):
             raise ConfigError(
                 f"output {name} has the shape {tensor.shape}, and there are {config.num_labels} labels; give its labels"
             )
-        tensor = task.activate(tensor, activation)
+        tensor = task.activate(tensor, activation, config)
         outputs.append(tensor)
         name = task.output_name(activation) if len(tensors) == 1 else name
         described.append(Output(name, tuple(tensor.shape), task.name, activation))
     if wanted and not any(each.activation for each in described):
         raise ConfigError(f"classifier_activation={wanted!r}: expected a model with labels, this one has none")
     return outputs, described
+
+
+def _told(names: Sequence[str]) -> str:
+    return " or ".join(map(repr, names))
 
 
 def output_names(model: keras.Model) -> list[str]:

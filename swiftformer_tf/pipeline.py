@@ -24,8 +24,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import open_model
 from swiftformer_tf.recipes import InferenceType, Recipe, choose_recipes
 from swiftformer_tf.report import check_page, save_page
-from swiftformer_tf.tasks import Activation
-from swiftformer_tf.tasks.classification import activation
+from swiftformer_tf.tasks import TASKS, Activation, Task
 from swiftformer_tf.verification import VerificationReport, check_file, reference_answers, verify
 
 __all__ = ["Exported", "Progress", "export_files", "verify_file"]
@@ -94,7 +93,8 @@ def export_files(
         image_size: See `fuse`.
         target: A key of `TARGETS`: files that this library runs, which decides the two arguments that follow.
         include_preprocessing: See `fuse`.
-        classifier_activation: See `fuse`; `"probabilities"` is softmax or sigmoid by the model's `problem_type`.
+        classifier_activation: See `fuse`; `"probabilities"` is what makes them for the model's task, such as softmax
+            or sigmoid by its `problem_type`.
         inference_input_type: Of the input of integer files; default is each recipe's.
         inference_output_type: Of their output, likewise.
         tasks: See `fuse`.
@@ -267,18 +267,20 @@ def _deploy_options(
     """Arguments of `fuse`."""
     if isinstance(labels, (str, Path)):
         labels = read_labels(labels, config.num_labels if config else None)
+    given = options["tasks"]
+    task = TASKS[given] if given in TASKS else TASKS[getattr(model, "task", "classification")]
     if classifier_activation == "probabilities":
-        classifier_activation = _probabilities(config)
+        classifier_activation = _probabilities(task, config)
     options |= {"config": config, "labels": labels, "classifier_activation": classifier_activation}
     if target:
         if config is None:
             raise ExportError(f"{model.name} for {target}: a model without a configuration; give config=")
-        options |= find_target(target).fuse_options(config)
+        options |= find_target(target).fuse_options(config, task.name, classifier_activation)
     return options
 
 
-def _probabilities(config: SwiftFormerConfig | None) -> Activation:
-    found = config and activation(config)
+def _probabilities(task: Task, config: SwiftFormerConfig | None) -> Activation:
+    found = config and task.activation(config)
     if not found:
         said = f"problem_type={config.problem_type!r}" if config and config.num_labels else "a model without labels"
         raise ConfigError(f"probabilities: {said}, whose answers are no probabilities; leave them out")

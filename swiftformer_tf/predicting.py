@@ -13,9 +13,10 @@ from swiftformer_tf.porting import port
 from swiftformer_tf.tasks.classification import activate, activation
 from swiftformer_tf.tasks.task import Activation
 
-__all__ = ["Predictor", "activated", "predictor", "probabilities"]
+__all__ = ["Predictor", "activated", "predictor", "probabilities", "task_of"]
 
-# Normalised images (N, height, width, channels) to outputs (N, num_labels), both float32.
+# Normalised images (N, height, width, channels) to outputs (N, num_labels), both float32; of a segmenter to logits or
+# probabilities (N, h, w, num_labels), or to masks, uint8 (N, h, w).
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 
@@ -38,6 +39,15 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
 def activated(opened: Opened) -> Activation | None:
     """What a model makes probabilities of its logits with itself; None where it answers with logits or numbers."""
     return opened.classifier_activation if isinstance(opened, LiteModel) else None
+
+
+def task_of(opened: Opened) -> str:
+    """What its outputs mean: a key of `tasks.TASKS`."""
+    if isinstance(opened, LiteModel):
+        return opened.main_output.task
+    if isinstance(opened, Checkpoint):
+        return "classification" if opened.config.num_labels else "features"
+    return str(opened.task)
 
 
 def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:

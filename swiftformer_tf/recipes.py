@@ -37,6 +37,7 @@ class Recipe:
         inference_output_type: Type of the file's output.
         min_snr: Least signal-to-noise ratio of the outputs in dB, see `verify`.
         min_agreement: Least share of images whose best class is the reference's.
+        min_pixel_agreement: Least share of pixels whose class is the reference's, of segmenters.
         max_partitions: Most XNNPACK partitions; None where the number says nothing about the recipe.
         float_ops: Operations that touch float tensors where the rest is integer, by LiteRT's name, each with the
             reason. `verify` holds the file to it.
@@ -67,6 +68,7 @@ class Recipe:
     inference_output_type: InferenceType = "float32"
     min_snr: float
     min_agreement: float
+    min_pixel_agreement: float = 0.99
     max_partitions: int | None = None
     float_ops: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     equalize: float | None = None
@@ -103,6 +105,7 @@ class Recipe:
         limits = [
             ("min_snr", -math.inf < _number(self.min_snr) < math.inf, "decibels"),
             ("min_agreement", 0 <= _number(self.min_agreement) <= 1, "a share from 0 to 1"),
+            ("min_pixel_agreement", 0 <= _number(self.min_pixel_agreement) <= 1, "a share from 0 to 1"),
             ("equalize", self.equalize is None or 0 <= _number(self.equalize) <= 1, "a share from 0 to 1, or None"),
             ("max_partitions", self.max_partitions is None or _number(self.max_partitions) >= 0, "a number or None"),
         ]
@@ -114,6 +117,10 @@ class Recipe:
     def needs_calibration(self) -> bool:
         """Whether the ranges of the tensors between operations must be measured on images."""
         return self.activations != "float32"
+
+    def least_agreement(self, unit: str) -> float:
+        """Of `"images"` or of `"pixels"`."""
+        return {"images": self.min_agreement, "pixels": self.min_pixel_agreement}[unit]
 
     def replace(self, **fields: Any) -> Self:
         """A copy with some fields changed, checked like a new one."""
@@ -170,6 +177,7 @@ RECIPES: dict[str, Recipe] = {
             activations="float32",
             min_snr=92,
             min_agreement=1.0,
+            min_pixel_agreement=0.9999,
             max_partitions=1,
         ),
         Recipe(
@@ -179,6 +187,7 @@ RECIPES: dict[str, Recipe] = {
             activations="float32",
             min_snr=50,
             min_agreement=0.99,
+            min_pixel_agreement=0.999,
             max_partitions=1,
         ),
         Recipe(
@@ -188,6 +197,7 @@ RECIPES: dict[str, Recipe] = {
             activations="float32",
             min_snr=30,
             min_agreement=0.97,
+            min_pixel_agreement=0.995,
             max_partitions=1,
             equalize=0.65,
         ),
@@ -198,6 +208,7 @@ RECIPES: dict[str, Recipe] = {
             activations="int8",
             min_snr=26,
             min_agreement=0.94,
+            min_pixel_agreement=0.995,
             max_partitions=1,
             float_ops=MIXED_FLOAT_OPS,
             equalize=0.65,
@@ -210,6 +221,7 @@ RECIPES: dict[str, Recipe] = {
             activations="int8",
             min_snr=20,
             min_agreement=0.93,
+            min_pixel_agreement=0.99,
             equalize=0.65,
             lower_gelu=True,
             lower_rsqrt=True,
@@ -222,6 +234,7 @@ RECIPES: dict[str, Recipe] = {
             activations="int16",
             min_snr=30,
             min_agreement=0.97,
+            min_pixel_agreement=0.995,
             equalize=0.0,
         ),
     )

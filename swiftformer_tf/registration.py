@@ -32,6 +32,7 @@ REGISTERED = {
         *("BilinearResize", "BilinearUpsampling", "NearestUpsampling"),
         "SwiftFormerForSemanticSegmentation",
     ),
+    "tasks.pixel_class": ("PixelClass",),
     "training.optimization": ("ClippedAdamW",),
     "training.segmentation": ("PixelCrossEntropy", "PolynomialDecay"),
 }

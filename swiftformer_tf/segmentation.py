@@ -33,8 +33,16 @@ __all__ = [
 HEAD = ("neck-", "decode_head-")
 
 
+class _OfItsInputs(keras.layers.Layer):
+    """A layer that has no settings of its own, and copies of which are made of its configuration."""
+
+    def get_config(self) -> dict[str, Any]:
+        # Keras's own works out what a layer was given, and gives up where that is a policy object.
+        return {"name": self.name, "dtype": keras.saving.serialize_keras_object(self.dtype_policy)}
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
-class NearestUpsampling(keras.layers.Layer):
+class NearestUpsampling(_OfItsInputs):
     """Doubles a map and cuts it to another map's size, where a downsampling had rounded up: 12 rows become 23.
 
     Equal to PyTorch's `interpolate(mode="nearest")` to such a size. It is two concatenations and a reshape, which
@@ -61,7 +69,7 @@ class NearestUpsampling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class BilinearResize(keras.layers.Layer):
+class BilinearResize(_OfItsInputs):
     """Resizes a map to another map's size, bilinear with half-pixel centers (PyTorch's `align_corners=False`).
 
     Not `keras.layers.Resizing`, which wants numbers, and puts BatchNorms behind it into training mode (Keras 3.15).
@@ -84,7 +92,7 @@ class BilinearResize(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class BilinearUpsampling(keras.layers.Layer):
+class BilinearUpsampling(_OfItsInputs):
     """Doubles a map, bilinear with half-pixel centers; `keras.layers.UpSampling2D` wants sizes that are known.
 
     Shapes: (B, H, W, C) to (B, 2 H, 2 W, C).
@@ -158,6 +166,11 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         logits = _conv(config.num_labels, 1, dtype=policy.variable_dtype, name="decode_head-conv_seg")(hidden)
         super().__init__(inputs=backbone.input, outputs=logits, name=name)
         self.config, self.head, self.dtype_policy = config, head, policy
+
+    @property
+    def task(self) -> str:
+        """What its outputs mean: a key of `tasks.TASKS`."""
+        return "semantic-segmentation"
 
     def get_config(self) -> dict[str, Any]:
         # Functional's own config would list every layer; the architecture follows from ours.

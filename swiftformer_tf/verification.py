@@ -11,11 +11,11 @@ import keras
 import numpy as np
 
 from swiftformer_tf.comparison import (
+    Comparison,
     Outputs,
     ReferenceAnswers,
     VerificationCheck,
     check,
-    compare,
     matched_outputs,
     signal_to_noise,
 )
@@ -30,8 +30,7 @@ from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.notebook import html_table, scatter_svg
 from swiftformer_tf.quantization.kernels import KERNELS
-from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
-from swiftformer_tf.tasks import TASKS
+from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS
 
 __all__ = [
     "Outputs",
@@ -209,27 +208,21 @@ def verify(
         >>> report.measured["images"], report.measured["snr_db"] > 92
         (8, True)
     """
-    names = matched_outputs(reference, lite)
+    matched_outputs(reference, lite)
     inspection, runner = _opened(lite, num_threads)
     file_checks, file_figures = _checked(lite, inspection, runner, num_threads)
     if runner is None:
         return VerificationReport(file_checks, file_figures)  # it cannot run, and the checks say why
-    outputs, given = _answers(lite, runner, reference, images, progress)
-    expected = dict(zip(names, outputs, strict=True))
-    compared = {}
+    outputs, count = _compared(lite, runner, reference, images, progress)
     checks: list[VerificationCheck] = []
-    figures: dict[str, Any] = {"images": len(outputs[0]), "outputs": {}}
+    figures: dict[str, Any] = {"images": count, "outputs": {}}
     for output in lite.outputs:
-        activated = np.asarray(TASKS[output.task].activate(expected[output.name], output.activation))
-        compared[output.name] = Outputs(activated, given[output.name])
-        suffix = f" of {output.name}" if len(names) > 1 else ""
-        found, figures["outputs"][output.name] = compare(
-            lite.recipe, compared[output.name], output, lite.config, suffix
-        )
+        suffix = f" of {output.name}" if len(outputs) > 1 else ""
+        found, figures["outputs"][output.name] = outputs[output.name].judged(lite.recipe, suffix)
         checks += found
     main = lite.main_output.name
-    figures |= figures["outputs"][main] if len(names) > 1 else figures.pop("outputs")[main]
-    return VerificationReport((*checks, *file_checks), {**figures, **file_figures}, compared[main])
+    figures |= figures["outputs"][main] if len(outputs) > 1 else figures.pop("outputs")[main]
+    return VerificationReport((*checks, *file_checks), {**figures, **file_figures}, outputs[main].outputs)
 
 
 def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
@@ -250,25 +243,27 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
     return _checked(lite, *_opened(lite, num_threads), num_threads)
 
 
-def _answers(
+def _compared(
     lite: LiteModel,
     runner: LiteRunner,
     reference: keras.Model | ReferenceAnswers,
     images: ImageSource,
     progress: Callable[[int], None] | None,
-) -> tuple[tuple[np.ndarray, ...], dict[str, np.ndarray]]:
-    """Of the reference and of the file, which see one batch after the other: `images` may be read only once."""
-    transform = lite.config.transform
-    expected: list[list[np.ndarray]] = []
-    given: dict[str, list[np.ndarray]] = {each.name: [] for each in lite.outputs}
+) -> tuple[dict[str, Comparison], int]:
+    """Each output by its name, and the number of images, which may be read only once."""
+    transform, names = lite.config.transform, matched_outputs(reference, lite)
+    outputs = {each.name: Comparison(each, lite.config) for each in lite.outputs}
     count = 0
     for pixels in _batches(images, transform):
         normalized = transform.normalize(pixels)
-        if not isinstance(reference, ReferenceAnswers):
-            expected.append(_ask(reference, normalized))
-        for image in pixels if lite.include_preprocessing else normalized:
-            for name, answer in runner.run(image[None]).items():
-                given[name].append(answer)
+        if isinstance(reference, ReferenceAnswers):
+            asked = [each[count : count + len(pixels)] for each in reference.outputs]
+        else:
+            asked = _ask(reference, normalized)
+        for index, image in enumerate((pixels if lite.include_preprocessing else normalized)[: len(asked[0])]):
+            answers = runner.run(image[None])
+            for name, expected in zip(names, asked, strict=True):
+                outputs[name].add(expected[index], answers[name])
         count += len(pixels)
         if progress is not None:
             progress(count)
@@ -276,8 +271,7 @@ def _answers(
         raise VerificationError(
             f"the reference answered to {len(reference)} images and the file to {count}: expected the same images"
         )
-    outputs = reference.outputs if isinstance(reference, ReferenceAnswers) else _joined(expected)
-    return outputs, {name: np.stack(answers) for name, answers in given.items()}
+    return outputs, count
 
 
 def _joined(batches: list[list[np.ndarray]]) -> tuple[np.ndarray, ...]:
@@ -319,16 +313,17 @@ def _checked(
         "min_runtime_version": metadata.min_runtime_version(lite.content),
         "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
     }
-    return (*_file_checks(lite.recipe, inspection, partitions), *_metadata_checks(lite, runner)), figures
+    return (*_file_checks(lite, inspection, partitions), *_metadata_checks(lite, runner)), figures
 
 
-def _file_checks(recipe: Recipe, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
+def _file_checks(lite: LiteModel, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
+    recipe = lite.recipe
     yield check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
     yield check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
     # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
     yield check("unique_names", not inspection.repeated_names, _listed(inspection.repeated_names), "no name twice")
     borders = (inspection.input_type.lower(), inspection.output_type.lower())
-    wanted = (recipe.inference_input_type, recipe.inference_output_type)
+    wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
     yield check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))
     if recipe.activations != "float32":
         # Where some operations are float, those that have no form in integers are, too.

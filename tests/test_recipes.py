@@ -19,6 +19,15 @@ ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
 }
 
 
+PIXELS = {
+    "float32": 0.9999,
+    "float16": 0.999,
+    "dynamic_int8": 0.995,
+    "mixed_int8": 0.995,
+    "int8": 0.99,
+    "int16x8": 0.995,
+}
+
 PREPARATIONS = ["equalize", "lower_gelu", "lower_rsqrt", "correct_output_bias"]
 PREPARATIONS_OF = {
     "dynamic_int8": ["equalize"],
@@ -39,6 +48,7 @@ def test_rows(name: str) -> None:
     assert (*facts, recipe.min_snr, recipe.min_agreement, recipe.max_partitions) == ROWS[name]
     prepared = [each for each in PREPARATIONS if not any(getattr(recipe, each) is none for none in (False, None))]
     assert prepared == PREPARATIONS_OF.get(name, [])
+    assert (recipe.least_agreement("images"), recipe.least_agreement("pixels")) == (ROWS[name][4], PIXELS[name])
     assert recipe.name == name
     assert recipe.description
     assert (recipe.inference_input_type, recipe.inference_output_type) == ("float32", "float32")
@@ -79,6 +89,7 @@ def test_plain_types_round_trip(name: str) -> None:
         ),
         ("int16x8", "inference_output_type", "int8", "inference_output_type='int8': expected float32 or int16, since"),
         ("dynamic_int8", "float_ops", {"ADD": "why"}, "float_ops=['ADD']: expected none, since it computes in float32"),
+        ("float32", "min_pixel_agreement", 1.01, "min_pixel_agreement=1.01: expected a share from 0 to 1"),
         ("float32", "min_agreement", 1.01, "min_agreement=1.01: expected a share from 0 to 1"),
         ("float32", "min_agreement", -0.1, "min_agreement=-0.1: expected a share from 0 to 1"),
         ("int8", "min_snr", "20", "min_snr='20': expected decibels"),

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def test_every_task_is_tested_here() -> None:
-    assert set(TASKS) == {"classification", "features"}
+    assert set(TASKS) == {"classification", "features", "semantic-segmentation"}
 
 
 def test_rows_have_the_keys_that_name_them() -> None:
@@ -57,10 +57,10 @@ def test_activations_are_keras_own_and_do_not_overflow(scale: float) -> None:
 
     logits = RNG.normal(size=(4, 7)) * scale
     activate = TASKS["classification"].activate
-    np.testing.assert_allclose(activate(logits, "softmax"), keras.ops.softmax(logits), atol=1e-12)
-    np.testing.assert_allclose(activate(logits, "sigmoid"), keras.ops.sigmoid(logits), atol=1e-12)
-    assert activate(logits, None) is logits
-    assert TASKS["features"].activate(logits, None) is logits
+    np.testing.assert_allclose(activate(logits, "softmax", tiny_config()), keras.ops.softmax(logits), atol=1e-12)
+    np.testing.assert_allclose(activate(logits, "sigmoid", tiny_config()), keras.ops.sigmoid(logits), atol=1e-12)
+    assert activate(logits, None, tiny_config()) is logits
+    assert TASKS["features"].activate(logits, None, tiny_config()) is logits
 
 
 def test_the_best_label() -> None:

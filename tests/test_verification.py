@@ -25,11 +25,11 @@ from swiftformer_tf import (
     fuse,
     verify,
 )
-from swiftformer_tf.comparison import compare
+from swiftformer_tf.comparison import Comparison
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.litert.runner import load_interpreter
 from swiftformer_tf.tasks import Output
-from swiftformer_tf.verification import Outputs, check_file, reference_answers, signal_to_noise
+from swiftformer_tf.verification import check_file, reference_answers, signal_to_noise
 
 Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
@@ -238,7 +238,10 @@ def compared(
 ) -> tuple[list[VerificationCheck], dict[str, Any]]:
     """The checks of logits (images, labels)."""
     output = Output("logits", (1, expected.shape[1]), "classification")
-    return compare(recipe, Outputs(expected, actual), output, tiny_config())
+    comparison = Comparison(output, tiny_config())
+    for one, other in zip(expected, actual, strict=True):
+        comparison.add(one, other)
+    return comparison.judged(recipe)
 
 
 def test_agreement_fails_on_few_other_answers() -> None:

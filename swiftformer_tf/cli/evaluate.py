@@ -40,7 +40,7 @@ from swiftformer_tf.cli.segmentation import evaluate_masks
     type=click.Choice(["classification", "segmentation"]),
     default="classification",
     show_default=True,
-    help="For segmentation MODEL is a .keras file, and FOLDER as for `train`.",
+    help="For segmentation FOLDER is as for `train`.",
 )
 @token_weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
@@ -64,10 +64,12 @@ def evaluate(
     \b
     swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
     """
+    if confusion and not confusion.parent.is_dir():
+        raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
     if task == "segmentation":
-        if label_file or confusion:
-            raise click.UsageError("--labels and --confusion are not for --task segmentation; leave them out")
-        evaluate_masks(model, folder, as_json)
+        if label_file:
+            raise click.UsageError("--labels is not for --task segmentation; leave it out")
+        evaluate_masks(model, folder, threads, confusion, as_json)
         return
     from swiftformer_tf.evaluation import Evaluation, labelled_for
     from swiftformer_tf.evaluation import evaluate as evaluate_photographs
@@ -76,8 +78,6 @@ def evaluate(
     from swiftformer_tf.predicting import activated, predictor
     from swiftformer_tf.tasks.classification import require_single_label
 
-    if confusion and not confusion.parent.is_dir():
-        raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
     opened = open_any(model, token_weights=token_weights)
     predict, config = predictor(opened, num_threads=threads)
     config.transform.check_photographs()

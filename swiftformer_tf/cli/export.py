@@ -46,8 +46,10 @@ from swiftformer_tf.recipes import RECIPES
 @click.option(
     "--probabilities",
     is_flag=True,
-    help="Answer with probabilities instead of logits: softmax or sigmoid, by the model's problem_type.",
+    help="Answer with probabilities instead of logits: softmax or sigmoid, by the model's problem_type. "
+    "Of a segmenter, at the size of the image.",
 )
+@click.option("--mask", is_flag=True, help="Answer with the class of each pixel, of a segmenter.")
 @click.option("--input-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
 @click.option("--output-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
 @click.option("--labels", metavar="FILE|imagenet", help="A label a line, or ImageNet's. Default: the model's own.")
@@ -76,6 +78,7 @@ def export(
     target: str | None,
     include_preprocessing: bool,
     probabilities: bool,
+    mask: bool,
     input_type: Any,
     output_type: Any,
     labels: str | None,
@@ -112,7 +115,7 @@ def export(
         image_size=image_size,
         target=target,
         include_preprocessing=include_preprocessing,
-        classifier_activation="probabilities" if probabilities else None,
+        classifier_activation="argmax" if mask else "probabilities" if probabilities else None,
         inference_input_type=input_type,
         inference_output_type=output_type,
         labels=labels,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import print_json, print_table, progress_bar
+from swiftformer_tf.cli.console import note, print_json, print_table, progress_bar
 from swiftformer_tf.cli.training_progress import progress
 
 # Options of `train` that segmenters have no use for, with what they are when they are not given.
@@ -88,28 +88,37 @@ def train_segmentation(
     click.echo(f"{output / 'model.keras'}: epoch {best['epoch']:.0f} of {len(history)}{score}")
 
 
-def evaluate_masks(model: Path, folder: Path, as_json: bool) -> None:
+def evaluate_masks(model: Path, folder: Path, threads: int, confusion_png: Path | None, as_json: bool) -> None:
     """Counts a segmenter's pixels at the size of the masks, and shows them."""
     from swiftformer_tf.errors import ModelError
-    from swiftformer_tf.evaluation import evaluate_segmentation
+    from swiftformer_tf.evaluation import evaluate_segmentation, save_confusion
     from swiftformer_tf.images.masks import MaskFolder
     from swiftformer_tf.loading import open_any
-    from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
+    from swiftformer_tf.predicting import predictor, task_of
 
-    segmenter, images = open_any(model), MaskFolder.open(folder)
-    if not isinstance(segmenter, SwiftFormerForSemanticSegmentation):
-        raise ModelError(f"{model}: a {type(segmenter).__name__}; expected a segmenter in a .keras file")
+    opened, images = open_any(model), MaskFolder.open(folder)
+    if (task := task_of(opened)) != "semantic-segmentation":
+        raise ModelError(f"{model}: a model for {task}; expected a segmenter")
+    predict, config = predictor(opened, num_threads=threads)
     with progress_bar("photographs", len(images)) as progress:
-        confusion = evaluate_segmentation(segmenter.predict_on_batch, segmenter.config, images, progress=progress)
+        confusion = evaluate_segmentation(predict, config, images, progress=progress)
     result = {"model": str(model), "images": len(images), **confusion.to_dict()}
+    said = f"mIoU {confusion.mean_iou:.2%}, {confusion.pixel_accuracy:.2%} of {result['pixels']} pixels right"
     if as_json:
         print_json(result)
-        return
-    print_table([{**row, "iou": f"{row['iou']:.2%}"} for row in result["per_class"]])
-    click.echo(
-        f"mIoU {confusion.mean_iou:.2%}, {confusion.pixel_accuracy:.2%} of {result['pixels']} pixels right, "
-        f"{len(images)} photographs"
-    )
+    else:
+        print_table([{**row, "iou": f"{row['iou']:.2%}"} for row in result["per_class"]])
+        click.echo(f"{said}, {len(images)} photographs")
+    if confusion_png:
+        save_confusion(
+            confusion_png,
+            confusion.matrix,
+            confusion.labels,
+            title=said,
+            answered="answered class",
+            right="right class",
+        )
+        note(f"wrote {confusion_png}")
 
 
 def _recipe(recipe: str | Path) -> Any:

@@ -1,12 +1,13 @@
 """What each way to run a model on Android asks of the file, as data."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.recipes import Recipe
-from swiftformer_tf.tasks.classification import activation
+from swiftformer_tf.tasks import INDICES, TASKS, Activation
 
 __all__ = ["TARGETS", "Target", "find_target"]
 
@@ -18,6 +19,7 @@ class Target:
     Args:
         name: For the command line.
         description: One line for people.
+        classes: Which of its classes runs a file, by its task.
         include_preprocessing: Whether the file must normalise itself.
         probabilities: Whether it wants probabilities, where the model's answers can be made some.
         channels: Numbers of channels that it takes.
@@ -27,26 +29,49 @@ class Target:
 
     name: str
     description: str
+    classes: Mapping[str, str]
     include_preprocessing: bool
     probabilities: bool
     channels: tuple[int, ...]
     input_types: tuple[str, ...]
     output_types: tuple[str, ...]
 
-    def fuse_options(self, config: SwiftFormerConfig) -> dict[str, Any]:
+    def fuse_options(
+        self, config: SwiftFormerConfig, task: str = "classification", wanted: Activation | None = None
+    ) -> dict[str, Any]:
         """Arguments of `fuse`, and of `export_files`, for a model with this configuration.
+
+        Args:
+            config: Of the model.
+            task: What its outputs mean, a key of `TASKS`.
+            wanted: What the user wants the outputs to be.
 
         Raises:
             ExportError: The library does not take such a model.
+
+        Examples:
+            >>> config = SwiftFormerConfig(id2label={0: "road", 1: "sky"})
+            >>> TARGETS["mediapipe"].fuse_options(config, "semantic-segmentation")
+            {'include_preprocessing': True, 'classifier_activation': 'softmax'}
+            >>> TARGETS["mediapipe"].fuse_options(config, "semantic-segmentation", "argmax")
+            Traceback (most recent call last):
+            ...
+            swiftformer_tf.errors.ExportError: a mask for mediapipe: its ImageSegmenter opens such a file and misreads \
+it, since it takes a number for each class; export probabilities for it
         """
         if config.num_channels not in self.channels:
             raise ExportError(
-                f"num_channels={config.num_channels} for {self.name}: {self.description} takes "
+                f"num_channels={config.num_channels} for {self.name}: {self.description}' {self.classes[task]} takes "
                 f"{' or '.join(map(str, self.channels))} alone; export without --for {self.name}"
+            )
+        if wanted in INDICES:
+            raise ExportError(
+                f"a mask for {self.name}: its {self.classes[task]} opens such a file and misreads it, since it takes a "
+                "number for each class; export probabilities for it"
             )
         return {
             "include_preprocessing": self.include_preprocessing,
-            "classifier_activation": activation(config) if self.probabilities else None,
+            "classifier_activation": TASKS[task].activation(config) if self.probabilities else None,
         }
 
     def check(self, recipe: Recipe) -> None:
@@ -78,7 +103,12 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(
             name="mediapipe",
-            description="MediaPipe Tasks' ImageClassifier",
+            description="MediaPipe Tasks",
+            classes={
+                "classification": "ImageClassifier",
+                "features": "ImageEmbedder",
+                "semantic-segmentation": "ImageSegmenter",
+            },
             # It refuses a mean and std per channel, hands bytes to a uint8 input as they are, and shows what comes out
             # as probabilities. An int8 input it refuses.
             include_preprocessing=True,

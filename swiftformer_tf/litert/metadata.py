@@ -1,8 +1,9 @@
 """What a `.tflite` says of itself in TFLite Metadata, the public form that Android's libraries read."""
 
+import dataclasses
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,21 +41,17 @@ ALIGNMENT = 16
 
 # The schema's numbers.
 COLOR_SPACES = {1: 2, 3: 1}  # by channels: grayscale, RGB
+SEGMENTER_ACTIVATIONS = {None: 2, "softmax": 0}  # what MediaPipe is to do with an output: softmax, nothing
 TENSOR_AXIS_LABELS = 2
 
-# Every field that `model_metadata` fills has been in the schema since its first version.
-MIN_PARSER_VERSION = "1.0.0"
+# All that `model_metadata` fills but custom metadata, which says what a segmenter is, is in the schema's first version.
+MIN_PARSER_VERSION, CUSTOM_PARSER_VERSION = "1.0.0", "1.5.0"
+SEGMENTER_ENTRY = "SEGMENTER_METADATA"
 
 # A few compressed bytes can claim to be gigabytes.
 MAX_LABEL_BYTES = 64 * 1024 * 1024
 
 UNKNOWN_LICENSE = "not stated: that of the weights from which it was exported"
-
-
-PROBABILITIES: dict[Activation, str] = {
-    "softmax": "all of them sum to 1",
-    "sigmoid": "each by itself",
-}
 
 
 def model_metadata(
@@ -76,8 +73,8 @@ def model_metadata(
     """
     variant = f"-{config.variant.upper()}" if config.variant else ""
     height, width = config.input_size
-    kinds = {"classification": f"image classifier with {config.num_labels} labels", "features": "image features"}
-    kind = " and ".join(dict.fromkeys(kinds[each.task] for each in outputs))
+    kind = " and ".join(dict.fromkeys(TASK_METADATA[each.task].kind.format(config.num_labels) for each in outputs))
+    custom = [entry for each in outputs for entry in TASK_METADATA[each.task].custom(each)]
     return {
         "name": f"SwiftFormer{variant} {recipe.name}",
         "description": f"{kind[0].upper()}{kind[1:]}, for images of {width} x {height} pixels. Quantisation: "
@@ -86,10 +83,11 @@ def model_metadata(
             {
                 "input_tensor_metadata": [_input(config, recipe, include_preprocessing)],
                 "output_tensor_metadata": [_output(each, config) for each in outputs],
+                **({"custom_metadata": custom} if custom else {}),
             }
         ],
         "license": license or UNKNOWN_LICENSE,
-        "min_parser_version": MIN_PARSER_VERSION,
+        "min_parser_version": CUSTOM_PARSER_VERSION if custom else MIN_PARSER_VERSION,
     }
 
 
@@ -120,19 +118,72 @@ def _input(config: SwiftFormerConfig, recipe: Recipe, include_preprocessing: boo
 
 
 def _output(output: Output, config: SwiftFormerConfig) -> dict[str, Any]:
-    content: dict[str, Any] = {"content_properties": {"FeatureProperties": {}}}
-    if output.task != "classification":
-        return {"name": output.name, "description": "Features.", "content": content}
-    labels = {"name": LABELS, "description": "A label a line, in the order of the scores.", "type": TENSOR_AXIS_LABELS}
+    return {"name": output.name, **TASK_METADATA[output.task].output(output, config)}
+
+
+def _features(output: Output, config: SwiftFormerConfig) -> dict[str, Any]:
+    return {"description": "Features.", **FEATURES}
+
+
+def _scores(output: Output, config: SwiftFormerConfig) -> dict[str, Any]:
     score: dict[str, Any] = {"description": "A number for each label."}
     if output.activation:
-        score = {
-            "description": f"Score of each label: a probability, {PROBABILITIES[output.activation]}.",
-            "stats": {"max": [1.0], "min": [0.0]},
-        }
+        how = {"softmax": "all of them sum to 1", "sigmoid": "each by itself"}[output.activation]
+        score = {"description": f"Score of each label: a probability, {how}.", **PROBABILITIES}
     elif possible := TASKS[output.task].activation(config):
         score = {"description": f"Score of each label: a logit, without bounds; {possible} makes probabilities."}
-    return {"name": output.name, **score, "content": content, "associated_files": [labels]}
+    return {**score, **FEATURES, "associated_files": [_label_file("scores")]}
+
+
+def _pixels(output: Output, config: SwiftFormerConfig) -> dict[str, Any]:
+    said: dict[Activation | None, dict[str, Any]] = {
+        None: {"description": "Logits of each class, without bounds, for every fourth row and column of the image."},
+        "softmax": {"description": "Probability of each class for each pixel of the image.", **PROBABILITIES},
+        "argmax": {
+            "description": "Class of each pixel of the image. Not for MediaPipe, whose ImageSegmenter takes a number "
+            "for each class."
+        },
+    }
+    mask = {"content": {"content_properties": {"ImageProperties": {"color_space": COLOR_SPACES[1]}}}}
+    return {**said[output.activation], **mask, "associated_files": [_label_file("classes")]}
+
+
+def _segmenter_entry(output: Output) -> list[dict[str, Any]]:
+    """What MediaPipe's ImageSegmenter is to do with an output; none where it would misread it."""
+    if output.activation not in SEGMENTER_ACTIVATIONS:
+        return []
+    options = {"activation": SEGMENTER_ACTIVATIONS[output.activation], "min_parser_version": MIN_PARSER_VERSION}
+    return [{"name": SEGMENTER_ENTRY, "data": encode(options, "ImageSegmenterOptions")}]
+
+
+def _label_file(what: str) -> dict[str, Any]:
+    return {"name": LABELS, "description": f"A label a line, in the order of the {what}.", "type": TENSOR_AXIS_LABELS}
+
+
+FEATURES: dict[str, Any] = {"content": {"content_properties": {"FeatureProperties": {}}}}
+PROBABILITIES: dict[str, Any] = {"stats": {"max": [1.0], "min": [0.0]}}
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskMetadata:
+    """What a file says of an output, by its task.
+
+    Args:
+        kind: Of model, with a place for the number of labels.
+        output: A `TensorMetadata` without its name.
+        custom: Each `CustomMetadata` of the file.
+    """
+
+    kind: str
+    output: Callable[[Output, SwiftFormerConfig], dict[str, Any]]
+    custom: Callable[[Output], list[dict[str, Any]]] = lambda _: []
+
+
+TASK_METADATA = {
+    "classification": TaskMetadata("image classifier with {} labels", _scores),
+    "features": TaskMetadata("image features", _features),
+    "semantic-segmentation": TaskMetadata("image segmenter with {} classes", _pixels, _segmenter_entry),
+}
 
 
 def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""The part of the public TFLite Metadata schema that an image classifier needs, written and read with `flatbuffers`.
+"""The part of the public TFLite Metadata schema that image models need, written and read with `flatbuffers`.
 
 Written out here since no package that ships the generated schema is light enough to depend on: mediapipe (1.2.2) brings
 OpenCV and 650 MB, and its metadata writers fail on import; tflite-support (0.4.4) needs numpy below 2. Names and slots
@@ -17,8 +17,6 @@ from swiftformer_tf.errors import ModelError
 
 __all__ = ["decode", "encode"]
 
-FILE_IDENTIFIER = b"M001"
-
 # A table by name: the slot and type of each field. A type is a scalar, `string`, a table, a union of tables (its value
 # names the table it holds), or a list of one of them in brackets.
 TABLES: dict[str, dict[str, tuple[int, str]]] = {
@@ -36,7 +34,9 @@ TABLES: dict[str, dict[str, tuple[int, str]]] = {
         "description": (1, "string"),
         "input_tensor_metadata": (2, "[TensorMetadata]"),
         "output_tensor_metadata": (3, "[TensorMetadata]"),
+        "custom_metadata": (9, "[CustomMetadata]"),
     },
+    "CustomMetadata": {"name": (0, "string"), "data": (1, "[ubyte]")},
     "TensorMetadata": {
         "name": (0, "string"),
         "description": (1, "string"),
@@ -54,6 +54,8 @@ TABLES: dict[str, dict[str, tuple[int, str]]] = {
     "NormalizationOptions": {"mean": (0, "[float]"), "std": (1, "[float]")},
     "Stats": {"max": (0, "[float]"), "min": (1, "[float]")},
     "AssociatedFile": {"name": (0, "string"), "description": (1, "string"), "type": (2, "int8")},
+    # Of another schema, `image_segmenter_metadata_schema.fbs`; it goes into a `CustomMetadata`.
+    "ImageSegmenterOptions": {"activation": (0, "int8"), "min_parser_version": (1, "string")},
 }
 UNIONS = {
     "ContentProperties": {1: "FeatureProperties", 2: "ImageProperties"},
@@ -66,36 +68,43 @@ SCALARS = {
     "float": number_types.Float32Flags,
 }
 
-# No image classifier's metadata is larger; a damaged length could claim gigabytes.
+# By the table at the root.
+IDENTIFIERS = {"ModelMetadata": b"M001", "ImageSegmenterOptions": b"V001"}
+
+# Of a `CustomMetadata`'s bytes in the file, so that what is in them can be read where it is.
+BYTES_ALIGNMENT = 16
+
+# No image model's metadata is larger; a damaged length could claim gigabytes.
 MAX_ITEMS = 10_000
 
 
-def encode(metadata: Mapping[str, Any]) -> bytes:
-    """A `ModelMetadata` as the flatbuffer that goes into a model.
+def encode(metadata: Mapping[str, Any], table: str = "ModelMetadata") -> bytes:
+    """A table as a flatbuffer, such as the one that goes into a model.
 
     Args:
-        metadata: Fields by name; tables as mappings, a union as a mapping from the name of its table.
+        metadata: Fields by name; tables as mappings, a union as a mapping from the name of its table, bytes as such.
+        table: One of `IDENTIFIERS`.
 
     Examples:
         >>> decode(encode({"name": "SwiftFormer", "license": "Apache-2.0"}))
         {'name': 'SwiftFormer', 'license': 'Apache-2.0'}
     """
     builder = flatbuffers.Builder(1024)
-    builder.Finish(_write_table(builder, "ModelMetadata", metadata), file_identifier=FILE_IDENTIFIER)
+    builder.Finish(_write_table(builder, table, metadata), file_identifier=IDENTIFIERS[table])
     return bytes(builder.Output())
 
 
-def decode(content: bytes) -> dict[str, Any]:
+def decode(content: bytes, table: str = "ModelMetadata") -> dict[str, Any]:
     """The way back; fields that `TABLES` does not know are passed over.
 
     Raises:
         ModelError: Not TFLite Metadata, or damaged.
     """
-    if content[4:8] != FILE_IDENTIFIER:
-        raise ModelError(f"the TFLite Metadata is damaged: no {FILE_IDENTIFIER.decode()} at its byte 4")
+    if content[4:8] != IDENTIFIERS[table]:
+        raise ModelError(f"the TFLite Metadata is damaged: no {IDENTIFIERS[table].decode()} at its byte 4")
     try:
         (root,) = struct.unpack_from("<I", content)
-        return _read_table("ModelMetadata", Table(bytearray(content), root))
+        return _read_table(table, Table(bytearray(content), root))
     except (struct.error, TypeError, ValueError, IndexError, RecursionError) as error:
         raise ModelError(f"the TFLite Metadata is damaged ({type(error).__name__}: {error})") from None
 
@@ -125,6 +134,11 @@ def _write_value(builder: flatbuffers.Builder, kind: str, value: Any) -> int:
         return int(builder.CreateString(value))
     if not kind.startswith("["):
         return _write_table(builder, kind, value)
+    if kind == "[ubyte]":
+        builder.StartVector(1, len(value), BYTES_ALIGNMENT)
+        builder.head -= len(value)
+        builder.Bytes[builder.Head() : builder.Head() + len(value)] = value
+        return int(builder.EndVector())
     if kind == "[float]":
         builder.StartVector(4, len(value), 4)
         for number in reversed(value):
@@ -168,6 +182,8 @@ def _read_field(kind: str, slot: int, table: Table) -> Any:
     start, length = table.Vector(position - table.Pos), table.VectorLen(position - table.Pos)
     if length > MAX_ITEMS:
         raise ModelError(f"the TFLite Metadata is damaged: a list of {length} items")
+    if kind == "[ubyte]":
+        return bytes(table.Bytes[start : start + length])
     if kind == "[float]":
         return [table.Get(SCALARS["float"], start + 4 * index) for index in range(length)]
     return [_read_table(kind[1:-1], Table(table.Bytes, table.Indirect(start + 4 * index))) for index in range(length)]

@@ -14,6 +14,7 @@ __all__ = [
     "activate",
     "activation",
     "agreement",
+    "answers",
     "largest_error",
     "output_name",
     "problem_type",
@@ -91,6 +92,11 @@ def activate(logits: Any, activation: Activation | None) -> Any:
     return logits if activation is None else {"softmax": ops.softmax, "sigmoid": ops.sigmoid}[activation](logits)
 
 
+def answers(outputs: np.ndarray, found: Activation | None, config: SwiftFormerConfig) -> np.ndarray:
+    """Of logits or probabilities: a label is given by its probability, whichever of the two comes out of a file."""
+    return np.asarray(activate(outputs, None if found else activation(config)))
+
+
 def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement | None:
     """In how far two models choose the same labels; None for numbers, see `largest_error`.
 
@@ -154,4 +160,13 @@ def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerC
     return float(shares.max())
 
 
-TASK = Task("classification", activation, output_name, activate, agreement, largest_error)
+TASK = Task(
+    name="classification",
+    activation=activation,
+    output_name=output_name,
+    activate=lambda logits, activation, config: activate(logits, activation),
+    agreement=agreement,
+    answers=answers,
+    largest_error=largest_error,
+    rank=2,
+)

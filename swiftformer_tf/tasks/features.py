@@ -56,6 +56,6 @@ TASK = Task(
     name="features",
     activation=lambda config: None,
     output_name=lambda activation: "features",
-    activate=lambda values, activation: values,
+    activate=lambda values, activation, config: values,
     agreement=agreement,
 )

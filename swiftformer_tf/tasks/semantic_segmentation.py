@@ -5,10 +5,87 @@ from typing import Any, Self
 
 import numpy as np
 
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.images.masks import VOID
+from swiftformer_tf.tasks.task import Activation, Agreement, Output, Task
 
-__all__ = ["PixelConfusion", "confusion_matrix"]
+__all__ = ["TASK", "PixelConfusion", "activate", "agreement", "classes", "confusion_matrix", "logits_shape"]
+
+# What comes out, by what was made of logits inside.
+OUTPUT_NAMES: dict[Activation | None, str] = {None: "logits", "softmax": "probabilities", "argmax": "mask"}
+
+# A class of fewer of the reference's pixels does not count as another answer: nearly all pixels would agree with a file
+# that answers the commonest class everywhere.
+APPRECIABLE = 0.05
+
+
+def activate(logits: Any, activation: Activation | None, config: SwiftFormerConfig) -> Any:
+    """What a file gives out, of logits at any stride.
+
+    Args:
+        logits: (N, h, w, num_labels), an array or a Keras tensor.
+        activation: None: the logits as they are. `"softmax"`: probabilities (N, height, width, num_labels).
+            `"argmax"`: the class of each pixel, uint8 (N, height, width).
+        config: Its `input_size` is height and width; logits become as large, bilinear with half-pixel centers.
+
+    Examples:
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=(2, 4), id2label={0: "road", 1: "sky"})
+        >>> np.asarray(activate(np.array([[[[1.0, 0.0], [0.0, 1.0]]]]), "argmax", config)).tolist()
+        [[[0, 0, 1, 1], [0, 0, 1, 1]]]
+    """
+    from keras import ops
+
+    from swiftformer_tf.tasks.pixel_class import PixelClass
+
+    if activation is None:
+        return logits
+    if tuple(logits.shape[1:3]) != config.input_size:
+        logits = ops.image.resize(logits, config.input_size, interpolation="bilinear", data_format="channels_last")
+    return {"softmax": ops.softmax, "argmax": PixelClass(name="mask")}[activation](logits)
+
+
+def classes(outputs: np.ndarray, activation: Activation | None, config: SwiftFormerConfig) -> np.ndarray:
+    """Class of each pixel, uint8 (N, height, width), of what a file gives out.
+
+    Args:
+        outputs: See `activate`.
+        activation: What was made of logits inside.
+        config: Of the file.
+    """
+    if activation == "argmax":
+        return np.asarray(outputs)
+    if activation is None:
+        outputs = np.asarray(activate(outputs, "softmax", config))
+    return np.asarray(np.argmax(outputs, axis=-1), np.uint8)
+
+
+def logits_shape(output: Output, config: SwiftFormerConfig) -> tuple[int | None, ...]:
+    """Of what `activate` made an output, at whatever stride."""
+    return output.shape if output.activation is None else (output.shape[0], None, None, config.num_labels)
+
+
+def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement:
+    """Share of the pixels of all images that are of the same class.
+
+    Args:
+        expected: Classes (images, height, width), of the reference.
+        actual: Of the file.
+        config: Of the model.
+
+    Examples:
+        >>> config = SwiftFormerConfig(id2label={0: "road", 1: "sky"})
+        >>> agreement(np.array([[[0, 0, 1, 1]]]), np.array([[[0, 1, 1, 1]]]), config).share
+        0.75
+    """
+    shares = np.bincount(expected.ravel(), minlength=config.num_labels) / expected.size
+    return Agreement(
+        share=float(np.mean(expected == actual)),
+        items=expected.size,
+        distinct=int((shares >= APPRECIABLE).sum()),
+        needed=min(2, config.num_labels),
+        unit="pixels",
+    )
 
 
 def confusion_matrix(truth: np.ndarray, answers: np.ndarray, num_labels: int) -> np.ndarray:
@@ -96,3 +173,16 @@ class PixelConfusion:
                 if not np.isnan(self.iou[index])
             ],
         }
+
+
+TASK = Task(
+    name="semantic-segmentation",
+    activation=lambda config: "softmax" if config.num_labels else None,
+    output_name=OUTPUT_NAMES.__getitem__,
+    activate=activate,
+    agreement=agreement,
+    kept=classes,
+    logits_shape=logits_shape,
+    rank=4,
+    further_activations=("argmax",),
+)

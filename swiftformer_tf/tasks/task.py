@@ -10,9 +10,12 @@ import numpy as np
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["Activation", "Agreement", "Output", "Task"]
+__all__ = ["INDICES", "Activation", "Agreement", "Output", "Task"]
 
-Activation = Literal["softmax", "sigmoid"]
+Activation = Literal["softmax", "sigmoid", "argmax"]
+
+# Of these, outputs are indices and no numbers: to be nearly the same says nothing about them.
+INDICES: tuple[Activation, ...] = ("argmax",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,10 @@ class Output:
     task: str
     activation: Activation | None = None
 
+    def stored_type(self, numbers: str) -> str:
+        """In numpy's word, where numbers are of the type `numbers`: indices are bytes in any file."""
+        return "uint8" if self.activation in INDICES else numbers
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return {**dataclasses.asdict(self), "shape": list(self.shape)}
@@ -91,15 +98,29 @@ class Task:
         name: Key in `TASKS`.
         activation: What makes probabilities of its logits, by the model's configuration; None where there are none.
         output_name: Of an output with that activation inside.
-        activate: Applies an activation to logits (N, ...), arrays or Keras tensors.
-        agreement: Of the reference's answers and a file's, both (images, ...), after that activation; None where
-            answers are numbers.
+        activate: Makes of logits (N, ...), arrays or Keras tensors, what comes out with an activation inside.
+        agreement: Of the reference's answers and a file's, both (images, ...); None where answers are numbers.
         largest_error: Of the same, where answers are numbers; None elsewhere.
+        kept: What stays in memory of outputs (N, ...) with an activation inside: all of them where they are few.
+        answers: Of what was kept, what `agreement` takes.
+        logits_shape: Of the shape of an output, that of the logits behind it; None where any size will do.
+        rank: Dimensions of its logits, the last of which has an entry for each label; None where there are no labels.
+        further_activations: What else can be made of its logits inside.
     """
 
     name: str
     activation: Callable[[SwiftFormerConfig], Activation | None]
     output_name: Callable[[Activation | None], str]
-    activate: Callable[[Any, Activation | None], Any]
+    activate: Callable[[Any, Activation | None, SwiftFormerConfig], Any]
     agreement: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], Agreement | None]
     largest_error: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], float | None] = lambda *_: None
+    kept: Callable[[np.ndarray, Activation | None, SwiftFormerConfig], np.ndarray] = lambda values, *_: values
+    answers: Callable[[np.ndarray, Activation | None, SwiftFormerConfig], np.ndarray] = lambda values, *_: values
+    logits_shape: Callable[[Output, SwiftFormerConfig], tuple[int | None, ...]] = lambda output, _: output.shape
+    rank: int | None = None
+    further_activations: tuple[Activation, ...] = ()
+
+    def activations(self, config: SwiftFormerConfig) -> tuple[Activation, ...]:
+        """All that can be made of logits inside; what makes probabilities first."""
+        usual = self.activation(config)
+        return () if usual is None else (usual, *self.further_activations)

@@ -1,0 +1,262 @@
+"""Segmenters on their way to a file: outputs to choose, all recipes, thresholds that fail, what files say."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+from support.random_models import pictures, tiny_config
+from support.small_graphs import packed
+
+from swiftformer_tf import RECIPES, ConfigError, LiteModel, VerificationError, VerificationReport, export, fuse, verify
+from swiftformer_tf.comparison import Comparison
+from swiftformer_tf.exporting import Calibration, calibrate
+from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.litert import metadata
+from swiftformer_tf.litert.metadata_schema import decode
+from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
+from swiftformer_tf.segmentation_heads import SegmentationHead
+from swiftformer_tf.tasks import TASKS, Activation, Output
+from swiftformer_tf.training import update_batch_norm
+
+SIZE = (72, 90)  # no multiple of 32: maps are cut where a downsampling had rounded up
+LABELS = {index: f"class {index}" for index in range(5)}
+PIXELS = pictures(12, *SIZE)
+SHAPES: dict[Activation | None, tuple[str, tuple[int, ...], str]] = {
+    None: ("logits", (1, 18, 23, 5), "float32"),
+    "softmax": ("probabilities", (1, *SIZE, 5), "float32"),
+    "argmax": ("mask", (1, *SIZE), "uint8"),
+}
+ONE_PARTITION = ("float32", "float16", "dynamic_int8", "mixed_int8")
+
+
+def segmenter(name: str = "semantic_fpn") -> SwiftFormerForSemanticSegmentation:
+    return _segmenter(name)
+
+
+@functools.cache
+def _segmenter(name: str) -> SwiftFormerForSemanticSegmentation:
+    """Random weights whose answers differ from place to place, as a trained one's do."""
+    head = SegmentationHead(name=name, fpn_dim=16, head_dim=16)  # type: ignore[arg-type]
+    config = tiny_config(image_size=SIZE, id2label=LABELS)
+    model = SwiftFormerForSemanticSegmentation(
+        config.replace(transform=config.transform.replace(crop=None, interpolation="bilinear")), head=head
+    )
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        if variable.path.endswith("/kernel"):
+            shape = tuple(variable.shape)
+            fan_in = np.prod(shape[:2]) if "dwconv" in variable.path else np.prod(shape[:-1])
+            variable.assign(rng.normal(0, 1.4 / np.sqrt(fan_in), shape))
+        elif variable.path.endswith("/scale"):
+            variable.assign(rng.uniform(0.5, 1.0, tuple(variable.shape)))
+        elif variable.path.endswith("/w_g"):
+            variable.assign(rng.normal(size=tuple(variable.shape)))
+    update_batch_norm(model, [model.config.transform.normalize(PIXELS)])
+    return model
+
+
+@functools.cache
+def deployed(activation: Activation | None, name: str = "semantic_fpn") -> tuple[DeployModel, Calibration]:
+    deploy = fuse(segmenter(name), classifier_activation=activation)
+    return deploy, calibrate(deploy, PIXELS)
+
+
+@functools.cache
+def lite(recipe: str, activation: Activation | None = None, name: str = "semantic_fpn") -> LiteModel:
+    deploy, calibration = deployed(activation, name)
+    return export(deploy, RECIPES[recipe], calibration=calibration)
+
+
+def statuses(report: VerificationReport) -> dict[str, str]:
+    return {each.name: each.status for each in report.checks}
+
+
+@pytest.mark.parametrize("activation", SHAPES)
+def test_outputs_to_choose(activation: Activation | None) -> None:
+    """The mask is that of the probabilities, and those are the logits at the size of the image."""
+    import tensorflow as tf
+
+    model, (name, shape, dtype) = segmenter(), SHAPES[activation]
+    deploy = fuse(model, classifier_activation=activation)
+    assert deploy.named_outputs == (Output(name, shape, "semantic-segmentation", activation),)
+    assert deploy.config.labels == model.config.labels
+    inputs = model.config.transform.normalize(PIXELS[:1])
+    logits = model.predict(inputs, verbose=0)
+    whole = tf.image.resize(logits, SIZE).numpy()
+    actual = np.asarray(deploy(inputs))
+    assert (actual.shape, actual.dtype.name) == (shape, dtype)
+    if activation == "argmax":
+        assert np.mean(actual == whole.argmax(axis=-1)) > 0.9995
+    else:
+        expected = logits if activation is None else np.exp(whole) / np.exp(whole).sum(axis=-1, keepdims=True)
+        np.testing.assert_allclose(actual, expected, atol=2e-5 * abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["semantic_fpn", "all_mlp"])
+@pytest.mark.parametrize("activation", [None, "softmax"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe(recipe: str, activation: Activation | None, name: str) -> None:
+    """Random weights of 8 channels lose more than trained ones: what is asked of them is in docs/results/camvid."""
+    file = lite(recipe, activation, name)
+    lenient = RECIPES[recipe].replace(min_snr=10, min_pixel_agreement=0.85)
+    report = verify(dataclasses.replace(file, recipe=lenient), reference=segmenter(name), images=PIXELS)
+    assert report.passed, [each for each in report.checks if each.status != "passed"]
+    if recipe in ONE_PARTITION:
+        assert report.measured["partitions"] == 1
+    if recipe == "float32":
+        assert verify(file, reference=segmenter(name), images=PIXELS).passed
+
+
+@pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic_int8"])
+def test_a_mask_inside(recipe: str) -> None:
+    """Bytes, made by LiteRT's own operations; no SNR is asked of indices."""
+    file = lite(recipe, "argmax")
+    lenient = dataclasses.replace(file, recipe=RECIPES[recipe].replace(min_pixel_agreement=0.85, max_partitions=None))
+    report = verify(lenient, reference=segmenter(), images=PIXELS)
+    assert report.passed, [each for each in report.checks if each.status != "passed"]
+    assert "snr" not in statuses(report)
+    assert {"ARG_MAX", "CAST"} <= set(report.measured["ops"])
+    runner = LiteRunner(file)
+    assert runner.output_type == "uint8"
+
+
+def test_a_segmenter_is_verified_on_classes_that_vary() -> None:
+    """A file that answers the commonest class everywhere would agree with such a reference."""
+    config, output = segmenter().config, Output("logits", (1, 18, 23, 5), "semantic-segmentation")
+    comparison = Comparison(output, config)
+    logits = np.random.default_rng(0).normal(size=(18, 23, 5)).astype(np.float32)
+    logits[..., 2] += 20
+    comparison.add(logits, logits)
+    comparison.add(logits + 1, logits + 1)
+    checks, figures = comparison.judged(RECIPES["float32"])
+    (check,) = [each for each in checks if each.name == "agreement"]
+    assert (check.status, figures["distinct"]) == ("refused", 1)
+    assert check.measured == "the reference gives 1 distinct answers on 2 images, 2 are needed"
+
+
+# Each threshold, failing.
+
+
+def judged(recipe: str, change: Any, activation: Activation | None = "softmax") -> tuple[str, str]:
+    """What verify says of the reference's own answers once they are changed."""
+    model = segmenter()
+    shape = SHAPES[activation][1]
+    output = Output(SHAPES[activation][0], shape, "semantic-segmentation", activation)
+    comparison = Comparison(output, model.config)
+    task = TASKS["semantic-segmentation"]
+    for logits in model.predict(model.config.transform.normalize(PIXELS), verbose=0):
+        answer = np.asarray(task.activate(logits[None], activation, model.config))
+        comparison.add(logits, change(answer)[0])
+    checks, _ = comparison.judged(RECIPES[recipe])
+    (check,) = [each for each in checks if each.name == "agreement"]
+    return check.status, check.expected
+
+
+def commonest(answers: np.ndarray) -> np.ndarray:
+    """The commonest class everywhere."""
+    if answers.ndim == 3:
+        return np.full_like(answers, np.bincount(answers.ravel()).argmax())
+    best = np.bincount(answers.argmax(axis=-1).ravel()).argmax()
+    return np.broadcast_to(np.eye(answers.shape[-1], dtype=np.float32)[best], answers.shape)
+
+
+def shifted(answers: np.ndarray) -> np.ndarray:
+    """By four pixels of the image, as a wrong crop or padding does it."""
+    return np.roll(answers, 1 if answers.shape[1] == 18 else 4, axis=2)
+
+
+@pytest.mark.parametrize("activation", SHAPES)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_agreement_fails_on_the_commonest_class_and_on_a_shifted_mask(
+    recipe: str, activation: Activation | None
+) -> None:
+    least = RECIPES[recipe].min_pixel_agreement
+    status, expected = judged(recipe, lambda answers: answers, activation)
+    assert status == "passed"
+    allowed, total = round((1 - least) * 12 * 72 * 90), 12 * 72 * 90
+    assert expected in [
+        f"at least {100 * least:.{digits}f}% (at most {allowed + more} of {total} pixels differ)"
+        for digits in (1, 2)
+        for more in (0, 1)
+    ]
+    assert judged(recipe, commonest, activation)[0] == "failed"
+    assert judged(recipe, shifted, activation)[0] == "failed"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_agreement_fails_just_below_its_threshold(recipe: str) -> None:
+    """Of all pixels, as many change class as are allowed, and a few more."""
+    least = RECIPES[recipe].min_pixel_agreement
+    rng = np.random.default_rng(0)
+
+    def changed(share: float) -> Any:
+        def change(mask: np.ndarray) -> np.ndarray:
+            wrong = rng.random(mask.shape) < share
+            return np.where(wrong, (mask + 1) % 5, mask).astype(np.uint8)
+
+        return change
+
+    assert judged(recipe, changed(0.8 * (1 - least)), "argmax")[0] == "passed"
+    assert judged(recipe, changed(1.3 * (1 - least)), "argmax")[0] == "failed"
+
+
+def test_a_file_that_answers_one_class_fails_verify() -> None:
+    constant = np.zeros((1, 18, 23, 5), np.float32)
+    constant[..., 3] = 1
+    file = packed(lambda image: constant + 0 * image[:, :1, :1, :1], (1, *SIZE, 3))
+    output = Output("logits", (1, 18, 23, 5), "semantic-segmentation")
+    file = dataclasses.replace(file, config=segmenter().config, outputs=(output,))
+    report = verify(file, reference=segmenter(), images=PIXELS)
+    assert {"snr", "agreement"} <= {name for name, status in statuses(report).items() if status == "failed"}
+
+
+def test_another_reference_is_misuse() -> None:
+    other = SwiftFormerForSemanticSegmentation(
+        segmenter().config.replace(id2label={0: "a", 1: "b"}), head=SegmentationHead(fpn_dim=8, head_dim=8)
+    )
+    with pytest.raises(VerificationError, match=r"output probabilities has the shape \(None, None, 2\) and the file's"):
+        verify(lite("float32", "softmax"), reference=other, images=PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classifier_activation": "sigmoid"}, "='sigmoid': expected 'softmax' or 'argmax' or None"),
+        ({"labels": ["a", "b"]}, r"has the shape \(1, 18, 23, 5\), and there are 2 labels; give its labels"),
+    ],
+)
+def test_what_a_segmenter_cannot_give_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        fuse(segmenter(), **options)
+
+
+# What files say.
+
+
+@pytest.mark.parametrize(("activation", "told"), [(None, 2), ("softmax", 0)])
+def test_files_tell_mediapipe_what_they_are(activation: Activation | None, told: int) -> None:
+    """SOFTMAX where logits come out, NONE where probabilities do, by the schema's own numbers."""
+    said = metadata.read(lite("float32", activation).content)
+    assert said == lite("float32", activation).metadata
+    assert said is not None
+    assert said["min_parser_version"] == "1.5.0"
+    (subgraph,) = said["subgraph_metadata"]
+    (entry,) = subgraph["custom_metadata"]
+    assert entry["name"] == "SEGMENTER_METADATA"
+    options = decode(entry["data"], "ImageSegmenterOptions")
+    assert options.get("activation", 0) == told
+    assert "5 classes" in said["description"]
+    (output,) = subgraph["output_tensor_metadata"]
+    assert output["associated_files"][0]["name"] == "labels.txt"
+    assert metadata.packed_labels(lite("float32", activation).content) == segmenter().config.labels
+
+
+def test_a_file_with_a_mask_says_that_it_is_not_for_mediapipe() -> None:
+    said = metadata.read(lite("float32", "argmax").content)
+    assert said is not None
+    (subgraph,) = said["subgraph_metadata"]
+    assert "custom_metadata" not in subgraph
+    assert "Not for MediaPipe" in subgraph["output_tensor_metadata"][0]["description"]
