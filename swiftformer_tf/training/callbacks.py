@@ -4,7 +4,7 @@ import csv
 import importlib.util
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from swiftformer_tf.errors import CheckpointError, ConfigError
-from swiftformer_tf.evaluation import evaluate
 from swiftformer_tf.files import filling, replacing
-from swiftformer_tf.images.annotations import AnnotatedImages
-from swiftformer_tf.images.labels import LabelledImages
 from swiftformer_tf.training.plots import plot_history
 from swiftformer_tf.training.processes import is_first_process, undistributed
 
@@ -89,38 +86,29 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """Adds what `evaluate` finds of the averaged model to an epoch's metrics, such as `val_accuracy`, its top-1.
+    """Adds what is measured of the averaged model, such as `val_accuracy`, to an epoch's metrics.
 
     Args:
         averages: Whose model to evaluate.
-        images: Photographs and labels.
+        measure: Metrics of a model by name.
 
     Examples:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from PIL import Image
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
-        >>> from swiftformer_tf.images.labels import LabelledImages
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
         >>> averages, logs = AveragedWeights(SwiftFormerForImageClassification(config), decay=0.9), {}
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     photograph = Path(folder, "cat.png")
-        ...     Image.new("RGB", (40, 40)).save(photograph)
-        ...     images = LabelledImages((photograph,), targets=(0,), rule="one class")
-        ...     Validation(averages, images).on_epoch_end(0, logs)
-        >>> logs["val_accuracy"] in (0.0, 1.0)  # of one photograph
-        True
+        >>> Validation(averages, lambda model: {"labels": model.config.num_labels}).on_epoch_end(0, logs)
+        >>> logs
+        {'val_labels': 2}
     """
 
-    def __init__(self, averages: AveragedWeights, images: LabelledImages | AnnotatedImages) -> None:
+    def __init__(self, averages: AveragedWeights, measure: Callable[[keras.Model], Mapping[str, float]]) -> None:
         super().__init__()
-        self.averages, self.images = averages, images
+        self.averages, self.measure = averages, measure
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        model = self.averages.averaged
         # All processes evaluate all photographs: none runs ahead, and waits in the next step until it gives up.
         with undistributed():
-            metrics = evaluate(model.predict_on_batch, model.config, self.images).metrics
+            metrics = self.measure(self.averages.averaged)
         logs.update({f"val_{name}": value for name, value in metrics.items()})
 
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.images.transform import is_number
 
-__all__ = ["check_rules", "check_types", "read_fields", "to_json"]
+__all__ = ["RecipeFields", "check_rules", "check_types", "read_fields", "to_json"]
 
 # What a field of each type holds; others have rules of their own.
 _TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
@@ -19,6 +19,36 @@ _TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
     tuple[int, int]: (lambda value: _are_whole(value) and len(value) == 2, "two whole numbers"),
     tuple[float, ...]: (lambda value: _are_numbers(value), "numbers"),
 }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecipeFields:
+    """What the recipes of all trainings have: copies with other fields, and JSON.
+
+    Examples:
+        >>> from swiftformer_tf.training import TrainingRecipe
+        >>> recipe = TrainingRecipe().replace(epochs=10)
+        >>> TrainingRecipe.from_dict(recipe.to_dict()) == recipe
+        True
+    """
+
+    def replace(self, **fields: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        return dataclasses.replace(self, **fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        values: dict[str, Any] = to_json(dataclasses.asdict(self))
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`.
+
+        Raises:
+            ConfigError: An unknown field or an impossible value.
+        """
+        return cls(**read_fields(cls, "recipe", values))
 
 
 def _are_numbers(value: Any) -> bool:

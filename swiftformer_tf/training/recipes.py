@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 from swiftformer_tf.config import VARIANTS
 from swiftformer_tf.errors import ConfigError, one_line
 from swiftformer_tf.files import read_text
-from swiftformer_tf.training.fields import check_rules, check_types, read_fields, to_json
+from swiftformer_tf.training.fields import RecipeFields, check_rules, check_types, read_fields
 
 __all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "read_recipe", "training_recipe"]
 
@@ -76,7 +76,7 @@ class Augmentation:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingRecipe:
+class TrainingRecipe(RecipeFields):
     """Everything about a training but the model, the photographs and the teacher.
 
     Args:
@@ -177,26 +177,12 @@ class TrainingRecipe:
         """The recipe for another number of epochs; the warm-up is cut to leave one for the cosine at least."""
         return self.replace(epochs=epochs, warmup_epochs=min(self.warmup_epochs, max(0, epochs - 1)))
 
-    def replace(self, **fields: Any) -> Self:
-        """A copy with some fields changed, checked like a new one."""
-        return dataclasses.replace(self, **fields)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        values: dict[str, Any] = to_json(dataclasses.asdict(self))
-        return values
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`.
-
-        Raises:
-            ConfigError: An unknown field or an impossible value.
-        """
-        fields = read_fields(cls, "recipe", values)
-        if "augmentation" in fields:
-            fields["augmentation"] = Augmentation(**read_fields(Augmentation, "augmentation", fields["augmentation"]))
-        return cls(**fields)
+        if isinstance(values, Mapping) and "augmentation" in values:
+            inner = Augmentation(**read_fields(Augmentation, "augmentation", values["augmentation"]))
+            values = {**values, "augmentation": inner}
+        return super().from_dict(values)
 
 
 # Section 4 and the released training code of the paper (arXiv:2303.15446), for ImageNet on many GPUs. What differs:

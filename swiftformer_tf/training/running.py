@@ -1,5 +1,6 @@
 """One training from start to end, in a folder from which it goes on after an interruption."""
 
+import functools
 import hashlib
 import json
 import platform
@@ -15,6 +16,7 @@ import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.evaluation import evaluate
 from swiftformer_tf.files import read_text, replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder, check_images
@@ -129,8 +131,12 @@ def train(
     teacher_labels = answers.num_labels if answers else 0
     student = compile_for(recipe, model, batches.steps, teacher_labels=teacher_labels, units=units)
     averages = AveragedWeights(model, recipe.ema)
-    validating = [Validation(averages, validation)] if validation else []
+    validating = [Validation(averages, functools.partial(_measured, images=validation))] if validation else []
     return fit_in_folder(student, averages, batches, recipe, output, settings, validating, callbacks)
+
+
+def _measured(model: keras.Model, images: LabelledImages | AnnotatedImages) -> dict[str, float]:
+    return evaluate(model.predict_on_batch, model.config, images).metrics
 
 
 def _check_answers(folder: ImageFolder | AnnotatedImages, config: SwiftFormerConfig) -> None:

@@ -15,9 +15,8 @@ from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels, same_cla
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation, copy_backbone, resize_bilinear
 from swiftformer_tf.segmentation_heads import SegmentationHead
-from swiftformer_tf.training.callbacks import AveragedWeights
+from swiftformer_tf.training.callbacks import AveragedWeights, Validation
 from swiftformer_tf.training.optimization import ClippedAdamW, jit_compile, prepared
-from swiftformer_tf.training.processes import undistributed
 from swiftformer_tf.training.running import fingerprint, fit_in_folder
 from swiftformer_tf.training.segmentation_data import MaskBatches
 from swiftformer_tf.training.segmentation_recipes import SegmentationRecipe
@@ -231,19 +230,10 @@ def train_segmenter(
     loss = PixelCrossEntropy(weights.tolist())
     model.compile(optimizer=prepared(optimizer, model), loss=loss, jit_compile=jit_compile())
     averages = AveragedWeights(model, recipe.ema)
-    validating = [_PixelValidation(averages, validation)] if validation else []
+    validating = [Validation(averages, lambda each: _measured(each, validation))] if validation else []
     return fit_in_folder(model, averages, batches, recipe, Path(output), settings, validating, callbacks)
 
 
-class _PixelValidation(keras.callbacks.Callback):
-    """Adds the averaged model's `val_mean_iou` and `val_pixel_accuracy` to an epoch's metrics."""
-
-    def __init__(self, averages: AveragedWeights, folder: MaskFolder) -> None:
-        super().__init__()
-        self.averages, self.folder = averages, folder
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        model = self.averages.averaged
-        with undistributed():
-            confusion = evaluate_segmentation(model.predict_on_batch, model.config, self.folder)
-        logs["val_mean_iou"], logs["val_pixel_accuracy"] = confusion.mean_iou, confusion.pixel_accuracy
+def _measured(model: keras.Model, folder: MaskFolder) -> dict[str, float]:
+    confusion = evaluate_segmentation(model.predict_on_batch, model.config, folder)
+    return {"mean_iou": confusion.mean_iou, "pixel_accuracy": confusion.pixel_accuracy}

@@ -1,16 +1,15 @@
 """Recipes for training segmenters, as data."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
-from swiftformer_tf.training.fields import check_rules, check_types, read_fields, to_json
+from swiftformer_tf.training.fields import RecipeFields, check_rules, check_types
 
 __all__ = ["SEGMENTATION_RECIPES", "SegmentationRecipe"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SegmentationRecipe:
+class SegmentationRecipe(RecipeFields):
     """Everything about a training of a segmenter but the model and the photographs.
 
     Args:
@@ -93,10 +92,6 @@ class SegmentationRecipe:
         height, width = (max(32, side // 32 * 32) for side in wanted)
         return height, width
 
-    def replace(self, **fields: Any) -> Self:
-        """A copy with some fields changed, checked like a new one."""
-        return dataclasses.replace(self, **fields)
-
     def with_batch_size(self, batch_size: int) -> Self:
         """The recipe for another batch size, its learning rate scaled in proportion."""
         return self.replace(batch_size=batch_size, learning_rate=self.learning_rate * batch_size / self.batch_size)
@@ -104,20 +99,6 @@ class SegmentationRecipe:
     def with_epochs(self, epochs: int) -> Self:
         """The recipe for another number of epochs."""
         return self.replace(epochs=epochs)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        values: dict[str, Any] = to_json(dataclasses.asdict(self))
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`.
-
-        Raises:
-            ConfigError: An unknown field or an impossible value.
-        """
-        return cls(**read_fields(cls, "recipe", values))
 
 
 SEGMENTATION_RECIPES: dict[str, SegmentationRecipe] = {
