@@ -1,11 +1,19 @@
-"""Logits or probabilities of photographs, from whichever kind of model there is."""
+"""What models say of photographs, whichever kind of file they are in."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ImageError, ModelError, prefix_path
+from swiftformer_tf.evaluation import answers_at
+from swiftformer_tf.files import filling
+from swiftformer_tf.images.overlays import Color, class_colors, mask_picture, overlay
+from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Opened
@@ -13,7 +21,15 @@ from swiftformer_tf.porting import port
 from swiftformer_tf.tasks.classification import activate, activation
 from swiftformer_tf.tasks.task import Activation
 
-__all__ = ["Predictor", "activated", "predictor", "probabilities", "task_of"]
+__all__ = [
+    "Prediction",
+    "Predictor",
+    "activated",
+    "predict_photographs",
+    "predictor",
+    "probabilities",
+    "task_of",
+]
 
 # Normalised images (N, height, width, channels) to outputs (N, num_labels), both float32; of a segmenter to logits or
 # probabilities (N, h, w, num_labels), or to masks, uint8 (N, h, w).
@@ -55,6 +71,109 @@ def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:
     if activated(opened):
         return outputs
     return np.asarray(activate(outputs, activation(opened.config)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a model says of a photograph.
+
+    Args:
+        result: Plain JSON types.
+        lines: The same for people.
+    """
+
+    result: dict[str, Any]
+    lines: tuple[str, ...]
+
+
+def predict_photographs(
+    opened: Opened, paths: Sequence[str | Path], *, top: int = 5, output: str | Path | None = None
+) -> list[Prediction]:
+    """What a classifier or a segmenter says of photographs: what `swiftformer-tf predict` does.
+
+    Args:
+        opened: What `open_any` returned.
+        paths: Files of the photographs. All are opened before anything is written.
+        top: How many labels or classes to tell.
+        output: Folder for the pictures that a segmenter makes of each photograph: `NAME_mask.png`, with a palette, the
+            class of each pixel at the photograph's own size, and `NAME_overlay.png`. None writes none.
+
+    Raises:
+        ModelError: A model without labels.
+        ImageError: A photograph that cannot be opened, two of one name, or an output folder for a classifier.
+
+    Examples:
+        >>> from swiftformer_tf.loading import open_any
+        >>> predict_photographs(open_any("swiftformer_xs_imagenette"), [])
+        []
+    """
+    run, config = predictor(opened)
+    task = task_of(opened)
+    if task not in PREDICT:
+        raise ModelError("no labels to predict; it returns pooled features")
+    for path in map(Path, paths):
+        if path.is_dir():
+            raise ImageError(f"{path}: is a folder; give photographs")
+        if not path.exists():
+            raise ImageError(f"{path}: no such file")
+    config.transform.check_photographs()
+    # One that cannot be read stops everything before anything is written.
+    inputs = [config.transform(path) for path in paths]
+    answers = (run(each[None]) for each in inputs)
+    return PREDICT[task](opened, [Path(path) for path in paths], answers, top, None if output is None else Path(output))
+
+
+def _labels(
+    opened: Opened, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
+) -> list[Prediction]:
+    if output is not None:
+        raise ImageError(f"{output}: a classifier makes no pictures; leave the output folder out")
+    config, predictions = opened.config, []
+    for path, outputs in zip(paths, answers, strict=True):
+        scores = probabilities(outputs, opened)[0]
+        best = np.argsort(-scores, kind="stable")[:top]
+        labels = [{"label": config.labels[index], "index": int(index), "score": float(scores[index])} for index in best]
+        form = "7.2%" if activation(config) else "9.4g"
+        lines = [f"  {scores[index]:{form}}  {config.labels[index]}" for index in best]
+        predictions.append(Prediction({"image": str(path), "labels": labels}, (str(path), *lines)))
+    return predictions
+
+
+def _masks(
+    opened: Opened, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
+) -> list[Prediction]:
+    names = [path.stem for path in paths]
+    if output is not None and (twice := next((name for name in names if names.count(name) > 1), None)):
+        raise ImageError(f"{twice}: two photographs of this name, whose masks would be one file; give one at a time")
+    labels = opened.config.labels
+    colors, predictions = class_colors(len(labels)), []
+    for path, outputs in zip(paths, answers, strict=True):
+        photograph = open_image(path)
+        with prefix_path(path):
+            mask = answers_at(outputs, photograph.size[::-1], len(labels)).astype(np.uint8)
+        shares = np.bincount(mask.ravel(), minlength=len(labels)) / mask.size
+        best = [index for index in np.argsort(-shares, kind="stable")[:top] if shares[index]]
+        result: dict[str, Any] = {
+            "image": str(path),
+            "classes": [{"label": labels[index], "index": int(index), "share": float(shares[index])} for index in best],
+        }
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            with filling(output) as beside:
+                mask_picture(mask, colors).save(beside / f"{path.stem}_mask.png")
+                overlay(photograph, mask, colors).save(beside / f"{path.stem}_overlay.png")
+            result |= {kind: str(output / f"{path.stem}_{kind}.png") for kind in ("mask", "overlay")}
+        lines = [f"  {shares[index]:7.2%}  {labels[index]}  #{_hex(colors[index])}" for index in best]
+        predictions.append(Prediction(result, (str(path), *lines)))
+    return predictions
+
+
+def _hex(color: Color) -> str:
+    return "".join(f"{each:02x}" for each in color)
+
+
+# What is made of outputs, by their task.
+PREDICT = {"classification": _labels, "semantic-segmentation": _masks}
 
 
 def _lite_predictor(lite: LiteModel, num_threads: int) -> Predictor:

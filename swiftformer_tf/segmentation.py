@@ -138,7 +138,6 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
 
     Raises:
         ConfigError: No labels, or a backbone whose stages do not halve the maps.
-
     Examples:
         >>> import numpy as np
         >>> config = SwiftFormerConfig.from_variant("tiny", id2label={0: "road", 1: "sky"})

@@ -1,0 +1,77 @@
+"""Pictures of masks: a color for each class, over the photograph or alone."""
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from swiftformer_tf.images.masks import VOID
+
+__all__ = ["Color", "class_colors", "mask_picture", "overlay"]
+
+Color = tuple[int, int, int]
+
+# Of a turn of the color wheel: hues that follow each other by it stay far apart, however many there are.
+GOLDEN_ANGLE = 0.381966
+
+# Two thirds of the colors are lighter or duller, so that neighbors of one hue are told apart.
+SHADES = ((0.85, 0.95), (0.55, 0.7), (0.95, 0.6))
+
+
+def class_colors(count: int) -> tuple[Color, ...]:
+    """Colors of so many classes, the same whenever they are asked for.
+
+    Args:
+        count: Number of classes.
+
+    Returns:
+        (red, green, blue) of each, from 0 to 255.
+
+    Examples:
+        >>> class_colors(3)
+        ((242, 36, 36), (80, 178, 108), (92, 7, 153))
+    """
+    colors = []
+    for index in range(count):
+        saturation, value = SHADES[index % len(SHADES)]
+        rgb = colorsys.hsv_to_rgb(index * GOLDEN_ANGLE % 1, saturation, value)
+        red, green, blue = (int(255 * each) for each in rgb)
+        colors.append((red, green, blue))
+    return tuple(colors)
+
+
+def mask_picture(mask: np.ndarray, colors: Sequence[Color]) -> Image.Image:
+    """A mask as a picture with a palette, which `open_mask` reads again.
+
+    Args:
+        mask: uint8 (height, width): class of each pixel, or `VOID`, which is black.
+        colors: Of the classes.
+
+    Examples:
+        >>> mask_picture(np.array([[1, 0]], np.uint8), class_colors(2)).getpixel((0, 0))
+        1
+    """
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(colors)] = colors
+    picture = Image.fromarray(mask)
+    picture.putpalette(palette.ravel().tolist())
+    return picture
+
+
+def overlay(photograph: Image.Image, mask: np.ndarray, colors: Sequence[Color], *, opacity: float = 0.5) -> Image.Image:
+    """A photograph with its mask over it.
+
+    Args:
+        photograph: In RGB.
+        mask: uint8 (height, width), of the photograph's size; `VOID` leaves it as it is.
+        colors: Of the classes.
+        opacity: Of the mask, from 0 to 1.
+
+    Examples:
+        >>> overlay(Image.new("RGB", (1, 1)), np.zeros((1, 1), np.uint8), [(200, 0, 0)]).getpixel((0, 0))
+        (100, 0, 0)
+    """
+    shown = mask_picture(mask, colors).convert("RGB")
+    weights = Image.fromarray(np.where(mask == VOID, 0, round(255 * opacity)).astype(np.uint8))
+    return Image.composite(shown, photograph, weights)
