@@ -25,6 +25,7 @@ __all__ = [
     "NearestUpsampling",
     "SwiftFormerForSemanticSegmentation",
     "copy_backbone",
+    "copy_head",
     "resize_bilinear",
 ]
 
@@ -211,7 +212,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         else:
             new = copy_backbone(model, stored)
             if isinstance(stored, cls):
-                new = _copy_head(model, stored)
+                new = copy_head(model, stored)
         if new:
             warnings.warn(
                 f"{name}: {len(new)} variables of the head are new and have random weights, to be trained: "
@@ -269,9 +270,7 @@ def copy_backbone(
     return tuple(new)
 
 
-def _copy_head(
-    model: SwiftFormerForSemanticSegmentation, source: SwiftFormerForSemanticSegmentation
-) -> tuple[str, ...]:
+def copy_head(model: SwiftFormerForSemanticSegmentation, source: SwiftFormerForSemanticSegmentation) -> tuple[str, ...]:
     """Gives a segmenter what fits it of another's head; paths of the variables that stay as they are."""
     theirs = {layer.name: layer for layer in source.layers}
     new: list[str] = []

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from swiftformer_tf import RECIPES, LiteModel, LiteRunner, ModelError, SwiftFormerForImageClassification, export, fuse
-from swiftformer_tf.describing import describe
+from swiftformer_tf.info import describe
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.metadata_schema import decode, encode
 from swiftformer_tf.verification import check_file

@@ -13,6 +13,7 @@ from PIL import Image
 from support.random_models import randomized
 
 from swiftformer_tf import ConfigError, ImageError, ModelError, SwiftFormerConfig, SwiftFormerForImageClassification
+from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.evaluation import answers_at, evaluate_segmentation
@@ -458,12 +459,12 @@ def test_a_file_that_asks_for_a_head_larger_than_itself_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--task", "segmentation", "--head", "unet"], "--head unet: expected one of semantic_fpn, "),
-        (["--task", "segmentation", "--crop", "0.9"], "--crop is not for --task segmentation"),
-        (["--head", "all_mlp"], "--head is of segmenters; give --task segmentation too"),
+        (["--task", "segmentation", "--head", "unet"], "head unet: expected one of semantic_fpn, "),
+        (["--task", "segmentation", "--crop", "0.9"], "crop is not for task segmentation; leave it out"),
+        (["--head", "all_mlp"], "head is not for task classification; leave it out"),
     ],
 )
 def test_options_of_the_other_task_are_refused(pairs: Path, tmp_path: Path, options: list[str], message: str) -> None:
-    result = CliRunner().invoke(train, [str(pairs), "-o", str(tmp_path / "run"), *options])
+    result = CliRunner().invoke(cli, ["train", str(pairs), "-o", str(tmp_path / "run"), *options])
     assert result.exit_code == 2
     assert message in result.output

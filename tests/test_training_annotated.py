@@ -16,7 +16,7 @@ from swiftformer_tf.cli import cli
 from swiftformer_tf.evaluation import evaluate, labelled_for
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
-from swiftformer_tf.training import Teacher, TrainingRecipe, compile_for, train, training_photographs
+from swiftformer_tf.training import Teacher, TrainingRecipe, compile_for, train_classifier, training_photographs
 from swiftformer_tf.training.objectives import OBJECTIVES, ScaledAbsoluteError
 
 RECIPE = {
@@ -149,7 +149,7 @@ def test_folders_are_no_answer_for_several_labels(tmp_path: Path, folder: Path) 
         single.replace(problem_type="multi_label_classification", distillation=False)
     )
     with pytest.raises(ConfigError, match=r"folders name one label a photograph; expected metadata\.csv"):
-        train(wrong, images, TrainingRecipe(batch_size=4), tmp_path / "run")
+        train_classifier(wrong, images, TrainingRecipe(batch_size=4), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -159,7 +159,9 @@ def test_answers_of_another_kind_than_the_models_are_refused(tmp_path: Path) -> 
     assert isinstance(images, AnnotatedImages)
     single = config.replace(problem_type=None)
     with pytest.raises(ConfigError, match="'single_label_classification': expected one right label of several"):
-        train(SwiftFormerForImageClassification(single), images, TrainingRecipe(batch_size=4), tmp_path / "run")
+        train_classifier(
+            SwiftFormerForImageClassification(single), images, TrainingRecipe(batch_size=4), tmp_path / "run"
+        )
     with pytest.raises(ConfigError, match="'single_label_classification': expected one right label a photograph"):
         evaluate(lambda x: np.zeros((len(x), 2)), single, images)
     folders = ImageFolder(images.paths, (0,) * len(images), ("red", "green"))
@@ -168,7 +170,7 @@ def test_answers_of_another_kind_than_the_models_are_refused(tmp_path: Path) -> 
     teacher = Teacher(lambda x: np.zeros((len(x), 2)), config.transform, ("red", "green"))
     model = SwiftFormerForImageClassification(config)
     with pytest.raises(ConfigError, match="distillation takes one right label of several"):
-        train(model, images, TrainingRecipe(batch_size=4), tmp_path / "run", teacher=teacher)
+        train_classifier(model, images, TrainingRecipe(batch_size=4), tmp_path / "run", teacher=teacher)
     with pytest.raises(ConfigError, match="distillation takes one right label of several"):
         compile_for(TrainingRecipe(), model, 10, teacher_labels=2)
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from support.training_runs import LABELS, write_photographs
 
-from swiftformer_tf import ConfigError, SwiftFormerForImageClassification
+from swiftformer_tf import ConfigError, SwiftFormerForImageClassification, training
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
@@ -145,11 +145,11 @@ def test_one_epoch_is_enough_for_any_recipe(photographs: Path, tmp_path: Path) -
 
 def test_what_contradicts_itself_is_refused(photographs: Path, tmp_path: Path) -> None:
     start = ("-o", tmp_path / "run", "--from", "swiftformer_xs_imagenette", "--variant", "xs")
-    assert "--variant xs is of a new model, and --from" in invoke(photographs, *start).stderr
+    with pytest.raises(ConfigError, match=r"^variant xs is of a new model, and .* brings its own; give one$"):
+        invoke(photographs, *start)
     for options in (("--process-id", 1), ("--coordinator-address", "10.0.0.1:1"), ("--process-id", 2)):
-        result = invoke(photographs, "-o", tmp_path / "run", *options)
-        assert result.exit_code == 2
-        assert "--process-id and --coordinator-address need a larger --num-processes" in result.stderr
+        with pytest.raises(ConfigError, match=r"^process_id and coordinator_address need a larger num_processes$"):
+            invoke(photographs, "-o", tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 
 
@@ -157,7 +157,24 @@ def test_tensorboard_that_is_not_installed_is_named_before_anything_starts(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    result = invoke(photographs, "-o", tmp_path / "run", "--tensorboard", *OPTIONS)
-    assert result.exit_code == 2
-    assert "--tensorboard needs the package tensorboard: pip install 'swiftformer_tf[train]'" in result.stderr
+    with pytest.raises(ConfigError, match="needs the package tensorboard: pip install 'swiftformer_tf"):
+        invoke(photographs, "-o", tmp_path / "run", "--tensorboard", *OPTIONS)
     assert not (tmp_path / "run").exists()
+
+
+def test_one_call_in_python_is_the_command(trained: tuple[Path, Result], photographs: Path, tmp_path: Path) -> None:
+    history = training.train(
+        photographs,
+        tmp_path / "run",
+        validation=photographs,
+        variant="tiny",
+        image_size=64,
+        epochs=2,
+        batch_size=6,
+        crop=1,
+    )
+    assert [row["epoch"] for row in history] == [1, 2]
+    mine, theirs = (json.loads((run / "run.json").read_text())["settings"] for run in (tmp_path / "run", trained[0]))
+    assert mine == theirs
+    with pytest.raises(ConfigError, match=r"^task='detection': expected one of classification, segmentation$"):
+        training.train(photographs, tmp_path / "other", task="detection")  # type: ignore[arg-type]

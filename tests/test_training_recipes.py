@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swiftformer_tf import VARIANTS, ConfigError
-from swiftformer_tf.training import TRAINING_RECIPES, Augmentation, TrainingRecipe, read_recipe, training_recipe
+from swiftformer_tf.training import TRAINING_RECIPES, Augmentation, TrainingRecipe, training_recipe
 
 
 def test_every_recipe_has_every_variant() -> None:
@@ -145,9 +145,9 @@ def test_mixing_is_known_to_the_augmentation() -> None:
 def test_a_recipe_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"epochs": 7, "augmentation": {"erase": 0.5}}))
-    assert read_recipe(path) == TrainingRecipe(epochs=7, augmentation=Augmentation(erase=0.5))
+    assert TrainingRecipe.open(path) == TrainingRecipe(epochs=7, augmentation=Augmentation(erase=0.5))
     path.write_text(json.dumps({"command": [], "settings": {"seed": 1, "recipe": {"epochs": 8}}}))
-    assert read_recipe(path) == TrainingRecipe(epochs=8)
+    assert TrainingRecipe.open(path) == TrainingRecipe(epochs=8)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,14 @@ def test_a_recipe_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, m
     path = tmp_path / "mine.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ConfigError, match=message):
-        read_recipe(path)
+        TrainingRecipe.open(path)
 
 
 def test_a_message_is_never_longer_than_a_terminal(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"9" * 5000: 1}))
     with pytest.raises(ConfigError, match=r"mine\.json: recipe\.9{1000}") as caught:
-        read_recipe(path)
+        TrainingRecipe.open(path)
     assert len(str(caught.value)) < 1600 + len(str(path))
 
 
@@ -187,5 +187,5 @@ def test_a_message_is_never_longer_than_a_terminal(tmp_path: Path) -> None:
     ("name", "sizes"), [("second", {96, 128, 160}), ("third", {96, 128, 160}), ("fourth", {128}), ("last", {128, 160})]
 )
 def test_the_recipes_of_the_weights_that_ship_are_some(name: str, sizes: set[int]) -> None:
-    recipe = read_recipe(Path(__file__).parents[1] / f"docs/results/imagenette-{name}.json")
+    recipe = TrainingRecipe.open(Path(__file__).parents[1] / f"docs/results/imagenette-{name}.json")
     assert {recipe.image_size(epoch, 160) for epoch in range(recipe.epochs)} == sizes

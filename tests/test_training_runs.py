@@ -24,7 +24,7 @@ from support.written_files import CURE, files_in, without_waiting
 from swiftformer_tf import CheckpointError, ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.labels import labelled_images
-from swiftformer_tf.training import Teacher, new_model, train
+from swiftformer_tf.training import Teacher, new_model, train_classifier
 from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder
 from swiftformer_tf.training.plots import plot_history
 
@@ -182,19 +182,19 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(photographs: Pa
     folder = ImageFolder.open(photographs)
     four = config().replace(id2label=dict(enumerate((*LABELS, "fox"))))
     with pytest.raises(ConfigError, match="3 classes in the folder, 4 labels in the model"):
-        train(new_model(four, RECIPE), folder, RECIPE, tmp_path / "run")
+        train_classifier(new_model(four, RECIPE), folder, RECIPE, tmp_path / "run")
     single = new_model(config(distillation=False), RECIPE)
     with pytest.raises(ConfigError, match="distillation=False: a teacher needs a model with head_dist"):
-        train(single, folder, RECIPE, tmp_path / "run", teacher=color_teacher())
+        train_classifier(single, folder, RECIPE, tmp_path / "run", teacher=color_teacher())
     with pytest.raises(ImageError, match="21 photographs are less than one batch of 64; add some, or lower batch_size"):
-        train(new_model(config(), RECIPE), folder, RECIPE.replace(batch_size=64), tmp_path / "run")
+        train_classifier(new_model(config(), RECIPE), folder, RECIPE.replace(batch_size=64), tmp_path / "run")
     narrow = Teacher(color_teacher().predict, color_teacher().transform, ("cat", "dog"))
     with pytest.raises(ImageError, match="class 'eel' is none of the model's 2 labels"):
-        train(new_model(config(), RECIPE), folder, RECIPE, tmp_path / "run", teacher=narrow)
+        train_classifier(new_model(config(), RECIPE), folder, RECIPE, tmp_path / "run", teacher=narrow)
     eels = ImageFolder.open(write_photographs(tmp_path / "eels")).paths[-7:]
     one = config().replace(id2label={0: "eel"})
     with pytest.raises(ConfigError, match="1 class in the folder: expected two or more, a subfolder each"):
-        train(new_model(one, RECIPE), ImageFolder(eels, (0,) * 7, ("eel",)), RECIPE, tmp_path / "run")
+        train_classifier(new_model(one, RECIPE), ImageFolder(eels, (0,) * 7, ("eel",)), RECIPE, tmp_path / "run")
     (eels[0]).write_text("<html>")
     with pytest.raises(ImageError, match=r"eel/02\.png: cannot be read as a picture; remove or replace this file"):
         run(photographs, tmp_path / "run", validation=labelled_images(tmp_path / "eels", LABELS))

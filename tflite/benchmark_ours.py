@@ -81,6 +81,29 @@ def untrained(variant: str, recipe: Recipe, images: np.ndarray) -> bytes:
     return export(fuse(SwiftFormerForImageClassification(config)), recipe, calibration=images).content
 
 
+class _Files:
+    """The files of a folder that are made, and what is known of each."""
+
+    def __init__(self, folder: Path, report: Callable[[str], None]) -> None:
+        self.folder, self.report = folder, report
+        self.entries: list[dict[str, Any]] = []
+
+    def add(self, name: str, which: str, kind: str, make: Callable[[], bytes], **facts: Any) -> None:
+        path = self.folder / f"{which}_{name.replace(' ', '_').replace(',', '')}.tflite"
+        entry = {"name": name, "model": which, "kind": kind, "file": path.name, "error": None, "reference": None}
+        self.entries.append({**entry, **facts})
+        if not path.exists():
+            try:
+                path.write_bytes(make())
+            except Exception as error:  # that a form cannot be built is a result
+                self.entries[-1]["error"] = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
+        self.report(f"{which} {name}: {self.entries[-1]['error'] or 'ready'}")
+
+
+def _ours(deploy: DeployModel, recipe: Recipe, images: np.ndarray) -> Callable[[], bytes]:
+    return lambda: export(deploy, recipe, calibration=images).content
+
+
 def build(
     model: SwiftFormerForImageClassification, folder: Path, photographs: Path, report: Callable[[str], None]
 ) -> None:
@@ -93,30 +116,16 @@ def build(
         report: Called with a line for people.
     """
     calibration = np.load(photographs / "calibration.npy")
-    entries: list[dict[str, Any]] = []
-
-    def add(name: str, which: str, kind: str, make: Callable[[], bytes], **facts: Any) -> None:
-        path = folder / f"{which}_{name.replace(' ', '_').replace(',', '')}.tflite"
-        entry = {"name": name, "model": which, "kind": kind, "file": path.name, "error": None, "reference": None}
-        entries.append({**entry, **facts})
-        if not path.exists():
-            try:
-                path.write_bytes(make())
-            except Exception as error:  # that a form cannot be built is a result
-                entries[-1]["error"] = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
-        report(f"{which} {name}: {entries[-1]['error'] or 'ready'}")
-
-    def ours(deploy: DeployModel, recipe: Recipe, images: np.ndarray) -> Callable[[], bytes]:
-        return lambda: export(deploy, recipe, calibration=images).content
-
+    files = _Files(folder, report)
+    add = files.add
     deploy = fuse(model, image_size=SIZE)
     for recipe in RECIPES.values():
         facts = {"recipe": recipe.name, "reference": None if recipe.name == "float32" else "ours float32"}
-        add(f"ours {recipe.name}", "xs", recipe.name, ours(deploy, recipe, calibration), **facts)
+        add(f"ours {recipe.name}", "xs", recipe.name, _ours(deploy, recipe, calibration), **facts)
     twin = convolution_twin(deploy)
     for recipe in RECIPES.values():
         if recipe.name != "int16x8":  # XNNPACK takes none of it
-            make = ours(twin, recipe, calibration[:FEW_IMAGES])
+            make = _ours(twin, recipe, calibration[:FEW_IMAGES])
             add(f"twin {recipe.name}", "twin", recipe.name, make, recipe=recipe.name)
     # With its size said: a converted model of any size would run on one pixel.
     image = keras.Input((SIZE, SIZE, model.config.num_channels))
@@ -129,9 +138,9 @@ def build(
     double = fuse(model, image_size=2 * SIZE)
     enlarged = np.repeat(np.repeat(calibration[:FEW_IMAGES], 2, axis=1), 2, axis=2)
     for recipe in recipes:
-        add(f"ours {recipe.name}", "xs448", recipe.name, ours(double, recipe, enlarged), recipe=recipe.name)
+        add(f"ours {recipe.name}", "xs448", recipe.name, _ours(double, recipe, enlarged), recipe=recipe.name)
     for variant in ("s", "l1", "l3"):
         for recipe in recipes:
             make = partial(untrained, variant, recipe, calibration[:FEW_IMAGES])
             add(f"ours {recipe.name}", variant, recipe.name, make, recipe=recipe.name)
-    (folder / "ours.json").write_text(json.dumps(entries, indent=1))
+    (folder / "ours.json").write_text(json.dumps(files.entries, indent=1))

@@ -146,16 +146,23 @@ def static_onnx(source: Path, path: Path, calibration: np.ndarray) -> None:
     ready.unlink()
 
 
-def build(folder: Path, ours: Path) -> None:
-    calibration = np.load(folder / "calibration.npy").transpose(0, 3, 1, 2).copy()
-    entries: list[dict[str, Any]] = []
+class _Files:
+    """The files of a folder that are made, and what is known of each."""
 
-    def add(name: str, model: str, kind: str, file: str | None, make: Any, **facts: Any) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.entries: list[dict[str, Any]] = []
+
+    def add(self, name: str, model: str, kind: str, file: str | None, make: Any, **facts: Any) -> None:
         entry = {"name": name, "model": model, "kind": kind, "file": file, "error": None, "reference": None, **facts}
-        entries.append(entry)
+        self.entries.append(entry)
         if file is None:
             return
-        path = folder / file
+        entry["error"] = self.made(self.folder / file, make)
+        print(f"{name}: {entry['error'] or 'ready'}", file=sys.stderr, flush=True)
+
+    def made(self, path: Path, make: Any) -> str | None:
+        """Makes a file that is not there; why it could not be made, now or before."""
         failed = path.with_suffix(".error")
         if not path.exists() and not failed.exists():
             beside = path.with_name(f"part-{path.name}")
@@ -164,16 +171,19 @@ def build(folder: Path, ours: Path) -> None:
                 beside.replace(path)
             except Exception as error:  # that a peer cannot be built is a result
                 failed.write_text(f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}")
-        if not path.exists():
-            entry["error"] = failed.read_text()
-        print(f"{name}: {entry['error'] or 'ready'}", file=sys.stderr, flush=True)
+        return None if path.exists() else failed.read_text()
 
-    def quantize(title: str, source: Path, images: np.ndarray, reference: str) -> None:
+    def quantize(self, title: str, source: Path, images: np.ndarray, reference: str) -> None:
         for recipe, kind in QUANTIZER_RECIPES.items():
             file = f"{source.stem}_{recipe}.tflite"
             make = partial(quantized, source, recipe=recipe, calibration=images)
-            add(f"{title}, litert-quantizer {recipe}", "xs", kind, file, make, reference=reference)
+            self.add(f"{title}, litert-quantizer {recipe}", "xs", kind, file, make, reference=reference)
 
+
+def build(folder: Path, ours: Path) -> None:
+    calibration = np.load(folder / "calibration.npy").transpose(0, 3, 1, 2).copy()
+    files = _Files(folder)
+    add, quantize = files.add, files.quantize
     # What our own rewriter is worth: the same graph, another's quantizer. Named by content, since ours change.
     own = folder / f"ours_{hashlib.sha256(ours.read_bytes()).hexdigest()[:12]}.tflite"
     if not own.exists():
@@ -197,7 +207,7 @@ def build(folder: Path, ours: Path) -> None:
     for name, timm_name in OTHERS.items():
         file = f"../untrained/{timm_name}.tflite"
         add(f"{name}, timm, litert-torch", "other", "float32", file, partial(_litert_other, timm_name))
-    (folder / "torch.json").write_text(json.dumps(entries, indent=1))
+    (folder / "torch.json").write_text(json.dumps(files.entries, indent=1))
 
 
 def runner(folder: Path, entry: dict[str, Any], threads: int) -> Callable[[torch.Tensor], np.ndarray]:

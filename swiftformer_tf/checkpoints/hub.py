@@ -63,32 +63,41 @@ def fetch(name: str | Path) -> Path:
     except Exception as error:  # no connection, in the words of whichever HTTP client the installed version has
         offline = isinstance(error, OfflineModeIsEnabled)
         return _cached(huggingface_hub, name, repository, revision, "offline" if offline else _said(error))
-    files = {sibling.rfilename: sibling for sibling in listing.siblings or ()}
-    weights = next((file for file in WEIGHTS if file in files), None)
-    if weights is None:
-        raise CheckpointError(f"{name}: holds no weights; expected one of {', '.join(WEIGHTS)} in it")
+    return _Repository(name, repository, revision, api, listing).fetch()
 
-    def get(file: str) -> Path:
-        if file not in files:
-            raise CheckpointError(f"{name}: {file} is missing, one of the files that {weights} names")
+
+class _Repository:
+    """What the hub lists of a repository, and how its files come here."""
+
+    def __init__(self, name: str | Path, repository: str, revision: str | None, api: Any, listing: Any) -> None:
+        self.name, self.repository, self.revision, self.api = name, repository, revision, api
+        self.files = {sibling.rfilename: sibling for sibling in listing.siblings or ()}
+
+    def fetch(self) -> Path:
+        weights = next((file for file in WEIGHTS if file in self.files), None)
+        if weights is None:
+            raise CheckpointError(f"{self.name}: holds no weights; expected one of {', '.join(WEIGHTS)} in it")
+        for file in (CONFIG, PROCESSOR):
+            if file in self.files:
+                self.get(file)
+        path = self.get(weights)
+        if weights.endswith(INDEX):
+            for shard in sorted(set(shards(path).values())):
+                if shard not in self.files:
+                    raise CheckpointError(f"{self.name}: {shard} is missing, one of the files that {weights} names")
+                self.get(shard)
+        return path.parent
+
+    def get(self, file: str) -> Path:
         try:
-            path = Path(api.hf_hub_download(repository, file, revision=revision))
-        except Exception as error:  # as above
+            path = Path(self.api.hf_hub_download(self.repository, file, revision=self.revision))
+        except Exception as error:  # no connection, in the words of whichever HTTP client the installed version has
             raise CheckpointError(
-                f"{name}: {file} could not be fetched from {api.endpoint} ({_said(error)}); what has come is kept, and "
-                "the next try goes on from there"
+                f"{self.name}: {file} could not be fetched from {self.api.endpoint} ({_said(error)}); what has come is "
+                "kept, and the next try goes on from there"
             ) from None
-        _check(path, files[file], f"{name}: {file}")
+        _check(path, self.files[file], f"{self.name}: {file}")
         return path
-
-    for file in (CONFIG, PROCESSOR):
-        if file in files:
-            get(file)
-    path = get(weights)
-    if weights.endswith(INDEX):
-        for shard in sorted(set(shards(path).values())):
-            get(shard)
-    return path.parent
 
 
 def _cached(hub: Any, name: str | Path, repository: str, revision: str | None, why: str) -> Path:

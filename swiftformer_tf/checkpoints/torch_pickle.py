@@ -18,14 +18,11 @@ from swiftformer_tf.errors import CheckpointError
 __all__ = ["Global", "Instance", "PersistentId", "load"]
 
 # Instructions whose argument is the value itself.
-_LITERALS = {
+_LITERALS = (
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
     *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_EMPTY: dict[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+)
 
 
 class Global(NamedTuple):
@@ -90,75 +87,34 @@ class _Machine:
         raise ValueError("no end")
 
     def step(self, name: str, argument: Any) -> None:
-        stack = self.stack
-        match name:
-            case _ if name in _LITERALS:
-                stack.append(argument)
-            case _ if name in _CONSTANTS:
-                stack.append(_CONSTANTS[name])
-            case _ if name in _EMPTY:
-                stack.append(_EMPTY[name]())
-            case "PROTO" | "FRAME":
-                pass
-            case "MARK":
-                self.marks.append(len(stack))
-            case "POP":
-                # At a mark, POP removes the mark.
-                self.marked() if self.marks and self.marks[-1] == len(stack) else stack.pop()
-            case "POP_MARK":
-                self.marked()
-            case "DUP":
-                stack.append(stack[-1])
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                self.memo[argument] = stack[-1]
-            case "MEMOIZE":
-                self.memo[len(self.memo)] = stack[-1]
-            case "GET" | "BINGET" | "LONG_BINGET":
-                stack.append(self.memo[argument])
-            case "TUPLE":
-                stack.append(tuple(self.marked()))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                stack.append(tuple(self.popped(_TUPLES[name])))
-            case "LIST":
-                stack.append(self.marked())
-            case "EMPTY_SET":
-                stack.append(Instance("builtins.set"))
-            case "FROZENSET":
-                self.marked()
-                stack.append(Instance("builtins.frozenset"))
-            case "DICT":
-                stack.append(_pairs(self.marked()))
-            case "APPEND":
-                self.extend(self.popped(1))
-            case "APPENDS" | "ADDITEMS":
-                self.extend(self.marked())
-            case "SETITEM":
-                self.update(self.popped(2))
-            case "SETITEMS":
-                self.update(self.marked())
-            case "GLOBAL":
-                stack.append(_global(argument))
-            case "STACK_GLOBAL":
-                stack.append(Global(".".join(self.popped(2))))
-            case "NEWOBJ":
-                stack.append(Instance(self.popped(2)[0].name))
-            case "NEWOBJ_EX":
-                stack.append(Instance(self.popped(3)[0].name))
-            case "BUILD":
-                # The state of an instance, or the attributes of a dict: neither is a tensor.
-                self.popped(1)
-            case "REDUCE":
-                function, arguments = self.popped(2)
-                stack.append(self.call(function, arguments))
-            case "INST":
-                stack.append(self.call(_global(argument), self.marked()))
-            case "OBJ":
-                function, *arguments = self.marked()
-                stack.append(self.call(function, arguments))
-            case "BINPERSID":
-                stack.append(PersistentId(stack.pop()))
-            case _:
-                raise ValueError(f"instruction {name}")
+        if name not in _INSTRUCTIONS:
+            raise ValueError(f"instruction {name}")
+        _INSTRUCTIONS[name](self, argument)
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def pop(self, _: Any) -> None:
+        # At a mark, POP removes the mark.
+        if self.marks and self.marks[-1] == len(self.stack):
+            self.marked()
+        else:
+            self.stack.pop()
+
+    def put(self, key: int) -> None:
+        self.memo[key] = self.stack[-1]
+
+    def reduce(self, _: Any) -> None:
+        function, arguments = self.popped(2)
+        self.push(self.call(function, arguments))
+
+    def freeze(self, _: Any) -> None:
+        self.marked()
+        self.push(Instance("builtins.frozenset"))
+
+    def make(self, _: Any) -> None:
+        function, *arguments = self.marked()
+        self.push(self.call(function, arguments))
 
     def call(self, function: Any, arguments: Any) -> Any:
         if not isinstance(function, Global):
@@ -205,3 +161,47 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
     # Names and numbers only: a key of tuples within tuples could take for ever to hash.
     pairs = zip(items[::2], items[1::2], strict=True)
     return {key: value for key, value in pairs if isinstance(key, (str, int, float, bytes))}
+
+
+_Step = Callable[[_Machine, Any], Any]
+
+# What each instruction does, by its name in `pickletools`.
+_INSTRUCTIONS: dict[str, _Step] = {
+    **dict.fromkeys(_LITERALS, lambda machine, argument: machine.push(argument)),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_SET": lambda machine, _: machine.push(Instance("builtins.set")),
+    **dict.fromkeys(("PROTO", "FRAME"), lambda *_: None),
+    "MARK": lambda machine, _: machine.marks.append(len(machine.stack)),
+    "POP": _Machine.pop,
+    "POP_MARK": lambda machine, _: machine.marked(),
+    "DUP": lambda machine, _: machine.push(machine.stack[-1]),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
+    "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, key: machine.push(machine.memo[key])),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.marked())),
+    "TUPLE1": lambda machine, _: machine.push(tuple(machine.popped(1))),
+    "TUPLE2": lambda machine, _: machine.push(tuple(machine.popped(2))),
+    "TUPLE3": lambda machine, _: machine.push(tuple(machine.popped(3))),
+    "LIST": lambda machine, _: machine.push(machine.marked()),
+    "FROZENSET": _Machine.freeze,
+    "DICT": lambda machine, _: machine.push(_pairs(machine.marked())),
+    "APPEND": lambda machine, _: machine.extend(machine.popped(1)),
+    **dict.fromkeys(("APPENDS", "ADDITEMS"), lambda machine, _: machine.extend(machine.marked())),
+    "SETITEM": lambda machine, _: machine.update(machine.popped(2)),
+    "SETITEMS": lambda machine, _: machine.update(machine.marked()),
+    "GLOBAL": lambda machine, argument: machine.push(_global(argument)),
+    "STACK_GLOBAL": lambda machine, _: machine.push(Global(".".join(machine.popped(2)))),
+    "NEWOBJ": lambda machine, _: machine.push(Instance(machine.popped(2)[0].name)),
+    "NEWOBJ_EX": lambda machine, _: machine.push(Instance(machine.popped(3)[0].name)),
+    # The state of an instance, or the attributes of a dict: neither is a tensor.
+    "BUILD": lambda machine, _: machine.popped(1),
+    "REDUCE": _Machine.reduce,
+    "INST": lambda machine, argument: machine.push(machine.call(_global(argument), machine.marked())),
+    "OBJ": _Machine.make,
+    "BINPERSID": lambda machine, _: machine.push(PersistentId(machine.stack.pop())),
+}

@@ -12,7 +12,6 @@ import click
 from swiftformer_tf.errors import ConfigError
 
 __all__ = [
-    "ASSUMED",
     "EXISTING",
     "EXISTING_FILE",
     "ImageSize",
@@ -29,12 +28,6 @@ __all__ = [
 
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-# What is said of the arithmetic of a checkpoint that does not say which it is for.
-ASSUMED = (
-    "assumed, since files of the original repository do not say; weights of its first release (before July 2023) want "
-    "--token-weights uniform"
-)
 
 token_weights_option = click.option(
     "--token-weights",

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ASSUMED, ModelFile, print_json, weights_option
+from swiftformer_tf.cli.console import ModelFile, print_json, weights_option
 
 
 @click.command()
@@ -19,14 +19,9 @@ def info(path: Path, weights: str | None, as_json: bool) -> None:
     swiftformer-tf info swiftformer_xs.pth
     swiftformer-tf info swiftformer_xs_int8.tflite --json
     """
-    from swiftformer_tf.checkpoints.pretrained import weights_path
-    from swiftformer_tf.describing import describe
-    from swiftformer_tf.loading import open_any
+    from swiftformer_tf.info import describe_file
 
-    found = weights_path(path)
-    facts = describe(open_any(found, weights=weights))
-    files = [each for each in found.iterdir() if each.is_file()] if found.is_dir() else [found]
-    facts["bytes"] = sum(each.stat().st_size for each in files)
+    facts = describe_file(path, weights=weights)
     if as_json:
         print_json({"file": str(path), **facts})
         return
@@ -48,6 +43,8 @@ def _rows(facts: dict[str, Any]) -> dict[str, str]:
         elif name not in ("config", "token_weights_assumed") and value != []:
             rows[name.replace("_", " ")] = _text(value)
     if facts.get("token_weights_assumed"):
+        from swiftformer_tf.weight_files import ASSUMED
+
         rows["token weights"] += f", {ASSUMED}"
     return rows
 

@@ -1,16 +1,13 @@
 """`swiftformer-tf train`"""
 
-import importlib.util
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from swiftformer_tf.cli.console import ImageSize, ModelFile, token_weights_option
-from swiftformer_tf.cli.segmentation import train_segmentation
 from swiftformer_tf.cli.training_progress import progress
 from swiftformer_tf.config import VARIANTS, ProblemType
-from swiftformer_tf.native_logs import native_stdout_silenced
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _RUN = click.Path(file_okay=False, path_type=Path)
@@ -85,9 +82,7 @@ class RecipeFile(click.Path):
     "--head", metavar="NAME", help="Of a segmenter: a name of SEGMENTATION_HEADS.  [default: semantic_fpn_64]"
 )
 @token_weights_option
-@click.pass_context
 def train(
-    context: click.Context,
     folder: Path,
     output: Path,
     validation: Path | None,
@@ -108,7 +103,7 @@ def train(
     process_id: int,
     coordinator_address: str | None,
     problem_type: Any,
-    task: str,
+    task: Any,
     head: str | None,
     token_weights: Any,
 ) -> None:
@@ -127,72 +122,34 @@ def train(
     \b
     swiftformer-tf train ... --num-processes 2 --process-id 0 --coordinator-address 10.0.0.1:1234
     """
-    if task == "segmentation":
-        context.invoke(train_segmentation, **context.params)
-        return
-    if head:
-        raise click.UsageError("--head is of segmenters; give --task segmentation too")
-    from swiftformer_tf.config import SwiftFormerConfig
-    from swiftformer_tf.evaluation import labelled_for
-    from swiftformer_tf.files import identity
-    from swiftformer_tf.model import SwiftFormerForImageClassification
-    from swiftformer_tf.training import (
-        Teacher,
-        adapted_model,
-        best_epoch,
-        distribute,
-        freeze,
-        new_model,
-        read_recipe,
-        training_photographs,
-        training_recipe,
-        validation_figures,
-    )
+    from swiftformer_tf.training import best_epoch, validation_figures
     from swiftformer_tf.training import train as run_training
-    from swiftformer_tf.training.memory import keep_freed_memory
 
-    if variant and source:
-        raise click.UsageError(f"--variant {variant} is of a new model, and --from {source} brings its own; give one")
-    variant = variant or "xs"
-    if process_id >= num_processes or (coordinator_address and num_processes == 1):
-        raise click.UsageError("--process-id and --coordinator-address need a larger --num-processes")
-    if num_processes > 1:
-        click.get_current_context().with_resource(native_stdout_silenced())
-    keep_freed_memory()
-    distribute(num_processes, process_id, coordinator_address)
-    if tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise click.UsageError("--tensorboard needs the package tensorboard: pip install 'swiftformer_tf[train]'")
-    start = SwiftFormerForImageClassification.from_pretrained(source, token_weights=token_weights) if source else None
-    config = start.config if start else SwiftFormerConfig.from_variant(variant)
-    config.transform.check_photographs()
-    images, config = training_photographs(folder, config, problem_type=problem_type)
-    size = image_size or config.image_size
-    transform = config.transform.replace(size=size if isinstance(size, tuple) else (size, size))
-    config = config.replace(
-        image_size=size,
-        transform=transform.replace(crop=crop) if crop else transform,
-        distillation=config.distillation or teacher is not None,
-    )
-    chosen = training_recipe(recipe, config.variant or variant) if isinstance(recipe, str) else read_recipe(recipe)
-    chosen = chosen.with_batch_size(batch_size) if batch_size else chosen
-    chosen = chosen.with_epochs(epochs) if epochs else chosen
-    chosen = chosen.replace(learning_rate=learning_rate) if learning_rate else chosen
-    if start:
-        model = adapted_model(start, config.replace(drop_path_rate=chosen.drop_path_rate), seed=seed, dtype=dtype)
-    else:
-        model = new_model(config, chosen, seed=seed, dtype=dtype)
-    freeze(model, frozen)
-    log = output / "tensorboard" if tensorboard and process_id == 0 else None
-    with progress(chosen.epochs, log) as callbacks:
+    with progress() as callbacks:
         history = run_training(
-            model,
-            images,
-            chosen,
+            folder,
             output,
-            validation=labelled_for(config, validation) if validation else None,
-            teacher=Teacher.open(teacher) if teacher else None,
+            task=task,
+            validation=validation,
+            variant=variant,
+            source=source,
+            recipe=recipe,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            image_size=image_size,
+            crop=crop,
+            problem_type=problem_type,
+            teacher=teacher,
+            head=head,
+            frozen=frozen,
+            dtype=dtype,
             seed=seed,
-            source=identity(source) if source else "random",
+            tensorboard=tensorboard,
+            token_weights=token_weights,
+            num_processes=num_processes,
+            process_id=process_id,
+            coordinator_address=coordinator_address,
             callbacks=callbacks,
         )
     best = best_epoch(history)

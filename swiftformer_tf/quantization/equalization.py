@@ -124,41 +124,49 @@ def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> 
 
 def channel_groups(graph: Graph) -> list[Group]:
     """Groups of a float graph whose channels can be scaled with its function kept."""
-    groups: dict[int, Group] = {}
-
-    def group(tensor: int) -> Group:
-        if tensor not in groups:
-            groups[tensor] = Group({tensor})
-        return groups[tensor]
-
-    def join(first: int, second: int) -> None:
-        one, other = group(first), group(second)
-        if one is not other:
-            one.tensors |= other.tensors
-            one.writers += other.writers
-            one.readers += other.readers
-            one.blocked |= other.blocked
-            for tensor in other.tensors:
-                groups[tensor] = one
-
+    groups = _Groups()
     for index, op in enumerate(graph.operations):
         output = op.outputs[0]
         computed = graph.computed_inputs(op)
         if graph.is_matrix(op) and _reads_each_channel(graph, op):
-            group(op.matrix[0]).readers.append(index)
-            group(output).writers.append(index)
+            groups.of(op.matrix[0]).readers.append(index)
+            groups.of(output).writers.append(index)
         elif op.name in TRANSPARENT and _keeps_channels(graph, op, computed):
-            for tensor in computed:
-                join(output, tensor)
+            groups.join(output, computed)
         else:
-            for tensor in (*computed, *op.outputs):
-                group(tensor).blocked = True
+            groups.block((*computed, *op.outputs))
         # A positive factor passes through RELU, not through RELU6.
-        group(output).blocked |= graph.activation(op) not in ("NONE", "RELU")
-    for tensor in (*graph.inputs, *graph.outputs):
-        group(tensor).blocked = True
-    distinct = {id(each): each for each in groups.values()}
-    return [each for each in distinct.values() if each.readers and each.writers and not each.blocked]
+        if graph.activation(op) not in ("NONE", "RELU"):
+            groups.block((output,))
+    groups.block((*graph.inputs, *graph.outputs))
+    return [each for each in groups.distinct() if each.readers and each.writers and not each.blocked]
+
+
+class _Groups:
+    """Groups by tensor, while they are found."""
+
+    def __init__(self) -> None:
+        self._groups: dict[int, Group] = {}
+
+    def of(self, tensor: int) -> Group:
+        return self._groups.setdefault(tensor, Group({tensor}))
+
+    def join(self, first: int, others: Iterable[int]) -> None:
+        for second in others:
+            one, other = self.of(first), self.of(second)
+            if one is not other:
+                one.tensors |= other.tensors
+                one.writers += other.writers
+                one.readers += other.readers
+                one.blocked |= other.blocked
+                self._groups.update(dict.fromkeys(other.tensors, one))
+
+    def block(self, tensors: Iterable[int]) -> None:
+        for tensor in tensors:
+            self.of(tensor).blocked = True
+
+    def distinct(self) -> Iterable[Group]:
+        return {id(each): each for each in self._groups.values()}.values()
 
 
 def _reads_each_channel(graph: Graph, op: Operation) -> bool:

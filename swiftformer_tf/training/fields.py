@@ -1,10 +1,13 @@
 """Fields of recipes: their types, their rules, and how they stand in JSON."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, one_line
+from swiftformer_tf.files import read_text
 from swiftformer_tf.images.transform import is_number
 
 __all__ = ["RecipeFields", "check_rules", "check_types", "read_fields", "to_json"]
@@ -49,6 +52,39 @@ class RecipeFields:
             ConfigError: An unknown field or an impossible value.
         """
         return cls(**read_fields(cls, "recipe", values))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Reads a JSON file as `to_dict` writes it; what it leaves out has its default.
+
+        Args:
+            path: The file, or the `run.json` of a training, whose recipe is taken.
+
+        Raises:
+            ConfigError: Not a JSON object, an unknown field, or a value that is impossible or of another type; the
+                message names the file and the field.
+            OSError: The file cannot be read.
+
+        Examples:
+            >>> import tempfile
+            >>> from swiftformer_tf.training import TrainingRecipe
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = Path(folder) / "recipe.json"
+            ...     _ = path.write_text('{"epochs": 30, "augmentation": {"erase": 0.25}}')
+            ...     recipe = TrainingRecipe.open(path)
+            >>> recipe.epochs, recipe.augmentation.erase, recipe.batch_size
+            (30, 0.25, 2048)
+        """
+        try:
+            values = json.loads(read_text(path))
+        except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+            raise ConfigError(f"{path}: not JSON ({error})") from None
+        if isinstance(values, dict) and isinstance(values.get("settings"), dict):
+            values = values["settings"].get("recipe")
+        try:
+            return cls.from_dict(values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {one_line(error)}") from None
 
 
 def _are_numbers(value: Any) -> bool:

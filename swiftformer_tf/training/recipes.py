@@ -1,17 +1,14 @@
 """Training recipes as data: the paper's for every variant, and a short one for small sets of photographs."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.config import VARIANTS
-from swiftformer_tf.errors import ConfigError, one_line
-from swiftformer_tf.files import read_text
+from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.training.fields import RecipeFields, check_rules, check_types, read_fields
 
-__all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "read_recipe", "training_recipe"]
+__all__ = ["TRAINING_RECIPES", "Augmentation", "TrainingRecipe", "training_recipe"]
 
 Distillation = Literal["hard", "soft"]
 
@@ -253,36 +250,3 @@ def training_recipe(name: str, variant: str) -> TrainingRecipe:
     if variant not in TRAINING_RECIPES[name]:
         raise ConfigError(f"variant={variant!r}: expected one of {', '.join(VARIANTS)}")
     return TRAINING_RECIPES[name][variant]
-
-
-def read_recipe(path: str | Path) -> TrainingRecipe:
-    """The recipe in a JSON file, as `TrainingRecipe.to_dict` writes it; what it leaves out has its default.
-
-    Args:
-        path: The file, or the `run.json` of a training, whose recipe is taken.
-
-    Raises:
-        ConfigError: Not a JSON object, an unknown field, or a value that is impossible or of another type; the
-            message names the file and the field.
-        OSError: The file cannot be read.
-
-    Examples:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder) / "recipe.json"
-        ...     _ = path.write_text('{"epochs": 30, "augmentation": {"erase": 0.25}}')
-        ...     recipe = read_recipe(path)
-        >>> recipe.epochs, recipe.augmentation.erase, recipe.batch_size
-        (30, 0.25, 2048)
-    """
-    try:
-        values = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise ConfigError(f"{path}: not JSON ({error})") from None
-    if isinstance(values, dict) and isinstance(values.get("settings"), dict):
-        values = values["settings"].get("recipe")
-    try:
-        return TrainingRecipe.from_dict(values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {one_line(error)}") from None

@@ -33,10 +33,10 @@ from swiftformer_tf.training.processes import agree, is_first_process
 from swiftformer_tf.training.recipes import TrainingRecipe
 from swiftformer_tf.training.teachers import Teacher, TeacherLogits
 
-__all__ = ["fingerprint", "fit_in_folder", "train"]
+__all__ = ["fingerprint", "fit_in_folder", "train_classifier"]
 
 
-def train(
+def train_classifier(
     model: SwiftFormerForImageClassification,
     folder: ImageFolder | AnnotatedImages,
     recipe: TrainingRecipe,
@@ -95,7 +95,7 @@ def train(
         ...         Path(name, "photos", label).mkdir(parents=True)
         ...         Image.new("RGB", (40, 40)).save(Path(name, "photos", label, "1.png"))
         ...     photographs = ImageFolder.open(Path(name, "photos"))
-        ...     history = train(new_model(config, recipe), photographs, recipe, Path(name, "run"))
+        ...     history = train_classifier(new_model(config, recipe), photographs, recipe, Path(name, "run"))
         ...     history[-1]["epoch"], Path(name, "run", "model.keras").is_file()
         (1, True)
     """

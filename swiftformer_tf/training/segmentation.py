@@ -13,7 +13,7 @@ from swiftformer_tf.evaluation import evaluate_segmentation
 from swiftformer_tf.images.folders import check_images
 from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels, same_classes
 from swiftformer_tf.registration import PACKAGE
-from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation, copy_backbone, resize_bilinear
+from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation, copy_backbone, copy_head, resize_bilinear
 from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.training.callbacks import AveragedWeights, Validation
 from swiftformer_tf.training.optimization import ClippedAdamW, jit_compile, prepared
@@ -124,7 +124,7 @@ def segmenter_on(
     seed: int = 0,
     dtype: str = "float32",
 ) -> tuple[SwiftFormerForSemanticSegmentation, tuple[str, ...]]:
-    """A segmenter with the backbone of a trained model and a new head.
+    """A segmenter with the backbone of a trained model and a new head, or what fits of a segmenter's.
 
     Args:
         backbone: Classifier, backbone or segmenter of this package.
@@ -149,7 +149,8 @@ def segmenter_on(
     """
     keras.utils.set_random_seed(seed)
     model = SwiftFormerForSemanticSegmentation(config, head=head, dtype=dtype)
-    return model, copy_backbone(model, backbone)
+    new = copy_backbone(model, backbone)
+    return model, copy_head(model, backbone) if isinstance(backbone, SwiftFormerForSemanticSegmentation) else new
 
 
 def train_segmenter(

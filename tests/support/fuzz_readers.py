@@ -15,14 +15,14 @@ from support.weight_files import GOLDEN, SMALL, random_checkpoint
 from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse
 from swiftformer_tf.checkpoints.folders import INDEX
 from swiftformer_tf.checkpoints.saving import save_folder
-from swiftformer_tf.describing import describe
 from swiftformer_tf.images.labels import read_labels
 from swiftformer_tf.images.transform import TRANSFORMS, open_image
+from swiftformer_tf.info import describe
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import open_any
-from swiftformer_tf.training.recipes import read_recipe, training_recipe
+from swiftformer_tf.training.recipes import TrainingRecipe, training_recipe
 
 __all__ = ["READERS", "Reader", "seeds", "write_seeds"]
 
@@ -124,7 +124,7 @@ def _write_configs(folder: Path) -> None:
 
 
 def _read_recipe(path: Path) -> Any:
-    return read_recipe(path).to_dict()
+    return TrainingRecipe.open(path).to_dict()
 
 
 def _write_recipe(folder: Path) -> None:

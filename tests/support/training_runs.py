@@ -17,7 +17,7 @@ from support.random_models import pictures
 from swiftformer_tf import SwiftFormerConfig, Transform
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.labels import labelled_images
-from swiftformer_tf.training import Augmentation, Teacher, TrainingRecipe, new_model, train
+from swiftformer_tf.training import Augmentation, Teacher, TrainingRecipe, new_model, train_classifier
 
 LABELS = ("cat", "dog", "eel")
 
@@ -65,7 +65,7 @@ def config(**fields: Any) -> SwiftFormerConfig:
 
 def run(root: Path, output: Path, recipe: TrainingRecipe = RECIPE, **options: Any) -> list[dict[str, float]]:
     """Trains on the photographs and validates on the same."""
-    return train(
+    return train_classifier(
         new_model(config(), recipe, seed=3),
         ImageFolder.open(root),
         recipe,

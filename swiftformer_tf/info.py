@@ -1,19 +1,21 @@
 """What a file is, as plain facts."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.pretrained import weights_path
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import prefix_path
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.loading import Opened
+from swiftformer_tf.loading import Opened, open_any
 
-__all__ = ["describe"]
+__all__ = ["describe", "describe_file"]
 
 
 def describe(opened: Opened) -> dict[str, Any]:
@@ -49,6 +51,31 @@ def describe(opened: Opened) -> dict[str, Any]:
         "parameters": sum(int(np.prod(v.shape)) for v in counted),
         "dtype": opened.dtype_policy.name,
     }
+
+
+def describe_file(path: str | Path, *, weights: str | None = None) -> dict[str, Any]:
+    """Facts about a file or folder: what `swiftformer-tf info` shows.
+
+    Args:
+        path: A checkpoint, a `.keras` or a `.tflite` file, a name of `PRETRAINED`, or an id on the Hugging Face hub.
+        weights: Which of several in a checkpoint, see `Checkpoint.open`.
+
+    Returns:
+        As `describe`, and `bytes`, of the file or of all files in the folder.
+
+    Raises:
+        ModelError: A `.keras` or `.tflite` file that cannot be used.
+        CheckpointError: See `Checkpoint.open`.
+
+    Examples:
+        >>> facts = describe_file("swiftformer_xs_imagenette")
+        >>> facts["kind"], facts["variant"], facts["num_labels"]
+        ('checkpoint', 'xs', 10)
+    """
+    found = weights_path(path)
+    facts = describe(open_any(found, weights=weights))
+    files = [each for each in found.iterdir() if each.is_file()] if found.is_dir() else [found]
+    return {**facts, "bytes": sum(each.stat().st_size for each in files)}
 
 
 def _config_facts(config: SwiftFormerConfig) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from support.random_models import random_classifier, tiny_config
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
-from swiftformer_tf.describing import describe
+from swiftformer_tf.info import describe
 
 
 @pytest.fixture

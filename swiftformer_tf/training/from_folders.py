@@ -1,0 +1,333 @@
+"""A training in one call: from folders of photographs to a model in the run's folder."""
+
+import contextlib
+import dataclasses
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from swiftformer_tf.config import ProblemType, SwiftFormerConfig, TokenWeights
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.evaluation import labelled_for
+from swiftformer_tf.files import identity
+from swiftformer_tf.images.masks import MaskFolder
+from swiftformer_tf.images.transform import Transform
+from swiftformer_tf.loading import open_model
+from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+from swiftformer_tf.native_logs import native_stdout_silenced
+from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
+from swiftformer_tf.training.memory import keep_freed_memory
+from swiftformer_tf.training.models import adapted_model, freeze, new_model
+from swiftformer_tf.training.photographs import training_photographs
+from swiftformer_tf.training.processes import distribute
+from swiftformer_tf.training.recipes import TRAINING_RECIPES, TrainingRecipe, training_recipe
+from swiftformer_tf.training.running import train_classifier
+from swiftformer_tf.training.segmentation import segmenter_on, train_segmenter
+from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES, SegmentationRecipe
+from swiftformer_tf.training.teachers import Teacher
+
+__all__ = ["TRAINING_TASKS", "train"]
+
+TrainingTask = Literal["classification", "segmentation"]
+
+# Of a new model, where nobody says.
+VARIANT, HEAD = "xs", "semantic_fpn_64"
+
+History = list[dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Options:
+    """The arguments of `train` that tasks read."""
+
+    folder: Path
+    output: Path
+    validation: str | Path | None
+    variant: str | None
+    source: str | Path | None
+    recipe: Any
+    epochs: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    image_size: int | tuple[int, int] | None
+    crop: float | None
+    problem_type: ProblemType | None
+    teacher: str | Path | None
+    head: str | SegmentationHead | None
+    frozen: int
+    dtype: str
+    seed: int
+    token_weights: TokenWeights | None
+    num_processes: int
+    process_id: int
+    coordinator_address: str | None
+    callbacks: Sequence[keras.callbacks.Callback]
+
+    @property
+    def starting_point(self) -> str:
+        """Where the weights come from, for `run.json`."""
+        return identity(Path(self.source)) if self.source else "random"
+
+    def sized(self, transform: Transform, size: int | tuple[int, int]) -> dict[str, Any]:
+        """Fields of a configuration for pictures of this size."""
+        sides = size if isinstance(size, tuple) else (size, size)
+        return {"image_size": size, "transform": transform.replace(size=sides)}
+
+    def changed(self, recipe: Any) -> Any:
+        """The recipe with the settings that were given instead of its own."""
+        recipe = recipe.with_batch_size(self.batch_size) if self.batch_size else recipe
+        recipe = recipe.with_epochs(self.epochs) if self.epochs else recipe
+        return recipe.replace(learning_rate=self.learning_rate) if self.learning_rate else recipe
+
+
+def train(
+    folder: str | Path,
+    output: str | Path,
+    *,
+    task: TrainingTask = "classification",
+    validation: str | Path | None = None,
+    variant: str | None = None,
+    source: str | Path | None = None,
+    recipe: str | Path | TrainingRecipe | SegmentationRecipe = "short",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    crop: float | None = None,
+    problem_type: ProblemType | None = None,
+    teacher: str | Path | None = None,
+    head: str | SegmentationHead | None = None,
+    frozen: int = 0,
+    dtype: str = "float32",
+    seed: int = 0,
+    tensorboard: bool = False,
+    token_weights: TokenWeights | None = None,
+    num_processes: int = 1,
+    process_id: int = 0,
+    coordinator_address: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> History:
+    """Trains or fine-tunes on a folder of photographs: what `swiftformer-tf train` does.
+
+    Interrupted at any moment, the same call goes on from the last epoch. `train_classifier` and `train_segmenter` are
+    what it calls, for a model or for photographs of your own making.
+
+    Args:
+        folder: For classification, photographs in a subfolder a class, or with a `metadata.csv`, see
+            `training_photographs`; for segmentation, photographs beside masks, see `MaskFolder.open`.
+        output: The run's folder, see `RunFolder`; `model.keras` in it is the model of the best epoch.
+        task: What to train.
+        validation: Photographs to evaluate each epoch on, in a folder like `folder`.
+        variant: Of a new model; default is `"xs"`.
+        source: A `.keras` model or a checkpoint to start from, instead of a new model.
+        recipe: A name of `TRAINING_RECIPES` or, for segmentation, `SEGMENTATION_RECIPES`; a JSON file with its fields,
+            or the `run.json` of another run; or a recipe.
+        epochs: Instead of the recipe's; the warm-up is cut to fit.
+        batch_size: Instead of the recipe's; its rates are scaled.
+        learning_rate: Instead of the recipe's.
+        image_size: In pixels, or (height, width). Default: that of `source`, or 224; for segmentation, that of the
+            first photograph.
+        crop: Share that evaluation's centre crop keeps, of a classifier. Default: that of the model's transform.
+        problem_type: What the labels of a classifier mean, see `training_photographs`.
+        teacher: A classifier to distil from, see `Teacher.open`.
+        head: Of a segmenter, or its name in `SEGMENTATION_HEADS`; default is `"semantic_fpn_64"`.
+        frozen: Stages to leave as they are, see `freeze`.
+        dtype: Precision to compute in, such as `"mixed_bfloat16"`.
+        seed: Of everything random.
+        tensorboard: Whether to log for TensorBoard, too, into `output`.
+        token_weights: For checkpoints, see `Checkpoint.open`.
+        num_processes: How many processes take part, see `distribute`; of a classifier.
+        process_id: Which of them this is.
+        coordinator_address: Where process 0 can be reached.
+        callbacks: More callbacks for `fit`.
+
+    Returns:
+        The metrics, a row an epoch, those before an interruption included; `best_epoch` finds the best.
+
+    Raises:
+        ConfigError: Arguments that contradict each other or are of another task; and see `train_classifier`.
+        CheckpointError: See `Checkpoint.open` and `train_classifier`.
+        ImageError: Too few photographs, or some that cannot be read.
+        ModelError: See `open_model` and `Teacher.open`.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> recipe = TrainingRecipe(epochs=1, warmup_epochs=0, batch_size=2)
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     for label in ("cat", "dog"):
+        ...         Path(name, "photos", label).mkdir(parents=True)
+        ...         Image.new("RGB", (40, 40)).save(Path(name, "photos", label, "1.png"))
+        ...     run = Path(name, "run")
+        ...     history = train(Path(name, "photos"), run, variant="tiny", recipe=recipe, image_size=32)
+        ...     len(history), SwiftFormerForImageClassification.from_pretrained(run / "model.keras").config.labels
+        (1, ('cat', 'dog'))
+    """
+    options = _Options(
+        folder=Path(folder),
+        output=Path(output),
+        validation=validation,
+        variant=variant,
+        source=source,
+        recipe=recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        image_size=image_size,
+        crop=crop,
+        problem_type=problem_type,
+        teacher=teacher,
+        head=head,
+        frozen=frozen,
+        dtype=dtype,
+        seed=seed,
+        token_weights=token_weights,
+        num_processes=num_processes,
+        process_id=process_id,
+        coordinator_address=coordinator_address,
+        callbacks=[*callbacks, *_tensorboard(Path(output), wanted=tensorboard, process_id=process_id)],
+    )
+    _check(task, options)
+    with native_stdout_silenced() if num_processes > 1 else contextlib.nullcontext():
+        keep_freed_memory()
+        distribute(num_processes, process_id, coordinator_address)
+        return TRAINING_TASKS[task].run(options)
+
+
+def _check(task: str, options: _Options) -> None:
+    """Whether the arguments go together."""
+    if task not in TRAINING_TASKS:
+        raise ConfigError(f"task={task!r}: expected one of {', '.join(TRAINING_TASKS)}")
+    for name, default in TRAINING_TASKS[task].unused.items():
+        if getattr(options, name) != default:
+            raise ConfigError(f"{name} is not for task {task}; leave it out")
+    if options.variant and options.source:
+        raise ConfigError(f"variant {options.variant} is of a new model, and {options.source} brings its own; give one")
+    if options.process_id >= options.num_processes or (options.coordinator_address and options.num_processes == 1):
+        raise ConfigError("process_id and coordinator_address need a larger num_processes")
+
+
+def _tensorboard(output: Path, *, wanted: bool, process_id: int) -> list[keras.callbacks.Callback]:
+    if not wanted:
+        return []
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError("TensorBoard needs the package tensorboard: pip install 'swiftformer_tf[train]'")
+    return [keras.callbacks.TensorBoard(output / "tensorboard")] if process_id == 0 else []
+
+
+def _classifier(options: _Options) -> History:
+    start = (
+        SwiftFormerForImageClassification.from_pretrained(options.source, token_weights=options.token_weights)
+        if options.source
+        else None
+    )
+    config = start.config if start else SwiftFormerConfig.from_variant(options.variant or VARIANT)
+    config.transform.check_photographs()
+    images, config = training_photographs(options.folder, config, problem_type=options.problem_type)
+    transform = config.transform.replace(crop=options.crop) if options.crop else config.transform
+    config = config.replace(
+        **options.sized(transform, options.image_size or config.image_size),
+        distillation=config.distillation or options.teacher is not None,
+    )
+    recipe = options.changed(_classifier_recipe(options.recipe, config.variant or options.variant or VARIANT))
+    if start:
+        config = config.replace(drop_path_rate=recipe.drop_path_rate)
+        model = adapted_model(start, config, seed=options.seed, dtype=options.dtype)
+    else:
+        model = new_model(config, recipe, seed=options.seed, dtype=options.dtype)
+    freeze(model, options.frozen)
+    return train_classifier(
+        model,
+        images,
+        recipe,
+        options.output,
+        validation=labelled_for(config, options.validation) if options.validation else None,
+        teacher=Teacher.open(options.teacher) if options.teacher else None,
+        seed=options.seed,
+        source=options.starting_point,
+        callbacks=options.callbacks,
+    )
+
+
+def _classifier_recipe(recipe: str | Path | TrainingRecipe, variant: str) -> TrainingRecipe:
+    if isinstance(recipe, TrainingRecipe):
+        return recipe
+    return training_recipe(str(recipe), variant) if recipe in TRAINING_RECIPES else TrainingRecipe.open(recipe)
+
+
+def _segmenter(options: _Options) -> History:
+    recipe = options.changed(_segmenter_recipe(options.recipe))
+    head = _head(options.head or HEAD)
+    images = MaskFolder.open(options.folder)
+    backbone = (
+        open_model(options.source, token_weights=options.token_weights)
+        if options.source
+        else SwiftFormerModel(SwiftFormerConfig.from_variant(options.variant or VARIANT))
+    )
+    # A photograph reaches a segmenter whole.
+    transform = backbone.config.transform.replace(crop=None, interpolation="bilinear", crop_mode="center")
+    size = options.image_size or images.read(0)[0].size[::-1]
+    config = backbone.config.replace(
+        **options.sized(transform, size),
+        id2label=dict(enumerate(images.classes.labels)),
+        drop_path_rate=recipe.drop_path_rate,
+    )
+    model, _ = segmenter_on(backbone, config, head, seed=options.seed, dtype=options.dtype)
+    freeze(model, options.frozen)
+    return train_segmenter(
+        model,
+        images,
+        recipe,
+        options.output,
+        validation=MaskFolder.open(options.validation, images.classes) if options.validation else None,
+        seed=options.seed,
+        source=options.starting_point,
+        callbacks=options.callbacks,
+    )
+
+
+def _segmenter_recipe(recipe: str | Path | SegmentationRecipe) -> SegmentationRecipe:
+    if isinstance(recipe, SegmentationRecipe):
+        return recipe
+    return SEGMENTATION_RECIPES[str(recipe)] if recipe in SEGMENTATION_RECIPES else SegmentationRecipe.open(recipe)
+
+
+def _head(head: str | SegmentationHead) -> SegmentationHead:
+    if isinstance(head, SegmentationHead):
+        return head
+    if head not in SEGMENTATION_HEADS:
+        raise ConfigError(f"head {head}: expected one of {', '.join(SEGMENTATION_HEADS)}")
+    return SEGMENTATION_HEADS[head]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """How a task is trained.
+
+    Args:
+        run: Trains.
+        unused: Arguments that it has no use for, with their defaults.
+    """
+
+    run: Callable[[_Options], History]
+    unused: Mapping[str, Any]
+
+
+TRAINING_TASKS: dict[str, _Task] = {
+    "classification": _Task(_classifier, unused={"head": None}),
+    "segmentation": _Task(
+        _segmenter,
+        unused={
+            "teacher": None,
+            "crop": None,
+            "problem_type": None,
+            "num_processes": 1,
+            "process_id": 0,
+            "coordinator_address": None,
+        },
+    ),
+}
+"""What can be trained, by name."""

@@ -1,0 +1,134 @@
+"""A weight file of any layout becomes a Keras model, or a file or folder of another layout."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal, get_args
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
+from swiftformer_tf.checkpoints.saving import save_folder
+from swiftformer_tf.config import TokenWeights
+from swiftformer_tf.errors import CheckpointError, ConfigError
+from swiftformer_tf.files import replacing
+from swiftformer_tf.images.labels import read_labels
+from swiftformer_tf.loading import open_checkpoint
+
+__all__ = ["ASSUMED", "Form", "PortedFile", "port_file"]
+
+Form = Literal["keras", "hf", "timm", "timm_wrapper", "original"]
+
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+# What is said of the arithmetic of a checkpoint that does not say which it is for.
+ASSUMED = (
+    "assumed, since files of the original repository do not say; weights of its first release (before July 2023) want "
+    "--token-weights uniform"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PortedFile:
+    """What `port_file` wrote.
+
+    Args:
+        path: The file or folder.
+        checkpoint: The weights that are in it.
+        notes: What was found in the source and done with it, in lines for people.
+    """
+
+    path: Path
+    checkpoint: Checkpoint
+    notes: tuple[str, ...]
+
+
+def port_file(
+    source: str | Path,
+    output: str | Path,
+    *,
+    to: Form = "keras",
+    token_weights: TokenWeights | None = None,
+    weights: str | None = None,
+    expected: str | Path | None = None,
+    num_labels: int | None = None,
+    labels: str | Path | None = None,
+) -> PortedFile:
+    """Turns a checkpoint into a Keras model, or either into a checkpoint: what `swiftformer-tf port` does.
+
+    Args:
+        source: A checkpoint, a `.keras` model, a name of `PRETRAINED`, or an id on the Hugging Face hub.
+        output: For `"keras"` a name that ends in `.keras`; else a file (`.safetensors`, `.pth`, `.pt`, `.bin`) or, for
+            all but `"original"`, a folder.
+        to: A Keras model, or weights for Hugging Face, timm, transformers' wrapper of timm or the original repository.
+        token_weights: See `Checkpoint.open`.
+        weights: See `Checkpoint.open`.
+        expected: `pixels` and `logits` of a PyTorch run, see `Expected.open`: says which `token_weights` fit.
+        num_labels: New heads for so many labels, of random weights.
+        labels: A file with a label a line, or `"imagenet"`: names of the outputs; another number is new.
+
+    Raises:
+        CheckpointError: The weights cannot be used, or the layout cannot hold them.
+        ConfigError: A name of another form than `to`, no such folder, or labels that contradict each other.
+        ModelError: A `.keras` file that cannot be used.
+        OSError: The file cannot be written; what was there is there still.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ported = port_file("swiftformer_xs_imagenette", Path(folder, "xs.safetensors"), to="timm")
+        ...     ported.path.name, len(ported.checkpoint.tensors), ported.notes[0]
+        ('xs.safetensors', 290, 'timm layout, xs architecture, 10 labels')
+    """
+    from swiftformer_tf.checking import Expected, fitted
+
+    output = Path(output)
+    _check_output(output, to)
+    wanted = _wanted_labels(num_labels, labels)
+    checkpoint = open_checkpoint(source, token_weights=token_weights, weights=weights)
+    config = checkpoint.config
+    notes = [
+        f"{checkpoint.scheme} layout, {config.variant or 'non-standard'} architecture, {config.num_labels} labels",
+        *checkpoint.notes,
+    ]
+    if expected:
+        checkpoint, fit = fitted(checkpoint, Expected.open(expected), token_weights=token_weights)
+        notes.append(str(fit))
+    assumed = f", {ASSUMED}" if checkpoint.token_weights_assumed else ""
+    notes.append(f"token weights: {checkpoint.token_weights}{assumed}")
+    if wanted is not None:
+        checkpoint, said = relabel(checkpoint, wanted)
+        notes.append(f"labels: {said}")
+    _write(checkpoint, output, to)
+    return PortedFile(output, checkpoint, tuple(notes))
+
+
+def _check_output(output: Path, to: Form) -> None:
+    if to not in get_args(Form):
+        raise ConfigError(f"to={to!r}: expected one of {', '.join(get_args(Form))}")
+    if to == "keras" and output.suffix != ".keras":
+        raise ConfigError(f"{output}: expected a name that ends in .keras, or to original, timm or hf for weights")
+    if to == "original" and output.suffix not in WEIGHT_SUFFIXES:
+        raise ConfigError(f"{output}: expected a name that ends in .safetensors or .pth")
+    if not output.parent.is_dir():
+        raise ConfigError(f"{output}: no such folder: {output.parent}; make it first")
+
+
+def _wanted_labels(num_labels: int | None, labels: str | Path | None) -> dict[int, str] | None:
+    names = dict(enumerate(read_labels(labels))) if labels else None
+    if names and num_labels not in (None, len(names)):
+        raise ConfigError(f"labels {labels} names {len(names)}, num_labels asks for {num_labels}; give one of the two")
+    return requested_labels(num_labels, names)
+
+
+def _write(checkpoint: Checkpoint, output: Path, to: Form) -> None:
+    if to == "keras":
+        from swiftformer_tf.porting import port
+
+        model = port(checkpoint).model
+        with replacing(output) as beside:
+            model.save(beside)
+    elif output.suffix in WEIGHT_SUFFIXES:
+        if to == "timm_wrapper":
+            raise CheckpointError(f"{output}: the wrapper of timm is a folder; expected its name")
+        checkpoint.save(output, scheme=to)
+    else:
+        save_folder(checkpoint, output, layout=to)  # type: ignore[arg-type]  # "original" is a file
