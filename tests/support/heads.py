@@ -1,5 +1,6 @@
 """Heads that people put on SwiftFormer: functional models on the `tiny` variant for 64 px, with weights that matter."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,8 +9,16 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from support.random_models import tiny_config
-from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, SwiftFormerModel
+from support.random_models import pictures, tiny_config
+from swiftformer_tf import (
+    DeployModel,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    SwiftFormerModel,
+    calibrate,
+    fuse,
+)
+from swiftformer_tf.exporting import Calibration
 
 CONFIG = tiny_config()
 SIZE = 64
@@ -123,7 +132,7 @@ def resized() -> keras.Model:
 def flipped() -> keras.Model:
     """A random flip before them: augmentation that was left in the graph."""
     image = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(image, _labels(_backbone()(layers.RandomFlip("horizontal")(image))))
+    return keras.Model(image, _labels(_backbone()(layers.RandomFlip("horizontal", seed=0)(image))))
 
 
 def cropped() -> keras.Model:
@@ -203,3 +212,19 @@ def head_config(model: keras.Model) -> SwiftFormerConfig:
     """The configuration for `fuse`, of the size that the model takes."""
     _, height, width, _ = model.inputs[0].shape
     return CONFIG.replace(image_size=(height or SIZE, width or SIZE))
+
+
+@functools.cache
+def made(name: str) -> tuple[keras.Model, DeployModel, np.ndarray]:
+    """A head, its deploy graph, and pictures uint8 (24, height, width, 3) that gave it its statistics."""
+    model = HEADS[name]()
+    config = head_config(model)
+    pixels = pictures(24, *config.input_size)
+    seeded(model, config.transform.normalize(pixels))
+    return model, fuse(model, config=config, tasks=TASKS_OF.get(name)), pixels
+
+
+@functools.cache
+def calibrated(name: str) -> Calibration:
+    _, deploy, pixels = made(name)
+    return calibrate(deploy, pixels)

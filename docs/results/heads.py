@@ -1,0 +1,84 @@
+"""Every head of the tests through every recipe: writes `heads.md` here.
+
+    python docs/results/heads.py
+
+Takes three minutes on two cores.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+
+import swiftformer_tf as sf
+from swiftformer_tf.files import replacing
+from swiftformer_tf.litert.inspection import inspect_model
+
+sys.path.append(str(Path(__file__).parents[2] / "tests"))  # the heads, with weights as the tests draw them
+from support.heads import HEADS, calibrated, made
+
+PAGE = Path(__file__).with_suffix(".md")
+
+INTRODUCTION = """# Heads
+
+Written by `heads.py`. What people put on a SwiftFormer, here the `tiny` one of the tests with random weights that
+matter, folded and written by every recipe: `tests/support/heads.py` has the code of each head, `tests/test_heads.py`
+holds them to these figures. A tiny model loses more by integers than a trained XS, whose figures are on
+[Quantization](quantization.md); what counts here is that no head loses much more than another.
+
+The least signal-to-noise ratio of any output in dB, centered, of eight pictures that calibration has seen:
+
+"""
+
+PARTITIONS = """
+XNNPACK partitions, and what `mixed_int8` leaves in float, by LiteRT's names. Most of it is the backbone's own: residual
+sums, depthwise convolutions and the norms of the attention. The other two integer recipes leave nothing.
+
+"""
+
+BACKBONE = ("ADD", "DEPTHWISE_CONV_2D", "GELU", "MAXIMUM", "MEAN", "MUL", "RSQRT")
+
+
+def measured(name: str) -> tuple[dict[str, float], dict[str, int], Counter[str]]:
+    """Of a head: least SNR and partitions by recipe, and operations left in float in `mixed_int8`."""
+    model, deploy, pixels = made(name)
+    ratios, partitions, floats = {}, {}, Counter[str]()
+    for recipe in sf.RECIPES.values():
+        lite = sf.export(deploy, recipe, calibration=calibrated(name))
+        report = sf.verify(lite, reference=model, images=pixels[:8])
+        outputs = report.measured.get("outputs", {"": report.measured})
+        ratios[recipe.name] = min(each["snr_db"] for each in outputs.values())
+        partitions[recipe.name] = report.measured["partitions"]
+        if recipe.name == "mixed_int8":
+            floats = Counter(inspect_model(lite).float_ops)
+    return ratios, partitions, floats
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+@click.command(help=__doc__)
+def main() -> None:
+    ratios, pieces = [], []
+    for name, make in HEADS.items():
+        snr, partitions, floats = measured(name)
+        click.echo(f"{name}: {', '.join(f'{value:.1f}' for value in snr.values())}")
+        ratios.append([f"`{name}`", str(make.__doc__).rstrip("."), *(f"{value:.0f}" for value in snr.values())])
+        own = [f"{count} {each}" for each, count in sorted(floats.items()) if each not in BACKBONE]
+        common = sum(floats[each] for each in BACKBONE)
+        pieces.append([f"`{name}`", *map(str, partitions.values()), f"{common}", ", ".join(own)])
+    recipes = [f"`{name}`" for name in sf.RECIPES]
+    with replacing(PAGE) as beside:
+        beside.write_text(
+            INTRODUCTION
+            + table(["head", "what it is", *recipes], ratios)
+            + PARTITIONS
+            + table(["head", *recipes, "of the backbone's kinds", "others"], pieces)
+        )
+
+
+if __name__ == "__main__":
+    main()
