@@ -5,12 +5,13 @@ Paper: Shaker et al., "SwiftFormer: Efficient Additive Attention for Transformer
 Vision Applications", ICCV 2023, https://arxiv.org/abs/2303.15446.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 from keras import ops
 
 from swiftformer_tf.activations import activation
+from swiftformer_tf.base_layers import Block, Shape, convolved_size
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.registration import PACKAGE
 
@@ -24,57 +25,6 @@ __all__ = [
     "Mlp",
     "Stem",
 ]
-
-# Batch, height and width may be None; channels never are.
-Shape = tuple[Any, ...]
-
-# Keras's momentum is the share that is kept; PyTorch's 0.1 is the share that is new.
-BATCH_NORM_MOMENTUM = 0.9
-
-
-def _convolved(size: int | None, kernel_size: int, strides: int, padding: int) -> int | None:
-    """Pixels along an axis after a convolution; None where they are not known before it runs."""
-    return None if size is None else (size + 2 * padding - kernel_size) // strides + 1
-
-
-def _initializer() -> keras.initializers.Initializer:
-    return keras.initializers.TruncatedNormal(stddev=0.02)
-
-
-class _Block(keras.layers.Layer):
-    """A layer made of layers: keeps its arguments for `get_config`, runs children in its own precision."""
-
-    ARGUMENTS: ClassVar[tuple[str, ...]] = ()
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **{name: getattr(self, name) for name in self.ARGUMENTS}}
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        # Said here, it need not be traced: a model is built several times faster.
-        return tuple(input_shape)
-
-    def _conv(self, filters: int, kernel_size: int, *, name: str, strides: int = 1) -> keras.layers.Conv2D:
-        options: dict[str, Any] = {"data_format": "channels_last", "dtype": self.dtype_policy, "name": name}
-        return keras.layers.Conv2D(filters, kernel_size, strides, kernel_initializer=_initializer(), **options)
-
-    def _depthwise(self) -> keras.layers.DepthwiseConv2D:
-        options: dict[str, Any] = {"data_format": "channels_last", "dtype": self.dtype_policy, "name": "dwconv"}
-        return keras.layers.DepthwiseConv2D(3, padding="same", depthwise_initializer=_initializer(), **options)
-
-    def _dense(self, units: int, *, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(units, kernel_initializer=_initializer(), dtype=self.dtype_policy, name=name)
-
-    def _norm(self, epsilon: float, *, name: str = "norm") -> keras.layers.BatchNormalization:
-        return keras.layers.BatchNormalization(
-            momentum=BATCH_NORM_MOMENTUM, epsilon=epsilon, dtype=self.dtype_policy, name=name
-        )
-
-    def _zero_padding(self, padding: int) -> keras.layers.ZeroPadding2D:
-        return keras.layers.ZeroPadding2D(padding, data_format="channels_last", dtype=self.dtype_policy, name="padding")
-
-    def _drop_path(self, rate: float) -> keras.layers.Dropout:
-        # Stochastic depth: one coin a sample, for the whole map.
-        return keras.layers.Dropout(rate, noise_shape=(None, 1, 1, 1), dtype=self.dtype_policy, name="drop_path")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -111,7 +61,7 @@ class LayerScale(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Stem(_Block):
+class Stem(Block):
     """Patch embedding: two 3x3 convolutions of stride 2, each with batch normalisation and ReLU.
 
     Shapes: (B, H, W, channels) to (B, ceil(H / 4), ceil(W / 4), filters).
@@ -145,7 +95,11 @@ class Stem(_Block):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape
-        return (batch, *(_convolved(_convolved(size, 3, 2, 1), 3, 2, 1) for size in (height, width)), self.filters)
+        return (
+            batch,
+            *(convolved_size(convolved_size(size, 3, 2, 1), 3, 2, 1) for size in (height, width)),
+            self.filters,
+        )
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         hidden = ops.relu(self.norm1(self.conv1(self.padding(inputs)), training=training))
@@ -153,7 +107,7 @@ class Stem(_Block):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Downsample(_Block):
+class Downsample(Block):
     """Strided convolution with batch normalisation between two stages.
 
     Shapes: (B, H, W, C) to (B, H', W', filters) with H' = floor((H + 2 padding - kernel_size) / strides) + 1.
@@ -193,7 +147,7 @@ class Downsample(_Block):
         batch, *sizes, _ = input_shape
         return (
             batch,
-            *(_convolved(size, self.kernel_size, self.strides, self.padding) for size in sizes),
+            *(convolved_size(size, self.kernel_size, self.strides, self.padding) for size in sizes),
             self.filters,
         )
 
@@ -202,7 +156,7 @@ class Downsample(_Block):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class ConvEncoder(_Block):
+class ConvEncoder(Block):
     """Depthwise and pointwise convolutions on a residual branch: every block of a stage but the last.
 
     `x + drop(scale * pwconv2(gelu(pwconv1(norm(dwconv(x))))))`; the layer scale starts at one.
@@ -253,7 +207,7 @@ class LocalRepresentation(ConvEncoder):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class EfficientAdditiveAttention(_Block):
+class EfficientAdditiveAttention(Block):
     """Additive attention over all positions at a cost linear in their number (paper, section 3.2, eq. 3-7).
 
     With q and k the L2-normalised rows of query and key: token weights `a = norm(q @ w_g)`, one global
@@ -311,7 +265,7 @@ def _l2_normalize(inputs: Any, axis: int | tuple[int, ...]) -> Any:
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Mlp(_Block):
+class Mlp(Block):
     """Batch normalisation and two pointwise convolutions.
 
     `drop(fc2(drop(act(fc1(norm1(x))))))`
@@ -350,7 +304,7 @@ class Mlp(_Block):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Encoder(_Block):
+class Encoder(Block):
     """Local representation, additive attention and MLP: the last block of every stage (paper, section 3.3, eq. 9).
 
     Shapes: (B, H, W, C) in and out.

@@ -33,6 +33,7 @@ REGISTERED = {
         "SwiftFormerForSemanticSegmentation",
     ),
     "tasks.pixel_class": ("PixelClass",),
+    "training.objectives": ("ScaledAbsoluteError",),
     "training.optimization": ("ClippedAdamW",),
     "training.segmentation": ("PixelCrossEntropy", "PolynomialDecay"),
 }

@@ -9,10 +9,10 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM, Shape
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.layers import BATCH_NORM_MOMENTUM, Shape
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE

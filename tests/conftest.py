@@ -147,3 +147,31 @@ def real_photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         members.sort(key=lambda member: member.name)
         archive.extractall(root, members=members[:: len(members) // 40][:40], filter="data")
     return root / "val"
+
+
+@pytest.fixture(scope="session")
+def models(
+    model: SwiftFormerForImageClassification, lite: Callable[..., LiteModel], pixels: np.ndarray
+) -> dict[str, LiteModel]:
+    """Files of an app by their names: floats, and integers with integer inputs and outputs."""
+    integer = RECIPES["int8"].replace(inference_input_type="int8", inference_output_type="uint8")
+    quantized = export(fuse(model), integer, calibration=pixels[:8])
+    return {"tiny_float32.tflite": lite("float32"), "tiny_int8.tflite": quantized}
+
+
+@pytest.fixture(scope="session")
+def folder_of_app(models: dict[str, LiteModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Android folder of `models`."""
+    from swiftformer_tf.deployment.android import write_android_folder
+
+    folder = tmp_path_factory.mktemp("android") / "main"
+    write_android_folder(models, folder, readme=folder.parent / "page.md")
+    return folder
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Photographs of a folder beside that of their masks; fresh in each test."""
+    from support.segments import write_pairs
+
+    return write_pairs(tmp_path)

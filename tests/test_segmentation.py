@@ -1,6 +1,5 @@
 """Semantic segmentation: model, masks, figures and training, on drawn pictures."""
 
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,16 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from PIL import Image
 from support.random_models import randomized
+from support.segments import SMALL, segmenter, tiny
 
-from swiftformer_tf import ConfigError, ImageError, ModelError, SwiftFormerConfig, SwiftFormerForImageClassification
-from swiftformer_tf.cli import cli
-from swiftformer_tf.cli.evaluate import evaluate
-from swiftformer_tf.cli.train import train
+from swiftformer_tf import ConfigError, ModelError, SwiftFormerConfig, SwiftFormerForImageClassification
 from swiftformer_tf.evaluation import answers_at, evaluate_segmentation
-from swiftformer_tf.images.masks import VOID, MaskClasses, MaskFolder, count_pixels, open_mask
+from swiftformer_tf.images.masks import VOID, MaskFolder
 from swiftformer_tf.segmentation import (
     BilinearResize,
     NearestUpsampling,
@@ -26,42 +21,6 @@ from swiftformer_tf.segmentation import (
 )
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, confusion_matrix
-from swiftformer_tf.training.segmentation import PixelCrossEntropy, train_segmenter
-from swiftformer_tf.training.segmentation_data import MaskBatches, augmented
-from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES, SegmentationRecipe
-
-CLASSES = MaskClasses(("sky", "ground", "void"), ((0, 0, 255), (0, 128, 0), (0, 0, 0)))
-SMALL = SegmentationHead(fpn_dim=8, head_dim=8)
-RECIPE = SegmentationRecipe(epochs=3, batch_size=4, crop_size=(32, 32), warmup_steps=1, learning_rate=1e-2, ema=0.5)
-
-
-def tiny(**fields: Any) -> SwiftFormerConfig:
-    config = SwiftFormerConfig.from_variant("tiny", id2label={0: "sky", 1: "ground"}, image_size=(40, 64), **fields)
-    return config.replace(transform=config.transform.replace(crop=None, interpolation="bilinear"))
-
-
-def segmenter(head: SegmentationHead = SMALL) -> SwiftFormerForSemanticSegmentation:
-    return randomized(SwiftFormerForSemanticSegmentation(tiny(), head=head))
-
-
-def write_pairs(root: Path, count: int = 6) -> Path:
-    """Blue above, green below, the horizon elsewhere in each, with a void border."""
-    for kind in ("images", "masks"):
-        (root / kind / "train").mkdir(parents=True, exist_ok=True)
-    for index in range(count):
-        pixels, mask = np.zeros((40, 64, 3), np.uint8), np.full((40, 64), 2, np.uint8)
-        horizon = 10 + 3 * index
-        pixels[:horizon], pixels[horizon:] = (60, 90, 220), (40, 140, 40)
-        mask[1:horizon], mask[horizon:-1] = 0, 1
-        Image.fromarray(pixels).save(root / "images" / "train" / f"{index}.png")
-        Image.fromarray(mask).save(root / "masks" / "train" / f"{index}.png")
-    (root / "classes.csv").write_text("sky,#0000ff\nground,green\nvoid,black\n")
-    return root / "images" / "train"
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    return write_pairs(tmp_path)
 
 
 @pytest.mark.parametrize("name", SEGMENTATION_HEADS)
@@ -185,197 +144,6 @@ def test_pixels_of_no_class_are_refused() -> None:
         confusion_matrix(np.array([0, 1]), np.array([0]), 2)
 
 
-def test_pairs_are_read_and_indices_become_labels(pairs: Path) -> None:
-    folder = MaskFolder.open(pairs)
-    image, labels = folder.read(0)
-    assert len(folder) == 6
-    assert folder.classes == CLASSES
-    assert folder.classes.labels == ("sky", "ground")
-    assert image.size == (64, 40)
-    assert labels[0, 0] == VOID
-    assert labels[5, 0] == 0
-    assert labels[20, 0] == 1
-    assert count_pixels(folder).sum() == sum((mask != VOID).sum() for _, mask in folder)
-
-
-@pytest.mark.parametrize("mode", ["P", "RGB"])
-def test_masks_with_a_palette_or_in_colors_are_the_same(pairs: Path, mode: str) -> None:
-    folder = MaskFolder.open(pairs)
-    path = folder.masks[0]
-    expected = folder.read(0)[1]
-    palette = Image.open(path).convert("L")
-    palette.putpalette(np.array(CLASSES.colors, np.uint8).ravel().tolist())
-    palette.convert(mode).save(path)
-    np.testing.assert_array_equal(folder.read(0)[1], expected)
-
-
-def _saved(array: np.ndarray) -> Any:
-    return lambda path: Image.fromarray(array).save(path)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (
-            _saved(np.zeros((40, 60), np.uint8)),
-            "0.png: 60 x 40 pixels, and its photograph has 64 x 40; expected a mask",
-        ),
-        (_saved(np.zeros((40, 64), np.uint16)), "0.png: a mask of 16 bits; expected a PNG of 8 bits"),
-        (_saved(np.full((40, 64), 3, np.uint8)), "0.png: index 3 is beyond the class list, which has 3"),
-        (_saved(np.full((40, 64, 3), 7, np.uint8)), "0.png: the color #070707 is not in the class list"),
-        (_saved(np.zeros((40, 64, 2), np.uint8)), "0.png: a mask of Pillow's mode LA"),
-        (lambda path: path.write_bytes(b"GIF89a"), "0.png: cannot be read as a mask, expected a PNG"),
-        (lambda path: path.unlink(), "0.png: no such file"),
-    ],
-)
-def test_a_spoiled_mask_is_named(pairs: Path, spoil: Any, message: str) -> None:
-    folder = MaskFolder.open(pairs)
-    spoil(folder.masks[0])
-    with pytest.raises(ImageError, match=message) as error:
-        folder.read(0)
-    assert "\n" not in str(error.value)
-
-
-def test_colors_need_a_table(tmp_path: Path) -> None:
-    Image.new("RGB", (4, 4)).save(tmp_path / "m.png")
-    with pytest.raises(ImageError, match="a mask in RGB, and the class list has no colors"):
-        open_mask(tmp_path / "m.png", MaskClasses(("a", "b")))
-
-
-def test_pairs_are_accounted_for(pairs: Path) -> None:
-    masks = pairs.parents[1] / "masks" / "train"
-    (masks / "9.png").write_bytes((masks / "0.png").read_bytes())
-    with pytest.raises(ImageError, match=r"9.png: a mask without a photograph"):
-        MaskFolder.open(pairs)
-    (masks / "9.png").unlink()
-    Image.new("RGB", (4, 4)).save(pairs / "1.jpg")
-    with pytest.raises(ImageError, match=r"1.png: the mask of two photographs with this stem"):
-        MaskFolder.open(pairs)
-    (pairs / "1.jpg").rename(pairs / "7.jpg")
-    with pytest.raises(ImageError, match=r"7.jpg: no mask; expected .*7.png"):
-        MaskFolder.open(pairs)
-    with pytest.raises(ImageError, match="expected a folder called images, or one below it"):
-        MaskFolder.open(masks)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "class list: no class"),
-        ("void\n", "class list: no class"),
-        ("a\na\n", "the name a twice"),
-        ("a,red\nb\n", "1 colors for 2 names"),
-        ("a,red\nb,#ff0000\n", r"the color \(255, 0, 0\) twice"),
-        ("a,reddish\n", "line 1: 'reddish' is no color"),
-        ("a\n\n", "line 2: expected a name"),
-        ("a,red,1\n", "line 1: expected a name"),
-        ("\n".join(map(str, range(256))), "256 lines; expected at most 255"),
-    ],
-)
-def test_class_lists_that_say_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "classes.csv").write_text(text)
-    with pytest.raises(ImageError, match=f"classes.csv: .*{message}"):
-        MaskClasses.open(tmp_path / "classes.csv")
-
-
-def test_an_empty_class_and_a_single_picture_are_refused(pairs: Path) -> None:
-    more = MaskClasses(("sky", "ground", "void", "tree"))
-    with pytest.raises(ImageError, match="class 'tree': no pixel in 6 masks"):
-        count_pixels(MaskFolder.open(pairs, more))
-    for path in sorted(pairs.iterdir())[1:]:
-        path.unlink()
-        (pairs.parents[1] / "masks" / "train" / path.name).unlink()
-    with pytest.raises(ImageError, match=r"0.png: the only photograph in its folder; expected two or more"):
-        count_pixels(MaskFolder.open(pairs))
-
-
-def test_crops_move_picture_and_mask_alike_and_are_void_outside() -> None:
-    labels = np.zeros((40, 64), np.uint8)
-    labels[10:30, 20:50] = 1
-    image = Image.fromarray(np.repeat(200 * labels[..., None], 3, axis=2))
-    recipe = RECIPE.replace(color_jitter=0.0)
-    outside = 0
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        crop, mask = augmented(image, labels, rng, recipe, (48, 48), scale=(0.4, 2.0), fill=(7.0, 8.0, 9.0))
-        assert crop.shape == (48, 48, 3)
-        assert mask.shape == (48, 48)
-        assert set(np.unique(mask)) <= {0, 1, VOID}
-        np.testing.assert_array_equal((crop == (7, 8, 9)).all(axis=-1), mask == VOID)
-        inside = mask != VOID
-        outside += (~inside).any()
-        # Bilinear against nearest: only pixels at the edge may differ.
-        assert np.mean((crop[inside][:, 0] > 100) == (mask[inside] == 1)) > 0.9
-    assert 0 < outside < 20
-
-
-def test_batches_are_functions_of_seed_and_step(pairs: Path) -> None:
-    folder = MaskFolder.open(pairs)
-    batches = MaskBatches(folder, RECIPE, tiny(), seed=1)
-    first = [(x.numpy(), y.numpy()) for x, y in batches.dataset()]
-    again = [(x.numpy(), y.numpy()) for x, y in MaskBatches(folder, RECIPE, tiny(), seed=1).dataset(first_epoch=2)]
-    assert len(first) == RECIPE.epochs * batches.steps == 3
-    assert first[0][0].shape == (4, 32, 32, 3)
-    assert first[-1][0].shape == (4, 32, 64, 3)
-    for one, other in zip(first[-1], again[0], strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert (first[0][1] != first[1][1]).any()
-
-
-def test_void_and_class_weights_are_in_the_loss() -> None:
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(2, 4, 4, 3)).astype(np.float32), rng.integers(0, 3, (2, 4, 4, 1))
-    labels[0, :2] = VOID
-    weights = np.array([1.0, 2.0, 5.0])
-    counted = labels[..., 0] != VOID
-    shown = np.log(np.exp(logits).sum(-1))[counted] - np.take_along_axis(logits, labels % VOID, -1)[..., 0][counted]
-    each = weights[labels[..., 0][counted]]
-    actual = float(PixelCrossEntropy(weights.tolist())(labels, logits))
-    assert actual == pytest.approx(float((each * shown).sum() / each.sum()), rel=1e-5)
-    assert float(PixelCrossEntropy()(np.full_like(labels, VOID), logits)) == 0
-
-
-class _Stop(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if epoch == 1:
-            raise KeyboardInterrupt
-
-
-def test_training_learns_and_goes_on_after_an_interruption(pairs: Path, tmp_path: Path) -> None:
-    folder = MaskFolder.open(pairs)
-
-    def run(output: str, *callbacks: Any) -> list[dict[str, float]]:
-        keras.utils.set_random_seed(0)
-        model = SwiftFormerForSemanticSegmentation(tiny(drop_path_rate=0.1), head=SMALL)
-        return train_segmenter(
-            model, folder, RECIPE.replace(epochs=4), tmp_path / output, validation=folder, callbacks=callbacks
-        )
-
-    whole = run("whole")
-    with pytest.raises(KeyboardInterrupt):
-        run("parts", _Stop())
-    parts = run("parts")
-    assert len(whole) == len(parts) == 4
-    for one, other in zip(whole, parts, strict=True):
-        assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
-    best = max(row["val_mean_iou"] for row in whole)
-    assert best > 0.5
-    assert whole[-1]["loss"] < whole[0]["loss"]
-    saved = keras.models.load_model(tmp_path / "whole" / "model.keras", compile=False)
-    confusion = evaluate_segmentation(saved.predict_on_batch, saved.config, folder)
-    assert confusion.mean_iou == pytest.approx(best, abs=1e-6)
-
-
-def test_training_refuses_other_classes_and_small_folders(pairs: Path, tmp_path: Path) -> None:
-    folder = MaskFolder.open(pairs)
-    other = SwiftFormerForSemanticSegmentation(tiny().replace(id2label={0: "ground", 1: "sky"}), head=SMALL)
-    with pytest.raises(ConfigError, match="classes sky, ground: expected those of the model, ground, sky"):
-        train_segmenter(other, folder, RECIPE, tmp_path / "run")
-    with pytest.raises(ImageError, match="6 photographs are less than one batch of 8"):
-        train_segmenter(segmenter(), folder, RECIPE.with_batch_size(8), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 def test_evaluation_is_at_the_masks_own_size(pairs: Path) -> None:
     folder = MaskFolder.open(pairs)
 
@@ -401,51 +169,6 @@ def test_evaluation_refuses_what_it_cannot_count(pairs: Path) -> None:
     assert answers_at(np.array([[[0, 1], [1, 0]]]), (4, 4), 2)[0].tolist() == [0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("name", SEGMENTATION_RECIPES)
-def test_recipes_travel_as_json(name: str) -> None:
-    recipe = SEGMENTATION_RECIPES[name]
-    assert SegmentationRecipe.from_dict(recipe.to_dict()) == recipe
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"epochs": 0}, "recipe.epochs=0: expected 1 or more"),
-        ({"crop_size": [16, 64]}, r"recipe.crop_size=\(16, 64\): expected a height and a width of 32 or more"),
-        ({"scale": [2.0, 1.0]}, r"recipe.scale=\(2.0, 1.0\): expected two positive numbers, the smaller first"),
-        ({"backbone_rate": 2.0}, "recipe.backbone_rate=2.0: expected 0 to 1"),
-        ({"lr": 1}, "recipe.lr: no such field"),
-    ],
-)
-def test_impossible_recipes_are_refused(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        SegmentationRecipe.from_dict(fields)
-
-
-def test_the_command_trains_as_the_function_does(pairs: Path, tmp_path: Path, saved: Path) -> None:
-    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE.replace(epochs=1).to_dict()))
-    arguments = [str(pairs), "-o", str(tmp_path / "run"), "--validation", str(pairs), "--from", str(saved)]
-    options = ["--task", "segmentation", "--head", "all_mlp", "--recipe", str(tmp_path / "recipe.json")]
-    result = CliRunner().invoke(train, [*arguments, *options], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert "epoch 1 of 1, val_mean_iou " in result.output
-    model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
-    assert model.config.labels == ("sky", "ground")
-    assert model.config.input_size == (40, 64)
-    assert model.head.name == "all_mlp"
-
-
-def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path, saved: Path) -> None:
-    model = segmenter()
-    model.save(tmp_path / "model.keras")
-    arguments = [str(pairs), "--task", "segmentation", "--json"]
-    result = CliRunner().invoke(evaluate, [str(tmp_path / "model.keras"), *arguments], catch_exceptions=False)
-    expected = evaluate_segmentation(model.predict_on_batch, model.config, MaskFolder.open(pairs))
-    assert json.loads(result.stdout)["mean_iou"] == pytest.approx(expected.mean_iou, abs=1e-9)
-    with pytest.raises(ModelError, match=r"\.keras: a model for classification; expected a segmenter"):
-        CliRunner().invoke(evaluate, [str(saved), *arguments], catch_exceptions=False)
-
-
 def test_a_file_that_asks_for_a_head_larger_than_itself_is_refused(tmp_path: Path) -> None:
     segmenter().save(tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as archive, zipfile.ZipFile(tmp_path / "huge.keras", "w") as huge:
@@ -454,17 +177,3 @@ def test_a_file_that_asks_for_a_head_larger_than_itself_is_refused(tmp_path: Pat
             huge.writestr(name, data.replace(b'"fpn_dim": 8', b'"fpn_dim": 4096') if name == "config.json" else data)
     with pytest.raises(ModelError, match=r"parameters, which its .* bytes cannot hold"):
         SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path / "huge.keras")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--task", "segmentation", "--head", "unet"], "head unet: expected one of semantic_fpn, "),
-        (["--task", "segmentation", "--crop", "0.9"], "crop is not for task segmentation; leave it out"),
-        (["--head", "all_mlp"], "head is not for task classification; leave it out"),
-    ],
-)
-def test_options_of_the_other_task_are_refused(pairs: Path, tmp_path: Path, options: list[str], message: str) -> None:
-    result = CliRunner().invoke(cli, ["train", str(pairs), "-o", str(tmp_path / "run"), *options])
-    assert result.exit_code == 2
-    assert message in result.output

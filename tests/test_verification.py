@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.random_models import pictures, random_classifier, seeded_model, tiny_config
+from support.random_models import pictures, random_classifier, seeded_model, tiny_config, uncentred
 from support.small_graphs import linear, packed
 
 from swiftformer_tf import (
@@ -25,11 +24,9 @@ from swiftformer_tf import (
     fuse,
     verify,
 )
-from swiftformer_tf.comparison import Comparison
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.litert.runner import load_interpreter
-from swiftformer_tf.tasks import Output
-from swiftformer_tf.verification import check_file, reference_answers, signal_to_noise
+from swiftformer_tf.verification import check_file, reference_answers
 
 Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
@@ -191,19 +188,6 @@ def test_the_wrong_arithmetic_fails(pixels: np.ndarray) -> None:
     assert statuses(report)["snr"] == "failed"
 
 
-def uncentred(expected: np.ndarray, actual: np.ndarray) -> float:
-    return float(10 * np.log10(np.sum(expected**2) / np.sum((actual - expected) ** 2)))
-
-
-def test_a_model_that_answers_the_mean_has_no_signal() -> None:
-    """Most of a logit is common to all photographs: uncentred, the mean alone would pass for a float model."""
-    rng = np.random.default_rng(0)
-    expected = rng.normal(0, 5, 10) + rng.normal(0, 0.01, (200, 10))
-    actual = np.tile(expected.mean(axis=0), (200, 1))
-    assert uncentred(expected, actual) > 50
-    assert signal_to_noise(expected, actual) == pytest.approx(0, abs=1e-9)
-
-
 def test_a_file_that_answers_the_mean_fails(model: Model, pixels: np.ndarray) -> None:
     reference = SwiftFormerForImageClassification(model.config)
     reference.set_weights(model.get_weights())
@@ -231,72 +215,6 @@ def test_agreement_is_refused_where_the_reference_hardly_varies(lite: Lite, mode
     assert set(failing(report.checks)) == {"agreement"}
     with pytest.raises(VerificationError, match=r"^agreement refused: the reference gives \d distinct answers"):
         report.raise_for_failure()
-
-
-def compared(
-    recipe: Recipe, expected: np.ndarray, actual: np.ndarray
-) -> tuple[list[VerificationCheck], dict[str, Any]]:
-    """The checks of logits (images, labels)."""
-    output = Output("logits", (1, expected.shape[1]), "classification")
-    comparison = Comparison(output, tiny_config())
-    for one, other in zip(expected, actual, strict=True):
-        comparison.add(one, other)
-    return comparison.judged(recipe)
-
-
-def test_agreement_fails_on_few_other_answers() -> None:
-    expected = np.eye(10)[np.arange(100) % 10]
-    actual = expected.copy()
-    actual[:2] = actual[1::-1]
-    for recipe, passes in (("float32", "failed"), ("float16", "failed"), ("dynamic_int8", "passed")):
-        checks, figures = compared(RECIPES[recipe], expected, actual)
-        assert {check.name: check.status for check in checks}["agreement"] == passes
-        assert figures["agreement"] == 0.98
-
-
-@pytest.mark.parametrize(
-    ("recipe", "images", "wrong", "status"),
-    [
-        ("float32", 98, 1, "failed"),  # all of them means all
-        ("float16", 98, 1, "passed"),  # 1 % of 98 is less than one image: one may differ
-        ("float16", 98, 2, "failed"),
-        ("dynamic_int8", 98, 3, "passed"),
-        ("dynamic_int8", 98, 4, "failed"),
-        ("float16", 300, 3, "passed"),
-        ("float16", 300, 4, "failed"),
-    ],
-)
-def test_a_share_of_few_images_is_rounded_up_to_a_whole_one(recipe: str, images: int, wrong: int, status: str) -> None:
-    expected = np.eye(10)[np.arange(images) % 10]
-    actual = expected.copy()
-    actual[:wrong] = np.roll(actual[:wrong], 1, axis=1)
-    checks, _ = compared(RECIPES[recipe], expected, actual)
-    assert {check.name: check.status for check in checks}["agreement"] == status
-
-
-def test_two_labels_are_enough_where_there_are_no_more() -> None:
-    expected = np.eye(2)[np.arange(10) % 2]
-    checks, figures = compared(RECIPES["float32"], expected, expected)
-    assert figures["distinct"] == 2
-    assert {check.name: check.status for check in checks}["agreement"] == "passed"
-    checks, _ = compared(RECIPES["float32"], expected[:1], expected[:1])
-    assert {check.name: check.status for check in checks} == {
-        "finite": "passed",
-        "snr": "refused",
-        "agreement": "refused",
-    }
-
-
-def test_an_unfit_reference_is_not_passed_over() -> None:
-    constant, nan = np.ones((8, 10)), np.full((8, 10), np.nan)
-    checks, _ = compared(RECIPES["float32"], constant, constant)
-    assert {check.name: check.status for check in checks} == {
-        "finite": "passed",
-        "snr": "refused",
-        "agreement": "refused",
-    }
-    checks, _ = compared(RECIPES["float32"], nan, constant)
-    assert "passed" not in {check.name: check.status for check in checks if check.name != "finite"}.values()
 
 
 def test_features_agree_where_they_find_their_images_again() -> None:
@@ -433,19 +351,6 @@ def test_answers_of_another_model_are_misuse(lite: Lite, pixels: np.ndarray) -> 
 def test_images_that_do_not_fit_are_misuse(images: Any, lite: Lite, model: Model) -> None:
     with pytest.raises(ImageError):
         verify(lite("float32"), reference=model, images=images)
-
-
-def test_signal_to_noise_by_hand() -> None:
-    expected = np.array([[1.0, 2.0], [3.0, 0.0]])  # mean (2, 1), deviations of 1: signal 4
-    assert signal_to_noise(expected, expected) == math.inf
-    assert signal_to_noise(expected, expected + np.array([[0.1, 0], [0, 0]])) == pytest.approx(
-        10 * math.log10(4 / 0.01)
-    )
-    assert signal_to_noise(expected, expected * np.nan) is None
-    for constant in (1.0, 0.1):  # the mean of three tenths is not a tenth
-        assert signal_to_noise(np.full((3, 2), constant), np.full((3, 2), constant)) is None
-    # An error that all images share counts: the centre is the reference's, not each side's own.
-    assert signal_to_noise(expected, expected + 1) == pytest.approx(0)
 
 
 def test_on_real_photographs(real_photographs: Path) -> None:

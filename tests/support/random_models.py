@@ -86,3 +86,8 @@ def seeded_model(
             variable.assign(rng.normal(size=shape))
     update_batch_norm(model, [images])
     return model
+
+
+def uncentred(expected: np.ndarray, actual: np.ndarray) -> float:
+    """Signal-to-noise ratio in dB of outputs as they are, mean and all."""
+    return float(10 * np.log10(np.sum(expected**2) / np.sum((actual - expected) ** 2)))

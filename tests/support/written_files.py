@@ -16,3 +16,13 @@ def files_in(folder: Path) -> dict[str, bytes]:
 def without_waiting(files: dict[str, bytes]) -> dict[str, bytes]:
     """Without what waited to be moved to its place."""
     return {name: content for name, content in files.items() if WAITING not in name}
+
+
+# The oldest language that the compiler takes without a word, and what the page promises.
+KOTLIN = "2.2"
+
+
+def kotlin(folder: Path) -> str:
+    """The only Kotlin class of an Android folder."""
+    (path,) = folder.rglob("*.kt")
+    return path.read_text()

@@ -1,0 +1,276 @@
+"""The Kotlin class of the Android folder, compiled and run against stand-ins for Android and LiteRT.
+
+The stand-ins in tests/kotlin/ have the signatures of the libraries, each with its address; the compiler is npm's
+`kotlin-compiler`, which `make test` installs into .kotlin/ where there is npm.
+"""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.random_models import pictures
+from support.written_files import KOTLIN, kotlin
+
+from swiftformer_tf import LiteModel, LiteRunner
+from swiftformer_tf.deployment.android import write_android_folder
+from swiftformer_tf.images.transform import open_image
+
+Lite = Callable[..., LiteModel]
+
+ROOT = Path(__file__).parents[1]
+COMPILER = ROOT / ".kotlin" / "node_modules" / "kotlin-compiler" / "lib"
+STAND_INS = sorted((ROOT / "tests" / "kotlin").glob("*.kt"))
+LOGITS = np.linspace(-2, 2, 10, dtype=np.float32)[::-1].tobytes()
+
+
+def compile_kotlin(sources: list[Path], classes: Path) -> str:
+    """What the compiler says; nothing where all is well."""
+    if not COMPILER.is_dir() or not shutil.which("java"):
+        message = "no Kotlin compiler: needs Java, and npm for `make .kotlin/installed`"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    compiler = ["java", "-cp", os.pathsep.join(map(str, COMPILER.glob("*.jar")))]
+    language = ["-Werror", "-language-version", KOTLIN, "-api-version", KOTLIN]
+    arguments = ["-no-stdlib", "-no-reflect", "-cp", str(COMPILER / "kotlin-stdlib.jar"), "-d", str(classes)]
+    command = [*compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", *language, *arguments, *map(str, sources)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0 or result.stderr
+    return result.stderr
+
+
+@pytest.fixture(scope="session")
+def app(folder_of_app: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A command that runs the generated class in the stand-in app; the page's camera screen is compiled with it."""
+    classes = tmp_path_factory.mktemp("classes")
+    blocks = re.findall(r"```kotlin\n(.*?)```", (folder_of_app.parent / "page.md").read_text(), re.DOTALL)
+    (screen,) = [block for block in blocks if "ComponentActivity()" in block]
+    camera = classes / "TinyActivity.kt"
+    camera.write_text(screen)
+    assert screen.count("\n") < 50  # it is to fit on one
+    assert compile_kotlin([*STAND_INS, *folder_of_app.rglob("*.kt"), camera], classes) == ""
+    jars = os.pathsep.join(str(COMPILER / f"{name}.jar") for name in ("kotlin-compiler", "kotlin-stdlib"))
+    return ["java", "-cp", os.pathsep.join([str(classes), jars]), "MainKt"]
+
+
+def words(picture: np.ndarray) -> np.ndarray:
+    """Android's colors of RGB or RGBA."""
+    channels = picture.astype(np.int64).transpose(2, 0, 1)
+    red, green, blue = channels[:3]
+    alpha = channels[3] if len(channels) == 4 else 255
+    return (alpha << 24) | (red << 16) | (green << 8) | blue
+
+
+def start(
+    app: list[str],
+    folder: Path,
+    model: str,
+    picture: np.ndarray,
+    answer: bytes,
+    *,
+    task: str = "0",
+    orientation: int = 1,
+) -> subprocess.CompletedProcess[str]:
+    """Runs the app on a picture, with what the model is to answer."""
+    height, width = picture.shape[:2]
+    content = np.concatenate([[orientation, width, height], words(picture).ravel()])
+    (folder / "picture").write_bytes(content.astype(np.uint32).astype(">u4").tobytes())
+    (folder / f"tiny_{model.lower()}.tflite.output").write_bytes(answer)
+    return subprocess.run([*app, model, "GPU", task], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def run(
+    app: list[str],
+    folder: Path,
+    model: str,
+    picture: np.ndarray,
+    answer: bytes,
+    *,
+    task: str = "0",
+    orientation: int = 1,
+) -> tuple[list[str], bytes]:
+    """What the app prints, and what it wrote into the model's input."""
+    result = start(app, folder, model, picture, answer, task=task, orientation=orientation)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout.splitlines(), (folder / f"tiny_{model.lower()}.tflite.input").read_bytes()
+
+
+def inputs(given: bytes) -> np.ndarray:
+    return np.frombuffer(given, np.float32).reshape(64, 64, 3)
+
+
+@pytest.fixture
+def working(folder_of_app: Path, tmp_path: Path) -> Path:
+    shutil.copytree(folder_of_app / "assets", tmp_path / "assets")
+    return tmp_path
+
+
+def test_the_app_gives_the_model_what_python_would(app: list[str], working: Path, models: dict[str, LiteModel]) -> None:
+    """A picture as large as what is cut from, so that nothing is scaled: 73 pixels, of which the middle 64."""
+    (picture,) = pictures(1, 73, 73)
+    lines, given = run(app, working, "FLOAT32", picture, LOGITS)
+    transform = models["tiny_float32.tflite"].config.transform
+    np.testing.assert_allclose(inputs(given), transform(Image.fromarray(picture)), atol=1e-6)
+    assert lines[0] == "created tiny_float32.tflite on GPU with null threads"
+    logits = np.frombuffer(LOGITS, np.float32)
+    scores = np.exp(logits) / np.exp(logits).sum()
+    best = [line.split(maxsplit=2) for line in lines if line[0].isdigit()]
+    assert [(int(index), text) for index, _, text in best] == [(0, "class 0"), (1, "class 1"), (2, "class 2")]
+    np.testing.assert_allclose([float(score) for _, score, _ in best], scores[:3], rtol=1e-5)
+    assert lines[-3:] == ["closed an output", "closed an input", "closed the model"]
+
+
+def test_integers_are_quantized_as_the_interpreter_wants_them(
+    app: list[str], working: Path, models: dict[str, LiteModel]
+) -> None:
+    (picture,) = pictures(1, 73, 73, seed=1)
+    stored = np.array([0, 255, 200, 3, 4, 5, 6, 7, 8, 9], np.uint8)
+    lines, given = run(app, working, "INT8", picture, stored.tobytes())
+    runner = LiteRunner(models["tiny_int8.tflite"])
+    runner.set_input(models["tiny_int8.tflite"].config.transform(Image.fromarray(picture))[None])
+    wanted = runner.interpreter.get_tensor(runner.interpreter.get_input_details()[0]["index"])
+    difference = np.frombuffer(given, np.int8).astype(int) - wanted.ravel()
+    # A value in the middle between two steps may fall to either side.
+    assert np.abs(difference).max() <= 1
+    assert np.mean(difference != 0) < 0.005
+    scale, zero_point = runner.output_quantization
+    logits = (stored.astype(float) - zero_point) * scale
+    scores = np.exp(logits - logits.max())
+    best = [line.split(maxsplit=2) for line in lines if line[0].isdigit()]
+    assert [int(index) for index, _, _ in best[:2]] == [1, 2]
+    assert float(best[0][1]) == pytest.approx((scores / scores.sum()).max(), rel=1e-4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_of_the_gallery_are_upright(
+    app: list[str], working: Path, models: dict[str, LiteModel], orientation: int
+) -> None:
+    """As `open_image` turns them, which follows EXIF's eight orientations."""
+    (picture,) = pictures(1, 73, 73)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(picture).save(working / "same.png", exif=exif)
+    _, given = run(app, working, "FLOAT32", picture, LOGITS, task="gallery", orientation=orientation)
+    transform = models["tiny_float32.tflite"].config.transform
+    np.testing.assert_allclose(inputs(given), transform(open_image(working / "same.png")), atol=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270, -90, 360])
+def test_frames_of_the_camera_are_turned_clockwise(
+    app: list[str], working: Path, models: dict[str, LiteModel], degrees: int
+) -> None:
+    (picture,) = pictures(1, 73, 73)
+    _, given = run(app, working, "FLOAT32", picture, LOGITS, task=str(degrees))
+    transform = models["tiny_float32.tflite"].config.transform
+    upright = np.rot90(picture, -degrees // 90)
+    np.testing.assert_allclose(inputs(given), transform(Image.fromarray(np.ascontiguousarray(upright))), atol=1e-6)
+
+
+def test_a_frame_is_not_turned_askew(app: list[str], working: Path) -> None:
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="45")
+    assert "rotationDegrees = 45: expected a multiple of 90" in result.stderr
+    assert result.stdout.splitlines()[-1] == "closed the model"
+
+
+def test_a_wide_picture_that_lies_is_cut_as_the_upright_one(app: list[str], working: Path) -> None:
+    """Columns of one color each: 146 x 73 lying down is 73 x 146 upright, of which the middle is seen."""
+    picture = np.zeros((73, 146, 3), np.uint8)
+    picture[..., 0] = np.arange(146)
+    _, given = run(app, working, "FLOAT32", picture, LOGITS, task="90")
+    red = np.rint(inputs(given)[..., 0] * 0.229 * 255 + 0.485 * 255)
+    assert (red == red[:, :1]).all()  # what were columns are rows
+    np.testing.assert_array_equal(red[:, 0], np.arange(41, 105))
+
+
+def test_what_is_transparent_is_white(app: list[str], working: Path, models: dict[str, LiteModel]) -> None:
+    picture = np.concatenate([pictures(1, 73, 73)[0], np.full((73, 73, 1), 255, np.uint8)], axis=-1)
+    picture[20:40, :, 3] = 0
+    Image.fromarray(picture).save(working / "same.png")
+    _, given = run(app, working, "FLOAT32", picture, LOGITS)
+    transform = models["tiny_float32.tflite"].config.transform
+    np.testing.assert_allclose(inputs(given), transform(open_image(working / "same.png")), atol=1e-6)
+
+
+def test_large_pictures_are_halved_before_they_are_scaled(app: list[str], working: Path) -> None:
+    lines, _ = run(app, working, "FLOAT32", pictures(1, 300, 400)[0], LOGITS)
+    assert [line for line in lines if line.startswith(("scaled", "drawn"))] == [
+        "scaled 400x300 to 200x150",
+        "scaled 200x150 to 100x75",
+        "drawn 100x75",
+    ]
+
+
+def test_large_pictures_of_the_gallery_are_decoded_small(app: list[str], working: Path) -> None:
+    lines, _ = run(app, working, "FLOAT32", pictures(1, 600, 800)[0], LOGITS, task="gallery")
+    assert [line for line in lines if line.startswith(("decoded", "scaled", "drawn"))] == [
+        "decoded 800x600 by 4",
+        "scaled 200x150 to 100x75",
+        "drawn 100x75",
+    ]
+
+
+def test_where_there_is_no_gpu_the_cpu_takes_over_and_it_is_told(app: list[str], working: Path) -> None:
+    (working / "no GPU").touch()
+    lines, _ = run(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    assert lines[:2] == ["created tiny_float32.tflite on CPU with 2 threads", "fallback: no GPU here"]
+
+
+def test_where_there_is_no_cpu_either_it_fails(app: list[str], working: Path) -> None:
+    for chip in ("no GPU", "no CPU"):
+        (working / chip).touch()
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    assert result.returncode
+    assert "LiteRtException: no CPU here" in result.stderr
+
+
+def test_what_was_opened_is_closed_when_the_rest_fails(app: list[str], working: Path) -> None:
+    """On the GPU, and then on the CPU."""
+    (working / "no output buffers").touch()
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    assert result.returncode
+    assert "LiteRtException: no memory" in result.stderr
+    closed = ["closed an input", "closed the model"]
+    on_gpu, on_cpu = (f"created tiny_float32.tflite on {chip} threads" for chip in ("GPU with null", "CPU with 2"))
+    assert result.stdout.splitlines() == [on_gpu, *closed, on_cpu, *closed]
+
+
+def test_many_threads_take_turns_and_share_one_array(app: list[str], working: Path) -> None:
+    """LiteRT's stand-in refuses two runs at once, and tells which array it was given."""
+    lines, _ = run(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="crowd")
+    assert "40 answered" in lines
+    wrote = [line for line in lines if line.startswith("wrote array")]
+    assert (len(wrote), len(set(wrote))) == (40, 1)
+
+
+def test_a_closed_classifier_says_so(app: list[str], working: Path) -> None:
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="late")
+    assert "IllegalStateException: the classifier is closed" in result.stderr
+    assert result.stdout.count("closed the model") == 1
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "activation"),
+    [
+        ("single_label_classification", "softmax(read())"),
+        ("multi_label_classification", "sigmoid(read())"),
+        ("regression", "read()"),
+    ],
+)
+def test_what_makes_scores_is_the_files_word(lite: Lite, tmp_path: Path, problem_type: str, activation: str) -> None:
+    """And each of them compiles, with the other ways to cut a picture."""
+    model = lite("float32")
+    modes = {"softmax(read())": "squash", "sigmoid(read())": "shortest_edge", "read()": "height_width"}
+    transform = model.config.transform.replace(crop_mode=modes[activation])
+    config = model.config.replace(problem_type=problem_type, transform=transform)
+    changed = dataclasses.replace(model, config=config)
+    write_android_folder({"tiny_float32.tflite": changed}, tmp_path / "app")
+    assert f"val scores = {activation}\n" in kotlin(tmp_path / "app")
+    assert compile_kotlin([*STAND_INS, *(tmp_path / "app").rglob("*.kt")], tmp_path / "classes") == ""

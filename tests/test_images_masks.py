@@ -1,0 +1,116 @@
+"""Masks beside pictures: read, checked and counted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.segments import CLASSES
+
+from swiftformer_tf import ImageError
+from swiftformer_tf.images.masks import VOID, MaskClasses, MaskFolder, count_pixels, open_mask
+
+
+def test_pairs_are_read_and_indices_become_labels(pairs: Path) -> None:
+    folder = MaskFolder.open(pairs)
+    image, labels = folder.read(0)
+    assert len(folder) == 6
+    assert folder.classes == CLASSES
+    assert folder.classes.labels == ("sky", "ground")
+    assert image.size == (64, 40)
+    assert labels[0, 0] == VOID
+    assert labels[5, 0] == 0
+    assert labels[20, 0] == 1
+    assert count_pixels(folder).sum() == sum((mask != VOID).sum() for _, mask in folder)
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB"])
+def test_masks_with_a_palette_or_in_colors_are_the_same(pairs: Path, mode: str) -> None:
+    folder = MaskFolder.open(pairs)
+    path = folder.masks[0]
+    expected = folder.read(0)[1]
+    palette = Image.open(path).convert("L")
+    palette.putpalette(np.array(CLASSES.colors, np.uint8).ravel().tolist())
+    palette.convert(mode).save(path)
+    np.testing.assert_array_equal(folder.read(0)[1], expected)
+
+
+def _saved(array: np.ndarray) -> Any:
+    return lambda path: Image.fromarray(array).save(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            _saved(np.zeros((40, 60), np.uint8)),
+            "0.png: 60 x 40 pixels, and its photograph has 64 x 40; expected a mask",
+        ),
+        (_saved(np.zeros((40, 64), np.uint16)), "0.png: a mask of 16 bits; expected a PNG of 8 bits"),
+        (_saved(np.full((40, 64), 3, np.uint8)), "0.png: index 3 is beyond the class list, which has 3"),
+        (_saved(np.full((40, 64, 3), 7, np.uint8)), "0.png: the color #070707 is not in the class list"),
+        (_saved(np.zeros((40, 64, 2), np.uint8)), "0.png: a mask of Pillow's mode LA"),
+        (lambda path: path.write_bytes(b"GIF89a"), "0.png: cannot be read as a mask, expected a PNG"),
+        (lambda path: path.unlink(), "0.png: no such file"),
+    ],
+)
+def test_a_spoiled_mask_is_named(pairs: Path, spoil: Any, message: str) -> None:
+    folder = MaskFolder.open(pairs)
+    spoil(folder.masks[0])
+    with pytest.raises(ImageError, match=message) as error:
+        folder.read(0)
+    assert "\n" not in str(error.value)
+
+
+def test_colors_need_a_table(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "m.png")
+    with pytest.raises(ImageError, match="a mask in RGB, and the class list has no colors"):
+        open_mask(tmp_path / "m.png", MaskClasses(("a", "b")))
+
+
+def test_pairs_are_accounted_for(pairs: Path) -> None:
+    masks = pairs.parents[1] / "masks" / "train"
+    (masks / "9.png").write_bytes((masks / "0.png").read_bytes())
+    with pytest.raises(ImageError, match=r"9.png: a mask without a photograph"):
+        MaskFolder.open(pairs)
+    (masks / "9.png").unlink()
+    Image.new("RGB", (4, 4)).save(pairs / "1.jpg")
+    with pytest.raises(ImageError, match=r"1.png: the mask of two photographs with this stem"):
+        MaskFolder.open(pairs)
+    (pairs / "1.jpg").rename(pairs / "7.jpg")
+    with pytest.raises(ImageError, match=r"7.jpg: no mask; expected .*7.png"):
+        MaskFolder.open(pairs)
+    with pytest.raises(ImageError, match="expected a folder called images, or one below it"):
+        MaskFolder.open(masks)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "class list: no class"),
+        ("void\n", "class list: no class"),
+        ("a\na\n", "the name a twice"),
+        ("a,red\nb\n", "1 colors for 2 names"),
+        ("a,red\nb,#ff0000\n", r"the color \(255, 0, 0\) twice"),
+        ("a,reddish\n", "line 1: 'reddish' is no color"),
+        ("a\n\n", "line 2: expected a name"),
+        ("a,red,1\n", "line 1: expected a name"),
+        ("\n".join(map(str, range(256))), "256 lines; expected at most 255"),
+    ],
+)
+def test_class_lists_that_say_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "classes.csv").write_text(text)
+    with pytest.raises(ImageError, match=f"classes.csv: .*{message}"):
+        MaskClasses.open(tmp_path / "classes.csv")
+
+
+def test_an_empty_class_and_a_single_picture_are_refused(pairs: Path) -> None:
+    more = MaskClasses(("sky", "ground", "void", "tree"))
+    with pytest.raises(ImageError, match="class 'tree': no pixel in 6 masks"):
+        count_pixels(MaskFolder.open(pairs, more))
+    for path in sorted(pairs.iterdir())[1:]:
+        path.unlink()
+        (pairs.parents[1] / "masks" / "train" / path.name).unlink()
+    with pytest.raises(ImageError, match=r"0.png: the only photograph in its folder; expected two or more"):
+        count_pixels(MaskFolder.open(pairs))
