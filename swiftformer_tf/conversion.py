@@ -1,11 +1,20 @@
-"""A deploy graph as a float flatbuffer, by the TFLite converter."""
+"""A deploy graph as a float flatbuffer, by the TFLite converter.
 
+The converter takes TensorFlow's graphs alone. On Keras's other backends it runs in a process of its own, which loads
+the graph on TensorFlow: `python -m swiftformer_tf.conversion DEPLOY.keras WEIGHTS OUTPUT`.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
-from swiftformer_tf.errors import ExportError, first_line
+from swiftformer_tf.errors import ExportError, first_line, one_line
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.native_logs import native_stderr_silenced, tensorflow_notes_silenced
 from swiftformer_tf.quantization.naming import name_tensors
@@ -21,13 +30,16 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
         weights: Type of the stored weights; all else is float32.
 
     Raises:
-        ExportError: The converter failed; the message has the first line of what it said.
+        ExportError: The converter failed; the message has the first line of what it said. Or Keras does not run on
+            TensorFlow, and another process cannot load the graph.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerModel, fuse
         >>> convert(fuse(SwiftFormerModel(SwiftFormerConfig.from_variant("tiny", image_size=32))))[4:8]
         b'TFL3'
     """
+    if keras.backend.backend() != "tensorflow":
+        return _converted_elsewhere(deploy, weights)
     import tensorflow as tf
 
     try:
@@ -40,6 +52,36 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
     except Exception as error:  # the converter raises whatever its passes raise
         raise ExportError(f"{weights}: the TFLite converter failed: {first_line(error)}") from error
     return name_tensors(content, set(_layer_names(deploy)))
+
+
+def _converted_elsewhere(deploy: DeployModel, weights: str) -> bytes:
+    """What `convert` returns, from a process on Keras's TensorFlow backend."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved, output = Path(folder, "deploy.keras"), Path(folder, "deploy.tflite")
+        deploy.save(saved)
+        # Modules of the caller's, which may define layers, are found there where they are found here.
+        here = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, "-P", "-m", "swiftformer_tf.conversion", str(saved), weights, str(output)]
+        process = subprocess.run(command, env={**os.environ, **here}, capture_output=True, check=False)
+        if process.returncode == 0 and output.is_file():
+            return output.read_bytes()
+        said = process.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit {process.returncode}"]
+    raise ExportError(
+        f"{one_line(said[-1])} (on the backend {keras.backend.backend()!r} conversion runs in a process of its own on "
+        "TensorFlow, which imports layers of yours from their module; with KERAS_BACKEND=tensorflow it does not)"
+    )
+
+
+def _convert_file(saved: str, weights: Literal["float32", "float16"], output: str) -> None:
+    """The other process: its last line on standard error is the reason why it failed."""
+    try:
+        deploy = keras.models.load_model(saved, compile=False)
+        content = convert(deploy, weights)
+    except ExportError as error:
+        sys.exit(str(error))
+    except Exception as error:  # Keras says in many ways that it does not know a class
+        sys.exit(f"the deploy graph cannot be loaded: {first_line(error)}")
+    Path(output).write_bytes(content)
 
 
 def _layer_names(model: keras.Model) -> Iterator[str]:
@@ -68,3 +110,7 @@ def _converter(deploy: DeployModel) -> Any:
 
     traced = tf.function(signature, input_signature=[spec]).get_concrete_function()
     return tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
+
+
+if __name__ == "__main__":
+    _convert_file(*sys.argv[1:])  # type: ignore[arg-type]  # the words of `_converted_elsewhere`

@@ -1,0 +1,89 @@
+"""Export and verification where Keras runs on JAX: the converter, which takes TensorFlow alone, has its own process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Layers of a user's, one in a module that another process can import, and one in a script.
+MODULE = """
+import keras
+
+
+@keras.saving.register_keras_serializable("mine")
+class Doubled(keras.layers.Layer):
+    def call(self, x):
+        return 2 * x
+"""
+SCRIPT = """
+import json
+
+import keras
+from support.random_models import pictures, random_classifier
+
+import my_layers
+import swiftformer_tf as sf
+
+model = random_classifier(id2label={0: "a", 1: "b", 2: "c", 3: "d", 4: "e"})
+images = pictures(24, 64, 64)
+deploy = sf.fuse(model)
+calibration = sf.calibrate(deploy, images)
+files = {name: sf.export(deploy, sf.RECIPES[name], calibration=calibration) for name in ("float32", "float16", "int8")}
+figures = {
+    name: sf.verify(lite, reference=model, images=images).measured["snr_db"] for name, lite in files.items()
+}
+
+
+@keras.saving.register_keras_serializable("mine")
+class Tripled(keras.layers.Layer):
+    def call(self, x):
+        return 3 * x
+
+
+def exported(layer):
+    head = keras.Model(model.input, layer(model.output))
+    try:
+        return len(sf.export(sf.fuse(head, config=model.config, tasks="features"), sf.RECIPES["float32"]).content)
+    except sf.ExportError as error:
+        return str(error)
+
+
+said = exported(my_layers.Doubled()), exported(Tripled())
+print(json.dumps({"backend": keras.backend.backend(), "snr": figures, "layers": said}))
+"""
+
+
+@pytest.fixture(scope="module")
+def on_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    folder = tmp_path_factory.mktemp("jax")
+    (folder / "my_layers.py").write_text(MODULE)
+    (folder / "run.py").write_text(SCRIPT)
+    here = {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    command = [sys.executable, str(folder / "run.py")]
+    process = subprocess.run(command, env={**os.environ, **here}, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr[-2000:]
+    result: dict[str, object] = json.loads(process.stdout.splitlines()[-1])
+    return result
+
+
+def test_files_are_as_good_as_those_of_tensorflow(on_jax: dict[str, dict[str, float]]) -> None:
+    """The limits are `verify`'s own; random weights do not let int8 reach its own."""
+    assert on_jax["backend"] == "jax"
+    assert on_jax["snr"]["float32"] > 80
+    assert on_jax["snr"]["float16"] > 40
+    assert on_jax["snr"]["int8"] > 5
+
+
+def test_layers_of_a_users_are_imported_from_their_module_or_named(on_jax: dict[str, list[object]]) -> None:
+    size, message = on_jax["layers"]
+    assert isinstance(size, int)
+    assert size > 50_000
+    assert isinstance(message, str)
+    assert "the deploy graph cannot be loaded" in message
+    assert "with KERAS_BACKEND=tensorflow it does not" in message
+    assert "\n" not in message
