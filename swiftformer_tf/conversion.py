@@ -1,9 +1,10 @@
 """A deploy graph as a float flatbuffer, by the TFLite converter.
 
 The converter takes TensorFlow's graphs alone. On Keras's other backends it runs in a process of its own, which loads
-the graph on TensorFlow: `python -m swiftformer_tf.conversion DEPLOY.keras WEIGHTS OUTPUT`.
+the graph on TensorFlow: `python -m swiftformer_tf.conversion DEPLOY.keras WEIGHTS OUTPUT [MODULE:CLASS]...`.
 """
 
+import importlib
 import os
 import subprocess
 import sys
@@ -59,9 +60,11 @@ def _converted_elsewhere(deploy: DeployModel, weights: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         saved, output = Path(folder, "deploy.keras"), Path(folder, "deploy.tflite")
         deploy.save(saved)
-        # Modules of the caller's, which may define layers, are found there where they are found here.
+        # Classes of the caller's are imported there from where they are found here.
+        classes = {type(layer) for layer in deploy._flatten_layers(include_self=False)}
+        own = [f"{each.__module__}:{each.__qualname__}" for each in classes if not _is_known(each)]
         here = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-P", "-m", "swiftformer_tf.conversion", str(saved), weights, str(output)]
+        command = [sys.executable, "-P", "-m", "swiftformer_tf.conversion", str(saved), weights, str(output), *own]
         process = subprocess.run(command, env={**os.environ, **here}, capture_output=True, check=False)
         if process.returncode == 0 and output.is_file():
             return output.read_bytes()
@@ -72,15 +75,23 @@ def _converted_elsewhere(deploy: DeployModel, weights: str) -> bytes:
     )
 
 
-def _convert_file(saved: str, weights: Literal["float32", "float16"], output: str) -> None:
+def _is_known(layer: type) -> bool:
+    return layer.__module__.partition(".")[0] in ("keras", "swiftformer_tf")
+
+
+def _convert_file(saved: str, weights: Literal["float32", "float16"], output: str, *classes: str) -> None:
     """The other process: its last line on standard error is the reason why it failed."""
     try:
-        deploy = keras.models.load_model(saved, compile=False)
+        found = {
+            each: getattr(importlib.import_module(module), each)
+            for module, each in (name.split(":") for name in classes)
+        }
+        deploy = keras.models.load_model(saved, compile=False, custom_objects=found)
         content = convert(deploy, weights)
     except ExportError as error:
         sys.exit(str(error))
-    except Exception as error:  # Keras says in many ways that it does not know a class
-        sys.exit(f"the deploy graph cannot be loaded: {first_line(error)}")
+    except Exception as error:  # a module that is not found, and Keras's many ways to say that it knows no class
+        sys.exit(f"the deploy graph cannot be loaded there: {first_line(error)}")
     Path(output).write_bytes(content)
 
 

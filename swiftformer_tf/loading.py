@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.checkpoints.pretrained import weights_path
+from swiftformer_tf.checkpoints.pretrained import check_one_model, weights_path
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.model_file import LiteModel
@@ -35,6 +35,7 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, wei
     """
     path = weights_path(path)
     suffix = path.suffix.lower()
+    check_one_model(path, weights)
     if suffix == ".tflite":
         return LiteModel.open(path)
     if suffix == ".keras":

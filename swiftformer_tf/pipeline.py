@@ -73,6 +73,7 @@ def export_files(
     html: str | Path | None = None,
     command: str = "",
     token_weights: TokenWeights | None = None,
+    weights: str | None = None,
     progress: Progress | None = None,
 ) -> list[Exported]:
     """Makes TFLite files of a model, one for each recipe, verifies each, and writes it with its report beside it.
@@ -107,6 +108,7 @@ def export_files(
         html: A page with the report to write as well, see `report.html_report`.
         command: How the page was made, for its last section.
         token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
         progress: Opens a progress display for a step with the given title.
 
     Returns:
@@ -144,7 +146,9 @@ def export_files(
     # Before the model is opened: a folder without photographs is found out at once.
     calibrated_on, verified_on = _images(calibration, calibration_count), _images(images)
     stem = _checked_stem(model, stem)
-    reference = open_model(model, token_weights=token_weights) if isinstance(model, (str, Path)) else model
+    reference = (
+        open_model(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
+    )
     config = config or getattr(reference, "config", None)
     if config and any(isinstance(each, (str, Path)) for each in (calibration, images)):
         config.transform.check_photographs()
@@ -193,6 +197,7 @@ def verify_file(
     html: str | Path | None = None,
     command: str = "",
     token_weights: TokenWeights | None = None,
+    weights: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> VerificationReport:
     """Checks a TFLite file against the model that it came from and its recipe: what `swiftformer-tf verify` does.
@@ -205,6 +210,7 @@ def verify_file(
         html: A page with the report to write as well, see `report.html_report`.
         command: How the page was made, for its last section.
         token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
         progress: Called with the number of images seen so far.
 
     Raises:
@@ -231,7 +237,7 @@ def verify_file(
         lite.config.transform.check_photographs()
         images = photographs_in(images)
     if isinstance(reference, (str, Path)):
-        reference = open_model(reference, token_weights=token_weights)
+        reference = open_model(reference, token_weights=token_weights, weights=weights)
     report = verify(lite, reference=reference, images=images, num_threads=num_threads, progress=progress)
     told = {"file": str(path), "verdict": report.verdict}
     report = dataclasses.replace(report, measured=report.measured | told)

@@ -7,7 +7,8 @@ from typing import Any, Self
 import keras
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.checkpoints.pretrained import weights_path
+from swiftformer_tf.checkpoints.input_channels import with_input_channels
+from swiftformer_tf.checkpoints.pretrained import check_one_model, weights_path
 from swiftformer_tf.checkpoints.relabeling import requested_labels
 from swiftformer_tf.checkpoints.saving import Layout, save_folder
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
@@ -32,6 +33,7 @@ class PretrainedModel(keras.Model):
         weights: str | None = None,
         num_labels: int | None = None,
         id2label: Mapping[int, str] | None = None,
+        num_channels: int | None = None,
         **arguments: Any,
     ) -> Self:
         """A model with trained weights, by the name that they have.
@@ -45,11 +47,14 @@ class PretrainedModel(keras.Model):
             num_labels: Number of classes, if it shall be another: the heads are new then, and a warning says so.
             id2label: Names of the classes by index. As many as there are outputs rename them; another number is as
                 `num_labels`.
+            num_channels: Of the input, if it shall be another, see `with_input_channels`: what three channels have
+                learned is kept.
             **arguments: Of the class, such as `dtype`; a `.keras` file has its own where none is given.
 
         Raises:
             CheckpointError: No such weights, or they cannot be fetched or used.
-            ConfigError: Labels that contradict each other, or that a model without a head has no use for.
+            ConfigError: Labels that contradict each other, or that a model without a head has no use for; or another
+                number of channels for weights that do not take three.
             ModelError: A `.keras` file that cannot be used, a `.tflite` file, or weights of another kind of model.
 
         Examples:
@@ -59,6 +64,9 @@ class PretrainedModel(keras.Model):
         """
         wanted = requested_labels(num_labels, id2label)
         stored = open_weights(name, token_weights=token_weights, weights=weights)
+        if num_channels not in (None, stored.config.num_channels):
+            checkpoint = stored if isinstance(stored, Checkpoint) else checkpoint_of(stored, stored.config)
+            stored = with_input_channels(checkpoint, num_channels)
         if type(stored) is cls and wanted is None and not arguments:
             return stored
         return cls._from_stored(stored, name, wanted, arguments)
@@ -121,6 +129,7 @@ def open_weights(
     """
     path = weights_path(name)
     suffix = path.suffix.lower()
+    check_one_model(path, weights)
     if suffix == ".tflite":
         raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
     if suffix == ".keras":

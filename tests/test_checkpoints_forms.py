@@ -9,6 +9,7 @@ import datetime
 import json
 import pathlib
 import zipfile
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import safetensors.numpy
 from click.testing import CliRunner
 from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors, refused, torch_save, torch_zip
 
-from swiftformer_tf import SwiftFormerForImageClassification
+from swiftformer_tf import LiteModel, SwiftFormerForImageClassification
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.key_layouts import from_canonical
 from swiftformer_tf.checkpoints.saving import save_folder
@@ -107,6 +108,44 @@ def test_the_commands_list_and_choose(tmp_path: Path) -> None:
     assert said.exit_code == 0, said.output
     assert "taken: 'state_dict' (97 tensors" in said.stderr
     assert holds(Checkpoint.open(target))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info", "WEIGHTS"),
+        ("port", "WEIGHTS", "-o", "new.keras"),
+        ("export", "WEIGHTS", "-o", "new", "--recipe", "float32"),
+        ("predict", "WEIGHTS", "PHOTOGRAPHS"),
+        ("evaluate", "WEIGHTS", "PHOTOGRAPHS"),
+        ("train", "PHOTOGRAPHS", "-o", "new", "--from", "WEIGHTS"),
+        ("verify", "FILE", "--reference", "WEIGHTS", "--images", "PHOTOGRAPHS"),
+        ("debug-quantization", "FILE", "--reference", "WEIGHTS", "--images", "PHOTOGRAPHS"),
+    ],
+)
+def test_every_command_that_takes_a_checkpoint_lets_choose(
+    arguments: tuple[str, ...],
+    tmp_path: Path,
+    folder: Path,
+    saved: Path,
+    lite: Callable[[str], LiteModel],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = torch_save(tmp_path / "a.pt", {"state_dict": TENSORS, "state_dict_ema": AVERAGED})
+    lite("int8").save(tmp_path / "a.tflite")
+    named = {"WEIGHTS": path, "PHOTOGRAPHS": folder, "FILE": tmp_path / "a.tflite"}
+    command = [str(named.get(word, word)) for word in arguments]
+    said = CliRunner().invoke(cli, [*command, "--weights", "swa"])
+    assert said.exit_code == 2
+    assert "a.pt: weights='swa': expected the name of one of 'state_dict' (97 tensors" in said.stderr
+    # A file with one model has nothing to choose.
+    command = [str(saved) if word == str(path) else word for word in command]
+    assert (
+        "weights='ema': a file of this kind holds one model"
+        in CliRunner().invoke(cli, [*command, "--weights", "ema"]).stderr
+    )
+    assert not (tmp_path / "new").exists()
 
 
 def test_several_that_nothing_tells_apart_are_listed(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ model = random_classifier(id2label={0: "a", 1: "b", 2: "c", 3: "d", 4: "e"})
 images = pictures(24, 64, 64)
 deploy = sf.fuse(model)
 calibration = sf.calibrate(deploy, images)
-files = {name: sf.export(deploy, sf.RECIPES[name], calibration=calibration) for name in ("float32", "float16", "int8")}
+files = {name: sf.export(deploy, sf.RECIPES[name], calibration=calibration) for name in ("float32", "int8")}
 figures = {
     name: sf.verify(lite, reference=model, images=images).measured["snr_db"] for name, lite in files.items()
 }
@@ -75,7 +75,6 @@ def test_files_are_as_good_as_those_of_tensorflow(on_jax: dict[str, dict[str, fl
     """The limits are `verify`'s own; random weights do not let int8 reach its own."""
     assert on_jax["backend"] == "jax"
     assert on_jax["snr"]["float32"] > 80
-    assert on_jax["snr"]["float16"] > 40
     assert on_jax["snr"]["int8"] > 5
 
 
@@ -84,6 +83,6 @@ def test_layers_of_a_users_are_imported_from_their_module_or_named(on_jax: dict[
     assert isinstance(size, int)
     assert size > 50_000
     assert isinstance(message, str)
-    assert "the deploy graph cannot be loaded" in message
+    assert "the deploy graph cannot be loaded there: module '__main__' has no attribute 'Tripled'" in message
     assert "with KERAS_BACKEND=tensorflow it does not" in message
     assert "\n" not in message

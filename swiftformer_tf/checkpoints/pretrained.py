@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from swiftformer_tf.checkpoints.hub import fetch, is_hub_id
+from swiftformer_tf.errors import ModelError
 
-__all__ = ["PRETRAINED", "license_of", "weights_path"]
+__all__ = ["PRETRAINED", "check_one_model", "license_of", "weights_path"]
 
 _FOLDER = Path(__file__).parents[1] / "weights"
 PRETRAINED: dict[str, Path] = {
@@ -33,6 +34,22 @@ def weights_path(name: str | Path) -> Path:
     if str(name) in PRETRAINED:
         return PRETRAINED[str(name)]
     return fetch(name) if is_hub_id(name) else Path(name)
+
+
+def check_one_model(path: Path, weights: str | None) -> None:
+    """Refuses to choose among the weights of a file that holds one model.
+
+    Raises:
+        ModelError: Says so.
+
+    Examples:
+        >>> check_one_model(Path("mine.keras"), "ema")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: mine.keras: weights='ema': a file of this kind holds one model; leave it out
+    """
+    if weights is not None and path.suffix.lower() in (".keras", ".tflite"):
+        raise ModelError(f"{path}: weights={weights!r}: a file of this kind holds one model; leave it out")
 
 
 def license_of(path: Path) -> str | None:

@@ -16,6 +16,7 @@ from swiftformer_tf.cli.console import (
     print_table,
     progress_bar,
     token_weights_option,
+    weights_option,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--count", type=click.IntRange(min=1), default=32, show_default=True, help="How many of them to use.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Rows of the table.")
 @token_weights_option
+@weights_option
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -43,6 +45,7 @@ def debug_quantization(
     count: int,
     top: int,
     token_weights: Any,
+    weights: str | None,
     plot: Path | None,
     as_json: bool,
 ) -> None:
@@ -64,7 +67,7 @@ def debug_quantization(
     lite = LiteModel.open(model)
     lite.config.transform.check_photographs()
     paths = photographs_in(images, count)
-    keras_model = open_model(reference, token_weights=token_weights)
+    keras_model = open_model(reference, token_weights=token_weights, weights=weights)
     with progress_bar("debug", len(paths)) as progress:
         report = compare_tensors(lite, reference=keras_model, images=paths, progress=progress)
     if as_json:

@@ -13,6 +13,7 @@ from swiftformer_tf.cli.console import (
     print_table,
     progress_bar,
     token_weights_option,
+    weights_option,
 )
 from swiftformer_tf.cli.segmentation import evaluate_masks
 
@@ -43,6 +44,7 @@ from swiftformer_tf.cli.segmentation import evaluate_masks
     help="For segmentation FOLDER is as for `train`.",
 )
 @token_weights_option
+@weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def evaluate(
     model: Path,
@@ -53,6 +55,7 @@ def evaluate(
     threads: int,
     task: str,
     token_weights: Any,
+    weights: str | None,
     as_json: bool,
 ) -> None:
     """Count how often a .keras or .tflite model or a checkpoint is right on labelled photographs.
@@ -78,7 +81,7 @@ def evaluate(
     from swiftformer_tf.predicting import activated, predictor
     from swiftformer_tf.tasks.classification import require_single_label
 
-    opened = open_any(model, token_weights=token_weights)
+    opened = open_any(model, token_weights=token_weights, weights=weights)
     predict, config = predictor(opened, num_threads=threads)
     config.transform.check_photographs()
     if confusion:

@@ -14,6 +14,7 @@ from swiftformer_tf.cli.console import (
     print_table,
     progress_bar,
     token_weights_option,
+    weights_option,
 )
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row
 from swiftformer_tf.deployment.targets import TARGETS
@@ -63,6 +64,7 @@ from swiftformer_tf.recipes import RECIPES
 @click.option("--android-class", metavar="NAME", help="What it is called. Default: as the files.")
 @click.option("--name", help="Start of the file names, without a folder. Default: that of MODEL.")
 @token_weights_option
+@weights_option
 @html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as one JSON document.")
 @click.pass_context
@@ -88,6 +90,7 @@ def export(
     android_class: str | None,
     name: str | None,
     token_weights: Any,
+    weights: str | None,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -126,6 +129,7 @@ def export(
         html=html,
         command=command_line(),
         token_weights=token_weights,
+        weights=weights,
         progress=progress_bar,
     )
     reports = [each.report for each in exported]

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ModelFile, print_json, token_weights_option
+from swiftformer_tf.cli.console import ModelFile, print_json, token_weights_option, weights_option
 
 
 @click.command()
@@ -19,9 +19,16 @@ from swiftformer_tf.cli.console import ModelFile, print_json, token_weights_opti
     help="Folder for a segmenter's pictures: NAME_mask.png, the class of each pixel, and NAME_overlay.png.",
 )
 @token_weights_option
+@weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def predict(
-    model: Path, images: tuple[Path, ...], top: int, output: Path | None, token_weights: Any, as_json: bool
+    model: Path,
+    images: tuple[Path, ...],
+    top: int,
+    output: Path | None,
+    token_weights: Any,
+    weights: str | None,
+    as_json: bool,
 ) -> None:
     """Label or segment photographs with a .keras or .tflite model or a checkpoint.
 
@@ -32,7 +39,7 @@ def predict(
     from swiftformer_tf.loading import open_any
     from swiftformer_tf.predicting import predict_photographs
 
-    opened = open_any(model, token_weights=token_weights)
+    opened = open_any(model, token_weights=token_weights, weights=weights)
     predictions = predict_photographs(opened, images, top=top, output=output)
     if as_json:
         print_json([each.result for each in predictions])

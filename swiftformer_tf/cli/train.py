@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import click
 
-from swiftformer_tf.cli.console import ImageSize, ModelFile, token_weights_option
+from swiftformer_tf.cli.console import ImageSize, ModelFile, token_weights_option, weights_option
 from swiftformer_tf.cli.training_progress import progress
 from swiftformer_tf.config import VARIANTS, ProblemType
 
@@ -82,6 +82,7 @@ class RecipeFile(click.Path):
     "--head", metavar="NAME", help="Of a segmenter: a name of SEGMENTATION_HEADS.  [default: semantic_fpn_64]"
 )
 @token_weights_option
+@weights_option
 def train(
     folder: Path,
     output: Path,
@@ -106,6 +107,7 @@ def train(
     task: Any,
     head: str | None,
     token_weights: Any,
+    weights: str | None,
 ) -> None:
     """Train or fine-tune on photographs in one subfolder a class, or with a metadata.csv.
 
@@ -147,6 +149,7 @@ def train(
             seed=seed,
             tensorboard=tensorboard,
             token_weights=token_weights,
+            weights=weights,
             num_processes=num_processes,
             process_id=process_id,
             coordinator_address=coordinator_address,

@@ -14,6 +14,7 @@ from swiftformer_tf.cli.console import (
     print_table,
     progress_bar,
     token_weights_option,
+    weights_option,
 )
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, shown_verdict
 
@@ -24,6 +25,7 @@ from swiftformer_tf.cli.reports import command_line, html_option, note_failures,
 @click.option("--images", type=EXISTING, required=True, help="Folder of photographs that calibration did not see.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For the latency.")
 @token_weights_option
+@weights_option
 @html_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON document.")
 @click.pass_context
@@ -34,6 +36,7 @@ def verify(
     images: Path,
     threads: int,
     token_weights: Any,
+    weights: str | None,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -55,6 +58,7 @@ def verify(
             html=html,
             command=command_line(),
             token_weights=token_weights,
+            weights=weights,
             progress=count,
         )
     if as_json:

@@ -61,6 +61,7 @@ class _Options:
     dtype: str
     seed: int
     token_weights: TokenWeights | None
+    weights: str | None
     num_processes: int
     process_id: int
     coordinator_address: str | None
@@ -105,6 +106,7 @@ def train(
     seed: int = 0,
     tensorboard: bool = False,
     token_weights: TokenWeights | None = None,
+    weights: str | None = None,
     num_processes: int = 1,
     process_id: int = 0,
     coordinator_address: str | None = None,
@@ -139,6 +141,7 @@ def train(
         seed: Of everything random.
         tensorboard: Whether to log for TensorBoard, too, into `output`.
         token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
         num_processes: How many processes take part, see `distribute`; of a classifier.
         process_id: Which of them this is.
         coordinator_address: Where process 0 can be reached.
@@ -185,6 +188,7 @@ def train(
         dtype=dtype,
         seed=seed,
         token_weights=token_weights,
+        weights=weights,
         num_processes=num_processes,
         process_id=process_id,
         coordinator_address=coordinator_address,
@@ -220,7 +224,9 @@ def _tensorboard(output: Path, *, wanted: bool, process_id: int) -> list[keras.c
 
 def _classifier(options: _Options) -> History:
     start = (
-        SwiftFormerForImageClassification.from_pretrained(options.source, token_weights=options.token_weights)
+        SwiftFormerForImageClassification.from_pretrained(
+            options.source, token_weights=options.token_weights, weights=options.weights
+        )
         if options.source
         else None
     )
@@ -263,7 +269,7 @@ def _segmenter(options: _Options) -> History:
     head = _head(options.head or HEAD)
     images = MaskFolder.open(options.folder)
     backbone = (
-        open_model(options.source, token_weights=options.token_weights)
+        open_model(options.source, token_weights=options.token_weights, weights=options.weights)
         if options.source
         else SwiftFormerModel(SwiftFormerConfig.from_variant(options.variant or VARIANT))
     )

@@ -1,0 +1,49 @@
+"""Trained weights for another number of input channels."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.errors import ConfigError
+
+__all__ = ["with_input_channels"]
+
+STEM = "stem.0.weight"
+
+
+def with_input_channels(checkpoint: Checkpoint, num_channels: int) -> Checkpoint:
+    """A checkpoint whose first convolution takes another number of channels, as timm's `in_chans` makes it.
+
+    One channel gets the sum of the kernels, so that a gray photograph is answered like one of three equal channels.
+    More get the three kernels in turn, weakened so that their sum stays. The transform's means and deviations follow:
+    three become their mean.
+
+    Args:
+        checkpoint: Of three channels, or of one where nothing changes.
+        num_channels: Of the result.
+
+    Raises:
+        ConfigError: Weights of another number of channels than three, or a number that is none.
+
+    Examples:
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, to_checkpoint
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
+        >>> with_input_channels(to_checkpoint(model), 1).tensors["stem.0.weight"].shape
+        (4, 1, 3, 3)
+    """
+    before = checkpoint.config.num_channels
+    if num_channels == before:
+        return checkpoint
+    if before != 3:
+        raise ConfigError(f"num_channels={num_channels}: the weights take {before}; expected weights of 3 channels")
+    config = checkpoint.config.replace(num_channels=num_channels)
+    kernel = checkpoint.tensors[STEM]
+    if num_channels == 1:
+        kernel = kernel.sum(axis=1, keepdims=True)
+    else:
+        repeated = np.tile(kernel, (1, math.ceil(num_channels / 3), 1, 1))[:, :num_channels]
+        kernel = repeated * np.float32(3 / num_channels)
+    tensors = {**checkpoint.tensors, STEM: np.ascontiguousarray(kernel, np.float32)}
+    return dataclasses.replace(checkpoint, tensors=tensors, config=config)
