@@ -31,7 +31,7 @@ from swiftformer_tf import __version__
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.hub import fetch
 from swiftformer_tf.errors import ImageError, SwiftFormerError
-from swiftformer_tf.evaluation import evaluate
+from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import balanced_sample, iterate_images, list_images
 from swiftformer_tf.images.labels import labelled_images
@@ -147,7 +147,7 @@ def _write(home: Path, state: dict[str, Any]) -> None:
         beside.write_text(json.dumps(state, indent=2) + "\n")
 
 
-def _photographs(model: SwiftFormerForImageClassification, folder: Path | None) -> tuple[Sequence[Any], Sequence[Any]]:
+def _photographs(model: SwiftFormerForImageClassification, folder: Path | None) -> tuple[Any, Any]:
     if folder is None:
         calibration, verification = photographs(model.config.transform)
         return calibration.pixels, verification.pixels
@@ -191,7 +191,7 @@ def _evaluate(home: Path, state: dict[str, Any], folder: Path) -> None:
         except ImageError as problem:
             print(f"not evaluated: {problem}", file=sys.stderr)
             return
-        state["accuracy"][recipe] = evaluate(predict, config, images).top1
+        state["accuracy"][recipe] = evaluate_classifier(predict, config, images).metrics["accuracy"]
         _write(home, state)
 
 

@@ -1,6 +1,7 @@
 """What `import swiftformer_tf` gives: `__init__.py` imports each name from here when it is first used."""
 
 from . import training
+from .accuracy import evaluate
 from .checkpoints import Checkpoint
 from .checkpoints.pretrained import PRETRAINED
 from .config import VARIANTS, SwiftFormerConfig
@@ -59,6 +60,7 @@ __all__ = [
     "VerificationReport",
     "calibrate",
     "debug_quantization",
+    "evaluate",
     "export",
     "export_files",
     "fuse",

@@ -23,7 +23,7 @@ from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 from swiftformer_tf.tasks.task import Activation
 
-__all__ = ["Evaluation", "evaluate", "evaluate_segmentation", "labelled_for", "save_confusion"]
+__all__ = ["Evaluation", "evaluate_classifier", "evaluate_segmentation", "labelled_for", "save_confusion"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +173,7 @@ def save_confusion(
         figure.savefig(beside, format="png", dpi=120)
 
 
-def evaluate(
+def evaluate_classifier(
     predict: Callable[[np.ndarray], np.ndarray],
     config: SwiftFormerConfig,
     images: LabelledImages | AnnotatedImages,

@@ -99,7 +99,7 @@ def test_an_interruption_is_no_failed_check(
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("swiftformer_tf.loading.open_model", interrupted)
+    monkeypatch.setattr("swiftformer_tf.pretrained_model.open_weights", interrupted)
     arguments = {
         "export": [str(saved), "-o", str(tmp_path / "out"), "--recipe", "float32"],
         "train": [str(folder), "-o", str(tmp_path / "out"), "--from", str(saved)],

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,10 +11,12 @@ from click.testing import CliRunner
 from PIL import Image
 from support.random_models import tiny_config
 
-from swiftformer_tf import LiteModel, ModelError, SwiftFormerForImageClassification
+from swiftformer_tf import ConfigError, LiteModel, ModelError, SwiftFormerForImageClassification, evaluate
+from swiftformer_tf.accuracy import Accuracy
 from swiftformer_tf.cli.evaluate import evaluate as command
-from swiftformer_tf.evaluation import evaluate
+from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
 from swiftformer_tf.images.labels import LabelledImages
+from swiftformer_tf.tasks.scores import LabelScores
 
 CONFIG = tiny_config()
 LABELS = CONFIG.num_labels
@@ -53,7 +56,8 @@ def test_counts_against_a_hand_made_case(photographs: tuple[Path, ...]) -> None:
     )
     images = LabelledImages(photographs, (0, 0, 0, 1, 1, 1), "by hand")
     seen: list[int] = []
-    result = evaluate(predict, CONFIG, images, batch_size=4, progress=seen.append)  # type: ignore[arg-type]
+    result = evaluate_classifier(predict, CONFIG, images, batch_size=4, progress=seen.append)  # type: ignore[arg-type]
+    assert isinstance(result, Evaluation)
     assert seen == [4, 6]
     report = result.to_dict()
     assert report["images"] == 6
@@ -72,7 +76,7 @@ def test_counts_against_a_hand_made_case(photographs: tuple[Path, ...]) -> None:
 def test_outputs_that_do_not_fit_or_are_not_finite_are_refused(photographs: tuple[Path, ...]) -> None:
     images = LabelledImages(photographs, (0,) * 6, "by hand")
     with pytest.raises(ModelError, match=r"outputs of shape \(6, 3\): expected \(6, 10\), one for each label"):
-        evaluate(lambda batch: np.zeros((len(batch), 3)), CONFIG, images)
+        evaluate_classifier(lambda batch: np.zeros((len(batch), 3)), CONFIG, images)
 
     def broken(batch: np.ndarray) -> np.ndarray:
         outputs = np.zeros((len(batch), LABELS))
@@ -80,12 +84,13 @@ def test_outputs_that_do_not_fit_or_are_not_finite_are_refused(photographs: tupl
         return outputs
 
     with pytest.raises(ModelError, match=r"2\.png: the model's outputs for it are not finite"):
-        evaluate(broken, CONFIG, images)
+        evaluate_classifier(broken, CONFIG, images)
 
 
 def test_the_confusion_is_drawn(photographs: tuple[Path, ...], tmp_path: Path) -> None:
     predict = answers(*[ranked(index % 3) for index in range(6)])
-    result = evaluate(predict, CONFIG, LabelledImages(photographs, (0, 1, 2, 2, 1, 0), "by hand"))  # type: ignore[arg-type]
+    result = evaluate_classifier(predict, CONFIG, LabelledImages(photographs, (0, 1, 2, 2, 1, 0), "by hand"))  # type: ignore[arg-type]
+    assert isinstance(result, Evaluation)
     result.save_confusion(tmp_path / "confusion.png")
     with Image.open(tmp_path / "confusion.png") as picture:
         assert picture.format == "PNG"
@@ -139,3 +144,30 @@ def test_a_confusion_matrix_that_cannot_be_drawn_is_refused_before_anything_runs
     missing = CliRunner().invoke(command, [*arguments, str(tmp_path / "matrix.png")])
     assert missing.exit_code == 2
     assert "--confusion needs the package matplotlib: pip install 'swiftformer_tf[report]'" in missing.stderr
+
+
+# In one call.
+
+
+def test_one_call_opens_counts_and_draws(saved: Path, folder: Path, tmp_path: Path, lite: Any) -> None:
+    lite("float32").save(tmp_path / "tiny.tflite")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{path.stem} 0\n" for path in sorted(folder.rglob("*.png"))))
+    seen: list[int] = []
+    mine = evaluate(saved, folder, label_file=labels, task="classification", progress=seen.append)
+    other = evaluate(tmp_path / "tiny.tflite", folder, label_file=labels, num_threads=2)
+    assert (mine.task, mine.images, seen[-1]) == ("classification", 48, 48)
+    assert mine.to_dict() == {**other.to_dict(), "transform": mine.to_dict()["transform"]}
+    mine.save_confusion(tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").is_file()
+
+
+def test_one_call_refuses_what_does_not_fit(saved: Path, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"tiny\.keras: a model for classification; expected one for semantic-segment"):
+        evaluate(saved, folder, task="semantic-segmentation")
+    features = SwiftFormerForImageClassification(tiny_config(id2label={}))
+    with pytest.raises(ModelError, match=r"^a model for features; expected one for classification or semantic-seg"):
+        evaluate(features, folder)
+    scores = LabelScores(np.ones((1, 2)), np.zeros((1, 2)), ("a", "b"), "by hand")
+    with pytest.raises(ConfigError, match=r"x\.png: a confusion matrix is of one right label a photo"):
+        Accuracy("classification", scores, features.config, 1).save_confusion(tmp_path / "x.png")

@@ -87,7 +87,7 @@ def test_public_names_are_documented(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Recipe", "SwiftFormerConfig", "Transform", "export", "export_files", "fuse", "port", "verify"],
+    ["Recipe", "SwiftFormerConfig", "Transform", "evaluate", "export", "export_files", "fuse", "port", "verify"],
 )
 def test_what_can_fail_says_how(name: str) -> None:
     text = documented(name)[1]

@@ -13,7 +13,7 @@ from support.random_models import pictures, tiny_config
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.cli import cli
-from swiftformer_tf.evaluation import evaluate, labelled_for
+from swiftformer_tf.evaluation import evaluate_classifier, labelled_for
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.training import Teacher, TrainingRecipe, compile_for, train_classifier, training_photographs
@@ -163,10 +163,10 @@ def test_answers_of_another_kind_than_the_models_are_refused(tmp_path: Path) -> 
             SwiftFormerForImageClassification(single), images, TrainingRecipe(batch_size=4), tmp_path / "run"
         )
     with pytest.raises(ConfigError, match="'single_label_classification': expected one right label a photograph"):
-        evaluate(lambda x: np.zeros((len(x), 2)), single, images)
+        evaluate_classifier(lambda x: np.zeros((len(x), 2)), single, images)
     folders = ImageFolder(images.paths, (0,) * len(images), ("red", "green"))
     with pytest.raises(ConfigError, match=r"'multi_label_classification': expected photographs with a metadata\.csv"):
-        evaluate(lambda x: np.zeros((len(x), 2)), config, folders)  # type: ignore[arg-type]
+        evaluate_classifier(lambda x: np.zeros((len(x), 2)), config, folders)  # type: ignore[arg-type]
     teacher = Teacher(lambda x: np.zeros((len(x), 2)), config.transform, ("red", "green"))
     model = SwiftFormerForImageClassification(config)
     with pytest.raises(ConfigError, match="distillation takes one right label of several"):

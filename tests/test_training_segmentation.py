@@ -153,7 +153,7 @@ def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path,
     result = CliRunner().invoke(evaluate, [str(tmp_path / "model.keras"), *arguments], catch_exceptions=False)
     expected = evaluate_segmentation(model.predict_on_batch, model.config, MaskFolder.open(pairs))
     assert json.loads(result.stdout)["mean_iou"] == pytest.approx(expected.mean_iou, abs=1e-9)
-    with pytest.raises(ModelError, match=r"\.keras: a model for classification; expected a segmenter"):
+    with pytest.raises(ModelError, match=r"\.keras: a model for classification; expected one for semantic-segm"):
         CliRunner().invoke(evaluate, [str(saved), *arguments], catch_exceptions=False)
 
 

@@ -3,6 +3,7 @@
     python docs/pictures/house.py                       # draws the picture
     python docs/pictures/house.py --walk checkpoint     # prints a walk, and counts its climbs
     python docs/pictures/house.py --walk photograph
+    python docs/pictures/house.py --walk task           # where tasks are named
 
 The rooms and their order are import-linter's contract in pyproject.toml, and the arrows are its own reading of the
 sources (grimp). A walk runs real code and notes each doorway, a call from a room into another, when it is first taken;
@@ -10,14 +11,19 @@ a climb is a doorway into a room above the one that was entered before.
 """
 
 import argparse
+import functools
+import importlib
+import inspect
+import pkgutil
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
+from itertools import pairwise
 from pathlib import Path
-from types import FrameType
+from types import ModuleType
 from typing import Any
 
 PACKAGE = "swiftformer_tf"
@@ -105,52 +111,81 @@ text {{ fill: #e4e9ee }} .box {{ fill: #1b222a; stroke: #3a4651 }}
 @contextmanager
 def walked() -> Iterator[list[tuple[str, str]]]:
     """Doorways in the order in which they are first taken: the room that calls, and the module that is called."""
-    rooms = {room for row in rows() for room in row}
-    taken: dict[tuple[str, str], None] = {}
+    level = levels()
     doorways: list[tuple[str, str]] = []
 
-    def notice(frame: FrameType, event: str, _: Any) -> None:
-        if event != "call" or frame.f_code.co_name == "<module>":
-            return
-        called = _module(frame)
-        caller = _caller(frame)
-        if called is None or caller is None:
-            return
-        pair = (caller.partition(".")[0], called)
-        if pair[0] == called.partition(".")[0] or not {pair[0], called.partition(".")[0]} <= rooms:
-            return
-        if pair not in taken:
-            taken[pair] = None
+    def notice(called: str) -> None:
+        pair = (_caller().partition(".")[0], called)
+        caller, room = pair[0], called.partition(".")[0]
+        # A room above is only called where it handed down a function, such as a progress bar's; and Keras's import asks
+        # `registration`, whoever imports.
+        down = caller in level and room in level and level[caller] < level[room]
+        if down and room != "registration" and pair not in doorways:
             doorways.append(pair)
 
-    sys.setprofile(notice)
-    try:
-        yield doorways
-    finally:
-        sys.setprofile(None)
+    wrappers: dict[int, Any] = {}
+    for module in _modules():
+        for name, value in list(vars(module).items()):
+            if inspect.isfunction(value) and value.__module__.startswith(f"{PACKAGE}."):
+                setattr(module, name, wrappers.setdefault(id(value), _noticing(value, notice)))
+            elif inspect.isclass(value) and value.__module__ == module.__name__:
+                _notice_methods(value, notice)
+    yield doorways
 
 
-def _module(frame: FrameType) -> str | None:
-    """The module below the package that a frame's code is in."""
-    name = str(frame.f_globals.get("__name__", ""))
-    return name.removeprefix(f"{PACKAGE}.") if name.startswith(f"{PACKAGE}.") else None
+def _modules() -> list[ModuleType]:
+    """All of the package but the training, which neither walk enters."""
+    package = importlib.import_module(PACKAGE)
+    found = pkgutil.walk_packages(package.__path__, f"{PACKAGE}.")
+    names = [each.name for each in found if ".training" not in each.name and not each.name.endswith("peak_memory")]
+    return [importlib.import_module(name) for name in names]
 
 
-def _caller(frame: FrameType) -> str | None:
+def _notice_methods(owner: type, notice: Callable[[str], None]) -> None:
+    for name, method in list(vars(owner).items()):
+        inner = method.__func__ if isinstance(method, (classmethod, staticmethod)) else method
+        if not inspect.isfunction(inner) or inner.__module__ != owner.__module__ or name.startswith("__"):
+            continue
+        wrapper = _noticing(inner, notice)
+        setattr(owner, name, wrapper if inner is method else type(method)(wrapper))
+
+
+def _noticing(function: Callable[..., Any], notice: Callable[[str], None]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def noticed(*arguments: Any, **named: Any) -> Any:
+        notice(function.__module__.removeprefix(f"{PACKAGE}."))
+        return function(*arguments, **named)
+
+    return noticed
+
+
+def _caller() -> str:
     """The nearest module of the package among the callers, whatever library is between."""
-    above = frame.f_back
-    while above is not None:
-        if (module := _module(above)) is not None:
-            return module
-        above = above.f_back
-    return None
+    frame = sys._getframe(2).f_back
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.startswith(f"{PACKAGE}."):
+            return name.removeprefix(f"{PACKAGE}.")
+        frame = frame.f_back
+    return ""
 
 
-def climbs(doorways: list[tuple[str, str]]) -> list[int]:
-    """Places in a walk at which a room is entered that lies above the one that was entered before."""
-    level = {room: index for index, row in enumerate(rows()) for room in row}
-    entered = [level[module.partition(".")[0]] for _, module in doorways]
-    return [place for place in range(1, len(entered)) if entered[place] < entered[place - 1]]
+def levels() -> dict[str, int]:
+    """The row of each room, from 0 at the roof."""
+    return {room: index for index, row in enumerate(rows()) for room in row}
+
+
+def climbs(doorways: list[tuple[str, str]], *, words: bool = True) -> list[int]:
+    """Places in a walk at which a room is entered that lies above the one that was entered before.
+
+    Without `words`, rooms below those that hold weights or files are passed over: configurations, labels, errors and
+    the like are words in which others speak, and no stations.
+    """
+    level = levels()
+    ground = len(rows()) if words else level["litert"] + 1
+    entered = [(place, level[module.partition(".")[0]]) for place, (_, module) in enumerate(doorways)]
+    entered = [(place, row) for place, row in entered if row < ground]
+    return [place for (_, before), (place, row) in pairwise(entered) if row < before]
 
 
 def _checkpoint(folder: Path) -> None:
@@ -175,19 +210,42 @@ def _photograph(folder: Path) -> None:
 WALKS: dict[str, Callable[[Path], None]] = {"checkpoint": _checkpoint, "photograph": _photograph}
 
 
+def rooms_of_tasks() -> dict[str, list[str]]:
+    """Modules outside of `tasks` that name a task, by task: where a new one may want a row."""
+    from swiftformer_tf.tasks import TASKS
+
+    found: dict[str, list[str]] = {name: [] for name in TASKS}
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        module = path.relative_to(ROOT / PACKAGE).with_suffix("").as_posix()
+        for name, modules in found.items():
+            if not module.startswith("tasks/") and f'"{name}"' in path.read_text():
+                modules.append(module)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--walk", choices=WALKS)
+    parser.add_argument("--walk", choices=[*WALKS, "task"])
     walk = parser.parse_args().walk
     if walk is None:
         Path(__file__).with_suffix(".svg").write_text(picture())
-        return
+    elif walk == "task":
+        for name, modules in rooms_of_tasks().items():
+            print(f"{name}: {', '.join(modules)}")
+    else:
+        _walk(WALKS[walk])
+
+
+def _walk(walk: Callable[[Path], None]) -> None:
     with tempfile.TemporaryDirectory() as folder, walked() as doorways:
-        WALKS[walk](Path(folder))
+        walk(Path(folder))
     up = climbs(doorways)
     for place, (caller, called) in enumerate(doorways):
         print(f"{'up  ' if place in up else '    '}{caller} calls {called}")
-    print(f"{len(doorways)} doorways, {len(up)} climbs")
+    stations = climbs(doorways, words=False)
+    print(
+        f"{len(doorways)} doorways, {len(up)} climbs, {len(stations)} of them between rooms that hold weights or files"
+    )
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 from measuring import NAME, chosen_photographs, prepared
 
 import swiftformer_tf as sf
-from swiftformer_tf.evaluation import Evaluation, evaluate
+from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.labels import LabelledImages, labelled_images
 from swiftformer_tf.native_logs import native_stderr_silenced
@@ -27,6 +28,12 @@ HERE = Path(__file__).parent
 # For BatchNorm.
 STATISTICS_BATCHES, STATISTICS_BATCH_SIZE = 30, 64
 TEACHER_UNSEEN = "ILSVRC2012_val_"
+
+
+def _count(*arguments: Any) -> Evaluation:
+    counted = evaluate_classifier(*arguments)
+    assert isinstance(counted, Evaluation)  # one right label a photograph
+    return counted
 
 
 @click.group()
@@ -69,14 +76,14 @@ def measure(folder: Path, sizes: str) -> None:
     deploy = sf.fuse(model)
     lite = sf.export(deploy, sf.RECIPES["float32"])
     ways = {
-        "Keras": evaluate(model.predict_on_batch, model.config, images),
-        "fused": evaluate(_one_by_one(deploy.predict_on_batch), model.config, images),
-        "float32 TFLite": evaluate(predictor(lite)[0], model.config, images),
+        "Keras": _count(model.predict_on_batch, model.config, images),
+        "fused": _count(_one_by_one(deploy.predict_on_batch), model.config, images),
+        "float32 TFLite": _count(predictor(lite)[0], model.config, images),
     }
     by_size = {}
     for size in sorted({int(text) for text in sizes.split(",")}):
         resized = _resized(model, size)
-        by_size[size] = evaluate(resized.predict_on_batch, resized.config, images)
+        by_size[size] = _count(resized.predict_on_batch, resized.config, images)
     ways["Keras"].save_confusion(HERE / "confusion.png")
     with replacing(HERE / "imagenette.md") as beside:
         beside.write_text("\n".join([*_page(ways, by_size, model.config.image_size), *_unseen(model, images)]) + "\n")
@@ -124,7 +131,7 @@ def _unseen(model: sf.SwiftFormerForImageClassification, images: LabelledImages)
     unseen = [(path, target) for path, target in pairs if path.name.startswith(TEACHER_UNSEEN)]
     if unseen:
         paths, targets = zip(*unseen, strict=True)
-        result = evaluate(model.predict_on_batch, model.config, LabelledImages(paths, targets, images.rule))
+        result = _count(model.predict_on_batch, model.config, LabelledImages(paths, targets, images.rule))
         yield f"\nThe teacher was trained on ImageNet. On the {result.images} photographs of ImageNet's own validation"
         yield f"set (`{TEACHER_UNSEEN}*`), which it has not seen, top-1 is {result.top1:.2%}, top-5 {result.top5:.2%}."
 

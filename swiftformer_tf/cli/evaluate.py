@@ -15,7 +15,9 @@ from swiftformer_tf.cli.console import (
     token_weights_option,
     weights_option,
 )
-from swiftformer_tf.cli.segmentation import evaluate_masks
+
+# As `train` has them.
+TASKS = {"classification": "classification", "segmentation": "semantic-segmentation"}
 
 
 @click.command()
@@ -38,10 +40,8 @@ from swiftformer_tf.cli.segmentation import evaluate_masks
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For a .tflite file.")
 @click.option(
     "--task",
-    type=click.Choice(["classification", "segmentation"]),
-    default="classification",
-    show_default=True,
-    help="For segmentation FOLDER is as for `train`.",
+    type=click.Choice(list(TASKS)),
+    help="What MODEL has to be for. Default: what it is for. For segmentation FOLDER is as for `train`.",
 )
 @token_weights_option
 @weights_option
@@ -53,7 +53,7 @@ def evaluate(
     confusion: Path | None,
     batch_size: int,
     threads: int,
-    task: str,
+    task: str | None,
     token_weights: Any,
     weights: str | None,
     as_json: bool,
@@ -69,41 +69,27 @@ def evaluate(
     """
     if confusion and not confusion.parent.is_dir():
         raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
-    if task == "segmentation":
-        if label_file:
-            raise click.UsageError("--labels is not for --task segmentation; leave it out")
-        evaluate_masks(model, folder, threads, confusion, as_json)
-        return
-    from swiftformer_tf.evaluation import Evaluation, labelled_for
-    from swiftformer_tf.evaluation import evaluate as evaluate_photographs
-    from swiftformer_tf.images.folders import check_images
-    from swiftformer_tf.loading import open_any
-    from swiftformer_tf.predicting import activated, predictor
-    from swiftformer_tf.tasks.classification import require_single_label
+    from swiftformer_tf.accuracy import evaluate as evaluate_model
 
-    opened = open_any(model, token_weights=token_weights, weights=weights)
-    predict, config = predictor(opened, num_threads=threads)
-    config.transform.check_photographs()
-    if confusion:
-        require_single_label(config, "--confusion")
-    images = labelled_for(config, folder, label_file=label_file)
-    check_images(images.paths)
-    with progress_bar("photographs", len(images.paths)) as progress:
-        evaluation = evaluate_photographs(
-            predict,
-            config,
-            images,
-            classifier_activation=activated(opened),
+    with progress_bar("photographs") as progress:
+        accuracy = evaluate_model(
+            model,
+            folder,
+            task=task and TASKS[task],
+            label_file=label_file,
             batch_size=batch_size,
+            num_threads=threads,
+            token_weights=token_weights,
+            weights=weights,
             progress=progress,
         )
-    result = {"model": str(model), "transform": config.transform.to_dict(), **evaluation.to_dict()}
     if as_json:
-        print_json(result)
+        print_json({"model": str(model), **accuracy.to_dict()})
     else:
-        note(f"classes: {evaluation.rule}")
-        print_table(evaluation.table)
-        click.echo(evaluation.summary)
-    if confusion and isinstance(evaluation, Evaluation):  # Last: a picture that cannot be written costs no figures.
-        evaluation.save_confusion(confusion)
+        if accuracy.rule:
+            note(f"classes: {accuracy.rule}")
+        print_table(accuracy.scores.table)
+        click.echo(accuracy.scores.summary)
+    if confusion:  # Last: a picture that cannot be written costs no figures.
+        accuracy.save_confusion(confusion)
         note(f"wrote {confusion}")

@@ -174,6 +174,16 @@ class PixelConfusion:
             ],
         }
 
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """A row a class that is there or answered, for people to read."""
+        return [{**row, "iou": f"{row['iou']:.2%}"} for row in self.to_dict()["per_class"]]
+
+    @property
+    def summary(self) -> str:
+        """The figures in a line."""
+        return f"mIoU {self.mean_iou:.2%}, {self.pixel_accuracy:.2%} of {int(self.matrix.sum())} pixels right"
+
 
 TASK = Task(
     name="semantic-segmentation",

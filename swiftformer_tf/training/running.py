@@ -16,7 +16,7 @@ import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.evaluation import evaluate
+from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.files import read_text, replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder, check_images
@@ -136,7 +136,7 @@ def train_classifier(
 
 
 def _measured(model: keras.Model, images: LabelledImages | AnnotatedImages) -> dict[str, float]:
-    return evaluate(model.predict_on_batch, model.config, images).metrics
+    return evaluate_classifier(model.predict_on_batch, model.config, images).metrics
 
 
 def _check_answers(folder: ImageFolder | AnnotatedImages, config: SwiftFormerConfig) -> None:

@@ -1,0 +1,182 @@
+"""How often a model in any kind of file is right on a folder of photographs."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
+from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.evaluation import (
+    Evaluation,
+    evaluate_classifier,
+    evaluate_segmentation,
+    labelled_for,
+    save_confusion,
+)
+from swiftformer_tf.images.annotations import AnnotatedImages
+from swiftformer_tf.images.folders import check_images
+from swiftformer_tf.images.labels import LabelledImages
+from swiftformer_tf.images.masks import MaskFolder
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.loading import Opened, open_any
+from swiftformer_tf.predicting import activated, predictor, task_of
+from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
+from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
+
+__all__ = ["Accuracy", "evaluate"]
+
+Truth = LabelledImages | AnnotatedImages | MaskFolder
+Scores = Evaluation | LabelScores | NumberErrors | PixelConfusion
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracy:
+    """What `evaluate` counted.
+
+    Args:
+        task: Of the model: a key of `TASKS`.
+        scores: `Evaluation`, `LabelScores` or `NumberErrors` of a classifier by its problem type, `PixelConfusion` of a
+            segmenter.
+        config: Of the model.
+        images: Number of photographs.
+    """
+
+    task: str
+    scores: Scores
+    config: SwiftFormerConfig
+    images: int
+
+    @property
+    def rule(self) -> str | None:
+        """How names became labels; None where masks say it."""
+        return getattr(self.scores, "rule", None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: those of the scores, with the number of photographs and the transform."""
+        return {"transform": self.config.transform.to_dict(), "images": self.images, **self.scores.to_dict()}
+
+    def save_confusion(self, path: str | Path) -> None:
+        """Draws the confusion matrix as a PNG; needs matplotlib (the extra `report`).
+
+        Args:
+            path: Of the PNG.
+
+        Raises:
+            ConfigError: Several labels or numbers, which have no such matrix.
+        """
+        if isinstance(self.scores, Evaluation):
+            self.scores.save_confusion(path)
+        elif isinstance(self.scores, PixelConfusion):
+            save_confusion(
+                path,
+                self.scores.matrix,
+                self.scores.labels,
+                title=self.scores.summary,
+                answered="answered class",
+                right="right class",
+            )
+        else:
+            raise ConfigError(f"{path}: a confusion matrix is of one right label a photograph; leave it out")
+
+
+def evaluate(
+    model: keras.Model | LiteModel | Checkpoint | str | Path,
+    folder: str | Path | Truth,
+    *,
+    task: str | None = None,
+    label_file: str | Path | None = None,
+    batch_size: int = 32,
+    num_threads: int = 1,
+    token_weights: TokenWeights | None = None,
+    weights: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Accuracy:
+    """Counts how often a classifier or a segmenter is right: what `swiftformer-tf evaluate` does.
+
+    Args:
+        model: A Keras model, a TFLite model or a checkpoint; or its path or name, see `open_any`.
+        folder: For a classifier, photographs in a subfolder a class or with a `metadata.csv`, see `labelled_for`; for a
+            segmenter, photographs beside masks, see `MaskFolder.open`. Or what these return.
+        task: What the model is expected to be for, a key of `TASKS`; None takes any.
+        label_file: Of a classifier, see `labelled_images`.
+        batch_size: Photographs of a classifier at a time.
+        num_threads: For a TFLite model.
+        token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
+        progress: Called with the number of photographs seen so far.
+
+    Raises:
+        ModelError: A model of another task, or one that cannot be used; outputs that do not fit the labels.
+        ImageError: The folder does not say what is right, or a photograph cannot be read; the message names it.
+        ConfigError: An argument of another task, or masks of other classes.
+        CheckpointError: See `Checkpoint.open`.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for label in ("tench", "church"):
+        ...         Path(folder, label).mkdir()
+        ...         Image.new("RGB", (40, 40)).save(Path(folder, label, "1.png"))
+        ...     accuracy = evaluate("swiftformer_xs_imagenette", folder)
+        >>> accuracy.task, accuracy.images, accuracy.scores.top1 <= 0.5
+        ('classification', 2, True)
+    """
+    opened = open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
+    found = task_of(opened)
+    expected = [task] if task else list(_EVALUATE)
+    if found not in expected or found not in _EVALUATE:
+        name = f"{model}: " if isinstance(model, (str, Path)) else ""
+        raise ModelError(f"{name}a model for {found}; expected one for {' or '.join(expected)}")
+    return _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, progress)
+
+
+def _classifier(
+    opened: Opened,
+    folder: str | Path | Truth,
+    label_file: str | Path | None,
+    batch_size: int,
+    num_threads: int,
+    progress: Callable[[int], None] | None,
+) -> Accuracy:
+    predict, config = predictor(opened, num_threads=num_threads)
+    config.transform.check_photographs()
+    images = labelled_for(config, folder, label_file=label_file) if isinstance(folder, (str, Path)) else folder
+    if isinstance(images, MaskFolder):
+        raise ConfigError("masks are for a segmenter, and this is a classifier; expected labels")
+    check_images(images.paths)
+    scores = evaluate_classifier(
+        predict,
+        config,
+        images,
+        classifier_activation=activated(opened),
+        batch_size=batch_size,
+        progress=progress,
+    )
+    return Accuracy("classification", scores, config, len(images.paths))
+
+
+def _segmenter(
+    opened: Opened,
+    folder: str | Path | Truth,
+    label_file: str | Path | None,
+    batch_size: int,
+    num_threads: int,
+    progress: Callable[[int], None] | None,
+) -> Accuracy:
+    if label_file is not None:
+        raise ConfigError(f"{label_file}: labels are for a classifier, and this is a segmenter; leave them out")
+    images = MaskFolder.open(folder) if isinstance(folder, (str, Path)) else folder
+    if not isinstance(images, MaskFolder):
+        raise ConfigError("labels are for a classifier, and this is a segmenter; expected masks")
+    predict, config = predictor(opened, num_threads=num_threads)
+    confusion = evaluate_segmentation(predict, config, images, progress=progress)
+    return Accuracy("semantic-segmentation", confusion, config, len(images))
+
+
+# How answers are counted, by their task.
+_EVALUATE: dict[str, Callable[..., Accuracy]] = {"classification": _classifier, "semantic-segmentation": _segmenter}
