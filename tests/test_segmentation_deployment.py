@@ -110,7 +110,7 @@ def test_every_recipe(recipe: str, activation: Activation | None, name: str) -> 
         assert verify(file, reference=segmenter(name), images=PIXELS).passed
 
 
-@pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic_int8"])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_a_mask_inside(recipe: str) -> None:
     """Bytes, made by LiteRT's own operations; no SNR is asked of indices."""
     file = lite(recipe, "argmax")
