@@ -129,6 +129,11 @@ class SwiftFormerConfig:
     problem_type: ProblemType | None = None
     transform: Transform = TRANSFORMS["original"]
 
+    def __new__(cls, *_: Any, **fields: Any) -> Self:
+        if "num_labels" in fields:
+            raise ConfigError("num_labels: follows id2label; give id2label=dict(enumerate(names)), one name a label")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         # JSON has lists and string keys; a frozen value wants tuples and whole numbers.
         for name in ("depths", "embed_dims", "downsamples"):
@@ -228,9 +233,7 @@ class SwiftFormerConfig:
             ConfigError: A name that is not a field, or an impossible value.
         """
         known = {field.name for field in dataclasses.fields(cls)}
-        if "num_labels" in fields:
-            raise ConfigError("num_labels: follows id2label; give id2label=dict(enumerate(names)), one name a label")
-        if unknown := sorted(set(fields) - known):
+        if unknown := sorted(set(fields) - known - {"num_labels"}):  # which `__new__` answers
             raise ConfigError(f"{unknown[0]}: no such field; the fields are {', '.join(sorted(known))}")
         return cls(**fields)
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from swiftformer_tf.quantization import (
     measure,
     rewrite,
 )
-from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.recipes import Recipe, require_recipe
 
 __all__ = ["Calibration", "calibrate", "export", "require_calibration"]
 
@@ -82,7 +83,9 @@ def calibrate(
         A value for `export`. It holds up to 200 of the images.
 
     Raises:
-        ExportError: Weights are NaN or infinite, the converter failed, or an operation has no form in a recipe.
+        ExportError: No deploy graph, weights are NaN or infinite, the converter failed, or an operation has no form in
+            a recipe.
+        ConfigError: A recipe that is none, such as the name of one.
         ImageError: An image cannot be used.
 
     Examples:
@@ -92,7 +95,8 @@ def calibrate(
         >>> export(deploy, RECIPES["int8"], calibration=calibration).recipe.name
         'int8'
     """
-    _check_finite(deploy)
+    recipes = list(recipes)
+    _check_deploy("calibrate", deploy, recipes)
     content = convert(deploy)
     graph = lower_float_only(Graph(content))  # all tensors of `content`, and further ones
     for recipe in recipes:
@@ -140,8 +144,9 @@ def export(
         The model, with one signature: `image` in, the graph's named outputs out.
 
     Raises:
-        ExportError: The recipe needs calibration and there is none, an operation has no form in it, weights are NaN
-            or infinite, or the converter failed.
+        ConfigError: A recipe that is none, such as the name of one.
+        ExportError: No deploy graph, the recipe needs calibration and there is none, an operation has no form in it,
+            weights are NaN or infinite, or the converter failed.
         ImageError: A calibration image cannot be used.
 
     Examples:
@@ -154,8 +159,8 @@ def export(
         ...
         swiftformer_tf.errors.ExportError: recipe int8 needs calibration images: give a folder, an array or a dataset
     """
+    _check_deploy("export", deploy, [recipe])
     require_calibration(recipe, calibration)
-    _check_finite(deploy)
     if isinstance(calibration, Calibration) and calibration.weights_sha256 != _digest(deploy):
         raise ExportError("the calibration is of another deploy graph: expected calibrate(deploy, ...) of this one")
     if recipe.weights == "float16":
@@ -203,7 +208,13 @@ def _batches(images: Iterable[np.ndarray], deploy: DeployModel) -> Iterator[np.n
         yield np.concatenate([batch[place % len(batch)] for place in range(size)])
 
 
-def _check_finite(deploy: DeployModel) -> None:
+def _check_deploy(asked: str, deploy: DeployModel, recipes: Iterable[Recipe]) -> None:
+    """Answers the likeliest slips: a model that was not fused, its file, the name of a recipe, unfinished weights."""
+    if not isinstance(deploy, DeployModel):
+        given = f"the file {str(deploy)!r}" if isinstance(deploy, str | Path) else f"a {type(deploy).__name__}"
+        raise ExportError(f"{asked}: {given}, expected a deploy graph: fuse(model) makes one of a Keras model")
+    for recipe in recipes:
+        require_recipe(recipe)
     for layer in deploy.layers:
         if not all(np.isfinite(array).all() for array in layer.get_weights()):
             raise ExportError(f"weights of {layer.name} are not finite: give a model that is trained well")

@@ -283,6 +283,8 @@ def _is_plain_pooling(layer: keras.layers.GlobalAveragePooling2D) -> bool:
 def _check_model(model: Any) -> None:
     if not isinstance(model, keras.Model):
         raise ModelError(f"fuse: expected a functional keras.Model, not a {type(model).__name__}")
+    if isinstance(model, DeployModel):
+        raise ModelError(f"fuse: {model.name} is a deploy graph already; give it to export")
     if not _is_graph(model):
         raise ModelError(
             f"fuse: {model.name} is a subclassed model ({type(model).__name__}), which has no graph to fold; make it "

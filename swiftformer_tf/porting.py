@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.variables import assign_tensors, checkpoint_of
 
@@ -50,6 +50,9 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
         >>> port(to_checkpoint(model)).sources["stages-0-blocks-1/attn/w_g"]
         'stages.0.blocks.1.attn.w_g'
     """
+    if not isinstance(checkpoint, Checkpoint):
+        given = type(checkpoint).__name__
+        raise CheckpointError(f"port: a {given}, expected a Checkpoint; Checkpoint.open(path) reads one")
     kind = SwiftFormerForImageClassification if checkpoint.has_final_norm else SwiftFormerModel
     model = kind(checkpoint.config, dtype=dtype)
     return Ported(model, assign_tensors(model, checkpoint.tensors))

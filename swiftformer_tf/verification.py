@@ -19,7 +19,7 @@ from swiftformer_tf.comparison import (
     matched_outputs,
     signal_to_noise,
 )
-from swiftformer_tf.errors import VerificationError, prefix_path
+from swiftformer_tf.errors import ModelError, VerificationError, prefix_path
 from swiftformer_tf.fusion import output_names
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.images.transform import Transform
@@ -208,6 +208,13 @@ def verify(
         >>> report.measured["images"], report.measured["snr_db"] > 92
         (8, True)
     """
+    if not isinstance(lite, LiteModel):
+        raise ModelError(f"verify: a {type(lite).__name__}, expected a LiteModel; LiteModel.open(path) reads a file")
+    if not isinstance(reference, keras.Model | ReferenceAnswers):
+        raise ModelError(
+            f"verify: the reference is a {type(reference).__name__}, expected a Keras model; "
+            "SwiftFormerForImageClassification.from_pretrained(path) opens one"
+        )
     matched_outputs(reference, lite)
     inspection, runner = _opened(lite, num_threads)
     file_checks, file_figures = _checked(lite, inspection, runner, num_threads)

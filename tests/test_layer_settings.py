@@ -9,15 +9,19 @@ import pytest
 from support.random_models import seeded_model, tiny_config
 
 from swiftformer_tf import (
+    RECIPES,
     Checkpoint,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
     SwiftFormerModel,
+    calibrate,
+    export,
     fuse,
     port,
     to_checkpoint,
+    verify,
 )
-from swiftformer_tf.errors import CheckpointError, ConfigError, ModelError
+from swiftformer_tf.errors import CheckpointError, ConfigError, ExportError, ModelError, SwiftFormerError
 from swiftformer_tf.layer_settings import named_layers
 
 PIXELS = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype("float32")
@@ -190,9 +194,34 @@ def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
         (lambda: classifier({}), r"^config={}: expected a SwiftFormerConfig$"),
         (lambda: made(id2label=["a", "b"]), r"dict\(enumerate\(names\)\) makes them of a list"),
         (lambda: SwiftFormerConfig.from_variant("xs", num_labels=2), "^num_labels: follows id2label; give id2label="),
+        (lambda: made(num_labels=2, id2label={0: "a"}), "^num_labels: follows id2label; give id2label="),
+        (lambda: tiny().config.replace(num_labels=2), "^num_labels: follows id2label; give id2label="),
     ):
         with pytest.raises(ConfigError, match=answer):
             slip()
-    for name in ("swiftformer_xs_imagenette", "swiftformer_xs_imagenete"):
-        with pytest.raises(CheckpointError, match=r"no such file; swiftformer_xs_imagenette ships with the package"):
-            Checkpoint.open(name)
+    assert Checkpoint.open("swiftformer_xs_imagenette").config.num_labels == 10
+    with pytest.raises(CheckpointError, match=r"no such file; swiftformer_xs_imagenette ships with the package"):
+        Checkpoint.open("swiftformer_xs_imagenete")
+
+
+def test_what_is_given_to_the_wrong_step_is_told_where_it_belongs() -> None:
+    wrong: Any = tiny()  # what a user may slip in is of other types
+    deploy: Any = fuse(wrong)
+    lite = export(deploy, RECIPES["float32"])
+    name: Any = "int8"
+    typo: Any = ["itn8"]
+    file: Any = "a.pth"
+    slips: list[tuple[Any, type[SwiftFormerError], str]] = [
+        (lambda: export(deploy, name), ConfigError, r"^recipe='int8': expected a Recipe, such as RECIPES\['int8'\]$"),
+        (lambda: calibrate(deploy, PIXELS, recipes=typo), ConfigError, r"'itn8': expected .* RECIPES\['int8'\]"),
+        (lambda: export(wrong, RECIPES["float32"]), ExportError, r"expected a deploy graph: fuse\(model\) makes one"),
+        (lambda: calibrate(wrong, PIXELS), ExportError, r"^calibrate: a SwiftFormerForImageClassification, expected"),
+        (lambda: export(file, RECIPES["float32"]), ExportError, "^export: the file 'a.pth', expected a deploy"),
+        (lambda: fuse(deploy), ModelError, "swiftformer_deploy is a deploy graph already; give it to export"),
+        (lambda: port(file), CheckpointError, r"a str, expected a Checkpoint; Checkpoint.open\(path\) reads one"),
+        (lambda: verify(file, reference=wrong, images=PIXELS), ModelError, r"LiteModel.open\(path\) reads a file"),
+        (lambda: verify(lite, reference=file, images=PIXELS), ModelError, r"from_pretrained\(path\) opens one"),
+    ]
+    for slip, kind, answer in slips:
+        with pytest.raises(kind, match=answer):
+            slip()
