@@ -102,6 +102,7 @@ def test_the_command_keeps_the_files_of_a_failure(
         return {"outcome": outcome, "details": "SIGSEGV", "seconds": 1.5, "bytes": 2**20}
 
     monkeypatch.setattr(fuzz, "FAILURES", tmp_path)
+    monkeypatch.setattr("support.fuzz.time.perf_counter", lambda: 0.0)
     assert fuzz.fuzz_reader(run, good, "labels", 7, 5) == 1
     kept = tmp_path / "labels-7-3"
     _, files = fuzz.case(seeds(good / "labels"), "labels", 7, 3)

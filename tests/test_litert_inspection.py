@@ -29,7 +29,7 @@ def test_a_float_file(lite: Lite, deploy: DeployModel) -> None:
     assert inspection.counts["GELU"] == 10  # 6 in ConvEncoder or LocalRepresentation, 4 in an Mlp
     assert inspection.counts["DEPTHWISE_CONV_2D"] == 6
     assert list(inspection.counts.values()) == sorted(inspection.counts.values(), reverse=True)
-    assert (inspection.input_type, inspection.output_type, inspection.max_rank) == ("FLOAT32", "FLOAT32", 4)
+    assert (inspection.input_type, inspection.output_type) == ("FLOAT32", "FLOAT32")
     assert inspection.flex == inspection.dynamic == ()
     assert set(inspection.float_ops) == set(inspection.counts)
     stored = sum(operation.weights_size for operation in inspection.ops)
@@ -92,7 +92,7 @@ def test_a_damaged_flatbuffer_never_fails_otherwise(lite: Lite) -> None:
             inspection = inspect_model(dataclasses.replace(lite("float32"), content=bytes(damaged)))
         except ModelError:
             continue
-        assert inspection.max_rank >= 0
+        assert isinstance(inspection.counts, dict)
 
 
 def test_partitions_are_xnnpacks(lite: Lite) -> None:

@@ -1,5 +1,6 @@
 """Training in two processes, which talk over loopback, and on two devices, against one with the same global batch."""
 
+import contextlib
 import csv
 import importlib.util
 import json
@@ -70,10 +71,12 @@ def finished(process: subprocess.Popen[str], output: Path) -> None:
 
 
 def loopback() -> str:
-    """An address where nobody listens yet."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    """An address where nobody listens yet: below the ports that systems give away, which another could be given."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
+    raise AssertionError("no port is free")
 
 
 @pytest.fixture(scope="module")

@@ -74,12 +74,6 @@ class MaskClasses:
             label += not void
         return table
 
-    @property
-    def label_colors(self) -> tuple[tuple[int, int, int], ...]:
-        """Colors of `labels`; empty where the list has none."""
-        pairs = zip(self.names, self.colors, strict=False)
-        return tuple(color for name, color in pairs if name.lower() != "void")
-
     @classmethod
     def open(cls, path: str | Path) -> Self:
         """Reads a file with a line for each index: `name` or `name,color`, such as `road,#804080`.

@@ -34,7 +34,6 @@ class Inspection:
         ops: In the order in which they run.
         dynamic: Names of tensors with a dimension that is not fixed.
         repeated_names: Names that more than one tensor has.
-        max_rank: Most dimensions that a tensor has.
         input_type: Type of the file's input, in LiteRT's words.
         output_type: Type of its output.
         signatures: Input and output names by signature.
@@ -43,7 +42,6 @@ class Inspection:
     ops: tuple[Op, ...]
     dynamic: tuple[str, ...]
     repeated_names: tuple[str, ...]
-    max_rank: int
     input_type: str
     output_type: str
     signatures: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
@@ -83,14 +81,14 @@ def inspect_model(model: LiteModel) -> Inspection:
     with prefix_path(model.path):
         try:
             graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model.content))
-            return _census(graph, flatbuffer_utils)
+            return _inspected(graph, flatbuffer_utils)
         except ModelError:
             raise
         except Exception as error:  # the generated reader fails in whatever way the damage leads it to
             raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
 
 
-def _census(graph: Any, utils: Any) -> Inspection:
+def _inspected(graph: Any, utils: Any) -> Inspection:
     if len(graph.subgraphs) != 1:
         raise ModelError(f"the file has {len(graph.subgraphs)} subgraphs: expected one")
     (subgraph,) = graph.subgraphs
@@ -136,7 +134,6 @@ def _census(graph: Any, utils: Any) -> Inspection:
             name for name, count in collections.Counter(_text(tensor.name) for tensor in tensors).items() if count > 1
         ),
         dynamic=tuple(_text(tensor.name) for tensor in tensors if _is_dynamic(tensor)),
-        max_rank=max(len(tensor.shape) if tensor.shape is not None else 0 for tensor in tensors),
         input_type=types[subgraph.inputs[0]],
         output_type=types[subgraph.outputs[0]],
         signatures=signatures,

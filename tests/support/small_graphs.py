@@ -65,3 +65,9 @@ def with_other_scale(content: bytes, tensor: int, factor: float) -> bytes:
     quantization = model.subgraphs[0].tensors[tensor].quantization
     quantization.scale = [float(scale) * factor for scale in quantization.scale]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def max_rank(lite: LiteModel) -> int:
+    """Most dimensions that a tensor of a file has."""
+    (subgraph,) = flatbuffer_utils.read_model_from_bytearray(bytearray(lite.content)).subgraphs
+    return max(len(tensor.shape) for tensor in subgraph.tensors if tensor.shape is not None)
