@@ -100,8 +100,8 @@ def test_a_coarse_step_of_the_inputs_is_noise(name: str, shape: tuple[int, ...])
     groups = 8 if name == "DEPTHWISE_CONV_2D" else 1
     seen = moments[:groups]
     nearest, fine, coarse = (
-        rounded_filter(Operation(name, (), ()), kernel, *known, groups=groups)[0]
-        for known in ((None,), (seen, 0.01), (seen, 1e4))
+        rounded_filter(Operation(name, (), ()), kernel, known, step, groups=groups)[0]
+        for known, step in ((None, 0.0), (seen, 0.01), (seen, 1e4))
     )
     assert np.mean(fine != nearest) > 0.2
     np.testing.assert_array_equal(coarse, nearest)
