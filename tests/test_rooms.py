@@ -1,7 +1,9 @@
 """The order of the rooms: what `[tool.importlinter]` of pyproject.toml says, and that it would be noticed."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,14 @@ def test_another_order_is_noticed(path: str, line: str, told: str, tmp_path: Pat
     result = lint(tmp_path)
     assert result.returncode == 1
     assert told in result.stdout
+
+
+def test_every_room_is_in_the_picture_and_in_the_screen_of_where_lines_belong() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    rooms = {room.strip() for line in contract["layers"] for room in line.split("|")}
+    picture = (ROOT / "docs" / "pictures" / "house.svg").read_text()
+    screen = (ROOT / "CONTRIBUTING.md").read_text()
+    told = set(re.findall(r"`(\w+)[/`]", screen))
+    assert {room for room in rooms if f">{room}</text>" not in picture} == set()  # python docs/pictures/house.py
+    assert rooms - told == set()
+    assert len(screen.splitlines()) <= 50
