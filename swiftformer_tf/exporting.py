@@ -100,7 +100,7 @@ def calibrate(
     content = convert(deploy)
     graph = lower_float_only(Graph(content))  # all tensors of `content`, and further ones
     for recipe in recipes:
-        if recipe.weights == "int8":
+        if recipe.has_integer_weights:
             arithmetic(graph, recipe)
     inputs = _batches(image_inputs(images, deploy.config.transform, raw=deploy.include_preprocessing), deploy)
     with native_stderr_silenced():
@@ -135,8 +135,8 @@ def export(
         deploy: What `fuse` returned.
         recipe: A row of `RECIPES`, or one of your own.
         calibration: What `calibrate` returned for `deploy`, or images to give to it. Needed where
-            `recipe.needs_calibration`; where weights are int8 they are rounded so that what they make of these images
-            comes out closest; else passed over.
+            `recipe.needs_calibration`; where weights are integers they are rounded so that what they make of these
+            images comes out closest; else passed over.
         license: Of the weights, for the file's metadata: an SPDX name or a sentence.
         progress: Called with the number of calibration images seen so far.
 
@@ -187,7 +187,7 @@ def export(
 
 def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
     graph, statistics = Graph(calibration.content), calibration.statistics
-    if recipe.needs_calibration:
+    if recipe.activations != "float32":
         graph = lower_float_only(graph)
     for field, prepare in PREPARATIONS.items():
         if getattr(recipe, field):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import fnmatch
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
@@ -10,7 +11,7 @@ from swiftformer_tf.errors import ConfigError
 
 __all__ = ["INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe", "choose_recipes", "require_recipe"]
 
-Weights = Literal["float32", "float16", "int8"]
+Weights = Literal["float32", "float16", "int8", "int4"]
 Activations = Literal["float32", "int8", "int16"]
 InferenceType = Literal["float32", "int8", "uint8", "int16"]
 
@@ -52,6 +53,7 @@ class Recipe:
             table 1 ns, and the step of the logarithm, some 2 %, is halved with it; that of int16 is a table itself.
         correct_output_bias: Whether the last bias takes back what the outputs differ by in the mean. Steps of 16 bits
             add up to nothing, and LiteRT takes seconds for an image with them.
+        int8_layers: Layers whose matrices have eight bits where the others have four, by name or pattern.
 
     Raises:
         ConfigError: A combination that no file can have; the message names the field.
@@ -76,9 +78,10 @@ class Recipe:
     lower_gelu: bool = False
     lower_rsqrt: bool = False
     correct_output_bias: bool = False
+    int8_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        stored = {"float32": ("float32", "float16", "int8"), "int8": ("int8",), "int16": ("int8",)}
+        stored = {"float32": ("float32", "float16", "int8", "int4"), "int8": ("int8",), "int16": ("int8",)}
         if self.activations not in stored:
             raise ConfigError(f"recipe {self.name}: activations={self.activations!r}: expected one of {_names(stored)}")
         rules = [
@@ -90,19 +93,24 @@ class Recipe:
             if (value := getattr(self, field)) not in allowed:
                 reason = f"since it computes in {self.activations}"
                 raise ConfigError(f"recipe {self.name}: {field}={value!r}: expected {_names(allowed)}, {reason}")
-        if self.float_ops and self.activations == "float32":
-            raise ConfigError(
-                f"recipe {self.name}: float_ops={list(self.float_ops)!r}: expected none, since it computes in float32"
-            )
-        for field in ("lower_gelu", "lower_rsqrt", "correct_output_bias"):
-            if getattr(self, field) and self.activations != "int8":
-                raise ConfigError(
-                    f"recipe {self.name}: {field}=True: expected False, since it computes in {self.activations}"
-                )
-        if self.equalize is not None and self.weights != "int8":
-            raise ConfigError(
-                f"recipe {self.name}: equalize={self.equalize}: expected None, since its weights are {self.weights}"
-            )
+        computes, weighs = f"it computes in {self.activations}", f"its weights are {self.weights}"
+        in_floats, has_integers = self.activations == "float32", self.has_integer_weights
+        policies = [
+            ("float_ops", list(self.float_ops), in_floats, "none", computes),
+            *(
+                (field, getattr(self, field), self.activations != "int8", "False", computes)
+                for field in ("lower_gelu", "lower_rsqrt")
+            ),
+            (
+                *("correct_output_bias", self.correct_output_bias, not has_integers or self.activations == "int16"),
+                *("False", f"{weighs} and {computes}"),
+            ),
+            ("equalize", self.equalize, not has_integers, "None", weighs),
+            ("int8_layers", list(self.int8_layers), self.weights != "int4", "none", weighs),
+        ]
+        for field, value, is_misplaced, wanted, since in policies:
+            if is_misplaced and not (value is None or value is False or value == []):
+                raise ConfigError(f"recipe {self.name}: {field}={value!r}: expected {wanted}, since {since}")
         limits = [
             ("min_snr", -math.inf < _number(self.min_snr) < math.inf, "decibels"),
             ("min_agreement", 0 <= _number(self.min_agreement) <= 1, "a share from 0 to 1"),
@@ -115,9 +123,30 @@ class Recipe:
                 raise ConfigError(f"recipe {self.name}: {field}={getattr(self, field)!r}: expected {wanted}")
 
     @property
+    def has_integer_weights(self) -> bool:
+        """Whether matrices are stored in integers."""
+        return self.weights in ("int8", "int4")
+
+    @property
     def needs_calibration(self) -> bool:
-        """Whether the ranges of the tensors between operations must be measured on images."""
-        return self.activations != "float32"
+        """Whether images are needed: for the ranges of the tensors between operations, or to round to few steps."""
+        return self.activations != "float32" or self.weights == "int4"
+
+    def stores_in_int4(self, layer: str, *, inputs: int) -> bool:
+        """Whether the matrix of a layer has four bits a weight.
+
+        XNNPACK takes rows of whole bytes only, and of an odd number of inputs none is.
+
+        Args:
+            layer: Its name, as the tensors of files have it.
+            inputs: How many numbers a row of the matrix multiplies.
+
+        Examples:
+            >>> RECIPES["dynamic_int4"].stores_in_int4("stages-0-blocks-1-attn-to_key", inputs=49)
+            False
+        """
+        chosen = any(fnmatch.fnmatchcase(layer, pattern) for pattern in self.int8_layers)
+        return self.weights == "int4" and inputs % 2 == 0 and not chosen
 
     def least_agreement(self, unit: str) -> float:
         """Of `"images"` or of `"pixels"`."""
@@ -139,7 +168,9 @@ class Recipe:
             ConfigError: Fields missing or unknown, or an impossible combination.
         """
         try:
-            return cls(**values)
+            # Of JSON, which knows lists only.
+            layers = {"int8_layers": tuple(values["int8_layers"])} if "int8_layers" in values else {}
+            return cls(**{**values, **layers})
         except TypeError as error:
             raise ConfigError(f"not a recipe: {error}") from None
 
@@ -167,6 +198,26 @@ MIXED_FLOAT_OPS = {
     "RESHAPE": "shape of the logits",
     "SOFTMAX": "probabilities are not rounded to steps",
 }
+
+# Of XS, what loses most by four bits for the bytes that they save, the worst first: docs/results/int4.md.
+INT8_LAYERS = (
+    "stages-0-blocks-0-pwconv1",
+    "stages-0-blocks-2-local_representation-pwconv1",
+    "stages-0-blocks-1-pwconv1",
+    "stages-0-blocks-2-attn-to_query",
+    "head",
+    "stages-0-blocks-2-local_representation-pwconv2",
+    "stages-0-blocks-2-attn-to_key",
+    "stages-0-blocks-0-pwconv2",
+    "stages-0-blocks-2-attn-global",
+    "stages-2-blocks-5-local_representation-pwconv1",
+    "stages-1-blocks-1-pwconv1",
+    "stages-0-blocks-1-pwconv2",
+    "stages-1-blocks-2-local_representation-pwconv1",
+    "stages-1-blocks-0-pwconv1",
+    "stages-2-blocks-4-pwconv1",
+    "stages-2-blocks-2-pwconv1",
+)
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -201,6 +252,18 @@ RECIPES: dict[str, Recipe] = {
             min_pixel_agreement=0.995,
             max_partitions=1,
             equalize=0.65,
+        ),
+        Recipe(
+            name="dynamic_int4",
+            description="an eighth of the size; int4 matrices, the most sensitive in int8",
+            weights="int4",
+            activations="float32",
+            min_snr=20,
+            min_agreement=0.93,
+            max_partitions=1,
+            equalize=0.0,
+            correct_output_bias=True,
+            int8_layers=INT8_LAYERS,
         ),
         Recipe(
             name="mixed_int8",
@@ -251,6 +314,7 @@ Example:
     float32      float32 float32 92 1.0
     float16      float16 float32 50 0.99
     dynamic_int8 int8    float32 30 0.97
+    dynamic_int4 int4    float32 20 0.93
     mixed_int8   int8    int8    26 0.94
     int8         int8    int8    20 0.93
     int16x8      int8    int16   30 0.97

@@ -4,7 +4,7 @@ import dataclasses
 import importlib.metadata
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import keras
@@ -15,22 +15,19 @@ from swiftformer_tf.comparison import (
     Outputs,
     ReferenceAnswers,
     VerificationCheck,
-    check,
     matched_outputs,
     signal_to_noise,
 )
-from swiftformer_tf.errors import ModelError, VerificationError, prefix_path
+from swiftformer_tf.errors import ModelError, VerificationError
+from swiftformer_tf.file_checks import graph_checks, metadata_checks
 from swiftformer_tf.fusion import output_names
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.inspection import Inspection, inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.notebook import html_table, scatter_svg
-from swiftformer_tf.quantization.kernels import KERNELS
-from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS
 
 __all__ = [
     "Outputs",
@@ -320,62 +317,7 @@ def _checked(
         "min_runtime_version": metadata.min_runtime_version(lite.content),
         "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
     }
-    return (*_file_checks(lite, inspection, partitions), *_metadata_checks(lite, runner)), figures
-
-
-def _file_checks(lite: LiteModel, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
-    recipe = lite.recipe
-    yield check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
-    yield check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
-    # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
-    yield check("unique_names", not inspection.repeated_names, _listed(inspection.repeated_names), "no name twice")
-    borders = (inspection.input_type.lower(), inspection.output_type.lower())
-    wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
-    yield check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))
-    if recipe.activations != "float32":
-        # Where some operations are float, those that have no form in integers are, too.
-        known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions if recipe.float_ops else None
-        stray = tuple(
-            name for name in inspection.float_ops if name not in recipe.float_ops and (known is None or name in known)
-        )
-        allowed = f"{', '.join(recipe.float_ops)} alone" if recipe.float_ops else "no operation"
-        yield check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
-    weights_only = recipe.weights == "int8" and recipe.activations == "float32"
-    least = MIN_QUANTIZED_ELEMENTS if weights_only else 1
-    # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too.
-    float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
-    stored = inspection.weight_types(least, ("CONV_2D", "FULLY_CONNECTED") if float_depthwise else MATRIX_OPS)
-    none_is_large = weights_only and not stored
-    only = none_is_large or set(stored) == {recipe.weights.upper()}
-    large = "" if least == 1 else f" of {least} elements or more"
-    yield check("weights", only, _counted(stored), f"every matrix{large} in {recipe.weights}")
-    if recipe.max_partitions is not None and partitions is not None:
-        yield check(
-            "partitions", partitions <= recipe.max_partitions, str(partitions), f"at most {recipe.max_partitions}"
-        )
-
-
-def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[VerificationCheck]:
-    with prefix_path(lite.path):
-        told, expected = metadata.read(lite.content), lite.metadata
-    wrong = [key for key in {*expected, *(told or ())} if (told or {}).get(key) != expected.get(key)]
-    said = "none" if told is None else f"wrong: {', '.join(sorted(wrong))}" if wrong else "true"
-    yield check("metadata", not wrong, said, "TFLite Metadata that says what the file is")
-    if lite.labels:
-        packed = metadata.packed_labels(lite.content)
-        found = "none" if packed is None else f"{len(packed)}, first {packed[0]!r}"
-        yield check("labels", packed == lite.labels, found, f"{len(lite.labels)}, first {lite.labels[0]!r}")
-    if runner and lite.include_preprocessing and lite.recipe.inference_input_type == "uint8":
-        # Clients put the pixels' bytes into such a tensor and ask for no scale.
-        yield check("raw_pixels", runner.input_quantization == (1.0, 0), str(runner.input_quantization), "(1.0, 0)")
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return "none" if not names else f"{len(names)}: {', '.join(sorted(set(names))[:6])}"
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name.lower()}" for name, count in counts.items()) or "none"
+    return (*graph_checks(lite, inspection, partitions), *metadata_checks(lite, runner)), figures
 
 
 def _latency(runner: LiteRunner) -> float:

@@ -41,6 +41,7 @@ FAULTY = "stages-1-blocks-0-attn-to_key/conv_2d"
 # How the operations of each recipe compute; a cast back to float at the end changes nothing and is not shown.
 SCHEMES = {
     "dynamic_int8": {"hybrid", "float32"},
+    "dynamic_int4": {"hybrid", "float32"},
     "mixed_int8": {"int8", "hybrid", "float32"},
     "int8": {"int8"},
     "int16x8": {"int16", "int16x8"},
@@ -78,7 +79,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def test_every_recipe_with_integers_is_debugged_here() -> None:
-    assert set(SCHEMES) == {name for name, recipe in RECIPES.items() if recipe.weights == "int8"}
+    assert set(SCHEMES) == {name for name, recipe in RECIPES.items() if recipe.has_integer_weights}
 
 
 @pytest.mark.parametrize("recipe", SCHEMES)
@@ -195,7 +196,9 @@ def test_bytes_in_and_probabilities_out(model: Model, pixels: np.ndarray) -> Non
 
 @pytest.mark.parametrize("recipe", ["float32", "float16"])
 def test_a_file_of_floats_is_refused(recipe: str, lite: Lite, model: Model, images: np.ndarray) -> None:
-    with pytest.raises(ModelError, match=f"recipe {recipe} has {recipe} weights: expected a file with int8 weights"):
+    with pytest.raises(
+        ModelError, match=f"recipe {recipe} has {recipe} weights: expected a file with int8 or int4 weights"
+    ):
         debug_quantization(lite(recipe), reference=model, images=images)
 
 
@@ -294,5 +297,5 @@ def test_the_command_refuses_floats_and_draws_nothing(lite: Lite, saved: Path, f
     plot = tmp_path / "snr.png"
     shown = run(tmp_path / "x.tflite", "--reference", saved, "--images", folder, "--plot", plot)
     assert shown.exit_code == 2
-    assert shown.stderr == "Error: recipe float16 has float16 weights: expected a file with int8 weights\n"
+    assert shown.stderr == "Error: recipe float16 has float16 weights: expected a file with int8 or int4 weights\n"
     assert not plot.exists()

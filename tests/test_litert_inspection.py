@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from swiftformer_tf import DeployModel, LiteModel, LiteRunner, ModelError
-from swiftformer_tf.litert.inspection import Inspection, Op, inspect_model
+from swiftformer_tf.litert.inspection import Inspection, Matrix, Op, inspect_model
 
 Lite = Callable[..., LiteModel]
 
@@ -32,7 +32,7 @@ def test_a_float_file(lite: Lite, deploy: DeployModel) -> None:
     assert (inspection.input_type, inspection.output_type) == ("FLOAT32", "FLOAT32")
     assert inspection.flex == inspection.dynamic == ()
     assert set(inspection.float_ops) == set(inspection.counts)
-    stored = sum(operation.weights_size for operation in inspection.ops)
+    stored = sum(each.size for each in inspection.matrices())
     kernels = sum(int(np.prod(weight.shape)) for weight in deploy.weights if weight.path.endswith("kernel"))
     assert stored == kernels
 
@@ -61,7 +61,7 @@ def test_integer_files_compute_in_integers_between_casts(lite: Lite) -> None:
 def test_what_counts_as_float_and_flex() -> None:
     ops = (
         Op("QUANTIZE", ("FLOAT32",), ("INT8",)),
-        Op("CONV_2D", ("INT8", "INT8", "INT32"), ("INT8",), "INT8", 100),
+        Op("CONV_2D", ("INT8", "INT8", "INT32"), ("INT8",), Matrix("stem", "INT8", (4, 1, 1, 25), 100, True)),
         Op("MUL", ("FLOAT32", "FLOAT32"), ("FLOAT32",)),
         Op("FlexErf", ("INT8",), ("INT8",)),
         Op("CUSTOM TFLite_Detection", ("INT8",), ("INT8",)),

@@ -6,7 +6,9 @@ import pytest
 from swiftformer_tf import ExportError
 from swiftformer_tf.quantization import rounding
 from swiftformer_tf.quantization.graph import Operation
-from swiftformer_tf.quantization.rounding import LIMIT, round_weights, rounded_filter
+from swiftformer_tf.quantization.rounding import LIMITS, round_weights, rounded_filter
+
+LIMIT = LIMITS[8][1]
 
 
 def moments_of(rows: np.ndarray) -> np.ndarray:
@@ -147,3 +149,48 @@ def test_a_single_position_says_nothing_of_correlations(monkeypatch: pytest.Monk
     monkeypatch.setattr(rounding, "SUMS_ERROR", 0.0)
     with pytest.raises(ExportError):
         round_weights(weights, moments)
+
+
+@pytest.mark.parametrize("groups", [1, 6])
+def test_four_bits_lose_less_by_their_sums_than_to_nearest(groups: int) -> None:
+    """On rows that the moments did not see."""
+    size = 32 if groups == 1 else 9
+    rows = correlated(groups, 4000, size)
+    weights = np.random.default_rng(5).normal(size=(groups, size, 12))
+    seen, others = rows[:, :2000], rows[:, 2000:]
+    integers, scale, shift = round_weights(weights, moments_of(seen), bits=4)
+    assert (integers.min(), integers.max()) == (-8, 7)  # all sixteen steps
+    nearest, nearest_scale, none = round_weights(weights, None, bits=4)
+    assert np.abs(nearest).max() == 7
+    assert not none.any()
+    assert loss(others, weights, integers, scale, shift) < 0.2 * loss(others, weights, nearest, nearest_scale, none)
+
+
+def test_the_range_of_four_bits_is_the_one_whose_sums_come_out_closest() -> None:
+    """One large weight of an input that is next to nothing must not cost all others their steps."""
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(1, 3000, 16)) * np.append(np.full(15, 1.0), 1e-3)
+    weights = rng.uniform(-1, 1, (1, 16, 4))
+    weights[:, -1] = 3
+    _, scale, _ = round_weights(weights, moments_of(rows), bits=4)
+    assert (scale < 0.6 * 3 / 7).all()
+
+
+def test_four_bits_go_through_their_integers_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = correlated(1, 3000, 48)
+    weights = np.random.default_rng(7).normal(size=(1, 48, 24))
+    again = loss(rows, weights, *round_weights(weights, moments_of(rows), bits=4))
+    monkeypatch.setattr(rounding, "SWEEPS", 0)
+    once = loss(rows, weights, *round_weights(weights, moments_of(rows), bits=4))
+    assert again < 0.98 * once
+
+
+def test_blocks_change_nothing_but_the_order_of_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = correlated(1, 500, 40)
+    weights = np.random.default_rng(8).normal(size=(1, 40, 6))
+    for bits in (8, 4):
+        blocked = round_weights(weights, moments_of(rows), bits=bits)
+        monkeypatch.setattr(rounding, "BLOCK", 1)
+        single = round_weights(weights, moments_of(rows), bits=bits)
+        monkeypatch.undo()
+        assert np.mean(blocked[0] == single[0]) > 0.99

@@ -1,6 +1,7 @@
 """The table of recipes, and combinations that no file can have."""
 
 import dataclasses
+import json
 import re
 from typing import Any
 
@@ -13,6 +14,7 @@ ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
     "float32": ("float32", "float32", False, 92, 1.0, 1),
     "float16": ("float16", "float32", False, 50, 0.99, 1),
     "dynamic_int8": ("int8", "float32", False, 30, 0.97, 1),
+    "dynamic_int4": ("int4", "float32", True, 20, 0.93, 1),
     "mixed_int8": ("int8", "int8", True, 26, 0.94, 1),
     "int8": ("int8", "int8", True, 20, 0.93, None),
     "int16x8": ("int8", "int16", True, 30, 0.97, None),
@@ -23,6 +25,7 @@ PIXELS = {
     "float32": 0.9999,
     "float16": 0.999,
     "dynamic_int8": 0.995,
+    "dynamic_int4": 0.99,
     "mixed_int8": 0.995,
     "int8": 0.99,
     "int16x8": 0.995,
@@ -31,6 +34,7 @@ PIXELS = {
 PREPARATIONS = ["equalize", "lower_gelu", "lower_rsqrt", "correct_output_bias"]
 PREPARATIONS_OF = {
     "dynamic_int8": ["equalize"],
+    "dynamic_int4": ["equalize", "correct_output_bias"],
     "mixed_int8": ["equalize", "correct_output_bias"],
     "int8": PREPARATIONS,
     "int16x8": ["equalize"],
@@ -58,6 +62,9 @@ def test_rows(name: str) -> None:
 def test_plain_types_round_trip(name: str) -> None:
     recipe = RECIPES[name]
     assert Recipe.from_dict(recipe.to_dict()) == recipe
+    read = Recipe.from_dict(json.loads(json.dumps(recipe.to_dict())))
+    assert read == recipe
+    assert hash(read) == hash(recipe)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +75,8 @@ def test_plain_types_round_trip(name: str) -> None:
         (
             "float32",
             "weights",
-            "int4",
-            "weights='int4': expected float32 or float16 or int8, since it computes in float32",
+            "int2",
+            "weights='int2': expected float32 or float16 or int8 or int4, since it computes in float32",
         ),
         ("int8", "weights", "float32", "weights='float32': expected int8, since it computes in int8"),
         ("int16x8", "weights", "float16", "weights='float16': expected int8, since it computes in int16"),
@@ -78,7 +85,11 @@ def test_plain_types_round_trip(name: str) -> None:
         ("int8", "inference_input_type", "int16", "inference_input_type='int16': expected float32 or int8 or uint8"),
         ("float32", "lower_gelu", True, "lower_gelu=True: expected False, since it computes in float32"),
         ("int16x8", "lower_rsqrt", True, "lower_rsqrt=True: expected False, since it computes in int16"),
-        ("dynamic_int8", "correct_output_bias", True, "correct_output_bias=True: expected False, since it computes in"),
+        ("float16", "correct_output_bias", True, "correct_output_bias=True: expected False, since its weights are"),
+        ("int16x8", "correct_output_bias", True, "correct_output_bias=True: expected False, since its weights are"),
+        ("dynamic_int8", "int8_layers", ("head",), "int8_layers=['head']: expected none, since its weights are int8"),
+        ("int8", "weights", "int4", "weights='int4': expected int8, since it computes in int8"),
+        ("float16", "equalize", 0.0, "equalize=0.0: expected None, since its weights are float16"),
         ("float16", "equalize", 0.5, "equalize=0.5: expected None, since its weights are float16"),
         ("int8", "equalize", 1.5, "equalize=1.5: expected a share from 0 to 1, or None"),
         (

@@ -25,7 +25,9 @@ from swiftformer_tf import (
     verify,
 )
 from swiftformer_tf.images.folders import list_images
+from swiftformer_tf.litert.packing import pack_model
 from swiftformer_tf.litert.runner import load_interpreter
+from swiftformer_tf.quantization import Arithmetic, Graph, rewrite
 from swiftformer_tf.verification import check_file, reference_answers
 
 Lite = Callable[..., LiteModel]
@@ -256,6 +258,36 @@ def test_unique_names_fails_on_a_name_twice(lite: Lite) -> None:
     assert "unique_names" not in failing(check_file(lite("int8"))[0])
 
 
+def test_int4_inputs_fails_on_an_odd_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    floats = packed(linear, (1, 64, 64, 3))
+    recipe = RECIPES["dynamic_int4"]
+    how: dict[bool, Arithmetic] = {True: "hybrid", False: "float32"}
+    found = {}
+    for claimed in (False, True):
+        with monkeypatch.context() as patch:
+            patch.setattr(Recipe, "stores_in_int4", lambda *_, claimed=claimed, **__: claimed)
+            graph = Graph(floats.content)
+            content = rewrite(graph, {op: how[op.name == "FULLY_CONNECTED"] for op in graph.operations}, recipe)
+            file = LiteModel.pack(content, config=floats.config, recipe=recipe, outputs=floats.outputs)
+            found[claimed] = failing(check_file(file)[0])
+    assert found[True]["int4_inputs"].startswith("1: ")
+    assert "int4_packing" not in found[True]
+    assert "int4_inputs" not in found[False]
+
+
+def test_int4_packing_fails_on_rows_that_are_filled_up(lite: Lite) -> None:
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(lite("dynamic_int4").content))
+    matrix = next(each for each in model.subgraphs[0].tensors if each.type == 17)  # INT4 in the schema
+    rows = model.buffers[matrix.buffer].data.reshape(matrix.shape[0], -1)
+    model.buffers[matrix.buffer].data = np.pad(rows, ((0, 0), (0, 4))).reshape(-1)
+    padded = dataclasses.replace(lite("dynamic_int4"), content=pack_model(model))
+    layer = matrix.name.decode().partition("/")[0]
+    assert failing(check_file(padded)[0])["int4_packing"] == f"1: {layer}"
+    assert "int4_packing" not in failing(check_file(lite("dynamic_int4"))[0])
+
+
 @pytest.mark.parametrize("claimed", ["int8", "int16x8"])
 def test_integer_fails_on_a_float_model_that_claims_a_recipe(claimed: str, lite: Lite) -> None:
     checks, _ = check_file(dataclasses.replace(lite("float32"), recipe=RECIPES[claimed]))
@@ -272,7 +304,10 @@ def test_integer_fails_on_weights_only_quantisation(lite: Lite) -> None:
 
 @pytest.mark.parametrize(
     ("made", "claimed"),
-    [("float32", "float16"), ("float16", "float32"), ("float32", "dynamic_int8"), ("int8", "float32")],
+    [
+        *(("float32", "float16"), ("float16", "float32"), ("float32", "dynamic_int8"), ("int8", "float32")),
+        *(("dynamic_int8", "dynamic_int4"), ("float32", "dynamic_int4"), ("dynamic_int4", "dynamic_int8")),
+    ],
 )
 def test_weights_fails_on_another_type(made: str, claimed: str, lite: Lite) -> None:
     checks, _ = check_file(dataclasses.replace(lite(made), recipe=RECIPES[claimed]))
@@ -299,7 +334,7 @@ def test_every_check_has_its_failure(lite: Lite, model: Model, pixels: np.ndarra
     for recipe in RECIPES:
         names |= set(statuses(verify(lite(recipe), reference=model, images=pixels[:2])))
     shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "border_types"}
-    shown_failing |= {"integer", "weights"}
+    shown_failing |= {"integer", "weights", "int4_inputs", "int4_packing"}
     in_test_metadata = {"metadata", "labels"}
     assert names == {*shown_failing, "partitions", *in_test_metadata}
 

@@ -91,7 +91,7 @@ def debug_quantization(
     has several operations in the place of one, a GELU or a reciprocal root, the row of the last is all of them.
 
     Args:
-        lite: A file with int8 weights.
+        lite: A file with int8 or int4 weights.
         reference: The Keras model that it was made from, before fusion.
         images: In any form of `inputs.ImageSource`; some dozens are enough.
         progress: Called with the number of images seen so far.
@@ -112,11 +112,11 @@ def debug_quantization(
         >>> debug_quantization(lite, reference=model, images=images)
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ModelError: recipe float32 has float32 weights: expected a file with int8 weights
+        swiftformer_tf.errors.ModelError: recipe float32 has float32 weights: expected a file with int8 or int4 weights
     """
-    if lite.recipe.weights != "int8":
+    if not lite.recipe.has_integer_weights:
         raise ModelError(
-            f"recipe {lite.recipe.name} has {lite.recipe.weights} weights: expected a file with int8 weights"
+            f"recipe {lite.recipe.name} has {lite.recipe.weights} weights: expected a file with int8 or int4 weights"
         )
     told = getattr(reference, "config", lite.config).num_labels
     if told != lite.config.num_labels:

@@ -18,10 +18,10 @@ class TensorReport:
         name: Of the tensor in the float graph, which the file's starts with.
         part: Of the network, such as `"stages-0-blocks-1"`.
         op: The operation that makes it; QUANTIZE casts a float.
-        scheme: How that operation computes: `"int8"`, `"int16x8"`, `"hybrid"` (floats times int8) or `"float32"`.
+        scheme: How that operation computes: `"int8"`, `"int16x8"`, `"hybrid"` (floats times integers) or `"float32"`.
         scale: Of the tensor's integers; None for floats.
         zero_point: Likewise.
-        weight_scales: Least and greatest scale of the operation's weights; None where it has none in int8.
+        weight_scales: Least and greatest scale of the operation's weights; None where it has none in integers.
         signal: Root mean square of the float tensor, each channel centred by its mean.
         noise: Root mean square of the difference as the file runs: with the errors of all operations before it.
         own_noise: The same of the operation alone, which is fed the float graph's values, as the file holds them, on

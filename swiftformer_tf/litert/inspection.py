@@ -10,20 +10,43 @@ from swiftformer_tf.errors import ModelError, prefix_path
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
 
-__all__ = ["Inspection", "inspect_model"]
+__all__ = ["Inspection", "Matrix", "inspect_model"]
 
 FLOATS = ("FLOAT32", "FLOAT16")
 
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """One operation: its name, and the types of its inputs and outputs."""
+    """One operation: its name, the types of its inputs and outputs, and its matrix, where it has one."""
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    weights: str | None = None
-    weights_size: int = 0
+    matrix: "Matrix | None" = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """A stored matrix or filter.
+
+    Args:
+        layer: Name of the layer that it is from.
+        kind: Type in which it is stored.
+        shape: Outputs first.
+        bytes: That it takes.
+        is_pointwise: Whether it makes a pixel of the pixel at the same place.
+    """
+
+    layer: str
+    kind: str
+    shape: tuple[int, ...]
+    bytes: int
+    is_pointwise: bool
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return int(np.prod(self.shape))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +86,12 @@ class Inspection:
 
     def weight_types(self, at_least: int, names: tuple[str, ...] = MATRIX_OPS) -> dict[str, int]:
         """How many matrices and filters of `at_least` elements the operations `names` have stored in each type."""
-        return dict(
-            collections.Counter(
-                op.weights for op in self.ops if op.weights and op.weights_size >= at_least and op.name in names
-            )
-        )
+        return dict(collections.Counter(each.kind for each in self.matrices(at_least, names)))
+
+    def matrices(self, at_least: int = 1, names: tuple[str, ...] = MATRIX_OPS) -> tuple[Matrix, ...]:
+        """Those of `at_least` elements that the operations `names` have."""
+        found = (op.matrix for op in self.ops if op.name in names)
+        return tuple(each for each in found if each is not None and each.size >= at_least)
 
 
 def inspect_model(model: LiteModel) -> Inspection:
@@ -105,11 +129,19 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
     ops = []
     for op in subgraph.operators:
         name = names[op.opcodeIndex]
-        weights, size = None, 0
+        matrix = None
         if name in MATRIX_OPS:
             index = dequantized.get(int(op.inputs[1]), int(op.inputs[1]))
             if stored[tensors[index].buffer]:
-                weights, size = types[index], int(np.prod(tensors[index].shape))
+                shape = tuple(map(int, tensors[index].shape))
+                pixels = [[*tensors[each].shape][1:-1] for each in (op.inputs[0], op.outputs[0])]
+                matrix = Matrix(
+                    _text(tensors[index].name).partition(";")[0].rpartition("/")[0],
+                    types[index],
+                    shape,
+                    stored[tensors[index].buffer],
+                    name != "DEPTHWISE_CONV_2D" and {*shape[1:-1]} <= {1} and pixels[0] == pixels[1],
+                )
         if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
             continue  # part of how a constant is stored
         ops.append(
@@ -117,8 +149,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                 name,
                 tuple(types[i] for i in op.inputs if i >= 0),
                 tuple(types[i] for i in op.outputs),
-                weights,
-                size,
+                matrix,
             )
         )
     signatures = {

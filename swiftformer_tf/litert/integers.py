@@ -7,7 +7,7 @@ import numpy as np
 
 __all__ = ["Kind", "Quantization", "dequantized", "quantized"]
 
-Kind = Literal["float32", "int8", "uint8", "int16", "int32", "int64"]
+Kind = Literal["float32", "int4", "int8", "uint8", "int16", "int32", "int64"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.metadata_schema import decode, encode
 from swiftformer_tf.litert.ops import operation_name
+from swiftformer_tf.litert.packing import pack_model
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import TASKS, Activation, Output
 
@@ -232,7 +233,7 @@ def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
     needed = max(filter(None, (told, *_first_runtimes(graph))), key=_numbers, default=None)
     if needed is not None and needed != told:
         put(MIN_RUNTIME_ENTRY, needed.encode().ljust(RUNTIME_BYTES, b"\0"))
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(graph))
+    return pack_model(graph)
 
 
 def _first_runtimes(graph: Any) -> Iterator[str | None]:

@@ -1,5 +1,6 @@
 """Integers in the place of floats, written into the converter's float flatbuffer by our own hand."""
 
+from swiftformer_tf.quantization.choices import Arithmetic, arithmetic
 from swiftformer_tf.quantization.equalization import equalize, equalize_by_weights
 from swiftformer_tf.quantization.gelu import lower_gelu
 from swiftformer_tf.quantization.graph import Graph
@@ -7,7 +8,7 @@ from swiftformer_tf.quantization.lowering import lower_float_only
 from swiftformer_tf.quantization.naming import name_tensors
 from swiftformer_tf.quantization.output_bias import correct_output_bias
 from swiftformer_tf.quantization.ranges import Statistics, measure
-from swiftformer_tf.quantization.rewriting import Arithmetic, arithmetic, rewrite
+from swiftformer_tf.quantization.rewriting import rewrite
 from swiftformer_tf.quantization.rsqrt import lower_rsqrt
 
 __all__ = [

@@ -11,6 +11,7 @@ import numpy as np
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.integers import Kind, Quantization
 from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
+from swiftformer_tf.litert.packing import pack_int4, unpack_int4
 
 __all__ = ["VARIANT", "Graph", "Operation", "numbered"]
 
@@ -141,7 +142,9 @@ class Graph:
         data = self._model.buffers[found.buffer].data
         if data is None:
             return None
-        return np.frombuffer(bytes(data), self.kind(tensor)).reshape(self.shape(tensor))
+        if (kind := self.kind(tensor)) == "int4":
+            return unpack_int4(bytes(data), self.shape(tensor))
+        return np.frombuffer(bytes(data), kind).reshape(self.shape(tensor))
 
     def kind(self, tensor: int) -> Kind:
         """Type of a tensor in numpy's word."""
@@ -214,7 +217,8 @@ class Graph:
                 quantizedDimension=quantization.axis,
             )
         if value is not None:
-            self._model.buffers.append(schema.BufferT(data=np.frombuffer(value.astype(kind).tobytes(), np.uint8)))
+            data = pack_int4(value) if kind == "int4" else np.frombuffer(value.astype(kind).tobytes(), np.uint8)
+            self._model.buffers.append(schema.BufferT(data=data))
             tensor.buffer = len(self._model.buffers) - 1
         self._subgraph.tensors.append(tensor)
         return len(self._subgraph.tensors) - 1

@@ -1,28 +1,25 @@
-"""A float graph becomes an integer one: which operations, by which scales, and the casts between the two."""
+"""A float graph becomes an integer one: by which scales, and the casts between the two."""
 
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ExportError
 from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quantized
 from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.quantization.choices import Arithmetic, is_pointwise, stored_weights
 from swiftformer_tf.quantization.flattening import flatten
 from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, Gate, gates
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
-from swiftformer_tf.quantization.ranges import Statistics, last_matrices
+from swiftformer_tf.quantization.ranges import Statistics
 from swiftformer_tf.quantization.rounding import rounded_filter
 from swiftformer_tf.quantization.scales import best_range, from_range, rounded
-from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
+from swiftformer_tf.recipes import Recipe
 
-__all__ = ["Arithmetic", "arithmetic", "rewrite"]
-
-# How an operation computes: all in float, float activations times an int8 matrix, or all in integers.
-Arithmetic = Literal["float32", "hybrid", "integer"]
+__all__ = ["rewrite"]
 
 # Operations whose outputs have the scale of their inputs; where several are computed, all get the one of the output.
 SAME_SCALE = (
@@ -45,48 +42,13 @@ HEADROOM = 1.5
 # a tenth.
 RSQRT_PIECES, RSQRT_REACH = 256, 1.8
 
+BITS = {"int8": 8, "int4": 4}
+
 # Of the sample in which a range is searched: all of it would take long and find the same.
 PIXELS_APART = 2
 
 # Of a bias in steps of its sums: it leaves room for what is added to it, and for the sums.
 LARGEST_SUM = 2**28
-
-
-def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
-    """How each operation of a graph computes under a recipe.
-
-    Args:
-        graph: A float graph.
-        recipe: A row of `RECIPES` with int8 weights.
-
-    Raises:
-        ExportError: An operation has no integer form, and the recipe lets none stay in float.
-    """
-    last = last_matrices(graph)
-
-    def of(op: Operation) -> Arithmetic:
-        if all(graph.kind(each) != "float32" for each in (*op.inputs, *op.outputs) if each >= 0):
-            return "float32"  # as it is
-        if recipe.activations == "float32":
-            may_be_hybrid = op.name in HYBRID_VERSIONS and graph.is_matrix(op) and graph.groups(op) == 1
-            is_large = may_be_hybrid and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
-            return "hybrid" if is_large else "float32"
-        is_last = op in last and op.name == "CONV_2D" and graph.shape(op.outputs[0])[1:3] == (1, 1)
-        if "FULLY_CONNECTED" in recipe.float_ops and (is_last or op.name == "FULLY_CONNECTED") and graph.is_matrix(op):
-            return "hybrid"
-        return "float32" if op.name in recipe.float_ops else "integer"
-
-    how = {op: of(op) for op in graph.operations}
-    known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions
-    for op, found in how.items():
-        if found == "integer" and (op.name not in known or (op.name in MATRIX_OPS and not graph.is_matrix(op))):
-            if not recipe.float_ops:
-                raise ExportError(
-                    f"recipe {recipe.name}: {op.name} ({graph.label(op.outputs[0])}) has no form in "
-                    f"{recipe.activations}; take mixed_int8 or dynamic_int8, or make the head of other layers"
-                )
-            how[op] = "float32"
-    return how
 
 
 def rewrite(
@@ -171,13 +133,16 @@ class _Rewriter:
     def _hybrid(self, op: Operation) -> None:
         source, weights, _ = op.matrix
         graph = self.graph
-        integers, quantization, shift = self._rounded(op)
+        stored = stored_weights(graph, op, self.recipe)
+        integers, quantization, shift = self._rounded(op, bits=BITS[stored])
         is_dense = op.name == "FULLY_CONNECTED"
-        is_matrix = self.graph.shape(source)[1:3] == self.graph.shape(weights)[1:3] == (1, 1) and not is_dense
+        # XNNPACK takes integers of four bits as fully connected layers only.
+        is_small = self.graph.shape(source)[1:3] == (1, 1) or self.recipe.weights == "int4"
+        is_matrix = is_small and is_pointwise(graph, op)
         if is_matrix:
             # As what it is: the file can then be told from one whose other convolutions are hybrid.
             integers = integers.reshape(len(integers), -1)
-        kernel = self.graph.add_tensor(weights, "int8", value=integers, quantization=quantization)
+        kernel = self.graph.add_tensor(weights, stored, value=integers, quantization=quantization)
         offset = self.graph.add_tensor(weights, "float32", value=self._bias(op) + shift, name=graph.bias_name(op))
         inputs = (self._activation(source, "float32"), kernel, offset)
         name = "FULLY_CONNECTED" if is_matrix else op.name
@@ -359,13 +324,13 @@ class _Rewriter:
         return self.quantizations[tensor]
 
     def _rounded(
-        self, op: Operation, step: float = 0.0, least_scale: float | np.ndarray = 0.0
+        self, op: Operation, step: float = 0.0, least_scale: float | np.ndarray = 0.0, bits: int = 8
     ) -> tuple[np.ndarray, Quantization, np.ndarray]:
         """Integers of a filter in its own layout, their scales, and what to add to the bias."""
         kernel = self.graph.constant(op.inputs[1])
         assert kernel is not None
         moments = None if self.statistics is None else self.statistics.moments[op.outputs[0]]
-        return rounded_filter(op, kernel, moments, step, least_scale, self.graph.groups(op))
+        return rounded_filter(op, kernel, moments, step, least_scale, groups=self.graph.groups(op), bits=bits)
 
 
 def _gelu(values: np.ndarray) -> np.ndarray:

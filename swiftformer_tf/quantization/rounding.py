@@ -1,4 +1,4 @@
-"""Rounding weights to int8 so that the sums that they make, and not they themselves, come out closest."""
+"""Rounding weights to integers so that the sums that they make, and not they themselves, come out closest."""
 
 import contextlib
 import math
@@ -11,7 +11,8 @@ from swiftformer_tf.quantization.graph import Operation
 
 __all__ = ["round_weights", "rounded_filter"]
 
-LIMIT = 127
+# The integers of each width. Of eight bits the last one is left out, as LiteRT asks of weights.
+LIMITS = {8: (-127, 127), 4: (-8, 7)}
 
 # Share of the mean variance that is added to every variance: directions that the images never showed are not free.
 DAMPING = 0.01
@@ -19,62 +20,128 @@ DAMPING = 0.01
 # Of the mean square, what sums in float32 are off by: of inputs that are always the same, the variance is nothing else.
 SUMS_ERROR = 1e-6
 
-
 # Of that floor, one after the other until the covariance is positive definite.
 FLOOR_FACTORS = 10.0 ** np.arange(16)
 
+# Shares of the whole range that are tried where there are few steps, and how often the integers are gone through again.
+SHARES = 1 - 0.07 * np.arange(8)
+SWEEPS = 4
+
+# Rows that are rounded before all others hear of it, in one product.
+BLOCK = 32
+
 
 def round_weights(
-    weights: np.ndarray, moments: np.ndarray | None, noise: float = 0.0, least_scale: float | np.ndarray = 0.0
+    weights: np.ndarray,
+    moments: np.ndarray | None,
+    noise: float = 0.0,
+    least_scale: float | np.ndarray = 0.0,
+    bits: int = 8,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Integers, their scales, and what to add to the bias.
 
     One weight after the other is rounded, and what it lost is made up for by those still to come, by the covariance
     of their inputs (Frantar et al., "GPTQ", arXiv:2210.17323; Hassibi and Stork's optimal brain surgeon). The bias,
-    which has 32 bits, takes the mean of what is left.
+    which has 32 bits, takes the mean of what is left. Of four bits, the scale is the one whose sums come out closest,
+    and the integers are gone through again, each given all others (Behdin et al., "QuantEase", arXiv:2309.01885).
 
     Args:
         weights: (G, K, N): G matrices from K inputs to N outputs; one of a convolution, one per channel of a depthwise.
         moments: (G, K + 1, K + 1), mean of x x' with a one at the end of x; None rounds each weight to nearest.
         noise: Variance that quantising the inputs adds to each of them.
         least_scale: That no scale is below, for all or (G, 1, N).
+        bits: Of an integer, 8 or 4.
 
     Returns:
         int8 (G, K, N), float64 scales (G, 1, N) and float64 shift of the bias (G, 1, N).
     """
-    scale = np.maximum(np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-12) / LIMIT, least_scale)
+    lowest, highest = LIMITS[bits]
+    scale = np.maximum(np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-12) / highest, least_scale)
     if moments is None:
         return np.rint(weights / scale).astype(np.int8), scale, np.zeros_like(scale)
     mean = moments[:, :-1, -1:]
     covariance = moments[:, :-1, :-1] - mean * mean.transpose(0, 2, 1)
-    size = weights.shape[1]
     diagonal = np.einsum("gkk->gk", covariance)
     squares = np.einsum("gkk->gk", moments)[:, :-1].mean(axis=1, keepdims=True)
     floor = DAMPING * np.maximum(diagonal.mean(axis=1, keepdims=True), 0) + noise + SUMS_ERROR * squares + 1e-12
     # The inputs that matter most are rounded first, while there are others left to make up for it.
     order = np.argsort(-diagonal, axis=1, kind="stable")
     covariance = np.take_along_axis(np.take_along_axis(covariance, order[:, :, None], 1), order[:, None, :], 2)
-    factor = _inverse_factor(covariance, floor)
-    left = np.take_along_axis(weights, order[:, :, None], 1)
-    integers = np.zeros_like(left)
-    for index in range(size):
-        integers[:, index] = np.clip(np.rint(left[:, index] / scale[:, 0]), -LIMIT, LIMIT)
-        error = (left[:, index] - integers[:, index] * scale[:, 0]) / factor[:, index, index, None]
-        left[:, index + 1 :] -= factor[:, index, index + 1 :, None] * error[:, None, :]
+    factor, covariance = _inverse_factor(covariance, floor)
+    ordered = np.take_along_axis(weights, order[:, :, None], 1)
+    if bits == 8:
+        integers = _compensated(ordered, scale, factor, (lowest, highest))
+    else:
+        integers, scale = _closest(ordered, scale, factor, covariance, (lowest, highest))
     integers = np.take_along_axis(integers, np.argsort(order, axis=1)[:, :, None], 1)
     shift = np.einsum("gk,gkn->gn", mean[:, :, 0], weights - integers * scale)[:, None]
     return integers.astype(np.int8), scale, shift
 
 
-def _inverse_factor(covariance: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """Upper triangular U with inverse(covariance + floor) = U' U, both (G, K, K); floor (G, 1)."""
+def _compensated(weights: np.ndarray, scale: np.ndarray, factor: np.ndarray, limits: tuple[int, int]) -> np.ndarray:
+    """Integers (G, K, N) by GPTQ, from the first input to the last."""
+    left, integers = weights.copy(), np.zeros_like(weights)
+    for start in range(0, weights.shape[1], BLOCK):
+        block = slice(start, start + BLOCK)
+        errors = np.zeros_like(left[:, block])
+        for place, index in enumerate(range(start, start + errors.shape[1])):
+            integers[:, index] = np.clip(np.rint(left[:, index] / scale[:, 0]), *limits)
+            error = (left[:, index] - integers[:, index] * scale[:, 0]) / factor[:, index, index, None]
+            left[:, index + 1 : start + BLOCK] -= factor[:, index, index + 1 : start + BLOCK, None] * error[:, None]
+            errors[:, place] = error
+        left[:, start + BLOCK :] -= factor[:, block, start + BLOCK :].transpose(0, 2, 1) @ errors
+    return integers
+
+
+def _closest(
+    weights: np.ndarray, scale: np.ndarray, factor: np.ndarray, covariance: np.ndarray, limits: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers (G, K, N) and scales (G, 1, N) whose sums come out closest."""
+
+    count, repeats = weights.shape[2], len(SHARES)
+    tried = np.repeat(weights, repeats, axis=2)
+    scales = np.tile(SHARES, count) * np.repeat(scale, repeats, axis=2)
+    candidates = _compensated(tried, scales, factor, limits)
+    errors = tried - candidates * scales
+    losses = np.einsum("gkn,gkn->gn", errors, covariance @ errors).reshape(-1, count, repeats)
+    best = losses.argmin(axis=2)[:, None] + np.arange(count) * repeats
+    integers, chosen = np.take_along_axis(candidates, best, 2), np.take_along_axis(scales, best, 2)
+    for _ in range(SWEEPS):
+        sums = covariance @ integers
+        power = np.einsum("gkn,gkn->gn", integers, sums)[:, None]
+        fitted = np.einsum("gkn,gkn->gn", weights, sums)[:, None] / np.where(power > 0, power, 1)
+        chosen = np.where(fitted > 0, fitted, chosen)
+        integers = _revised(weights, integers, chosen, covariance, limits)
+    return integers, chosen
+
+
+def _revised(
+    weights: np.ndarray, integers: np.ndarray, scale: np.ndarray, covariance: np.ndarray, limits: tuple[int, int]
+) -> np.ndarray:
+    """Integers that are each the best one beside all others, one after the other."""
+    integers = integers.copy()
+    diagonal = np.einsum("gkk->gk", covariance)
+    for start in range(0, weights.shape[1], BLOCK):
+        block = slice(start, start + BLOCK)
+        slopes = covariance[:, block] @ (weights - integers * scale)
+        for place, index in enumerate(range(start, start + slopes.shape[1])):
+            step = slopes[:, place] / (diagonal[:, index, None] * scale[:, 0])
+            better = np.clip(np.rint(integers[:, index] + step), *limits)
+            change = (better - integers[:, index]) * scale[:, 0]
+            slopes -= covariance[:, block, index, None] * change[:, None]
+            integers[:, index] = better
+    return integers
+
+
+def _inverse_factor(covariance: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Upper triangular U with inverse(covariance + floor) = U' U, and that sum, all (G, K, K); floor (G, 1)."""
     # Of images that are all the same, the covariance is nothing but errors of sums, some of them negative.
     for factor in FLOOR_FACTORS:
         with contextlib.suppress(np.linalg.LinAlgError):
-            inverse = np.linalg.inv(covariance + factor * floor[:, :, None] * np.eye(covariance.shape[1]))
-            found = np.linalg.cholesky(inverse).transpose(0, 2, 1)
+            raised = covariance + factor * floor[:, :, None] * np.eye(covariance.shape[1])
+            found = np.linalg.cholesky(np.linalg.inv(raised)).transpose(0, 2, 1)
             if np.isfinite(found).all():
-                return found
+                return found, raised
     raise ExportError("what a matrix multiplies on the calibration images is not finite; give others, or another model")
 
 
@@ -84,7 +151,9 @@ def rounded_filter(
     moments: np.ndarray | None,
     step: float = 0.0,
     least_scale: float | np.ndarray = 0.0,
+    *,
     groups: int = 1,
+    bits: int = 8,
 ) -> tuple[np.ndarray, Quantization, np.ndarray]:
     """`round_weights` of a filter in TFLite's layout: (N, height, width, C), or (1, height, width, C) depthwise.
 
@@ -95,6 +164,7 @@ def rounded_filter(
         step: Of its input's integers.
         least_scale: That no scale is below, for all output channels or (N,).
         groups: Of the operation, see `Graph.groups`.
+        bits: Of an integer, 8 or 4.
 
     Returns:
         int8 of the same shape, scales by output channel, and float64 shifts of the bias.
@@ -105,14 +175,14 @@ def rounded_filter(
     taps = math.prod(kernel.shape[1:-1]) if transposed else 1
     if transposed:
         # Each of its taps is a matrix to another pixel; they have one scale, and no bias of their own for a mean.
-        least = np.maximum(least, np.abs(kernel).reshape(size, -1).max(axis=1) / LIMIT).repeat(taps)
+        least = np.maximum(least, np.abs(kernel).reshape(size, -1).max(axis=1) / LIMITS[bits][1]).repeat(taps)
         moments = None if moments is None else moments * _uncentered(moments.shape[-1])
     if depthwise:
         weights = kernel.astype(np.float64).reshape(-1, groups, size // groups).swapaxes(0, 1)
     else:
         weights = kernel.astype(np.float64).reshape(groups, size * taps // groups, -1).swapaxes(1, 2)
     least = least.reshape(groups, 1, -1)
-    integers, scale, shift = round_weights(weights, moments, noise=step**2 / 12, least_scale=least)
+    integers, scale, shift = round_weights(weights, moments, noise=step**2 / 12, least_scale=least, bits=bits)
     restored = integers.swapaxes(0, 1) if depthwise else integers.swapaxes(1, 2)
     quantization = Quantization(scale.reshape(-1)[::taps].astype(np.float32), axis=3 if depthwise else 0)
     return restored.reshape(kernel.shape), quantization, shift.reshape(-1)[::taps]

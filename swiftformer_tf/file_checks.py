@@ -1,0 +1,107 @@
+"""What a file must be by its recipe and by its own word, read from the file alone."""
+
+from collections.abc import Iterable, Sequence
+
+from swiftformer_tf.comparison import VerificationCheck, check
+from swiftformer_tf.errors import prefix_path
+from swiftformer_tf.litert import metadata
+from swiftformer_tf.litert.inspection import Inspection, Matrix
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.quantization.kernels import KERNELS
+from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
+
+__all__ = ["graph_checks", "metadata_checks"]
+
+
+def graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
+    """Of the graph: its operations, shapes, names, types and matrices.
+
+    Args:
+        lite: The model.
+        inspection: What is in it.
+        partitions: That XNNPACK makes of it; None where it cannot run.
+    """
+    recipe = lite.recipe
+    yield check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
+    yield check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
+    # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
+    yield check("unique_names", not inspection.repeated_names, _listed(inspection.repeated_names), "no name twice")
+    borders = (inspection.input_type.lower(), inspection.output_type.lower())
+    wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
+    yield check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))
+    if recipe.activations != "float32":
+        # Where some operations are float, those that have no form in integers are, too.
+        known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions if recipe.float_ops else None
+        stray = tuple(
+            name for name in inspection.float_ops if name not in recipe.float_ops and (known is None or name in known)
+        )
+        allowed = f"{', '.join(recipe.float_ops)} alone" if recipe.float_ops else "no operation"
+        yield check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
+    yield from _weight_checks(recipe, inspection)
+    if recipe.max_partitions is not None and partitions is not None:
+        yield check(
+            "partitions", partitions <= recipe.max_partitions, str(partitions), f"at most {recipe.max_partitions}"
+        )
+
+
+def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[VerificationCheck]:
+    weights_only = recipe.has_integer_weights and recipe.activations == "float32"
+    least = MIN_QUANTIZED_ELEMENTS if weights_only else 1
+    # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too.
+    float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
+    names = ("CONV_2D", "FULLY_CONNECTED") if float_depthwise else MATRIX_OPS
+    matrices = inspection.matrices(least, names)
+    right = all(each.kind == _wanted(recipe, each).upper() for each in matrices) and bool(matrices or weights_only)
+    large = "" if least == 1 else f" of {least} elements or more"
+    but = ", int8 where the recipe says so, or inputs are odd, or it has more than one tap"
+    wanted_types = f"every matrix{large} in {recipe.weights}{but if recipe.weights == 'int4' else ''}"
+    yield check("weights", right, _counted(inspection.weight_types(least, names)), wanted_types)
+    if fours := [each for each in inspection.matrices() if each.kind == "INT4"]:
+        yield from _int4_checks(fours)
+
+
+def _wanted(recipe: Recipe, matrix: Matrix) -> str:
+    """In which type a recipe stores a matrix."""
+    if recipe.weights != "int4":
+        return recipe.weights
+    is_int4 = matrix.is_pointwise and recipe.stores_in_int4(matrix.layer, inputs=matrix.shape[-1])
+    return "int4" if is_int4 else "int8"
+
+
+def _int4_checks(matrices: Sequence[Matrix]) -> Iterable[VerificationCheck]:
+    """What XNNPACK reads wrongly or leaves to slow kernels, without an error."""
+    odd = tuple(each.layer for each in matrices if each.shape[-1] % 2)
+    yield check("int4_inputs", not odd, _listed(odd), "no int4 matrix with an odd number of inputs")
+    padded = tuple(each.layer for each in matrices if each.bytes != -(-each.size // 2))
+    yield check("int4_packing", not padded, _listed(padded), "int4 rows one behind the other, two numbers a byte")
+
+
+def metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[VerificationCheck]:
+    """Of what the file says of itself.
+
+    Args:
+        lite: The model.
+        runner: Of it; None where it cannot run.
+    """
+    with prefix_path(lite.path):
+        told, expected = metadata.read(lite.content), lite.metadata
+    wrong = [key for key in {*expected, *(told or ())} if (told or {}).get(key) != expected.get(key)]
+    said = "none" if told is None else f"wrong: {', '.join(sorted(wrong))}" if wrong else "true"
+    yield check("metadata", not wrong, said, "TFLite Metadata that says what the file is")
+    if lite.labels:
+        packed = metadata.packed_labels(lite.content)
+        found = "none" if packed is None else f"{len(packed)}, first {packed[0]!r}"
+        yield check("labels", packed == lite.labels, found, f"{len(lite.labels)}, first {lite.labels[0]!r}")
+    if runner and lite.include_preprocessing and lite.recipe.inference_input_type == "uint8":
+        # Clients put the pixels' bytes into such a tensor and ask for no scale.
+        yield check("raw_pixels", runner.input_quantization == (1.0, 0), str(runner.input_quantization), "(1.0, 0)")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return "none" if not names else f"{len(names)}: {', '.join(sorted(set(names))[:6])}"
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name.lower()}" for name, count in counts.items()) or "none"

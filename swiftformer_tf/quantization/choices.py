@@ -1,0 +1,75 @@
+"""What of a float graph becomes integers under a recipe: which operations, and in how many bits its matrices are."""
+
+from typing import Literal
+
+import numpy as np
+
+from swiftformer_tf.errors import ExportError
+from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.quantization.graph import Graph, Operation
+from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
+from swiftformer_tf.quantization.ranges import last_matrices
+from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
+
+__all__ = ["Arithmetic", "arithmetic", "is_pointwise", "stored_weights"]
+
+# How an operation computes: all in float, float activations times an int8 matrix, or all in integers.
+Arithmetic = Literal["float32", "hybrid", "integer"]
+
+
+def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
+    """How each operation of a graph computes under a recipe.
+
+    Args:
+        graph: A float graph.
+        recipe: A row of `RECIPES` with int8 or int4 weights.
+
+    Raises:
+        ExportError: An operation has no integer form, and the recipe lets none stay in float.
+    """
+    last = last_matrices(graph)
+
+    def of(op: Operation) -> Arithmetic:
+        if all(graph.kind(each) != "float32" for each in (*op.inputs, *op.outputs) if each >= 0):
+            return "float32"  # as it is
+        if recipe.activations == "float32":
+            may_be_hybrid = op.name in HYBRID_VERSIONS and graph.is_matrix(op) and graph.groups(op) == 1
+            is_large = may_be_hybrid and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
+            return "hybrid" if is_large else "float32"
+        is_last = op in last and op.name == "CONV_2D" and graph.shape(op.outputs[0])[1:3] == (1, 1)
+        if "FULLY_CONNECTED" in recipe.float_ops and (is_last or op.name == "FULLY_CONNECTED") and graph.is_matrix(op):
+            return "hybrid"
+        return "float32" if op.name in recipe.float_ops else "integer"
+
+    how = {op: of(op) for op in graph.operations}
+    known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions
+    for op, found in how.items():
+        if found == "integer" and (op.name not in known or (op.name in MATRIX_OPS and not graph.is_matrix(op))):
+            if not recipe.float_ops:
+                raise ExportError(
+                    f"recipe {recipe.name}: {op.name} ({graph.label(op.outputs[0])}) has no form in "
+                    f"{recipe.activations}; take mixed_int8 or dynamic_int8, or make the head of other layers"
+                )
+            how[op] = "float32"
+    return how
+
+
+def stored_weights(graph: Graph, op: Operation, recipe: Recipe) -> Literal["int8", "int4"]:
+    """Type of a matrix under a recipe with integer weights.
+
+    Args:
+        graph: A float graph.
+        op: The operation that multiplies by it.
+        recipe: A row of `RECIPES` with int8 or int4 weights.
+    """
+    weights = op.inputs[1]
+    layer = graph.label(weights).rpartition("/")[0]
+    is_dense = op.name == "FULLY_CONNECTED" or is_pointwise(graph, op)
+    is_int4 = is_dense and recipe.stores_in_int4(layer, inputs=graph.shape(weights)[-1])
+    return "int4" if is_int4 else "int8"
+
+
+def is_pointwise(graph: Graph, op: Operation) -> bool:
+    """Whether an operation is a convolution that makes a pixel of the pixel at the same place."""
+    has_one_tap = op.name == "CONV_2D" and graph.shape(op.inputs[1])[1:3] == (1, 1)
+    return has_one_tap and graph.shape(op.inputs[0])[1:3] == graph.shape(op.outputs[0])[1:3]
