@@ -9,7 +9,7 @@ import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import TokenWeights
-from swiftformer_tf.errors import CheckpointError
+from swiftformer_tf.errors import CheckpointError, one_line
 from swiftformer_tf.porting import port
 
 __all__ = ["Expected", "Fit", "fit_token_weights", "fitted"]
@@ -44,14 +44,20 @@ class Expected:
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
         except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
-            raise CheckpointError(f"{path}: no NumPy archive ({error}); expected numpy.savez's .npz") from None
+            raise CheckpointError(
+                f"{path}: no NumPy archive ({one_line(error)}); expected numpy.savez's .npz"
+            ) from None
         except Exception as error:  # zipfile's own
-            raise CheckpointError(f"{path}: damaged ({error}); expected numpy.savez's .npz") from None
+            raise CheckpointError(f"{path}: damaged ({one_line(error)}); expected numpy.savez's .npz") from None
         if missing := [name for name in ("pixels", "logits") if name not in arrays]:
-            found = ", ".join(arrays) or "nothing"
+            found = one_line(", ".join(arrays), 200) or "nothing"
             raise CheckpointError(
                 f"{path}: has no array {missing[0]}, found {found}; numpy.savez(path, pixels=pixels, logits=logits)"
             )
+        for name in ("pixels", "logits"):
+            # Of a member that is no array at all NumPy gives the bytes.
+            if not isinstance(arrays[name], np.ndarray) or arrays[name].dtype.kind not in "fiu":
+                raise CheckpointError(f"{path}: {name} is no array of real numbers; save it as float32")
         return cls(arrays["pixels"], arrays["logits"], str(path))
 
 

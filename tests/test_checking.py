@@ -6,6 +6,7 @@
 weights.
 """
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,14 @@ def test_files_that_are_no_outputs(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.zeros(2))
     with pytest.raises(CheckpointError, match=r"d.npz: has no array pixels, found x; numpy.savez\(path, pixels=pixels"):
         Expected.open(tmp_path / "d.npz")
+    np.savez(tmp_path / "e.npz", pixels=np.zeros(2), logits=np.array(["1", "2"]))
+    with pytest.raises(CheckpointError, match=r"e.npz: logits is no array of real numbers; save it as float32"):
+        Expected.open(tmp_path / "e.npz")
+    with zipfile.ZipFile(tmp_path / "f.npz", "w") as archive:
+        archive.writestr("pixels.npy", b"no array")
+        archive.writestr("logits.npy", b"no array")
+    with pytest.raises(CheckpointError, match=r"f.npz: pixels is no array of real numbers"):
+        Expected.open(tmp_path / "f.npz")
 
 
 def test_the_command_takes_what_fits(tmp_path: Path, outputs: dict[str, np.ndarray]) -> None:

@@ -117,4 +117,4 @@ def test_the_command_keeps_the_files_of_a_failure(
 def test_an_unknown_reader_is_named() -> None:
     result = CliRunner().invoke(fuzz.main, ["--reader", "onnx"])
     assert result.exit_code == 2
-    assert "onnx: no such reader; expected one of torch, legacy, " in result.output
+    assert "onnx: no such reader; expected one of torch, forms, legacy, " in result.output

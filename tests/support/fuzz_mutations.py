@@ -58,7 +58,7 @@ def _mutate_content(content: bytes, random: Random) -> bytes:
     # Half of the time the format's own damage, which reaches further.
     if formats and random.random() < 0.6:
         # What is damaged already, and looks whole, is damaged further as bytes.
-        with contextlib.suppress(zipfile.BadZipFile, LookupError, ValueError):
+        with contextlib.suppress(zipfile.BadZipFile, LookupError, ValueError, struct.error):
             return random.choice(formats)(content, random)
     return random.choice(BYTES)(content, random)
 

@@ -1,6 +1,8 @@
 """What `make fuzz` reads: good files, and the call that a user would open them with."""
 
+import datetime
 import json
+import pathlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +13,9 @@ import safetensors.numpy
 from PIL import Image
 
 from support.random_models import pictures, seeded_model, tiny_config
-from support.weight_files import GOLDEN, SMALL, random_checkpoint
+from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors, torch_save
 from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse
+from swiftformer_tf.checking import Expected
 from swiftformer_tf.checkpoints.folders import INDEX
 from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.images.labels import read_labels
@@ -22,6 +25,7 @@ from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import open_any
+from swiftformer_tf.tasks.annotations import open_annotated
 from swiftformer_tf.training.recipes import TrainingRecipe, training_recipe
 
 __all__ = ["READERS", "Reader", "seeds", "write_seeds"]
@@ -84,6 +88,26 @@ def _write_torch(folder: Path) -> None:
     random_checkpoint().save(folder / "small.pth", scheme="original")
 
 
+def _write_forms(folder: Path) -> None:
+    """What training scripts and wrappers put around, before and beside the weights."""
+    weights = random_tensors(SMALL)
+    averaged = {key: tensor * 2 for key, tensor in weights.items()}
+    wrapped = {f"model.{key}": tensor for key, tensor in weights.items()}
+    counter = {"n_averaged": np.zeros((), np.int64)}
+    maps = {key.replace("stages.", "stages_"): x for key, x in weights.items() if key.startswith(("stem", "stages"))}
+    inert = {
+        "seen": {1, 2},
+        "best": np.float64(0.5),
+        "day": datetime.date(2026, 1, 1),
+        "folder": pathlib.PurePosixPath("a"),
+    }
+    torch_save(folder / "timm.pth.tar", {"state_dict": weights, "state_dict_ema": averaged, "args": inert})
+    torch_save(folder / "lightning.ckpt", {"state_dict": wrapped, "callbacks": {"best": [inert]}, "loops": ()})
+    torch_save(folder / "swa.pt", {f"module.{key}": tensor for key, tensor in weights.items()} | counter)
+    torch_save(folder / "deep.pt", {"run": [{"net": {"weights": weights}}]})
+    torch_save(folder / "maps.pt", maps)
+
+
 def _write_safetensors(folder: Path) -> None:
     _copy_golden("bfloat16.safetensors")(folder)
     random_checkpoint().save(folder / "small.safetensors", scheme="timm")
@@ -98,7 +122,8 @@ def _write_folders(folder: Path) -> None:
     shutil.copytree(GOLDEN / "hf", folder / "golden")
     save_folder(checkpoint, folder / "hf", layout="hf")
     save_folder(random_checkpoint(), folder / "timm", layout="timm")
-    for name in ("hf", "timm"):
+    save_folder(random_checkpoint(), folder / "timm_wrapper", layout="timm_wrapper")
+    for name in ("hf", "timm", "timm_wrapper"):
         # Without our own record in the weights, so that the documents beside them count.
         weights = folder / name / "model.safetensors"
         safetensors.numpy.save_file(safetensors.numpy.load_file(weights), weights)
@@ -137,6 +162,35 @@ def _read_label_file(path: Path) -> Any:
 
 def _write_label_file(folder: Path) -> None:
     (folder / "labels.txt").write_text("tench\ngoldfish\nEnglish springer\ncafé\n", "utf-8")
+
+
+def _read_metadata(path: Path) -> Any:
+    images, kind = open_annotated(path)
+    return [kind, list(images.class_names), np.asarray(images.targets).tolist()]
+
+
+def _write_metadata(folder: Path) -> None:
+    tables = {
+        "columns": "file_name,rust,crack\n0.png,1,0\n1.png,0,1\n",
+        "names": "file_name\tlabels\n0.png\t['rust', 'crack']\n1.png\tcafé\n",
+        "one": 'file_name;label\n"0.png";dog\n1.png;cat\n',
+    }
+    for name, table in tables.items():
+        (folder / name).mkdir()
+        (folder / name / "metadata.csv").write_bytes(table.encode("utf-16" if name == "names" else "utf-8"))
+        for index in range(2):
+            Image.new("RGB", (4, 4)).save(folder / name / f"{index}.png")
+
+
+def _read_expected(path: Path) -> Any:
+    expected = Expected.open(path)
+    return [list(expected.pixels.shape), list(expected.logits.shape)]
+
+
+def _write_expected(folder: Path) -> None:
+    arrays: dict[str, Any] = {"pixels": np.ones((1, 3, 32, 32), np.float32), "logits": np.ones((1, 2), np.float32)}
+    np.savez(folder / "plain.npz", **arrays)
+    np.savez_compressed(folder / "packed.npz", **arrays)
 
 
 def _read_photograph(path: Path) -> Any:
@@ -180,6 +234,7 @@ def _write_tflite(folder: Path) -> None:
 
 READERS: dict[str, Reader] = {
     "torch": Reader(_describe, _write_torch),
+    "forms": Reader(_describe, _write_forms),
     "legacy": Reader(_describe, _copy_golden("legacy.pth")),
     "safetensors": Reader(_describe, _write_safetensors),
     "hdf5": Reader(_describe, _write_hdf5),
@@ -187,6 +242,8 @@ READERS: dict[str, Reader] = {
     "config": Reader(_read_config, _write_configs),
     "recipe": Reader(_read_recipe, _write_recipe),
     "labels": Reader(_read_label_file, _write_label_file),
+    "metadata": Reader(_read_metadata, _write_metadata),
+    "expected": Reader(_read_expected, _write_expected),
     # Pillow refuses more than 179 million pixels; they take 700 MB, and conversion to RGB as much again.
     "photograph": Reader(_read_photograph, _write_photographs, bytes=3 * 2**29),
     "keras": Reader(_describe, _write_keras, cases=500),
