@@ -28,9 +28,9 @@ def graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None
     yield check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
     # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
     yield check("unique_names", not inspection.repeated_names, _listed(inspection.repeated_names), "no name twice")
-    borders = (inspection.input_type.lower(), inspection.output_type.lower())
+    types = (inspection.input_type.lower(), inspection.output_type.lower())
     wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
-    yield check("border_types", borders == wanted, " to ".join(borders), " to ".join(wanted))
+    yield check("inference_types", types == wanted, " to ".join(types), " to ".join(wanted))
     if recipe.activations != "float32":
         # Where some operations are float, those that have no form in integers are, too.
         known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions if recipe.float_ops else None

@@ -18,7 +18,7 @@ InferenceType = Literal["float32", "int8", "uint8", "int16"]
 # Where weights only are quantised, smaller matrices stay float: they save nothing, and XNNPACK leaves them alone.
 MIN_QUANTIZED_ELEMENTS = 1024
 
-# What may stand at the border of a graph whose inside computes in the type on the left.
+# What input and output may be of a graph that computes in the type on the left.
 INFERENCE_TYPES: dict[str, tuple[str, ...]] = {
     "float32": ("float32",),
     "int8": ("float32", "int8", "uint8"),
@@ -193,7 +193,7 @@ MIXED_FLOAT_OPS = {
     "MEAN": "norms and token weights of the attention",
     "MAXIMUM": "norms of the attention: a floor far below an integer's step",
     "RSQRT": "norms of the attention: XNNPACK takes it in float only",
-    "SUB": "normalisation of pixels by their exact mean",
+    "SUB": "normalization of pixels by their exact mean",
     "FULLY_CONNECTED": "the last matrix, int8 times floats: logits are not rounded to steps",
     "RESHAPE": "shape of the logits",
     "SOFTMAX": "probabilities are not rounded to steps",

@@ -100,8 +100,8 @@ def test_images_are_read_one_at_a_time(photographs: list[Path]) -> None:
         (PIXELS[..., 0, 0], "an array of shape (3, 24): expected (N, height, width, channels) or one image"),
         ([np.float32(3)], "an array of shape (): expected"),
         (PIXELS[None], "an array of shape (1, 3, 24, 32, 3): expected"),
-        (PIXELS.astype(np.int32), "an image of type int32: expected uint8 pixels or normalised floats"),
-        (PIXELS > 5, "an image of type bool: expected uint8 pixels or normalised floats"),
+        (PIXELS.astype(np.int32), "an image of type int32: expected uint8 pixels or normalized floats"),
+        (PIXELS > 5, "an image of type bool: expected uint8 pixels or normalized floats"),
     ],
 )
 def test_what_is_no_image_is_refused(images: Any, message: str) -> None:

@@ -31,7 +31,7 @@ def test_what_only_one_kind_has(facts: dict[str, dict[str, Any]], lite: Callable
     assert facts["checkpoint"]["scheme"] == "timm"
     assert facts["checkpoint"]["token_weights_assumed"] is False
     tflite = facts["tflite"]
-    assert (tflite["recipe"], tflite["input"], tflite["output"]) == ("int8", "float32, normalised", "float32, logits")
+    assert (tflite["recipe"], tflite["input"], tflite["output"]) == ("int8", "float32, normalized", "float32, logits")
     assert tflite["signature"] == {"serving_default": "image to logits"}
     assert tflite["sha256"] == lite("int8").sha256
     assert tflite["bytes"] == len(lite("int8").content)

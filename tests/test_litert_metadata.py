@@ -65,7 +65,7 @@ def test_normalisation_inside_is_told_as_none(lite: Lite) -> None:
     inside = lite("float32", include_preprocessing=True, classifier_activation="softmax")
     assert normalization(inside) == {"mean": [0.0], "std": [1.0]}
     given, answered = tensors(inside)
-    assert given["description"] == "RGB pixels from 0 to 255, normalised inside the model; channels last."
+    assert given["description"] == "RGB pixels from 0 to 255, normalized inside the model; channels last."
     assert given["content"]["content_properties"]["ImageProperties"]["color_space"] == 1
     assert answered["name"] == "probabilities"
     assert answered["stats"] == {"max": [1.0], "min": [0.0]}

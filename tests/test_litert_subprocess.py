@@ -283,7 +283,7 @@ def test_no_answer_is_an_error(lite: Lite, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
 def test_inputs_of_another_type_are_named(dtype: str, lite: Lite) -> None:
     image = np.zeros((1, 64, 64, 3), dtype)
-    with pytest.raises(ModelError, match=f"an input of type {dtype}: the model takes normalised pixels as float32"):
+    with pytest.raises(ModelError, match=f"an input of type {dtype}: the model takes normalized pixels as float32"):
         LiteRunner(lite("float32"))(image)
     inside = LiteRunner(lite("float32", include_preprocessing=True))
     with pytest.raises(ModelError, match=f"an input of type {dtype}: the model takes pixels from 0 to 255 as float32"):

@@ -14,7 +14,7 @@ import pytest
 
 from swiftformer_tf import RECIPES, LiteModel, SwiftFormerError, SwiftFormerForImageClassification, VerificationReport
 from swiftformer_tf.report import html_report
-from swiftformer_tf.report.palette import PALETTE, colours
+from swiftformer_tf.report.palette import PALETTE, colors
 from swiftformer_tf.report.plots import error_per_class
 from swiftformer_tf.verification import Outputs, VerificationCheck, verify
 
@@ -298,9 +298,9 @@ def test_without_results_there_is_no_page() -> None:
         html_report([])
 
 
-def test_colours_are_the_same_everywhere_and_can_be_seen() -> None:
-    assert [colours([name])[name] for name in RECIPES] == list(range(len(RECIPES)))
-    assert colours(["mine", "int8"])["int8"] == colours(["int8"])["int8"]
+def test_colors_are_the_same_everywhere_and_can_be_seen() -> None:
+    assert [colors([name])[name] for name in RECIPES] == list(range(len(RECIPES)))
+    assert colors(["mine", "int8"])["int8"] == colors(["int8"])["int8"]
     assert len(RECIPES) <= len(PALETTE)
     for index, paper in ((0, "#ffffff"), (1, "#14191f")):
         assert all(contrast(pair[index], paper) >= 3 for pair in PALETTE)  # WCAG 2.2, graphical objects
@@ -309,12 +309,12 @@ def test_colours_are_the_same_everywhere_and_can_be_seen() -> None:
 @pytest.mark.parametrize(("paper", "scheme"), [("light", 0), ("dark", 1)])
 def test_text_can_be_read_on_every_ground(text: str, paper: str, scheme: int) -> None:
     found = re.findall(r":root \{([^}]*)\}", text)[scheme]
-    colour = dict(re.findall(r"--([\w-]+): (#\w+)", found))
+    color = dict(re.findall(r"--([\w-]+): (#\w+)", found))
     grounds = {"ink": ("paper", "tint", "good-tint", "bad-tint"), "soft": ("paper", "tint")}
     grounds |= {"good": ("paper", "good-tint"), "bad": ("paper", "tint", "bad-tint")}
     for ink, below in grounds.items():
         for ground in below:
-            assert contrast(colour[ink], colour[ground]) >= 4.5, (paper, ink, ground)  # WCAG 2.2, text
+            assert contrast(color[ink], color[ground]) >= 4.5, (paper, ink, ground)  # WCAG 2.2, text
 
 
 def test_contrast_is_wcags() -> None:
@@ -327,9 +327,9 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def luminance(colour: str) -> float:
-    colour = "#" + "".join(2 * digit for digit in colour[1:]) if len(colour) == 4 else colour
-    shares = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+def luminance(color: str) -> float:
+    color = "#" + "".join(2 * digit for digit in color[1:]) if len(color) == 4 else color
+    shares = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
 

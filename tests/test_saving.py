@@ -155,7 +155,7 @@ def test_the_processor_of_hugging_faces_own_folders_is_understood(tmp_path: Path
     [
         ({"resample": 0}, r"resample=0: expected 2 \(bilinear\) or 3 \(bicubic\)"),
         ({"resample": [2]}, r"resample=\[2\]: expected 2"),
-        ({"do_resize": False}, "do_resize: expected pixels resized and normalised"),
+        ({"do_resize": False}, "do_resize: expected pixels resized and normalized"),
         ({"rescale_factor": 1}, "rescale_factor: expected pixels resized"),
         ({"rescale_factor": "x"}, "rescale_factor='x': expected a number"),
         ({"size": {"shortest_edge": 224}}, "a shortest_edge without a crop gives pictures of any shape"),
@@ -364,5 +364,5 @@ def test_heads_can_be_left_out_and_put_on_again(saved: Path) -> None:
     again, said = relabel(none, {0: "cat"}, seed=3)
     assert said == "there were no heads; new ones for 1 labels have random weights (seed 3), to be trained"
     assert again.tensors["head.weight"].shape == (1, 20)
-    with pytest.raises(CheckpointError, match="a backbone without the classifier's normalisation; no head fits"):
+    with pytest.raises(CheckpointError, match="a backbone without the classifier's normalization; no head fits"):
         relabel(to_checkpoint(SwiftFormerModel(tiny_config())), {0: "cat"})

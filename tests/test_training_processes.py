@@ -156,7 +156,7 @@ def test_processes_that_do_different_trainings_are_told() -> None:
     script = """
 import sys
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.training.processes import agree, distribute, is_first_process, share_of_batch
+from swiftformer_tf.training.processes import check_same_settings, distribute, is_first_process, share_of_batch
 process, address = int(sys.argv[1]), sys.argv[2]
 distribute(2, process, address)
 print(share_of_batch(6), is_first_process())
@@ -164,9 +164,9 @@ try:
     share_of_batch(7)
 except ConfigError as error:
     print(error)
-agree({"recipe": {"epochs": 3}, "seed": 1})
+check_same_settings({"recipe": {"epochs": 3}, "seed": 1})
 try:
-    agree({"recipe": {"epochs": 3}, "seed": process})
+    check_same_settings({"recipe": {"epochs": 3}, "seed": process})
 except ConfigError as error:
     print(error)
 """

@@ -55,7 +55,7 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
     report = verify(lite(recipe), reference=model, images=pixels)
     assert report.passed
     assert report.raise_for_failure() is report
-    names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "border_types", "weights"]
+    names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "inference_types", "weights"]
     names += ["partitions"]
     names += ["metadata", "labels"]
     assert statuses(report) == dict.fromkeys(names, "passed")
@@ -315,10 +315,10 @@ def test_weights_fails_on_another_type(made: str, claimed: str, lite: Lite) -> N
     assert stored in failing(checks)["weights"]
 
 
-def test_border_types_fails_on_another_border(lite: Lite) -> None:
+def test_inference_types_fails_on_another_border(lite: Lite) -> None:
     recipe = RECIPES["int8"].replace(inference_input_type="uint8")
     checks, _ = check_file(dataclasses.replace(lite("int8"), recipe=recipe))
-    told = {"border_types": "float32 to float32", "metadata": "wrong: subgraph_metadata"}
+    told = {"inference_types": "float32 to float32", "metadata": "wrong: subgraph_metadata"}
     assert failing(checks) == told
 
 
@@ -333,7 +333,7 @@ def test_every_check_has_its_failure(lite: Lite, model: Model, pixels: np.ndarra
     names = set()
     for recipe in RECIPES:
         names |= set(statuses(verify(lite(recipe), reference=model, images=pixels[:2])))
-    shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "border_types"}
+    shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "inference_types"}
     shown_failing |= {"integer", "weights", "int4_inputs", "int4_packing"}
     in_test_metadata = {"metadata", "labels"}
     assert names == {*shown_failing, "partitions", *in_test_metadata}

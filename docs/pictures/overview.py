@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from swiftformer_tf import RECIPES
-from swiftformer_tf.report.palette import PALETTE, colours
+from swiftformer_tf.report.palette import PALETTE, colors
 
 WIDTH, HEIGHT = 960, 256
 TOP, BOX = 8, 200
@@ -40,7 +40,7 @@ def overview() -> str:
 
 def _head() -> str:
     names = [*RECIPES]
-    places = colours(names)
+    places = colors(names)
     light, dark = (
         "".join(f".r{i} {{ fill: {PALETTE[places[n]][side]} }} " for i, n in enumerate(names)) for side in (0, 1)
     )

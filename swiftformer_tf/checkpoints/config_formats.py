@@ -217,7 +217,7 @@ def _transform_of_processor(values: Mapping[str, Any]) -> Transform:
     if unusual or not math.isclose(
         _number("rescale_factor", values.get("rescale_factor", 1 / 255)), 1 / 255, rel_tol=1e-6
     ):
-        raise ConfigError(f"{unusual[0] if unusual else 'rescale_factor'}: expected pixels resized and normalised")
+        raise ConfigError(f"{unusual[0] if unusual else 'rescale_factor'}: expected pixels resized and normalized")
     if values.get("resample", 2) not in tuple(RESAMPLE):
         raise ConfigError(f"resample={values['resample']!r}: expected 2 (bilinear) or 3 (bicubic)")
     usual = TRANSFORMS["hf"]

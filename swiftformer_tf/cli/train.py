@@ -45,7 +45,7 @@ class RecipeFile(click.Path):
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the recipe's.")
 @click.option("--image-size", type=ImageSize(), help="Default: that of --from, or 224.")
-@click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Share that evaluation's centre crop keeps.")
+@click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Share that evaluation's center crop keeps.")
 @click.option(
     "--teacher",
     type=ModelFile(),

@@ -76,7 +76,7 @@ def write_android_folder(
         verified: Whether all of them were compared with Keras and passed, for that page.
 
     Raises:
-        ExportError: No model, models that differ in more than their recipe, a border that LiteRT's Kotlin library
+        ExportError: No model, models that differ in more than their recipe, an input that LiteRT's Kotlin library
             cannot write, a name that Kotlin does not take, or jinja2 is not installed.
         OSError: The folder or the page cannot be written.
     """

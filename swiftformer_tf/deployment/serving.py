@@ -31,7 +31,7 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
     """What the page needs to know of a model.
 
     Args:
-        model: One with labels, and float32 at its border.
+        model: One with labels, and float32 as input and output.
         name: For people.
         url: Where the page finds its content.
 
@@ -44,9 +44,9 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
         model.config.transform.check_photographs()
     except ImageError as error:
         raise ModelError(f"{name}: {error}") from None
-    borders = (model.recipe.inference_input_type, model.recipe.inference_output_type)
-    if borders != ("float32", "float32"):
-        raise ModelError(f"{name}: takes {borders[0]} and gives {borders[1]}: the page needs float32 at both ends")
+    types = (model.recipe.inference_input_type, model.recipe.inference_output_type)
+    if types != ("float32", "float32"):
+        raise ModelError(f"{name}: takes {types[0]} and gives {types[1]}: the page needs float32 at both ends")
     return {
         "name": name,
         "url": url,

@@ -48,7 +48,7 @@ def _as_input(image: np.ndarray, transform: Transform, raw: bool) -> np.ndarray:
     if image.dtype == np.uint8:
         return image.astype(np.float32) if raw else transform.normalize(image)
     if not np.issubdtype(image.dtype, np.floating):
-        raise ImageError(f"an image of type {image.dtype}: expected uint8 pixels or normalised floats")
+        raise ImageError(f"an image of type {image.dtype}: expected uint8 pixels or normalized floats")
     return transform.denormalize(image) if raw else image.astype(np.float32)
 
 

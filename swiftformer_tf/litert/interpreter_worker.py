@@ -1,4 +1,4 @@
-"""The other end of `isolation.SubprocessInterpreter`: run as a script, it holds one LiteRT interpreter.
+"""The other end of `subprocess_interpreter.SubprocessInterpreter`: run as a script, it holds one LiteRT interpreter.
 
 It imports nothing of this package, so that it starts in a fraction of a second and not in the seconds of Keras.
 Reads and writes messages of an 8-byte length and that many bytes: first the model, answered with JSON of what the

@@ -101,7 +101,7 @@ def _input(config: SwiftFormerConfig, recipe: Recipe, include_preprocessing: boo
         if include_preprocessing
         else ([255 * x for x in transform.mean], [255 * x for x in transform.std])
     )
-    takes = "pixels from 0 to 255, normalised inside the model" if include_preprocessing else "pixels, normalised"
+    takes = "pixels from 0 to 255, normalized inside the model" if include_preprocessing else "pixels, normalized"
     stored = (
         "" if recipe.inference_input_type == "float32" else f"; as {recipe.inference_input_type} by the tensor's scale"
     )

@@ -266,7 +266,7 @@ def _buffers(
             layout = _Layout(len(shape), 0, (ctypes.c_int32 * 8)(*shape), (ctypes.c_uint32 * 8)())
             dtype = np.dtype(tensor["dtype"]).name
             if dtype not in ELEMENT_TYPES:
-                raise RuntimeError(f"a tensor of {dtype} at its border")
+                raise RuntimeError(f"an input or output of {dtype}")
             element = _TensorType(ELEMENT_TYPES[dtype], layout)
             function = "LiteRtCreateManagedTensorBufferFromRequirements"
             create("TensorBuffer", handle, function, env, ctypes.byref(element), needs)

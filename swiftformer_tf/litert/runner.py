@@ -86,7 +86,7 @@ class LiteRunner:
         if inputs.shape != expected:
             raise ModelError(f"an input of shape {inputs.shape}: the model takes {expected}")
         if not np.issubdtype(inputs.dtype, np.floating):
-            takes = "pixels from 0 to 255" if self.model.include_preprocessing else "normalised pixels"
+            takes = "pixels from 0 to 255" if self.model.include_preprocessing else "normalized pixels"
             raise ModelError(f"an input of type {inputs.dtype}: the model takes {takes} as float32")
         with prefix_path(self.model.path), litert_errors_as_model_errors("take the input of"):
             self.interpreter.set_tensor(self._input["index"], _as_stored(inputs, self._input))

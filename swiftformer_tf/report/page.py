@@ -14,7 +14,7 @@ from swiftformer_tf.files import replacing
 from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.report import plots
-from swiftformer_tf.report.palette import PALETTE, colours
+from swiftformer_tf.report.palette import PALETTE, colors
 from swiftformer_tf.report.photographs import photograph_groups
 from swiftformer_tf.verification import Outputs, Verdict, VerificationCheck, VerificationReport
 
@@ -31,7 +31,7 @@ QUESTIONS = {
     "no_flex": "LiteRT's own operations only",
     "static_shapes": "Every shape is fixed",
     "unique_names": "Every tensor has a name of its own",
-    "border_types": "Input and output have the recipe's types",
+    "inference_types": "Input and output have the recipe's types",
     "integer": "Integer throughout",
     "weights": "Matrices are stored as the recipe says",
     "partitions": "Few XNNPACK partitions",
@@ -82,7 +82,7 @@ def html_report(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     first, config = results[0][0], results[0][0].config
-    places = colours([lite.recipe.name for lite, _ in results])
+    places = colors([lite.recipe.name for lite, _ in results])
     styles = {name: f"var(--recipe-{index})" for name, index in places.items()}
     compared = [(lite, report.outputs) for lite, report in results if report.outputs is not None]
     verdicts = [report.verdict for _, report in results]
@@ -106,7 +106,7 @@ def html_report(
         **_output_plots(results, compared, places),
         about_images=about_images + " " if about_images else "",
         groups=photograph_groups(compared, images, names, styles),
-        census=_census([report.measured["ops"] for _, report in results]),
+        operations=_operations([report.measured["ops"] for _, report in results]),
         limits=_limits(results, compared),
         command=command,
         hashes=[(report.measured.get("file", lite.recipe.name), lite.sha256) for lite, report in results],
@@ -184,7 +184,7 @@ def _row(lite: LiteModel, report: VerificationReport, styles: Mapping[str, str])
     return {
         "recipe": recipe.name,
         "description": recipe.description,
-        "colour": styles[recipe.name],
+        "color": styles[recipe.name],
         "verdict": report.verdict,
         "mark": MARKS[report.verdict],
         "cells": [
@@ -275,7 +275,7 @@ def _by_channel(outputs: Outputs) -> Outputs:
     return Outputs(outputs.expected.reshape(-1, channels), outputs.actual.reshape(-1, channels))
 
 
-def _census(counts: Sequence[Mapping[str, int]]) -> list[tuple[str, list[tuple[int, str]]]]:
+def _operations(counts: Sequence[Mapping[str, int]]) -> list[tuple[str, list[tuple[int, str]]]]:
     """A line for each kind of operation, most first, with each file's count and its share of the largest."""
     totals: dict[str, int] = {}
     for each in counts:

@@ -1,13 +1,13 @@
-"""One colour a recipe, the same in every table and plot."""
+"""One color a recipe, the same in every table and plot."""
 
 from collections.abc import Sequence
 
 from swiftformer_tf.recipes import RECIPES
 
-__all__ = ["PALETTE", "colours"]
+__all__ = ["PALETTE", "colors"]
 
 # On light and on dark paper. Each has a contrast of at least 3:1 with its paper; neighbours differ in lightness too,
-# for eyes that do not tell red from green. Plots add a marker of its own, so no colour carries a meaning alone.
+# for eyes that do not tell red from green. Plots add a marker of its own, so no color carries a meaning alone.
 PALETTE = (
     ("#16336b", "#a9c8ff"),
     ("#3f8fe0", "#2f86e8"),
@@ -19,14 +19,14 @@ PALETTE = (
 )
 
 
-def colours(names: Sequence[str]) -> dict[str, int]:
+def colors(names: Sequence[str]) -> dict[str, int]:
     """Places in `PALETTE` by recipe: those of `RECIPES` always have theirs, your own follow.
 
     Args:
         names: Recipes on the page.
 
     Examples:
-        >>> colours(["int8", "mine"])["float32"]
+        >>> colors(["int8", "mine"])["float32"]
         0
     """
     known = dict.fromkeys([*RECIPES, *names])

@@ -35,14 +35,14 @@ class Answer:
         model: `"Keras"` or a recipe.
         label: The best label.
         probability: Of that label.
-        colour: Of the recipe, for the style.
+        color: Of the recipe, for the style.
         other: Whether it is not Keras's label.
     """
 
     model: str
     label: str
     probability: str
-    colour: str
+    color: str
     other: bool
 
 
@@ -61,7 +61,7 @@ def photograph_groups(
     compared: Sequence[tuple[LiteModel, Outputs]],
     images: ImageSource | None,
     names: Sequence[str] | None,
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
 ) -> list[tuple[str, list[Card]]]:
     """Photographs under headings: first those about which the models do not agree.
 
@@ -69,7 +69,7 @@ def photograph_groups(
         compared: Each file with what it and the reference answered.
         images: The images of the answers, in their order.
         names: What each shows; default is its file's name or its number.
-        colours: Style colour of each recipe.
+        colors: Style color of each recipe.
     """
     if images is None or not compared or not compared[0][0].labels:
         return []
@@ -88,7 +88,7 @@ def photograph_groups(
             continue
         pixels = _pixels(images, chosen, compared[0][0])
         titles = names or _names(images, len(expected))
-        cards = [_card(titles[i], pixels[i], i, compared, colours) for i in chosen]
+        cards = [_card(titles[i], pixels[i], i, compared, colors) for i in chosen]
         total = len(disputed) if chosen[0] in disputed else len(others)
         groups.append((heading + (f", {len(chosen)} shown" if len(chosen) < total else ""), cards))
     return groups
@@ -124,18 +124,18 @@ def _card(
     pixels: np.ndarray,
     index: int,
     compared: Sequence[tuple[LiteModel, Outputs]],
-    colours: Mapping[str, str],
+    colors: Mapping[str, str],
 ) -> Card:
     first, outputs = compared[0]
     wanted = int(outputs.expected[index].argmax())
     scores = [("Keras", "var(--soft)", outputs.expected[index])]
-    scores += [(lite.recipe.name, colours[lite.recipe.name], each.actual[index]) for lite, each in compared]
+    scores += [(lite.recipe.name, colors[lite.recipe.name], each.actual[index]) for lite, each in compared]
     answers, possible = [], activation(first.config)
-    for model, colour, values in scores:
+    for model, color, values in scores:
         shares = values if first.classifier_activation else np.asarray(activate(values[None], possible))[0]
         answer = int(values.argmax())
         shown = f"{shares[answer]:.0%}" if possible else f"{shares[answer]:.4g}"
-        answers.append(Answer(model, first.labels[answer], shown, colour, answer != wanted))
+        answers.append(Answer(model, first.labels[answer], shown, color, answer != wanted))
     picture = Image.fromarray(np.clip(pixels.round(), 0, 255).astype(np.uint8).squeeze())
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     out = io.BytesIO()

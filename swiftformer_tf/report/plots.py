@@ -1,4 +1,4 @@
-"""The plots of the page, as SVG that stands in it and takes its colours from the page's style."""
+"""The plots of the page, as SVG that stands in it and takes its colors from the page's style."""
 
 import io
 import math
@@ -29,19 +29,19 @@ MARKERS = "osD^vPX"
 MAX_POINTS = 600
 
 
-def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[int], *, axis: str, form: str) -> str:
+def bars(names: Sequence[str], values: Sequence[float], colors: Sequence[int], *, axis: str, form: str) -> str:
     """A bar for each recipe with its value beside it.
 
     Args:
         names: Recipes.
         values: Lengths of the bars.
-        colours: Places in `PALETTE`.
+        colors: Places in `PALETTE`.
         axis: Title of the axis, with the unit.
         form: How a value is written, such as `".1f"`.
     """
     figure, axes = _figure(4.3, 0.34 * len(names) + 0.65)
     positions = np.arange(len(names))[::-1]
-    axes.barh(positions, values, color=[RECIPE[colour] for colour in colours], height=0.62)
+    axes.barh(positions, values, color=[RECIPE[color] for color in colors], height=0.62)
     _labelled(axes, positions, names)
     axes.set_xlabel(axis)
     for position, value in zip(positions, values, strict=True):
@@ -54,13 +54,13 @@ def bars(names: Sequence[str], values: Sequence[float], colours: Sequence[int], 
     return _svg(figure, f"Bars, {axis}: {said}", axis)
 
 
-def logits(name: str, outputs: Outputs, colour: int, *, unit: str, limits: tuple[float, float]) -> str:
+def logits(name: str, outputs: Outputs, color: int, *, unit: str, limits: tuple[float, float]) -> str:
     """Outputs of a file against those of the reference: a line where they are equal.
 
     Args:
         name: The recipe.
         outputs: Of both.
-        colour: Place in `PALETTE`.
+        color: Place in `PALETTE`.
         unit: What an output is, such as `"logit"`.
         limits: Both axes' ends, the same for all files of a page.
     """
@@ -77,7 +77,7 @@ def logits(name: str, outputs: Outputs, colour: int, *, unit: str, limits: tuple
         # One path of lines without length, whose round ends are the dots: a marker each would be four times as heavy.
         path = Path(np.repeat(dots, 2, axis=0), np.tile([Path.MOVETO, Path.LINETO], len(dots)))
         path.should_simplify = False
-        style: dict[str, Any] = {"fill": False, "edgecolor": RECIPE[colour], "linewidth": 3, "capstyle": "round"}
+        style: dict[str, Any] = {"fill": False, "edgecolor": RECIPE[color], "linewidth": 3, "capstyle": "round"}
         axes.add_patch(PathPatch(path, **style))
     margin = 0.04 * (limits[1] - limits[0])
     axes.set_xlim(limits[0] - margin, limits[1] + margin)
@@ -100,7 +100,7 @@ def error_per_class(
     outputs: Sequence[Outputs],
     labels: Sequence[str],
     classes: Sequence[int],
-    colours: Sequence[int],
+    colors: Sequence[int],
     *,
     unit: str,
 ) -> str:
@@ -111,17 +111,17 @@ def error_per_class(
         outputs: Of each file and its reference.
         labels: Of all classes.
         classes: Which of them to show.
-        colours: Places in `PALETTE`.
+        colors: Places in `PALETTE`.
         unit: What an output is, such as `"logit"`.
     """
     height = 0.24 * len(classes) + 1.1
     figure, axes = _figure(4.3, height)
     positions = np.arange(len(classes))[::-1]
-    for name, each, colour in zip(names, outputs, colours, strict=True):
+    for name, each, color in zip(names, outputs, colors, strict=True):
         errors = _errors(each)[list(classes)]
         errors = np.where(np.isfinite(errors), np.maximum(errors, 1e-9), np.nan)
         style: dict[str, Any] = {"markersize": 6, "markeredgecolor": PAPER, "markeredgewidth": 0.6, "clip_on": False}
-        axes.plot(errors, positions, MARKERS[colour], color=RECIPE[colour], label=name, **style)
+        axes.plot(errors, positions, MARKERS[color], color=RECIPE[color], label=name, **style)
     _labelled(axes, positions, [_shortened(labels[index]) for index in classes])
     axes.set_xscale("log")
     drawn = np.concatenate([line.get_xdata() for line in axes.lines])
@@ -185,8 +185,8 @@ def _svg(figure: Any, description: str, salt: str) -> str:
         figure.savefig(out, format="svg", transparent=True, metadata=metadata)
     text = out.getvalue()
     text = text[text.index("<svg") :]
-    for colour, variable in VARIABLES.items():
-        text = text.replace(colour, variable)
+    for color, variable in VARIABLES.items():
+        text = text.replace(color, variable)
     text = re.sub(r' d="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match[0]), text)
     referenced = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
     text = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in referenced else "", text)

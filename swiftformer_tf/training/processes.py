@@ -18,7 +18,7 @@ import numpy as np
 
 from swiftformer_tf.errors import ConfigError, first_line
 
-__all__ = ["agree", "distribute", "is_first_process", "share_of_batch", "undistributed"]
+__all__ = ["check_same_settings", "distribute", "is_first_process", "share_of_batch", "undistributed"]
 
 
 # Between two tries to reach process 0.
@@ -128,7 +128,7 @@ def undistributed() -> Iterator[None]:
         keras.distribution.set_distribution(distribution)
 
 
-def agree(about: dict[str, Any]) -> None:
+def check_same_settings(about: dict[str, Any]) -> None:
     """Makes sure that all processes do the same training, before they wait for each other without end.
 
     Args:

@@ -29,7 +29,7 @@ from swiftformer_tf.training.dataset import Batches
 from swiftformer_tf.training.models import start_from_mean
 from swiftformer_tf.training.objectives import spreads
 from swiftformer_tf.training.optimization import compile_for
-from swiftformer_tf.training.processes import agree, is_first_process
+from swiftformer_tf.training.processes import check_same_settings, is_first_process
 from swiftformer_tf.training.recipes import TrainingRecipe
 from swiftformer_tf.training.teachers import Teacher, TeacherLogits
 
@@ -185,7 +185,7 @@ def fit_in_folder(
         _claim(output, settings)
     run = RunFolder(output, averages)
     first = run.restore(student)
-    agree({**settings, "epoch in its folder": first})
+    check_same_settings({**settings, "epoch in its folder": first})
     if first < recipe.epochs:
         try:
             student.fit(
