@@ -9,6 +9,8 @@ import keras
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
 from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
+from swiftformer_tf.segmentation_heads import infer_head
 from swiftformer_tf.variables import assign_tensors, checkpoint_of
 
 __all__ = ["Ported", "port", "to_checkpoint"]
@@ -30,7 +32,7 @@ class Ported:
         ('xs', True)
     """
 
-    model: SwiftFormerForImageClassification | SwiftFormerModel
+    model: SwiftFormerForImageClassification | SwiftFormerModel | SwiftFormerForSemanticSegmentation
     sources: Mapping[str, str]
 
 
@@ -53,6 +55,11 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
     if not isinstance(checkpoint, Checkpoint):
         given = type(checkpoint).__name__
         raise CheckpointError(f"port: a {given}, expected a Checkpoint; Checkpoint.open(path) reads one")
+    if checkpoint.segmenter:
+        shapes = {key: tensor.shape for key, tensor in checkpoint.segmenter.items()}
+        labelled = checkpoint.config.replace(id2label=checkpoint.segmenter_labels)
+        segmenter = SwiftFormerForSemanticSegmentation(labelled, head=infer_head(shapes), dtype=dtype)
+        return Ported(segmenter, assign_tensors(segmenter, {**checkpoint.tensors, **checkpoint.segmenter}))
     kind = SwiftFormerForImageClassification if checkpoint.has_final_norm else SwiftFormerModel
     model = kind(checkpoint.config, dtype=dtype)
     return Ported(model, assign_tensors(model, checkpoint.tensors))
@@ -77,7 +84,7 @@ def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpo
         >>> to_checkpoint(model).tensors["head.weight"].shape
         (1000, 20)
     """
-    if not isinstance(model, (SwiftFormerForImageClassification, SwiftFormerModel)):
+    if not isinstance(model, (SwiftFormerForImageClassification, SwiftFormerModel, SwiftFormerForSemanticSegmentation)):
         raise ModelError(
             f"{model.name}: a {type(model).__name__}, expected a SwiftFormerForImageClassification or "
             "SwiftFormerModel; weights come out of the model before it was fused, and a copy is "

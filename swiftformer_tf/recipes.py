@@ -196,6 +196,7 @@ MIXED_FLOAT_OPS = {
     "SUB": "normalization of pixels by their exact mean",
     "FULLY_CONNECTED": "the last matrix, int8 times floats: logits are not rounded to steps",
     "RESHAPE": "shape of the logits",
+    "RESIZE_BILINEAR": "maps of a segmenter: their sums and logits are not rounded to steps",
     "SOFTMAX": "probabilities are not rounded to steps",
 }
 

@@ -16,8 +16,8 @@ from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
-from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
-from swiftformer_tf.variables import assign_tensors, backbone_of
+from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead, infer_head
+from swiftformer_tf.variables import assign_head, assign_tensors, backbone_of
 
 __all__ = [
     "BilinearResize",
@@ -204,11 +204,16 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         else:
             # A photograph reaches a segmenter whole.
             config = config.replace(transform=config.transform.replace(crop=None, crop_mode="center"))
+        if isinstance(stored, Checkpoint) and stored.segmenter:
+            config = config.replace(id2label=stored.segmenter_labels)
+            given.setdefault("head", infer_head({key: each.shape for key, each in stored.segmenter.items()}))
         model = cls(config if wanted is None else config.replace(id2label=wanted), **given)
         if isinstance(stored, Checkpoint):
             backbone = SwiftFormerModel(backbone_of(stored).config, dtype=model.dtype_policy)
             assign_tensors(backbone, backbone_of(stored).tensors)
             new = copy_backbone(model, backbone)
+            if stored.segmenter:
+                new = assign_head(model, stored.segmenter)
         else:
             new = copy_backbone(model, stored)
             if isinstance(stored, cls):

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import CheckpointError, ConfigError
 
 __all__ = ["SEGMENTATION_HEADS", "SegmentationHead"]
 
@@ -70,6 +70,35 @@ class SegmentationHead:
         if unknown := sorted(set(values) - {field.name for field in dataclasses.fields(cls)}):
             raise ConfigError(f"head.{unknown[0]}: no such field")
         return cls(**values)
+
+
+def infer_head(shapes: Mapping[str, tuple[int, ...]]) -> SegmentationHead:
+    """The head that tensors imply.
+
+    Args:
+        shapes: By mmsegmentation's names, in PyTorch's shapes.
+
+    Raises:
+        CheckpointError: No head of this package.
+
+    Examples:
+        >>> level, last = "decode_head.layers.0.conv.weight", "decode_head.conv_seg.weight"
+        >>> infer_head({level: (64, 48, 1, 1), last: (2, 64, 1, 1)})
+        SegmentationHead(name='all_mlp', fpn_dim=256, head_dim=64, dropout=0.1)
+    """
+    width = shapes.get("decode_head.conv_seg.weight", (0, 0))[1]
+    lateral = shapes.get("neck.lateral_convs.0.conv.weight")
+    try:
+        if lateral is not None:
+            return SegmentationHead(fpn_dim=lateral[0], head_dim=width)
+        if "decode_head.layers.0.conv.weight" in shapes:
+            return SegmentationHead(name="all_mlp", head_dim=width)
+    except (ConfigError, IndexError) as error:
+        raise CheckpointError(f"decode_head: {error}") from None
+    raise CheckpointError(
+        f"decode_head: no head of this package, which are {', '.join(get_args(HeadName))}; found "
+        f"{', '.join(sorted(shapes)[:3])}, ..."
+    )
 
 
 SEGMENTATION_HEADS: dict[str, SegmentationHead] = {

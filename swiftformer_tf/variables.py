@@ -7,12 +7,13 @@ import keras
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint, SchemeName
+from swiftformer_tf.checkpoints.selection import SEGMENTER
 from swiftformer_tf.checkpoints.tensor_specs import compare
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.layer_settings import is_changed, merged_weights, named_layers
 
-__all__ = ["assign_tensors", "backbone_of", "canonical_name", "checkpoint_of"]
+__all__ = ["assign_head", "assign_tensors", "backbone_of", "canonical_name", "checkpoint_of"]
 
 # Keras's last name of a variable, and PyTorch's.
 LEAVES = {
@@ -32,9 +33,8 @@ CONVOLUTION = (3, 2, 0, 1)
 DEPTHWISE = (2, 3, 0, 1)
 
 
-# Beginnings of the names of what follows the backbone.
+# Beginnings of the names of what follows the backbone in a classifier.
 CLASSIFIER = ("norm.", "head.", "head_dist.")
-SEGMENTER = ("neck.", "decode_head.")
 
 
 def assign_tensors(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -61,8 +61,35 @@ def assign_tensors(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dic
     return {variable.path: key for key, variable in variables.items()}
 
 
+def assign_head(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Gives a segmenter the tensors of another's head that fit it.
+
+    Args:
+        model: A segmenter; changed.
+        tensors: By mmsegmentation's names, in PyTorch's shapes.
+
+    Returns:
+        Paths of the variables that have no such tensor, or one of another shape, and stay as they were.
+
+    Raises:
+        CheckpointError: Every variable has its tensor, and there are more: the head computes something else.
+    """
+    variables = {key: each for key, each in _by_canonical_name(model).items() if key.startswith(SEGMENTER)}
+    new = []
+    for key, variable in variables.items():
+        tensor = tensors.get(key)
+        if tensor is None or _to_torch(variable.path, np.empty(variable.shape)).shape != tensor.shape:
+            new.append(variable.path)
+    if not new and (more := sorted(set(tensors) - set(variables))):
+        raise CheckpointError(f"unexpected in the head ({len(more)}): {', '.join(more[:3])}")
+    for key, variable in variables.items():
+        if variable.path not in new:
+            variable.assign(_to_keras(variable.path, tensors[key]))
+    return tuple(new)
+
+
 def checkpoint_of(model: keras.Model, config: SwiftFormerConfig, *, scheme: SchemeName = "timm") -> Checkpoint:
-    """The weights of a classifier or a backbone as a checkpoint; of a segmenter, those of its backbone.
+    """The weights of a model as a checkpoint; of a segmenter, those of its backbone with its head beside them.
 
     Args:
         model: Of this package. LoRA is merged into the kernels.
@@ -77,17 +104,26 @@ def checkpoint_of(model: keras.Model, config: SwiftFormerConfig, *, scheme: Sche
     tensors = {
         key: _to_torch(variable.path, kernels.get(variable.path, variable.numpy()).astype(np.float32))
         for key, variable in _by_canonical_name(model).items()
-        if not key.startswith(SEGMENTER)
     }
+    segmenter = {key: tensors.pop(key) for key in [*tensors] if key.startswith(SEGMENTER)}
+    labels = config.id2label if segmenter else {}
     if "head.weight" not in tensors:
         config = config.replace(id2label={})
-    return Checkpoint(tensors=tensors, config=config, scheme=scheme, source=model.name)
+    return Checkpoint(
+        tensors=tensors,
+        config=config,
+        scheme=scheme,
+        source=model.name,
+        segmenter=segmenter,
+        segmenter_labels=labels,
+    )
 
 
 def backbone_of(checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint without what follows the last stage: normalization and heads."""
     tensors = {key: tensor for key, tensor in checkpoint.tensors.items() if not key.startswith(CLASSIFIER)}
-    return dataclasses.replace(checkpoint, tensors=tensors, config=checkpoint.config.replace(id2label={}))
+    bare = checkpoint.config.replace(id2label={})
+    return dataclasses.replace(checkpoint, tensors=tensors, config=bare, segmenter={}, segmenter_labels={})
 
 
 def canonical_name(path: str) -> str:

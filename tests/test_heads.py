@@ -69,10 +69,14 @@ FLOAT: dict[str, set[str]] = {
     "nested": {"FULLY_CONNECTED", "SOFTMAX"},
     "regression": {"FULLY_CONNECTED"},
     "fpn": {"RESHAPE"},
+    "all_mlp": {"FULLY_CONNECTED", "RESIZE_BILINEAR"},
+    "gate": {"FULLY_CONNECTED"},
+    "maps": {"FULLY_CONNECTED"},
     **{
         name: {"FULLY_CONNECTED", "RESHAPE"}
-        for name in ("embedding", "labels_and_embedding", "siamese", "resized", "flipped", "cropped")
+        for name in ("embedding", "labels_and_embedding", "siamese", "flipped", "cropped")
     },
+    "resized": {"FULLY_CONNECTED", "RESHAPE", "RESIZE_BILINEAR"},
 }
 
 

@@ -14,6 +14,7 @@ from swiftformer_tf.comparison import Comparison
 from swiftformer_tf.exporting import Calibration, calibrate
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.litert import metadata
+from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.metadata_schema import decode
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
@@ -108,6 +109,14 @@ def test_every_recipe(recipe: str, activation: Activation | None, name: str) -> 
         assert report.measured["partitions"] == 1
     if recipe == "float32":
         assert verify(file, reference=segmenter(name), images=PIXELS).passed
+
+
+def test_mixed_int8_rounds_no_logits_and_no_sums_of_maps() -> None:
+    """The last matrix multiplies floats and resizing stays float: on CamVid 99.54 % of the pixels for 99.38 %."""
+    ops = inspect_model(lite("mixed_int8")).ops
+    (last,) = [op for op in ops if op.name == "FULLY_CONNECTED"]
+    assert (last.inputs, last.outputs) == (("FLOAT32", "INT8", "FLOAT32"), ("FLOAT32",))
+    assert {op.outputs for op in ops if op.name == "RESIZE_BILINEAR"} == {("FLOAT32",)}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -23,7 +23,7 @@ from swiftformer_tf.checkpoints.container import Contents
 from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
 from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
 from swiftformer_tf.checkpoints.selection import Weights
-from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights, numbered_labels
 from swiftformer_tf.errors import CheckpointError, ConfigError, one_line
 from swiftformer_tf.files import replacing
 
@@ -54,6 +54,8 @@ class Checkpoint:
         token_weights_assumed: Nothing said which arithmetic the weights were trained with, and `"l2"` was assumed.
         source: The file, and what was taken from it.
         notes: What was seen on the way: other weights in the file, a prefix of all keys, what was passed over.
+        segmenter: float32 arrays of a segmentation head by mmsegmentation's names; `tensors` are its backbone then.
+        segmenter_labels: Names of that head's classes by index.
 
     Raises:
         CheckpointError: Tensors are missing, unexpected, mis-shaped, not finite or not float32.
@@ -72,6 +74,8 @@ class Checkpoint:
     token_weights_assumed: bool = False
     source: str = "memory"
     notes: tuple[str, ...] = ()
+    segmenter: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    segmenter_labels: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.scheme not in get_args(SchemeName):
@@ -82,10 +86,11 @@ class Checkpoint:
             tensor_specs.expected_shapes(self.config, final_norm=self.has_final_norm),
             lambda key: names.get(key) or key_layouts.from_canonical([*self.tensors, key], self.scheme)[key],
         )
-        for key, tensor in self.tensors.items():
+        everything = {**self.tensors, **self.segmenter}
+        for key, tensor in everything.items():
             if tensor.dtype != np.float32:
-                raise CheckpointError(f"{names[key]}: {tensor.dtype}, expected float32")
-        broken = [names[key] for key, tensor in self.tensors.items() if not np.isfinite(tensor).all()]
+                raise CheckpointError(f"{names.get(key, key)}: {tensor.dtype}, expected float32")
+        broken = [names.get(key, key) for key, tensor in everything.items() if not np.isfinite(tensor).all()]
         if broken:
             raise CheckpointError(f"not finite in float32 ({len(broken)}): {key_layouts.shorten(broken)}")
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
@@ -148,7 +153,7 @@ class Checkpoint:
         chosen = selection.choose(found, weights)
         scheme = chosen.scheme
         canonical = key_layouts.to_canonical(chosen.keys.values(), scheme)
-        stored = chosen.read(chosen.keys)
+        stored = chosen.read([*chosen.keys, *chosen.segmenter])
         tensors = {canonical[name]: _as_float32(key, stored[key]) for key, name in chosen.keys.items()}
         tensors |= (zeros := _zero_biases(tensors))
         if SCHEMES[scheme].all_layer_scales:
@@ -162,9 +167,12 @@ class Checkpoint:
             # `save` doubled the one head for a scheme that has two.
             config = config.replace(distillation=False)
             tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("head_dist.")}
+        segmenter = {name: _as_float32(key, stored[key]) for key, name in chosen.segmenter.items()}
         return cls(
             tensors=tensors,
             config=config,
+            segmenter=segmenter,
+            segmenter_labels=_segmenter_labels(segmenter, given),
             scheme=scheme,
             token_weights_assumed=not (token_weights or implied),
             source=f"{path}, {chosen.name!r}" if chosen.name else str(path),
@@ -189,16 +197,17 @@ class Checkpoint:
                 weights, or a value that float16 cannot hold.
             OSError: It cannot be written.
         """
-        path, scheme = Path(path), scheme or self.scheme
+        path, scheme = Path(path), scheme or ("original" if self.segmenter else self.scheme)
         if dtype not in get_args(FloatName):
             raise CheckpointError(f"dtype={dtype!r}: expected one of {', '.join(get_args(FloatName))}")
         named = self._named(scheme, np.dtype(dtype))
-        record = self.config.to_json()
+        # A backbone's configuration has no labels; those of the head beside it go with it.
+        record = self.config.replace(id2label=self.config.id2label or self.segmenter_labels).to_json()
         with replacing(path) as beside:
             if path.suffix == ".safetensors":
                 safetensors_file.write(beside, named, record)
             elif path.suffix in TORCH_SUFFIXES:
-                part = "model" if scheme == "original" else None
+                part = ("state_dict" if self.segmenter else "model") if scheme == "original" else None
                 torch_zip.write(beside, named, part, record if part else None)
             else:
                 raise CheckpointError(f"{path}: expected a name ending in .safetensors or {', '.join(TORCH_SUFFIXES)}")
@@ -218,8 +227,13 @@ class Checkpoint:
             tensors |= {key.replace("head.", "head_dist."): tensors[key] for key in ("head.weight", "head.bias")}
         if row.all_layer_scales and not self.config.use_layer_scale:
             tensors = _all_or_no_layer_scales(tensors, self.config)
+        names = key_layouts.from_canonical(tensors, scheme)
+        if self.segmenter:
+            names = {key: selection.BACKBONE + name for key, name in names.items()}
+            names |= {key: key for key in self.segmenter}
+            tensors |= self.segmenter
         named = {}
-        for key, name in key_layouts.from_canonical(tensors, scheme).items():
+        for key, name in names.items():
             with np.errstate(over="ignore"):
                 named[name] = tensors[key].astype(dtype)
             if not np.isfinite(named[name]).all():
@@ -280,6 +294,17 @@ def _given_config(
     found = tensor_specs.infer_config(shapes, given)
     # A file of other depths or widths is about other weights.
     return given if (given.depths, given.embed_dims) == (found.depths, found.embed_dims) else None
+
+
+def _segmenter_labels(segmenter: Mapping[str, np.ndarray], given: SwiftFormerConfig | None) -> Mapping[int, str]:
+    """Names of the classes: those of the file's own configuration where there are as many."""
+    if not segmenter:
+        return {}
+    classifier = segmenter.get("decode_head.conv_seg.weight")
+    if classifier is None:
+        raise CheckpointError("missing: decode_head.conv_seg.weight, by which a segmenter's classes are counted")
+    count = len(classifier)
+    return given.id2label if given and given.num_labels == count else numbered_labels(count)
 
 
 def _zero_biases(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -31,7 +31,8 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | 
             stay.
         layout: `"hf"`, `"timm"` or, for transformers' `TimmWrapperForImageClassification`, `"timm_wrapper"`. Default:
             that of the library which computes what these weights were trained with, timm for `l2` and Hugging Face
-            for `uniform`.
+            for `uniform`. A segmenter has none: its one file names tensors as mmsegmentation does, and its
+            configuration is in the file.
 
     Raises:
         CheckpointError: The library would compute something else.
@@ -44,6 +45,14 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | 
         ...     sorted(path.name for path in Path(folder).iterdir())
         ['config.json', 'model.safetensors']
     """
+    if checkpoint.segmenter:
+        if layout is not None:
+            raise CheckpointError(
+                f"layout={layout!r}: of a classifier; a segmenter is written as mmsegmentation names it"
+            )
+        with filling(folder) as beside:
+            checkpoint.save(beside / WEIGHTS)
+        return
     layout = layout or ("timm" if checkpoint.token_weights == "l2" else "hf")
     if layout not in get_args(Layout):
         raise CheckpointError(f"layout={layout!r}: expected one of {', '.join(get_args(Layout))}")

@@ -17,6 +17,10 @@ from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["Weights", "choose", "find"]
 
+# Beginnings of what stands beside the backbone in mmsegmentation's models, and of the backbone itself.
+SEGMENTER = ("neck.", "decode_head.")
+BACKBONE = "backbone."
+
 # What a loss brings into the state dict of a Lightning module.
 LOSSES = ("criterion", "loss", "loss_fn", "loss_func", "loss_function")
 
@@ -30,6 +34,7 @@ class Weights(NamedTuple):
         keys: Key as the scheme has it, by the file's own.
         prefix: What all of them begin with in the file and the scheme does not know.
         passed_over: Beside them, and no weights.
+        segmenter: Key of a segmentation head's tensor, beside a backbone, by the file's own.
         shapes: By the file's key.
         read: Reads tensors by the file's keys.
     """
@@ -41,6 +46,7 @@ class Weights(NamedTuple):
     passed_over: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[Iterable[str]], dict[str, np.ndarray]]
+    segmenter: Mapping[str, str]
 
     def __str__(self) -> str:
         labels = next((self.shapes[key][0] for key, name in self.keys.items() if name == "head.weight"), 0)
@@ -73,6 +79,8 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
             beside.append(key)
         else:
             owned[owner][key] = unwrapped.removeprefix(owner)
+    segmenter = _segmenter(list(owned), {key: plain[key] for key in beside if key in state.shapes})
+    beside = [key for key in beside if key not in segmenter]
     strangers = [key for key in beside if key in state.shapes and key not in state.counters]
     if strangers := [key for key in strangers if not _is_loss(plain[key])]:
         raise CheckpointError(
@@ -85,18 +93,40 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
             raise CheckpointError(f"{wrong[0]}: {state.others[wrong[0]]}")
     several = len(owned) > 1
     return [
-        _weights(".".join(filter(None, (name, prefix.rstrip(".") if several else ""))), prefix, keys, beside, state)
+        _weights(
+            ".".join(filter(None, (name, prefix.rstrip(".") if several else ""))),
+            prefix,
+            keys,
+            beside,
+            state,
+            segmenter,
+        )
         for prefix, keys in owned.items()
     ]
 
 
-def _weights(name: str, prefix: str, keys: dict[str, str], beside: list[str], state: StateDict) -> Weights:
+def _segmenter(prefixes: list[str], beside: Mapping[str, str]) -> dict[str, str]:
+    """Of what stands beside one backbone, the tensors of mmsegmentation's neck and head under its names."""
+    if len(prefixes) != 1 or not prefixes[0].endswith(BACKBONE):
+        return {}
+    before = prefixes[0].removesuffix(BACKBONE)
+    names = {key: name.removeprefix(before) for key, name in beside.items() if name.startswith(before)}
+    return {
+        key: name
+        for key, name in names.items()
+        if name.startswith(SEGMENTER) and not name.endswith(key_layouts.COUNTER)
+    }
+
+
+def _weights(
+    name: str, prefix: str, keys: dict[str, str], beside: list[str], state: StateDict, segmenter: Mapping[str, str]
+) -> Weights:
     scheme = key_layouts.recognize(keys.values(), prefix)
     own = SCHEMES[scheme].prefix
     # A prefix that is the layout's own is none that needs to be told.
-    told = prefix.removesuffix(own) if own else prefix
+    told = prefix.removesuffix(BACKBONE) if segmenter else prefix.removesuffix(own) if own else prefix
     counted = tuple(key for key in beside if not key.endswith(key_layouts.COUNTER))
-    return Weights(name, scheme, key_layouts.strip(keys), told, counted, state.shapes, state.read)
+    return Weights(name, scheme, key_layouts.strip(keys), told, counted, state.shapes, state.read, segmenter)
 
 
 def _no_weight(key: str, plain: str, state: StateDict) -> bool:

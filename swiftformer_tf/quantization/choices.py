@@ -36,7 +36,7 @@ def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
             may_be_hybrid = op.name in HYBRID_VERSIONS and graph.is_matrix(op) and graph.groups(op) == 1
             is_large = may_be_hybrid and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
             return "hybrid" if is_large else "float32"
-        is_last = op in last and op.name == "CONV_2D" and graph.shape(op.outputs[0])[1:3] == (1, 1)
+        is_last = op in last and is_pointwise(graph, op)
         if "FULLY_CONNECTED" in recipe.float_ops and (is_last or op.name == "FULLY_CONNECTED") and graph.is_matrix(op):
             return "hybrid"
         return "float32" if op.name in recipe.float_ops else "integer"

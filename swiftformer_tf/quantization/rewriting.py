@@ -136,9 +136,10 @@ class _Rewriter:
         stored = stored_weights(graph, op, self.recipe)
         integers, quantization, shift = self._rounded(op, bits=BITS[stored])
         is_dense = op.name == "FULLY_CONNECTED"
-        # XNNPACK takes integers of four bits as fully connected layers only.
+        # XNNPACK takes integers of four bits as fully connected layers only. Where others are integer throughout, only
+        # the last matrix is hybrid, and can be told from them so.
         is_small = self.graph.shape(source)[1:3] == (1, 1) or self.recipe.weights == "int4"
-        is_matrix = is_small and is_pointwise(graph, op)
+        is_matrix = (is_small or self.recipe.activations != "float32") and is_pointwise(graph, op)
         if is_matrix:
             # As what it is: the file can then be told from one whose other convolutions are hybrid.
             integers = integers.reshape(len(integers), -1)

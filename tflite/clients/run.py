@@ -81,6 +81,8 @@ def _prepares_itself(folder: Path) -> Path:
     return Path(sys.executable)
 
 
+MEDIAPIPE = ("mediapipe==1.2.2", "numpy")
+
 # tf2onnx reads TFLite files with TensorFlow.
 ONNX = ("tf2onnx==1.17.0", "onnxruntime==1.32.0", "tensorflow-cpu==2.21.0")
 
@@ -88,7 +90,7 @@ ONNX = ("tf2onnx==1.17.0", "onnxruntime==1.32.0", "tensorflow-cpu==2.21.0")
 CLIENTS: dict[str, Client] = {
     client.name: client
     for client in (
-        Client("mediapipe", "MediaPipe Tasks", lambda folder: venv(folder / "venv", ["mediapipe==1.2.2", "numpy"])),
+        Client("mediapipe", "MediaPipe Tasks", lambda folder: venv(folder / "venv", MEDIAPIPE)),
         Client("arm64", "ARM64 under qemu", _prepares_itself),
         Client("gpu", "GPU", _prepares_itself),
         Client("browser", "Browser", _prepares_itself),

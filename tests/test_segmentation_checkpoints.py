@@ -1,0 +1,135 @@
+"""Segmenters as files: folders of `save_pretrained`, and mmsegmentation's layout."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from support.random_models import random_images, randomized, tiny_config
+
+from swiftformer_tf import Checkpoint, CheckpointError, SwiftFormerForSemanticSegmentation, port, to_checkpoint
+from swiftformer_tf.checkpoints import torch_zip
+from swiftformer_tf.loading import open_model
+from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
+
+LABELS = {0: "road", 1: "sky", 2: "tree"}
+HEADS = {
+    "semantic_fpn": SegmentationHead(fpn_dim=12, head_dim=8),
+    "all_mlp": SegmentationHead(name="all_mlp", head_dim=8),
+}
+IMAGES = random_images(1, 50, 70, 3)
+
+
+def segmenter(name: str = "semantic_fpn", **fields: Any) -> SwiftFormerForSemanticSegmentation:
+    config = tiny_config(id2label=LABELS, image_size=(50, 70), **fields)
+    config = config.replace(transform=config.transform.replace(crop=None, interpolation="bilinear"))
+    return randomized(SwiftFormerForSemanticSegmentation(config, head=HEADS[name]))
+
+
+def opened(path: Path) -> SwiftFormerForSemanticSegmentation:
+    """Without a warning: nothing is new."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return SwiftFormerForSemanticSegmentation.from_pretrained(path)
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("token_weights", ["l2", "uniform"])
+def test_a_folder_comes_back_whole(name: str, token_weights: Any, tmp_path: Path) -> None:
+    model = segmenter(name, token_weights=token_weights)
+    model.save_pretrained(tmp_path / "folder")
+    back = opened(tmp_path / "folder")
+    assert back.config == model.config
+    assert back.head == model.head
+    np.testing.assert_array_equal(back.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0))
+    assert isinstance(open_model(tmp_path / "folder"), SwiftFormerForSemanticSegmentation)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_names_are_mmsegmentations(suffix: str, tmp_path: Path) -> None:
+    model = segmenter()
+    path = tmp_path / f"segmenter{suffix}"
+    to_checkpoint(model).save(path)
+    checkpoint = Checkpoint.open(path)
+    assert checkpoint.segmenter_labels == LABELS
+    assert checkpoint.notes == ()
+    ported = port(checkpoint)
+    np.testing.assert_array_equal(ported.model.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0))
+    if suffix == ".safetensors":
+        keys = safetensors.numpy.load_file(path)
+        assert keys["neck.lateral_convs.0.conv.weight"].shape == (12, 8, 1, 1)
+        assert keys["neck.fpn_convs.3.conv.bias"].shape == (12,)
+        assert keys["decode_head.scale_heads.3.4.conv.weight"].shape == (8, 8, 3, 3)
+        assert keys["decode_head.scale_heads.1.0.bn.running_var"].shape == (8,)
+        assert keys["decode_head.conv_seg.weight"].shape == (3, 8, 1, 1)
+        assert {"backbone.patch_embed.0.weight", "backbone.network.0.1.attn.w_g"} <= set(keys)
+        assert all(key.startswith(("backbone.", "neck.", "decode_head.")) for key in keys)
+
+
+def test_a_training_file_of_mmsegmentation(tmp_path: Path) -> None:
+    """A bare state dict under `state_dict`, and no configuration: classes have numbers."""
+    path = tmp_path / "iter_40000.pth"
+    to_checkpoint(segmenter()).save(tmp_path / "x.safetensors")
+    torch_zip.write(path, safetensors.numpy.load_file(tmp_path / "x.safetensors"), "state_dict", None)
+    model = opened(path)
+    assert model.config.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+    assert model.config.transform.crop is None
+    np.testing.assert_array_equal(model.predict(IMAGES, verbose=0), segmenter().predict(IMAGES, verbose=0))
+    named = SwiftFormerForSemanticSegmentation.from_pretrained(path, id2label=LABELS)
+    assert named.config.labels == ("road", "sky", "tree")
+
+
+def test_other_classes_make_the_classifier_new(tmp_path: Path) -> None:
+    segmenter().save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match="2 variables of the head are new and have random weights"):
+        model = SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path, num_labels=7)
+    assert model.config.num_labels == 7
+    assert model.head == HEADS["semantic_fpn"]
+
+
+def changed(tmp_path: Path, change: Any) -> Path:
+    to_checkpoint(segmenter()).save(tmp_path / "x.safetensors")
+    tensors = safetensors.numpy.load_file(tmp_path / "x.safetensors")
+    change(tensors)
+    safetensors.numpy.save_file(tensors, tmp_path / "y.safetensors")
+    return tmp_path / "y.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("decode_head.conv_seg.weight"), "missing: decode_head.conv_seg.weight, by which"),
+        (lambda t: t.update({"decode_head.more.weight": np.ones(3, np.float32)}), "decode_head.more.weight"),
+        (lambda t: t.update({"neck.fpn_convs.0.conv.bias": np.full(12, np.nan, np.float32)}), "not finite .*fpn_convs"),
+        (lambda t: t.pop("backbone.network.0.0.dwconv.weight"), "network.0.0.dwconv.weight"),
+        (
+            lambda t: [t.pop(key) for key in [*t] if key.startswith("neck.")],
+            "no head of this package, which are semantic_fpn, all_mlp",
+        ),
+    ],
+)
+def test_what_is_no_such_segmenter_is_refused(change: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        SwiftFormerForSemanticSegmentation.from_pretrained(changed(tmp_path, change))
+
+
+def test_a_missing_tensor_of_the_head_is_new_or_refused(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda t: t.pop("neck.fpn_convs.0.conv.bias"))
+    with pytest.warns(UserWarning, match="1 variables of the head are new .*neck-fpn_convs-0-conv/bias"):
+        SwiftFormerForSemanticSegmentation.from_pretrained(path)
+    with pytest.raises(CheckpointError, match=r"neck\.fpn_convs\.0\.conv\.bias"):
+        port(Checkpoint.open(path))
+
+
+def test_a_classifiers_layout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="layout='hf': of a classifier; a segmenter is written as mmseg"):
+        segmenter().save_pretrained(tmp_path / "folder", layout="hf")
+    assert not (tmp_path / "folder").exists()
+
+
+def test_the_papers_head_has_its_widths(tmp_path: Path) -> None:
+    model = randomized(SwiftFormerForSemanticSegmentation(tiny_config(id2label=LABELS)))
+    model.save_pretrained(tmp_path)
+    assert opened(tmp_path).head == SEGMENTATION_HEADS["semantic_fpn"]
