@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ImageError, ModelError, prefix_path
 from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import filling
@@ -16,7 +16,7 @@ from swiftformer_tf.images.overlays import Color, class_colors, mask_picture, ov
 from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.loading import Opened
+from swiftformer_tf.loading import Opened, open_any
 from swiftformer_tf.porting import port
 from swiftformer_tf.tasks.classification import activate, activation
 from swiftformer_tf.tasks.task import Activation
@@ -87,35 +87,44 @@ class Prediction:
 
 
 def predict_photographs(
-    opened: Opened, paths: Sequence[str | Path], *, top: int = 5, output: str | Path | None = None
+    model: "Opened | str | Path",
+    paths: Sequence[str | Path],
+    *,
+    top: int = 5,
+    output: str | Path | None = None,
+    token_weights: TokenWeights | None = None,
+    weights: str | None = None,
 ) -> list[Prediction]:
     """What a classifier or a segmenter says of photographs: what `swiftformer-tf predict` does.
 
     Args:
-        opened: What `open_any` returned.
+        model: What `open_any` returned, or its path or name.
         paths: Files of the photographs. All are opened before anything is written.
         top: How many labels or classes to tell.
         output: Folder for the pictures that a segmenter makes of each photograph: `NAME_mask.png`, with a palette, the
             class of each pixel at the photograph's own size, and `NAME_overlay.png`. None writes none.
+        token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
-        ModelError: A model without labels.
+        ModelError: A model without labels, or one that cannot be used.
+        CheckpointError: See `Checkpoint.open`.
         ImageError: A photograph that cannot be opened, two of one name, or an output folder for a classifier.
 
     Examples:
-        >>> from swiftformer_tf.loading import open_any
-        >>> predict_photographs(open_any("swiftformer_xs_imagenette"), [])
+        >>> predict_photographs("swiftformer_xs_imagenette", [])
         []
     """
-    run, config = predictor(opened)
-    task = task_of(opened)
-    if task not in PREDICT:
-        raise ModelError("no labels to predict; it returns pooled features")
     for path in map(Path, paths):
         if path.is_dir():
             raise ImageError(f"{path}: is a folder; give photographs")
         if not path.exists():
             raise ImageError(f"{path}: no such file")
+    opened = open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
+    run, config = predictor(opened)
+    task = task_of(opened)
+    if task not in PREDICT:
+        raise ModelError("no labels to predict; it returns pooled features")
     config.transform.check_photographs()
     # One that cannot be read stops everything before anything is written.
     inputs = [config.transform(path) for path in paths]

@@ -24,11 +24,11 @@ def run(*arguments: str | Path) -> Result:
 @pytest.fixture
 def checkpoint(tmp_path: Path, model: Model) -> Path:
     """An original-layout file, which does not say which arithmetic it is for."""
-    from swiftformer_tf.checkpoints import torch_zip
+    from swiftformer_tf.checkpoints import key_layouts, torch_zip
 
-    plain = to_checkpoint(model, scheme="original")
-    path = tmp_path / "tiny.pth"
-    torch_zip.write(path, plain._named("original", np.dtype(np.float32)), "model", None)
+    tensors, path = to_checkpoint(model).tensors, tmp_path / "tiny.pth"
+    named = {name: tensors[key] for key, name in key_layouts.from_canonical(tensors, "original").items()}
+    torch_zip.write(path, named, "model", None)
     return path
 
 

@@ -58,18 +58,19 @@ def debug_quantization(
     swiftformer-tf debug-quantization models/xs_int8.tflite --reference xs.keras --images photos/val --plot snr.png
     """
     from swiftformer_tf.debugging.debugger import debug_quantization as compare_tensors
-    from swiftformer_tf.images.folders import photographs_in
-    from swiftformer_tf.litert.model_file import LiteModel
-    from swiftformer_tf.loading import open_model
 
     if plot and not plot.parent.is_dir():
         raise click.UsageError(f"--plot {plot}: no such folder: {plot.parent}")
-    lite = LiteModel.open(model)
-    lite.config.transform.check_photographs()
-    paths = photographs_in(images, count)
-    keras_model = open_model(reference, token_weights=token_weights, weights=weights)
-    with progress_bar("debug", len(paths)) as progress:
-        report = compare_tensors(lite, reference=keras_model, images=paths, progress=progress)
+    with progress_bar("debug", count) as progress:
+        report = compare_tensors(
+            model,
+            reference=reference,
+            images=images,
+            count=count,
+            token_weights=token_weights,
+            weights=weights,
+            progress=progress,
+        )
     if as_json:
         print_json({"file": str(model), **report.to_dict()})
     else:

@@ -36,11 +36,11 @@ def predict(
     swiftformer-tf predict models/xs_int8.tflite cat.jpg dog.png --top 3
     swiftformer-tf predict models/streets_int8.tflite street.jpg -o masks
     """
-    from swiftformer_tf.loading import open_any
     from swiftformer_tf.predicting import predict_photographs
 
-    opened = open_any(model, token_weights=token_weights, weights=weights)
-    predictions = predict_photographs(opened, images, top=top, output=output)
+    predictions = predict_photographs(
+        model, images, top=top, output=output, token_weights=token_weights, weights=weights
+    )
     if as_json:
         print_json([each.result for each in predictions])
         return

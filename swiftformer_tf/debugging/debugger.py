@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.debugging.comparing import Run, compare
 from swiftformer_tf.debugging.pairing import Pair, integer_range, pair
 from swiftformer_tf.debugging.recover_equalization import equalize_alike
@@ -18,10 +19,12 @@ from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix
 from swiftformer_tf.exporting import export
 from swiftformer_tf.files import replacing
 from swiftformer_tf.fusion import fuse
+from swiftformer_tf.images.folders import photographs_in
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, load_interpreter
+from swiftformer_tf.loading import open_model
 from swiftformer_tf.quantization import Graph
 from swiftformer_tf.recipes import RECIPES
 
@@ -77,10 +80,13 @@ class QuantizationReport:
 
 
 def debug_quantization(
-    lite: LiteModel,
+    lite: LiteModel | str | Path,
     *,
-    reference: keras.Model,
+    reference: keras.Model | str | Path,
     images: ImageSource,
+    count: int | None = None,
+    token_weights: TokenWeights | None = None,
+    weights: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> QuantizationReport:
     """Runs an integer file and the float32 export of the same deploy graph side by side, tensor by tensor.
@@ -91,9 +97,12 @@ def debug_quantization(
     has several operations in the place of one, a GELU or a reciprocal root, the row of the last is all of them.
 
     Args:
-        lite: A file with int8 or int4 weights.
-        reference: The Keras model that it was made from, before fusion.
+        lite: A file with int8 or int4 weights, or its path.
+        reference: The Keras model that it was made from, before fusion; or its name or path, see `open_model`.
         images: In any form of `inputs.ImageSource`; some dozens are enough.
+        count: How many at most are taken of a folder; None takes all.
+        token_weights: For checkpoints, see `Checkpoint.open`.
+        weights: For checkpoints, see `Checkpoint.open`.
         progress: Called with the number of images seen so far.
 
     Returns:
@@ -114,6 +123,18 @@ def debug_quantization(
         ...
         swiftformer_tf.errors.ModelError: recipe float32 has float32 weights: expected a file with int8 or int4 weights
     """
+    lite = LiteModel.open(lite) if isinstance(lite, (str, Path)) else lite
+    if isinstance(images, (str, Path)):
+        lite.config.transform.check_photographs()
+        images = photographs_in(images, count)
+    if isinstance(reference, (str, Path)):
+        reference = open_model(reference, token_weights=token_weights, weights=weights)
+    return _compared(lite, reference, images, progress)
+
+
+def _compared(
+    lite: LiteModel, reference: keras.Model, images: ImageSource, progress: Callable[[int], None] | None
+) -> QuantizationReport:
     if not lite.recipe.has_integer_weights:
         raise ModelError(
             f"recipe {lite.recipe.name} has {lite.recipe.weights} weights: expected a file with int8 or int4 weights"
