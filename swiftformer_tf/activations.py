@@ -12,6 +12,12 @@ __all__ = ["FUNCTIONS", "activation"]
 _exact = partial(ops.gelu, approximate=False)
 _tanh = partial(ops.gelu, approximate=True)
 
+
+def _softplus(x: Any) -> Any:
+    """By numbers from 0.5 to 1, which integers hold; e to the power of x, of which others make it, they do not."""
+    return ops.relu(x) - ops.log(ops.sigmoid(ops.abs(x)))
+
+
 # `gelu_10`, `laplace`, `prelu`, `relu2`, `sqrtsoftplus` and `xielu` are left out: nobody made a SwiftFormer with them.
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": _exact,
@@ -25,7 +31,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "hardswish": ops.hard_swish,
     "leaky_relu": partial(ops.leaky_relu, negative_slope=0.01),
     "linear": keras.activations.linear,
-    "mish": lambda x: x * ops.tanh(ops.softplus(x)),
+    "mish": lambda x: x * ops.tanh(_softplus(x)),
     "relu": ops.relu,
     "relu6": ops.relu6,
     "sigmoid": ops.sigmoid,

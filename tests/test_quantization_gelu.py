@@ -16,9 +16,11 @@ from swiftformer_tf import (
     LiteModel,
     LiteRunner,
     SwiftFormerForImageClassification,
+    calibrate,
     export,
     fuse,
 )
+from swiftformer_tf.activations import FUNCTIONS
 from swiftformer_tf.litert.integers import dequantized
 from swiftformer_tf.litert.profiling import profile_ops
 from swiftformer_tf.native_logs import native_stderr_silenced
@@ -148,14 +150,22 @@ def test_fewer_cuts_of_the_graph_and_the_same_answers(deploy: DeployModel, lite:
     assert ratio > best - 1.5
 
 
-@pytest.mark.parametrize("recipe", ["mixed_int8", "int8", "int16x8"])
-@pytest.mark.parametrize("hidden_act", ["silu", "sigmoid", "tanh", "relu"])
-def test_every_activation_has_integers(hidden_act: str, recipe: str, pixels: np.ndarray) -> None:
+# One name of each function.
+ACTIVATIONS = sorted({function: name for name, function in FUNCTIONS.items()}.values())
+
+
+@pytest.mark.parametrize("hidden_act", ACTIVATIONS)
+def test_every_activation_has_integers(hidden_act: str, pixels: np.ndarray) -> None:
+    """With softplus made of e to the power of x, mish had 4 dB, 4 dB and -7 dB."""
     config = tiny_config(hidden_act=hidden_act)
     images = config.transform.normalize(pixels[:12])
     model: SwiftFormerForImageClassification = seeded_model(config, images)
-    runner = LiteRunner(export(fuse(model), RECIPES[recipe], calibration=images))
-    actual = np.stack([runner(image[None]) for image in images]).reshape(len(images), -1).astype(np.float64)
-    ratio = signal_to_noise(model.predict(images, verbose=0).astype(np.float64), actual)
-    assert ratio is not None
-    assert ratio > {"mixed_int8": 14, "int8": 9, "int16x8": 22}[recipe]
+    deploy = fuse(model)
+    calibration = calibrate(deploy, images)
+    expected = model.predict(images, verbose=0).astype(np.float64)
+    for recipe, least in {"mixed_int8": 13, "int8": 9, "int16x8": 22}.items():
+        runner = LiteRunner(export(deploy, RECIPES[recipe], calibration=calibration))
+        actual = np.stack([runner(image[None]) for image in images]).reshape(len(images), -1).astype(np.float64)
+        ratio = signal_to_noise(expected, actual)
+        assert ratio is not None
+        assert ratio > least, recipe
