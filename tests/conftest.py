@@ -31,6 +31,7 @@ hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, d
 hypothesis.settings.load_profile("tests")
 
 REAL_PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "data" / "imagenette224.tar"
+CAMVID = Path(__file__).parents[2] / "shared" / "data" / "camvid.tar"
 
 
 # Files that take longest, training above all: begun last, each would keep one worker busy while the others wait.
@@ -147,6 +148,34 @@ def real_photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         members.sort(key=lambda member: member.name)
         archive.extractall(root, members=members[:: len(members) // 40][:40], filter="data")
     return root / "val"
+
+
+@pytest.fixture(scope="session")
+def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CamVid's validation part, `images/val` and `masks/val` with a class list, of which every fifth pair is there."""
+    if not CAMVID.is_file():
+        pytest.skip(f"no {CAMVID.name} beside the repository")
+    root = tmp_path_factory.mktemp("camvid")
+    with tarfile.open(CAMVID) as archive:
+        members = sorted((each for each in archive if each.isfile() and "/val/" in each.name), key=lambda m: m.name)
+        stems = sorted({Path(member.name).stem for member in members})[::5]
+        archive.extractall(root, members=[m for m in members if Path(m.name).stem in stems], filter="data")
+    names = [
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+        "void",
+    ]
+    (root / "camvid" / "classes.csv").write_text("\n".join((*names, "void")))
+    return root / "camvid" / "images" / "val"
 
 
 @pytest.fixture(scope="session")

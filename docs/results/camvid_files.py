@@ -20,7 +20,7 @@ from camvid import WEIGHTS, folder, published
 
 import swiftformer_tf as sf
 from swiftformer_tf.evaluation import answers_at
-from swiftformer_tf.exporting import Calibration, calibrate
+from swiftformer_tf.exporting import calibrate
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
@@ -91,26 +91,25 @@ def light(train: MaskFolder, config: sf.SwiftFormerConfig) -> tuple[keras.Model,
     return model, sf.export(deploy, sf.RECIPES["int8"], calibration=calibrate(deploy, list(train.images[::40])))
 
 
-def measured(camvid: Path, result: Path) -> dict[str, Any]:
-    """Writes the files, and returns a row for Keras and for each of them."""
+def measured(camvid: Path, result: Path, recipes: list[str]) -> Iterator[dict[str, Any]]:
+    """Writes the files; after each, what was measured so far: a row for Keras and for each of them."""
     train, val = folder(camvid, "train"), folder(camvid, "val")
     model = published(HERE / WEIGHTS)
+    calibrated_on = list(train.images[::CALIBRATED_ON_EVERY])
     rows: dict[str, Any] = {}
     rows["Keras"], reference = figures(model.predict_on_batch, model, val, None)
-    print("Keras", rows["Keras"]["mean_iou"], flush=True)
     deploy = sf.fuse(model, classifier_activation="softmax")
-    calibration: Calibration = calibrate(deploy, list(train.images[::CALIBRATED_ON_EVERY]))
+    calibration = calibrate(deploy, calibrated_on)
     result.mkdir(parents=True, exist_ok=True)
-    for name, recipe in sf.RECIPES.items():
-        lite = sf.export(deploy, recipe, calibration=calibration, license="CC BY-NC 4.0")
+    for name in recipes:
+        lite = sf.export(deploy, sf.RECIPES[name], calibration=calibration, license="CC BY-NC 4.0")
         lite.save(result / f"camvid_xs_fpn64_{name}.tflite")
-        rows[name] = speeds(lite, model, val)
         found, _ = figures(LiteRunner(lite), model, val, reference)
-        rows[name] |= found
-        print(name, found["agreement"], found["mean_iou"], rows[name]["ms_per_megapixel"], flush=True)
+        rows[name] = {**speeds(lite, model, val), **found}
+        yield {"calibrated_on": len(calibrated_on), "rows": rows}
     other, lite = light(train, model.config)
     rows["all_mlp, int8, untrained"] = speeds(lite, other, val)
-    return {"calibrated_on": len(train.images[::CALIBRATED_ON_EVERY]), "rows": rows}
+    yield {"calibrated_on": len(calibrated_on), "rows": rows}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -142,10 +141,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("camvid", type=Path)
     parser.add_argument("result", type=Path)
+    parser.add_argument(
+        "--recipe", choices=list(sf.RECIPES), action="append", help="May be given many times; default: all."
+    )
     options = parser.parse_args()
-    found = measured(options.camvid, options.result)
-    (HERE / "files.json").write_text(json.dumps(found, indent=1) + "\n")
-    (HERE / "files.md").write_text(table(found))
+    # Written after each file: int16x8 takes most of the time.
+    for found in measured(options.camvid, options.result, options.recipe or list(sf.RECIPES)):
+        (HERE / "files.json").write_text(json.dumps(found, indent=1) + "\n")
+        (HERE / "files.md").write_text(table(found))
     print(table(found))
 
 

@@ -19,6 +19,7 @@ from swiftformer_tf.checking import Expected
 from swiftformer_tf.checkpoints.folders import INDEX
 from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.images.labels import read_labels
+from swiftformer_tf.images.masks import MaskClasses, open_mask
 from swiftformer_tf.images.transform import TRANSFORMS, open_image
 from swiftformer_tf.info import describe
 from swiftformer_tf.litert import metadata
@@ -232,6 +233,36 @@ def _write_tflite(folder: Path) -> None:
         export(deploy, RECIPES[recipe], calibration=images).save(folder / f"{recipe}.tflite")
 
 
+def _read_mask(path: Path) -> Any:
+    labels = open_mask(path, MASK_CLASSES)
+    return [list(labels.shape), np.unique(labels).tolist()]
+
+
+def _write_masks(folder: Path) -> None:
+    """Indices in gray and with a palette, and colors."""
+    indices = np.arange(35, dtype=np.uint8).reshape(5, 7) % 3
+    gray = Image.fromarray(indices)
+    gray.save(folder / "gray.png")
+    palette = gray.copy()
+    palette.putpalette(np.array(MASK_CLASSES.colors, np.uint8).ravel().tolist())
+    palette.save(folder / "palette.png")
+    palette.convert("RGB").save(folder / "colors.png")
+
+
+def _read_class_file(path: Path) -> Any:
+    classes = MaskClasses.open(path)
+    return [classes.labels, classes.colors]
+
+
+def _write_class_files(folder: Path) -> None:
+    (folder / "classes.csv").write_text("road,#804080\nvoid,black\nsky,skyblue\n")
+    (folder / "names.csv").write_bytes(
+        "road\r\nArbre, grün\r\n猫\r\n".replace("Arbre, grün", '"Arbre"').encode("utf-8-sig")
+    )
+
+
+MASK_CLASSES = MaskClasses(("road", "sky", "void"), ((128, 64, 128), (135, 206, 235), (0, 0, 0)))
+
 READERS: dict[str, Reader] = {
     "torch": Reader(_describe, _write_torch),
     "forms": Reader(_describe, _write_forms),
@@ -246,6 +277,8 @@ READERS: dict[str, Reader] = {
     "expected": Reader(_read_expected, _write_expected),
     # Pillow refuses more than 179 million pixels; they take 700 MB, and conversion to RGB as much again.
     "photograph": Reader(_read_photograph, _write_photographs, bytes=3 * 2**29),
+    "mask": Reader(_read_mask, _write_masks, bytes=3 * 2**29),
+    "classes": Reader(_read_class_file, _write_class_files),
     "keras": Reader(_describe, _write_keras, cases=500),
     "tflite": Reader(_read_tflite, _write_tflite, cases=500),
 }

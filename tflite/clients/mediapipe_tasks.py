@@ -25,6 +25,7 @@ from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.exporting import calibrate
 from swiftformer_tf.images.samples import photographs
 from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.tasks import Activation
 
 __all__: list[str] = []
 
@@ -49,24 +50,26 @@ def write_pictures(folder: Path, transform: sf.Transform) -> tuple[np.ndarray, l
     return calibration[:: max(1, len(calibration) // 40)], names, other
 
 
-def write_files(folder: Path) -> list[dict[str, Any]]:
-    """Every recipe's segmenter with probabilities, one with logits at stride 4 and one with a mask, and embedders."""
+def write_files(folder: Path, recipes: list[str]) -> list[dict[str, Any]]:
+    """Segmenters with probabilities, one with logits at stride 4 and one with a mask, and embedders."""
     from camvid import WEIGHTS, published
 
     segmenter = published(RESULTS / "camvid" / WEIGHTS)
     embedder = sf.SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette")
     embedder = without_labels(embedder)
     tasks = []
-    for task, model, wanted in (("segment", segmenter, (None, "argmax")), ("embed", embedder, ())):
+    chosen = {name: sf.RECIPES[name] for name in recipes}
+    others: dict[str, tuple[Activation | None, ...]] = {"segment": (None, "argmax"), "embed": ()}
+    for task, model in (("segment", segmenter), ("embed", embedder)):
         calibration, names, other = write_pictures(folder, model.config.transform)
         options = TARGETS["mediapipe"].fuse_options(model.config, model.task)
         deploy = sf.fuse(model, **options)
         measured = calibrate(deploy, calibration)
-        for name, recipe in sf.RECIPES.items():
+        for name, recipe in chosen.items():
             file = f"{task}_{name}.tflite"
             sf.export(deploy, recipe, calibration=measured).save(folder / file)
             tasks.append({"task": task, "file": file, "photographs": [*names, other]})
-        for activation in wanted:
+        for activation in others[task]:
             deploy = sf.fuse(model, include_preprocessing=True, classifier_activation=activation)
             file = f"{task}_{deploy.named_outputs[0].name}_float32.tflite"
             sf.export(deploy, sf.RECIPES["float32"]).save(folder / file)
@@ -116,9 +119,13 @@ def judged(folder: Path, task: dict[str, Any], said: dict[str, Any]) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument(
+        "--recipe", choices=list(sf.RECIPES), action="append", help="May be given many times; default: all."
+    )
+    options = parser.parse_args()
+    folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = write_files(folder)
+    tasks = write_files(folder, options.recipe or list(sf.RECIPES))
     (folder / "tasks.json").write_text(json.dumps(tasks))
     python = venv(folder / "venv", MEDIAPIPE)
     client = HERE / "mediapipe_tasks_client.py"

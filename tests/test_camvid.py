@@ -1,0 +1,37 @@
+"""Real photographs and masks: CamVid's validation part, where it lies beside the repository."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swiftformer_tf.evaluation import evaluate_segmentation
+from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+
+
+def test_camvid_is_read(camvid: Path) -> None:
+    """All pairs, at their size; shares of classes as counted by others (car 1.8 %, bicyclist 2.2 % of all of val)."""
+    folder = MaskFolder.open(camvid)
+    assert len(folder) == 21
+    for image, labels in folder:
+        assert (image.size, labels.shape) == ((480, 360), (360, 480))
+        assert set(np.unique(labels)) <= {*range(11), VOID}
+    shares = dict(zip(folder.classes.labels, count_pixels(folder) / count_pixels(folder).sum(), strict=True))
+    assert shares["car"] == pytest.approx(0.018, abs=0.005)
+    assert shares["bicyclist"] == pytest.approx(0.022, abs=0.006)
+    assert max(shares, key=lambda label: shares[label]) == "road"
+
+
+def test_the_published_weights_know_streets(camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(RESULTS), *sys.path])
+    script = importlib.import_module("camvid")
+    model = script.published(RESULTS / "camvid" / script.WEIGHTS)
+    whole = MaskFolder.open(camvid)
+    few = MaskFolder(whole.images[::7], whole.masks[::7], whole.classes)
+    confusion = evaluate_segmentation(model.predict_on_batch, model.config, few)
+    assert confusion.pixel_accuracy > 0.85  # 90.35 % of all 101
+    assert confusion.mean_iou > 0.5  # 63.3 % of all 101
