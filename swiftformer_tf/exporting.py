@@ -21,6 +21,7 @@ from swiftformer_tf.quantization import (
     correct_output_bias,
     equalize,
     equalize_by_weights,
+    fit_norm_ranges,
     lower_float_only,
     lower_gelu,
     lower_rsqrt,
@@ -189,6 +190,8 @@ def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
     graph, statistics = Graph(calibration.content), calibration.statistics
     if recipe.activations != "float32":
         graph = lower_float_only(graph)
+    if recipe.activations == "int8" and "RSQRT" not in recipe.float_ops:
+        statistics = fit_norm_ranges(graph, statistics)
     for field, prepare in PREPARATIONS.items():
         if getattr(recipe, field):
             graph, statistics = prepare(graph, statistics)

@@ -35,6 +35,7 @@ class Recipe:
         description: One line for people.
         weights: Type of the stored matrices and convolutions.
         activations: Type of the tensors between operations.
+        caution: What to know before such a file is run or measured, in the middle of a sentence.
         inference_input_type: Type of the file's input (LiteRT's word).
         inference_output_type: Type of the file's output.
         min_snr: Least signal-to-noise ratio of the outputs in dB, see `verify`.
@@ -51,6 +52,8 @@ class Recipe:
             that the graph falls into pieces; in 16 bits nothing but GELU itself is as faithful as the rest.
         lower_rsqrt: Whether 1 / sqrt(x) becomes exp(-log(x) / 2). LiteRT's RSQRT of int8 takes 58 ns for a number, a
             table 1 ns, and the step of the logarithm, some 2 %, is halved with it; that of int16 is a table itself.
+        lower_mean: Whether a mean over channels becomes a 1x1 convolution by equal weights, which makes the same
+            integers: Arm's NPUs take no mean over channels.
         correct_output_bias: Whether the last bias takes back what the outputs differ by in the mean. Steps of 16 bits
             add up to nothing, and LiteRT takes seconds for an image with them.
         int8_layers: Layers whose matrices have eight bits where the others have four, by name or pattern.
@@ -65,6 +68,7 @@ class Recipe:
 
     name: str
     description: str
+    caution: str = ""
     weights: Weights
     activations: Activations
     inference_input_type: InferenceType = "float32"
@@ -77,6 +81,7 @@ class Recipe:
     equalize: float | None = None
     lower_gelu: bool = False
     lower_rsqrt: bool = False
+    lower_mean: bool = False
     correct_output_bias: bool = False
     int8_layers: tuple[str, ...] = ()
 
@@ -99,7 +104,7 @@ class Recipe:
             ("float_ops", list(self.float_ops), in_floats, "none", computes),
             *(
                 (field, getattr(self, field), self.activations != "int8", "False", computes)
-                for field in ("lower_gelu", "lower_rsqrt")
+                for field in ("lower_gelu", "lower_rsqrt", "lower_mean")
             ),
             (
                 *("correct_output_bias", self.correct_output_bias, not has_integers or self.activations == "int16"),
@@ -281,7 +286,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="int8",
-            description="integer throughout; for NPUs, DSPs and CPUs without fast floats",
+            description="integer throughout, by tables that XNNPACK makes; for CPUs without fast floats",
             weights="int8",
             activations="int8",
             min_snr=20,
@@ -290,11 +295,25 @@ RECIPES: dict[str, Recipe] = {
             equalize=0.65,
             lower_gelu=True,
             lower_rsqrt=True,
+            lower_mean=True,
+            correct_output_bias=True,
+        ),
+        Recipe(
+            name="static_int8",
+            description="integer throughout, each function one operation; for NPUs, which take it whole",
+            weights="int8",
+            activations="int8",
+            min_snr=20,
+            min_agreement=0.93,
+            min_pixel_agreement=0.99,
+            equalize=0.65,
+            lower_mean=True,
             correct_output_bias=True,
         ),
         Recipe(
             name="int16x8",
-            description="int8 weights, int16 in between; faithful and slow on a CPU",
+            description="int8 weights, int16 in between; faithful",
+            caution="for chips: on a CPU LiteRT's reference kernels take some 30 times as long as floats",
             weights="int8",
             activations="int16",
             min_snr=30,
@@ -318,6 +337,7 @@ Example:
     dynamic_int4 int4    float32 20 0.93
     mixed_int8   int8    int8    26 0.94
     int8         int8    int8    20 0.93
+    static_int8  int8    int8    20 0.93
     int16x8      int8    int16   30 0.97
 """
 

@@ -167,3 +167,4 @@ def test_options_of_the_library_and_the_command_agree() -> None:
 
     options: dict[str, Any] = {p.name: p for p in cli.commands["export"].params}
     assert list(options["names"].type.choices) == list(RECIPES)
+    assert f"int16x8 is {RECIPES['int16x8'].caution}." in options["names"].help

@@ -235,7 +235,7 @@ def test_what_a_compiler_leaves_is_in_the_table(kit: Kit) -> None:
     assert not verdict.bad  # it is known of int8
     table = tables.table(Result("ethosu", verdicts=(verdict,)), ["int8"])
     assert "| ethos-u65-512 | 9 parts, 8 on CPU, 105/s (converter 100/s), " in table
-    assert "* ethos-u65-512, int8: made for CPUs' integers" in table
+    assert "* ethos-u65-512, int8: made for CPUs' tables" in table
 
 
 def test_a_table_replaces_its_own_place_only() -> None:

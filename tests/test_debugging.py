@@ -44,6 +44,7 @@ SCHEMES = {
     "dynamic_int4": {"hybrid", "float32"},
     "mixed_int8": {"int8", "hybrid", "float32"},
     "int8": {"int8"},
+    "static_int8": {"int8"},
     "int16x8": {"int16", "int16x8"},
 }
 

@@ -106,6 +106,15 @@ def test_one_advice_everywhere(folder_of_app: Path) -> None:
     assert set(RECIPE_OF.values()) <= set(RECIPES)
 
 
+def test_one_caution_everywhere(lite: Lite, tmp_path: Path) -> None:
+    caution = RECIPES["int16x8"].caution
+    assert [name for name, recipe in RECIPES.items() if recipe.caution] == ["int16x8"]
+    assert f"`int16x8` is {caution}" in " ".join((ROOT / "README.md").read_text().split())
+    models = {"x_int16x8.tflite": lite("int16x8")}
+    write_android_folder(models, tmp_path / "x", readme=tmp_path / "page.md", verified=True)
+    assert caution in (tmp_path / "page.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("recipes", "default"),
     [

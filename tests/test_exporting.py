@@ -39,11 +39,15 @@ BOUNDS = {
     "dynamic_int4": 9,
     "mixed_int8": 9,
     "int8": 8,
+    "static_int8": 8,
     "int16x8": 22,
 }
 
 # Bytes of a stored weight.
-WIDTHS = {"float32": 4, "float16": 2, "dynamic_int8": 1, "dynamic_int4": 0.5, "mixed_int8": 1, "int8": 1, "int16x8": 1}
+WIDTHS = {
+    **{"float32": 4, "float16": 2, "dynamic_int4": 0.5},
+    **dict.fromkeys(("dynamic_int8", "mixed_int8", "int8", "static_int8", "int16x8"), 1),
+}
 
 
 def test_every_recipe_is_exported_here() -> None:

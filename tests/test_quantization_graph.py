@@ -233,12 +233,13 @@ def test_activations_cover_what_the_images_reached(lite: Lite, statistics: Stati
     """Convolutions and GELUs whose channels are not scaled; other ranges are searched."""
     floats, graph = Graph(lite("float32").content), Graph(lite("int8").content)
     _, equalized = equalize(floats, statistics, 0.65)
+    made_so = {floats.label(op.outputs[0]) for op in floats.operations if op.name in ("CONV_2D", "GELU")}
     reached = {
         floats.label(tensor): (low.min(), statistics.high[tensor].max())
         for tensor, low in statistics.low.items()
-        if equalized.low[tensor] is low
+        if equalized.low[tensor] is low and floats.label(tensor) in made_so
     }
-    assert len(reached) > 50
+    assert len(reached) > 30
     for op in graph.operations:
         if op.name in ("CONV_2D", "GELU") and graph.label(op.outputs[0]) in reached:
             found = graph.quantization(op.outputs[0])
@@ -331,6 +332,7 @@ INT8_VERSIONS = {
     "int8": {"QUANTIZE": {1}, "RESHAPE": {1}}
     | {name: {3} for name in ("CONV_2D", "DEPTHWISE_CONV_2D")}
     | {name: {2} for name in ("ADD", "DEQUANTIZE", "EXP", "LOG", "LOGISTIC", "MAXIMUM", "MEAN", "MUL", "PAD")},
+    "static_int8": {name: {2} for name in ("GELU", "MEAN", "RSQRT")} | {"CONV_2D": {3}},
 }
 
 

@@ -17,6 +17,7 @@ ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
     "dynamic_int4": ("int4", "float32", True, 20, 0.93, 1),
     "mixed_int8": ("int8", "int8", True, 26, 0.94, 1),
     "int8": ("int8", "int8", True, 20, 0.93, None),
+    "static_int8": ("int8", "int8", True, 20, 0.93, None),
     "int16x8": ("int8", "int16", True, 30, 0.97, None),
 }
 
@@ -28,15 +29,17 @@ PIXELS = {
     "dynamic_int4": 0.99,
     "mixed_int8": 0.995,
     "int8": 0.99,
+    "static_int8": 0.99,
     "int16x8": 0.995,
 }
 
-PREPARATIONS = ["equalize", "lower_gelu", "lower_rsqrt", "correct_output_bias"]
+PREPARATIONS = ["equalize", "lower_gelu", "lower_rsqrt", "lower_mean", "correct_output_bias"]
 PREPARATIONS_OF = {
     "dynamic_int8": ["equalize"],
     "dynamic_int4": ["equalize", "correct_output_bias"],
     "mixed_int8": ["equalize", "correct_output_bias"],
     "int8": PREPARATIONS,
+    "static_int8": ["equalize", "lower_mean", "correct_output_bias"],
     "int16x8": ["equalize"],
 }
 
@@ -85,6 +88,7 @@ def test_plain_types_round_trip(name: str) -> None:
         ("int8", "inference_input_type", "int16", "inference_input_type='int16': expected float32 or int8 or uint8"),
         ("float32", "lower_gelu", True, "lower_gelu=True: expected False, since it computes in float32"),
         ("int16x8", "lower_rsqrt", True, "lower_rsqrt=True: expected False, since it computes in int16"),
+        ("dynamic_int4", "lower_mean", True, "lower_mean=True: expected False, since it computes in float32"),
         ("float16", "correct_output_bias", True, "correct_output_bias=True: expected False, since its weights are"),
         ("int16x8", "correct_output_bias", True, "correct_output_bias=True: expected False, since its weights are"),
         ("dynamic_int8", "int8_layers", ("head",), "int8_layers=['head']: expected none, since its weights are int8"),

@@ -31,6 +31,7 @@ GOALS = {
     "dynamic_int4": Goal(0.1, 0.996, 37),
     "mixed_int8": Goal(0.2, 0.994, 34),
     "int8": Goal(0.3, 0.99, 30),
+    "static_int8": Goal(0.3, 0.99, 30),
     "int16x8": Goal(0.05, 0.998, 42),
 }
 

@@ -20,6 +20,8 @@ from swiftformer_tf.cli.reports import command_line, html_option, note_failures,
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.recipes import RECIPES
 
+CAUTIOUS = [row for row in RECIPES.values() if row.caution]
+
 
 @click.command()
 @click.argument("model", type=ModelFile(), metavar="MODEL.keras|CHECKPOINT")
@@ -27,7 +29,12 @@ from swiftformer_tf.recipes import RECIPES
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to."
 )
 @click.option(
-    "--recipe", "names", type=click.Choice(list(RECIPES)), multiple=True, required=True, help="May be given many times."
+    "--recipe",
+    "names",
+    type=click.Choice(list(RECIPES)),
+    multiple=True,
+    required=True,
+    help=" ".join(["May be given many times.", *(f"{row.name} is {row.caution}." for row in CAUTIOUS)]),
 )
 @click.option("--calibration", type=EXISTING, help="Folder of photographs that set the integer scales.")
 @click.option(
@@ -107,6 +114,9 @@ def export(
     """
     from swiftformer_tf.pipeline import export_files
 
+    for row in CAUTIOUS:
+        if row.name in names:
+            click.echo(f"{row.name} is {row.caution}", err=True)
     exported = export_files(
         model,
         names,

@@ -248,6 +248,8 @@ def _tensor(name: str, side: str, dtype: str, quantization: tuple[float, int]) -
 def _chips(model: LiteModel) -> str:
     """The processor that this kind of arithmetic suits."""
     recipe = model.recipe
+    if recipe.caution:
+        return recipe.caution
     if recipe.activations == "float32":
         return {"float32": "CPU, GPU", "float16": "GPU; on a CPU half the size only"}.get(recipe.weights, "CPU")
-    return "NPU, DSP; CPU" if recipe.activations == "int8" else "NPUs that compute in int16; slow on a CPU"
+    return "NPU, DSP; CPU" if recipe.activations == "int8" else "NPUs that compute in int16"

@@ -9,7 +9,7 @@ from swiftformer_tf.quantization.naming import name_tensors
 from swiftformer_tf.quantization.output_bias import correct_output_bias
 from swiftformer_tf.quantization.ranges import Statistics, measure
 from swiftformer_tf.quantization.rewriting import rewrite
-from swiftformer_tf.quantization.rsqrt import lower_rsqrt
+from swiftformer_tf.quantization.rsqrt import fit_norm_ranges, lower_rsqrt
 
 __all__ = [
     "Arithmetic",
@@ -19,6 +19,7 @@ __all__ = [
     "correct_output_bias",
     "equalize",
     "equalize_by_weights",
+    "fit_norm_ranges",
     "lower_float_only",
     "lower_gelu",
     "lower_rsqrt",

@@ -255,6 +255,14 @@ class Graph:
         )
         return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.FullyConnectedOptions, builtinOptions=options)
 
+    def pointwise(self) -> Any:
+        """Options of a `CONV_2D` of 1x1, in the place of an operation's `source`."""
+        schema = self._schema
+        options = schema.Conv2DOptionsT(
+            padding=schema.Padding.VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1
+        )
+        return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.Conv2DOptions, builtinOptions=options)
+
     def reshape(self, shape: Sequence[int]) -> Any:
         """Options of a `RESHAPE`, in the place of an operation's `source`."""
         schema = self._schema

@@ -14,7 +14,7 @@ from swiftformer_tf.quantization.flattening import flatten
 from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, Gate, gates
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
-from swiftformer_tf.quantization.ranges import Statistics
+from swiftformer_tf.quantization.ranges import Statistics, last_matrices
 from swiftformer_tf.quantization.rounding import rounded_filter
 from swiftformer_tf.quantization.scales import best_range, from_range, rounded
 from swiftformer_tf.recipes import Recipe
@@ -37,6 +37,10 @@ SEARCHED = ("EXP", "MEAN", "MUL", "RSQRT")
 # than all others do by the coarser step.
 HEADROOM = 1.5
 
+# In 8 bits the ranges of what the last matrices make are wider by that share on both sides: two labels beyond what the
+# images reached would be the same integer, and the first of them the best.
+OUTPUT_HEADROOM = 0.1
+
 # LiteRT's RSQRT for int16 interpolates a table of 256 pieces from zero to the greatest input, and at zero it has the
 # greatest output. With one that is that much more than at the end of the first piece, most of the piece is right within
 # a tenth.
@@ -46,6 +50,9 @@ BITS = {"int8": 8, "int4": 4}
 
 # Of the sample in which a range is searched: all of it would take long and find the same.
 PIXELS_APART = 2
+
+# Of a matrix in eight bits.
+LARGEST_WEIGHT = 127
 
 # Of a bias in steps of its sums: it leaves room for what is added to it, and for the sums.
 LARGEST_SUM = 2**28
@@ -80,6 +87,7 @@ class _Rewriter:
         self.tensors_by_dtype: dict[tuple[int, Kind], int] = {}
         self.quantizations: dict[int, Quantization] = {}
         self.producers = {output: op for op in graph.operations for output in op.outputs}
+        self.last = {output for op in last_matrices(graph) for output in op.outputs}
         self.gates = {each.output: each for each in gates(graph)}
 
     def run(self, how: Mapping[Operation, Arithmetic]) -> bytes:
@@ -153,6 +161,9 @@ class _Rewriter:
         self.tensors_by_dtype[op.outputs[0], "float32"] = op.outputs[0]
 
     def _integer(self, op: Operation) -> None:
+        if self.recipe.lower_mean and self._is_over_channels(op):
+            self._mean_as_matrix(op)
+            return
         inputs = self._matrix(op) if op.name in MATRIX_OPS else tuple(self._operand(op, each) for each in op.inputs)
         outputs = tuple(
             self.graph.add_tensor(each, self.kind, quantization=self._quantization(each))
@@ -163,6 +174,28 @@ class _Rewriter:
         self.tensors_by_dtype.update(zip(((each, self.kind) for each in op.outputs), outputs, strict=True))
         source = self.graph.source_with(op, self.kernels.options.get(op.name, {}))
         self.operations.append((Operation(op.name, inputs, outputs, source), self.kernels.versions[op.name]))
+
+    def _is_over_channels(self, op: Operation) -> bool:
+        """Whether an operation is a mean that leaves of each pixel one number."""
+        if op.name != "MEAN":
+            return False
+        axes, (*_, last) = self.graph.constant(op.inputs[1]), self.graph.shape(op.outputs[0])
+        ranks = {len(self.graph.shape(each)) for each in (op.inputs[0], op.outputs[0])}
+        return axes is not None and ranks == {4} and last == 1 and (axes.reshape(-1) % 4).tolist() == [3]
+
+    def _mean_as_matrix(self, op: Operation) -> None:
+        """A convolution by weights that are all the same makes the same integers as a mean over channels."""
+        source, (output,) = op.inputs[0], op.outputs
+        graph, channels, name = self.graph, self.graph.shape(source)[-1], self.graph.label(output)
+        made = graph.add_tensor(output, self.kind, quantization=self._quantization(output))
+        self.tensors_by_dtype[output, self.kind] = made
+        scale = Quantization(np.array([1 / (LARGEST_WEIGHT * channels)], np.float32))
+        weights = np.full((1, 1, 1, channels), LARGEST_WEIGHT)
+        kernel = graph.add_tensor(output, "int8", value=weights, quantization=scale, name=f"{name}/kernel")
+        sums = Quantization(scale.scale * self._quantization(source).scale)
+        zero = np.zeros(1)
+        bias = graph.add_tensor(output, self.kernels.bias, value=zero, quantization=sums, name=f"{name}/bias")
+        self._emit("CONV_2D", (self._activation(source, self.kind), kernel, bias), made, graph.pointwise())
 
     def _operand(self, op: Operation, tensor: int) -> int:
         if not self._computed(tensor):
@@ -316,6 +349,9 @@ class _Rewriter:
             low, high = float(self.statistics.low[tensor].min()), float(self.statistics.high[tensor].max())
             if self.kind == "int8" and name in SEARCHED and tensor not in self.statistics.fixed_ranges:
                 low, high = best_range(low, high, self.statistics.pixels[tensor][::PIXELS_APART])
+            if self.kind == "int8" and tensor in self.last:
+                beyond = OUTPUT_HEADROOM * (high - low)
+                low, high = low - beyond, high + beyond
             if self.kind == "int16" and tensor in self.producers:
                 low, high = low * HEADROOM, high * HEADROOM
             if self.kind == "int16" and name == "RSQRT":

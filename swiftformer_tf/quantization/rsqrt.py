@@ -8,7 +8,7 @@ from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.ranges import Statistics
 from swiftformer_tf.quantization.scales import LEAST_RANGE, from_range, rounded
 
-__all__ = ["lower_rsqrt"]
+__all__ = ["fit_norm_ranges", "lower_rsqrt"]
 
 # Shares of the whole range that are tried for squares and for their mean, one after the other.
 SHARES = 0.75 ** np.arange(16)
@@ -20,17 +20,17 @@ LEAST_SHARE = 1 / 255
 SUFFIXES = ("/log", "/half")
 
 
-def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
-    """Chooses the ranges of norms, and puts logarithms in the place of their reciprocal roots.
+def fit_norm_ranges(graph: Graph, statistics: Statistics) -> Statistics:
+    """Chooses the ranges of norms: of squares and of their means, before a reciprocal root.
 
     Args:
         graph: A float graph.
         statistics: What `measure` found on it.
 
     Returns:
-        The graph with logarithms, and what `measure` would find on it, with the ranges that were chosen.
+        The same with the ranges that were chosen.
     """
-    graph, found = graph.copy(), statistics.copy()
+    found = statistics.copy()
     producers = {op.outputs[0]: op for op in graph.operations}
     for op in graph.operations:
         if op.name == "RSQRT":
@@ -41,6 +41,22 @@ def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics
             _, *norm = chain
             if [each.name for each in norm] == ["MAXIMUM", "MEAN", "MUL"] and len(set(norm[-1].inputs)) == 1:
                 _choose_ranges(graph, found, *reversed(norm))
+    return found
+
+
+def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
+    """Puts logarithms in the place of reciprocal roots.
+
+    Args:
+        graph: A float graph.
+        statistics: What `measure` found on it.
+
+    Returns:
+        The graph with logarithms, and what `measure` would find on it.
+    """
+    graph, found = graph.copy(), statistics.copy()
+    for op in graph.operations:
+        if op.name == "RSQRT":
             _take_logarithm(graph, found, op)
     return graph, found
 

@@ -23,7 +23,7 @@ VARIABLES = {
     **{f"#0102{16 + index:02x}": f"var(--recipe-{index})" for index in range(len(PALETTE))},
 }
 INK, SOFT, LINE, PAPER, *RECIPE = VARIABLES
-MARKERS = "osD^vPX"
+MARKERS = "osD^vPXh"
 
 # More points than this only make the page heavy.
 MAX_POINTS = 600

@@ -1,0 +1,47 @@
+"""Labels of photographs whose scores go beyond what calibration saw."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from swiftformer_tf import RECIPES, Calibration, DeployModel, LiteRunner, calibrate, export
+from swiftformer_tf.quantization import Graph, rewriting
+from swiftformer_tf.quantization.ranges import last_matrices
+
+
+def narrowed(calibration: Calibration, high: float) -> Calibration:
+    """As if the images had reached no score above `high`."""
+    (last,) = last_matrices(Graph(calibration.content))
+    (tensor,) = last.outputs
+    statistics = calibration.statistics.copy()
+    statistics.high[tensor] = np.minimum(statistics.high[tensor], np.float32(high))
+    return dataclasses.replace(calibration, statistics=statistics)
+
+
+@pytest.mark.parametrize("recipe", ["int8", "static_int8"])
+def test_the_best_label_stays_a_tenth_beyond_the_calibrated_range(
+    recipe: str, deploy: DeployModel, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = RECIPES[recipe].replace(correct_output_bias=False)
+    calibration = calibrate(deploy, pixels)
+    images = deploy.config.transform.normalize(pixels)
+    seen = LiteRunner(export(deploy, chosen, calibration=calibration))
+    scores = np.stack([seen(image[None]) for image in images])
+    low = float(scores.min())
+    first, second = np.sort(scores, axis=1)[:, ::-1][:, :2].T
+    beyond = 0
+    for image, wanted, best, next_best in zip(images, scores.argmax(axis=1), first, second, strict=True):
+        high = (best + 0.1 * low) / 1.1  # the best is a tenth of the range beyond it
+        if not high < next_best < best - 0.02 * (best - low):
+            continue  # the second is beyond it too, and some steps less
+        calibrated = narrowed(calibration, high)
+        assert LiteRunner(export(deploy, chosen, calibration=calibrated))(image[None]).argmax() == wanted
+        with monkeypatch.context() as patch:
+            patch.setattr(rewriting, "OUTPUT_HEADROOM", 0.0)
+            saturated = LiteRunner(export(deploy, chosen, calibration=calibrated))(image[None])
+        assert np.sum(saturated == saturated.max()) > 1  # which of them is the best is not to be seen
+        beyond += 1
+        if beyond == 3:
+            break
+    assert beyond > 0
