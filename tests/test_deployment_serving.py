@@ -3,18 +3,24 @@
 import dataclasses
 import json
 import re
+import shutil
+import subprocess
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.random_models import tiny_config
 
-from swiftformer_tf import RECIPES, LiteModel, ModelError
+from swiftformer_tf import RECIPES, LiteModel, ModelError, SwiftFormerForSemanticSegmentation, export, fuse
 from swiftformer_tf.cli import cli
 from swiftformer_tf.deployment.serving import LITERT_JS, RUNTIME_FILES, WEB, PageServer, page_model, runtime_folder
+from swiftformer_tf.segmentation_heads import SegmentationHead
 
 
 @pytest.fixture
@@ -139,3 +145,42 @@ def test_serve_opens_the_page_and_ends_when_it_is_interrupted(
     assert result.stderr.splitlines() == [f"Serving {url} to this machine alone. Ctrl-C ends it.", "Ended."]
     CliRunner().invoke(cli, [*arguments, "--no-browse"])
     assert opened == [url]
+
+
+SEGMENTATION_JS = """
+import {{ classes, painted, shares }} from "{module}";
+const model = {{ labels: ["a", "b", "c"], isMask: false }};
+const mask = classes(new Float32Array([0, 1, 0, 3, 2, 1, 0, 0, 5, 1, 1, 0]), model);
+const colors = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
+console.log(JSON.stringify([
+  [...mask], [...classes(new Float32Array([2, 0]), {{ ...model, isMask: true }})], shares(mask),
+  [...painted(new Uint8Array([2, 0]), colors)],
+]));
+"""
+
+
+def test_the_page_makes_masks_as_numpy_does(tmp_path: Path) -> None:
+    """Of equal outputs the first; the largest share first."""
+    if not (node := shutil.which("node")):
+        pytest.skip("no Node.js")
+    module = tmp_path / "segmentation.mjs"
+    module.write_bytes((WEB / "segmentation.js").read_bytes())
+    (tmp_path / "run.mjs").write_text(SEGMENTATION_JS.format(module=module.as_uri()))
+    said = subprocess.run([node, tmp_path / "run.mjs"], capture_output=True, text=True, check=True).stdout
+    outputs = np.array([[0, 1, 0], [3, 2, 1], [0, 0, 5], [1, 1, 0]])
+    mask, given, shares, painted = json.loads(said)
+    assert mask == outputs.argmax(axis=-1).tolist()
+    assert given == [2, 0]
+    assert shares == [{"index": 0, "share": 0.5}, {"index": 1, "share": 0.25}, {"index": 2, "share": 0.25}]
+    assert painted == [7, 8, 9, 255, 1, 2, 3, 255]
+
+
+@pytest.mark.parametrize(("activation", "size", "is_mask"), [(None, [16, 16], False), ("argmax", [64, 64], True)])
+def test_a_segmenter_is_told_to_the_page(activation: Any, size: list[int], is_mask: bool) -> None:
+    config = tiny_config(id2label={0: "road", 1: "sky"})
+    model = SwiftFormerForSemanticSegmentation(config, head=SegmentationHead(fpn_dim=8, head_dim=8))
+    exported = export(fuse(model, classifier_activation=activation), RECIPES["float32"])
+    entry = page_model(exported, name="streets", url="/")
+    assert (entry["task"], entry["maskSize"], entry["isMask"]) == ("semantic-segmentation", size, is_mask)
+    assert len(entry["colors"]) == 2
+    json.dumps(entry)

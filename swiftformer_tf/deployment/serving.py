@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from swiftformer_tf.errors import ImageError, ModelError
+from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.tasks import INDICES
 from swiftformer_tf.tasks.classification import activation
 
 __all__ = ["LITERT_JS", "PageServer", "page_model", "runtime_folder"]
@@ -56,11 +58,31 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
         "raw": model.include_preprocessing,
         "resized": list(model.config.transform.resized),
         "keepsShape": model.config.transform.keeps_shape,
+        "megabytes": round(len(model.content) / 1e6, 1),
+        "task": model.main_output.task,
+        **SHOWN[model.main_output.task](model),
+    }
+
+
+def _labels(model: LiteModel) -> dict[str, Any]:
+    return {
         # What is left to do: nothing where the file does it itself.
         "activation": None if model.classifier_activation else activation(model.config),
         "numbers": activation(model.config) is None,
-        "megabytes": round(len(model.content) / 1e6, 1),
     }
+
+
+def _mask(model: LiteModel) -> dict[str, Any]:
+    output = model.main_output
+    return {
+        "colors": [list(color) for color in class_colors(model.config.num_labels)],
+        "maskSize": list(output.shape[1:3]),
+        "isMask": output.activation in INDICES,
+    }
+
+
+# What else the page needs to show outputs, by their task.
+SHOWN = {"classification": _labels, "semantic-segmentation": _mask}
 
 
 def runtime_folder(litert_js: str | Path) -> Path:

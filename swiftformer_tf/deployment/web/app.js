@@ -1,5 +1,6 @@
 // The page: what is chosen, dropped and shown.
 import { toInput } from "/page/photograph.js";
+import { classes, overlaid, shares } from "/page/segmentation.js";
 
 const SHOWN = 5;
 const element = (id) => document.getElementById(id);
@@ -10,6 +11,7 @@ element("model").append(...models.map((model, index) => new Option(model.name, i
 
 let loaded = null; // { key, classifier }
 let photograph = null;
+let original = null; // its file
 let turn = Promise.resolve();
 
 function say(text, bad = false) {
@@ -41,15 +43,15 @@ async function answer() {
   if (!photograph) return;
   const model = models[element("model").value];
   document.body.dataset.state = "busy";
+  picture(URL.createObjectURL(original)); // without the mask of another model
   try {
     const ready = await classifier(model);
-    const { activate } = await running;
     say("Looking …");
     const input = toInput(photograph, model);
     const start = performance.now();
     const outputs = await ready.run(input);
     const milliseconds = performance.now() - start;
-    show(model, activate(outputs, model.activation));
+    await SHOW[model.task](model, outputs);
     const where = chosen() === "webgpu" ? "the GPU" : "the CPU";
     say(`${milliseconds.toFixed(milliseconds < 100 ? 1 : 0)} ms on ${where}, ${model.megabytes} MB`);
     document.body.dataset.state = "done";
@@ -60,21 +62,46 @@ async function answer() {
   }
 }
 
-function show(model, scores) {
-  const best = scores.map((score, index) => ({ score, label: model.labels[index] }));
+// What becomes of outputs, by their task.
+const SHOW = {
+  classification: showLabels,
+  "semantic-segmentation": showMask,
+};
+
+async function showLabels(model, outputs) {
+  const { activate } = await running;
+  const best = activate(outputs, model.activation).map((score, index) => ({ score, label: model.labels[index] }));
   best.sort((a, b) => b.score - a.score);
-  element("labels").replaceChildren(
-    ...best.slice(0, SHOWN).map(({ score, label }) => {
-      const [item, name, share, bar] = ["li", "b", "span", "meter"].map((tag) => document.createElement(tag));
-      name.textContent = label;
-      share.textContent = model.numbers ? score.toPrecision(4) : `${(100 * score).toFixed(1)} %`;
-      bar.value = score;
-      bar.hidden = model.numbers;
-      item.dataset.score = score;
-      item.append(name, share, bar);
-      return item;
-    }),
-  );
+  element("labels").replaceChildren(...best.slice(0, SHOWN).map((each) => row(each, model.numbers)));
+}
+
+async function showMask(model, outputs) {
+  const mask = classes(outputs, model);
+  picture(URL.createObjectURL(await overlaid(photograph, mask, model)));
+  const legend = shares(mask).map(({ index, share }) => ({ score: share, label: model.labels[index], color: model.colors[index] }));
+  element("labels").replaceChildren(...legend.map((each) => row(each, false)));
+}
+
+function row({ score, label, color }, isNumber) {
+  const [item, name, share, bar] = ["li", "b", "span", "meter"].map((tag) => document.createElement(tag));
+  name.textContent = label;
+  share.textContent = isNumber ? score.toPrecision(4) : `${(100 * score).toFixed(1)} %`;
+  bar.value = score;
+  bar.hidden = isNumber;
+  item.dataset.score = score;
+  if (color) {
+    const swatch = document.createElement("i");
+    swatch.className = "swatch";
+    swatch.style.backgroundColor = `rgb(${color.join(" ")})`;
+    name.prepend(swatch);
+  }
+  item.append(name, share, bar);
+  return item;
+}
+
+function picture(url) {
+  URL.revokeObjectURL(element("preview").src);
+  element("preview").src = url;
 }
 
 // One after the other: a model must not be deleted while it runs.
@@ -89,8 +116,8 @@ async function take(file) {
     document.body.dataset.state = "failed";
     return;
   }
-  URL.revokeObjectURL(element("preview").src);
-  element("preview").src = URL.createObjectURL(file);
+  original = file;
+  picture(URL.createObjectURL(file));
   element("preview").alt = file.name;
   element("preview").hidden = false;
   element("drop").classList.add("filled");
