@@ -300,7 +300,7 @@ def _opened(path: Path) -> tuple[Checkpoint, str]:
         return Checkpoint.open(cure), f"refused: {said.partition(', ')[0]}; read after the cure that it names"
     mapping = checkpoint.source.partition(", ")[2]
     notes = [re.sub(r"\(.*", "", note) for note in checkpoint.notes if "left out" in note or "passed over" in note]
-    return checkpoint, ", ".join([mapping or "all", checkpoint.scheme, *notes]).replace("'", "`")
+    return checkpoint, ", ".join([mapping or "all", checkpoint.key_layout, *notes]).replace("'", "`")
 
 
 def _cure(message: str, path: Path) -> Path:

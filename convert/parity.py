@@ -29,14 +29,14 @@ from forms import form_cases
 from references import Architecture
 from rows import BackendCase, Cell, FileCase, FolderCase, FormCase
 
-from swiftformer_tf.checkpoints import Checkpoint, SchemeName
+from swiftformer_tf.checkpoints import Checkpoint, KeyLayoutName
 from swiftformer_tf.config import VARIANTS, TokenWeights
 from swiftformer_tf.model import SwiftFormerModel
 from swiftformer_tf.porting import port, to_checkpoint
 
 README = Path(__file__).with_name("README.md")
 
-SOURCES: tuple[tuple[SchemeName, TokenWeights], ...] = (
+SOURCES: tuple[tuple[KeyLayoutName, TokenWeights], ...] = (
     ("original", "l2"),
     ("original", "uniform"),
     ("hf", "uniform"),
@@ -97,22 +97,22 @@ def hidden_states(
     return list({re.sub(r"-blocks-\d+", "-blocks", name): output for name, (_, output) in traced.items()}.values())
 
 
-def publish(scheme: str, l2: torch.nn.Module, uniform: torch.nn.Module, folder: Path) -> Path:
+def publish(key_layout: str, l2: torch.nn.Module, uniform: torch.nn.Module, folder: Path) -> Path:
     """The weights of a pair as this source publishes them."""
-    if scheme == "hf":
+    if key_layout == "hf":
         uniform.save_pretrained(folder)
         return folder / "model.safetensors"
-    if scheme == "timm":
+    if key_layout == "timm":
         references.save_safetensors(l2.state_dict(), folder / "timm.safetensors")
         return folder / "timm.safetensors"
     references.training_file(references.original_names(l2.state_dict()), folder / "original.pth")
     return folder / "original.pth"
 
 
-def written_back(model: keras.Model, reference: torch.nn.Module, scheme: SchemeName, folder: Path) -> float:
+def written_back(model: keras.Model, reference: torch.nn.Module, key_layout: KeyLayoutName, folder: Path) -> float:
     """What the reference computes with the file that we write, loaded strictly, against what it computed before."""
-    path = folder / ("back.pth" if scheme == "original" else "back.safetensors")
-    to_checkpoint(model, scheme=scheme).save(path)
+    path = folder / ("back.pth" if key_layout == "original" else "back.safetensors")
+    to_checkpoint(model, key_layout=key_layout).save(path)
     fresh = copy.deepcopy(reference)
     references.randomize(fresh, seed=99)
     references.load(fresh, path)
@@ -121,13 +121,17 @@ def written_back(model: keras.Model, reference: torch.nn.Module, scheme: SchemeN
 
 
 def measure(
-    variant: str, scheme: SchemeName, token_weights: TokenWeights, path: Path, reference: torch.nn.Module
+    variant: str, key_layout: KeyLayoutName, token_weights: TokenWeights, path: Path, reference: torch.nn.Module
 ) -> Cell:
     """One cell: a file as its source publishes it, against the reference with the same weights."""
-    said = token_weights if scheme == "original" else None
+    said = token_weights if key_layout == "original" else None
     checkpoint = Checkpoint.open(path, token_weights=said)
-    if (checkpoint.scheme, checkpoint.token_weights, checkpoint.config.variant) != (scheme, token_weights, variant):
-        raise AssertionError(f"{path}: recognised as {checkpoint.scheme}, {checkpoint.token_weights}")
+    if (checkpoint.key_layout, checkpoint.token_weights, checkpoint.config.variant) != (
+        key_layout,
+        token_weights,
+        variant,
+    ):
+        raise AssertionError(f"{path}: recognised as {checkpoint.key_layout}, {checkpoint.token_weights}")
     model = port(checkpoint).model
     pictures = [images(size, seed=1) for size in SIZES]
     expected = [references.logits(reference, batch) for batch in pictures]
@@ -141,25 +145,25 @@ def measure(
     )
     return Cell(
         variant=variant,
-        scheme=scheme,
+        key_layout=key_layout,
         token_weights=token_weights,
         logits=error(ours[0], expected[0]),
         odd_size=error(ours[1], expected[1]),
         hidden_states=max(error(mine, theirs) for mine, theirs in states),
         blocks=max(error(np.asarray(model.get_layer(name)(x, training=False)), y) for name, (x, y) in blocks.items()),
         wrong=error(np.asarray(wrong(pictures[0], training=False)), expected[0]),
-        back=written_back(model, reference, scheme, path.parent),
+        back=written_back(model, reference, key_layout, path.parent),
     )
 
 
 def cells(variants: list[str]) -> Iterator[Cell]:
-    """Every variant under every scheme, and original names under both arithmetics."""
+    """Every variant under every key layout, and original names under both arithmetics."""
     for seed, variant in enumerate(variants):
         l2, uniform = references.pair(architecture(variant), seed)
-        for scheme, token_weights in SOURCES:
+        for key_layout, token_weights in SOURCES:
             with tempfile.TemporaryDirectory() as folder:
-                path = publish(scheme, l2, uniform, Path(folder))
-                yield measure(variant, scheme, token_weights, path, l2 if token_weights == "l2" else uniform)
+                path = publish(key_layout, l2, uniform, Path(folder))
+                yield measure(variant, key_layout, token_weights, path, l2 if token_weights == "l2" else uniform)
 
 
 def file_cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> Iterator[FileCase]:
@@ -191,7 +195,7 @@ def tables(
         "| variant | names | arithmetic | logits | at 190 by 250 | hidden states | one block | control | back |",
         "|---|---|---|---|---|---|---|---|---|",
         *(
-            f"| {c.variant} | {c.scheme} | {c.token_weights} | {c.logits:.1e} | {c.odd_size:.1e} | "
+            f"| {c.variant} | {c.key_layout} | {c.token_weights} | {c.logits:.1e} | {c.odd_size:.1e} | "
             f"{c.hidden_states:.1e} | {c.blocks:.1e} | {c.wrong:.2f} | {'equal' if c.back == 0 else f'{c.back:.1e}'} |"
             for c in rows
         ),

@@ -14,11 +14,11 @@ Logits = dict[TokenWeights, list[np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One row of the first table: a variant under one scheme and arithmetic.
+    """One row of the first table: a variant under one key layout and arithmetic.
 
     Args:
         variant: Its name.
-        scheme: Of the checkpoint.
+        key_layout: Of the checkpoint.
         token_weights: The arithmetic.
         logits: Error against the reference.
         odd_size: The same at a size that no stage divides evenly.
@@ -29,7 +29,7 @@ class Cell:
     """
 
     variant: str
-    scheme: str
+    key_layout: str
     token_weights: str
     logits: float
     odd_size: float

@@ -170,12 +170,12 @@ def _compare(
         pixels = transform.normalize(images)
     else:
         pixels = np.concatenate(list(iterate_images(images, transform)))
-    reference = LIBRARIES[checkpoint.scheme](source)
+    reference = LIBRARIES[checkpoint.key_layout](source)
     difference = error(np.asarray(model(pixels, training=False)), references.logits(reference, pixels))
     if not difference <= THRESHOLD:
         raise ZooError(
-            f"{name}: logits differ from {checkpoint.scheme}'s by {difference:.1e} of their largest value, more than "
-            f"{THRESHOLD:.0e}; nothing was exported"
+            f"{name}: logits differ from {checkpoint.key_layout}'s by {difference:.1e} of their largest value, more "
+            f"than {THRESHOLD:.0e}; nothing was exported"
         )
     return difference
 

@@ -33,7 +33,7 @@ def describe(opened: Opened) -> dict[str, Any]:
     """
     if isinstance(opened, Checkpoint):
         own = {
-            "scheme": opened.scheme,
+            "scheme": opened.key_layout,
             "token_weights_assumed": opened.token_weights_assumed,
             "parameters": sum(t.size for key, t in opened.tensors.items() if ".running_" not in key),
             "source": opened.source,

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from swiftformer_tf.checkpoints import Checkpoint, SchemeName
+from swiftformer_tf.checkpoints import Checkpoint, KeyLayoutName
 from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
@@ -65,14 +65,14 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
     return Ported(model, assign_tensors(model, checkpoint.tensors))
 
 
-def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpoint:
+def to_checkpoint(model: keras.Model, *, key_layout: KeyLayoutName = "timm") -> Checkpoint:
     """The weights of a model as a checkpoint, with the configuration that the model carries.
 
     What `port` put in comes out bit by bit; a dead `w_g` is among it. LoRA is merged into the kernels.
 
     Args:
         model: A `SwiftFormerForImageClassification` or `SwiftFormerModel`.
-        scheme: Names that the checkpoint's `save` uses by default.
+        key_layout: Names that the checkpoint's `save` uses by default.
 
     Raises:
         ModelError: Another kind of model, or one that Keras quantized.
@@ -90,4 +90,4 @@ def to_checkpoint(model: keras.Model, *, scheme: SchemeName = "timm") -> Checkpo
             "SwiftFormerModel; weights come out of the model before it was fused, and a copy is "
             "type(model).from_config(model.get_config()), not keras.models.clone_model(model)"
         )
-    return checkpoint_of(model, model.config, scheme=scheme)
+    return checkpoint_of(model, model.config, key_layout=key_layout)

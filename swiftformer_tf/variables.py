@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from swiftformer_tf.checkpoints import Checkpoint, SchemeName
+from swiftformer_tf.checkpoints import Checkpoint, KeyLayoutName
 from swiftformer_tf.checkpoints.selection import SEGMENTER
 from swiftformer_tf.checkpoints.tensor_specs import compare
 from swiftformer_tf.config import SwiftFormerConfig
@@ -88,13 +88,13 @@ def assign_head(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> tuple[
     return tuple(new)
 
 
-def checkpoint_of(model: keras.Model, config: SwiftFormerConfig, *, scheme: SchemeName = "timm") -> Checkpoint:
+def checkpoint_of(model: keras.Model, config: SwiftFormerConfig, *, key_layout: KeyLayoutName = "timm") -> Checkpoint:
     """The weights of a model as a checkpoint; of a segmenter, those of its backbone with its head beside them.
 
     Args:
         model: Of this package. LoRA is merged into the kernels.
         config: Of the model.
-        scheme: Names that the checkpoint's `save` uses by default.
+        key_layout: Names that the checkpoint's `save` uses by default.
 
     Raises:
         ModelError: Keras quantized it.
@@ -112,7 +112,7 @@ def checkpoint_of(model: keras.Model, config: SwiftFormerConfig, *, scheme: Sche
     return Checkpoint(
         tensors=tensors,
         config=config,
-        scheme=scheme,
+        key_layout=key_layout,
         source=model.name,
         segmenter=segmenter,
         segmenter_labels=labels,

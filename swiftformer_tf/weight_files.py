@@ -86,7 +86,7 @@ def port_file(
     checkpoint = open_checkpoint(source, token_weights=token_weights, weights=weights)
     config = checkpoint.config
     notes = [
-        f"{checkpoint.scheme} layout, {config.variant or 'non-standard'} architecture, {config.num_labels} labels",
+        f"{checkpoint.key_layout} layout, {config.variant or 'non-standard'} architecture, {config.num_labels} labels",
         *checkpoint.notes,
     ]
     if expected:
@@ -129,6 +129,6 @@ def _write(checkpoint: Checkpoint, output: Path, to: Form) -> None:
     elif output.suffix in WEIGHT_SUFFIXES:
         if to == "timm_wrapper":
             raise CheckpointError(f"{output}: the wrapper of timm is a folder; expected its name")
-        checkpoint.save(output, scheme=to)
+        checkpoint.save(output, key_layout=to)
     else:
         save_folder(checkpoint, output, layout=to)  # type: ignore[arg-type]  # "original" is a file

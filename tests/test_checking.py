@@ -35,7 +35,11 @@ def test_the_original_codes_own_file_gives_its_own_logits(
     token_weights: Any, size: str, outputs: dict[str, np.ndarray]
 ) -> None:
     checkpoint = Checkpoint.open(ORIGINAL, token_weights=token_weights)
-    assert (checkpoint.scheme, checkpoint.config.depths, checkpoint.config.num_labels) == ("original", (2, 1, 2, 1), 7)
+    assert (checkpoint.key_layout, checkpoint.config.depths, checkpoint.config.num_labels) == (
+        "original",
+        (2, 1, 2, 1),
+        7,
+    )
     wanted = outputs[f"{token_weights}_{size}"]
     logits = port(checkpoint).model.predict(outputs[f"pixels_{size}"], verbose=0)
     assert np.abs(logits - wanted).max() <= 1e-5 * np.abs(wanted).max()
@@ -70,7 +74,7 @@ def test_outputs_that_do_not_tell() -> None:
     """At default initialization both are the same within 5e-4 of the logits, or nearer."""
     checkpoint = Checkpoint.open(ORIGINAL)
     tensors = {key: x * (1e-7 if "layer_scale_" in key else 1) for key, x in checkpoint.tensors.items()}
-    hidden = Checkpoint(tensors=tensors, config=checkpoint.config, scheme="original")
+    hidden = Checkpoint(tensors=tensors, config=checkpoint.config, key_layout="original")
     pixels = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")
     expected = Expected(pixels, port(hidden).model.predict(pixels, verbose=0))
     fit = fit_token_weights(hidden, expected)

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.numpy
 from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors
 
-from swiftformer_tf.checkpoints import SCHEMES, Checkpoint, SchemeName, torch_zip
+from swiftformer_tf.checkpoints import KEY_LAYOUTS, Checkpoint, KeyLayoutName, torch_zip
 from swiftformer_tf.checkpoints.key_layouts import from_canonical
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
@@ -26,37 +26,37 @@ def equal(one: Checkpoint, other: Checkpoint) -> bool:
     )
 
 
-def of_scheme(scheme: SchemeName, **fields: Any) -> Checkpoint:
-    return random_checkpoint(SMALL.replace(token_weights=ARITHMETIC[scheme], **fields), scheme=scheme)
+def of_layout(key_layout: KeyLayoutName, **fields: Any) -> Checkpoint:
+    return random_checkpoint(SMALL.replace(token_weights=ARITHMETIC[key_layout], **fields), key_layout=key_layout)
 
 
-def bare(path: Path, scheme: SchemeName, config: SwiftFormerConfig = SMALL, **options: Any) -> Path:
+def bare(path: Path, key_layout: KeyLayoutName, config: SwiftFormerConfig = SMALL, **options: Any) -> Path:
     """Weights alone, with nothing that says more than they do."""
     tensors = random_tensors(config, **options)
-    names = from_canonical(tensors, scheme)
+    names = from_canonical(tensors, key_layout)
     safetensors.numpy.save_file({names[key]: tensor for key, tensor in tensors.items()}, path)
     return path
 
 
-@pytest.mark.parametrize("scheme", get_args(SchemeName))
-def test_arithmetic_and_transform_follow_the_scheme(scheme: SchemeName, tmp_path: Path) -> None:
-    checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", scheme))
-    assert checkpoint.scheme == scheme
-    assert checkpoint.token_weights == checkpoint.config.token_weights == ARITHMETIC[scheme]
-    assert checkpoint.token_weights_assumed == (scheme == "original")
-    assert checkpoint.config.transform == SCHEMES[scheme].transform
+@pytest.mark.parametrize("key_layout", get_args(KeyLayoutName))
+def test_arithmetic_and_transform_follow_the_scheme(key_layout: KeyLayoutName, tmp_path: Path) -> None:
+    checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", key_layout))
+    assert checkpoint.key_layout == key_layout
+    assert checkpoint.token_weights == checkpoint.config.token_weights == ARITHMETIC[key_layout]
+    assert checkpoint.token_weights_assumed == (key_layout == "original")
+    assert checkpoint.config.transform == KEY_LAYOUTS[key_layout].transform
     assert checkpoint.source == str(tmp_path / "weights.safetensors")
 
 
-@pytest.mark.parametrize("scheme", get_args(SchemeName))
+@pytest.mark.parametrize("key_layout", get_args(KeyLayoutName))
 @pytest.mark.parametrize("word", ["l2", "uniform"])
-def test_the_callers_word_on_the_arithmetic_stands(scheme: SchemeName, word: Any, tmp_path: Path) -> None:
-    checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", scheme), token_weights=word)
+def test_the_callers_word_on_the_arithmetic_stands(key_layout: KeyLayoutName, word: Any, tmp_path: Path) -> None:
+    checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", key_layout), token_weights=word)
     assert checkpoint.token_weights == word
     assert not checkpoint.token_weights_assumed
 
 
-@pytest.mark.parametrize("scheme", get_args(SchemeName))
+@pytest.mark.parametrize("key_layout", get_args(KeyLayoutName))
 @pytest.mark.parametrize(
     "config",
     [
@@ -71,9 +71,9 @@ def test_the_callers_word_on_the_arithmetic_stands(scheme: SchemeName, word: Any
     ids=["plain", "grey", "shifted", "even_kernel", "no_layer_scale", "headless", "five_stages"],
 )
 def test_the_architecture_is_read_from_the_tensors(
-    scheme: SchemeName, config: SwiftFormerConfig, tmp_path: Path
+    key_layout: KeyLayoutName, config: SwiftFormerConfig, tmp_path: Path
 ) -> None:
-    found = Checkpoint.open(bare(tmp_path / "weights.safetensors", scheme, config)).config
+    found = Checkpoint.open(bare(tmp_path / "weights.safetensors", key_layout, config)).config
     fields = ("num_channels", "depths", "embed_dims", "mlp_ratio", "down_patch_size", "use_layer_scale", "num_labels")
     assert [getattr(found, name) for name in fields] == [getattr(config, name) for name in fields]
     assert found.downsampled == config.downsampled
@@ -120,7 +120,7 @@ def test_containers(part: str | None, tmp_path: Path) -> None:
 def test_a_real_training_file_gives_its_model_and_not_its_average() -> None:
     checkpoint = Checkpoint.open(GOLDEN / "training.pth")
     assert checkpoint.source.endswith("training.pth, 'model'")
-    assert checkpoint.scheme == "original"
+    assert checkpoint.key_layout == "original"
     # The averaged weights in this file are half of the model's.
     other = Checkpoint.open(GOLDEN / "strided.pth")
     assert equal(checkpoint, other)
@@ -153,11 +153,11 @@ CARRIED = {
 
 
 @pytest.mark.parametrize(
-    ("scheme", "name"),
+    ("key_layout", "name"),
     [("original", "a.pth"), ("original", "a.safetensors"), ("hf", "a.safetensors"), ("timm", "a.safetensors")],
 )
-def test_what_save_writes_carries_the_whole_configuration(scheme: SchemeName, name: str, tmp_path: Path) -> None:
-    checkpoint = of_scheme(scheme, **CARRIED)
+def test_what_save_writes_carries_the_whole_configuration(key_layout: KeyLayoutName, name: str, tmp_path: Path) -> None:
+    checkpoint = of_layout(key_layout, **CARRIED)
     checkpoint.save(tmp_path / name)
     again = Checkpoint.open(tmp_path / name)
     assert again.config == checkpoint.config
@@ -165,38 +165,38 @@ def test_what_save_writes_carries_the_whole_configuration(scheme: SchemeName, na
     assert not again.token_weights_assumed
 
 
-@pytest.mark.parametrize("scheme", ["hf", "timm"])
+@pytest.mark.parametrize("key_layout", ["hf", "timm"])
 @pytest.mark.parametrize("name", ["a.pth", "a.pt", "a.bin"])
-def test_bare_state_dicts_carry_weights_only(scheme: SchemeName, name: str, tmp_path: Path) -> None:
-    checkpoint = of_scheme(scheme)
+def test_bare_state_dicts_carry_weights_only(key_layout: KeyLayoutName, name: str, tmp_path: Path) -> None:
+    checkpoint = of_layout(key_layout)
     checkpoint.save(tmp_path / name)
     again = Checkpoint.open(tmp_path / name)
     assert equal(again, checkpoint)
     assert again.token_weights == checkpoint.token_weights
-    assert again.config.transform == TRANSFORMS[scheme]
+    assert again.config.transform == TRANSFORMS[key_layout]
 
 
 def test_an_original_file_of_the_first_release_says_so_when_saved(tmp_path: Path) -> None:
-    checkpoint = random_checkpoint(SMALL.replace(token_weights="uniform"), scheme="original")
+    checkpoint = random_checkpoint(SMALL.replace(token_weights="uniform"), key_layout="original")
     checkpoint.save(tmp_path / "a.pth")
     assert Checkpoint.open(tmp_path / "a.pth").token_weights == "uniform"
 
 
 @pytest.mark.parametrize(
-    ("scheme", "suffix", "doubled"),
+    ("key_layout", "suffix", "doubled"),
     [("timm", "safetensors", True), ("hf", "safetensors", True), ("original", "pth", False)],
 )
 def test_one_head_is_doubled_where_a_scheme_has_two(
-    scheme: SchemeName, suffix: str, doubled: bool, tmp_path: Path
+    key_layout: KeyLayoutName, suffix: str, doubled: bool, tmp_path: Path
 ) -> None:
-    checkpoint = of_scheme(scheme, distillation=False)
+    checkpoint = of_layout(key_layout, distillation=False)
     path = tmp_path / f"a.{suffix}"
     checkpoint.save(path)
     heads = {"timm": "head_dist", "hf": "dist_head", "original": "dist_head"}
     tensors = torch_zip.read(path).tensors if suffix == "pth" else safetensors.numpy.load_file(path)
-    assert (f"{heads[scheme]}.bias" in tensors) == doubled
+    assert (f"{heads[key_layout]}.bias" in tensors) == doubled
     if doubled:
-        assert np.array_equal(tensors[f"{heads[scheme]}.weight"], tensors["head.weight"])
+        assert np.array_equal(tensors[f"{heads[key_layout]}.weight"], tensors["head.weight"])
     again = Checkpoint.open(path)
     assert again.config == checkpoint.config
     assert equal(again, checkpoint)
@@ -274,17 +274,19 @@ def test_a_config_json_of_another_kind_is_passed_over(content: str, tmp_path: Pa
 
 def test_timm_and_original_files_take_nothing_from_a_config_json(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(SMALL.replace(batch_norm_eps=0.5).to_json())
-    for scheme in ("original", "timm"):
-        assert Checkpoint.open(bare(tmp_path / f"{scheme}.safetensors", scheme)).config.batch_norm_eps == 1e-5
+    for key_layout in ("original", "timm"):
+        assert Checkpoint.open(bare(tmp_path / f"{key_layout}.safetensors", key_layout)).config.batch_norm_eps == 1e-5
 
 
-@pytest.mark.parametrize(("scheme", "word"), [("hf", "l2"), ("timm", "uniform")])
-def test_a_scheme_whose_code_computes_something_else_is_refused(scheme: SchemeName, word: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("key_layout", "word"), [("hf", "l2"), ("timm", "uniform")])
+def test_a_layout_whose_code_computes_something_else_is_refused(
+    key_layout: KeyLayoutName, word: Any, tmp_path: Path
+) -> None:
     checkpoint = random_checkpoint(SMALL.replace(token_weights=word))
     with pytest.raises(
-        CheckpointError, match=f"scheme='{scheme}': its code computes .* these weights are for '{word}'"
+        CheckpointError, match=f"key_layout='{key_layout}': its code computes .* these weights are for '{word}'"
     ):
-        checkpoint.save(tmp_path / "a.safetensors", scheme=scheme)
+        checkpoint.save(tmp_path / "a.safetensors", key_layout=key_layout)
     assert list(tmp_path.iterdir()) == []
 
 

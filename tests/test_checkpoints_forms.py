@@ -116,7 +116,7 @@ def test_the_commands_list_and_choose(tmp_path: Path) -> None:
         ("info", "WEIGHTS"),
         ("port", "WEIGHTS", "-o", "new.keras"),
         ("export", "WEIGHTS", "-o", "new", "--recipe", "float32"),
-        ("predict", "WEIGHTS", "PHOTOGRAPHS"),
+        ("predict", "WEIGHTS", "PHOTOGRAPH"),
         ("evaluate", "WEIGHTS", "PHOTOGRAPHS"),
         ("train", "PHOTOGRAPHS", "-o", "new", "--from", "WEIGHTS"),
         ("verify", "FILE", "--reference", "WEIGHTS", "--images", "PHOTOGRAPHS"),
@@ -135,6 +135,7 @@ def test_every_command_that_takes_a_checkpoint_lets_choose(
     path = torch_save(tmp_path / "a.pt", {"state_dict": TENSORS, "state_dict_ema": AVERAGED})
     lite("int8").save(tmp_path / "a.tflite")
     named = {"WEIGHTS": path, "PHOTOGRAPHS": folder, "FILE": tmp_path / "a.tflite"}
+    named["PHOTOGRAPH"] = min(folder.rglob("*.png"))
     command = [str(named.get(word, word)) for word in arguments]
     said = CliRunner().invoke(cli, [*command, "--weights", "swa"])
     assert said.exit_code == 2
@@ -176,16 +177,16 @@ def test_tensors_that_occur_in_circles_are_found_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "prefix", ["model.", "module.", "backbone.", "net.", "model.module.", "a.b.c.", "encoder.", "network."]
 )
-@pytest.mark.parametrize("scheme", ["original", "hf", "timm"])
+@pytest.mark.parametrize("key_layout", ["original", "hf", "timm"])
 def test_a_prefix_that_all_keys_share_is_left_out_and_told(
-    scheme: Any, prefix: str, suffix: str, tmp_path: Path
+    key_layout: Any, prefix: str, suffix: str, tmp_path: Path
 ) -> None:
-    names = from_canonical(TENSORS, scheme)
+    names = from_canonical(TENSORS, key_layout)
     tensors = {prefix + names[key]: tensor for key, tensor in TENSORS.items()}
     path = tmp_path / f"a.{suffix}"
     torch_save(path, tensors) if suffix == "pt" else safetensors.numpy.save_file(tensors, path)
     checkpoint = Checkpoint.open(path)
-    assert checkpoint.scheme == scheme
+    assert checkpoint.key_layout == key_layout
     assert holds(checkpoint)
     assert checkpoint.notes == (f"all keys begin with {prefix!r}, which was left out",)
 
@@ -231,7 +232,7 @@ def test_timms_feature_extractors_are_backbones(tmp_path: Path) -> None:
         key.replace("stem.", "stem_", 1).replace("stages.", "stages_", 1): tensor for key, tensor in tensors.items()
     }
     checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", flat))
-    assert (checkpoint.scheme, checkpoint.has_final_norm, checkpoint.config.depths) == ("timm", False, (2, 1))
+    assert (checkpoint.key_layout, checkpoint.has_final_norm, checkpoint.config.depths) == ("timm", False, (2, 1))
     assert holds(checkpoint, tensors)
 
 
@@ -262,12 +263,12 @@ def test_heads_without_a_bias(tmp_path: Path) -> None:
 
 
 def test_timm_wrapper_folders_there_and_back(tmp_path: Path) -> None:
-    checkpoint = random_checkpoint(SMALL.replace(token_weights="l2"), scheme="timm_wrapper")
+    checkpoint = random_checkpoint(SMALL.replace(token_weights="l2"), key_layout="timm_wrapper")
     save_folder(checkpoint, tmp_path / "a", layout="timm_wrapper")
     keys = safetensors.numpy.load_file(tmp_path / "a" / "model.safetensors").keys()
     assert all(key.startswith("timm_model.") for key in keys)
     again = Checkpoint.open(tmp_path / "a")
-    assert (again.scheme, again.config.labels, again.notes) == ("timm_wrapper", ("cat", "dog"), ())
+    assert (again.key_layout, again.config.labels, again.notes) == ("timm_wrapper", ("cat", "dog"), ())
     assert holds(again)
     assert SwiftFormerForImageClassification.from_pretrained(tmp_path / "a").config.labels == ("cat", "dog")
     # Without this package's own record, as transformers writes it.

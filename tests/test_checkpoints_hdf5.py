@@ -26,7 +26,7 @@ def copy(tmp_path: Path) -> Path:
 
 def test_a_port_computes_what_transformers_tensorflow_model_did() -> None:
     opened = Checkpoint.open(TF / "tf_model.h5")
-    assert (opened.scheme, opened.token_weights, opened.token_weights_assumed) == ("hf", "uniform", False)
+    assert (opened.key_layout, opened.token_weights, opened.token_weights_assumed) == ("hf", "uniform", False)
     assert opened.config.labels == ("class 0", "class 1", "class 2")
     assert (opened.config.depths, opened.config.image_size) == ((2, 1), 32)
     expected = safetensors.numpy.load_file(TF / "expected.safetensors")

@@ -25,7 +25,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     """The same good weights in both formats."""
     paths = {suffix: tmp_path / f"good.{suffix}" for suffix in ("pth", "safetensors")}
     for path in paths.values():
-        random_checkpoint().save(path, scheme="timm")
+        random_checkpoint().save(path, key_layout="timm")
     return paths
 
 
@@ -133,7 +133,7 @@ def test_the_reader_never_loads_pythons_unpickler(files: dict[str, Path]) -> Non
         "for module in (pickle, _pickle):\n"
         "    for name in ('load', 'loads', 'Unpickler'): setattr(module, name, gone)\n"
         "pickle._Unpickler = gone\n"
-        "print(Checkpoint.open(sys.argv[1]).scheme)\n"
+        "print(Checkpoint.open(sys.argv[1]).key_layout)\n"
     )
     command = [sys.executable, "-c", program, str(GOLDEN / "training.pth")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "original"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from support.architectures import architectures
 from support.weight_files import GOLDEN
 
-from swiftformer_tf.checkpoints import SchemeName
+from swiftformer_tf.checkpoints import KeyLayoutName
 from swiftformer_tf.checkpoints.key_layouts import (
-    SCHEMES,
+    KEY_LAYOUTS,
     from_canonical,
     prefix_of,
     recognize,
@@ -24,7 +24,7 @@ from swiftformer_tf.checkpoints.tensor_specs import expected_shapes, infer_confi
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 
-NAMES = get_args(SchemeName)
+NAMES = get_args(KeyLayoutName)
 
 XS = SwiftFormerConfig.from_variant("xs")
 SHIFTED = SwiftFormerConfig(depths=(1, 2, 1), embed_dims=(6, 6, 8), downsamples=(False, True, True))
@@ -34,7 +34,7 @@ KEY_COUNTS = {"tiny": 196, "xs": 316, "s": 376, "l1": 388, "l3": 436}
 
 
 def test_every_scheme_is_tested() -> None:
-    assert set(SCHEMES) == set(NAMES) == {"original", "hf", "timm", "timm_wrapper"}
+    assert set(KEY_LAYOUTS) == set(NAMES) == {"original", "hf", "timm", "timm_wrapper"}
 
 
 def test_all_names_of_xs_are_the_references_own() -> None:
@@ -43,9 +43,13 @@ def test_all_names_of_xs_are_the_references_own() -> None:
     assert len(rows) == KEY_COUNTS["xs"]
     rows = [row for row in rows if not row["timm"].endswith("num_batches_tracked")]
     assert {row["timm"]: row["shape"] for row in rows} == {k: str(v) for k, v in expected_shapes(XS).items()}
-    for scheme in ("original", "hf", "timm"):
-        assert from_canonical([row["timm"] for row in rows], scheme) == {row["timm"]: row[scheme] for row in rows}
-        assert to_canonical([row[scheme] for row in rows], scheme) == {row[scheme]: row["timm"] for row in rows}
+    for key_layout in ("original", "hf", "timm"):
+        assert from_canonical([row["timm"] for row in rows], key_layout) == {
+            row["timm"]: row[key_layout] for row in rows
+        }
+        assert to_canonical([row[key_layout] for row in rows], key_layout) == {
+            row[key_layout]: row["timm"] for row in rows
+        }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -55,25 +59,27 @@ def test_number_of_keys(variant: str) -> None:
 
 
 @settings(max_examples=150)
-@given(config=architectures(max_stages=5, max_depth=12, widths=(2, 3, 8, 64)), scheme=st.sampled_from(NAMES))
-def test_schemes_are_bijections_that_tell_the_architecture(config: SwiftFormerConfig, scheme: SchemeName) -> None:
+@given(config=architectures(max_stages=5, max_depth=12, widths=(2, 3, 8, 64)), key_layout=st.sampled_from(NAMES))
+def test_layouts_are_bijections_that_tell_the_architecture(
+    config: SwiftFormerConfig, key_layout: KeyLayoutName
+) -> None:
     shapes = expected_shapes(config)
-    names = from_canonical(shapes, scheme)
+    names = from_canonical(shapes, key_layout)
     assert len(set(names.values())) == len(shapes)
-    prefix = SCHEMES[scheme].prefix
-    assert recognize([name.removeprefix(prefix) for name in names.values()], prefix) == scheme
-    assert to_canonical(names.values(), scheme) == {name: key for key, name in names.items()}
+    prefix = KEY_LAYOUTS[key_layout].prefix
+    assert recognize([name.removeprefix(prefix) for name in names.values()], prefix) == key_layout
+    assert to_canonical(names.values(), key_layout) == {name: key for key, name in names.items()}
     inferred = infer_config(shapes, SwiftFormerConfig())
     assert expected_shapes(inferred) == shapes
     assert inferred.downsampled == config.downsampled
     assert inferred.labels == config.labels
 
 
-@pytest.mark.parametrize("scheme", ["original", "hf"])
-def test_network_is_counted_by_what_it_holds(scheme: SchemeName) -> None:
-    names = from_canonical(expected_shapes(SHIFTED), scheme)
+@pytest.mark.parametrize("key_layout", ["original", "hf"])
+def test_network_is_counted_by_what_it_holds(key_layout: KeyLayoutName) -> None:
+    names = from_canonical(expected_shapes(SHIFTED), key_layout)
     network = {key: name[name.index("network.") :] for key, name in names.items() if "network." in name}
-    blocks = "blocks." if scheme == "hf" else ""
+    blocks = "blocks." if key_layout == "hf" else ""
     assert network["stages.0.blocks.0.attn.w_g"] == f"network.0.{blocks}0.attn.w_g"
     assert network["stages.1.blocks.1.attn.w_g"] == f"network.1.{blocks}1.attn.w_g"
     assert network["stages.2.downsample.proj.weight"] == "network.2.proj.weight"
@@ -104,12 +110,12 @@ def test_wrappers_are_taken_out_wherever_they_stand(wrapper: str) -> None:
     assert unwrapped(f"{wrapper}.stages.0.{wrapper}.{wrapper}.blocks.0.norm.bias") == "stages.0.blocks.0.norm.bias"
 
 
-@pytest.mark.parametrize("scheme", get_args(SchemeName))
+@pytest.mark.parametrize("key_layout", get_args(KeyLayoutName))
 @pytest.mark.parametrize("prefix", ["", "model.", "module.", "a.b.c.", "network.", "encoder.", "swiftformer.backbone."])
-def test_what_stands_before_a_schemes_own_names_is_told(scheme: SchemeName, prefix: str) -> None:
-    names = from_canonical(expected_shapes(XS), scheme).values()
+def test_what_stands_before_a_schemes_own_names_is_told(key_layout: KeyLayoutName, prefix: str) -> None:
+    names = from_canonical(expected_shapes(XS), key_layout).values()
     found = {prefix_of(prefix + name) for name in names} - {None}
-    assert found == {prefix + SCHEMES[scheme].prefix}
+    assert found == {prefix + KEY_LAYOUTS[key_layout].prefix}
 
 
 def test_two_keys_for_one_tensor_are_refused() -> None:
@@ -121,7 +127,7 @@ def test_two_keys_for_one_tensor_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "key"),
+    ("key_layout", "key"),
     [
         ("original", "network.0.0.attn.proj.weight"),  # Hugging Face's and timm's spelling
         ("original", "stages.0.blocks.0.dwconv.weight"),
@@ -129,14 +135,14 @@ def test_two_keys_for_one_tensor_are_refused() -> None:
         ("hf", "head_dist.weight"),
     ],
 )
-def test_names_of_another_scheme_are_unexpected(scheme: SchemeName, key: str) -> None:
-    beside = {"original": "network.0.0.norm.bias", "hf": "swiftformer.encoder.network.0.blocks.0.norm.bias"}[scheme]
-    with pytest.raises(CheckpointError, match=rf"unexpected in the {scheme} scheme \(1\): {re.escape(key)}"):
-        to_canonical([key, beside], scheme)
+def test_names_of_another_scheme_are_unexpected(key_layout: KeyLayoutName, key: str) -> None:
+    beside = {"original": "network.0.0.norm.bias", "hf": "swiftformer.encoder.network.0.blocks.0.norm.bias"}[key_layout]
+    with pytest.raises(CheckpointError, match=rf"unexpected in the {key_layout} key layout \(1\): {re.escape(key)}"):
+        to_canonical([key, beside], key_layout)
 
 
 @pytest.mark.parametrize(
-    ("scheme", "key"),
+    ("key_layout", "key"),
     [
         ("original", "network.0.0.depth_wise_conv.weight"),
         ("original", "network.x.0.norm.weight"),
@@ -144,8 +150,8 @@ def test_names_of_another_scheme_are_unexpected(scheme: SchemeName, key: str) ->
         ("timm", "stages.0.0.norm.weight"),
     ],
 )
-def test_strange_names_do_not_become_canonical(scheme: SchemeName, key: str) -> None:
-    assert to_canonical([key], scheme)[key] not in expected_shapes(XS)
+def test_strange_names_do_not_become_canonical(key_layout: KeyLayoutName, key: str) -> None:
+    assert to_canonical([key], key_layout)[key] not in expected_shapes(XS)
 
 
 def test_two_downsamplings_in_a_row_do_not_become_one() -> None:

@@ -27,7 +27,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     """The same good weights in both formats."""
     paths = {suffix: tmp_path / f"good.{suffix}" for suffix in ("pth", "safetensors")}
     for path in paths.values():
-        random_checkpoint().save(path, scheme="timm")
+        random_checkpoint().save(path, key_layout="timm")
     return paths
 
 
@@ -270,10 +270,10 @@ def test_a_checkpoint_checks_itself(change: dict[str, np.ndarray], message: str)
 
 
 def test_names_of_choices_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="scheme='keras': expected one of original, hf, timm"):
-        random_checkpoint(scheme="keras")
-    with pytest.raises(CheckpointError, match="scheme='keras': expected one of original, hf, timm"):
-        random_checkpoint().save(tmp_path / "a.pth", scheme="keras")  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError, match="key_layout='keras': expected one of original, hf, timm"):
+        random_checkpoint(key_layout="keras")
+    with pytest.raises(CheckpointError, match="key_layout='keras': expected one of original, hf, timm"):
+        random_checkpoint().save(tmp_path / "a.pth", key_layout="keras")  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match="dtype='int8': expected one of float32, float16"):
         random_checkpoint().save(tmp_path / "a.pth", dtype="int8")  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match=r"a.onnx: expected a name ending in .safetensors or .pth, .pt, .bin"):

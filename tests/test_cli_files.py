@@ -96,7 +96,7 @@ def test_port_writes_weights_back(saved: Path, tmp_path: Path, model: Model, to:
     result = run("port", saved, "-o", tmp_path / name, "--to", to)
     if to == "hf":  # these weights are for l2
         assert result.exit_code == 2
-        assert "scheme='hf': its code computes token_weights='uniform'" in result.stderr
+        assert "key_layout='hf': its code computes token_weights='uniform'" in result.stderr
         assert list(tmp_path.iterdir()) == []
     elif (to, name) == ("original", "folder"):
         assert result.exit_code == 2
@@ -104,7 +104,7 @@ def test_port_writes_weights_back(saved: Path, tmp_path: Path, model: Model, to:
     else:
         assert result.exit_code == 0, result.output
         opened = Checkpoint.open(tmp_path / name)
-        assert opened.scheme == to
+        assert opened.key_layout == to
         expected = to_checkpoint(model)
         assert all(np.array_equal(tensor, opened.tensors[key]) for key, tensor in expected.tensors.items())
 
@@ -149,7 +149,7 @@ def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, fol
     model.save_pretrained(tmp_path / "net")
     picture = min(folder.rglob("*.png"))
     facts = json.loads(run("info", tmp_path / "net", "--json").stdout)
-    assert facts["scheme"] == "timm"
+    assert facts["key_layout"] == "timm"
     assert facts["bytes"] == sum(path.stat().st_size for path in (tmp_path / "net").iterdir())
     assert run("predict", tmp_path / "net", picture).exit_code == 0
     result = run("export", tmp_path / "net", "-o", tmp_path / "out", "--recipe", "float32", "--images", folder)

@@ -65,7 +65,7 @@ def test_logits_are_the_references(name: str) -> None:
     said, becomes = CASES[name]
     checkpoint = Checkpoint.open(GOLDEN / name.split(",")[0], token_weights=said)
     assert checkpoint.token_weights == becomes
-    assert checkpoint.token_weights_assumed == (checkpoint.scheme == "original" and said is None)
+    assert checkpoint.token_weights_assumed == (checkpoint.key_layout == "original" and said is None)
     assert relative_error(logits(name, said), EXPECTED[name]) <= THRESHOLD
 
 
@@ -86,11 +86,11 @@ def test_hidden_states_are_hugging_faces() -> None:
         assert relative_error(np.asarray(state), EXPECTED[f"hf/hidden_states.{index}"]) <= THRESHOLD
 
 
-@pytest.mark.parametrize("scheme", ["original", "hf"])
-def test_written_back_it_is_the_references_file(scheme: str, tmp_path: Path) -> None:
-    golden = GOLDEN / {"original": "shifted.pth", "hf": "hf/model.safetensors"}[scheme]
+@pytest.mark.parametrize("key_layout", ["original", "hf"])
+def test_written_back_it_is_the_references_file(key_layout: str, tmp_path: Path) -> None:
+    golden = GOLDEN / {"original": "shifted.pth", "hf": "hf/model.safetensors"}[key_layout]
     checkpoint = Checkpoint.open(golden)
-    to_checkpoint(port(checkpoint).model, scheme=checkpoint.scheme).save(tmp_path / golden.name)
+    to_checkpoint(port(checkpoint).model, key_layout=checkpoint.key_layout).save(tmp_path / golden.name)
     again = Checkpoint.open(tmp_path / golden.name)
     assert again.config == checkpoint.config
     assert again.tensors.keys() == checkpoint.tensors.keys()

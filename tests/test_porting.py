@@ -13,7 +13,7 @@ from support.architectures import architectures
 from support.weight_files import SMALL, random_checkpoint, random_tensors
 
 from swiftformer_tf import variables
-from swiftformer_tf.checkpoints import SCHEMES, Checkpoint
+from swiftformer_tf.checkpoints import KEY_LAYOUTS, Checkpoint
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.fusion import fuse
@@ -50,16 +50,16 @@ def test_every_variant_goes_in_and_comes_out_bit_by_bit(variant: str) -> None:
 @settings(max_examples=8)
 @given(config=architectures(max_stages=3, max_depth=2, widths=(2, 3, 4)), data=st.data())
 def test_any_architecture_is_ported_written_and_ported_again(config: SwiftFormerConfig, data: st.DataObject) -> None:
-    fitting = [name for name, row in SCHEMES.items() if row.token_weights in (None, config.token_weights)]
-    scheme, checkpoint = data.draw(st.sampled_from(fitting)), random_checkpoint(config)
-    written = to_checkpoint(port(checkpoint).model, scheme=scheme)
+    fitting = [name for name, row in KEY_LAYOUTS.items() if row.token_weights in (None, config.token_weights)]
+    key_layout, checkpoint = data.draw(st.sampled_from(fitting)), random_checkpoint(config)
+    written = to_checkpoint(port(checkpoint).model, key_layout=key_layout)
     assert_equal(written, checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         one, other = Path(folder, "one.safetensors"), Path(folder, "other.safetensors")
         written.save(one)
         opened = Checkpoint.open(one)
         assert_equal(opened, checkpoint)
-        to_checkpoint(port(opened).model, scheme=opened.scheme).save(other)
+        to_checkpoint(port(opened).model, key_layout=opened.key_layout).save(other)
         assert one.read_bytes() == other.read_bytes()
 
 
@@ -73,16 +73,16 @@ def test_what_the_original_scheme_holds_comes_back_whole(config: SwiftFormerConf
     checkpoint = random_checkpoint(config)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "x").with_suffix(suffix)
-        checkpoint.save(path, scheme="original")
+        checkpoint.save(path, key_layout="original")
         assert_equal(Checkpoint.open(path), checkpoint)
 
 
 def test_from_file_to_file_through_keras(tmp_path: Path) -> None:
-    for scheme, word in (("original", "l2"), ("original", "uniform"), ("hf", "uniform"), ("timm", "l2")):
-        checkpoint = random_checkpoint(SMALL.replace(token_weights=word), scheme=scheme)
+    for key_layout, word in (("original", "l2"), ("original", "uniform"), ("hf", "uniform"), ("timm", "l2")):
+        checkpoint = random_checkpoint(SMALL.replace(token_weights=word), key_layout=key_layout)
         checkpoint.save(tmp_path / "in.safetensors")
         opened = Checkpoint.open(tmp_path / "in.safetensors")
-        to_checkpoint(port(opened).model, scheme=opened.scheme).save(tmp_path / "out.safetensors")
+        to_checkpoint(port(opened).model, key_layout=opened.key_layout).save(tmp_path / "out.safetensors")
         assert (tmp_path / "out.safetensors").read_bytes() == (tmp_path / "in.safetensors").read_bytes()
 
 
@@ -105,10 +105,10 @@ def test_a_saved_keras_model_gives_the_same_checkpoint(tmp_path: Path) -> None:
 def test_without_a_final_norm_it_is_a_backbone() -> None:
     config = SMALL.replace(id2label={})
     tensors = random_tensors(config, final_norm=False)
-    checkpoint = Checkpoint(tensors=tensors, config=config, scheme="hf")
+    checkpoint = Checkpoint(tensors=tensors, config=config, key_layout="hf")
     model = port(checkpoint).model
     assert isinstance(model, SwiftFormerModel)
-    assert_equal(to_checkpoint(model, scheme="hf"), checkpoint)
+    assert_equal(to_checkpoint(model, key_layout="hf"), checkpoint)
 
 
 def test_without_labels_it_ends_with_pooled_features() -> None:

@@ -306,9 +306,9 @@ def test_colors_are_the_same_everywhere_and_can_be_seen() -> None:
         assert all(contrast(pair[index], paper) >= 3 for pair in PALETTE)  # WCAG 2.2, graphical objects
 
 
-@pytest.mark.parametrize(("paper", "scheme"), [("light", 0), ("dark", 1)])
-def test_text_can_be_read_on_every_ground(text: str, paper: str, scheme: int) -> None:
-    found = re.findall(r":root \{([^}]*)\}", text)[scheme]
+@pytest.mark.parametrize(("paper", "key_layout"), [("light", 0), ("dark", 1)])
+def test_text_can_be_read_on_every_ground(text: str, paper: str, key_layout: int) -> None:
+    found = re.findall(r":root \{([^}]*)\}", text)[key_layout]
     color = dict(re.findall(r"--([\w-]+): (#\w+)", found))
     grounds = {"ink": ("paper", "tint", "good-tint", "bad-tint"), "soft": ("paper", "tint")}
     grounds |= {"good": ("paper", "good-tint"), "bad": ("paper", "tint", "bad-tint")}

@@ -70,12 +70,12 @@ def test_the_configuration_is_read_from_the_librarys_own_words(net: Path, layout
 def test_the_default_layout_is_the_librarys_that_computes_the_same(tmp_path: Path) -> None:
     for layout, word in LAYOUTS.items():
         save_folder(random_checkpoint(SMALL.replace(token_weights=word)), tmp_path / word)
-        assert Checkpoint.open(tmp_path / word).scheme == layout
+        assert Checkpoint.open(tmp_path / word).key_layout == layout
 
 
 def test_a_layout_whose_library_computes_something_else_is_refused(layout: Any, tmp_path: Path) -> None:
     other = {"hf": "l2", "timm": "uniform"}[layout]
-    with pytest.raises(CheckpointError, match=f"scheme='{layout}': its code computes token_weights="):
+    with pytest.raises(CheckpointError, match=f"key_layout='{layout}': its code computes token_weights="):
         save_folder(random_checkpoint(SMALL.replace(token_weights=other)), tmp_path / "net", layout=layout)
     assert list(tmp_path.iterdir()) == []
 

@@ -102,8 +102,8 @@ def given(
 ) -> dict[str, Path]:
     """Files for the commands to read."""
     root = tmp_path_factory.mktemp("given")
-    bare = to_checkpoint(model, scheme="original")
-    bare.save(root / "bare.bin", scheme="timm")  # which has no place for a word about the arithmetic
+    bare = to_checkpoint(model, key_layout="original")
+    bare.save(root / "bare.bin", key_layout="timm")  # which has no place for a word about the arithmetic
     lite("float32").save(root / "tiny.tflite")
     lite("dynamic_int8").save(root / "tiny_dynamic_int8.tflite")
     pictures = sorted(folder.rglob("*.png"))[:10]

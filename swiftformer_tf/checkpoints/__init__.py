@@ -1,6 +1,6 @@
 """Weight files: reading, recognising and writing them, without PyTorch."""
 
 from swiftformer_tf.checkpoints.checkpoint import Checkpoint
-from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
+from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
 
-__all__ = ["SCHEMES", "Checkpoint", "SchemeName"]
+__all__ = ["KEY_LAYOUTS", "Checkpoint", "KeyLayoutName"]

@@ -20,7 +20,7 @@ from swiftformer_tf.checkpoints import (
     torch_zip,
 )
 from swiftformer_tf.checkpoints.container import Contents
-from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
+from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
 from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
 from swiftformer_tf.checkpoints.selection import Weights
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights, numbered_labels
@@ -50,7 +50,7 @@ class Checkpoint:
         tensors: float32 arrays by canonical name (timm's), in PyTorch's shapes: convolution (out, in, height,
             width), depthwise (channels, 1, height, width), dense (out, in), layer scale (channels, 1, 1).
         config: Architecture, labels, arithmetic and transform.
-        scheme: Names of the file that they came from: `"original"`, `"hf"` or `"timm"`.
+        key_layout: Names of the file that they came from: `"original"`, `"hf"` or `"timm"`.
         token_weights_assumed: Nothing said which arithmetic the weights were trained with, and `"l2"` was assumed.
         source: The file, and what was taken from it.
         notes: What was seen on the way: other weights in the file, a prefix of all keys, what was passed over.
@@ -70,7 +70,7 @@ class Checkpoint:
 
     tensors: Mapping[str, np.ndarray]
     config: SwiftFormerConfig
-    scheme: SchemeName = "timm"
+    key_layout: KeyLayoutName = "timm"
     token_weights_assumed: bool = False
     source: str = "memory"
     notes: tuple[str, ...] = ()
@@ -78,13 +78,15 @@ class Checkpoint:
     segmenter_labels: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.scheme not in get_args(SchemeName):
-            raise CheckpointError(f"scheme={self.scheme!r}: expected one of {', '.join(get_args(SchemeName))}")
-        names = key_layouts.from_canonical(self.tensors, self.scheme)
+        if self.key_layout not in get_args(KeyLayoutName):
+            raise CheckpointError(
+                f"key_layout={self.key_layout!r}: expected one of {', '.join(get_args(KeyLayoutName))}"
+            )
+        names = key_layouts.from_canonical(self.tensors, self.key_layout)
         tensor_specs.compare(
             {key: tensor.shape for key, tensor in self.tensors.items()},
             tensor_specs.expected_shapes(self.config, final_norm=self.has_final_norm),
-            lambda key: names.get(key) or key_layouts.from_canonical([*self.tensors, key], self.scheme)[key],
+            lambda key: names.get(key) or key_layouts.from_canonical([*self.tensors, key], self.key_layout)[key],
         )
         everything = {**self.tensors, **self.segmenter}
         for key, tensor in everything.items():
@@ -125,7 +127,7 @@ class Checkpoint:
                 package (`PRETRAINED`), or an id on the Hugging Face hub, `OWNER/NAME` or `OWNER/NAME@REVISION`.
             token_weights: The arithmetic that the weights were trained with: `"l2"` (original repository since July
                 2023, timm) or `"uniform"` (first release, Hugging Face). Default is what the file says, then what
-                its scheme implies; files of the original repository say nothing, and `"l2"` is assumed.
+                its key layout implies; files of the original repository say nothing, and `"l2"` is assumed.
             weights: Which of several in the file: the name, or a word that only one of the names has in it (`"ema"`).
 
         Raises:
@@ -151,20 +153,22 @@ class Checkpoint:
     ) -> Self:
         found = selection.find(contents)
         chosen = selection.choose(found, weights)
-        scheme = chosen.scheme
-        canonical = key_layouts.to_canonical(chosen.keys.values(), scheme)
+        key_layout = chosen.key_layout
+        canonical = key_layouts.to_canonical(chosen.keys.values(), key_layout)
         stored = chosen.read([*chosen.keys, *chosen.segmenter])
         tensors = {canonical[name]: _as_float32(key, stored[key]) for key, name in chosen.keys.items()}
         tensors |= (zeros := _zero_biases(tensors))
-        if SCHEMES[scheme].all_layer_scales:
+        if KEY_LAYOUTS[key_layout].all_layer_scales:
             tensors |= _unit_layer_scales(tensors)
         shapes = {key: tensor.shape for key, tensor in tensors.items()}
-        given = _given_config(path, contents.record, scheme, shapes)
-        config = tensor_specs.infer_config(shapes, given or SwiftFormerConfig(transform=SCHEMES[scheme].transform))
-        implied = given.token_weights if given else SCHEMES[scheme].token_weights
+        given = _given_config(path, contents.record, key_layout, shapes)
+        config = tensor_specs.infer_config(
+            shapes, given or SwiftFormerConfig(transform=KEY_LAYOUTS[key_layout].transform)
+        )
+        implied = given.token_weights if given else KEY_LAYOUTS[key_layout].token_weights
         config = config.replace(token_weights=token_weights or implied or "l2")
         if given and not given.distillation and _equal_heads(tensors):
-            # `save` doubled the one head for a scheme that has two.
+            # `save` doubled the one head for a key layout that has two.
             config = config.replace(distillation=False)
             tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("head_dist.")}
         segmenter = {name: _as_float32(key, stored[key]) for key, name in chosen.segmenter.items()}
@@ -173,61 +177,61 @@ class Checkpoint:
             config=config,
             segmenter=segmenter,
             segmenter_labels=_segmenter_labels(segmenter, given),
-            scheme=scheme,
+            key_layout=key_layout,
             token_weights_assumed=not (token_weights or implied),
             source=f"{path}, {chosen.name!r}" if chosen.name else str(path),
             notes=(*_notes(chosen, found), *(f"{key}: not in the file, zeros" for key in zeros)),
         )
 
-    def save(self, path: str | Path, *, scheme: SchemeName | None = None, dtype: FloatName = "float32") -> None:
-        """Writes the weights as a file that the scheme's own code loads strictly.
+    def save(self, path: str | Path, *, key_layout: KeyLayoutName | None = None, dtype: FloatName = "float32") -> None:
+        """Writes the weights as a file that the key layout's own code loads strictly.
 
         `.safetensors` files carry the configuration (labels, arithmetic, transform) in their metadata, and so do
-        `.pth` files of the original scheme, as the original's `{"model": ...}`; the other `.pth` and `.bin` files
+        `.pth` files of the original key layout, as the original's `{"model": ...}`; the other `.pth` and `.bin` files
         are bare state dicts with no place for it. Counters of seen batches are written as 0, and one head as two
-        equal ones where the scheme always has two.
+        equal ones where the key layout always has two.
 
         Args:
             path: Ends in `.safetensors`, `.pth`, `.pt` or `.bin`. An existing file is replaced at once, or not at all.
-            scheme: Names to use; default is the file's that they came from.
+            key_layout: Names to use; default is the file's that they came from.
             dtype: Precision of the file; `"float16"` halves it.
 
         Raises:
-            CheckpointError: Another suffix or dtype, a scheme whose code would compute something else with these
+            CheckpointError: Another suffix or dtype, a key layout whose code would compute something else with these
                 weights, or a value that float16 cannot hold.
             OSError: It cannot be written.
         """
-        path, scheme = Path(path), scheme or ("original" if self.segmenter else self.scheme)
+        path, key_layout = Path(path), key_layout or ("original" if self.segmenter else self.key_layout)
         if dtype not in get_args(FloatName):
             raise CheckpointError(f"dtype={dtype!r}: expected one of {', '.join(get_args(FloatName))}")
-        named = self._named(scheme, np.dtype(dtype))
+        named = self._named(key_layout, np.dtype(dtype))
         # A backbone's configuration has no labels; those of the head beside it go with it.
         record = self.config.replace(id2label=self.config.id2label or self.segmenter_labels).to_json()
         with replacing(path) as beside:
             if path.suffix == ".safetensors":
                 safetensors_file.write(beside, named, record)
             elif path.suffix in TORCH_SUFFIXES:
-                part = ("state_dict" if self.segmenter else "model") if scheme == "original" else None
+                part = ("state_dict" if self.segmenter else "model") if key_layout == "original" else None
                 torch_zip.write(beside, named, part, record if part else None)
             else:
                 raise CheckpointError(f"{path}: expected a name ending in .safetensors or {', '.join(TORCH_SUFFIXES)}")
 
-    def _named(self, scheme: SchemeName, dtype: np.dtype) -> dict[str, np.ndarray]:
-        """Tensors as the scheme's own model lists them."""
-        if scheme not in get_args(SchemeName):
-            raise CheckpointError(f"scheme={scheme!r}: expected one of {', '.join(get_args(SchemeName))}")
-        row = SCHEMES[scheme]
+    def _named(self, key_layout: KeyLayoutName, dtype: np.dtype) -> dict[str, np.ndarray]:
+        """Tensors as the key layout's own model lists them."""
+        if key_layout not in get_args(KeyLayoutName):
+            raise CheckpointError(f"key_layout={key_layout!r}: expected one of {', '.join(get_args(KeyLayoutName))}")
+        row = KEY_LAYOUTS[key_layout]
         if row.token_weights not in (None, self.token_weights):
             raise CheckpointError(
-                f"scheme={scheme!r}: its code computes token_weights={row.token_weights!r}, these weights are for "
-                f"{self.token_weights!r} and would give other results; scheme='original' can hold both"
+                f"key_layout={key_layout!r}: its code computes token_weights={row.token_weights!r}, these weights are "
+                f"for {self.token_weights!r} and would give other results; key_layout='original' can hold both"
             )
         tensors = dict(self.tensors)
         if row.two_heads and self.config.num_labels and not self.config.distillation:
             tensors |= {key.replace("head.", "head_dist."): tensors[key] for key in ("head.weight", "head.bias")}
         if row.all_layer_scales and not self.config.use_layer_scale:
             tensors = _all_or_no_layer_scales(tensors, self.config)
-        names = key_layouts.from_canonical(tensors, scheme)
+        names = key_layouts.from_canonical(tensors, key_layout)
         if self.segmenter:
             names = {key: selection.BACKBONE + name for key, name in names.items()}
             names |= {key: key for key in self.segmenter}
@@ -283,12 +287,12 @@ def _as_float32(key: str, tensor: np.ndarray) -> np.ndarray:
 
 
 def _given_config(
-    path: Path, record: str | None, scheme: SchemeName, shapes: Mapping[str, tuple[int, ...]]
+    path: Path, record: str | None, key_layout: KeyLayoutName, shapes: Mapping[str, tuple[int, ...]]
 ) -> SwiftFormerConfig | None:
     """What a configuration in the file, or its library's beside it, says about these tensors."""
     if record is not None:
         return SwiftFormerConfig.from_json(record)
-    given = folders.config_beside(path, scheme)
+    given = folders.config_beside(path, key_layout)
     if given is None:
         return None
     found = tensor_specs.infer_config(shapes, given)

@@ -9,7 +9,7 @@ import numpy as np
 
 from swiftformer_tf.checkpoints import config_formats
 from swiftformer_tf.checkpoints.container import Contents, in_memory
-from swiftformer_tf.checkpoints.key_layouts import SchemeName, shorten
+from swiftformer_tf.checkpoints.key_layouts import KeyLayoutName, shorten
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ConfigError
 
@@ -102,22 +102,22 @@ def read_shards(index: Path, read: Callable[[Path], Contents]) -> Contents:
     return in_memory(tensors)
 
 
-def config_beside(path: Path, scheme: SchemeName) -> SwiftFormerConfig | None:
+def config_beside(path: Path, key_layout: KeyLayoutName) -> SwiftFormerConfig | None:
     """What the `config.json` in the same folder says; that of another model, or of another library, does not count.
 
     Args:
         path: A weight file.
-        scheme: Its names.
+        key_layout: Its names.
 
     Raises:
         CheckpointError: Damaged, or an impossible value.
     """
     beside = path.with_name(CONFIG)
-    if scheme == "original" or not beside.is_file():
+    if key_layout == "original" or not beside.is_file():
         return None
     values = _json(beside)
     try:
-        if scheme in ("timm", "timm_wrapper"):
+        if key_layout in ("timm", "timm_wrapper"):
             return config_formats.from_timm(values) if config_formats.is_timm(values) else None
         return config_formats.from_hf(values, _processor(path)) if config_formats.is_hf(values) else None
     except ConfigError as error:

@@ -1,9 +1,9 @@
 """How each source of weights names its tensors; timm's names are the canonical ones.
 
-A scheme is two tables of synonyms. One is for the front of a key, where the module stands: original and Hugging
+A key layout is two tables of synonyms. One is for the front of a key, where the module stands: original and Hugging
 Face count stages and downsamplings through as `network.N`, so that this table follows from the keys at hand. The
-other is for words further back. Read from left to right they lead from canonical to the scheme's names, read
-from right to left back again; a key that does not survive the way there and back belongs to no scheme.
+other is for words further back. Read from left to right they lead from canonical to the key layout's names, read
+from right to left back again; a key that does not survive the way there and back belongs to no key layout.
 """
 
 import dataclasses
@@ -16,10 +16,10 @@ from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.images.transform import TRANSFORMS, Transform
 
 __all__ = [
-    "SCHEMES",
+    "KEY_LAYOUTS",
     "SIGNATURE",
-    "Scheme",
-    "SchemeName",
+    "KeyLayout",
+    "KeyLayoutName",
     "from_canonical",
     "prefix_of",
     "recognize",
@@ -28,7 +28,7 @@ __all__ = [
     "unwrapped",
 ]
 
-SchemeName = Literal["original", "hf", "timm", "timm_wrapper"]
+KeyLayoutName = Literal["original", "hf", "timm", "timm_wrapper"]
 
 # Put anywhere into a key by torch.compile, FullyShardedDataParallel and activation checkpointing.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_fpw_module", "_checkpoint_wrapped_module")
@@ -37,17 +37,17 @@ COUNTER = ".num_batches_tracked"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scheme:
-    """One row of `SCHEMES`.
+class KeyLayout:
+    """One row of `KEY_LAYOUTS`.
 
     Args:
         stem: What canonical `stem` is called.
         network: What the numbered list of stages and downsamplings is called; None where they have names.
         blocks: What stands between the number of a stage and that of its block.
-        words: Canonical names inside a module, and the scheme's.
-        token_weights: The arithmetic of the code that reads this scheme; None where there are two.
+        words: Canonical names inside a module, and the key layout's.
+        token_weights: The arithmetic of the code that reads this key layout; None where there are two.
         transform: Its evaluation transform.
-        marks: A key that starts with one of these is of this scheme.
+        marks: A key that starts with one of these is of this key layout.
         two_heads: Whether its model always has a second head.
         containers: Where its reference looks for weights in a training file, first choice first.
         prefix: What its library puts before every key.
@@ -74,7 +74,7 @@ _ORIGINAL_CONTAINERS = ("model", "state_dict", "model_ema", "state_dict_ema")
 # timm's `load_checkpoint` takes the averaged weights where there are any.
 _TIMM_CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "module", "model_state", "model")
 
-_TIMM = Scheme(
+_TIMM = KeyLayout(
     stem="stem",
     network=None,
     blocks="",
@@ -87,8 +87,8 @@ _TIMM = Scheme(
     containers=_TIMM_CONTAINERS,
 )
 
-SCHEMES: dict[SchemeName, Scheme] = {
-    "original": Scheme(
+KEY_LAYOUTS: dict[KeyLayoutName, KeyLayout] = {
+    "original": KeyLayout(
         stem="patch_embed",
         network="network",
         blocks="",
@@ -100,7 +100,7 @@ SCHEMES: dict[SchemeName, Scheme] = {
         all_layer_scales=False,
         containers=_ORIGINAL_CONTAINERS,
     ),
-    "hf": Scheme(
+    "hf": KeyLayout(
         stem="swiftformer.patch_embed.patch_embedding",
         network="swiftformer.encoder.network",
         blocks=".blocks",
@@ -131,7 +131,7 @@ _HF_BARE = ("encoder.", "patch_embed.")
 SIGNATURE = ".attn.w_g"
 
 
-# A key with the signature, up to where the scheme's own names begin.
+# A key with the signature, up to where the key layout's own names begin.
 _PREFIXED = re.compile(
     r"((?:[^.]+\.)*?)"
     r"(?:stages[._]\d+\.blocks\.|(?:swiftformer\.)?encoder\.network\.\d+\.blocks\.|network\.\d+\.)\d+\.attn\.w_g"
@@ -139,7 +139,7 @@ _PREFIXED = re.compile(
 
 
 def prefix_of(key: str) -> str | None:
-    """What a key that ends in `.attn.w_g` has before its scheme's own names; None for another key.
+    """What a key that ends in `.attn.w_g` has before its key layout's own names; None for another key.
 
     Args:
         key: As `unwrapped` returns it.
@@ -203,7 +203,7 @@ def _one_linear(plain: dict[str, str], head: str) -> dict[str, str]:
     return plain | {file: f"{head}.{key.rpartition('.')[2]}" for file, key in within.items()}
 
 
-def recognize(keys: Iterable[str], prefix: str = "") -> SchemeName:
+def recognize(keys: Iterable[str], prefix: str = "") -> KeyLayoutName:
     """Whose names these are.
 
     Args:
@@ -224,10 +224,10 @@ def recognize(keys: Iterable[str], prefix: str = "") -> SchemeName:
             f"a backbone for detection or segmentation: it has {', '.join(forks)} after its stages and no classifier; "
             "expected the classification weights that it was made from"
         )
-    found: list[SchemeName] = [
+    found: list[KeyLayoutName] = [
         name
-        for name in get_args(SchemeName)
-        if not SCHEMES[name].prefix and any(key.startswith(SCHEMES[name].marks) for key in keys)
+        for name in get_args(KeyLayoutName)
+        if not KEY_LAYOUTS[name].prefix and any(key.startswith(KEY_LAYOUTS[name].marks) for key in keys)
     ]
     if not found or not any(key.endswith(SIGNATURE) for key in keys):
         shown = ", ".join(sorted(keys)[:3]) or "none"
@@ -235,34 +235,34 @@ def recognize(keys: Iterable[str], prefix: str = "") -> SchemeName:
             f"not a SwiftFormer: expected keys that end in {SIGNATURE[1:]} beside those of a stem, found {len(keys)} "
             f"keys ({shown}, ...)"
         )
-    # Where names of two schemes are mixed, the keys of the one with fewer will be unexpected.
-    best = max(found, key=lambda name: sum(key.startswith(SCHEMES[name].marks) for key in keys))
-    wrapped = (name for name, row in SCHEMES.items() if row.prefix and prefix.endswith(row.prefix))
-    return next((name for name in wrapped if SCHEMES[name].marks == SCHEMES[best].marks), best)
+    # Where names of two layouts are mixed, the keys of the one with fewer will be unexpected.
+    best = max(found, key=lambda name: sum(key.startswith(KEY_LAYOUTS[name].marks) for key in keys))
+    wrapped = (name for name, row in KEY_LAYOUTS.items() if row.prefix and prefix.endswith(row.prefix))
+    return next((name for name in wrapped if KEY_LAYOUTS[name].marks == KEY_LAYOUTS[best].marks), best)
 
 
-def to_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
-    """What each key of a scheme is called in timm's.
+def to_canonical(keys: Iterable[str], key_layout: KeyLayoutName) -> dict[str, str]:
+    """What each key of a key layout is called in timm's.
 
     Args:
         keys: As `strip` returns them.
-        scheme: Whose names they are.
+        key_layout: Whose names they are.
 
     Returns:
-        Canonical name by the scheme's.
+        Canonical name by the key layout's.
 
     Raises:
-        CheckpointError: A key that the scheme does not have, two for one tensor, or a gap in `network`.
+        CheckpointError: A key that the key layout does not have, two for one tensor, or a gap in `network`.
 
     Examples:
         >>> to_canonical(["network.0.0.attn.Proj.bias"], "original")
         {'network.0.0.attn.Proj.bias': 'stages.0.blocks.0.attn.proj.bias'}
     """
     keys = list(keys)
-    row = SCHEMES[scheme]
+    row = KEY_LAYOUTS[key_layout]
     bare = {key: key.removeprefix(row.prefix) for key in keys}
     full = {
-        key: _HF_BASE + name if scheme == "hf" and name.startswith(_HF_BARE) else name for key, name in bare.items()
+        key: _HF_BASE + name if key_layout == "hf" and name.startswith(_HF_BARE) else name for key, name in bare.items()
     }
     fronts = _fronts_of_network(row, full.values())
     back = {theirs: ours for ours, theirs in fronts.items()}
@@ -270,19 +270,19 @@ def to_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
     names = {key: _rename(full[key], back, words_back) for key in keys}
     unexpected = [key for key in keys if _rename(names[key], fronts, row.words) != full[key]]
     if unexpected:
-        raise CheckpointError(f"unexpected in the {scheme} scheme ({len(unexpected)}): {shorten(unexpected)}")
+        raise CheckpointError(f"unexpected in the {key_layout} key layout ({len(unexpected)}): {shorten(unexpected)}")
     return _without_collisions(names)
 
 
-def from_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
-    """What each canonical key is called in a scheme; the inverse of `to_canonical`.
+def from_canonical(keys: Iterable[str], key_layout: KeyLayoutName) -> dict[str, str]:
+    """What each canonical key is called in a key layout; the inverse of `to_canonical`.
 
     Args:
         keys: All of a model's canonical keys, since they decide how `network` is numbered.
-        scheme: Whose names to give.
+        key_layout: Whose names to give.
 
     Returns:
-        The scheme's name by the canonical one.
+        The key layout's name by the canonical one.
 
     Examples:
         >>> names = from_canonical(["stages.0.blocks.0.dwconv.bias", "stages.1.downsample.norm.bias"], "original")
@@ -290,7 +290,7 @@ def from_canonical(keys: Iterable[str], scheme: SchemeName) -> dict[str, str]:
         ['network.0.0.dwconv.bias', 'network.1.norm.bias']
     """
     keys = list(keys)
-    row = SCHEMES[scheme]
+    row = KEY_LAYOUTS[key_layout]
     modules = {(int(m[1]), m[2]) for key in keys if (m := re.match(r"stages\.(\d+)\.(blocks|downsample)\.", key))}
     # A stage's downsampling stands before its blocks.
     order = sorted(modules, key=lambda module: (module[0], module[1] == "blocks"))
@@ -304,8 +304,8 @@ def shorten(names: Iterable[str], limit: int = 8) -> str:
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def _fronts(row: Scheme, modules: Iterable[str]) -> dict[str, str]:
-    """The scheme's names of the stem and of these canonical modules."""
+def _fronts(row: KeyLayout, modules: Iterable[str]) -> dict[str, str]:
+    """The key layout's names of the stem and of these canonical modules."""
     if row.network is None:
         return {}
     network = {
@@ -315,8 +315,8 @@ def _fronts(row: Scheme, modules: Iterable[str]) -> dict[str, str]:
     return {"stem": row.stem, **network}
 
 
-def _fronts_of_network(row: Scheme, keys: Iterable[str]) -> dict[str, str]:
-    """The same from the scheme's keys: a number is a downsampling or a stage by what it holds."""
+def _fronts_of_network(row: KeyLayout, keys: Iterable[str]) -> dict[str, str]:
+    """The same from the key layout's keys: a number is a downsampling or a stage by what it holds."""
     if row.network is None:
         return {}
     holds: dict[int, set[str]] = {}

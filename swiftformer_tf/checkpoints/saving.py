@@ -58,7 +58,7 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | 
         raise CheckpointError(f"layout={layout!r}: expected one of {', '.join(get_args(Layout))}")
     try:
         with filling(folder) as beside:
-            checkpoint.save(beside / WEIGHTS, scheme=layout)
+            checkpoint.save(beside / WEIGHTS, key_layout=layout)
             for name, values in _documents(checkpoint, layout, beside / WEIGHTS).items():
                 (beside / name).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
     except ConfigError as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from swiftformer_tf.checkpoints import key_layouts
 from swiftformer_tf.checkpoints.container import Contents, StateDict
-from swiftformer_tf.checkpoints.key_layouts import SCHEMES, SchemeName
+from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["Weights", "choose", "find"]
@@ -30,9 +30,9 @@ class Weights(NamedTuple):
 
     Args:
         name: What the file calls them, dots between levels; `""` where they are all that it holds.
-        scheme: Their names.
-        keys: Key as the scheme has it, by the file's own.
-        prefix: What all of them begin with in the file and the scheme does not know.
+        key_layout: Their names.
+        keys: Key as the key layout has it, by the file's own.
+        prefix: What all of them begin with in the file and the key layout does not know.
         passed_over: Beside them, and no weights.
         segmenter: Key of a segmentation head's tensor, beside a backbone, by the file's own.
         shapes: By the file's key.
@@ -40,7 +40,7 @@ class Weights(NamedTuple):
     """
 
     name: str
-    scheme: SchemeName
+    key_layout: KeyLayoutName
     keys: Mapping[str, str]
     prefix: str
     passed_over: tuple[str, ...]
@@ -50,7 +50,7 @@ class Weights(NamedTuple):
 
     def __str__(self) -> str:
         labels = next((self.shapes[key][0] for key, name in self.keys.items() if name == "head.weight"), 0)
-        return f"{self.name!r} ({len(self.keys)} tensors in the {self.scheme} layout, {labels} labels)"
+        return f"{self.name!r} ({len(self.keys)} tensors in the {self.key_layout} layout, {labels} labels)"
 
 
 def find(contents: Contents) -> list[Weights]:
@@ -121,12 +121,12 @@ def _segmenter(prefixes: list[str], beside: Mapping[str, str]) -> dict[str, str]
 def _weights(
     name: str, prefix: str, keys: dict[str, str], beside: list[str], state: StateDict, segmenter: Mapping[str, str]
 ) -> Weights:
-    scheme = key_layouts.recognize(keys.values(), prefix)
-    own = SCHEMES[scheme].prefix
+    key_layout = key_layouts.recognize(keys.values(), prefix)
+    own = KEY_LAYOUTS[key_layout].prefix
     # A prefix that is the layout's own is none that needs to be told.
     told = prefix.removesuffix(BACKBONE) if segmenter else prefix.removesuffix(own) if own else prefix
     counted = tuple(key for key in beside if not key.endswith(key_layouts.COUNTER))
-    return Weights(name, scheme, key_layouts.strip(keys), told, counted, state.shapes, state.read, segmenter)
+    return Weights(name, key_layout, key_layouts.strip(keys), told, counted, state.shapes, state.read, segmenter)
 
 
 def _no_weight(key: str, plain: str, state: StateDict) -> bool:
@@ -157,7 +157,7 @@ def choose(found: list[Weights], name: str | None) -> Weights:
         raise CheckpointError(f"weights={name!r}: expected the name of one of {_listed(found)}")
     if len(found) == 1:
         return found[0]
-    for container in SCHEMES[found[0].scheme].containers:
+    for container in KEY_LAYOUTS[found[0].key_layout].containers:
         if len(fitting := [weights for weights in found if _last(weights) == container]) == 1:
             return fitting[0]
     raise CheckpointError(

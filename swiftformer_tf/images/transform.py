@@ -244,7 +244,7 @@ TRANSFORMS: dict[str, Transform] = {
     "timm": Transform(crop=0.95, interpolation="bicubic"),
     "hf": Transform(crop=None, interpolation="bilinear"),
 }
-"""How each source of weights prepares a photograph in its evaluation, by the scheme of its checkpoints.
+"""How each source of weights prepares a photograph in its evaluation, by the key layout of its checkpoints.
 
 From the original repository's evaluation code, timm's `pretrained_cfg` and Hugging Face's image processor.
 

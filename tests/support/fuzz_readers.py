@@ -86,7 +86,7 @@ def _copy_golden(*names: str) -> Callable[[Path], None]:
 
 def _write_torch(folder: Path) -> None:
     _copy_golden("float16.bin", "training.pth", "strided.pth")(folder)
-    random_checkpoint().save(folder / "small.pth", scheme="original")
+    random_checkpoint().save(folder / "small.pth", key_layout="original")
 
 
 def _write_forms(folder: Path) -> None:
@@ -111,7 +111,7 @@ def _write_forms(folder: Path) -> None:
 
 def _write_safetensors(folder: Path) -> None:
     _copy_golden("bfloat16.safetensors")(folder)
-    random_checkpoint().save(folder / "small.safetensors", scheme="timm")
+    random_checkpoint().save(folder / "small.safetensors", key_layout="timm")
 
 
 def _write_hdf5(folder: Path) -> None:

@@ -39,7 +39,7 @@ def segment(path: Path, photographs: list[Path]) -> dict[str, Any]:
 def embed(path: Path, photographs: list[Path]) -> dict[str, Any]:
     """The vector of each photograph."""
     options = ImageEmbedderOptions(base_options=BaseOptions(model_asset_path=str(path)))
-    arrays = {}
+    arrays: dict[str, Any] = {}
     with ImageEmbedder.create_from_options(options) as embedder:
         for photograph in photographs:
             (head,) = embedder.embed(mp.Image.create_from_file(str(photograph))).embeddings
