@@ -253,12 +253,17 @@ def _images(images: ImageSource | None, count: int | None = None) -> ImageSource
 
 def _checked_stem(model: keras.Model | str | Path, stem: str | None) -> str:
     if stem is None:
-        stem = Path(model).stem if isinstance(model, (str, Path)) else str(model.name)
+        stem = _name_of(Path(model)) if isinstance(model, (str, Path)) else str(model.name)
     if Path(stem).name != stem:
         raise ExportError(
             f"name {stem!r}: expected the start of a file name, without a folder; give that as the output folder"
         )
     return stem
+
+
+def _name_of(path: Path) -> str:
+    """Of a file without its suffix, of a folder as a whole: `.` has none, and `swiftformer_xs.dist_in1k` no suffix."""
+    return path.resolve().name if path.is_dir() else path.stem
 
 
 def _deploy_options(

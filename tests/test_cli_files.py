@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from support.random_models import random_images
+from support.random_models import random_classifier, random_images
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.checkpoints import Checkpoint
@@ -157,6 +157,22 @@ def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, fol
     assert (tmp_path / "out" / "net_float32.tflite").is_file()
     verify = ("verify", tmp_path / "out" / "net_float32.tflite", "--reference", tmp_path / "net", "--images", folder)
     assert run(*verify).exit_code == 0
+
+
+def test_a_folder_names_its_files_by_its_own_whole_name(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from within it, and with dots in it, as timm's names have; and of gray photographs there is an app, too."""
+    net = tmp_path / "net.in1k"
+    random_classifier(num_channels=1).save_pretrained(net)
+    monkeypatch.chdir(net)
+    photographs = ("--calibration", folder, "--images", folder)
+    result = run("export", ".", "-o", tmp_path / "out", "--recipe", "int8", *photographs, "--android", tmp_path / "app")
+    assert result.exit_code in (0, 1), result.output  # random weights do not pass
+    assert (tmp_path / "out" / "net.in1k_int8.tflite").is_file()
+    (kotlin,) = (tmp_path / "app").rglob("*.kt")
+    assert kotlin.name == "NetIn1k.kt"
+    assert run("predict", tmp_path / "out" / "net.in1k_int8.tflite", min(folder.rglob("*.png"))).exit_code == 0
 
 
 def test_predict_ranks_labels(saved: Path, folder: Path, model: Model, pixels: np.ndarray) -> None:

@@ -213,6 +213,8 @@ def _default(described: list[dict[str, Any]]) -> str:
 
 def _is_for_mediapipe(model: LiteModel) -> bool:
     target = TARGETS["mediapipe"]
+    if model.config.num_channels not in target.channels:
+        return False
     options = {
         "include_preprocessing": model.include_preprocessing,
         "classifier_activation": model.classifier_activation,
