@@ -9,14 +9,26 @@ import pytest
 from support.random_models import pictures, tiny_config
 from support.small_graphs import packed
 
-from swiftformer_tf import RECIPES, ConfigError, LiteModel, VerificationError, VerificationReport, export, fuse, verify
+from swiftformer_tf import (
+    RECIPES,
+    ConfigError,
+    ExportError,
+    LiteModel,
+    VerificationError,
+    VerificationReport,
+    export,
+    fuse,
+    verify,
+)
 from swiftformer_tf.comparison import Comparison
+from swiftformer_tf.deployment.android import write_android_folder
 from swiftformer_tf.exporting import Calibration, calibrate
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.metadata_schema import decode
 from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.pipeline import export_files
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.tasks import TASKS, Activation, Output
@@ -269,3 +281,18 @@ def test_a_file_with_a_mask_says_that_it_is_not_for_mediapipe() -> None:
     (subgraph,) = said["subgraph_metadata"]
     assert "custom_metadata" not in subgraph
     assert "Not for MediaPipe" in subgraph["output_tensor_metadata"][0]["description"]
+
+
+def test_there_is_no_kotlin_class_for_segmenters(tmp_path: Any) -> None:
+    with pytest.raises(ExportError, match=r"its Kotlin class is of .* alone, not of semantic-segmentation; exp"):
+        write_android_folder({"streets_float32.tflite": lite("float32")}, tmp_path / "app")
+    assert not (tmp_path / "app").exists()
+
+
+def test_mediapipe_takes_no_mask(tmp_path: Any) -> None:
+    with pytest.raises(ExportError, match="a mask for mediapipe: its ImageSegmenter opens such a file and misreads it"):
+        export_files(segmenter(), ["float32"], tmp_path / "out", target="mediapipe", classifier_activation="argmax")
+    assert not (tmp_path / "out").exists()
+    (made,) = export_files(segmenter(), ["float32"], tmp_path / "out", stem="streets", target="mediapipe")
+    assert made.model.include_preprocessing
+    assert made.model.main_output.activation == "softmax"

@@ -27,6 +27,7 @@ DATA = {
     "deployment/web/classifier.js",
     "deployment/web/index.html",
     "deployment/web/photograph.js",
+    "deployment/web/segmentation.js",
     "deployment/web/style.css",
     "images/imagenet.tsv",
     "py.typed",

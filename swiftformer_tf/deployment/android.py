@@ -23,6 +23,9 @@ __all__ = ["PACKAGE", "check_android", "kotlin_name", "write_android_folder"]
 # Of the Kotlin class, and so the folder that it lies in.
 PACKAGE = "swiftformer"
 
+# Of which models there is a Kotlin class; models without labels are told what else is expected.
+KOTLIN_TASKS = ("classification", "features")
+
 # What Kotlin's TensorBuffer writes and reads.
 STORAGE = ("float32", "int8", "uint8")
 
@@ -119,6 +122,11 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
         if same[0] != same[1]:
             raise ExportError(f"{name}: expected the same Keras model and options as the first model of the folder")
     config, transform = first.config, first.config.transform
+    if (task := first.main_output.task) not in KOTLIN_TASKS:
+        raise ExportError(
+            f"the Android folder: its Kotlin class is of {' and '.join(KOTLIN_TASKS)} alone, not of {task}; export "
+            "without it, for MediaPipe's ImageSegmenter with --for mediapipe"
+        )
     if config.num_channels not in (1, 3) or not config.num_labels:
         raise ExportError(
             "the Android folder: expected a classifier of RGB or gray pictures, not "
