@@ -187,7 +187,11 @@ def test_the_losses_are_those_of_the_field() -> None:
     assert ScaledAbsoluteError.from_config(numbers.get_config()).units == [2.0, 4.0]
 
 
-def test_a_confusion_is_of_one_right_label(labels: tuple[Path, Path, Result], tmp_path: Path) -> None:
-    data, model, _ = labels
-    result = CliRunner().invoke(cli, ["evaluate", str(model), str(data), "--confusion", str(tmp_path / "c.png")])
-    assert "problem_type='multi_label_classification': --confusion takes one right label of several" in result.stderr
+def test_a_confusion_is_of_one_right_label(tmp_path: Path) -> None:
+    data = photographs(tmp_path / "data", "red,green", "labels")
+    _, config = training_photographs(data, tiny_config())
+    SwiftFormerForImageClassification(config).save(tmp_path / "several.keras")
+    command = ["evaluate", str(tmp_path / "several.keras"), str(data), "--confusion", str(tmp_path / "c.png")]
+    result = CliRunner().invoke(cli, command)
+    assert "c.png: a confusion matrix is of one right label a photograph; leave it out" in result.stderr
+    assert result.exit_code == 2
