@@ -5,7 +5,7 @@ from .accuracy import evaluate
 from .checkpoints import Checkpoint
 from .checkpoints.pretrained import PRETRAINED
 from .config import VARIANTS, SwiftFormerConfig
-from .debugging.debugger import QuantizationReport, TensorReport, debug_quantization
+from .debugging.debugger import debug_quantization
 from .errors import (
     CheckpointError,
     ConfigError,
@@ -22,11 +22,11 @@ from .litert.model_file import LiteModel
 from .litert.runner import LiteRunner
 from .model import SwiftFormerForImageClassification, SwiftFormerModel
 from .pipeline import export_files
-from .porting import Ported, port, to_checkpoint
+from .porting import port, to_checkpoint
 from .recipes import RECIPES, Recipe
 from .segmentation import SwiftFormerForSemanticSegmentation
-from .segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
-from .verification import VerificationCheck, VerificationReport, verify
+from .segmentation_heads import SEGMENTATION_HEADS
+from .verification import VerificationReport, verify
 
 __all__ = [
     "PRETRAINED",
@@ -44,18 +44,13 @@ __all__ = [
     "LiteModel",
     "LiteRunner",
     "ModelError",
-    "Ported",
-    "QuantizationReport",
     "Recipe",
-    "SegmentationHead",
     "SwiftFormerConfig",
     "SwiftFormerError",
     "SwiftFormerForImageClassification",
     "SwiftFormerForSemanticSegmentation",
     "SwiftFormerModel",
-    "TensorReport",
     "Transform",
-    "VerificationCheck",
     "VerificationError",
     "VerificationReport",
     "calibrate",

@@ -10,11 +10,10 @@ from support.random_models import tiny_config, uncentred
 from swiftformer_tf import (
     RECIPES,
     Recipe,
-    VerificationCheck,
 )
 from swiftformer_tf.comparison import Comparison
 from swiftformer_tf.tasks import Output
-from swiftformer_tf.verification import signal_to_noise
+from swiftformer_tf.verification import VerificationCheck, signal_to_noise
 
 
 def test_a_model_that_answers_the_mean_has_no_signal() -> None:

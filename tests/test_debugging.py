@@ -20,15 +20,14 @@ from swiftformer_tf import (
     LiteModel,
     LiteRunner,
     ModelError,
-    QuantizationReport,
     SwiftFormerError,
     SwiftFormerForImageClassification,
-    TensorReport,
     debug_quantization,
     export,
     fuse,
 )
 from swiftformer_tf.cli import cli
+from swiftformer_tf.debugging.debugger import QuantizationReport, TensorReport
 from swiftformer_tf.quantization import Graph
 from swiftformer_tf.verification import signal_to_noise
 

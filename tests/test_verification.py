@@ -17,7 +17,6 @@ from swiftformer_tf import (
     LiteModel,
     Recipe,
     SwiftFormerForImageClassification,
-    VerificationCheck,
     VerificationError,
     VerificationReport,
     export,
@@ -28,7 +27,7 @@ from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.litert.packing import pack_model
 from swiftformer_tf.litert.runner import load_interpreter
 from swiftformer_tf.quantization import Arithmetic, Graph, rewrite
-from swiftformer_tf.verification import check_file, reference_answers
+from swiftformer_tf.verification import VerificationCheck, check_file, reference_answers
 
 Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
