@@ -1,5 +1,6 @@
 """Export and verification where Keras runs on JAX: the converter, which takes TensorFlow alone, has its own process."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+if not importlib.util.find_spec("jax") and not os.environ.get("CI"):
+    pytest.skip("needs the extra `jax`", allow_module_level=True)
 
 ROOT = Path(__file__).parents[1]
 
