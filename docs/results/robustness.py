@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from hard_weights import measure_hard_weights, table
 from measuring import GOALS, NAME, beside_goal, chosen_photographs, measure_recipe, prepared, reference_logits
 
 import swiftformer_tf as sf
@@ -67,13 +68,23 @@ COLUMNS = ("case", "recipe", "images", "snr_db", "agreement", "distinct", "commo
 @click.argument("calibration", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--case", "names", multiple=True, type=click.Choice(list(CASES)), help="Default: all.")
-def main(calibration: Path, folder: Path, names: tuple[str, ...]) -> None:
+@click.option("--hard", is_flag=True, help="Measure weights whose channels differ, and no case.")
+def main(calibration: Path, folder: Path, names: tuple[str, ...], hard: bool) -> None:
     """Compare every recipe with the float32 Keras model in each case, on photographs of FOLDER."""
+    if hard:
+        for _ in measure_hard_weights(calibration, folder):
+            _write_page()
+        _write_page()
+        return
     paths = chosen_photographs(folder, len(list_images(folder)))
     for name in names or CASES:
         done = {row["recipe"] for row in _rows() if row["case"] == name}
         if missing := [recipe for recipe in GOALS if recipe not in done]:
             _measure(name, missing, calibration, paths[: PHOTOGRAPHS if CASES[name].variant else None])
+    _write_page()
+
+
+def _write_page() -> None:
     with replacing(PAGE) as beside:
         beside.write_text(_page(), "utf-8")
 
@@ -167,7 +178,7 @@ def _page() -> str:
     ]
     if unmeasured := [name for name in CASES if name not in {row["case"] for row in rows}]:
         lines += ["", f"Not measured yet: {'; '.join(unmeasured)}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *table()]) + "\n"
 
 
 def _cell(row: dict[str, str]) -> str:

@@ -29,6 +29,7 @@ MIN_RUNTIME_ENTRY = b"min_runtime_version"
 # inputs. LiteRT counts anew: its 1.0 follows TFLite 2.17, its 1.4 came with 2.20.
 FIRST_RUNTIMES = {
     ("FULLY_CONNECTED", "FLOAT32", "INT8", "FLOAT32"): "2.17.0",  # with a scale a row; older ones read the first alone
+    ("FULLY_CONNECTED", "FLOAT32", "INT4", "FLOAT32"): "2.17.0",  # likewise
     ("LOG", "INT8"): "2.15.0",
     ("EXP", "INT8"): "2.12.0",
     ("GELU", "INT16"): "2.20.0",
