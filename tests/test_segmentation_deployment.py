@@ -20,7 +20,7 @@ from swiftformer_tf import (
     fuse,
     verify,
 )
-from swiftformer_tf.comparison import Comparison
+from swiftformer_tf.comparison import Comparison, Outputs
 from swiftformer_tf.deployment.android import write_android_folder
 from swiftformer_tf.exporting import Calibration, calibrate
 from swiftformer_tf.fusion import DeployModel
@@ -29,6 +29,7 @@ from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.metadata_schema import decode
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.pipeline import export_files
+from swiftformer_tf.report import html_report
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.tasks import TASKS, Activation, Output
@@ -296,3 +297,24 @@ def test_mediapipe_takes_no_mask(tmp_path: Any) -> None:
     (made,) = export_files(segmenter(), ["float32"], tmp_path / "out", stem="streets", target="mediapipe")
     assert made.model.include_preprocessing
     assert made.model.main_output.activation == "softmax"
+
+
+def test_the_page_shows_masks_side_by_side_the_worst_first() -> None:
+    """Of one file a photograph is spoiled: it stands first, marked, beside Keras's mask."""
+    files = [lite(name, "softmax") for name in ("float32", "int8")]
+    reports = [(file, verify(file, reference=segmenter(), images=PIXELS)) for file in files]
+    outputs = reports[0][1].outputs
+    assert outputs is not None
+    assert outputs.actual.shape == (12, *SIZE)
+    assert outputs.actual.dtype == np.uint8
+    spoiled = outputs.actual.copy()
+    spoiled[7] = (spoiled[7] + 1) % 5
+    reports[0] = (reports[0][0], dataclasses.replace(reports[0][1], outputs=Outputs(outputs.expected, spoiled)))
+    text = html_report(reports, images=PIXELS, names=[f"street {index}" for index in range(12)])
+    assert "the worst first: 12 of 12" in text
+    first = text.index("street 7")
+    assert all(text.index(f"street {index}<") > first for index in range(12) if index != 7)
+    assert "≠ picture 3, pixels as Keras</td><td>0.00%" in text
+    assert "picture 4, pixels as Keras" in text
+    assert "≥ 99.99%" in text
+    assert "NaN" not in text

@@ -1,8 +1,5 @@
 """Photographs of the page, each with the answers of the Keras model and of every file."""
 
-import base64
-import dataclasses
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +11,12 @@ from PIL import Image
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.report.cards import Answer, Card, jpeg
+from swiftformer_tf.report.masks import MAX_SHOWN, mask_card, worst_first
 from swiftformer_tf.tasks.classification import activate, activation
 from swiftformer_tf.verification import Outputs
 
-__all__ = ["Answer", "Card", "photograph_groups"]
+__all__ = ["photograph_groups"]
 
 # Photographs on the page: those where a file answers otherwise, and others spread over all of them.
 MAX_DISPUTED = 6
@@ -25,36 +24,6 @@ MAX_OTHERS = 12
 
 # Pixels of a side; more only make the page heavy.
 MAX_SIDE = 224
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What one model says of a photograph.
-
-    Args:
-        model: `"Keras"` or a recipe.
-        label: The best label.
-        probability: Of that label.
-        color: Of the recipe, for the style.
-        other: Whether it is not Keras's label.
-    """
-
-    model: str
-    label: str
-    probability: str
-    color: str
-    other: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Card:
-    """A photograph and its answers, Keras's first."""
-
-    name: str
-    source: str
-    width: int
-    height: int
-    answers: tuple[Answer, ...]
 
 
 def photograph_groups(
@@ -75,6 +44,28 @@ def photograph_groups(
         return []
     if isinstance(images, (str, Path)):
         images = list_images(Path(images))
+    return GROUPS[compared[0][0].main_output.task](compared, images, names, colors)
+
+
+def _masks(
+    compared: Sequence[tuple[LiteModel, Outputs]],
+    images: ImageSource,
+    names: Sequence[str] | None,
+    colors: Mapping[str, str],
+) -> list[tuple[str, list[Card]]]:
+    count = len(compared[0][1].expected)
+    chosen = worst_first(compared)[:MAX_SHOWN].tolist()
+    pixels, titles = _pixels(images, chosen, compared[0][0]), names or _names(images, count)
+    cards = [mask_card(titles[i], pixels[i], i, compared, colors) for i in chosen]
+    return [(f"Photograph, Keras and files side by side, the worst first: {len(cards)} of {count}", cards)]
+
+
+def _labels(
+    compared: Sequence[tuple[LiteModel, Outputs]],
+    images: ImageSource,
+    names: Sequence[str] | None,
+    colors: Mapping[str, str],
+) -> list[tuple[str, list[Card]]]:
     best = np.array([outputs.actual.argmax(axis=1) for _, outputs in compared])
     expected = compared[0][1].expected
     differs = (best != expected.argmax(axis=1)).any(axis=0)
@@ -92,6 +83,10 @@ def photograph_groups(
         total = len(disputed) if chosen[0] in disputed else len(others)
         groups.append((heading + (f", {len(chosen)} shown" if len(chosen) < total else ""), cards))
     return groups
+
+
+# How photographs are shown, by the task of the outputs.
+GROUPS = {"classification": _labels, "semantic-segmentation": _masks}
 
 
 def _spread(indices: np.ndarray, most: int) -> list[int]:
@@ -138,7 +133,4 @@ def _card(
         answers.append(Answer(model, first.labels[answer], shown, color, answer != wanted))
     picture = Image.fromarray(np.clip(pixels.round(), 0, 255).astype(np.uint8).squeeze())
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=82, optimize=True)
-    source = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
-    return Card(name, source, *picture.size, tuple(answers))
+    return Card(name, jpeg(picture), *picture.size, tuple(answers))

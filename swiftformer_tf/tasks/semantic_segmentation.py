@@ -195,4 +195,5 @@ TASK = Task(
     logits_shape=logits_shape,
     rank=4,
     further_activations=("argmax",),
+    unit="pixels",
 )

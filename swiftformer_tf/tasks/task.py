@@ -106,6 +106,7 @@ class Task:
         logits_shape: Of the shape of an output, that of the logits behind it; None where any size will do.
         rank: Dimensions of its logits, the last of which has an entry for each label; None where there are no labels.
         further_activations: What else can be made of its logits inside.
+        unit: What agreement counts.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Task:
     logits_shape: Callable[[Output, SwiftFormerConfig], tuple[int | None, ...]] = lambda output, _: output.shape
     rank: int | None = None
     further_activations: tuple[Activation, ...] = ()
+    unit: str = "images"
 
     def activations(self, config: SwiftFormerConfig) -> tuple[Activation, ...]:
         """All that can be made of logits inside; what makes probabilities first."""
