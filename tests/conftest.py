@@ -1,6 +1,7 @@
 """What many tests share: made once in a process, since building and converting a model takes seconds."""
 
 import functools
+import gc
 import resource
 import tarfile
 import tempfile
@@ -29,6 +30,12 @@ from swiftformer_tf import (
 # The same examples in every run, however slow the machine, and nothing left in the checkout.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("tests")
+
+# Keras and TensorFlow make objects by the hundred thousand while they trace a model, which all stay: Python's collector
+# would go through them again and again, for a tenth of the processor time of a training.
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 10, 10)
 
 REAL_PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "data" / "imagenette224.tar"
 CAMVID = Path(__file__).parents[2] / "shared" / "data" / "camvid.tar"
