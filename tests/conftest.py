@@ -1,11 +1,12 @@
 """What many tests share: made once in a process, since building and converting a model takes seconds."""
 
+import contextlib
 import functools
 import gc
 import resource
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,29 @@ def saved(tmp_path_factory: pytest.TempPathFactory, model: SwiftFormerForImageCl
     path = tmp_path_factory.mktemp("saved") / "tiny.keras"
     model.save(path)
     return path
+
+
+@contextlib.contextmanager
+def _untraced() -> Iterator[None]:
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Steps of trainings run operation by operation: to trace a model for a few of them takes ten times as long."""
+    with _untraced():
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_untraced() -> Iterator[None]:
+    """The same for all tests of a file, and for what they share."""
+    with _untraced():
+        yield
 
 
 @pytest.fixture

@@ -201,6 +201,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(photographs: Pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_photograph_that_breaks_off_stops_the_run_and_is_named(photographs: Path, tmp_path: Path) -> None:
     shutil.copytree(photographs, tmp_path / "photographs")
     path = tmp_path / "photographs" / "cat" / "00.png"
@@ -210,6 +211,7 @@ def test_a_photograph_that_breaks_off_stops_the_run_and_is_named(photographs: Pa
         run(tmp_path / "photographs", tmp_path / "run", recipe, teacher=None)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_loss_that_is_no_number_stops_the_run_with_the_cure(photographs: Path, tmp_path: Path) -> None:
     recipe = RECIPE.replace(learning_rate=1e30, clip_norm=None, warmup_epochs=0, image_scales=(0.5,))
     with pytest.raises(
