@@ -13,7 +13,7 @@ from swiftformer_tf.layer_settings import merged_weights
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.tasks import TASKS, Activation, Output
 
-__all__ = ["DeployModel", "fuse", "output_names"]
+__all__ = ["DeployModel", "config_of", "fuse", "output_names"]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -146,7 +146,7 @@ def fuse(
         (Output(name='features', shape=(1, 4, 4, 4), task='features', activation=None),)
     """
     _check_model(model)
-    config = _with_labels(config or _config_of(model), labels)
+    config = _with_labels(config or config_of(model), labels)
     (source,) = model.inputs
     size = _size(source.shape, image_size, config.image_size)
     config = config.replace(image_size=size)
@@ -306,17 +306,21 @@ def _check_layer(layer: keras.layers.Layer) -> None:
             )
 
 
-def _config_of(model: keras.Model) -> SwiftFormerConfig:
-    """Of the model, or of the SwiftFormers in it."""
+def config_of(model: keras.Model) -> SwiftFormerConfig:
+    """Of the model, or of the SwiftFormers in it.
+
+    Raises:
+        ModelError: None of them has one, or they have different transforms.
+    """
     configs = [getattr(each, "config", None) for each in model._flatten_layers()]
     found = [each for each in configs if isinstance(each, SwiftFormerConfig)]
     if not found:
         raise ModelError(
-            f"fuse: {model.name} has no configuration, which says how pixels become its input; give that of its "
-            "backbone: config=backbone.config"
+            f"{model.name} has no configuration, which says how pixels become its input; make it of its backbone "
+            "as one layer, head(backbone(image)), which keeps it, or give it: config=backbone.config"
         )
     if any(each.transform != found[0].transform for each in found):
-        raise ModelError(f"fuse: the SwiftFormers in {model.name} have different transforms; give one: config=...")
+        raise ModelError(f"the SwiftFormers in {model.name} have different transforms; give one: config=...")
     return found[0]
 
 

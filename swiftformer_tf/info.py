@@ -43,11 +43,13 @@ def describe(opened: Opened) -> dict[str, Any]:
     if isinstance(opened, LiteModel):
         with prefix_path(opened.path):
             return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}
+    from swiftformer_tf.fusion import config_of  # which imports Keras, as what was opened did
+
     # As PyTorch counts: without BatchNorm's statistics, with what is frozen and a `w_g` that `uniform` does not train.
     counted = [v for v in opened.weights if "/moving_" not in v.path]
     return {
         "kind": "keras",
-        **_config_facts(opened.config),
+        **_config_facts(config_of(opened)),
         "parameters": sum(int(np.prod(v.shape)) for v in counted),
         "dtype": opened.dtype_policy.name,
     }

@@ -3,7 +3,7 @@
 import json
 import math
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,15 @@ __all__ = ["open_keras_file"]
 # Members of the archive.
 KERAS_CONFIG, KERAS_WEIGHTS = "config.json", "model.weights.h5"
 
+# What Keras calls models that are made of layers: heads that people put on a backbone.
+FUNCTIONAL = ("Functional", "Sequential")
+
 # A million labels fit.
 MAX_KERAS_CONFIG_BYTES = 2**26
 
 
 def open_keras_file(path: str | Path) -> keras.Model:
-    """A model that was saved with `model.save("name.keras")`: of whichever of this package's classes it is.
+    """A model that was saved with `model.save("name.keras")`: one of this package's, or Keras's layers on one.
 
     Args:
         path: The file.
@@ -59,6 +62,9 @@ def _checked_kind(path: str | Path) -> str:
             raise ModelError(f"holds {min(strange)}, and the archive of a SwiftFormer has no assets")
         values = json.loads(archive.read(KERAS_CONFIG))
         stored = archive.getinfo(KERAS_WEIGHTS).file_size
+    if values.get("class_name") in FUNCTIONAL:
+        _check_layers(values, stored)
+        return str(values["class_name"])
     package, _, kind = str(values.get("registered_name")).partition(">")
     if package != PACKAGE or kind not in _PARAMETERS:
         raise ModelError(f"a {values['class_name']}; expected one of {', '.join(_PARAMETERS)}")
@@ -67,6 +73,31 @@ def _checked_kind(path: str | Path) -> str:
     if parameters > stored:  # of one byte at least
         raise ModelError(f"its configuration has {parameters:,} parameters, which its {stored:,} bytes cannot hold")
     return kind
+
+
+def _check_layers(values: dict[str, Any], stored: int) -> None:
+    """Refuses a functional model with layers of others, or with sizes that its weights cannot have."""
+    ours = f"{PACKAGE}>"
+    objects = list(_objects(values))
+    for value in objects:
+        module, is_ours = str(value.get("module") or "keras"), str(value.get("registered_name")).startswith(ours)
+        if not is_ours and module.split(".")[0] not in ("keras", "builtins"):
+            raise ModelError(f"holds a {value.get('class_name')} of {module}; expected Keras's layers on a SwiftFormer")
+        for name, number in value.items():
+            if isinstance(number, int) and number > stored and name not in ("seed", "shared_object_id"):
+                raise ModelError(f"its configuration has {name}={number:,}, which its {stored:,} bytes cannot hold")
+    if not any(str(each.get("registered_name")).startswith(ours) for each in objects):
+        raise ModelError(
+            f"a {values['class_name']}; expected one of {', '.join(_PARAMETERS)}, or Keras's layers on one"
+        )
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects of a JSON document."""
+    if isinstance(value, dict):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _objects(each)
 
 
 def _backbone(config: SwiftFormerConfig, _: Mapping[str, Any]) -> int:

@@ -279,7 +279,9 @@ def _deploy_options(
     if isinstance(labels, (str, Path)):
         labels = read_labels(labels, config.num_labels if config else None)
     given = options["tasks"]
-    task = TASKS[given] if given in TASKS else TASKS[getattr(model, "task", "classification")]
+    task = (
+        TASKS[given] if isinstance(given, str) and given in TASKS else TASKS[getattr(model, "task", "classification")]
+    )
     if classifier_activation == "probabilities":
         classifier_activation = _probabilities(task, config)
     options |= {"config": config, "labels": labels, "classifier_activation": classifier_activation}

@@ -7,7 +7,10 @@ from typing import Any
 import keras
 
 from swiftformer_tf.checkpoints import Checkpoint, KeyLayoutName
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ModelError
+from swiftformer_tf.folding import BLOCKS
+from swiftformer_tf.fusion import config_of
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import infer_head
@@ -65,18 +68,22 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
     return Ported(model, assign_tensors(model, checkpoint.tensors))
 
 
-def to_checkpoint(model: keras.Model, *, key_layout: KeyLayoutName = "timm") -> Checkpoint:
+def to_checkpoint(
+    model: keras.Model, *, key_layout: KeyLayoutName = "timm", config: SwiftFormerConfig | None = None
+) -> Checkpoint:
     """The weights of a model as a checkpoint, with the configuration that the model carries.
 
     What `port` put in comes out bit by bit; a dead `w_g` is among it. LoRA is merged into the kernels.
 
     Args:
-        model: A `SwiftFormerForImageClassification` or `SwiftFormerModel`.
+        model: A model of this package, or a functional model over a backbone, of which the backbone's part comes out
+            and the head of other layers is left out.
         key_layout: Names that the checkpoint's `save` uses by default.
+        config: Of the backbone; needed where no SwiftFormer in `model` has one, see `fuse`.
 
     Raises:
-        ModelError: Another kind of model, or one that Keras quantized.
-        CheckpointError: Its weights are not finite.
+        ModelError: A model without a backbone or without a configuration, or one that Keras quantized.
+        CheckpointError: Its weights are not finite, or they are of two backbones.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
@@ -84,10 +91,11 @@ def to_checkpoint(model: keras.Model, *, key_layout: KeyLayoutName = "timm") -> 
         >>> to_checkpoint(model).tensors["head.weight"].shape
         (1000, 20)
     """
-    if not isinstance(model, (SwiftFormerForImageClassification, SwiftFormerModel, SwiftFormerForSemanticSegmentation)):
+    if isinstance(model, (SwiftFormerForImageClassification, SwiftFormerModel, SwiftFormerForSemanticSegmentation)):
+        return checkpoint_of(model, config or model.config, key_layout=key_layout)
+    if not any(isinstance(each, BLOCKS) for each in model._flatten_layers()):
         raise ModelError(
             f"{model.name}: a {type(model).__name__}, expected a SwiftFormerForImageClassification or "
-            "SwiftFormerModel; weights come out of the model before it was fused, and a copy is "
-            "type(model).from_config(model.get_config()), not keras.models.clone_model(model)"
+            "SwiftFormerModel, or layers on one; weights come out of the model before it was fused"
         )
-    return checkpoint_of(model, model.config, key_layout=key_layout)
+    return checkpoint_of(model, config or config_of(model), key_layout=key_layout, backbone_only=True)

@@ -48,6 +48,7 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
     """
     if isinstance(opened, LiteModel):
         return _lite_predictor(opened, num_threads), opened.config
+    task_of(opened)
     model = port(opened).model if isinstance(opened, Checkpoint) else opened
     return model.predict_on_batch, model.config
 
@@ -58,11 +59,20 @@ def activated(opened: Opened) -> Activation | None:
 
 
 def task_of(opened: Opened) -> str:
-    """What its outputs mean: a key of `tasks.TASKS`."""
+    """What its outputs mean: a key of `tasks.TASKS`.
+
+    Raises:
+        ModelError: A model with a head of the user's own, which does not say it.
+    """
     if isinstance(opened, LiteModel):
         return opened.main_output.task
     if isinstance(opened, Checkpoint):
         return "classification" if opened.config.num_labels else "features"
+    if not hasattr(opened, "task"):
+        raise ModelError(
+            f"{opened.name} has a head of its own, whose outputs say nothing of what they mean; export it with "
+            "--task OUTPUT=TASK, or call its predict in Python"
+        )
     return str(opened.task)
 
 

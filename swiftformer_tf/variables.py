@@ -33,7 +33,8 @@ CONVOLUTION = (3, 2, 0, 1)
 DEPTHWISE = (2, 3, 0, 1)
 
 
-# Beginnings of the names of what follows the backbone in a classifier.
+# Beginnings of the names of the backbone's own, and of what follows it in a classifier.
+BACKBONE = ("stem", "stages-")
 CLASSIFIER = ("norm.", "head.", "head_dist.")
 
 
@@ -88,13 +89,16 @@ def assign_head(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> tuple[
     return tuple(new)
 
 
-def checkpoint_of(model: keras.Model, config: SwiftFormerConfig, *, key_layout: KeyLayoutName = "timm") -> Checkpoint:
+def checkpoint_of(
+    model: keras.Model, config: SwiftFormerConfig, *, key_layout: KeyLayoutName = "timm", backbone_only: bool = False
+) -> Checkpoint:
     """The weights of a model as a checkpoint; of a segmenter, those of its backbone with its head beside them.
 
     Args:
         model: Of this package. LoRA is merged into the kernels.
         config: Of the model.
         key_layout: Names that the checkpoint's `save` uses by default.
+        backbone_only: Whether variables of other layers are left out, whatever they are called.
 
     Raises:
         ModelError: Keras quantized it.
@@ -103,7 +107,7 @@ def checkpoint_of(model: keras.Model, config: SwiftFormerConfig, *, key_layout: 
     kernels = {f"{path}/kernel": merged_weights(layer)[0] for path, layer in named_layers(model) if is_changed(layer)}
     tensors = {
         key: _to_torch(variable.path, kernels.get(variable.path, variable.numpy()).astype(np.float32))
-        for key, variable in _by_canonical_name(model).items()
+        for key, variable in _by_canonical_name(model, BACKBONE if backbone_only else ("",)).items()
     }
     segmenter = {key: tensors.pop(key) for key in [*tensors] if key.startswith(SEGMENTER)}
     labels = config.id2label if segmenter else {}
@@ -145,10 +149,10 @@ def canonical_name(path: str) -> str:
     return ".".join([*modules, LEAVES[leaf]])
 
 
-def _by_canonical_name(model: keras.Model) -> dict[str, keras.Variable]:
+def _by_canonical_name(model: keras.Model, beginnings: tuple[str, ...] = ("",)) -> dict[str, keras.Variable]:
     variables: dict[str, keras.Variable] = {}
     for variable in model.weights:
-        if "/lora_kernel_" in variable.path:
+        if "/lora_kernel_" in variable.path or not variable.path.startswith(beginnings):
             continue
         key = canonical_name(variable.path)
         if key in variables:

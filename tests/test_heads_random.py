@@ -80,12 +80,13 @@ def test_a_random_head_folded_is_unfolded(drawn: tuple[list[str], tuple[str, lis
     on_maps, pooled, also_the_map = drawn
     keras.utils.set_random_seed(0)
     backbone = SwiftFormerModel(CONFIG, out_indices=(2,))
-    hidden = chain(on_maps, ON_MAPS, backbone.output)
+    image = keras.Input((64, 64, 3))
+    hidden = chain(on_maps, ON_MAPS, backbone(image))
     output = hidden
     if pooled is not None:
         pooling, on_vectors = pooled
         output = chain(on_vectors, ON_VECTORS, POOLED[pooling](hidden))
-    model = keras.Model(backbone.input, {"head": output, "map": hidden} if also_the_map else {"head": output})
+    model = keras.Model(image, {"head": output, "map": hidden} if also_the_map else {"head": output})
     seeded(model, IMAGES, gain=1.0)  # what grows from layer to layer would grow with its roundings
     deploy = fuse(model, config=CONFIG)
     for expected, image in zip(np.asarray(model(IMAGES[:2], training=False)["head"]), IMAGES[:2], strict=True):

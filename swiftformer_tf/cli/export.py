@@ -23,6 +23,12 @@ from swiftformer_tf.recipes import RECIPES
 CAUTIOUS = [row for row in RECIPES.values() if row.caution]
 
 
+def _output_tasks(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
+    if bad := [each for each in values if "=" not in each]:
+        raise click.BadParameter(f"{bad[0]}: expected OUTPUT=TASK, such as scores=classification", param=option)
+    return dict(each.split("=", 1) for each in values) or None
+
+
 @click.command()
 @click.argument("model", type=ModelFile(), metavar="MODEL.keras|CHECKPOINT")
 @click.option(
@@ -61,6 +67,14 @@ CAUTIOUS = [row for row in RECIPES.values() if row.caution]
 @click.option("--input-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
 @click.option("--output-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
 @click.option("--labels", metavar="FILE|imagenet", help="A label a line, or ImageNet's. Default: the model's own.")
+@click.option(
+    "--task",
+    "tasks",
+    metavar="OUTPUT=TASK",
+    multiple=True,
+    callback=_output_tasks,
+    help="What an output of your own head means, such as scores=classification. Default: features.",
+)
 @click.option("--license", "license_text", help="Of the weights, for the files' metadata, such as Apache-2.0.")
 @click.option(
     "--android",
@@ -91,6 +105,7 @@ def export(
     input_type: Any,
     output_type: Any,
     labels: str | None,
+    tasks: dict[str, str] | None,
     license_text: str | None,
     android: Path | None,
     android_package: str | None,
@@ -132,6 +147,7 @@ def export(
         inference_input_type=input_type,
         inference_output_type=output_type,
         labels=labels,
+        tasks=tasks,
         license=license_text,
         android=android,
         android_package=android_package,

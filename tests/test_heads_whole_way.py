@@ -1,0 +1,231 @@
+"""A head that somebody put on a backbone, from `.keras` to a benchmark: in Python and by the commands."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras import layers
+from PIL import Image
+from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, calibrated, made
+
+from swiftformer_tf import (
+    RECIPES,
+    CheckpointError,
+    LiteModel,
+    ModelError,
+    SwiftFormerForImageClassification,
+    SwiftFormerModel,
+    debug_quantization,
+    export,
+    export_files,
+    fuse,
+    port,
+    to_checkpoint,
+    verify,
+)
+from swiftformer_tf.cli import cli
+from swiftformer_tf.litert.benchmarking import benchmark_files
+from swiftformer_tf.loading import open_any, open_model
+from swiftformer_tf.report import save_page
+
+HEAD = "nested_labels_and_embedding"
+
+
+def nested_labels_and_embedding() -> keras.Model:
+    """As `labels_and_embedding`, with the backbone as one layer, which keeps its configuration."""
+    image = keras.Input((SIZE, SIZE, 3))
+    pooled = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(SwiftFormerModel(CONFIG)(image)))
+    return keras.Model(image, {"labels": layers.Dense(10)(pooled), "embedding": layers.Dense(12)(pooled)}, name="mine")
+
+
+HEADS = {**HEADS, HEAD: nested_labels_and_embedding}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`mine.keras` and a folder of photographs."""
+    root = tmp_path_factory.mktemp("heads")
+    keras.utils.set_random_seed(0)
+    nested_labels_and_embedding().save(root / "mine.keras")
+    (root / "photos").mkdir()
+    for index, pixels in enumerate(made("labels_and_embedding")[2][:8]):
+        Image.fromarray(pixels).save(root / "photos" / f"{index}.png")
+    return root
+
+
+def run(*words: Any, code: int = 0) -> str:
+    outcome = CliRunner().invoke(cli, [str(word) for word in words])
+    assert outcome.exit_code == code, outcome.output
+    return outcome.output
+
+
+# Files of Keras.
+
+
+@pytest.mark.parametrize("name", ["labels_and_embedding", "transposed", "siamese", "nested", "slices"])
+def test_a_keras_file_and_back(name: str, tmp_path: Path) -> None:
+    model, deploy, pixels = made(name)
+    model.save(tmp_path / "head.keras")
+    images = deploy.config.transform.normalize(pixels[:2])
+    again = open_model(tmp_path / "head.keras")
+    for mine, its in zip(*(keras.tree.flatten(each.predict_on_batch(images)) for each in (model, again)), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    folded = [keras.tree.flatten(fuse(each, config=deploy.config)(images[:1])) for each in (model, again)]
+    for mine, its in zip(*folded, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+@keras.saving.register_keras_serializable("strangers")
+class Strange(layers.Layer):
+    """A layer of somebody else's."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+def test_keras_files_of_others_are_refused_before_keras_makes_anything_of_them(tmp_path: Path) -> None:
+    image, path = keras.Input((8, 8, 3)), tmp_path / "head.keras"
+    cases = [
+        (
+            layers.Conv2D(2, 1)(image),
+            "a Functional; expected one of SwiftFormerForImageClassification, .*, or Keras",
+        ),
+        (Strange()(SwiftFormerModel(CONFIG)(image)), "holds a Strange of .*; expected Keras's layers on a SwiftFormer"),
+    ]
+    for output, message in cases:
+        keras.Model(image, output).save(path)
+        with pytest.raises(ModelError, match=message):
+            open_any(path)
+
+
+def test_a_keras_file_that_claims_more_than_it_holds_is_refused(folder: Path, tmp_path: Path) -> None:
+    import zipfile
+
+    path = tmp_path / "large.keras"
+    with zipfile.ZipFile(folder / "mine.keras") as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                content = content.replace(b'"units": 12', b'"units": 999999999999')
+            target.writestr(name, content)
+    with pytest.raises(ModelError, match=r"large.keras: its configuration has units=999,999,999,999, which its"):
+        open_any(path)
+
+
+# Checkpoints.
+
+
+@pytest.mark.parametrize("name", ["labels_and_embedding", "all_mlp", "siamese", "nested", HEAD])
+def test_a_checkpoint_of_the_backbones_part(name: str, tmp_path: Path) -> None:
+    model = HEADS[name]()
+    checkpoint = to_checkpoint(model, config=CONFIG)
+    assert {key.partition(".")[0] for key in checkpoint.tensors} == {"stem", "stages"}
+    assert checkpoint.config.num_labels == 0
+    backbone = port(checkpoint).model
+    assert isinstance(backbone, SwiftFormerModel)
+    assert len(checkpoint.tensors) == len(backbone.weights)
+    its = {each.path: each for each in model.weights}
+    for variable in backbone.weights:
+        np.testing.assert_array_equal(variable, its[variable.path])
+
+
+def test_a_checkpoint_needs_a_backbone_and_a_configuration() -> None:
+    assert to_checkpoint(nested_labels_and_embedding()).config.embed_dims == CONFIG.embed_dims
+    with pytest.raises(ModelError, match=r"no configuration, .* head\(backbone\(image\)\), which keeps it, or give it"):
+        to_checkpoint(HEADS["gate"]())
+    image = keras.Input((SIZE, SIZE, 3))
+    with pytest.raises(ModelError, match="expected a SwiftFormerForImageClassification or SwiftFormerModel, or lay"):
+        to_checkpoint(keras.Model(image, layers.Conv2D(2, 1)(image)))
+    two = keras.Model(image, [SwiftFormerModel(CONFIG)(image), SwiftFormerForImageClassification(CONFIG)(image)])
+    with pytest.raises(CheckpointError, match="would both be stem"):
+        to_checkpoint(two)
+
+
+def test_port_takes_the_backbone_of_a_keras_file(folder: Path, tmp_path: Path) -> None:
+    run("port", folder / "mine.keras", "--to", "original", "-o", tmp_path / "mine.pth")
+    backbone = SwiftFormerModel.from_pretrained(tmp_path / "mine.pth")
+    mine = {each.path: each for each in open_model(folder / "mine.keras").weights}
+    for variable in backbone.weights:
+        np.testing.assert_array_equal(variable, mine[variable.path])
+
+
+# Files, where they lose, how fast they are, and the page.
+
+
+@pytest.mark.parametrize("recipe", ["dynamic_int8", "mixed_int8", "int8", "int16x8"])
+@pytest.mark.parametrize("name", ["labels_and_embedding", "transposed", "fpn", "maps"])
+def test_where_an_integer_file_loses(name: str, recipe: str) -> None:
+    model, deploy, pixels = made(name)
+    lite = export(deploy, RECIPES[recipe], calibration=calibrated(name))
+    report = debug_quantization(lite, reference=model, images=pixels[:2])
+    assert len(report.tensors) > 80
+    *_, last = report.tensors
+    assert last.snr is not None
+    assert last.snr > 5
+    assert last.own_snr is not None
+    assert last.own_snr > 20
+
+
+def test_speed_of_a_file_with_two_outputs(tmp_path: Path) -> None:
+    _, deploy, _ = made("labels_and_embedding")
+    export(deploy, RECIPES["float32"]).save(tmp_path / "two.tflite")
+    (measured,) = benchmark_files([tmp_path / "two.tflite"], repeats=2)
+    assert measured.partitions == 1
+    assert measured.timing.median > 0
+
+
+def test_the_page_of_outputs_without_labels(tmp_path: Path) -> None:
+    for name in ("labels_and_embedding", "maps"):
+        model, deploy, pixels = made(name)
+        lite = export(deploy, RECIPES["float32"])
+        report = verify(lite, reference=model, images=pixels[:8])
+        save_page(tmp_path / f"{name}.html", [(lite, report)], images=pixels[:8], command="here")
+        page = (tmp_path / f"{name}.html").read_text()
+        for output in deploy.named_outputs:
+            assert f"snr of {output.name}" in page
+
+
+def test_export_files_of_a_head(tmp_path: Path) -> None:
+    model, deploy, pixels = made("labels_and_embedding")
+    (exported,) = export_files(
+        model,
+        ["float32"],
+        tmp_path,
+        stem="two",
+        config=deploy.config,
+        tasks=TASKS_OF["labels_and_embedding"],
+        images=pixels[:8],
+    )
+    assert {each.name: each.task for each in exported.model.outputs} == {
+        "embedding": "features",
+        "labels": "classification",
+    }
+    assert json.loads(exported.path.with_suffix(".json").read_text())["outputs"].keys() == {"embedding", "labels"}
+
+
+def test_the_commands_take_a_head_from_its_file_to_its_speed(folder: Path, tmp_path: Path) -> None:
+    photos, keras_file, files = folder / "photos", folder / "mine.keras", tmp_path / "files"
+    words = ("export", keras_file, "-o", files, "--recipe", "float32", "--recipe", "int8", "--calibration", photos)
+    # Random weights of a tiny width do not reach what is asked of trained ones in eight bits.
+    run(*words, "--task", "labels=classification", "--html", tmp_path / "page.html", code=1)
+    assert "embedding" in (tmp_path / "page.html").read_text()
+    lite = LiteModel.open(files / "mine_int8.tflite")
+    assert {each.name: each.task for each in lite.outputs} == {"embedding": "features", "labels": "classification"}
+    run("verify", files / "mine_float32.tflite", "--reference", keras_file, "--images", photos, code=1)
+    told = run(
+        "debug-quantization", files / "mine_int8.tflite", "--reference", keras_file, "--images", photos, "--json"
+    )
+    assert json.loads(told)["recipe"] == "int8"
+    assert "mine_int8.tflite" in run("benchmark", files / "mine_int8.tflite", "--repeats", 1)
+    assert "tiny" in run("info", keras_file)
+    for words in (("predict", keras_file, *photos.iterdir()), ("evaluate", keras_file, photos)):
+        said = " ".join(run(*words, code=2).split())
+        assert "mine has a head of its own, whose outputs say nothing of what they mean; export it with" in said
+    refused = run(*words, "--task", "labels", code=2)
+    assert "labels: expected OUTPUT=TASK, such as scores=classification" in refused.replace("\n", " ")
+    shutil.rmtree(files)
