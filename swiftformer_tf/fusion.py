@@ -10,10 +10,11 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.folding import BLOCKS, PARTS, Affine, average, dense, folded, norm_of, normalized, pool, upsampled
 from swiftformer_tf.layer_settings import merged_weights
+from swiftformer_tf.pretrained_model import config_of
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.tasks import TASKS, Activation, Output
 
-__all__ = ["DeployModel", "config_of", "fuse", "output_names"]
+__all__ = ["DeployModel", "fuse", "output_names"]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -304,24 +305,6 @@ def _check_layer(layer: keras.layers.Layer) -> None:
                 f"fuse: {layer.name} ({type(layer).__name__}) has a SwiftFormer inside ({inner.path}), which cannot be "
                 "folded there; call the backbone where the functional model is made"
             )
-
-
-def config_of(model: keras.Model) -> SwiftFormerConfig:
-    """Of the model, or of the SwiftFormers in it.
-
-    Raises:
-        ModelError: None of them has one, or they have different transforms.
-    """
-    configs = [getattr(each, "config", None) for each in model._flatten_layers()]
-    found = [each for each in configs if isinstance(each, SwiftFormerConfig)]
-    if not found:
-        raise ModelError(
-            f"{model.name} has no configuration, which says how pixels become its input; make it of its backbone "
-            "as one layer, head(backbone(image)), which keeps it, or give it: config=backbone.config"
-        )
-    if any(each.transform != found[0].transform for each in found):
-        raise ModelError(f"the SwiftFormers in {model.name} have different transforms; give one: config=...")
-    return found[0]
 
 
 def _with_labels(config: SwiftFormerConfig, labels: Sequence[str] | None) -> SwiftFormerConfig:

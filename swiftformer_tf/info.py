@@ -43,7 +43,7 @@ def describe(opened: Opened) -> dict[str, Any]:
     if isinstance(opened, LiteModel):
         with prefix_path(opened.path):
             return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}
-    from swiftformer_tf.fusion import config_of  # which imports Keras, as what was opened did
+    from swiftformer_tf.pretrained_model import config_of  # which imports Keras, as what was opened did
 
     # As PyTorch counts: without BatchNorm's statistics, with what is frozen and a `w_g` that `uniform` does not train.
     counted = [v for v in opened.weights if "/moving_" not in v.path]

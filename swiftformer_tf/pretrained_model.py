@@ -16,7 +16,7 @@ from swiftformer_tf.errors import ModelError
 from swiftformer_tf.keras_file import open_keras_file
 from swiftformer_tf.variables import checkpoint_of
 
-__all__ = ["PretrainedModel", "open_weights"]
+__all__ = ["PretrainedModel", "config_of", "open_weights"]
 
 
 class PretrainedModel(keras.Model):
@@ -136,3 +136,21 @@ def open_weights(
         model: PretrainedModel = open_keras_file(path)
         return model
     return Checkpoint.open(path, token_weights=token_weights, weights=weights)
+
+
+def config_of(model: keras.Model) -> SwiftFormerConfig:
+    """Of the model, or of the SwiftFormers in it.
+
+    Raises:
+        ModelError: None of them has one, or they have different transforms.
+    """
+    configs = [getattr(each, "config", None) for each in model._flatten_layers()]
+    found = [each for each in configs if isinstance(each, SwiftFormerConfig)]
+    if not found:
+        raise ModelError(
+            f"{model.name} has no configuration, which says how pixels become its input; make it of its backbone "
+            "as one layer, head(backbone(image)), which keeps it, or give it: config=backbone.config"
+        )
+    if any(each.transform != found[0].transform for each in found):
+        raise ModelError(f"the SwiftFormers in {model.name} have different transforms; give one: config=...")
+    return found[0]

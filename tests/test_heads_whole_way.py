@@ -223,8 +223,8 @@ def test_the_commands_take_a_head_from_its_file_to_its_speed(folder: Path, tmp_p
     assert json.loads(told)["recipe"] == "int8"
     assert "mine_int8.tflite" in run("benchmark", files / "mine_int8.tflite", "--repeats", 1)
     assert "tiny" in run("info", keras_file)
-    for words in (("predict", keras_file, *photos.iterdir()), ("evaluate", keras_file, photos)):
-        said = " ".join(run(*words, code=2).split())
+    for command in (("predict", keras_file, *photos.iterdir()), ("evaluate", keras_file, photos)):
+        said = " ".join(run(*command, code=2).split())
         assert "mine has a head of its own, whose outputs say nothing of what they mean; export it with" in said
     refused = run(*words, "--task", "labels", code=2)
     assert "labels: expected OUTPUT=TASK, such as scores=classification" in refused.replace("\n", " ")
