@@ -15,6 +15,8 @@ from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.files import identity
 
+pytestmark = pytest.mark.usefixtures("module_untraced")
+
 Model = SwiftFormerForImageClassification
 
 OPTIONS = ("--variant", "tiny", "--image-size", "64", "--epochs", "2", "--batch-size", "6", "--crop", "1")
