@@ -198,6 +198,8 @@ MIXED_FLOAT_OPS = {
     "MEAN": "norms and token weights of the attention",
     "MAXIMUM": "norms of the attention: a floor far below an integer's step",
     "RSQRT": "norms of the attention: XNNPACK takes it in float only",
+    "SUM": "norms of embeddings, as MEAN",
+    "MINIMUM": "norms of embeddings: a bound far beyond them",
     "SUB": "normalization of pixels by their exact mean",
     "FULLY_CONNECTED": "the last matrix, int8 times floats: logits are not rounded to steps",
     "RESHAPE": "shape of the logits",

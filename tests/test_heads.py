@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, calibrated, made
+from support.heads import CONFIG, EVERY_RECIPE, HEADS, SIZE, TASKS_OF, calibrated, made
 from support.random_models import pictures, relative_error
 from support.small_graphs import activations, answers, with_other_scale
 
@@ -99,7 +99,7 @@ def test_folded_is_unfolded(name: str) -> None:
     assert not kinds & {"Stem", "Downsample", "ConvEncoder", "Encoder", "LayerScale"}
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", EVERY_RECIPE)
 @pytest.mark.parametrize("name", HEADS)
 def test_every_recipe(name: str, recipe: str) -> None:
     model, deploy, pixels = made(name)
