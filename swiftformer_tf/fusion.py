@@ -1,6 +1,6 @@
 """The deploy graph: the same function, static and folded, so that XNNPACK takes all of it in one piece."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import keras
@@ -8,13 +8,13 @@ import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
-from swiftformer_tf.folding import BLOCKS, PARTS, Affine, average, dense, folded, norm_of, normalized, pool, upsampled
-from swiftformer_tf.layer_settings import merged_weights
+from swiftformer_tf.folding import normalized
+from swiftformer_tf.graph_walk import Walk, is_graph, tensor_of
 from swiftformer_tf.pretrained_model import config_of
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.tasks import TASKS, Activation, Output
 
-__all__ = ["DeployModel", "fuse", "output_names"]
+__all__ = ["DeployModel", "fuse", "graph_config", "output_names", "tasks_of"]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -146,8 +146,7 @@ def fuse(
         >>> fuse(keras.Model(backbone.input, hidden), config=model.config).named_outputs
         (Output(name='features', shape=(1, 4, 4, 4), task='features', activation=None),)
     """
-    _check_model(model)
-    config = _with_labels(config or config_of(model), labels)
+    config = graph_config(model, config, labels)
     (source,) = model.inputs
     size = _size(source.shape, image_size, config.image_size)
     config = config.replace(image_size=size)
@@ -159,7 +158,7 @@ def fuse(
     if include_preprocessing:
         mean, std = (255 * np.asarray(each, np.float64) for each in (config.transform.mean, config.transform.std))
         pixels = normalized(image, mean, std)
-    walk = _Walk()
+    walk = Walk()
     results = walk.run(model, [pixels])
     if not walk.blocks:
         raise ModelError(f"fuse: {model.name} holds no block of a SwiftFormer; expected a model over its blocks")
@@ -176,109 +175,54 @@ def fuse(
     )
 
 
-class _Walk:
-    """Calls a model's operations on tensors of fixed size, with folded forms in the place of blocks."""
+def graph_config(
+    model: keras.Model, config: SwiftFormerConfig | None = None, labels: Sequence[str] | None = None
+) -> SwiftFormerConfig:
+    """The configuration that a deploy graph of a model is made by, but for its size.
 
-    def __init__(self) -> None:
-        self.blocks = 0
-        self._names: set[str] = {"image"}
-        # Copies by their originals: a layer that is called twice stays one layer.
-        self._copies: dict[int, keras.layers.Layer] = {}
+    Args:
+        model: See `fuse`.
+        config: See `fuse`.
+        labels: See `fuse`.
 
-    def run(self, model: keras.Model, inputs: Any) -> Any:
-        """The outputs of a model, in its structure; of some only what makes them is known, as an `Affine`."""
-        if isinstance(model, keras.Sequential):
-            for layer in model.layers:
-                inputs = self._call(layer, inputs)
-            return inputs
-        if isinstance(inputs, dict) and not isinstance(model.input, dict):
-            inputs = [inputs[each.name] for each in model.inputs]
-        # What `keras.models.clone_model` does too, which takes no tensors from the middle of another graph.
-        return model._run_through_graph(inputs, operation_fn=lambda operation: _bound(self._call, operation))
-
-    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        if _is_graph(operation):
-            return self.run(operation, args[0] if args else kwargs)
-        if isinstance(operation, BLOCKS):
-            self.blocks += 1
-            return folded(operation, args[0], self._name)
-        if isinstance(operation, keras.layers.Dropout):
-            return args[0]
-        taken = self._taken(operation, args[0] if args else None)
-        if taken is not None:
-            return taken
-        args, kwargs = keras.tree.map_structure(_tensor, (args, kwargs))
-        if not isinstance(operation, keras.layers.Layer):
-            return operation(*args, **kwargs)
-        _check_layer(operation)
-        return self._copied(operation, args, kwargs)
-
-    def _taken(self, operation: Any, value: Any) -> Any:
-        """What becomes of a layer that is part of a chain which the package folds whole; None for others."""
-        kind, has_kernel = type(operation), isinstance(value, Affine) and value.kernel is not None
-        if (
-            kind is keras.layers.BatchNormalization
-            and not isinstance(value, Affine)
-            and _is_by_channel(operation, value)
-        ):
-            # A convolution before it takes it, if the converter may: it stays a layer unless a pooling follows.
-            return Affine(value, *norm_of(operation), lambda each: self._copied(operation, (each.source,), {}))
-        if kind is keras.layers.GlobalAveragePooling2D and not has_kernel and _is_plain_pooling(operation):
-            return pool(value, self._name(operation.name))
-        if kind is keras.layers.Dense and isinstance(value, Affine) and not has_kernel:
-            made = dense(value, operation, self._name(operation.name))
-            if operation.activation is keras.activations.linear:
-                return made
-            return keras.layers.Activation(operation.activation, name=self._name(f"{operation.name}-activation"))(
-                made.tensor
-            )
-        if kind is keras.layers.UpSampling2D and operation.interpolation == "nearest":
-            return upsampled(_tensor(value), operation.size)
-        return average(value) if kind is keras.layers.Average else None
-
-    def _copied(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
-        copy = self._copies.get(id(layer))
-        if copy is None:
-            config = {name: value for name, value in layer.get_config().items() if not name.startswith("lora_")}
-            weights = merged_weights(layer)
-            copy = type(layer).from_config({**config, "name": self._name(layer.name), "dtype": "float32"})
-            self._copies[id(layer)] = copy
-            result = copy(*args, **kwargs)
-            copy.set_weights(weights)
-            return result
-        return copy(*args, **kwargs)
-
-    def _name(self, wanted: str) -> str:
-        name, count = wanted, 1
-        while name in self._names:
-            count += 1
-            name = f"{wanted}-{count}"
-        self._names.add(name)
-        return name
+    Raises:
+        ConfigError: An impossible label.
+        ModelError: See `fuse`.
+    """
+    _check_model(model)
+    config = config or config_of(model)
+    return config if labels is None else config.replace(id2label=dict(enumerate(labels)))
 
 
-def _bound(call: Callable[..., Any], operation: Any) -> Callable[..., Any]:
-    return lambda *args, **kwargs: call(operation, *args, **kwargs)
+def tasks_of(model: keras.Model, tasks: str | Mapping[str, str] | None = None) -> dict[str, str]:
+    """What each output of a model means: a key of `TASKS`, by the output's name.
 
+    Args:
+        model: See `fuse`.
+        tasks: See `fuse`.
 
-def _tensor(value: Any) -> Any:
-    return value.tensor if isinstance(value, Affine) else value
+    Raises:
+        ConfigError: No such output or task.
+        ModelError: See `fuse`.
 
-
-def _is_graph(operation: Any) -> bool:
-    """Whether an operation is a model whose own operations say all that it does."""
-    if not isinstance(operation, keras.Sequential | keras.Function) or not isinstance(operation, keras.Model):
-        return False
-    own = [each for each in type(operation).__mro__ if not each.__module__.startswith("keras.")]
-    return not any("call" in vars(each) for each in own)
-
-
-def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:
-    return not isinstance(value, Affine) and len(value.shape) == 4 and norm.axis in (-1, 3)
-
-
-def _is_plain_pooling(layer: keras.layers.GlobalAveragePooling2D) -> bool:
-    return layer.data_format == "channels_last" and not layer.keepdims
+    Examples:
+        >>> from swiftformer_tf import SwiftFormerModel
+        >>> backbone = SwiftFormerModel(SwiftFormerConfig.from_variant("tiny", image_size=64))
+        >>> row = keras.layers.Dense(4, name="colors")(keras.layers.GlobalAveragePooling2D()(backbone.output))
+        >>> model = keras.Model(backbone.input, {"colors": row})
+        >>> tasks_of(model), tasks_of(model, "classification")
+        ({'colors': 'features'}, {'colors': 'classification'})
+    """
+    _check_model(model)
+    names = output_names(model)
+    given = dict.fromkeys(names, tasks) if isinstance(tasks, str) else dict(tasks or {})
+    for name, task in given.items():
+        if name not in names:
+            raise ConfigError(f"tasks: no output is called {name!r}; expected one of {', '.join(names)}")
+        if task not in TASKS:
+            raise ConfigError(f"tasks: {name} is of an unknown task {task!r}; expected one of {', '.join(TASKS)}")
+    default = getattr(model, "task", "features")
+    return {name: given.get(name, default) for name in names}
 
 
 def _check_model(model: Any) -> None:
@@ -286,7 +230,7 @@ def _check_model(model: Any) -> None:
         raise ModelError(f"fuse: expected a functional keras.Model, not a {type(model).__name__}")
     if isinstance(model, DeployModel):
         raise ModelError(f"fuse: {model.name} is a deploy graph already; give it to export")
-    if not _is_graph(model):
+    if not is_graph(model):
         raise ModelError(
             f"fuse: {model.name} is a subclassed model ({type(model).__name__}), which has no graph to fold; make it "
             "one: keras.Model(image, outputs)"
@@ -294,21 +238,6 @@ def _check_model(model: Any) -> None:
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = ", ".join(str(each.shape) for each in model.inputs)
         raise ModelError(f"fuse: {model.name} has inputs of shape {shapes}; expected one image (B, H, W, C)")
-
-
-def _check_layer(layer: keras.layers.Layer) -> None:
-    if isinstance(layer, PARTS):
-        raise ModelError(f"fuse: {layer.name} is a part of a block ({type(layer).__name__}); expected whole blocks")
-    for inner in layer._flatten_layers(include_self=False):
-        if isinstance(inner, BLOCKS + PARTS):
-            raise ModelError(
-                f"fuse: {layer.name} ({type(layer).__name__}) has a SwiftFormer inside ({inner.path}), which cannot be "
-                "folded there; call the backbone where the functional model is made"
-            )
-
-
-def _with_labels(config: SwiftFormerConfig, labels: Sequence[str] | None) -> SwiftFormerConfig:
-    return config if labels is None else config.replace(id2label=dict(enumerate(labels)))
 
 
 def _size(shape: tuple[int | None, ...], wanted: Any, default: Any) -> Any:
@@ -330,9 +259,9 @@ def _described(
     wanted: Activation | None,
 ) -> tuple[list[Any], list[Output]]:
     """Outputs with the activation that is wanted, and what they are."""
-    tensors = [_tensor(each) for each in keras.tree.flatten(results)]
+    tensors = [tensor_of(each) for each in keras.tree.flatten(results)]
     names = output_names(model)
-    by_name = _tasks(names, tasks, getattr(model, "task", "features"))
+    by_name = tasks_of(model, tasks)
     outputs, described = [], []
     for name, tensor in zip(names, tensors, strict=True):
         task = TASKS[by_name[name]]
@@ -363,13 +292,3 @@ def output_names(model: keras.Model) -> list[str]:
         return sorted(model.output)  # in which order Keras flattens it
     own = [each.removesuffix("/") for each in model.output_names]
     return [name if own.count(name) == 1 else f"{name}_{index}" for index, name in enumerate(own)]
-
-
-def _tasks(names: list[str], tasks: str | Mapping[str, str] | None, default: str) -> dict[str, str]:
-    given = dict.fromkeys(names, tasks) if isinstance(tasks, str) else dict(tasks or {})
-    for name, task in given.items():
-        if name not in names:
-            raise ConfigError(f"tasks: no output is called {name!r}; expected one of {', '.join(names)}")
-        if task not in TASKS:
-            raise ConfigError(f"tasks: {name} is of an unknown task {task!r}; expected one of {', '.join(TASKS)}")
-    return {name: given.get(name, default) for name in names}

@@ -16,7 +16,7 @@ from swiftformer_tf.deployment.targets import find_target
 from swiftformer_tf.errors import ConfigError, ExportError
 from swiftformer_tf.exporting import calibrate, export, require_calibration
 from swiftformer_tf.files import filling
-from swiftformer_tf.fusion import fuse
+from swiftformer_tf.fusion import fuse, graph_config, tasks_of
 from swiftformer_tf.images.folders import photographs_in
 from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.images.labels import read_labels
@@ -278,24 +278,22 @@ def _deploy_options(
     """Arguments of `fuse`."""
     if isinstance(labels, (str, Path)):
         labels = read_labels(labels, config.num_labels if config else None)
-    given = options["tasks"]
-    task = (
-        TASKS[given] if isinstance(given, str) and given in TASKS else TASKS[getattr(model, "task", "classification")]
-    )
+    known = graph_config(model, config, labels)
+    means = [TASKS[each] for each in tasks_of(model, options["tasks"]).values()]
+    task = next((each for each in means if each.rank), means[0])  # as `LiteModel.main_output` chooses
     if classifier_activation == "probabilities":
-        classifier_activation = _probabilities(task, config)
+        classifier_activation = _probabilities(task, known)
     options |= {"config": config, "labels": labels, "classifier_activation": classifier_activation}
     if target:
-        if config is None:
-            raise ExportError(f"{model.name} for {target}: a model without a configuration; give config=")
-        options |= find_target(target).fuse_options(config, task.name, classifier_activation)
+        options |= find_target(target).fuse_options(known, task.name, classifier_activation)
     return options
 
 
-def _probabilities(task: Task, config: SwiftFormerConfig | None) -> Activation:
-    found = config and task.activation(config)
+def _probabilities(task: Task, config: SwiftFormerConfig) -> Activation:
+    found = task.activation(config)
     if not found:
-        said = f"problem_type={config.problem_type!r}" if config and config.num_labels else "a model without labels"
+        labeled = task.rank and config.num_labels
+        said = f"problem_type={config.problem_type!r}" if labeled else "a model without labels"
         raise ConfigError(f"probabilities: {said}, whose answers are no probabilities; leave them out")
     return found
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from support.random_models import tiny_config
@@ -19,6 +20,7 @@ from swiftformer_tf import (
     LiteModel,
     SwiftFormerError,
     SwiftFormerForImageClassification,
+    SwiftFormerModel,
 )
 from swiftformer_tf.demonstration import demonstrate
 from swiftformer_tf.pipeline import export_files, verify_file
@@ -203,6 +205,40 @@ def test_probabilities_are_what_the_problem_type_makes(tmp_path: Path) -> None:
         ConfigError, match="probabilities: problem_type='regression', whose answers are no probabilities"
     ):
         export_files(regression, ["float32"], tmp_path, classifier_activation="probabilities")
+
+
+@pytest.fixture
+def two_heads() -> keras.Model:
+    """A plain Keras model, which says nothing of its tasks."""
+    backbone = SwiftFormerModel(tiny_config(id2label={}))
+    row = keras.layers.GlobalAveragePooling2D(name="row")(backbone.output)
+    outputs = {"scores": keras.layers.Dense(3, name="scores")(row), "vector": row}
+    return keras.Model(backbone.input, outputs, name="two")
+
+
+def test_each_output_has_its_task(tmp_path: Path, two_heads: keras.Model) -> None:
+    (exported,) = export_files(
+        two_heads,
+        ["float32"],
+        tmp_path,
+        config=tiny_config(id2label={}),
+        tasks={"scores": "classification", "vector": "features"},
+        labels=["red", "green", "blue"],
+        classifier_activation="probabilities",
+    )
+    told = {each.name: (each.task, each.activation) for each in exported.model.outputs}
+    assert told == {"scores": ("classification", "softmax"), "vector": ("features", None)}
+
+
+def test_a_model_that_names_no_task_gives_features(tmp_path: Path, two_heads: keras.Model) -> None:
+    options: Any = {"config": tiny_config(id2label={}), "target": "mediapipe"}
+    (exported,) = export_files(two_heads, ["float32"], tmp_path, **options)
+    assert {(each.task, each.activation) for each in exported.model.outputs} == {("features", None)}
+    assert exported.model.include_preprocessing
+    with pytest.raises(ConfigError, match="probabilities: a model without labels"):
+        export_files(two_heads, ["float32"], tmp_path, classifier_activation="probabilities", **options)
+    with pytest.raises(ConfigError, match="tasks: no output is called 'color'; expected one of scores, vector"):
+        export_files(two_heads, ["float32"], tmp_path, tasks={"color": "features"}, **options)
 
 
 def test_a_file_is_verified_by_its_path(
