@@ -33,7 +33,12 @@ from swiftformer_tf.recipes import Recipe, require_recipe
 __all__ = ["Calibration", "calibrate", "export", "require_calibration"]
 
 # What is done to a float graph before integers are written into it, in this order, by the recipe's field.
-PREPARATIONS = {"lower_gelu": lower_gelu, "lower_rsqrt": lower_rsqrt}
+PREPARATIONS: dict[str, Callable[[Graph, Statistics], tuple[Graph, Statistics]]] = {
+    "lower_float_only": lambda graph, statistics: (lower_float_only(graph), statistics),
+    "fit_norm_ranges": fit_norm_ranges,
+    "lower_gelu": lower_gelu,
+    "lower_rsqrt": lower_rsqrt,
+}
 
 # By the float graph and by the integer one: as many, evenly spaced, are kept in memory.
 IMAGES_SEEN_TWICE = 200
@@ -188,10 +193,6 @@ def export(
 
 def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
     graph, statistics = Graph(calibration.content), calibration.statistics
-    if recipe.activations != "float32":
-        graph = lower_float_only(graph)
-    if recipe.activations == "int8" and "RSQRT" not in recipe.float_ops:
-        statistics = fit_norm_ranges(graph, statistics)
     for field, prepare in PREPARATIONS.items():
         if getattr(recipe, field):
             graph, statistics = prepare(graph, statistics)

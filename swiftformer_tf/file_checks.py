@@ -9,7 +9,7 @@ from swiftformer_tf.litert.inspection import Inspection, Matrix
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.quantization.kernels import KERNELS
+from swiftformer_tf.quantization.kernels import KERNELS, integer_kind
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["graph_checks", "metadata_checks"]
@@ -33,7 +33,7 @@ def graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None
     yield check("inference_types", types == wanted, " to ".join(types), " to ".join(wanted))
     if recipe.activations != "float32":
         # Where some operations are float, those that have no form in integers are, too.
-        known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions if recipe.float_ops else None
+        known = KERNELS[integer_kind(recipe.activations)].versions if recipe.float_ops else None
         stray = tuple(
             name for name in inspection.float_ops if name not in recipe.float_ops and (known is None or name in known)
         )

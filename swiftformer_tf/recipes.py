@@ -48,6 +48,8 @@ class Recipe:
             (undone is what scaled them in the weights alone) to 1 (all are as large); None leaves them as they are.
             Integer weights have a scale for each channel and are rounded by moments, and lose less than the tensors
             win; in 16 bits small channels have steps enough, and the matrices would lose 1.6 dB.
+        lower_float_only: Whether operations that LiteRT has in floats only become others that it has in integers.
+        fit_norm_ranges: Whether ranges of integer norms are those with which the normalized vectors lose least.
         lower_gelu: Whether GELU becomes operations that XNNPACK looks up in one table. It takes no integer GELU, so
             that the graph falls into pieces; in 16 bits nothing but GELU itself is as faithful as the rest.
         lower_rsqrt: Whether 1 / sqrt(x) becomes exp(-log(x) / 2). LiteRT's RSQRT of int8 takes 58 ns for a number, a
@@ -79,6 +81,8 @@ class Recipe:
     max_partitions: int | None = None
     float_ops: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     equalize: float | None = None
+    lower_float_only: bool = False
+    fit_norm_ranges: bool = False
     lower_gelu: bool = False
     lower_rsqrt: bool = False
     lower_mean: bool = False
@@ -102,9 +106,10 @@ class Recipe:
         in_floats, has_integers = self.activations == "float32", self.has_integer_weights
         policies = [
             ("float_ops", list(self.float_ops), in_floats, "none", computes),
+            ("lower_float_only", self.lower_float_only, in_floats, "False", computes),
             *(
                 (field, getattr(self, field), self.activations != "int8", "False", computes)
-                for field in ("lower_gelu", "lower_rsqrt", "lower_mean")
+                for field in ("fit_norm_ranges", "lower_gelu", "lower_rsqrt", "lower_mean")
             ),
             (
                 *("correct_output_bias", self.correct_output_bias, not has_integers or self.activations == "int16"),
@@ -209,22 +214,12 @@ MIXED_FLOAT_OPS = {
 
 # Of XS, what loses most by four bits for the bytes that they save, the worst first: docs/results/int4.md.
 INT8_LAYERS = (
-    "stages-0-blocks-0-pwconv1",
-    "stages-0-blocks-2-local_representation-pwconv1",
-    "stages-0-blocks-1-pwconv1",
-    "stages-0-blocks-2-attn-to_query",
-    "head",
-    "stages-0-blocks-2-local_representation-pwconv2",
-    "stages-0-blocks-2-attn-to_key",
-    "stages-0-blocks-0-pwconv2",
-    "stages-0-blocks-2-attn-global",
-    "stages-2-blocks-5-local_representation-pwconv1",
-    "stages-1-blocks-1-pwconv1",
-    "stages-0-blocks-1-pwconv2",
-    "stages-1-blocks-2-local_representation-pwconv1",
-    "stages-1-blocks-0-pwconv1",
-    "stages-2-blocks-4-pwconv1",
-    "stages-2-blocks-2-pwconv1",
+    *("stages-0-blocks-0-pwconv1", "stages-0-blocks-2-local_representation-pwconv1", "stages-0-blocks-1-pwconv1"),
+    *("stages-0-blocks-2-attn-to_query", "head", "stages-0-blocks-2-local_representation-pwconv2"),
+    *("stages-0-blocks-2-attn-to_key", "stages-0-blocks-0-pwconv2", "stages-0-blocks-2-attn-global"),
+    *("stages-2-blocks-5-local_representation-pwconv1", "stages-1-blocks-1-pwconv1", "stages-0-blocks-1-pwconv2"),
+    *("stages-1-blocks-2-local_representation-pwconv1", "stages-1-blocks-0-pwconv1", "stages-2-blocks-4-pwconv1"),
+    *("stages-2-blocks-2-pwconv1",),
 )
 
 RECIPES: dict[str, Recipe] = {
@@ -283,6 +278,7 @@ RECIPES: dict[str, Recipe] = {
             min_pixel_agreement=0.995,
             max_partitions=1,
             float_ops=MIXED_FLOAT_OPS,
+            lower_float_only=True,
             equalize=0.65,
             correct_output_bias=True,
         ),
@@ -293,7 +289,8 @@ RECIPES: dict[str, Recipe] = {
             activations="int8",
             min_snr=20,
             min_agreement=0.93,
-            min_pixel_agreement=0.99,
+            lower_float_only=True,
+            fit_norm_ranges=True,
             equalize=0.65,
             lower_gelu=True,
             lower_rsqrt=True,
@@ -307,7 +304,8 @@ RECIPES: dict[str, Recipe] = {
             activations="int8",
             min_snr=20,
             min_agreement=0.93,
-            min_pixel_agreement=0.99,
+            lower_float_only=True,
+            fit_norm_ranges=True,
             equalize=0.65,
             lower_mean=True,
             correct_output_bias=True,
@@ -321,6 +319,7 @@ RECIPES: dict[str, Recipe] = {
             min_snr=30,
             min_agreement=0.97,
             min_pixel_agreement=0.995,
+            lower_float_only=True,
             equalize=0.0,
         ),
     )

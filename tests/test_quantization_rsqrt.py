@@ -44,7 +44,7 @@ def measured(graph: Graph, images: np.ndarray) -> Statistics:
 
 def in_bytes(content: bytes, images: np.ndarray) -> bytes:
     graph = Graph(content)
-    graph, statistics = lower_rsqrt(graph, fit_norm_ranges(graph, measured(graph, images)))
+    graph, statistics = lower_rsqrt(*fit_norm_ranges(graph, measured(graph, images)))
     return rewrite(graph, dict.fromkeys(graph.operations, "integer"), RECIPES["int8"], statistics)
 
 
@@ -86,7 +86,7 @@ def test_the_choice_beats_its_neighbours(content: bytes, vectors: np.ndarray) ->
     graph = Graph(content)
     statistics = measured(graph, vectors)
     square, mean = graph.operations[:2]
-    found = fit_norm_ranges(graph, statistics)
+    _, found = fit_norm_ranges(graph, statistics)
     highs = [float(found.high[op.outputs[0]].max()) for op in (square, mean)]
     pixels = statistics.pixels[square.inputs[0]]
     low, high = pixels.min(), pixels.max()
@@ -114,7 +114,7 @@ def test_norms_over_pixels_keep_what_was_measured(channels: int, vectors: np.nda
     graph = Graph(converted(functools.partial(rms_norm, axis=(1, 2)), 12, 12, channels))
     statistics = measured(graph, vectors[..., :channels])
     made = [op.outputs[0] for op in graph.operations if op.name in ("MUL", "MEAN", "MAXIMUM")]
-    found = fit_norm_ranges(graph, statistics)
+    _, found = fit_norm_ranges(graph, statistics)
     assert len(made) == 4
     for tensor in made:
         assert found.high[tensor] is statistics.high[tensor]

@@ -33,14 +33,17 @@ PIXELS = {
     "int16x8": 0.995,
 }
 
-PREPARATIONS = ["equalize", "lower_gelu", "lower_rsqrt", "lower_mean", "correct_output_bias"]
+PREPARATIONS = [
+    *("lower_float_only", "fit_norm_ranges", "equalize"),
+    *("lower_gelu", "lower_rsqrt", "lower_mean", "correct_output_bias"),
+]
 PREPARATIONS_OF = {
     "dynamic_int8": ["equalize"],
     "dynamic_int4": ["equalize", "correct_output_bias"],
-    "mixed_int8": ["equalize", "correct_output_bias"],
+    "mixed_int8": ["lower_float_only", "equalize", "correct_output_bias"],
     "int8": PREPARATIONS,
-    "static_int8": ["equalize", "lower_mean", "correct_output_bias"],
-    "int16x8": ["equalize"],
+    "static_int8": ["lower_float_only", "fit_norm_ranges", "equalize", "lower_mean", "correct_output_bias"],
+    "int16x8": ["lower_float_only", "equalize"],
 }
 
 
@@ -86,6 +89,13 @@ def test_plain_types_round_trip(name: str) -> None:
         ("float32", "inference_input_type", "uint8", "inference_input_type='uint8': expected float32, since it"),
         ("dynamic_int8", "inference_input_type", "int8", "inference_input_type='int8': expected float32, since it"),
         ("int8", "inference_input_type", "int16", "inference_input_type='int16': expected float32 or int8 or uint8"),
+        (
+            "dynamic_int8",
+            "lower_float_only",
+            True,
+            "lower_float_only=True: expected False, since it computes in float32",
+        ),
+        ("int16x8", "fit_norm_ranges", True, "fit_norm_ranges=True: expected False, since it computes in int16"),
         ("float32", "lower_gelu", True, "lower_gelu=True: expected False, since it computes in float32"),
         ("int16x8", "lower_rsqrt", True, "lower_rsqrt=True: expected False, since it computes in int16"),
         ("dynamic_int4", "lower_mean", True, "lower_mean=True: expected False, since it computes in float32"),

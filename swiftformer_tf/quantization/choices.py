@@ -7,7 +7,7 @@ import numpy as np
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.graph import Graph, Operation
-from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
+from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.quantization.ranges import last_matrices
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
@@ -42,7 +42,7 @@ def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
         return "float32" if op.name in recipe.float_ops else "integer"
 
     how = {op: of(op) for op in graph.operations}
-    known = KERNELS["int16" if recipe.activations == "int16" else "int8"].versions
+    known = KERNELS[integer_kind(recipe.activations)].versions
     for op, found in how.items():
         if found == "integer" and (op.name not in known or (op.name in MATRIX_OPS and not graph.is_matrix(op))):
             if not recipe.float_ops:

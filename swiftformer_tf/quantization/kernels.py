@@ -7,7 +7,7 @@ import numpy as np
 
 from swiftformer_tf.litert.integers import Kind, Quantization
 
-__all__ = ["HYBRID_VERSIONS", "KERNELS", "Kernels"]
+__all__ = ["HYBRID_VERSIONS", "KERNELS", "Kernels", "integer_kind"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,6 +88,20 @@ KERNELS: dict[Kind, Kernels] = {
         },
     ),
 }
+
+
+def integer_kind(activations: Kind) -> Kind:
+    """Key of `KERNELS` for what a recipe stores as integers between operations; with floats there it has none.
+
+    Args:
+        activations: Of the recipe.
+
+    Examples:
+        >>> [integer_kind(each) for each in ("int16", "int8", "float32")]
+        ['int16', 'int8', 'int8']
+    """
+    return activations if activations in KERNELS else "int8"
+
 
 # Of float activations and an int8 matrix with a scale a row: an older runtime that is not told by the version reads the
 # first alone, and answers.

@@ -13,7 +13,7 @@ from swiftformer_tf.quantization.choices import Arithmetic, is_pointwise, stored
 from swiftformer_tf.quantization.flattening import flatten
 from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, Gate, gates
 from swiftformer_tf.quantization.graph import Graph, Operation
-from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS
+from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.quantization.ranges import Statistics, last_matrices
 from swiftformer_tf.quantization.rounding import rounded_filter
 from swiftformer_tf.quantization.scales import best_range, from_range, rounded
@@ -79,8 +79,7 @@ def rewrite(
 class _Rewriter:
     def __init__(self, graph: Graph, recipe: Recipe, statistics: Statistics | None) -> None:
         self.graph, self.recipe, self.statistics = graph.copy(), recipe, statistics
-        # Of all integer activations; weights-only recipes have none.
-        self.kind: Kind = "int16" if recipe.activations == "int16" else "int8"
+        self.kind = integer_kind(recipe.activations)
         self.kernels = KERNELS[self.kind]
         self.operations: list[tuple[Operation, int]] = []
         # A tensor of the float graph in each type in which it is there already.

@@ -20,7 +20,7 @@ LEAST_SHARE = 1 / 255
 SUFFIXES = ("/log", "/half")
 
 
-def fit_norm_ranges(graph: Graph, statistics: Statistics) -> Statistics:
+def fit_norm_ranges(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
     """Chooses the ranges of norms: of squares and of their means, before a reciprocal root.
 
     Args:
@@ -28,7 +28,7 @@ def fit_norm_ranges(graph: Graph, statistics: Statistics) -> Statistics:
         statistics: What `measure` found on it.
 
     Returns:
-        The same with the ranges that were chosen.
+        The graph as it is, and the statistics with the ranges that were chosen.
     """
     found = statistics.copy()
     producers = {op.outputs[0]: op for op in graph.operations}
@@ -41,7 +41,7 @@ def fit_norm_ranges(graph: Graph, statistics: Statistics) -> Statistics:
             _, *norm = chain
             if [each.name for each in norm] == ["MAXIMUM", "MEAN", "MUL"] and len(set(norm[-1].inputs)) == 1:
                 _choose_ranges(graph, found, *reversed(norm))
-    return found
+    return graph, found
 
 
 def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
