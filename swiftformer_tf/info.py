@@ -103,7 +103,7 @@ def _lite_facts(lite: LiteModel) -> dict[str, Any]:
         "recipe": lite.recipe.name,
         "input": f"{inspection.input_type.lower()}, "
         + ("pixels 0 to 255" if lite.include_preprocessing else "normalized"),
-        "output": f"{inspection.output_type.lower()}, " + ("probabilities" if lite.classifier_activation else "logits"),
+        "output": f"{inspection.output_type.lower()}, {lite.answers}",
         "signature": {name: " to ".join(map(",".join, names)) for name, names in inspection.signatures.items()},
         "ops": inspection.counts,
         "partitions": LiteRunner(lite).partitions,

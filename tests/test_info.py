@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from support.random_models import random_classifier, tiny_config
 
-from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
+from swiftformer_tf import (
+    RECIPES,
+    LiteModel,
+    SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
+    export,
+    fuse,
+    to_checkpoint,
+)
 from swiftformer_tf.info import describe
 
 
@@ -41,6 +49,14 @@ def test_the_border_is_told_as_it_is(lite: Callable[..., LiteModel]) -> None:
     own = describe(lite("float32", include_preprocessing=True))
     assert own["input"] == "float32, pixels 0 to 255"
     assert describe(lite("float32", classifier_activation="softmax"))["output"] == "float32, probabilities"
+
+
+def test_a_mask_is_no_probability_and_features_are_no_logits() -> None:
+    segmenter = SwiftFormerForSemanticSegmentation(tiny_config(image_size=32))
+    mask = export(fuse(segmenter, classifier_activation="argmax"), RECIPES["float32"])
+    assert describe(mask)["output"] == "uint8, mask"
+    pooled = SwiftFormerForImageClassification(tiny_config(image_size=32, id2label={}))
+    assert describe(export(fuse(pooled), RECIPES["float32"]))["output"] == "float32, features"
 
 
 @pytest.mark.parametrize("token_weights", ["l2", "uniform"])

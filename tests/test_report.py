@@ -11,8 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.random_models import tiny_config
 
-from swiftformer_tf import RECIPES, LiteModel, SwiftFormerError, SwiftFormerForImageClassification, VerificationReport
+from swiftformer_tf import (
+    RECIPES,
+    LiteModel,
+    SwiftFormerError,
+    SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
+    VerificationReport,
+    export,
+    fuse,
+)
 from swiftformer_tf.report import html_report
 from swiftformer_tf.report.palette import PALETTE, colors
 from swiftformer_tf.report.plots import error_per_class
@@ -282,6 +292,19 @@ def test_outputs_that_are_not_finite_still_make_a_page(results: Results) -> None
     actual[0] = np.nan
     text = html_report([(lite, dataclasses.replace(report, outputs=Outputs(report.outputs.expected, actual)))])
     assert "Error of each class" in text
+
+
+def test_a_mask_is_no_probability_and_features_are_no_logits(pixels: np.ndarray) -> None:
+    pooled = SwiftFormerForImageClassification(tiny_config(id2label={}))
+    lite = export(fuse(pooled), RECIPES["float32"])
+    text = html_report([(lite, verify(lite, reference=pooled, images=pixels))], images=pixels)
+    assert ", gives features." in text
+    assert "One dot is one feature of one image" in text
+    segmenter = SwiftFormerForSemanticSegmentation(tiny_config())
+    lite = export(fuse(segmenter, classifier_activation="argmax"), RECIPES["float32"])
+    text = html_report([(lite, verify(lite, reference=segmenter, images=pixels))], images=pixels)
+    assert ", gives a mask." in text
+    assert "probabilit" not in text
 
 
 def test_photographs_of_a_folder_have_the_names_of_their_files(results: Results, folder: Path) -> None:

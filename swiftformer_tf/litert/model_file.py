@@ -74,8 +74,13 @@ class LiteModel:
         return next((each for each in self.outputs if TASKS[each.task].rank), self.outputs[0])
 
     @property
+    def answers(self) -> str:
+        """What the main output holds: `"logits"`, `"probabilities"`, `"mask"` or `"features"`, by its task."""
+        return TASKS[self.main_output.task].output_name(self.main_output.activation)
+
+    @property
     def classifier_activation(self) -> Activation | None:
-        """What made probabilities of the logits; None where logits come out."""
+        """What was made of the logits inside; None where logits come out, or features."""
         return self.main_output.activation
 
     @property

@@ -40,6 +40,9 @@ QUESTIONS = {
     "labels": "Labels inside are the model's",
     "raw_pixels": "Pixels' bytes go in as they are",
 }
+# What a number of a file's answers is.
+UNITS = {"logits": "logit", "probabilities": "probability", "mask": "class", "features": "feature"}
+
 MARKS = {"passed": "✓", "failed": "✗", "refused": "?", "not compared": "-"}
 
 # What is said of files that did not pass, the worst first.
@@ -93,7 +96,7 @@ def html_report(
         title=f"SwiftFormer-{config.variant.upper()}" if config.variant else "SwiftFormer",
         config=config,
         include_preprocessing=first.include_preprocessing,
-        softmax=bool(first.classifier_activation),
+        answers=first.answers,
         palette=PALETTE,
         compared_on=_compared_on(results),
         verdict=worst,
@@ -249,7 +252,7 @@ def _output_plots(
     if not compared or np.issubdtype(compared[0][1].expected.dtype, np.integer):  # of classes there is nothing to plot
         return {"scatters": [], "unit": "", "shown_dots": "", "shown_classes": "", "errors": ""}
     labels = compared[0][0].labels
-    unit = "probability" if compared[0][0].classifier_activation else "logit" if labels else "feature"
+    unit = UNITS[compared[0][0].answers]
     names = [lite.recipe.name for lite, _ in compared]
     indices = [places[name] for name in names]
     outputs = [_by_channel(each) for _, each in compared]
