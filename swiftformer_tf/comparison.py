@@ -279,6 +279,18 @@ def _digits(share: float) -> int:
 
 
 def check(name: str, passed: bool, measured: str, expected: str) -> VerificationCheck:
+    """A check that knows two answers only; what cannot be judged is a `VerificationCheck` of its own.
+
+    Args:
+        name: A key of the report's questions.
+        passed: Whether what was measured is what was expected.
+        measured: In words or figures, for people.
+        expected: Likewise.
+
+    Examples:
+        >>> check("no_flex", True, measured="none", expected="none").status
+        'passed'
+    """
     return VerificationCheck(name, "passed" if passed else "failed", measured, expected)
 
 

@@ -67,6 +67,16 @@ def demonstrate(
         ImageError: No photographs, or some that are no pictures; or scikit-image is not installed.
         SwiftFormerError: Jinja or matplotlib is not installed.
         OSError: The folder cannot be written to.
+
+    Examples:
+        Every recipe takes minutes; what cannot work is said at once:
+
+        >>> demonstrate("demo", images="nowhere")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ImageError: ...
+
+        From a shell it is `swiftformer-tf demo -o demo`, which ends with a line for each file and the page's name.
     """
     folder = Path(folder)
     page = folder / "report.html"

@@ -23,7 +23,14 @@ from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 from swiftformer_tf.tasks.task import Activation
 
-__all__ = ["Evaluation", "evaluate_classifier", "evaluate_segmentation", "labelled_for", "save_confusion"]
+__all__ = [
+    "Evaluation",
+    "answers_at",
+    "evaluate_classifier",
+    "evaluate_segmentation",
+    "labelled_for",
+    "save_confusion",
+]
 
 
 @dataclasses.dataclass(frozen=True)

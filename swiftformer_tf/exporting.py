@@ -122,6 +122,14 @@ def require_calibration(recipe: Recipe, calibration: object) -> None:
 
     Raises:
         ExportError: Says so.
+
+    Examples:
+        >>> from swiftformer_tf import RECIPES
+        >>> require_calibration(RECIPES["float32"], None)
+        >>> require_calibration(RECIPES["int8"], None)
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ExportError: recipe int8 needs calibration images: give a folder, an array or a dataset
     """
     if recipe.needs_calibration and calibration is None:
         raise ExportError(f"recipe {recipe.name} needs calibration images: give a folder, an array or a dataset")

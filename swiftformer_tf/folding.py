@@ -25,6 +25,7 @@ __all__ = [
     "average",
     "dense",
     "folded",
+    "norm_of",
     "normalized",
     "pool",
     "upsampled",

@@ -245,6 +245,7 @@ class SwiftFormerForImageClassification(_SwiftFormer):
 
     @property
     def task(self) -> str:
+        """`"classification"`; `"features"` where there are no labels."""
         return "classification" if self.config.num_labels else "features"
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.errors import CheckpointError, ConfigError
 
-__all__ = ["SEGMENTATION_HEADS", "SegmentationHead"]
+__all__ = ["SEGMENTATION_HEADS", "SegmentationHead", "infer_head"]
 
 HeadName = Literal["semantic_fpn", "all_mlp"]
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,15 @@ def test_no_calibration_is_refused(recipe: str, deploy: DeployModel) -> None:
         ExportError, match=f"recipe {recipe} needs calibration images: give a folder, an array or a dat"
     ):
         export(deploy, RECIPES[recipe])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_calibration_is_required_of_the_recipes_that_need_it(recipe: str) -> None:
+    exporting.require_calibration(RECIPES[recipe], [])  # what is in it is looked at where it is used
+    message = f"recipe {recipe} needs calibration images: give a folder, an array or"
+    needed = pytest.raises(ExportError, match=message) if RECIPES[recipe].needs_calibration else nullcontext()
+    with needed:
+        exporting.require_calibration(RECIPES[recipe], None)
 
 
 def test_an_unreadable_picture_among_good_ones_is_named(folder: Path, deploy: DeployModel, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from swiftformer_tf import (
     fuse,
     to_checkpoint,
 )
-from swiftformer_tf.info import describe
+from swiftformer_tf.info import describe, describe_file
 
 
 @pytest.fixture
@@ -72,3 +73,14 @@ def test_heads_and_names() -> None:
     assert describe(SwiftFormerForImageClassification(tiny_config(id2label={})))["heads"] == 0
     own = describe(SwiftFormerForImageClassification(tiny_config(distillation=False, depths=(1, 1, 1, 1))))
     assert (own["heads"], own["variant"]) == (1, "non-standard")
+
+
+def test_a_file_or_folder_is_told_with_its_bytes(model: SwiftFormerForImageClassification, tmp_path: Path) -> None:
+    checkpoint = to_checkpoint(model)
+    checkpoint.save(tmp_path / "tiny.safetensors")
+    facts = describe_file(tmp_path / "tiny.safetensors")
+    assert (facts["kind"], facts["variant"]) == ("checkpoint", "tiny")
+    assert facts["bytes"] == (tmp_path / "tiny.safetensors").stat().st_size
+    (tmp_path / "README.md").write_text("of 12 bytes.")
+    (tmp_path / "tiny.safetensors").rename(tmp_path / "model.safetensors")
+    assert describe_file(tmp_path)["bytes"] == facts["bytes"] + 12

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from swiftformer_tf import RECIPES, ConfigError, Recipe
+from swiftformer_tf.recipes import choose_recipes
 
 # What each row promises: stored, computed, needs calibration, least SNR, least agreement, most partitions.
 ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
@@ -132,11 +133,27 @@ def test_an_impossible_combination_is_refused_by_name(base: str, field: str, val
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("min_agreement", 0), ("min_agreement", 1), ("max_partitions", 0), ("min_snr", -3.5)]
+    ("field", "value"),
+    [
+        *((share, end) for share in ("min_agreement", "min_pixel_agreement", "equalize") for end in (0, 1)),
+        ("max_partitions", 0),
+        ("min_snr", -3.5),
+    ],
 )
 def test_the_ends_of_what_is_possible_are_possible(field: str, value: float) -> None:
     """No partition at all is what a file without XNNPACK has."""
     assert getattr(RECIPES["int8"].replace(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("int8_layers", "inputs", "expected"),
+    [((), 48, True), ((), 49, False), (("head",), 48, True), (("pwconv1",), 48, False), (("pw*",), 48, False)],
+)
+def test_which_matrices_have_four_bits(int8_layers: tuple[str, ...], inputs: int, expected: bool) -> None:
+    """Even numbers of inputs, and no layer that the recipe leaves in eight by its name or pattern."""
+    recipe = RECIPES["dynamic_int4"].replace(int8_layers=int8_layers)
+    assert recipe.stores_in_int4("pwconv1", inputs=inputs) is expected
+    assert not RECIPES["dynamic_int8"].stores_in_int4("pwconv1", inputs=inputs)
 
 
 @pytest.mark.parametrize("values", [{}, {"name": "mine"}, {**RECIPES["int8"].to_dict(), "bits": 8}, [1], None])
@@ -150,3 +167,26 @@ def test_a_recipe_is_immutable() -> None:
         RECIPES["int8"].min_snr = 0  # type: ignore[misc]
     assert RECIPES["int8"].replace(min_snr=0).min_snr == 0
     assert RECIPES["int8"].min_snr == 20
+
+
+def test_recipes_are_chosen_by_name_or_as_they_are_each_once() -> None:
+    mine = RECIPES["int8"].replace(name="mine", min_snr=1)
+    assert choose_recipes(["float16", mine, "float16"]) == [RECIPES["float16"], mine]
+    (bytes_only,) = choose_recipes(["int8"], inference_input_type="uint8", inference_output_type="int8")
+    assert (bytes_only.inference_input_type, bytes_only.inference_output_type) == ("uint8", "int8")
+
+
+@pytest.mark.parametrize(
+    ("names", "types", "message"),
+    [
+        (["int9"], {}, "recipe 'int9': expected one of float32, float16, dynamic_int8, dynamic_int4, mixed_int8, int8"),
+        (
+            ["int8", "float16"],
+            {"inference_output_type": "uint8"},
+            "inference output type uint8: recipe float16 has float32 there; leave it out, or give it to mixed_int8, ",
+        ),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(names: list[str], types: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        choose_recipes(names, **types)

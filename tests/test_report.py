@@ -15,6 +15,7 @@ from support.random_models import tiny_config
 
 from swiftformer_tf import (
     RECIPES,
+    ExportError,
     LiteModel,
     SwiftFormerError,
     SwiftFormerForImageClassification,
@@ -23,7 +24,7 @@ from swiftformer_tf import (
     export,
     fuse,
 )
-from swiftformer_tf.report import html_report
+from swiftformer_tf.report import check_page, html_report, save_page
 from swiftformer_tf.report.palette import PALETTE, colors
 from swiftformer_tf.report.plots import error_per_class
 from swiftformer_tf.verification import Outputs, VerificationCheck, verify
@@ -189,6 +190,23 @@ def test_the_same_results_make_the_same_bytes(results: Results, pixels: np.ndarr
     again = html_report(results, images=pixels, about_images="Made for the tests.", command="swiftformer-tf demo")
     assert again == text
     assert len(text) < 500_000
+
+
+def test_a_page_is_saved_whole_or_not_at_all(results: Results, tmp_path: Path) -> None:
+    save_page(tmp_path / "report.html", results[:1], command="by hand")
+    written = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert written == html_report(results[:1], command="by hand")
+    with pytest.raises(SwiftFormerError, match="a page needs at least one file and its report"):
+        save_page(tmp_path / "report.html", [])
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == written
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_where_no_page_can_be_is_known_before_the_work(tmp_path: Path) -> None:
+    check_page(tmp_path / "report.html")
+    check_page(tmp_path / "made" / "report.html", made=tmp_path / "made")
+    with pytest.raises(ExportError, match=r"report\.html: no such folder: .*other"):
+        check_page(tmp_path / "other" / "report.html", made=tmp_path / "made")
 
 
 @pytest.mark.parametrize(

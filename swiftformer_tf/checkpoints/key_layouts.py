@@ -23,6 +23,7 @@ __all__ = [
     "from_canonical",
     "prefix_of",
     "recognize",
+    "shorten",
     "strip",
     "to_canonical",
     "unwrapped",
@@ -299,7 +300,12 @@ def from_canonical(keys: Iterable[str], key_layout: KeyLayoutName) -> dict[str, 
 
 
 def shorten(names: Iterable[str], limit: int = 8) -> str:
-    """The first few names, and how many more there are."""
+    """The first few names, and how many more there are.
+
+    Examples:
+        >>> shorten(["head.bias", "head.weight", "norm.bias"], limit=2)
+        'head.bias, head.weight and 1 more'
+    """
     names = list(names)
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 

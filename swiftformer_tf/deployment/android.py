@@ -82,6 +82,16 @@ def write_android_folder(
         ExportError: No model, models that differ in more than their recipe, an input that LiteRT's Kotlin library
             cannot write, a name that Kotlin does not take, or jinja2 is not installed.
         OSError: The folder or the page cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> lite = export(fuse(model), RECIPES["float32"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_android_folder({"birds_float32.tflite": lite}, folder, package="org.example.app")
+        ...     sorted(path.name for path in Path(folder).rglob("*.*"))
+        ['Birds.kt', 'birds_float32.tflite', 'birds_labels.txt']
     """
     check_android(package, class_name)
     facts = {**_facts(models, package, class_name), "verified": verified}  # before anything is written

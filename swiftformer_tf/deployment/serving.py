@@ -90,6 +90,12 @@ def runtime_folder(litert_js: str | Path) -> Path:
 
     Raises:
         ModelError: It is not there, or not all of it; the message says how to get it.
+
+    Examples:
+        >>> runtime_folder("nowhere")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: no LiteRT.js in nowhere: run npm install @litertjs/core@2.5.3 there
     """
     runtime = Path(litert_js, "node_modules", "@litertjs")
     if not runtime.is_dir():

@@ -16,7 +16,7 @@ from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.transform import open_image
 
-__all__ = ["CLASSES", "VOID", "MaskClasses", "MaskFolder", "count_pixels", "open_mask"]
+__all__ = ["CLASSES", "VOID", "MaskClasses", "MaskFolder", "count_pixels", "open_mask", "same_classes"]
 
 #: Label of pixels that count nowhere, in what is read here.
 VOID = 255

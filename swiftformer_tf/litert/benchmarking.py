@@ -139,6 +139,17 @@ def benchmark_files(
     Raises:
         ModelError: LiteRT cannot load a file.
         ConfigError: Fewer than one repeat.
+
+    Examples:
+        >>> import tempfile
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> lite = export(fuse(model), RECIPES["float32"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lite.save(Path(folder, "tiny.tflite"))
+        ...     (measured,) = benchmark_files([Path(folder, "tiny.tflite")], repeats=3)
+        >>> measured.path.name, len(measured.timing.runs), measured.partitions
+        ('tiny.tflite', 3, 1)
     """
     interpreters = [open_interpreter(path, num_threads=num_threads) for path in paths]
     runs = {str(index): _timed(each.invoke) for index, each in enumerate(interpreters)}

@@ -10,7 +10,7 @@ from swiftformer_tf.errors import ModelError, prefix_path
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
 
-__all__ = ["Inspection", "Matrix", "inspect_model"]
+__all__ = ["Inspection", "Matrix", "Op", "inspect_model"]
 
 FLOATS = ("FLOAT32", "FLOAT16")
 

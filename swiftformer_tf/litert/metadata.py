@@ -16,7 +16,16 @@ from swiftformer_tf.litert.packing import pack_model
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import TASKS, Activation, Output
 
-__all__ = ["LABELS", "attach", "min_runtime_version", "model_metadata", "packed_labels", "read", "summary"]
+__all__ = [
+    "LABELS",
+    "TaskMetadata",
+    "attach",
+    "min_runtime_version",
+    "model_metadata",
+    "packed_labels",
+    "read",
+    "summary",
+]
 
 # The label file in the zip archive at the end of a model.
 LABELS = "labels.txt"

@@ -10,7 +10,7 @@ import numpy as np
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph, Operation
 
-__all__ = ["Statistics", "channel_means", "last_matrices", "measure"]
+__all__ = ["EvenSample", "Statistics", "channel_means", "last_matrices", "measure"]
 
 # Values of a tensor, and rows of a matrix's input, that an image contributes: spread evenly, which is as good as all
 # of them and a hundred times faster.
@@ -87,6 +87,7 @@ class EvenSample(Generic[Item]):
         self._most, self._step, self._seen = most, 1, 0
 
     def add(self, item: Item) -> None:
+        """Takes the stream's next item, which is kept where its turn is one of those that are sampled."""
         if self._seen % self._step == 0:
             if len(self.items) == self._most:
                 del self.items[1::2]

@@ -77,6 +77,16 @@ def html_report(
 
     Raises:
         SwiftFormerError: Jinja or matplotlib is not installed, or there is no result.
+
+    Examples:
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> lite = export(fuse(model), RECIPES["float32"])
+        >>> from swiftformer_tf import verify
+        >>> report = verify(lite, reference=model, images=np.zeros((1, 32, 32, 3), np.uint8))
+        >>> page = html_report([(lite, report)], command="by hand")
+        >>> page[:15], "float32" in page, "by hand" in page
+        ('<!doctype html>', True, True)
     """
     _require_packages()
     import jinja2
@@ -133,6 +143,14 @@ def check_page(path: str | Path, *, made: str | Path | None = None) -> None:
     Raises:
         ExportError: No such folder.
         SwiftFormerError: Jinja or matplotlib is not installed.
+
+    Examples:
+        >>> check_page("report.html")
+        >>> check_page("nowhere/report.html", made="nowhere")
+        >>> check_page("nowhere/report.html")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ExportError: nowhere/report.html: no such folder: nowhere
     """
     _require_packages()
     parent = Path(path).parent
@@ -151,6 +169,18 @@ def save_page(path: str | Path, results: Results, **options: Any) -> None:
     Raises:
         SwiftFormerError: See `html_report`.
         OSError: The page cannot be written; what was there is there still.
+
+    Examples:
+        >>> import tempfile
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> lite = export(fuse(model), RECIPES["float32"])
+        >>> from swiftformer_tf import verify
+        >>> report = verify(lite, reference=model, images=np.zeros((1, 32, 32, 3), np.uint8))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_page(Path(folder, "report.html"), [(lite, report)])
+        ...     [path.name for path in Path(folder).iterdir()]
+        ['report.html']
     """
     page = html_report(results, **options)
     with replacing(path) as beside:

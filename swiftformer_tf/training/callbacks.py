@@ -19,7 +19,15 @@ from swiftformer_tf.files import filling, replacing
 from swiftformer_tf.training.plots import plot_history
 from swiftformer_tf.training.processes import is_first_process, undistributed
 
-__all__ = ["AveragedWeights", "FiniteLoss", "RunFolder", "Validation", "best_epoch", "validation_figures"]
+__all__ = [
+    "AveragedWeights",
+    "FiniteLoss",
+    "RunFolder",
+    "Validation",
+    "best_epoch",
+    "synchronize",
+    "validation_figures",
+]
 
 
 class AveragedWeights(keras.callbacks.Callback):

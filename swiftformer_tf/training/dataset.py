@@ -137,6 +137,7 @@ class Batches:
         return steps.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
     def rng(self, *key: int) -> np.random.Generator:
+        """Random numbers of this training and this key, whatever was drawn before."""
         return np.random.default_rng((self.seed, *key))
 
     def __call__(self, step: int) -> list[np.ndarray]:

@@ -13,7 +13,16 @@ from swiftformer_tf.tasks.classification import problem_type, require_single_lab
 from swiftformer_tf.training.objectives import OBJECTIVES
 from swiftformer_tf.training.recipes import TrainingRecipe
 
-__all__ = ["ClippedAdamW", "adamw", "compile_for", "jit_compile", "learning_rate", "prepared"]
+__all__ = [
+    "ClippedAdamW",
+    "adamw",
+    "compile_for",
+    "hard_distillation",
+    "jit_compile",
+    "learning_rate",
+    "prepared",
+    "soft_distillation",
+]
 
 
 def learning_rate(recipe: TrainingRecipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -176,6 +176,15 @@ class TrainingRecipe(RecipeFields):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads `to_dict`, its augmentation too.
+
+        Raises:
+            ConfigError: An unknown field or an impossible value, of the recipe or of its augmentation.
+
+        Examples:
+            >>> TrainingRecipe.from_dict({"epochs": 30, "augmentation": {"flip": False}}).augmentation.flip
+            False
+        """
         if isinstance(values, Mapping) and "augmentation" in values:
             inner = Augmentation(**read_fields(Augmentation, "augmentation", values["augmentation"]))
             values = {**values, "augmentation": inner}
