@@ -303,7 +303,7 @@ class SwiftFormerConfig:
         return cls.from_dict(values)
 
     @classmethod
-    def from_file(cls, path: str | Path) -> Self:
+    def open(cls, path: str | Path) -> Self:
         """`from_json` of a file; errors name it.
 
         Raises:

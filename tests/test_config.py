@@ -106,7 +106,7 @@ def test_json_round_trip(config: SwiftFormerConfig, tmp_path: Path) -> None:
     assert SwiftFormerConfig.from_json(config.to_json()) == config
     path = tmp_path / "config.json"
     path.write_text(config.to_json(), encoding="utf-8")
-    assert SwiftFormerConfig.from_file(path) == config
+    assert SwiftFormerConfig.open(path) == config
     assert json.loads(config.to_json()) == config.to_dict()
 
 
@@ -198,14 +198,14 @@ def test_a_file_of_something_else_is_refused_by_name(text: str, message: str, tm
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(f"{path}: {message}")):
-        SwiftFormerConfig.from_file(path)
+        SwiftFormerConfig.open(path)
 
 
 def test_a_message_is_never_longer_than_a_terminal(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "swiftformer", "depths": [' + "7," * 10_000 + "0]}")
     with pytest.raises(ConfigError, match=r"depths=\(7, 7, ") as caught:
-        SwiftFormerConfig.from_file(path)
+        SwiftFormerConfig.open(path)
     assert len(str(caught.value)) < 1600 + len(str(path))
 
 
@@ -213,7 +213,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(ConfigError, match="not JSON"):
-        SwiftFormerConfig.from_file(path)
+        SwiftFormerConfig.open(path)
 
 
 def test_from_variant_overrides_and_refuses() -> None:

@@ -17,7 +17,7 @@ from swiftformer_tf import ConfigError, LiteModel, ModelError
 from swiftformer_tf.cli import cli
 from swiftformer_tf.litert import peak_memory
 from swiftformer_tf.litert.benchmarking import WARM_UP, Timing, benchmark_files, interleave, peak_bytes
-from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_interpreter, profile_ops
+from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_for_timing, profile_ops
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path, files: list[Path]) -> No
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(files[0].read_bytes()[:2000])
     with pytest.raises(ModelError, match=rf"{damaged}: LiteRT cannot load it: "):
-        open_interpreter(damaged, num_threads=1)
+        open_for_timing(damaged, num_threads=1)
     with pytest.raises(ModelError, match=rf"{damaged}: its memory cannot be measured"):
         peak_bytes(damaged)
     with pytest.raises(ModelError, match=rf"{damaged}: LiteRT cannot load it: "):
@@ -138,7 +138,7 @@ def test_what_cannot_be_run_is_named(files: list[Path], monkeypatch: pytest.Monk
     monkeypatch.setattr("swiftformer_tf.litert.subprocess_interpreter.SubprocessInterpreter.invoke", refused)
     message = f"{files[0]}: LiteRT cannot run it: Node number 92 (DIV) failed to invoke."
     with pytest.raises(ModelError, match=re.escape(message)):
-        open_interpreter(files[0], num_threads=1)
+        open_for_timing(files[0], num_threads=1)
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "bool"])

@@ -25,7 +25,7 @@ from swiftformer_tf import (
 )
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.litert.packing import pack_model
-from swiftformer_tf.litert.runner import load_interpreter
+from swiftformer_tf.litert.runner import open_interpreter
 from swiftformer_tf.quantization import Arithmetic, Graph, rewrite
 from swiftformer_tf.verification import VerificationCheck, check_file, reference_answers
 
@@ -125,9 +125,9 @@ def test_a_verification_opens_one_interpreter(
 
     def counted(*arguments: Any, **options: Any) -> Any:
         opened.append(1)
-        return load_interpreter(*arguments, **options)
+        return open_interpreter(*arguments, **options)
 
-    monkeypatch.setattr("swiftformer_tf.litert.runner.load_interpreter", counted)
+    monkeypatch.setattr("swiftformer_tf.litert.runner.open_interpreter", counted)
     exported = lite("float32")
     if read:
         exported.save(tmp_path / "tiny.tflite")

@@ -30,7 +30,7 @@ from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.litert.benchmarking import Timing, interleave, peak_bytes
 from swiftformer_tf.litert.integers import Quantization, quantized
 from swiftformer_tf.litert.ops import count_partitions
-from swiftformer_tf.litert.profiling import open_interpreter, profile_ops
+from swiftformer_tf.litert.profiling import open_for_timing, profile_ops
 from swiftformer_tf.native_logs import native_stderr_silenced
 
 ROOT = Path(__file__).parents[1]
@@ -198,7 +198,7 @@ def runnable(
             continue
         try:
             if is_tflite(entry):
-                interpreter = open_interpreter(entry["path"], num_threads=threads)
+                interpreter = open_for_timing(entry["path"], num_threads=threads)
                 entry["partitions"] = count_partitions(interpreter)
                 show(interpreter, photograph)
                 interpreter.invoke()
@@ -238,7 +238,7 @@ def answers(entry: dict[str, Any], peers: Path, images: np.ndarray) -> np.ndarra
 
 
 def tflite_answers(path: Path, images: np.ndarray) -> np.ndarray:
-    interpreter = open_interpreter(path, num_threads=os.cpu_count() or 1)
+    interpreter = open_for_timing(path, num_threads=os.cpu_count() or 1)
     (given,) = interpreter.get_output_details()
     outputs = []
     for image in images:

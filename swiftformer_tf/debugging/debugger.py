@@ -23,7 +23,7 @@ from swiftformer_tf.images.folders import photographs_in
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
-from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, load_interpreter
+from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, open_interpreter
 from swiftformer_tf.loading import open_model
 from swiftformer_tf.quantization import Graph
 from swiftformer_tf.recipes import RECIPES
@@ -225,7 +225,7 @@ def _facts(graph: Graph, each: Pair) -> dict[str, Any]:
 def _loader(model: LiteModel) -> Callable[[bytes], Run]:
     def load(content: bytes) -> Run:
         with prefix_path(model.path):
-            interpreter = load_interpreter(dataclasses.replace(model, content=content))
+            interpreter = open_interpreter(dataclasses.replace(model, content=content))
         sources = [details["index"] for details in interpreter.get_input_details()]
         outputs = [details["index"] for details in interpreter.get_output_details()]
 

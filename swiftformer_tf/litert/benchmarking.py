@@ -13,7 +13,7 @@ import numpy as np
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.litert import peak_memory
 from swiftformer_tf.litert.ops import count_partitions
-from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_interpreter, profile_ops
+from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_for_timing, profile_ops
 
 __all__ = ["FileTiming", "Timing", "benchmark_files", "interleave", "peak_bytes"]
 
@@ -151,7 +151,7 @@ def benchmark_files(
         >>> measured.path.name, len(measured.timing.runs), measured.partitions
         ('tiny.tflite', 3, 1)
     """
-    interpreters = [open_interpreter(path, num_threads=num_threads) for path in paths]
+    interpreters = [open_for_timing(path, num_threads=num_threads) for path in paths]
     runs = {str(index): _timed(each.invoke) for index, each in enumerate(interpreters)}
     timings = interleave(runs, repeats=repeats, progress=progress)
     return [

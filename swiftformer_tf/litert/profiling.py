@@ -14,7 +14,7 @@ from swiftformer_tf.errors import ModelError, prefix_path
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.native_logs import native_stderr_silenced
 
-__all__ = ["OpKind", "matrix_share", "open_interpreter", "profile_ops"]
+__all__ = ["OpKind", "matrix_share", "open_for_timing", "profile_ops"]
 
 # LiteRT's numbers for element types, which are TFLite's.
 ELEMENT_TYPES = {"float32": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9, "float16": 10}
@@ -51,7 +51,7 @@ class OpKind:
         return any(kind in self.name for kind in MATRIX_KINDS) and "DEPTHWISE" not in self.name
 
 
-def open_interpreter(path: str | Path, *, num_threads: int) -> Any:
+def open_for_timing(path: str | Path, *, num_threads: int) -> Any:
     """LiteRT's interpreter of a file, its tensors allocated and its inputs filled with noise from 0 to 1.
 
     The file is loaded and run in a process of its own before: one on which LiteRT crashes ends that process.
@@ -60,7 +60,7 @@ def open_interpreter(path: str | Path, *, num_threads: int) -> Any:
         ModelError: No such file, or LiteRT cannot load or run it.
 
     Examples:
-        >>> open_interpreter("no.tflite", num_threads=1)
+        >>> open_for_timing("no.tflite", num_threads=1)
         Traceback (most recent call last):
         ...
         swiftformer_tf.errors.ModelError: no.tflite: no such file
@@ -116,7 +116,7 @@ def profile_ops(path: str | Path, *, repeats: int = 15) -> list[OpKind]:
         swiftformer_tf.errors.ModelError: no.tflite: no such file
     """
     # The C API crashes on damaged files, which the interpreter refuses. It also knows shapes and types.
-    interpreter = open_interpreter(path, num_threads=1)
+    interpreter = open_for_timing(path, num_threads=1)
     try:
         with native_stderr_silenced(), contextlib.ExitStack() as stack:
             runs = list(_runs(str(path), interpreter, repeats, stack))

@@ -13,7 +13,7 @@ from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.native_logs import native_stderr_silenced
 
-__all__ = ["LiteRunner", "litert_errors_as_model_errors", "load_interpreter"]
+__all__ = ["LiteRunner", "litert_errors_as_model_errors", "open_interpreter"]
 
 # What the input and output of a file may hold.
 INFERENCE_DTYPES = ("float32", "int8", "uint8", "int16")
@@ -45,7 +45,7 @@ class LiteRunner:
         config = model.config
         batch = model.outputs[0].shape[0]
         with prefix_path(model.path):
-            self.interpreter = load_interpreter(model, num_threads=num_threads)
+            self.interpreter = open_interpreter(model, num_threads=num_threads)
             expected = [(batch, *config.input_size, config.num_channels)]
             (self._input,) = _tensors("input", self.interpreter, expected)
             self._outputs = _tensors("output", self.interpreter, [each.shape for each in model.outputs])
@@ -136,7 +136,7 @@ def litert_errors_as_model_errors(to: str) -> Iterator[None]:
         raise ModelError(f"LiteRT cannot {to} the model: {first_line(error)}") from None
 
 
-def load_interpreter(model: LiteModel, *, num_threads: int = 1) -> Any:
+def open_interpreter(model: LiteModel, *, num_threads: int = 1) -> Any:
     """LiteRT's interpreter of a model with its tensors allocated, in a process of its own where it is from a file.
 
     Args:

@@ -139,7 +139,7 @@ def _write_folders(folder: Path) -> None:
 
 
 def _read_config(path: Path) -> Any:
-    config = SwiftFormerConfig.from_file(path)
+    config = SwiftFormerConfig.open(path)
     assert SwiftFormerConfig.from_json(config.to_json()) == config
     return config.to_dict()
 
