@@ -101,7 +101,8 @@ def evaluate(
         model: A Keras model, a TFLite model or a checkpoint; or its path or name, see `open_any`.
         folder: For a classifier, photographs in a subfolder a class or with a `metadata.csv`, see `labelled_for`; for a
             segmenter, photographs beside masks, see `MaskFolder.open`. Or what these return.
-        task: What the model is expected to be for, a key of `TASKS`; None takes any.
+        task: What the model is expected to be for, in the words of `train`: `"classification"` or
+            `"semantic-segmentation"`; None takes any.
         label_file: Of a classifier, see `labelled_images`.
         batch_size: Photographs of a classifier at a time.
         num_threads: For a TFLite model.
@@ -112,7 +113,7 @@ def evaluate(
     Raises:
         ModelError: A model of another task, or one that cannot be used; outputs that do not fit the labels.
         ImageError: The folder does not say what is right, or a photograph cannot be read; the message names it.
-        ConfigError: An argument of another task, or masks of other classes.
+        ConfigError: No such task, an argument of another one, or masks of other classes.
         CheckpointError: See `Checkpoint.open`.
 
     Examples:
@@ -126,6 +127,8 @@ def evaluate(
         >>> accuracy.task, accuracy.images, accuracy.scores.top1 <= 0.5
         ('classification', 2, True)
     """
+    if task not in (None, *_EVALUATE):
+        raise ConfigError(f"task={task!r}: expected one of {', '.join(_EVALUATE)}")
     opened = open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
     found = task_of(opened)
     expected = [task] if task else list(_EVALUATE)

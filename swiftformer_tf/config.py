@@ -12,6 +12,9 @@ from swiftformer_tf.errors import ConfigError, one_line
 from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
 
 TokenWeights = Literal["l2", "uniform"]
+
+# What weights are written as: a Keras model, or in a layout of others.
+WeightForm = Literal["keras", "hf", "timm", "timm_wrapper", "original"]
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 VARIANTS: dict[str, dict[str, tuple[int, ...]]] = {

@@ -2,20 +2,18 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
 from swiftformer_tf.checkpoints.saving import save_folder
-from swiftformer_tf.config import TokenWeights
+from swiftformer_tf.config import TokenWeights, WeightForm
 from swiftformer_tf.errors import CheckpointError, ConfigError
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.labels import read_labels
 from swiftformer_tf.loading import open_checkpoint
 
-__all__ = ["ASSUMED", "Form", "PortedFile", "port_file"]
-
-Form = Literal["keras", "hf", "timm", "timm_wrapper", "original"]
+__all__ = ["ASSUMED", "PortedFile", "port_file"]
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -45,7 +43,7 @@ def port_file(
     source: str | Path,
     output: str | Path,
     *,
-    to: Form = "keras",
+    to: WeightForm = "keras",
     token_weights: TokenWeights | None = None,
     weights: str | None = None,
     expected: str | Path | None = None,
@@ -101,9 +99,9 @@ def port_file(
     return PortedFile(output, checkpoint, tuple(notes))
 
 
-def _check_output(output: Path, to: Form) -> None:
-    if to not in get_args(Form):
-        raise ConfigError(f"to={to!r}: expected one of {', '.join(get_args(Form))}")
+def _check_output(output: Path, to: WeightForm) -> None:
+    if to not in get_args(WeightForm):
+        raise ConfigError(f"to={to!r}: expected one of {', '.join(get_args(WeightForm))}")
     if to == "keras" and output.suffix != ".keras":
         raise ConfigError(f"{output}: expected a name that ends in .keras, or to original, timm or hf for weights")
     if to == "original" and output.suffix not in WEIGHT_SUFFIXES:
@@ -119,7 +117,7 @@ def _wanted_labels(num_labels: int | None, labels: str | Path | None) -> dict[in
     return requested_labels(num_labels, names)
 
 
-def _write(checkpoint: Checkpoint, output: Path, to: Form) -> None:
+def _write(checkpoint: Checkpoint, output: Path, to: WeightForm) -> None:
     if to == "keras":
         from swiftformer_tf.porting import port
 

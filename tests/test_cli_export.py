@@ -122,6 +122,10 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
             ("--recipe", "int16x8", "--output-type", "int8"),
             "inference output type int8: recipe int16x8 has float32 or int16 there; leave",
         ),
+        (
+            ("--recipe", "float32", "--mask", "--probabilities"),
+            "--mask and --probabilities are two answers of one",
+        ),
         (("--recipe", "float32", "--labels", "{labels}"), "2 labels for the 10 outputs of the model"),
         (("--recipe", "float32", "--name", "a/b"), "name 'a/b': expected the start of a file name, without a folder"),
         (("--recipe", "float32", "--image-size", "0"), "'0': expected pixels such as 224, or height x width"),

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from swiftformer_tf import LiteModel
 from swiftformer_tf.cli import cli
+from swiftformer_tf.cli.console import TASK_OPTIONS
 
 COMMANDS = [
     *("info", "port", "export", "verify", "predict", "train", "evaluate"),
@@ -87,7 +88,7 @@ def test_a_model_that_is_not_there_is_told_what_would_be_one() -> None:
 
 def test_types_are_named_in_the_help() -> None:
     shown = " ".join(CliRunner().invoke(cli, ["train", "--help"]).output.split())
-    assert "--recipe short|paper|FILE.json" in shown
+    assert "--recipe paper|short|FILE.json" in shown
     assert "--from FILE|FOLDER|NAME" in shown
     assert "--teacher FILE|FOLDER|NAME A classifier to distil from: a .keras or .tflite file or a checkpoint." in shown
 
@@ -163,8 +164,15 @@ def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
 
 
 def test_options_of_the_library_and_the_command_agree() -> None:
-    from swiftformer_tf import RECIPES
+    from swiftformer_tf.recipes import INFERENCE_TYPES, RECIPES
+    from swiftformer_tf.training.from_folders import TRAINING_TASKS
 
+    for name in ("train", "evaluate"):
+        (task,) = (p for p in cli.commands[name].params if p.name == "task")
+        assert list(task.type.choices) == ["classification", "segmentation"]  # type: ignore[attr-defined]
+    assert list(TASK_OPTIONS.values()) == list(TRAINING_TASKS)
     options: dict[str, Any] = {p.name: p for p in cli.commands["export"].params}
     assert list(options["names"].type.choices) == list(RECIPES)
+    assert set(options["input_type"].type.choices) == set(options["output_type"].type.choices)
+    assert set(options["input_type"].type.choices) == {each for row in INFERENCE_TYPES.values() for each in row}
     assert f"int16x8 is {RECIPES['int16x8'].caution}." in options["names"].help

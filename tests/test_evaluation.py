@@ -17,6 +17,7 @@ from swiftformer_tf.cli.evaluate import evaluate as command
 from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
 from swiftformer_tf.images.labels import LabelledImages
 from swiftformer_tf.tasks.scores import LabelScores
+from swiftformer_tf.training import train
 
 CONFIG = tiny_config()
 LABELS = CONFIG.num_labels
@@ -165,6 +166,11 @@ def test_one_call_opens_counts_and_draws(saved: Path, folder: Path, tmp_path: Pa
 def test_one_call_refuses_what_does_not_fit(saved: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tiny\.keras: a model for classification; expected one for semantic-segment"):
         evaluate(saved, folder, task="semantic-segmentation")
+    in_the_same_words = "task='segmentation': expected one of classification, semantic-segmentation"
+    with pytest.raises(ConfigError, match=in_the_same_words):
+        evaluate(saved, folder, task="segmentation")
+    with pytest.raises(ConfigError, match=in_the_same_words):
+        train(folder, tmp_path / "run", task="segmentation")  # type: ignore[arg-type]
     features = SwiftFormerForImageClassification(tiny_config(id2label={}))
     with pytest.raises(ModelError, match=r"^a model for features; expected one for classification or semantic-seg"):
         evaluate(features, folder)

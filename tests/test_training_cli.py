@@ -136,7 +136,7 @@ def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:
     assert (recipe["epochs"], recipe["batch_size"], recipe["label_smoothing"]) == (1, 6, 0.2)
     missing = invoke(photographs, "-o", tmp_path / "other", *OPTIONS, "--recipe", "long")
     assert missing.exit_code == 2
-    assert "'long': expected short, paper, or a file with the fields of a recipe" in missing.stderr
+    assert "'long': expected paper, short, or a file with the fields of a recipe" in missing.stderr
 
 
 def test_one_epoch_is_enough_for_any_recipe(photographs: Path, tmp_path: Path) -> None:
@@ -178,5 +178,5 @@ def test_one_call_in_python_is_the_command(trained: tuple[Path, Result], photogr
     assert [row["epoch"] for row in history] == [1, 2]
     mine, theirs = (json.loads((run / "run.json").read_text())["settings"] for run in (tmp_path / "run", trained[0]))
     assert mine == theirs
-    with pytest.raises(ConfigError, match=r"^task='detection': expected one of classification, segmentation$"):
+    with pytest.raises(ConfigError, match=r"^task='detection': expected one of classification, semantic-segmentation$"):
         training.train(photographs, tmp_path / "other", task="detection")  # type: ignore[arg-type]

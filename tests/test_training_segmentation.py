@@ -164,7 +164,7 @@ def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path,
     ("options", "message"),
     [
         (["--task", "segmentation", "--head", "unet"], "head unet: expected one of semantic_fpn, "),
-        (["--task", "segmentation", "--crop", "0.9"], "crop is not for task segmentation; leave it out"),
+        (["--task", "segmentation", "--crop", "0.9"], "crop is not for task semantic-segmentation; leave it out"),
         (["--head", "all_mlp"], "head is not for task classification; leave it out"),
     ],
 )

@@ -5,15 +5,17 @@ import importlib.util
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ConfigError
 
 __all__ = [
     "EXISTING",
     "EXISTING_FILE",
+    "TASK_OPTIONS",
     "ImageSize",
     "ModelFile",
     "needs",
@@ -29,9 +31,12 @@ __all__ = [
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+# What `--task` takes where models are trained and counted, and the library's word for it.
+TASK_OPTIONS: dict[str, Any] = {"classification": "classification", "segmentation": "semantic-segmentation"}
+
 token_weights_option = click.option(
     "--token-weights",
-    type=click.Choice(["l2", "uniform"]),
+    type=click.Choice(get_args(TokenWeights)),
     help="Arithmetic that a checkpoint's weights were trained with. Default: what its layout implies.",
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from swiftformer_tf.cli.console import (
+    TASK_OPTIONS,
     ModelFile,
     needs,
     note,
@@ -15,9 +16,6 @@ from swiftformer_tf.cli.console import (
     token_weights_option,
     weights_option,
 )
-
-# As `train` has them.
-TASKS = {"classification": "classification", "segmentation": "semantic-segmentation"}
 
 
 @click.command()
@@ -40,7 +38,7 @@ TASKS = {"classification": "classification", "segmentation": "semantic-segmentat
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For a .tflite file.")
 @click.option(
     "--task",
-    type=click.Choice(list(TASKS)),
+    type=click.Choice(list(TASK_OPTIONS)),
     help="What MODEL has to be for. Default: what it is for. For segmentation FOLDER is as for `train`.",
 )
 @token_weights_option
@@ -75,7 +73,7 @@ def evaluate(
         accuracy = evaluate_model(
             model,
             folder,
-            task=task and TASKS[task],
+            task=task and TASK_OPTIONS[task],
             label_file=label_file,
             batch_size=batch_size,
             num_threads=threads,

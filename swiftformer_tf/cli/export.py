@@ -1,7 +1,7 @@
 """`swiftformer-tf export`"""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -18,7 +18,7 @@ from swiftformer_tf.cli.console import (
 )
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.recipes import RECIPES
+from swiftformer_tf.recipes import RECIPES, InferenceType
 
 CAUTIOUS = [row for row in RECIPES.values() if row.caution]
 
@@ -27,6 +27,12 @@ def _output_tasks(_: click.Context, option: click.Parameter, values: tuple[str, 
     if bad := [each for each in values if "=" not in each]:
         raise click.BadParameter(f"{bad[0]}: expected OUTPUT=TASK, such as scores=classification", param=option)
     return dict(each.split("=", 1) for each in values) or None
+
+
+def _answers(*, mask: bool, probabilities: bool) -> Any:
+    if mask and probabilities:
+        raise click.UsageError("--mask and --probabilities are two answers of one output; give one of them")
+    return "argmax" if mask else "probabilities" if probabilities else None
 
 
 @click.command()
@@ -64,8 +70,8 @@ def _output_tasks(_: click.Context, option: click.Parameter, values: tuple[str, 
     "Of a segmenter, at the size of the image.",
 )
 @click.option("--mask", is_flag=True, help="Answer with the class of each pixel, of a segmenter.")
-@click.option("--input-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
-@click.option("--output-type", type=click.Choice(["float32", "int8", "uint8", "int16"]), help="Of integer recipes.")
+@click.option("--input-type", type=click.Choice(get_args(InferenceType)), help="Of integer recipes.")
+@click.option("--output-type", type=click.Choice(get_args(InferenceType)), help="Of integer recipes.")
 @click.option("--labels", metavar="FILE|imagenet", help="A label a line, or ImageNet's. Default: the model's own.")
 @click.option(
     "--task",
@@ -143,7 +149,7 @@ def export(
         image_size=image_size,
         target=target,
         include_preprocessing=include_preprocessing,
-        classifier_activation="argmax" if mask else "probabilities" if probabilities else None,
+        classifier_activation=_answers(mask=mask, probabilities=probabilities),
         inference_input_type=input_type,
         inference_output_type=output_type,
         labels=labels,

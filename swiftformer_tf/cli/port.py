@@ -1,11 +1,12 @@
 """`swiftformer-tf port`"""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from swiftformer_tf.cli.console import EXISTING_FILE, ModelFile, note, token_weights_option, weights_option
+from swiftformer_tf.config import WeightForm
 
 
 @click.command()
@@ -13,7 +14,7 @@ from swiftformer_tf.cli.console import EXISTING_FILE, ModelFile, note, token_wei
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="What to write, by --to.")
 @click.option(
     "--to",
-    type=click.Choice(["keras", "hf", "timm", "timm_wrapper", "original"]),
+    type=click.Choice(get_args(WeightForm)),
     default="keras",
     show_default=True,
     help="Write a Keras model NAME.keras, or weights for Hugging Face, timm or the original repository: a file "

@@ -5,9 +5,10 @@ from typing import Any, get_args
 
 import click
 
-from swiftformer_tf.cli.console import ImageSize, ModelFile, token_weights_option, weights_option
+from swiftformer_tf.cli.console import TASK_OPTIONS, ImageSize, ModelFile, token_weights_option, weights_option
 from swiftformer_tf.cli.training_progress import progress
 from swiftformer_tf.config import VARIANTS, ProblemType
+from swiftformer_tf.training.recipes import TRAINING_RECIPES
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _RUN = click.Path(file_okay=False, path_type=Path)
@@ -20,10 +21,12 @@ class RecipeFile(click.Path):
         super().__init__(exists=True, dir_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value in ("short", "paper"):
+        if value in TRAINING_RECIPES:
             return value
         if not Path(value).is_file():
-            self.fail(f"{value!r}: expected short, paper, or a file with the fields of a recipe", param, ctx)
+            self.fail(
+                f"{value!r}: expected {', '.join(TRAINING_RECIPES)}, or a file with the fields of a recipe", param, ctx
+            )
         return super().convert(value, param, ctx)
 
 
@@ -36,7 +39,7 @@ class RecipeFile(click.Path):
 @click.option(
     "--recipe",
     type=RecipeFile(),
-    metavar="short|paper|FILE.json",
+    metavar="|".join([*TRAINING_RECIPES, "FILE.json"]),
     default="short",
     show_default=True,
     help="Settings: one by name, a .json file with their fields, or the run.json of another run.",
@@ -72,7 +75,7 @@ class RecipeFile(click.Path):
 )
 @click.option(
     "--task",
-    type=click.Choice(["classification", "segmentation"]),
+    type=click.Choice(list(TASK_OPTIONS)),
     default="classification",
     show_default=True,
     help="For segmentation FOLDER is, or is below, a folder images; masks of the same stems are .png in masks beside "
@@ -104,7 +107,7 @@ def train(
     process_id: int,
     coordinator_address: str | None,
     problem_type: Any,
-    task: Any,
+    task: str,
     head: str | None,
     token_weights: Any,
     weights: str | None,
@@ -131,7 +134,7 @@ def train(
         history = run_training(
             folder,
             output,
-            task=task,
+            task=TASK_OPTIONS[task],
             validation=validation,
             variant=variant,
             source=source,

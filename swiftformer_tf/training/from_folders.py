@@ -31,7 +31,7 @@ from swiftformer_tf.training.teachers import Teacher
 
 __all__ = ["TRAINING_TASKS", "train"]
 
-TrainingTask = Literal["classification", "segmentation"]
+TrainingTask = Literal["classification", "semantic-segmentation"]
 
 # Of a new model, where nobody says.
 VARIANT, HEAD = "xs", "semantic_fpn_64"
@@ -121,7 +121,7 @@ def train(
         folder: For classification, photographs in a subfolder a class, or with a `metadata.csv`, see
             `training_photographs`; for segmentation, photographs beside masks, see `MaskFolder.open`.
         output: The run's folder, see `RunFolder`; `model.keras` in it is the model of the best epoch.
-        task: What to train.
+        task: What to train, a key of `TRAINING_TASKS`; those that `evaluate` counts.
         validation: Photographs to evaluate each epoch on, in a folder like `folder`.
         variant: Of a new model; default is `"xs"`.
         source: A `.keras` model or a checkpoint to start from, instead of a new model.
@@ -324,7 +324,7 @@ class _Task:
 
 TRAINING_TASKS: dict[str, _Task] = {
     "classification": _Task(_classifier, unused={"head": None}),
-    "segmentation": _Task(
+    "semantic-segmentation": _Task(
         _segmenter,
         unused={
             "teacher": None,
@@ -336,4 +336,4 @@ TRAINING_TASKS: dict[str, _Task] = {
         },
     ),
 }
-"""What can be trained, by name."""
+"""What can be trained, by its key in `TASKS`."""
