@@ -17,6 +17,7 @@ from swiftformer_tf.evaluation import (
     labelled_for,
     save_confusion,
 )
+from swiftformer_tf.files import check_place
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import check_images
 from swiftformer_tf.images.labels import LabelledImages
@@ -24,6 +25,7 @@ from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import Opened, open_any
 from swiftformer_tf.predicting import activated, predictor, task_of
+from swiftformer_tf.tasks.classification import require_single_label
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
@@ -91,6 +93,7 @@ def evaluate(
     label_file: str | Path | None = None,
     batch_size: int = 32,
     num_threads: int = 1,
+    confusion: str | Path | None = None,
     token_weights: TokenWeights | None = None,
     weights: str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -106,6 +109,7 @@ def evaluate(
         label_file: Of a classifier, see `labelled_images`.
         batch_size: Photographs of a classifier at a time.
         num_threads: For a TFLite model.
+        confusion: A PNG with the confusion matrix to write as well, see `Accuracy.save_confusion`.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
         progress: Called with the number of photographs seen so far.
@@ -115,6 +119,7 @@ def evaluate(
         ImageError: The folder does not say what is right, or a photograph cannot be read; the message names it.
         ConfigError: No such task, an argument of another one, or masks of other classes.
         CheckpointError: See `Checkpoint.open`.
+        OSError: The PNG cannot be written.
 
     Examples:
         >>> import tempfile
@@ -129,13 +134,20 @@ def evaluate(
     """
     if task not in (None, *_EVALUATE):
         raise ConfigError(f"task={task!r}: expected one of {', '.join(_EVALUATE)}")
+    if confusion is not None:
+        check_place(confusion)
     opened = open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
     found = task_of(opened)
     expected = [task] if task else list(_EVALUATE)
     if found not in expected or found not in _EVALUATE:
         name = f"{model}: " if isinstance(model, (str, Path)) else ""
         raise ModelError(f"{name}a model for {found}; expected one for {' or '.join(expected)}")
-    return _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, progress)
+    if confusion is not None and found == "classification":
+        require_single_label(opened.config, "a confusion matrix")
+    accuracy = _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, progress)
+    if confusion is not None:
+        accuracy.save_confusion(confusion)
+    return accuracy
 
 
 def _classifier(

@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["filling", "identity", "read_text", "replacing"]
+from swiftformer_tf.errors import ConfigError
+
+__all__ = ["check_place", "filling", "identity", "read_text", "replacing"]
 
 # Of the hidden folders in which files wait until they are whole. One that is this old belongs to a process that was
 # killed, since no file takes so long to write.
@@ -57,6 +59,32 @@ def read_text(path: str | Path) -> str:
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is not {encoding.upper()}; save it as UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def check_place(path: str | Path, *, made: str | Path | None = None) -> None:
+    """Whether `replacing` can write there: better known before the work than after it.
+
+    Args:
+        path: Of the file or folder to write.
+        made: A folder that will be there by then.
+
+    Raises:
+        ConfigError: No such folder.
+        OSError: It cannot be written to.
+
+    Examples:
+        >>> check_place("no/plot.png")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ConfigError: no/plot.png: no such folder: no; make it first
+    """
+    target = Path(path)
+    if made is not None and target.parent == Path(made):
+        return
+    if not target.parent.is_dir():
+        raise ConfigError(f"{target}: no such folder: {target.parent}; make it first")
+    with _waiting_room(target, target.parent):
+        pass
 
 
 @contextlib.contextmanager

@@ -217,7 +217,7 @@ def verify_file(
         ModelError: See `LiteModel.open`, `open_model` and `verify`.
         CheckpointError: See `Checkpoint.open`.
         ImageError: An image cannot be used.
-        ExportError: No folder for the page.
+        ConfigError: No folder for the page.
 
     Examples:
         >>> import tempfile

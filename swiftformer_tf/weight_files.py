@@ -9,7 +9,7 @@ from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
 from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.config import TokenWeights, WeightForm
 from swiftformer_tf.errors import CheckpointError, ConfigError
-from swiftformer_tf.files import replacing
+from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.images.labels import read_labels
 from swiftformer_tf.loading import open_checkpoint
 
@@ -106,8 +106,7 @@ def _check_output(output: Path, to: WeightForm) -> None:
         raise ConfigError(f"{output}: expected a name that ends in .keras, or to original, timm or hf for weights")
     if to == "original" and output.suffix not in WEIGHT_SUFFIXES:
         raise ConfigError(f"{output}: expected a name that ends in .safetensors or .pth")
-    if not output.parent.is_dir():
-        raise ConfigError(f"{output}: no such folder: {output.parent}; make it first")
+    check_place(output)
 
 
 def _wanted_labels(num_labels: int | None, labels: str | Path | None) -> dict[int, str] | None:

@@ -269,7 +269,7 @@ def test_a_page_for_no_folder_is_refused_before_anything_runs(
     ):
         result = run(*arguments, "--html", page)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.splitlines()[-1] == f"Error: {page}: no such folder: {page.parent}"
+        assert result.stderr.splitlines()[-1] == f"Error: {page}: no such folder: {page.parent}; make it first"
     assert not (tmp_path / "out").exists()
 
 

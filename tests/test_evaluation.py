@@ -13,6 +13,7 @@ from support.random_models import tiny_config
 
 from swiftformer_tf import ConfigError, LiteModel, ModelError, SwiftFormerForImageClassification, evaluate
 from swiftformer_tf.accuracy import Accuracy
+from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate as command
 from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
 from swiftformer_tf.images.labels import LabelledImages
@@ -138,9 +139,10 @@ def test_a_confusion_matrix_that_cannot_be_drawn_is_refused_before_anything_runs
     saved: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = [str(saved), str(folder), "--confusion"]
-    nowhere = CliRunner().invoke(command, [*arguments, str(tmp_path / "no" / "matrix.png")])
+    monkeypatch.setattr("swiftformer_tf.accuracy.open_any", lambda *_, **__: pytest.fail("opened before it was known"))
+    nowhere = CliRunner().invoke(cli, ["evaluate", *arguments, str(tmp_path / "no" / "matrix.png")])
     assert nowhere.exit_code == 2
-    assert f"matrix.png: no such folder: {tmp_path / 'no'}" in nowhere.stderr
+    assert f"matrix.png: no such folder: {tmp_path / 'no'}; make it first" in nowhere.stderr
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     missing = CliRunner().invoke(command, [*arguments, str(tmp_path / "matrix.png")])
     assert missing.exit_code == 2
@@ -159,7 +161,8 @@ def test_one_call_opens_counts_and_draws(saved: Path, folder: Path, tmp_path: Pa
     other = evaluate(tmp_path / "tiny.tflite", folder, label_file=labels, num_threads=2)
     assert (mine.task, mine.images, seen[-1]) == ("classification", 48, 48)
     assert mine.to_dict() == {**other.to_dict(), "transform": mine.to_dict()["transform"]}
-    mine.save_confusion(tmp_path / "confusion.png")
+    assert not (tmp_path / "confusion.png").exists()
+    evaluate(saved, folder, label_file=labels, confusion=tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").is_file()
 
 
@@ -174,6 +177,12 @@ def test_one_call_refuses_what_does_not_fit(saved: Path, folder: Path, tmp_path:
     features = SwiftFormerForImageClassification(tiny_config(id2label={}))
     with pytest.raises(ModelError, match=r"^a model for features; expected one for classification or semantic-seg"):
         evaluate(features, folder)
+    with pytest.raises(ConfigError, match="problem_type='regression': a confusion matrix takes one right label"):
+        evaluate(
+            SwiftFormerForImageClassification(tiny_config(problem_type="regression")),
+            folder,
+            confusion=tmp_path / "x.png",
+        )
     scores = LabelScores(np.ones((1, 2)), np.zeros((1, 2)), ("a", "b"), "by hand")
     with pytest.raises(ConfigError, match=r"x\.png: a confusion matrix is of one right label a photo"):
         Accuracy("classification", scores, features.config, 1).save_confusion(tmp_path / "x.png")

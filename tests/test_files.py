@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from swiftformer_tf.files import ABANDONED_SECONDS, WAITING, filling, replacing
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.files import ABANDONED_SECONDS, WAITING, check_place, filling, replacing
+
+
+def test_a_place_is_looked_at_before_the_work(tmp_path: Path) -> None:
+    check_place(tmp_path / "plot.png")
+    check_place(tmp_path / "new" / "page.html", made=tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigError, match=re.escape(f"no such folder: {tmp_path / 'new'}; make it first")):
+        check_place(tmp_path / "new" / "plot.png")
+    with pytest.raises(OSError, match="cannot be written"):
+        check_place("/proc/self/plot.png")
 
 
 @pytest.mark.parametrize("existing", [True, False])

@@ -249,7 +249,7 @@ def test_a_file_is_verified_by_its_path(
     report = verify_file(tmp_path / "x.tflite", reference=saved, images=folder, html=page, command="in a test")
     assert (report.verdict, report.measured["file"]) == ("passed", str(tmp_path / "x.tflite"))
     assert "in a test" in page.read_text()
-    with pytest.raises(ExportError, match="no such folder"):
+    with pytest.raises(ConfigError, match="no such folder"):
         verify_file(tmp_path / "x.tflite", reference=saved, images=folder, html=tmp_path / "no" / "page.html")
 
 

@@ -15,7 +15,7 @@ from support.random_models import tiny_config
 
 from swiftformer_tf import (
     RECIPES,
-    ExportError,
+    ConfigError,
     LiteModel,
     SwiftFormerError,
     SwiftFormerForImageClassification,
@@ -205,7 +205,7 @@ def test_a_page_is_saved_whole_or_not_at_all(results: Results, tmp_path: Path) -
 def test_where_no_page_can_be_is_known_before_the_work(tmp_path: Path) -> None:
     check_page(tmp_path / "report.html")
     check_page(tmp_path / "made" / "report.html", made=tmp_path / "made")
-    with pytest.raises(ExportError, match=r"report\.html: no such folder: .*other"):
+    with pytest.raises(ConfigError, match=r"report\.html: no such folder: .*other"):
         check_page(tmp_path / "other" / "report.html", made=tmp_path / "made")
 
 

@@ -59,14 +59,13 @@ def debug_quantization(
     """
     from swiftformer_tf.debugging.debugger import debug_quantization as compare_tensors
 
-    if plot and not plot.parent.is_dir():
-        raise click.UsageError(f"--plot {plot}: no such folder: {plot.parent}")
     with progress_bar("debug", count) as progress:
         report = compare_tensors(
             model,
             reference=reference,
             images=images,
             count=count,
+            plot=plot,
             token_weights=token_weights,
             weights=weights,
             progress=progress,
@@ -78,7 +77,6 @@ def debug_quantization(
         title = f"{model}: {len(shown)} of {len(report.tensors)} tensors, worst first, on {report.images} images"
         print_table([_row(each) for each in shown], title=title)
     if plot:
-        report.save_plot(plot)
         note(f"wrote {plot}")
 
 

@@ -65,8 +65,6 @@ def evaluate(
     \b
     swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
     """
-    if confusion and not confusion.parent.is_dir():
-        raise click.UsageError(f"--confusion {confusion}: no such folder: {confusion.parent}")
     from swiftformer_tf.accuracy import evaluate as evaluate_model
 
     with progress_bar("photographs") as progress:
@@ -77,6 +75,7 @@ def evaluate(
             label_file=label_file,
             batch_size=batch_size,
             num_threads=threads,
+            confusion=confusion,
             token_weights=token_weights,
             weights=weights,
             progress=progress,
@@ -88,6 +87,5 @@ def evaluate(
             note(f"classes: {accuracy.rule}")
         print_table(accuracy.scores.table)
         click.echo(accuracy.scores.summary)
-    if confusion:  # Last: a picture that cannot be written costs no figures.
-        accuracy.save_confusion(confusion)
+    if confusion:
         note(f"wrote {confusion}")

@@ -17,7 +17,7 @@ from swiftformer_tf.debugging.recover_equalization import equalize_alike
 from swiftformer_tf.debugging.tensor_report import TensorReport
 from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix_path
 from swiftformer_tf.exporting import export
-from swiftformer_tf.files import replacing
+from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.images.folders import photographs_in
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
@@ -85,6 +85,7 @@ def debug_quantization(
     reference: keras.Model | str | Path,
     images: ImageSource,
     count: int | None = None,
+    plot: str | Path | None = None,
     token_weights: TokenWeights | None = None,
     weights: str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -101,6 +102,7 @@ def debug_quantization(
         reference: The Keras model that it was made from, before fusion; or its name or path, see `open_model`.
         images: In any form of `inputs.ImageSource`; some dozens are enough.
         count: How many at most are taken of a folder; None takes all.
+        plot: A PNG to write as well, see `QuantizationReport.save_plot`.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
         progress: Called with the number of images seen so far.
@@ -112,6 +114,8 @@ def debug_quantization(
         ModelError: The file has no int8 weights, was made from another architecture or by another version, or is
             damaged.
         ImageError: An image cannot be used.
+        ConfigError: No folder for the PNG.
+        OSError: It cannot be written.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
@@ -123,13 +127,18 @@ def debug_quantization(
         ...
         swiftformer_tf.errors.ModelError: recipe float32 has float32 weights: expected a file with int8 or int4 weights
     """
+    if plot is not None:
+        check_place(plot)
     lite = LiteModel.open(lite) if isinstance(lite, (str, Path)) else lite
     if isinstance(images, (str, Path)):
         lite.config.transform.check_photographs()
         images = photographs_in(images, count)
     if isinstance(reference, (str, Path)):
         reference = open_model(reference, token_weights=token_weights, weights=weights)
-    return _compared(lite, reference, images, progress)
+    report = _compared(lite, reference, images, progress)
+    if plot is not None:
+        report.save_plot(plot)
+    return report
 
 
 def _compared(

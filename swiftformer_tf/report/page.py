@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ExportError, SwiftFormerError
-from swiftformer_tf.files import replacing
+from swiftformer_tf.errors import SwiftFormerError
+from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.report import plots
@@ -141,7 +141,8 @@ def check_page(path: str | Path, *, made: str | Path | None = None) -> None:
         made: A folder that will be there by then.
 
     Raises:
-        ExportError: No such folder.
+        ConfigError: No such folder.
+        OSError: It cannot be written to.
         SwiftFormerError: Jinja or matplotlib is not installed.
 
     Examples:
@@ -150,12 +151,10 @@ def check_page(path: str | Path, *, made: str | Path | None = None) -> None:
         >>> check_page("nowhere/report.html")
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ExportError: nowhere/report.html: no such folder: nowhere
+        swiftformer_tf.errors.ConfigError: nowhere/report.html: no such folder: nowhere; make it first
     """
     _require_packages()
-    parent = Path(path).parent
-    if not parent.is_dir() and (made is None or parent != Path(made)):
-        raise ExportError(f"{path}: no such folder: {parent}")
+    check_place(path, made=made)
 
 
 def save_page(path: str | Path, results: Results, **options: Any) -> None:
