@@ -23,7 +23,7 @@ def error(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def images(size: tuple[int, int], seed: int) -> np.ndarray:
-    """Two normalised pictures (2, height, width, 3): noise, and noise over a smooth ground as photographs have it."""
+    """Two normalized pictures (2, height, width, 3): noise, and noise over a smooth ground as photographs have it."""
     generator = np.random.default_rng(seed)
     rows, columns = (np.linspace(-2, 2, side, dtype=np.float32) for side in size)
     ground = np.sin(rows[:, None, None] * [1, 2, 3]) + np.cos(columns[None, :, None] * [3, 1, 2])

@@ -131,7 +131,7 @@ def measure(
         token_weights,
         variant,
     ):
-        raise AssertionError(f"{path}: recognised as {checkpoint.key_layout}, {checkpoint.token_weights}")
+        raise AssertionError(f"{path}: recognized as {checkpoint.key_layout}, {checkpoint.token_weights}")
     model = port(checkpoint).model
     pictures = [images(size, seed=1) for size in SIZES]
     expected = [references.logits(reference, batch) for batch in pictures]

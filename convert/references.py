@@ -68,7 +68,7 @@ class Architecture:
 def randomize(model: torch.nn.Module, seed: int) -> None:
     """Weights under which every part of the model counts.
 
-    Layer scales are near 1 and BatchNorm has statistics: as initialised, the two arithmetics differ by 5e-4 only,
+    Layer scales are near 1 and BatchNorm has statistics: as initialized, the two arithmetics differ by 5e-4 only,
     and a parity test would pass with the wrong one.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -232,7 +232,7 @@ def cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> list[Case]:
     return [
         Case(
             "training.pth",
-            "original training file with `argparse.Namespace`, optimiser and EMA, keys under `module.`",
+            "original training file with `argparse.Namespace`, optimizer and EMA, keys under `module.`",
             l2,
             original,
             lambda path: training_file(original, path, prefix="module."),

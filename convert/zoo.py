@@ -34,7 +34,7 @@ from swiftformer_tf.errors import ImageError, SwiftFormerError
 from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import balanced_sample, iterate_images, list_images
-from swiftformer_tf.images.labels import labelled_images
+from swiftformer_tf.images.labels import labeled_images
 from swiftformer_tf.images.samples import photographs
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
@@ -187,7 +187,7 @@ def _evaluate(home: Path, state: dict[str, Any], folder: Path) -> None:
             continue
         predict, config = predictor(LiteModel.open(home / f"{home.name}_{recipe}.tflite"), num_threads=2)
         try:
-            images = labelled_images(folder, config.labels)
+            images = labeled_images(folder, config.labels)
         except ImageError as problem:
             print(f"not evaluated: {problem}", file=sys.stderr)
             return

@@ -3,7 +3,7 @@
     python examples/segmentation.py segmentation.tflite
 
 The maps are those of the weights that ship with the package. The pictures are drawn here: discs, squares and triangles
-of any colour, so that a pixel's class follows from the form around it. Exit status 1 if the file and Keras disagree.
+of any color, so that a pixel's class follows from the form around it. Exit status 1 if the file and Keras disagree.
 """
 
 import argparse
@@ -27,11 +27,11 @@ def draw(count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     pixels, masks = [], []
     for _ in range(count):
-        picture, mask = Image.new("RGB", (size, size), _colour(rng)), Image.new("L", (size, size))
+        picture, mask = Image.new("RGB", (size, size), _color(rng)), Image.new("L", (size, size))
         for _ in range(rng.integers(1, 5)):
             x, y = rng.uniform(0, size, 2)
-            radius, colour, kind = rng.uniform(0.12, 0.25) * size, _colour(rng), int(rng.integers(1, 4))
-            for canvas, fill in ((picture, colour), (mask, kind)):
+            radius, color, kind = rng.uniform(0.12, 0.25) * size, _color(rng), int(rng.integers(1, 4))
+            for canvas, fill in ((picture, color), (mask, kind)):
                 corners = {1: 32, 2: 4, 3: 3}[kind]  # a disc is a polygon of many corners
                 ImageDraw.Draw(canvas).regular_polygon((x, y, radius), corners, fill=fill)
         noise = rng.normal(0, 12, (size, size, 3))
@@ -40,7 +40,7 @@ def draw(count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(pixels), np.stack(masks)
 
 
-def _colour(rng: np.random.Generator) -> tuple[int, ...]:
+def _color(rng: np.random.Generator) -> tuple[int, ...]:
     return tuple(rng.integers(0, 256, 3).tolist())
 
 

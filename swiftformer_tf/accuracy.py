@@ -14,13 +14,13 @@ from swiftformer_tf.evaluation import (
     Evaluation,
     evaluate_classifier,
     evaluate_segmentation,
-    labelled_for,
+    labeled_for,
     save_confusion,
 )
 from swiftformer_tf.files import check_place
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import check_images
-from swiftformer_tf.images.labels import LabelledImages
+from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import Opened, open_any
@@ -31,7 +31,7 @@ from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
 __all__ = ["Accuracy", "evaluate"]
 
-Truth = LabelledImages | AnnotatedImages | MaskFolder
+Truth = LabeledImages | AnnotatedImages | MaskFolder
 Scores = Evaluation | LabelScores | NumberErrors | PixelConfusion
 
 
@@ -102,11 +102,11 @@ def evaluate(
 
     Args:
         model: A Keras model, a TFLite model or a checkpoint; or its path or name, see `open_any`.
-        folder: For a classifier, photographs in a subfolder a class or with a `metadata.csv`, see `labelled_for`; for a
+        folder: For a classifier, photographs in a subfolder a class or with a `metadata.csv`, see `labeled_for`; for a
             segmenter, photographs beside masks, see `MaskFolder.open`. Or what these return.
         task: What the model is expected to be for, in the words of `train`: `"classification"` or
             `"semantic-segmentation"`; None takes any.
-        label_file: Of a classifier, see `labelled_images`.
+        label_file: Of a classifier, see `labeled_images`.
         batch_size: Photographs of a classifier at a time.
         num_threads: For a TFLite model.
         confusion: A PNG with the confusion matrix to write as well, see `Accuracy.save_confusion`.
@@ -160,7 +160,7 @@ def _classifier(
 ) -> Accuracy:
     predict, config = predictor(opened, num_threads=num_threads)
     config.transform.check_photographs()
-    images = labelled_for(config, folder, label_file=label_file) if isinstance(folder, (str, Path)) else folder
+    images = labeled_for(config, folder, label_file=label_file) if isinstance(folder, (str, Path)) else folder
     if isinstance(images, MaskFolder):
         raise ConfigError("masks are for a segmenter, and this is a classifier; expected labels")
     check_images(images.paths)

@@ -87,8 +87,8 @@ class SwiftFormerConfig:
         use_layer_scale: Whether attention and MLP have a layer scale. `ConvEncoder` and the local
             representation always have one.
         layer_scale_init_value: Its initial value.
-        batch_norm_eps: Epsilon of every batch normalisation.
-        token_weights: `"l2"` normalises the token weights over the tokens (original repository since July
+        batch_norm_eps: Epsilon of every batch normalization.
+        token_weights: `"l2"` normalizes the token weights over the tokens (original repository since July
             2023, timm); `"uniform"` makes them all one (first release, Hugging Face). The two share
             keys and shapes but not results: this belongs to the weights.
         distillation: Whether there is a second head that learned from a teacher.

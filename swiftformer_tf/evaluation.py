@@ -14,7 +14,7 @@ from swiftformer_tf.errors import ConfigError, ImageError, ModelError, prefix_pa
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import iterate_images
-from swiftformer_tf.images.labels import LabelledImages, labelled_images, match_classes
+from swiftformer_tf.images.labels import LabeledImages, labeled_images, match_classes
 from swiftformer_tf.images.masks import MaskFolder, same_classes
 from swiftformer_tf.images.metadata import METADATA
 from swiftformer_tf.tasks.annotations import has_metadata, open_annotated
@@ -28,7 +28,7 @@ __all__ = [
     "answers_at",
     "evaluate_classifier",
     "evaluate_segmentation",
-    "labelled_for",
+    "labeled_for",
     "save_confusion",
 ]
 
@@ -183,20 +183,20 @@ def save_confusion(
 def evaluate_classifier(
     predict: Callable[[np.ndarray], np.ndarray],
     config: SwiftFormerConfig,
-    images: LabelledImages | AnnotatedImages,
+    images: LabeledImages | AnnotatedImages,
     *,
     classifier_activation: Activation | None = None,
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation | LabelScores | NumberErrors:
-    """Runs labelled photographs through a classifier, one batch in memory at a time.
+    """Runs labeled photographs through a classifier, one batch in memory at a time.
 
     Args:
-        predict: From normalised images (N, height, width, channels) to logits or probabilities
+        predict: From normalized images (N, height, width, channels) to logits or probabilities
             (N, num_labels); `predicting.predictor` makes one from a Keras or TFLite model.
         config: Of the model: its transform prepares the photographs, its labels name the outputs, its problem type
             says what is counted.
-        images: What `labelled_for` returned.
+        images: What `labeled_for` returned.
         classifier_activation: What `predict` makes probabilities with itself, as a file's `classifier_activation`
             says; None for logits.
         batch_size: Photographs a call of `predict`.
@@ -235,7 +235,7 @@ def _outputs(
 
 
 def _count_best(batches: Iterator[np.ndarray], config: SwiftFormerConfig, images: Any, _: Any) -> Evaluation:
-    if not isinstance(images, LabelledImages):
+    if not isinstance(images, LabeledImages):
         raise ConfigError("problem_type='single_label_classification': expected one right label a photograph")
     count = config.num_labels
     targets = np.asarray(images.targets)
@@ -276,17 +276,17 @@ _COUNTS: dict[ProblemType, Callable[..., Evaluation | LabelScores | NumberErrors
 }
 
 
-def labelled_for(
+def labeled_for(
     config: SwiftFormerConfig, folder: str | Path, *, label_file: str | Path | None = None
-) -> LabelledImages | AnnotatedImages:
+) -> LabeledImages | AnnotatedImages:
     """Photographs of a folder with what is right of them, as `evaluate` takes them for a model.
 
-    Of a `metadata.csv`, or of what `labelled_images` reads.
+    Of a `metadata.csv`, or of what `labeled_images` reads.
 
     Args:
         config: Of the model: labels and problem type.
         folder: Photographs.
-        label_file: See `labelled_images`; takes the place of a `metadata.csv`.
+        label_file: See `labeled_images`; takes the place of a `metadata.csv`.
 
     Raises:
         ImageError: The folder does not say what the model answers; the message names it.
@@ -297,10 +297,10 @@ def labelled_for(
         if isinstance(images, AnnotatedImages):
             return images
         indices, rule = match_classes(images.class_names, config.labels)
-        return LabelledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
+        return LabeledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
     if kind != "single_label_classification":
         raise ImageError(f"{folder}: no {METADATA}, which says what is right to a model of problem_type={kind!r}")
-    return labelled_images(folder, config.labels, label_file=label_file)
+    return labeled_images(folder, config.labels, label_file=label_file)
 
 
 def evaluate_segmentation(

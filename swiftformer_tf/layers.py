@@ -62,7 +62,7 @@ class LayerScale(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Stem(Block):
-    """Patch embedding: two 3x3 convolutions of stride 2, each with batch normalisation and ReLU.
+    """Patch embedding: two 3x3 convolutions of stride 2, each with batch normalization and ReLU.
 
     Shapes: (B, H, W, channels) to (B, ceil(H / 4), ceil(W / 4), filters).
 
@@ -70,7 +70,7 @@ class Stem(Block):
 
     Args:
         filters: Channels out; the first convolution has half as many.
-        epsilon: Of the batch normalisations.
+        epsilon: Of the batch normalizations.
     """
 
     ARGUMENTS = ("filters", "epsilon")
@@ -108,7 +108,7 @@ class Stem(Block):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Downsample(Block):
-    """Strided convolution with batch normalisation between two stages.
+    """Strided convolution with batch normalization between two stages.
 
     Shapes: (B, H, W, C) to (B, H', W', filters) with H' = floor((H + 2 padding - kernel_size) / strides) + 1.
 
@@ -117,7 +117,7 @@ class Downsample(Block):
         kernel_size: In pixels.
         strides: In pixels.
         padding: Zeros on every side.
-        epsilon: Of the batch normalisation.
+        epsilon: Of the batch normalization.
     """
 
     ARGUMENTS = ("filters", "kernel_size", "strides", "padding", "epsilon")
@@ -165,7 +165,7 @@ class ConvEncoder(Block):
 
     Args:
         hidden_dim: Channels between the two pointwise convolutions.
-        epsilon: Of the batch normalisation.
+        epsilon: Of the batch normalization.
         dropout: Plain dropout on the branch (Hugging Face's `drop_conv_encoder_rate`).
     """
 
@@ -210,7 +210,7 @@ class LocalRepresentation(ConvEncoder):
 class EfficientAdditiveAttention(Block):
     """Additive attention over all positions at a cost linear in their number (paper, section 3.2, eq. 3-7).
 
-    With q and k the L2-normalised rows of query and key: token weights `a = norm(q @ w_g)`, one global
+    With q and k the L2-normalized rows of query and key: token weights `a = norm(q @ w_g)`, one global
     query `g = sum(a * q)`, result `final(proj(g * k) + q)`.
 
     Shapes: (B, H, W, C) in and out.
@@ -266,7 +266,7 @@ def _l2_normalize(inputs: Any, axis: int | tuple[int, ...]) -> Any:
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Mlp(Block):
-    """Batch normalisation and two pointwise convolutions.
+    """Batch normalization and two pointwise convolutions.
 
     `drop(fc2(drop(act(fc1(norm1(x))))))`
 
@@ -275,7 +275,7 @@ class Mlp(Block):
     Args:
         hidden_dim: Channels between the two convolutions.
         activation: A key of `activations.FUNCTIONS`; `"gelu"` is the exact one.
-        epsilon: Of the batch normalisation.
+        epsilon: Of the batch normalization.
         dropout: After the activation and after the second convolution.
     """
 
@@ -316,7 +316,7 @@ class Encoder(Block):
         layer_scale_init_value: Start of the layer scales of attention and MLP; None leaves them out.
         drop_path: Stochastic depth on attention and MLP.
         dropout: In the MLP.
-        epsilon: Of every batch normalisation.
+        epsilon: Of every batch normalization.
     """
 
     ARGUMENTS = (

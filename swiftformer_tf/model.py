@@ -102,7 +102,7 @@ class _SwiftFormer(PretrainedModel):
 class SwiftFormerModel(_SwiftFormer):
     """SwiftFormer without a head, a functional `keras.Model`: feature maps of a picture of any size.
 
-    Input: pixels normalised by `config.transform`, (B, H, W, num_channels); any H and W.
+    Input: pixels normalized by `config.transform`, (B, H, W, num_channels); any H and W.
 
     Output, by `outputs`:
 
@@ -176,7 +176,7 @@ class SwiftFormerModel(_SwiftFormer):
 class SwiftFormerForImageClassification(_SwiftFormer):
     """SwiftFormer with its classification head, a functional `keras.Model` (arXiv:2303.15446).
 
-    Input: pixels normalised by `config.transform`, (B, H, W, num_channels); any H and W.
+    Input: pixels normalized by `config.transform`, (B, H, W, num_channels); any H and W.
 
     Output, by `outputs`:
 

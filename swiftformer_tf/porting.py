@@ -25,7 +25,7 @@ class Ported:
 
     Args:
         model: A `SwiftFormerForImageClassification`; a `SwiftFormerModel` where the checkpoint ends with the last
-            stage, without the classifier's normalisation.
+            stage, without the classifier's normalization.
         sources: Name in the checkpoint by the variable's path in the model, for every variable.
 
     Examples:
@@ -60,8 +60,8 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
         raise CheckpointError(f"port: a {given}, expected a Checkpoint; Checkpoint.open(path) reads one")
     if checkpoint.segmenter:
         shapes = {key: tensor.shape for key, tensor in checkpoint.segmenter.items()}
-        labelled = checkpoint.config.replace(id2label=checkpoint.segmenter_labels)
-        segmenter = SwiftFormerForSemanticSegmentation(labelled, head=infer_head(shapes), dtype=dtype)
+        labeled = checkpoint.config.replace(id2label=checkpoint.segmenter_labels)
+        segmenter = SwiftFormerForSemanticSegmentation(labeled, head=infer_head(shapes), dtype=dtype)
         return Ported(segmenter, assign_tensors(segmenter, {**checkpoint.tensors, **checkpoint.segmenter}))
     kind = SwiftFormerForImageClassification if checkpoint.has_final_norm else SwiftFormerModel
     model = kind(checkpoint.config, dtype=dtype)

@@ -31,13 +31,13 @@ __all__ = [
     "task_of",
 ]
 
-# Normalised images (N, height, width, channels) to outputs (N, num_labels), both float32; of a segmenter to logits or
+# Normalized images (N, height, width, channels) to outputs (N, num_labels), both float32; of a segmenter to logits or
 # probabilities (N, h, w, num_labels), or to masks, uint8 (N, h, w).
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 
 def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, SwiftFormerConfig]:
-    """A function from normalised images to outputs, and the configuration that goes with it.
+    """A function from normalized images to outputs, and the configuration that goes with it.
 
     Args:
         opened: What `open_any` returned.

@@ -1,4 +1,4 @@
-"""Quantisation recipes as data: what is stored, what is computed, and what `verify` may ask of it."""
+"""Quantization recipes as data: what is stored, what is computed, and what `verify` may ask of it."""
 
 import dataclasses
 import difflib
@@ -15,7 +15,7 @@ Weights = Literal["float32", "float16", "int8", "int4"]
 Activations = Literal["float32", "int8", "int16"]
 InferenceType = Literal["float32", "int8", "uint8", "int16"]
 
-# Where weights only are quantised, smaller matrices stay float: they save nothing, and XNNPACK leaves them alone.
+# Where weights only are quantized, smaller matrices stay float: they save nothing, and XNNPACK leaves them alone.
 MIN_QUANTIZED_ELEMENTS = 1024
 
 # What input and output may be of a graph that computes in the type on the left.

@@ -75,7 +75,7 @@ def model(pixels: np.ndarray) -> SwiftFormerForImageClassification:
 
 @pytest.fixture(scope="session")
 def variant_model() -> Callable[[str], SwiftFormerForImageClassification]:
-    """`variant_model(name)` is that row of `VARIANTS`, as initialised. Shared: do not change it."""
+    """`variant_model(name)` is that row of `VARIANTS`, as initialized. Shared: do not change it."""
     return functools.cache(lambda name: SwiftFormerForImageClassification(SwiftFormerConfig.from_variant(name)))
 
 

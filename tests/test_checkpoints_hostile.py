@@ -209,7 +209,7 @@ def test_big_endian_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_reading_needs_no_memory_for_what_is_beside_the_point(tmp_path: Path) -> None:
-    """A storage that only the optimiser uses may even be missing."""
+    """A storage that only the optimizer uses may even be missing."""
     source = GOLDEN / "training.pth"
     with zipfile.ZipFile(source) as archive, zipfile.ZipFile(tmp_path / "less.pth", "w") as less:
         names = archive.namelist()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.random_models import tiny_config, uncentred
+from support.random_models import tiny_config, uncentered
 
 from swiftformer_tf import (
     RECIPES,
@@ -17,11 +17,11 @@ from swiftformer_tf.verification import VerificationCheck, signal_to_noise
 
 
 def test_a_model_that_answers_the_mean_has_no_signal() -> None:
-    """Most of a logit is common to all photographs: uncentred, the mean alone would pass for a float model."""
+    """Most of a logit is common to all photographs: uncentered, the mean alone would pass for a float model."""
     rng = np.random.default_rng(0)
     expected = rng.normal(0, 5, 10) + rng.normal(0, 0.01, (200, 10))
     actual = np.tile(expected.mean(axis=0), (200, 1))
-    assert uncentred(expected, actual) > 50
+    assert uncentered(expected, actual) > 50
     assert signal_to_noise(expected, actual) == pytest.approx(0, abs=1e-9)
 
 
@@ -100,5 +100,5 @@ def test_signal_to_noise_by_hand() -> None:
     assert signal_to_noise(expected, expected * np.nan) is None
     for constant in (1.0, 0.1):  # the mean of three tenths is not a tenth
         assert signal_to_noise(np.full((3, 2), constant), np.full((3, 2), constant)) is None
-    # An error that all images share counts: the centre is the reference's, not each side's own.
+    # An error that all images share counts: the center is the reference's, not each side's own.
     assert signal_to_noise(expected, expected + 1) == pytest.approx(0)

@@ -126,8 +126,8 @@ def test_the_first_tensor_loses_what_rounding_the_image_loses(
     assert first.zero_point is not None
     integers = np.clip(np.rint(images / np.float32(first.scale)) + first.zero_point, -128, 127)
     rounded = (integers - first.zero_point) * first.scale
-    centred = images - images.mean(axis=(0, 1, 2))
-    ratio = 10 * np.log10(np.sum(centred**2) / np.sum((rounded - images) ** 2))
+    centered = images - images.mean(axis=(0, 1, 2))
+    ratio = 10 * np.log10(np.sum(centered**2) / np.sum((rounded - images) ** 2))
     assert first.snr == pytest.approx(ratio, abs=1e-2)
     assert first.own_snr == pytest.approx(ratio, abs=1e-2)
     assert first.range_seen == pytest.approx((images.min(), images.max()))

@@ -16,7 +16,7 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["export", *(str(argument) for argument in arguments)])
 
 
-def test_a_file_for_mediapipe_with_labels_licence_and_app(saved: Path, tmp_path: Path) -> None:
+def test_a_file_for_mediapipe_with_labels_license_and_app(saved: Path, tmp_path: Path) -> None:
     names = [f"name {index}" for index in range(10)]
     (tmp_path / "names.txt").write_text("".join(f"{name}\n" for name in names))
     options = ("--for", "mediapipe", "--labels", tmp_path / "names.txt", "--license", "MIT")

@@ -1,4 +1,4 @@
-"""Accuracy on labelled photographs."""
+"""Accuracy on labeled photographs."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from swiftformer_tf.accuracy import Accuracy
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate as command
 from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
-from swiftformer_tf.images.labels import LabelledImages
+from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.tasks.scores import LabelScores
 from swiftformer_tf.training import train
 
@@ -56,7 +56,7 @@ def test_counts_against_a_hand_made_case(photographs: tuple[Path, ...]) -> None:
     predict = answers(
         ranked(0), ranked(1, 0), ranked(3, 2, 0), ranked(9, 8, 7, 6, 1), ranked(9, 8, 7, 6, 5, 1), ranked(1)
     )
-    images = LabelledImages(photographs, (0, 0, 0, 1, 1, 1), "by hand")
+    images = LabeledImages(photographs, (0, 0, 0, 1, 1, 1), "by hand")
     seen: list[int] = []
     result = evaluate_classifier(predict, CONFIG, images, batch_size=4, progress=seen.append)  # type: ignore[arg-type]
     assert isinstance(result, Evaluation)
@@ -76,7 +76,7 @@ def test_counts_against_a_hand_made_case(photographs: tuple[Path, ...]) -> None:
 
 
 def test_outputs_that_do_not_fit_or_are_not_finite_are_refused(photographs: tuple[Path, ...]) -> None:
-    images = LabelledImages(photographs, (0,) * 6, "by hand")
+    images = LabeledImages(photographs, (0,) * 6, "by hand")
     with pytest.raises(ModelError, match=r"outputs of shape \(6, 3\): expected \(6, 10\), one for each label"):
         evaluate_classifier(lambda batch: np.zeros((len(batch), 3)), CONFIG, images)
 
@@ -91,7 +91,7 @@ def test_outputs_that_do_not_fit_or_are_not_finite_are_refused(photographs: tupl
 
 def test_the_confusion_is_drawn(photographs: tuple[Path, ...], tmp_path: Path) -> None:
     predict = answers(*[ranked(index % 3) for index in range(6)])
-    result = evaluate_classifier(predict, CONFIG, LabelledImages(photographs, (0, 1, 2, 2, 1, 0), "by hand"))  # type: ignore[arg-type]
+    result = evaluate_classifier(predict, CONFIG, LabeledImages(photographs, (0, 1, 2, 2, 1, 0), "by hand"))  # type: ignore[arg-type]
     assert isinstance(result, Evaluation)
     result.save_confusion(tmp_path / "confusion.png")
     with Image.open(tmp_path / "confusion.png") as picture:

@@ -113,7 +113,7 @@ def test_the_signature_runs_by_name(lite: Lite, model: SwiftFormerForImageClassi
     assert relative_error(outputs["logits"], model(image)) < 1e-5
 
 
-def test_normalisation_inside_takes_pixels(
+def test_normalization_inside_takes_pixels(
     lite: Lite, model: SwiftFormerForImageClassification, pixels: np.ndarray
 ) -> None:
     outputs = LiteRunner(lite("float32", include_preprocessing=True))(pixels[:1].astype(np.float32))

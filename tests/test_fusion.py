@@ -102,7 +102,7 @@ def test_the_graph_is_bound_to_its_size() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (37, 51)])
-def test_normalisation_inside(size: tuple[int, int]) -> None:
+def test_normalization_inside(size: tuple[int, int]) -> None:
     model = random_classifier(image_size=size)
     pixels = pictures(1, *size)
     fused = fuse(model, include_preprocessing=True)
@@ -111,7 +111,7 @@ def test_normalisation_inside(size: tuple[int, int]) -> None:
 
 
 def test_the_mean_in_the_bias_would_be_wrong_along_the_border() -> None:
-    """The stem pads with zeros after normalisation, so what is folded away before it must not move the zero."""
+    """The stem pads with zeros after normalization, so what is folded away before it must not move the zero."""
     model = random_classifier()
     transform, pixels = model.config.transform, pictures(1, 64, 64).astype(np.float32)
     inside = fuse(model, include_preprocessing=True)
@@ -202,7 +202,7 @@ def unfused(model: SwiftFormerForImageClassification) -> LiteModel:
 
 
 def test_fewer_layers_and_fewer_pieces_than_the_model_itself() -> None:
-    """Counted in the file, the fused graph has more operations: the converter folds normalisations by itself too, and
+    """Counted in the file, the fused graph has more operations: the converter folds normalizations by itself too, and
     turns L2 norms into an operation that XNNPACK does not take. What fusing gains there is one piece instead of five.
     """
     model = random_classifier()
@@ -219,7 +219,7 @@ def test_fewer_layers_and_fewer_pieces_than_the_model_itself() -> None:
     assert max_rank(after) == 4
 
 
-def test_no_normalisation_and_no_layer_scale_is_left() -> None:
+def test_no_normalization_and_no_layer_scale_is_left() -> None:
     fused = fuse(random_classifier())
     kinds = {type(layer).__name__ for layer in fused.layers}
     assert not kinds & {"BatchNormalization", "LayerScale", "Dropout", "ConvEncoder", "Encoder"}

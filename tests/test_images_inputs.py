@@ -61,7 +61,7 @@ def test_a_generator_is_read_once() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_floats_are_normalised_pixels(dtype: Any) -> None:
+def test_floats_are_normalized_pixels(dtype: Any) -> None:
     normalized = TRANSFORM.normalize(PIXELS).astype(dtype)
     np.testing.assert_array_equal(inputs(normalized), normalized.astype(np.float32))
     np.testing.assert_allclose(inputs(normalized, raw=True), PIXELS, atol=0.2 if dtype == np.float16 else 1e-3)
@@ -72,11 +72,11 @@ def test_one_image_counts_as_a_batch_of_one() -> None:
 
 
 @pytest.mark.parametrize("batched", [False, True])
-@pytest.mark.parametrize("labelled", [False, True])
-def test_a_tensorflow_dataset(batched: bool, labelled: bool) -> None:
+@pytest.mark.parametrize("labeled", [False, True])
+def test_a_tensorflow_dataset(batched: bool, labeled: bool) -> None:
     import tensorflow as tf
 
-    dataset = tf.data.Dataset.from_tensor_slices((PIXELS, [0, 1, 2]) if labelled else PIXELS)
+    dataset = tf.data.Dataset.from_tensor_slices((PIXELS, [0, 1, 2]) if labeled else PIXELS)
     if batched:
         dataset = dataset.batch(2)
     np.testing.assert_array_equal(inputs(dataset), TRANSFORM.normalize(PIXELS))

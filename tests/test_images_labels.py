@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from swiftformer_tf import ConfigError, ImageError
-from swiftformer_tf.images.labels import imagenet_classes, labelled_images, match_classes, read_labels
+from swiftformer_tf.images.labels import imagenet_classes, labeled_images, match_classes, read_labels
 
 NUMBERS = tuple(f"LABEL_{index}" for index in range(1000))
 
@@ -50,7 +50,7 @@ def test_labels_are_the_same_whatever_wrote_them(tmp_path: Path, written: str) -
 def test_a_list_is_the_same_whatever_wrote_it(tmp_path: Path, written: str) -> None:
     folder = folder_of(tmp_path / "photographs", "1.png", "2.png")
     list_of_labels = write(tmp_path / "list.csv", "1.png,dog\n2.png,café\n", written)
-    assert labelled_images(folder, ["café", "dog"], label_file=list_of_labels).targets == (1, 0)
+    assert labeled_images(folder, ["café", "dog"], label_file=list_of_labels).targets == (1, 0)
 
 
 def test_a_text_of_another_encoding_is_refused_with_the_cure(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_name_that_no_rule_covers_is_named(names: list[str], stray: str) -> No
 
 
 def test_subfolders_give_the_targets(tmp_path: Path) -> None:
-    images = labelled_images(folder_of(tmp_path, "dog/1.png", "cat/2.png"), ["cat", "eel", "dog"])
+    images = labeled_images(folder_of(tmp_path, "dog/1.png", "cat/2.png"), ["cat", "eel", "dog"])
     assert [(path.name, target) for path, target in zip(images.paths, images.targets, strict=True)] == [
         ("2.png", 0),
         ("1.png", 2),
@@ -128,7 +128,7 @@ def test_a_list_gives_the_targets(tmp_path: Path, lines: str, targets: tuple[int
     flat = folder_of(tmp_path / "flat", "val_1.png", "val_2.png")
     labels = ["tench", "goldfish"] if "n0144" in lines else ["cat", "eel", "great white shark"]
     (tmp_path / "list.txt").write_text(lines)
-    assert labelled_images(flat, labels, label_file=tmp_path / "list.txt").targets == targets
+    assert labeled_images(flat, labels, label_file=tmp_path / "list.txt").targets == targets
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_list_that_does_not_fit_is_refused(tmp_path: Path, lines: str, message
     flat = folder_of(tmp_path / "flat", "val_1.png", "val_2.png")
     (tmp_path / "list.txt").write_text(lines)
     with pytest.raises(ImageError, match=message):
-        labelled_images(flat, ["cat", "dog"], label_file=tmp_path / "list.txt")
+        labeled_images(flat, ["cat", "dog"], label_file=tmp_path / "list.txt")
 
 
 # The first lines of ImageNet's ground-truth file, and the classes of those photographs as everybody sorts them.
@@ -169,18 +169,18 @@ def test_imagenets_own_ground_truth_labels_a_flat_folder(tmp_path: Path, lines: 
     """A part of the photographs beside the whole list: the number in a name is the line."""
     flat = folder_of(tmp_path / "val", "ILSVRC2012_val_00000002.JPEG", "ILSVRC2012_val_00000009.JPEG")
     (tmp_path / "truth.txt").write_text("".join(f"{line}\n" for line in lines))
-    images = labelled_images(flat, NUMBERS, label_file=tmp_path / "truth.txt")
+    images = labeled_images(flat, NUMBERS, label_file=tmp_path / "truth.txt")
     order = list(imagenet_classes())
     assert images.targets == (order.index("n09193705"), order.index("n03794056"))
     assert images.rule == "ImageNet's classes by line number"
     english = [imagenet_classes()[wnid] for wnid in reversed(SYNSETS)]
-    assert labelled_images(flat, english, label_file=tmp_path / "truth.txt").targets == (8, 1)
+    assert labeled_images(flat, english, label_file=tmp_path / "truth.txt").targets == (8, 1)
 
 
 def test_all_thousand_numbers_of_the_ground_truth_are_classes(tmp_path: Path) -> None:
     names = [f"ILSVRC2012_val_{number:08}.JPEG" for number in range(1, 1001)]
     (tmp_path / "truth.txt").write_text("".join(f"{number}\n" for number in range(1, 1001)))
-    images = labelled_images(folder_of(tmp_path / "val", *names), NUMBERS, label_file=tmp_path / "truth.txt")
+    images = labeled_images(folder_of(tmp_path / "val", *names), NUMBERS, label_file=tmp_path / "truth.txt")
     assert sorted(images.targets) == list(range(1000))
     assert [images.targets[truth - 1] for truth in GROUND_TRUTH] == [list(imagenet_classes()).index(s) for s in SYNSETS]
 
@@ -200,4 +200,4 @@ def test_a_list_of_classes_alone_that_does_not_fit_is_refused(
     flat = folder_of(tmp_path / "val", f"{name}.png")
     (tmp_path / "truth.txt").write_text(lines)
     with pytest.raises(ImageError, match=message):
-        labelled_images(flat, NUMBERS, label_file=tmp_path / "truth.txt")
+        labeled_images(flat, NUMBERS, label_file=tmp_path / "truth.txt")

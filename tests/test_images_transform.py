@@ -36,7 +36,7 @@ def picture(width: int, height: int) -> Image.Image:
         (Transform(size=(96, 64), crop=1.0), (64, 96), (64, 96), (0, 0)),
     ],
 )
-def test_resize_and_centre_crop(
+def test_resize_and_center_crop(
     transform: Transform, photograph: tuple[int, int], scaled: tuple[int, int], corner: tuple[int, int]
 ) -> None:
     image = picture(*photograph)
@@ -96,7 +96,7 @@ def test_the_table_of_sources() -> None:
     }
 
 
-def test_normalisation_in_float64() -> None:
+def test_normalization_in_float64() -> None:
     pixels = pictures(1, 8, 9)[0]
     expected = (pixels.astype(np.float64) / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
     result = TRANSFORMS["original"].normalize(pixels)

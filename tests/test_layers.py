@@ -233,7 +233,7 @@ def test_drop_path_drops_whole_samples_in_training_only() -> None:
 def test_drop_path_of_an_encoder_takes_attention_or_mlp_out() -> None:
     layer = built(Encoder(24, drop_path=0.5), (None, None, None, 6))
     for norm in (layer.local_representation.norm, layer.linear.norm1):
-        norm.trainable = False  # Keras then normalises by the stored statistics in training too
+        norm.trainable = False  # Keras then normalizes by the stored statistics in training too
     inputs = np.repeat(random_images(1, 4, 4, 6), 64, axis=0)
     local = conv_encoder(inputs[:1].astype(np.float64), layer.local_representation)
     expected = []
@@ -270,7 +270,7 @@ def test_dropout_of_the_mlp_changes_training_only() -> None:
     np.testing.assert_allclose(layer(inputs), mlp(inputs.astype(np.float64), layer), atol=1e-5)
 
 
-def test_batch_normalisation_is_pytorchs() -> None:
+def test_batch_normalization_is_pytorchs() -> None:
     layer = built(Mlp(24), (None, None, None, 6))
     assert (layer.norm1.momentum, layer.norm1.epsilon) == (0.9, 1e-5)
     mean, inputs = weights(layer.norm1)[2], random_images(4, 8, 8, 6) + 3
@@ -289,7 +289,7 @@ def test_attention_does_not_overflow_in_half_precision(policy: str, token_weight
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_batch_normalisation_is_float32_in_half_precision(policy: str) -> None:
+def test_batch_normalization_is_float32_in_half_precision(policy: str) -> None:
     layer = built(Mlp(24, dtype=policy), (None, None, None, 6))
     inputs = (random_images(4, 8, 8, 6) * 30 + 300).astype(layer.compute_dtype)  # squares are above 65504
     with np.errstate(over="ignore"):

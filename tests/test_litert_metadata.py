@@ -53,7 +53,7 @@ def test_every_file_says_what_it_is(recipe: str, lite: Lite) -> None:
     assert check(lite(recipe), "labels")[0] == "passed"
 
 
-def test_pixels_normalised_outside_are_told_by_channel(lite: Lite, pixels: np.ndarray) -> None:
+def test_pixels_normalized_outside_are_told_by_channel(lite: Lite, pixels: np.ndarray) -> None:
     told, transform = normalization(lite("float32")), lite("float32").config.transform
     by_metadata = (pixels[0] - np.array(told["mean"])) / np.array(told["std"])
     np.testing.assert_allclose(by_metadata, transform.normalize(pixels[0]), atol=1e-5)
@@ -61,7 +61,7 @@ def test_pixels_normalised_outside_are_told_by_channel(lite: Lite, pixels: np.nd
     assert "stats" not in tensors(lite("float32"))[1]
 
 
-def test_normalisation_inside_is_told_as_none(lite: Lite) -> None:
+def test_normalization_inside_is_told_as_none(lite: Lite) -> None:
     inside = lite("float32", include_preprocessing=True, classifier_activation="softmax")
     assert normalization(inside) == {"mean": [0.0], "std": [1.0]}
     given, answered = tensors(inside)
@@ -96,7 +96,7 @@ def test_another_scale_of_raw_pixels_is_found_out(lite: Lite) -> None:
     assert check(uint8, "raw_pixels") == ("failed", "(0.0, 0)")
 
 
-def test_the_licence_is_told(model: SwiftFormerForImageClassification, lite: Lite) -> None:
+def test_the_license_is_told(model: SwiftFormerForImageClassification, lite: Lite) -> None:
     licensed = export(fuse(model), RECIPES["float32"], license="Apache-2.0")
     told = metadata.read(licensed.content)
     assert told is not None
@@ -152,7 +152,7 @@ def test_info_shows_it(lite: Lite) -> None:
 
 
 def test_metadata_of_another_model_fails(lite: Lite) -> None:
-    """The right card over the metadata of a file that normalises inside."""
+    """The right card over the metadata of a file that normalizes inside."""
     inside = without_zip(lite("float32", include_preprocessing=True))
     lying = dataclasses.replace(lite("float32"), content=inside)
     assert check(lying, "metadata") == ("failed", "wrong: subgraph_metadata")

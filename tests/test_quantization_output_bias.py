@@ -29,7 +29,7 @@ def means(model: LiteModel, inputs: np.ndarray) -> np.ndarray:
     return np.asarray(np.mean([runner(each[None]) for each in inputs], axis=0, dtype=np.float64))
 
 
-def test_recipes_with_bytes_between_operations_are_centred() -> None:
+def test_recipes_with_bytes_between_operations_are_centered() -> None:
     assert [name for name, recipe in RECIPES.items() if recipe.correct_output_bias] == ["mixed_int8", "int8"]
 
 

@@ -68,10 +68,10 @@ def test_correlated_inputs_lose_far_less_than_to_nearest(groups: int) -> None:
     by_moments = loss(others, weights, integers, scale, shift)
     assert by_moments < 0.5 * loss(others, weights, nearest, nearest_scale, np.zeros_like(scale))
     # The bias has its share of it, and what is left is still better without: the weights themselves are.
-    centred = others - others.mean(axis=1, keepdims=True)
+    centered = others - others.mean(axis=1, keepdims=True)
     nothing = np.zeros_like(shift)
-    assert loss(centred, weights, integers, scale, nothing) < 0.7 * loss(
-        centred, weights, nearest, nearest_scale, nothing
+    assert loss(centered, weights, integers, scale, nothing) < 0.7 * loss(
+        centered, weights, nearest, nearest_scale, nothing
     )
     assert np.abs(integers.astype(int)).max() <= LIMIT
 

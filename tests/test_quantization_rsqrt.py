@@ -1,4 +1,4 @@
-"""Norms in eight bits: their ranges serve the normalised vectors, and logarithms stand for the reciprocal roots."""
+"""Norms in eight bits: their ranges serve the normalized vectors, and logarithms stand for the reciprocal roots."""
 
 import functools
 from collections.abc import Callable
@@ -143,8 +143,8 @@ def test_vectors_of_zeros_do_no_harm(content: bytes) -> None:
     assert np.abs(found).max() < 1e-3
 
 
-def test_tiny_vectors_are_normalised_too(content: bytes) -> None:
-    """As in a network that was just initialised: their mean squares are less than the least range of a tensor."""
+def test_tiny_vectors_are_normalized_too(content: bytes) -> None:
+    """As in a network that was just initialized: their mean squares are less than the least range of a tensor."""
     vectors = 1e-5 * np.random.default_rng(0).normal(size=(8, 1, 12, 12, CHANNELS)).astype(np.float32)
     wanted = answers(content, vectors)
     noise = answers(in_bytes(content, vectors), vectors) - wanted

@@ -13,7 +13,7 @@ from support.random_models import pictures, tiny_config
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.cli import cli
-from swiftformer_tf.evaluation import evaluate_classifier, labelled_for
+from swiftformer_tf.evaluation import evaluate_classifier, labeled_for
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.training import Teacher, TrainingRecipe, compile_for, train_classifier, training_photographs
@@ -141,7 +141,7 @@ def test_folders_are_no_answer_for_several_labels(tmp_path: Path, folder: Path) 
     with pytest.raises(ConfigError, match=r"no metadata\.csv, which says what is right to a model of regression"):
         training_photographs(folder, config, problem_type="regression")
     with pytest.raises(ImageError, match=r"no metadata\.csv, which says what is right to .*'multi_label"):
-        labelled_for(config, folder)
+        labeled_for(config, folder)
     # Without a word of it, a folder a class learns one right label.
     images, single = training_photographs(folder, config)
     assert single.problem_type == "single_label_classification"

@@ -45,7 +45,7 @@ def started(folder: Path, output: Path, *options: object, devices: int = 1) -> s
     arguments = ["train", folder / "photographs", "-o", output, "--from", folder / "start.keras"]
     arguments += ["--recipe", folder / "recipe.json", "--validation", folder / "photographs"]
     arguments += ["--tensorboard", *options]
-    # XLA's compiler takes half a minute with its optimisations, and a few seconds without.
+    # XLA's compiler takes half a minute with its optimizations, and a few seconds without.
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     return subprocess.Popen(
         [sys.executable, "-c", "from swiftformer_tf.cli import main; main()", *map(str, arguments)],

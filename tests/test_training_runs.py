@@ -23,7 +23,7 @@ from support.written_files import CURE, files_in, without_waiting
 
 from swiftformer_tf import CheckpointError, ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.images.folders import ImageFolder
-from swiftformer_tf.images.labels import labelled_images
+from swiftformer_tf.images.labels import labeled_images
 from swiftformer_tf.training import Teacher, new_model, train_classifier
 from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder
 from swiftformer_tf.training.plots import plot_history
@@ -197,7 +197,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(photographs: Pa
         train_classifier(new_model(one, RECIPE), ImageFolder(eels, (0,) * 7, ("eel",)), RECIPE, tmp_path / "run")
     (eels[0]).write_text("<html>")
     with pytest.raises(ImageError, match=r"eel/02\.png: cannot be read as a picture; remove or replace this file"):
-        run(photographs, tmp_path / "run", validation=labelled_images(tmp_path / "eels", LABELS))
+        run(photographs, tmp_path / "run", validation=labeled_images(tmp_path / "eels", LABELS))
     assert not (tmp_path / "run").exists()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.random_models import pictures, random_classifier, seeded_model, tiny_config, uncentred
+from support.random_models import pictures, random_classifier, seeded_model, tiny_config, uncentered
 from support.small_graphs import linear, packed
 
 from swiftformer_tf import (
@@ -61,7 +61,7 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
 
 
 @pytest.mark.parametrize("recipe", ["dynamic_int8", "mixed_int8", "int8", "int16x8"])
-def test_a_quantised_file_passes_within_its_thresholds(
+def test_a_quantized_file_passes_within_its_thresholds(
     recipe: str, lite: Lite, model: Model, pixels: np.ndarray
 ) -> None:
     report = verify(dataclasses.replace(lite(recipe), recipe=lenient(recipe)), reference=model, images=pixels)
@@ -200,7 +200,7 @@ def test_a_file_that_answers_the_mean_fails(model: Model, pixels: np.ndarray) ->
     mean = logits.mean(axis=0).astype(np.float32)
     constant = packed(lambda image: linear(image) * 0 + mean, (1, 64, 64, 3))
     report = verify(constant, reference=reference, images=pixels)
-    assert uncentred(logits, np.tile(mean, (48, 1))) > 50
+    assert uncentered(logits, np.tile(mean, (48, 1))) > 50
     assert statuses(report)["snr"] == "failed"
     assert report.measured["snr_db"] == pytest.approx(0, abs=0.1)
     assert not report.passed
@@ -296,7 +296,7 @@ def test_integer_fails_on_a_float_model_that_claims_a_recipe(claimed: str, lite:
     assert set(bad) == {"integer", "weights", "metadata"}  # which names the recipe that it was made by
 
 
-def test_integer_fails_on_weights_only_quantisation(lite: Lite) -> None:
+def test_integer_fails_on_weights_only_quantization(lite: Lite) -> None:
     checks, _ = check_file(dataclasses.replace(lite("dynamic_int8"), recipe=RECIPES["int8"]))
     assert "CONV_2D" in failing(checks)["integer"]
 

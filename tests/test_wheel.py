@@ -55,7 +55,7 @@ def test_it_is_for_every_system(version: str) -> None:
     assert re.fullmatch(r"\d+\.\d+(\.\w+)*(\+[\w.]+)?", version), version
 
 
-def test_it_holds_the_package_its_licence_and_nothing_else(wheel: Path, version: str) -> None:
+def test_it_holds_the_package_its_license_and_nothing_else(wheel: Path, version: str) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name: archive.read(name) for name in archive.namelist()}
     about = f"swiftformer_tf-{version}.dist-info"

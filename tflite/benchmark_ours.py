@@ -112,7 +112,7 @@ def build(
     Args:
         model: XS with its trained weights.
         folder: Where to write.
-        photographs: Folder with `calibration.npy`, normalised images (N, 224, 224, 3).
+        photographs: Folder with `calibration.npy`, normalized images (N, 224, 224, 3).
         report: Called with a line for people.
     """
     calibration = np.load(photographs / "calibration.npy")

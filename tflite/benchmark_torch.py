@@ -47,7 +47,7 @@ class Logits(torch.nn.Module):
 
 
 def hugging_face(variant: str, weights: Path | None) -> torch.nn.Module:
-    """transformers' SwiftFormer, with our trained weights or as it initialises itself."""
+    """transformers' SwiftFormer, with our trained weights or as it initializes itself."""
     depths, dims = VARIANTS[variant]
     state = load_file(weights) if weights else {}
     config = transformers.SwiftFormerConfig(

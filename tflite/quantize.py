@@ -1,4 +1,4 @@
-"""Quantises a model: `python tflite/quantize.py MODEL -o DIR --recipe int8 ...`, as `swiftformer-tf export`."""
+"""Quantizes a model: `python tflite/quantize.py MODEL -o DIR --recipe int8 ...`, as `swiftformer-tf export`."""
 
 import sys
 

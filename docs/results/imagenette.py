@@ -18,7 +18,7 @@ from measuring import NAME, chosen_photographs, prepared
 import swiftformer_tf as sf
 from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
 from swiftformer_tf.files import replacing
-from swiftformer_tf.images.labels import LabelledImages, labelled_images
+from swiftformer_tf.images.labels import LabeledImages, labeled_images
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.predicting import Predictor, predictor
 from swiftformer_tf.training import adapted_model, update_batch_norm
@@ -70,9 +70,9 @@ def ship(run: Path, photographs: Path, image_size: int) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--sizes", default="128,160,192,224", show_default=True, help="Pixels to try, besides the weights' own.")
 def measure(folder: Path, sizes: str) -> None:
-    """Evaluate the weights that ship on the labelled photographs of FOLDER: three ways, and at several sizes."""
+    """Evaluate the weights that ship on the labeled photographs of FOLDER: three ways, and at several sizes."""
     model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
-    images = labelled_images(folder, model.config.labels)
+    images = labeled_images(folder, model.config.labels)
     deploy = sf.fuse(model)
     lite = sf.export(deploy, sf.RECIPES["float32"])
     ways = {
@@ -125,13 +125,13 @@ def _page(ways: dict[str, Evaluation], by_size: dict[int, Evaluation], own: obje
         yield f"| {row['label']} | {row['images']} | {row['top1']:.2%} |"
 
 
-def _unseen(model: sf.SwiftFormerForImageClassification, images: LabelledImages) -> Iterator[str]:
+def _unseen(model: sf.SwiftFormerForImageClassification, images: LabeledImages) -> Iterator[str]:
     """Top-1 on the photographs that the teacher has not seen either."""
     pairs = zip(images.paths, images.targets, strict=True)
     unseen = [(path, target) for path, target in pairs if path.name.startswith(TEACHER_UNSEEN)]
     if unseen:
         paths, targets = zip(*unseen, strict=True)
-        result = _count(model.predict_on_batch, model.config, LabelledImages(paths, targets, images.rule))
+        result = _count(model.predict_on_batch, model.config, LabeledImages(paths, targets, images.rule))
         yield f"\nThe teacher was trained on ImageNet. On the {result.images} photographs of ImageNet's own validation"
         yield f"set (`{TEACHER_UNSEEN}*`), which it has not seen, top-1 is {result.top1:.2%}, top-5 {result.top5:.2%}."
 

@@ -41,7 +41,7 @@ class Measured:
     """A recipe's file on photographs.
 
     Args:
-        snr: Of the logits in dB, centred by the reference's mean.
+        snr: Of the logits in dB, centered by the reference's mean.
         agreement: Share of photographs with the same best class as the reference's.
         bytes: Of the file.
         partitions: Of the graph that XNNPACK took.
@@ -58,7 +58,7 @@ class Measured:
 
 
 def prepared(paths: Sequence[Path], config: sf.SwiftFormerConfig) -> np.ndarray:
-    """The photographs as float32 (N, height, width, 3), normalised."""
+    """The photographs as float32 (N, height, width, 3), normalized."""
     return np.concatenate(list(image_inputs(list(paths), config.transform, raw=False)))
 
 

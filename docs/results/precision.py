@@ -11,7 +11,7 @@ from measuring import NAME, chosen_photographs, prepared, reference_logits
 
 import swiftformer_tf as sf
 from swiftformer_tf.files import replacing
-from swiftformer_tf.images.labels import labelled_images
+from swiftformer_tf.images.labels import labeled_images
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.verification import signal_to_noise
 
@@ -25,8 +25,8 @@ POLICIES = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
 def main(folder: Path, count: int) -> None:
     """Compare every policy with float32 on photographs of FOLDER."""
     model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
-    labelled = labelled_images(folder, model.config.labels)
-    targets = dict(zip(labelled.paths, labelled.targets, strict=True))
+    labeled = labeled_images(folder, model.config.labels)
+    targets = dict(zip(labeled.paths, labeled.targets, strict=True))
     paths = chosen_photographs(folder, count)
     inputs, right = prepared(paths, model.config), np.array([targets[path] for path in paths])
     expected = reference_logits(model, inputs)
@@ -35,7 +35,7 @@ def main(folder: Path, count: int) -> None:
         f"# {NAME}: dtype policies on {len(inputs)} photographs",
         "",
         f"Made by `python docs/results/precision.py imagenette/val --count {count}`, on a CPU, at",
-        f"{model.config.image_size} px; in float32 the model has {top1:.2%} top-1. SNR of the logits, centred by the",
+        f"{model.config.image_size} px; in float32 the model has {top1:.2%} top-1. SNR of the logits, centered by the",
         "mean in float32. The norms of the attention are float32 under every policy.",
         "",
         "| policy | weights | SNR dB | agreement | top-1 | points lost |",

@@ -1,4 +1,4 @@
-"""Measures every recipe on labelled photographs, beside the goals: writes `quantization.md` here.
+"""Measures every recipe on labeled photographs, beside the goals: writes `quantization.md` here.
 
 python docs/results/quantization.py imagenette/train imagenette/val
 """
@@ -11,7 +11,7 @@ from measuring import GOALS, NAME, beside_goal, chosen_photographs, measure_reci
 
 import swiftformer_tf as sf
 from swiftformer_tf.files import replacing
-from swiftformer_tf.images.labels import labelled_images
+from swiftformer_tf.images.labels import labeled_images
 from swiftformer_tf.native_logs import native_stderr_silenced
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -27,7 +27,7 @@ def main(calibration: Path, folder: Path, calibration_count: int, names: tuple[s
     written = PAGE.read_text().splitlines() if PAGE.exists() else []
     last = {name: line for line in written for name in GOALS if line.startswith(f"| {name} |")}
     model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
-    images = labelled_images(folder, model.config.labels)
+    images = labeled_images(folder, model.config.labels)
     inputs = prepared(images.paths, model.config)
     expected = reference_logits(model, inputs)
     right = np.asarray(images.targets)
@@ -39,7 +39,7 @@ def main(calibration: Path, folder: Path, calibration_count: int, names: tuple[s
         "",
         f"Made by `python docs/results/quantization.py imagenette/train imagenette/val`; {calibration_count} training",
         f"photographs for calibration, at {model.config.image_size} px; the float32 Keras model has {top1:.2%}",
-        "top-1. SNR of the logits, centred by the reference's mean. In brackets: the goal, where it is missed.",
+        "top-1. SNR of the logits, centered by the reference's mean. In brackets: the goal, where it is missed.",
         "",
         "| recipe | MB | SNR dB | agreement | top-1 | points lost | XNNPACK partitions | export, s |",
         "|---|---|---|---|---|---|---|---|",

@@ -150,7 +150,7 @@ def _page() -> str:
         f"{GAIN} / sqrt(fan-in), the median of the trained ones, layer scales from 0.5 to 1 (trained: 0.9 of local "
         "parts, 0.1 of",
         f"attention and MLPs), BatchNorm with the statistics of {STATISTICS} training photographs (`seeded_model` in",
-        "`tests/support/random_models.py`). SNR of the logits in dB, centred by the reference's mean, and top-1",
+        "`tests/support/random_models.py`). SNR of the logits in dB, centered by the reference's mean, and top-1",
         "agreement with the float32 Keras model. In brackets: the goal, where it is missed.",
         "",
         f"| case | answers, commonest | {' | '.join(GOALS)} |",

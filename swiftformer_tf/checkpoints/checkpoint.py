@@ -104,7 +104,7 @@ class Checkpoint:
 
     @property
     def has_final_norm(self) -> bool:
-        """Whether the classifier's normalisation is there; Hugging Face's model without a head has none."""
+        """Whether the classifier's normalization is there; Hugging Face's model without a head has none."""
         return bool(self.config.num_labels) or any(key.startswith("norm.") for key in self.tensors)
 
     @classmethod
@@ -122,7 +122,7 @@ class Checkpoint:
 
         Args:
             path: A `.pth`, `.pt`, `.bin`, `.safetensors` or `.h5` file (of transformers' TensorFlow port), which is
-                recognised by what it holds; the `.index.json` of several; or a folder with one of them under the name
+                recognized by what it holds; the `.index.json` of several; or a folder with one of them under the name
                 that the libraries give it, such as `model.safetensors`. Or the name of weights that ship with the
                 package (`PRETRAINED`), or an id on the Hugging Face hub, `OWNER/NAME` or `OWNER/NAME@REVISION`.
             token_weights: The arithmetic that the weights were trained with: `"l2"` (original repository since July

@@ -53,7 +53,7 @@ def check_one_model(path: Path, weights: str | None) -> None:
 
 
 def license_of(path: Path) -> str | None:
-    """The licence of weights that ship with the package; None for a file of the user's.
+    """The license of weights that ship with the package; None for a file of the user's.
 
     Examples:
         >>> license_of(weights_path("swiftformer_xs_imagenette"))

@@ -39,12 +39,12 @@ def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 
     random weights, to be trained.
 
     Args:
-        checkpoint: With the classifier's normalisation.
+        checkpoint: With the classifier's normalization.
         id2label: Names of the classes by index.
         seed: Of new heads.
 
     Raises:
-        CheckpointError: A backbone, which ends before the classifier's normalisation.
+        CheckpointError: A backbone, which ends before the classifier's normalization.
         ConfigError: No labels.
 
     Examples:

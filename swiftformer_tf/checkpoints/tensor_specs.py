@@ -22,7 +22,7 @@ def expected_shapes(config: SwiftFormerConfig, *, final_norm: bool = True) -> di
 
     Args:
         config: Architecture, labels and heads.
-        final_norm: Whether there is a classifier's normalisation after the last stage.
+        final_norm: Whether there is a classifier's normalization after the last stage.
 
     Returns:
         Shape by canonical name.

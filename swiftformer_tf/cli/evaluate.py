@@ -56,7 +56,7 @@ def evaluate(
     weights: str | None,
     as_json: bool,
 ) -> None:
-    """Count how often a .keras or .tflite model or a checkpoint is right on labelled photographs.
+    """Count how often a .keras or .tflite model or a checkpoint is right on labeled photographs.
 
     FOLDER has a subfolder a label, or a metadata.csv as in Hugging Face's ImageFolder: file_name, then a column of 0
     and 1 for each label, or of numbers. Of several labels the average precision and F1 of each are told, of numbers

@@ -62,7 +62,7 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     type=click.Choice(list(TARGETS)),
     help="Make files that this library runs; sets the two options below.",
 )
-@click.option("--include-preprocessing", is_flag=True, help="Normalise inside: the model takes RGB from 0 to 255.")
+@click.option("--include-preprocessing", is_flag=True, help="Normalize inside: the model takes RGB from 0 to 255.")
 @click.option(
     "--probabilities",
     is_flag=True,

@@ -46,10 +46,10 @@ class Distance:
 
     @property
     def signal(self) -> float:
-        """Root mean square of the float tensor, each channel centred by its mean."""
-        centred = self.squares - float(np.sum(np.square(self.sums))) / self.count
+        """Root mean square of the float tensor, each channel centered by its mean."""
+        centered = self.squares - float(np.sum(np.square(self.sums))) / self.count
         # What is left of the difference of two equal numbers is no signal.
-        return self._mean_root(centred if centred > 1e-12 * self.squares else 0.0)
+        return self._mean_root(centered if centered > 1e-12 * self.squares else 0.0)
 
     @property
     def noise(self) -> float:

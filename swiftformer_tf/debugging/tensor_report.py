@@ -22,7 +22,7 @@ class TensorReport:
         scale: Of the tensor's integers; None for floats.
         zero_point: Likewise.
         weight_scales: Least and greatest scale of the operation's weights; None where it has none in integers.
-        signal: Root mean square of the float tensor, each channel centred by its mean.
+        signal: Root mean square of the float tensor, each channel centered by its mean.
         noise: Root mean square of the difference as the file runs: with the errors of all operations before it.
         own_noise: The same of the operation alone, which is fed the float graph's values, as the file holds them, on
             both sides. A bias that takes back what operations before it shift in the mean counts as noise here.

@@ -20,7 +20,7 @@ class Target:
         name: For the command line.
         description: One line for people.
         classes: Which of its classes runs a file, by its task.
-        include_preprocessing: Whether the file must normalise itself.
+        include_preprocessing: Whether the file must normalize itself.
         probabilities: Whether it wants probabilities, where the model's answers can be made some.
         channels: Numbers of channels that it takes.
         input_types: What the file's input may be, in LiteRT's words.

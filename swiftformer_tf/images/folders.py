@@ -128,7 +128,7 @@ def iterate_images(paths: Iterable[str | Path], transform: Transform, batch_size
         batch_size: Photographs a batch; the last batch may be smaller.
 
     Yields:
-        float32 arrays (batch, height, width, 3), normalised.
+        float32 arrays (batch, height, width, 3), normalized.
 
     Raises:
         ImageError: A file that cannot be decoded, which the message names, or a batch size below one.
@@ -189,7 +189,7 @@ class ImageFolder:
 
     @property
     def targets(self) -> tuple[int, ...]:
-        """The labels, by the name that they have in `LabelledImages`."""
+        """The labels, by the name that they have in `LabeledImages`."""
         return self.labels
 
     def targets_of(self, rows: np.ndarray) -> np.ndarray:
@@ -210,7 +210,7 @@ class ImageFolder:
 
 
 def balanced_sample(paths: Sequence[Path], count: int, seed: int = 0) -> list[Path]:
-    """A seeded choice of photographs, for a quantiser to measure ranges on.
+    """A seeded choice of photographs, for a quantizer to measure ranges on.
 
     Folders take turns until there are `count`, or all there are; which of a folder's photographs is up to the seed.
     The same paths, count and seed give the same choice in the same order.

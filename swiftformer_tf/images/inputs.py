@@ -12,7 +12,7 @@ from swiftformer_tf.images.transform import Transform, open_image
 
 __all__ = ["ImageSource", "image_inputs"]
 
-# A folder; files; pixels 0-255 as uint8 (N, H, W, C); normalised floats of that shape; or a `tf.data.Dataset` or
+# A folder; files; pixels 0-255 as uint8 (N, H, W, C); normalized floats of that shape; or a `tf.data.Dataset` or
 # another iterable of such images or batches, labels beside them passed over.
 ImageSource = str | Path | np.ndarray | Iterable[Any]
 
@@ -23,9 +23,9 @@ def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False
     Args:
         images: A folder or files of photographs, which `transform` prepares; an array (N, H, W, C) or a
             `tf.data.Dataset` or other iterable of images or batches, already of the right size: uint8 is taken as
-            pixels, float as normalised pixels.
+            pixels, float as normalized pixels.
         transform: Belongs to the weights.
-        raw: Whether the model wants pixels from 0 to 255 instead of normalised ones.
+        raw: Whether the model wants pixels from 0 to 255 instead of normalized ones.
 
     Raises:
         ImageError: Nothing there, a picture that cannot be read, an array of another shape, or one with NaN in it.

@@ -11,7 +11,7 @@ from swiftformer_tf.errors import ConfigError, ImageError
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import ImageFolder, list_images
 
-__all__ = ["LabelledImages", "imagenet_classes", "labelled_images", "match_classes", "read_labels"]
+__all__ = ["LabeledImages", "imagenet_classes", "labeled_images", "match_classes", "read_labels"]
 
 _WNID = re.compile(r"n\d{8}")
 _VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -19,7 +19,7 @@ _CLASS_ALONE = re.compile(r"\d{1,4}|n\d{8}")
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """Photographs with the index of the model's output that is right for them.
 
     Args:
@@ -118,9 +118,7 @@ def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]
     return labels
 
 
-def labelled_images(
-    folder: str | Path, labels: Sequence[str], *, label_file: str | Path | None = None
-) -> LabelledImages:
+def labeled_images(folder: str | Path, labels: Sequence[str], *, label_file: str | Path | None = None) -> LabeledImages:
     """Photographs in one subfolder a class, or in one folder with a list of labels.
 
     Args:
@@ -138,7 +136,7 @@ def labelled_images(
     if label_file is None:
         images = ImageFolder.open(folder)
         indices, rule = match_classes(images.class_names, labels)
-        return LabelledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
+        return LabeledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
     paths = list_images(folder)
     try:
         lines = _read_lines(label_file)
@@ -148,17 +146,17 @@ def labelled_images(
         wnids = _ground_truth(Path(label_file), lines, paths)
         names = sorted(set(wnids))
         index = dict(zip(names, match_classes(names, labels)[0], strict=True))
-        return LabelledImages(tuple(paths), tuple(index[wnid] for wnid in wnids), "ImageNet's classes by line number")
+        return LabeledImages(tuple(paths), tuple(index[wnid] for wnid in wnids), "ImageNet's classes by line number")
     listed = _read_list(Path(label_file), lines, {path.stem for path in paths})
     if missing := [path for path in paths if path.stem not in listed]:
         raise ImageError(f"{missing[0]}: no line in {label_file}; every photograph needs one")
     wanted = [listed[path.stem] for path in paths]
     names = sorted(set(wanted))
     if all(name.isdigit() and int(name) < len(labels) for name in names):
-        return LabelledImages(tuple(paths), tuple(map(int, wanted)), "indices in the list")
+        return LabeledImages(tuple(paths), tuple(map(int, wanted)), "indices in the list")
     indices, rule = match_classes(names, labels)
     index = dict(zip(names, indices, strict=True))
-    return LabelledImages(tuple(paths), tuple(index[name] for name in wanted), f"{rule}, by the list")
+    return LabeledImages(tuple(paths), tuple(index[name] for name in wanted), f"{rule}, by the list")
 
 
 def _read_lines(path: str | Path) -> list[str]:

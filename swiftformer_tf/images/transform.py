@@ -59,7 +59,7 @@ def is_number(value: Any) -> bool:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Transform:
-    """Resize, crop and normalise, as the weights were evaluated.
+    """Resize, crop and normalize, as the weights were evaluated.
 
     Args:
         size: (height, width) of the result in pixels.

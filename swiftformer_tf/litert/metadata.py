@@ -77,8 +77,8 @@ def model_metadata(
 
     Args:
         config: Of the model; its `image_size` is the size that the file takes.
-        recipe: How it was quantised.
-        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
+        recipe: How it was quantized.
+        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalized ones.
         outputs: In the order of the file.
         license: Of the weights; None where nobody said.
     """
@@ -88,7 +88,7 @@ def model_metadata(
     custom = [entry for each in outputs for entry in TASK_METADATA[each.task].custom(each)]
     return {
         "name": f"SwiftFormer{variant} {recipe.name}",
-        "description": f"{kind[0].upper()}{kind[1:]}, for images of {width} x {height} pixels. Quantisation: "
+        "description": f"{kind[0].upper()}{kind[1:]}, for images of {width} x {height} pixels. Quantization: "
         f"{recipe.description}. Token weights: {config.token_weights}.",
         "subgraph_metadata": [
             {

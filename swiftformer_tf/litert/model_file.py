@@ -37,8 +37,8 @@ class LiteModel:
     Args:
         content: The bytes of the file.
         config: Architecture, labels and transform; its `image_size` is the size that the file takes.
-        recipe: How it was quantised.
-        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalised ones.
+        recipe: How it was quantized.
+        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalized ones.
         outputs: What comes out, in the order of the file.
         license: Of the weights, an SPDX name or a sentence; None where nobody said.
         path: The file that it was read from; None where this process made it.

@@ -77,7 +77,7 @@ class LiteRunner:
         return _kind(self._output)
 
     def set_input(self, inputs: np.ndarray) -> None:
-        """Quantises (1, height, width, channels) float32 as the file wants it.
+        """Quantizes (1, height, width, channels) float32 as the file wants it.
 
         Raises:
             ModelError: Another shape, or no floats.

@@ -50,7 +50,7 @@ class SubprocessInterpreter:
         """Done when the file was loaded."""
 
     def get_input_details(self) -> list[dict[str, Any]]:
-        """Index, shape, type and quantisation of each input."""
+        """Index, shape, type and quantization of each input."""
         return list(map(_details, self._facts["inputs"]))
 
     def get_output_details(self) -> list[dict[str, Any]]:

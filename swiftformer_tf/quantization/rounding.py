@@ -48,7 +48,7 @@ def round_weights(
     Args:
         weights: (G, K, N): G matrices from K inputs to N outputs; one of a convolution, one per channel of a depthwise.
         moments: (G, K + 1, K + 1), mean of x x' with a one at the end of x; None rounds each weight to nearest.
-        noise: Variance that quantising the inputs adds to each of them.
+        noise: Variance that quantizing the inputs adds to each of them.
         least_scale: That no scale is below, for all or (G, 1, N).
         bits: Of an integer, 8 or 4.
 

@@ -1,4 +1,4 @@
-"""Norms in eight bits: ranges that serve the normalised vectors, and 1 / sqrt(x) as exp(-log(x) / 2)."""
+"""Norms in eight bits: ranges that serve the normalized vectors, and 1 / sqrt(x) as exp(-log(x) / 2)."""
 
 import functools
 
@@ -64,7 +64,7 @@ def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics
 def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Operation, floor: Operation) -> None:
     """Of squares and their means over channels.
 
-    The error of a normalised vector is that of its own norm. Ranges that suit squares best leave the many vectors
+    The error of a normalized vector is that of its own norm. Ranges that suit squares best leave the many vectors
     that are much shorter than the longest a step or two.
     """
     (source, _), (squares,), (means,) = square.inputs, square.outputs, mean.outputs

@@ -42,7 +42,7 @@ def bars(names: Sequence[str], values: Sequence[float], colors: Sequence[int], *
     figure, axes = _figure(4.3, 0.34 * len(names) + 0.65)
     positions = np.arange(len(names))[::-1]
     axes.barh(positions, values, color=[RECIPE[color] for color in colors], height=0.62)
-    _labelled(axes, positions, names)
+    _labeled(axes, positions, names)
     axes.set_xlabel(axis)
     for position, value in zip(positions, values, strict=True):
         axes.annotate(
@@ -122,7 +122,7 @@ def error_per_class(
         errors = np.where(np.isfinite(errors), np.maximum(errors, 1e-9), np.nan)
         style: dict[str, Any] = {"markersize": 6, "markeredgecolor": PAPER, "markeredgewidth": 0.6, "clip_on": False}
         axes.plot(errors, positions, MARKERS[color], color=RECIPE[color], label=name, **style)
-    _labelled(axes, positions, [_shortened(labels[index]) for index in classes])
+    _labeled(axes, positions, [_shortened(labels[index]) for index in classes])
     axes.set_xscale("log")
     drawn = np.concatenate([line.get_xdata() for line in axes.lines])
     drawn = np.log10(drawn[np.isfinite(drawn)]) if np.isfinite(drawn).any() else np.array([-3, 0])
@@ -148,7 +148,7 @@ def _shortened(label: str, most: int = 24) -> str:
     return label if len(label) <= most else label[: most - 1] + "…"
 
 
-def _labelled(axes: Any, positions: np.ndarray, names: Sequence[str]) -> None:
+def _labeled(axes: Any, positions: np.ndarray, names: Sequence[str]) -> None:
     """Names along the vertical axis, as they are: a dollar sign starts no formula."""
     axes.set_yticks(positions, names)
     for text in axes.get_yticklabels():

@@ -31,7 +31,7 @@ def random_crop(rng: np.random.Generator, width: int, height: int, augmentation:
 
 
 def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.ndarray:
-    """Colour jitter, RandAugment and erasing.
+    """Color jitter, RandAugment and erasing.
 
     Args:
         images: float32 pixels from 0 to 255, (B, H, W, 3), or gray ones (B, H, W, 1).

@@ -20,7 +20,7 @@ def update_batch_norm(model: keras.Model, batches: Iterable[np.ndarray]) -> None
 
     Args:
         model: Trained classifier or segmenter; changed.
-        batches: Normalised images, float32 (N, height, width, channels); some dozens of batches of 32 or more. A batch
+        batches: Normalized images, float32 (N, height, width, channels); some dozens of batches of 32 or more. A batch
             counts as much as any other.
 
     Raises:

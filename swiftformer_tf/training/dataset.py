@@ -63,7 +63,7 @@ def training_dataset(
     Args:
         folder: Photographs and labels.
         recipe: Batch size, image sizes and augmentation.
-        config: Of the model: size and normalisation.
+        config: Of the model: size and normalization.
         seed: Of everything random.
         first_epoch: Where to start, from 0.
         teacher: Adds a teacher's logits to the targets.

@@ -11,7 +11,7 @@ import keras
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.evaluation import labelled_for
+from swiftformer_tf.evaluation import labeled_for
 from swiftformer_tf.files import identity
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.images.transform import Transform
@@ -132,7 +132,7 @@ def train(
         learning_rate: Instead of the recipe's.
         image_size: In pixels, or (height, width). Default: that of `source`, or 224; for segmentation, that of the
             first photograph.
-        crop: Share that evaluation's centre crop keeps, of a classifier. Default: that of the model's transform.
+        crop: Share that evaluation's center crop keeps, of a classifier. Default: that of the model's transform.
         problem_type: What the labels of a classifier mean, see `training_photographs`.
         teacher: A classifier to distil from, see `Teacher.open`.
         head: Of a segmenter, or its name in `SEGMENTATION_HEADS`; default is `"semantic_fpn_64"`.
@@ -250,7 +250,7 @@ def _classifier(options: _Options) -> History:
         images,
         recipe,
         options.output,
-        validation=labelled_for(config, options.validation) if options.validation else None,
+        validation=labeled_for(config, options.validation) if options.validation else None,
         teacher=Teacher.open(options.teacher) if options.teacher else None,
         seed=options.seed,
         source=options.starting_point,

@@ -193,7 +193,7 @@ class TrainingRecipe(RecipeFields):
 
 # Section 4 and the released training code of the paper (arXiv:2303.15446), for ImageNet on many GPUs. What differs:
 # `adaptive_clip` is timm's; Keras's RandAugment turns by up to 360 degrees times its factor, where the paper's
-# magnitude 9 turns by 27, so that 0.1 (36 degrees) stands for it; the saturation of colour jitter has another curve;
+# magnitude 9 turns by 27, so that 0.1 (36 degrees) stands for it; the saturation of color jitter has another curve;
 # erased pixels are noise in 5 x 5 to 57 x 57 % of the picture.
 _PAPER = TrainingRecipe(
     adaptive_clip=0.01,

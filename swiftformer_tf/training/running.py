@@ -20,7 +20,7 @@ from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.files import read_text, replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder, check_images
-from swiftformer_tf.images.labels import LabelledImages
+from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.images.metadata import METADATA
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.tasks.classification import problem_type, require_single_label
@@ -42,7 +42,7 @@ def train_classifier(
     recipe: TrainingRecipe,
     output: str | Path,
     *,
-    validation: LabelledImages | AnnotatedImages | None = None,
+    validation: LabeledImages | AnnotatedImages | None = None,
     teacher: Teacher | None = None,
     seed: int = 0,
     source: str = "random",
@@ -135,7 +135,7 @@ def train_classifier(
     return fit_in_folder(student, averages, batches, recipe, output, settings, validating, callbacks)
 
 
-def _measured(model: keras.Model, images: LabelledImages | AnnotatedImages) -> dict[str, float]:
+def _measured(model: keras.Model, images: LabeledImages | AnnotatedImages) -> dict[str, float]:
     return evaluate_classifier(model.predict_on_batch, model.config, images).metrics
 
 

@@ -29,9 +29,9 @@ class Teacher:
     """A classifier that judges crops of the training photographs.
 
     Args:
-        predict: From normalised float32 images (B, height, width, 3) of the transform's size to logits
+        predict: From normalized float32 images (B, height, width, 3) of the transform's size to logits
             (B, num_labels): a Keras model's `predict_on_batch`, or any other callable.
-        transform: Its size and normalisation; the crop is the training's.
+        transform: Its size and normalization; the crop is the training's.
         labels: Names of its classes, in the order of the logits.
         name: Of the model, for the record.
 

@@ -36,7 +36,7 @@ def see_through(levels: np.ndarray) -> np.ndarray:
 
 
 HALF = np.full_like(GREY, 128)
-FRAMES = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+FRAMES = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
 RED = np.asarray(FRAMES[0])
 LEVELS = bytes(range(0, 256, 17))
 
@@ -65,7 +65,7 @@ SHOWN: dict[str, tuple[bytes, np.ndarray, int]] = {
     "16 bits, TIFF": (encoded(Image.fromarray(DEEP), "tiff"), rgb(GREY), 0),
     "16 bits, big-endian TIFF": (encoded(Image.fromarray(DEEP.astype(">u2")), "tiff"), rgb(GREY), 0),
     "16 bits in 32": (encoded(Image.fromarray(DEEP.astype(np.int32)), "tiff"), rgb(GREY), 0),
-    "16 bits, colours": (b"", np.zeros(0), 0),
+    "16 bits, colors": (b"", np.zeros(0), 0),
     "palette": (palette(None), rgb(RAMP), 0),
     "palette, see-through": (palette(bytes([0, 255, 128])), rgb([[255, 17, 144, 51], *RAMP[1:].tolist()]), 1),
     "RGBA, see-through": (
@@ -74,7 +74,7 @@ SHOWN: dict[str, tuple[bytes, np.ndarray, int]] = {
         1,
     ),
     "RGBA, opaque": (encoded(PHOTOGRAPH.convert("RGBA"), "png"), np.asarray(PHOTOGRAPH), 0),
-    "RGB, one colour transparent": (
+    "RGB, one color transparent": (
         encoded(FRAMES[0], "png", transparency=(255, 0, 0)),
         np.full((4, 4, 3), 255),
         0,
@@ -91,7 +91,7 @@ SHOWN: dict[str, tuple[bytes, np.ndarray, int]] = {
 }
 
 
-def deep_colours() -> bytes:
+def deep_colors() -> bytes:
     """A PNG of 16 bits a channel, which Pillow reads and does not write."""
     pixels = np.asarray(PHOTOGRAPH).astype(">u2") << 8 | 9
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
@@ -103,4 +103,4 @@ def deep_colours() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-SHOWN["16 bits, colours"] = (deep_colours(), np.asarray(PHOTOGRAPH), 0)
+SHOWN["16 bits, colors"] = (deep_colors(), np.asarray(PHOTOGRAPH), 0)

@@ -18,7 +18,7 @@ def tiny_config(**fields: Any) -> SwiftFormerConfig:
 
 
 def randomized(model: keras.Model, seed: int = 0) -> Any:
-    """Draws all weights anew: at default initialisation the layer scales hide attention and MLP."""
+    """Draws all weights anew: at default initialization the layer scales hide attention and MLP."""
     rng = np.random.default_rng(seed)
     for variable in model.weights:
         shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
@@ -39,12 +39,12 @@ def random_classifier(seed: int = 0, **fields: Any) -> SwiftFormerForImageClassi
 
 
 def random_images(*shape: int, seed: int = 0) -> np.ndarray:
-    """Normalised pixels."""
+    """Normalized pixels."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def pictures(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth coloured pictures, uint8 (count, height, width, 3), each of another mood."""
+    """Smooth colored pictures, uint8 (count, height, width, 3), each of another mood."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     waves = np.zeros((count, height, width, 3))
@@ -68,10 +68,10 @@ def seeded_model(
 ) -> SwiftFormerForImageClassification:
     """A classifier with random weights whose answers differ from picture to picture, as a trained one's do.
 
-    As initialised, attention and MLP count for nothing, every map is mostly what all pictures have in common, and all
+    As initialized, attention and MLP count for nothing, every map is mostly what all pictures have in common, and all
     get the same answer. Here matrices have a deviation of `gain` over the root of their inputs, 1.4 keeps the size of
-    what a GELU takes half of; layer scales are near one, and every normalisation has the statistics of `images`,
-    normalised (N, height, width, channels).
+    what a GELU takes half of; layer scales are near one, and every normalization has the statistics of `images`,
+    normalized (N, height, width, channels).
     """
     model = SwiftFormerForImageClassification(config)
     rng = np.random.default_rng(seed)
@@ -88,6 +88,6 @@ def seeded_model(
     return model
 
 
-def uncentred(expected: np.ndarray, actual: np.ndarray) -> float:
+def uncentered(expected: np.ndarray, actual: np.ndarray) -> float:
     """Signal-to-noise ratio in dB of outputs as they are, mean and all."""
     return float(10 * np.log10(np.sum(expected**2) / np.sum((actual - expected) ** 2)))

@@ -16,7 +16,7 @@ from support.killed_commands import kill_at
 from support.random_models import pictures
 from swiftformer_tf import SwiftFormerConfig, Transform
 from swiftformer_tf.images.folders import ImageFolder
-from swiftformer_tf.images.labels import labelled_images
+from swiftformer_tf.images.labels import labeled_images
 from swiftformer_tf.training import Augmentation, Teacher, TrainingRecipe, new_model, train_classifier
 
 LABELS = ("cat", "dog", "eel")
@@ -40,7 +40,7 @@ RECIPE = TrainingRecipe(
 
 
 def write_photographs(root: Path, each: int = 7) -> Path:
-    """Three classes of small pictures, each with more of one colour."""
+    """Three classes of small pictures, each with more of one color."""
     for index, picture in enumerate(pictures(3 * each, 48, 40) // 2):
         picture[..., index % 3] += 80
         path = root / LABELS[index % 3] / f"{index:02}.png"
@@ -50,7 +50,7 @@ def write_photographs(root: Path, each: int = 7) -> Path:
 
 
 def color_teacher() -> Teacher:
-    """Knows four classes by the mean colour."""
+    """Knows four classes by the mean color."""
     directions = np.random.default_rng(1).normal(size=(3, 4))
     return Teacher(
         lambda images: images.mean(axis=(1, 2)) @ directions, Transform(size=(24, 24)), (*LABELS, "fox"), "colors"
@@ -70,7 +70,7 @@ def run(root: Path, output: Path, recipe: TrainingRecipe = RECIPE, **options: An
         ImageFolder.open(root),
         recipe,
         output,
-        **{"teacher": color_teacher(), "validation": labelled_images(root, LABELS), "seed": 3, **options},
+        **{"teacher": color_teacher(), "validation": labeled_images(root, LABELS), "seed": 3, **options},
     )
 
 

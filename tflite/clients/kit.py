@@ -3,14 +3,14 @@
 A kit is a folder:
 
     kit.json              labels, recipes, files, versions
-    RECIPE.tflite         normalised float32 in, logits out
+    RECIPE.tflite         normalized float32 in, logits out
     RECIPE_scores.tflite  RGB from 0 to 255 in as float32, probabilities out
     RECIPE_uint8.tflite   the same with a picture's bytes in; of recipes that can have such an input
-    RECIPE_int8.tflite    normalised in, logits out, both as int8; of recipes that are integer throughout
+    RECIPE_int8.tflite    normalized in, logits out, both as int8; of recipes that are integer throughout
     converter.tflite      the same by the TFLite converter's own quantizer from the same graph, for comparison
     photographs/00.png    as the model sees them: of its size, so that no client has to resize
     pixels.npy            the same, (N, height, width, 3) uint8
-    inputs.npy            the same, normalised, float32
+    inputs.npy            the same, normalized, float32
     logits.npy            what Keras says, (N, labels) float32
     NAME.npy              what LiteRT on this machine's own processor makes of NAME.tflite, (N, labels) float32
 """
@@ -149,7 +149,7 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
 
 
 def converted(deploy: sf.DeployModel, images: np.ndarray) -> bytes:
-    """The TFLite converter's own int8, integer at both ends, of normalised images (N, height, width, 3)."""
+    """The TFLite converter's own int8, integer at both ends, of normalized images (N, height, width, 3)."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(deploy)
