@@ -1,7 +1,7 @@
 """`backend_logits.py CHECKPOINT PICTURES.npz LOGITS.npz`: a port's logits on the backend that `KERAS_BACKEND` names.
 
-Writes logits for every array of pictures (B, H, W, 3) and both arithmetics, and prints one line of JSON: the backend
-and its version.
+Writes logits for every array of pictures (B, H, W, 3) and both attention types, and prints one line of JSON: the
+backend and its version.
 """
 
 import importlib.metadata

@@ -22,7 +22,7 @@ CHILD = Path(__file__).with_name("backend_logits.py")
 
 
 def run(backend: str, checkpoint: Path, pictures: list[np.ndarray], folder: Path) -> tuple[str, Logits]:
-    """Version of a backend, and what Keras computes on it: logits at each size by arithmetic."""
+    """Version of a backend, and what Keras computes on it: logits at each size by attention type."""
     np.savez(folder / "pictures.npz", *pictures)
     command = [sys.executable, str(CHILD), str(checkpoint), str(folder / "pictures.npz"), str(folder / "logits.npz")]
     child = subprocess.run(
@@ -39,7 +39,7 @@ def run(backend: str, checkpoint: Path, pictures: list[np.ndarray], folder: Path
 
 
 def backend_cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> Iterator[BackendCase]:
-    """Every backend, on the weights of a pair under the original names, which both arithmetics share."""
+    """Every backend, on the weights of a pair under the original names, which both attention types share."""
     pictures = [images(size, seed=4) for size in SIZES]
     expected: Logits = {
         "l2": [references.logits(l2, batch) for batch in pictures],

@@ -6,7 +6,7 @@ from swiftformer_tf.config import TokenWeights
 
 # Largest difference over largest value, in float32 on the CPU.
 THRESHOLD = 1e-5
-# What the same comparison must exceed when the arithmetic is the wrong one, or it could not tell them apart.
+# What the same comparison must exceed when the attention type is the wrong one, or it could not tell them apart.
 CONTROL = 0.1
 
 OTHER: dict[TokenWeights, TokenWeights] = {"l2": "uniform", "uniform": "l2"}

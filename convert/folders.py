@@ -83,7 +83,7 @@ def folder_cases(l2: torch.nn.Module, uniform: torch.nn.Module) -> Iterator[Fold
 def _ported(
     reference: torch.nn.Module, folder: Path
 ) -> tuple[SwiftFormerForImageClassification, SwiftFormerForImageClassification]:
-    """The port of a reference's weights with `LABELS`, and that of the other arithmetic."""
+    """The port of a reference's weights with `LABELS`, and that of the other attention type."""
     references.save_safetensors(reference.state_dict(), folder / "weights.safetensors")
     checkpoint = Checkpoint.open(folder / "weights.safetensors")
     models = []

@@ -157,7 +157,7 @@ def measure(
 
 
 def cells(variants: list[str]) -> Iterator[Cell]:
-    """Every variant under every key layout, and original names under both arithmetics."""
+    """Every variant under every key layout, and original names under both attention types."""
     for seed, variant in enumerate(variants):
         l2, uniform = references.pair(architecture(variant), seed)
         for key_layout, token_weights in SOURCES:
@@ -192,7 +192,7 @@ def tables(
     lines = [
         ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
         "",
-        "| variant | names | arithmetic | logits | at 190 by 250 | hidden states | one block | control | back |",
+        "| variant | names | attention type | logits | at 190 by 250 | hidden states | one block | control | back |",
         "|---|---|---|---|---|---|---|---|---|",
         *(
             f"| {c.variant} | {c.key_layout} | {c.token_weights} | {c.logits:.1e} | {c.odd_size:.1e} | "
@@ -204,7 +204,7 @@ def tables(
         "|---|---|---|",
         *(f"| `{case.file}` | {case.holds} | {case.logits:.1e} |" for case in files),
         "",
-        "| backend | arithmetic | logits | at 190 by 250 | from TensorFlow | control |",
+        "| backend | attention type | logits | at 190 by 250 | from TensorFlow | control |",
         "|---|---|---|---|---|---|",
         *(
             f"| {case.backend} | {case.token_weights} | {case.logits:.1e} | {case.odd_size:.1e} | "

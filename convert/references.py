@@ -1,7 +1,7 @@
 """The PyTorch references that parity is measured against: timm's SwiftFormer and Hugging Face's, with random weights.
 
-The original repository's arithmetic is timm's, so an original checkpoint is timm's weights under the original's names;
-timm's own loader, which knows those names, confirms them.
+The original repository's attention type is timm's, so an original checkpoint is timm's weights under the original's
+names; timm's own loader, which knows those names, confirms them.
 """
 
 import argparse
@@ -68,7 +68,7 @@ class Architecture:
 def randomize(model: torch.nn.Module, seed: int) -> None:
     """Weights under which every part of the model counts.
 
-    Layer scales are near 1 and BatchNorm has statistics: as initialized, the two arithmetics differ by 5e-4 only,
+    Layer scales are near 1 and BatchNorm has statistics: as initialized, the two attention types differ by 5e-4 only,
     and a parity test would pass with the wrong one.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -113,7 +113,7 @@ def original_names(state: State) -> State:
 
 
 def hf_names(state: State) -> State:
-    """timm's weights under Hugging Face's names, for the same weights in both arithmetics."""
+    """timm's weights under Hugging Face's names, for the same weights in both attention types."""
     renamed = {}
     for key, tensor in original_names(state).items():
         name = re.sub(r"^network\.(\d+)\.(\d+)\.", r"network.\1.blocks.\2.", key)
@@ -125,7 +125,7 @@ def hf_names(state: State) -> State:
 
 
 def pair(architecture: Architecture, seed: int) -> tuple[SwiftFormer, transformers.SwiftFormerForImageClassification]:
-    """timm's model and Hugging Face's with the same random weights: the two arithmetics."""
+    """timm's model and Hugging Face's with the same random weights: the two attention types."""
     l2 = architecture.timm()
     randomize(l2, seed)
     uniform = architecture.hf()

@@ -8,23 +8,23 @@ from comparing import CONTROL, OTHER, THRESHOLD, error
 
 from swiftformer_tf.config import TokenWeights
 
-# At each size, by arithmetic.
+# At each size, by attention type.
 Logits = dict[TokenWeights, list[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One row of the first table: a variant under one key layout and arithmetic.
+    """One row of the first table: a variant under one key layout and attention type.
 
     Args:
         variant: Its name.
         key_layout: Of the checkpoint.
-        token_weights: The arithmetic.
+        token_weights: The attention type.
         logits: Error against the reference.
         odd_size: The same at a size that no stage divides evenly.
         hidden_states: The worst of them.
         blocks: The worst of the layers, each on the reference's own input.
-        wrong: Error of the other arithmetic against the reference.
+        wrong: Error of the other attention type against the reference.
         back: Error of the reference with the file that we write.
     """
 
@@ -65,15 +65,15 @@ class FileCase:
 
 @dataclasses.dataclass(frozen=True)
 class BackendCase:
-    """One row of the third table: a backend under one arithmetic.
+    """One row of the third table: a backend under one attention type.
 
     Args:
         backend: As `KERAS_BACKEND` has it, and its version.
-        token_weights: The arithmetic.
+        token_weights: The attention type.
         logits: Error against the reference.
         odd_size: The same at a size that no stage divides evenly.
         tensorflow: Error against Keras on TensorFlow; the worse of both sizes.
-        wrong: Error of the other arithmetic on this backend against the reference.
+        wrong: Error of the other attention type on this backend against the reference.
     """
 
     backend: str
@@ -96,7 +96,7 @@ class FolderCase:
         layout: Of the folder.
         written: What wrote it.
         logits: Error of the Keras model's logits against those of the library's model.
-        wrong: The same with the Keras model of the other arithmetic.
+        wrong: The same with the Keras model of the other attention type.
         back: Error of the library's model against the one whose weights they are.
         labels: Whether the library finds the labels' names.
     """
@@ -135,7 +135,7 @@ class FormCase:
 
 
 def backend_rows(backend: str, ours: Logits, on_tensorflow: Logits, expected: Logits) -> Iterator[BackendCase]:
-    """A row for each arithmetic, from Keras's logits on this backend and on TensorFlow, and the references'."""
+    """A row for each attention type, from Keras's logits on this backend and on TensorFlow, and the references'."""
     for kind, other in OTHER.items():
         yield BackendCase(
             backend=backend,
@@ -157,6 +157,6 @@ def folder_row(
     expected: np.ndarray,
     labels: bool,
 ) -> FolderCase:
-    """A row, from logits: of the Keras models of both arithmetics, of the library's model of the folder, and of the
+    """A row, from logits: of the Keras models of both attention types, of the library's model of the folder, and of the
     model whose weights they are."""
     return FolderCase(layout, written, error(ours, theirs), error(wrong, theirs), error(theirs, expected), labels)

@@ -27,7 +27,7 @@ from swiftformer_tf.model import SwiftFormerModel
 from swiftformer_tf.porting import port
 
 THRESHOLD = 1e-5
-CONTROL = 0.1  # what the other arithmetic must differ by, or the comparison says nothing
+CONTROL = 0.1  # what the other attention type must differ by, or the comparison says nothing
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "tf"
 
 
@@ -88,7 +88,7 @@ def measure(kind: str, folder: Path) -> bool:
     passed = found <= THRESHOLD and control >= CONTROL and opened.token_weights == "uniform"
     print(
         f"{'ok  ' if passed else 'FAIL'} {kind}: {variables_in(path)} variables, {opened.token_weights}, "
-        f"largest difference {found:.1e}, with the other arithmetic {control:.2f}",
+        f"largest difference {found:.1e}, with the other attention type {control:.2f}",
         flush=True,
     )
     return passed

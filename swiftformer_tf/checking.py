@@ -1,4 +1,4 @@
-"""Which arithmetic a checkpoint's weights were trained with, by outputs of its owner's own run."""
+"""Which attention type a checkpoint's weights were trained with, by outputs of its owner's own run."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -63,17 +63,17 @@ class Expected:
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """How far a checkpoint is from expected logits under each arithmetic.
+    """How far a checkpoint is from expected logits under each attention type.
 
     Args:
-        differences: Largest absolute difference over the largest expected number, by arithmetic.
+        differences: Largest absolute difference over the largest expected number, by attention type.
     """
 
     differences: Mapping[TokenWeights, float]
 
     @property
     def token_weights(self) -> TokenWeights | None:
-        """The arithmetic that fits; None where neither does, or both do."""
+        """The attention type that fits; None where neither does, or both do."""
         fitting = [name for name, difference in self.differences.items() if difference <= TOLERANCE]
         return fitting[0] if len(fitting) == 1 else None
 
@@ -89,7 +89,7 @@ class Fit:
 
 
 def fit_token_weights(checkpoint: Checkpoint, expected: Expected) -> Fit:
-    """Compares a checkpoint with outputs of a PyTorch run under both arithmetics.
+    """Compares a checkpoint with outputs of a PyTorch run under both attention types.
 
     An original file does not say which of the two releases trained it, and loads strictly into both; outputs do.
 
@@ -129,7 +129,7 @@ def fit_token_weights(checkpoint: Checkpoint, expected: Expected) -> Fit:
 def fitted(
     checkpoint: Checkpoint, expected: Expected, *, token_weights: TokenWeights | None = None
 ) -> tuple[Checkpoint, Fit]:
-    """The checkpoint with the arithmetic that gives these outputs, and how well each does.
+    """The checkpoint with the attention type that gives these outputs, and how well each does.
 
     Args:
         checkpoint: Weights of a classifier.
@@ -137,7 +137,7 @@ def fitted(
         token_weights: What the caller says, which then has to fit.
 
     Raises:
-        CheckpointError: Neither arithmetic fits, or not that of `token_weights`; or see `fit_token_weights`.
+        CheckpointError: Neither attention type fits, or not that of `token_weights`; or see `fit_token_weights`.
     """
     fit = fit_token_weights(checkpoint, expected)
     best = fit.token_weights

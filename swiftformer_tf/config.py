@@ -261,7 +261,7 @@ class SwiftFormerConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Reads `to_dict` and Hugging Face's `config.json`; fields that neither knows are passed over.
 
-        A file without `token_weights` is Hugging Face's own, whose arithmetic is `"uniform"` in every
+        A file without `token_weights` is Hugging Face's own, whose attention type is `"uniform"` in every
         version, and whose transform is the plain bilinear resize of its image processor.
 
         Raises:
@@ -270,7 +270,7 @@ class SwiftFormerConfig:
         if not isinstance(values, Mapping):
             raise ConfigError(f"a configuration is a JSON object, not {type(values).__name__}")
         if "model_type" not in values:
-            # timm's config.json has `architecture` and `pretrained_cfg` instead, and other arithmetic.
+            # timm's config.json has `architecture` and `pretrained_cfg` instead, and another attention type.
             raise ConfigError("model_type: missing; expected 'swiftformer', as in Hugging Face's config.json")
         if values["model_type"] != "swiftformer":
             raise ConfigError(f"model_type={values['model_type']!r}: expected 'swiftformer'")

@@ -17,7 +17,6 @@ from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import (
     Graph,
     Statistics,
-    arithmetic,
     correct_output_bias,
     equalize,
     equalize_by_weights,
@@ -26,6 +25,7 @@ from swiftformer_tf.quantization import (
     lower_gelu,
     lower_rsqrt,
     measure,
+    operation_precisions,
     rewrite,
 )
 from swiftformer_tf.recipes import Recipe, require_recipe
@@ -107,7 +107,7 @@ def calibrate(
     graph = lower_float_only(Graph(content))  # all tensors of `content`, and further ones
     for recipe in recipes:
         if recipe.has_integer_weights:
-            arithmetic(graph, recipe)
+            operation_precisions(graph, recipe)
     inputs = _batches(image_inputs(images, deploy.config.transform, raw=deploy.include_preprocessing), deploy)
     with native_stderr_silenced():
         statistics = measure(graph, inputs, progress, kept=IMAGES_SEEN_TWICE)
@@ -184,7 +184,7 @@ def export(
     elif calibration is None:
         graph = Graph(convert(deploy))
         graph = graph if recipe.equalize is None else equalize_by_weights(graph, recipe.equalize)
-        content = rewrite(graph, arithmetic(graph, recipe), recipe)
+        content = rewrite(graph, operation_precisions(graph, recipe), recipe)
     elif isinstance(calibration, Calibration):
         content = _quantized(calibration, recipe)
     else:
@@ -206,7 +206,7 @@ def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
             graph, statistics = prepare(graph, statistics)
     if recipe.equalize is not None:
         graph, statistics = equalize(graph, statistics, recipe.equalize)
-    content = rewrite(graph, arithmetic(graph, recipe), recipe, statistics)
+    content = rewrite(graph, operation_precisions(graph, recipe), recipe, statistics)
     if not recipe.correct_output_bias:
         return content
     return correct_output_bias(content, statistics.images, statistics.outputs)

@@ -17,7 +17,7 @@ __all__ = ["ASSUMED", "PortedFile", "port_file"]
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
-# What is said of the arithmetic of a checkpoint that does not say which it is for.
+# What is said of the attention type of a checkpoint that does not say which it is for.
 ASSUMED = (
     "assumed, since files of the original repository do not say; weights of its first release (before July 2023) want "
     "--token-weights uniform"

@@ -72,10 +72,10 @@ def test_the_readme_keeps_what_others_wrote(measured: Any, tmp_path: Path) -> No
     assert "| float32 | 75% | Fully Connected (NC, F32) GEMM 75%, GELU 25% (builtin kernel) |" in text
     svg = (tmp_path / "benchmark.svg").read_text()
     assert "mixed_int8" in svg
-    assert "litert-torch" not in svg  # Hugging Face's arithmetic is not that of the weights
+    assert "litert-torch" not in svg  # Hugging Face's attention type is not that of the weights
 
 
-def test_the_twin_keeps_the_convolutions_and_drops_the_arithmetic(deploy: DeployModel) -> None:
+def test_the_twin_keeps_the_convolutions_and_drops_the_attention(deploy: DeployModel) -> None:
     twin = benchmark_ours.convolution_twin(deploy)
     image = np.zeros((1, 64, 64, 3), np.float32)
     before = np.asarray(deploy(image))

@@ -49,7 +49,7 @@ def test_the_original_codes_own_file_gives_its_own_logits(
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("token_weights", ["l2", "uniform"])
-def test_outputs_tell_the_arithmetic(token_weights: Any, layout: str, outputs: dict[str, np.ndarray]) -> None:
+def test_outputs_tell_the_attention_type(token_weights: Any, layout: str, outputs: dict[str, np.ndarray]) -> None:
     pixels = outputs["pixels_63x85"]
     expected = Expected(pixels.transpose(0, 3, 1, 2) if layout == "NCHW" else pixels, outputs[f"{token_weights}_63x85"])
     checkpoint = Checkpoint.open(ORIGINAL)

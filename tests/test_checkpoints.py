@@ -17,7 +17,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.images.transform import TRANSFORMS
 
-ARITHMETIC = {"original": "l2", "hf": "uniform", "timm": "l2", "timm_wrapper": "l2"}
+ATTENTION_TYPES = {"original": "l2", "hf": "uniform", "timm": "l2", "timm_wrapper": "l2"}
 
 
 def equal(one: Checkpoint, other: Checkpoint) -> bool:
@@ -27,7 +27,7 @@ def equal(one: Checkpoint, other: Checkpoint) -> bool:
 
 
 def of_layout(key_layout: KeyLayoutName, **fields: Any) -> Checkpoint:
-    return random_checkpoint(SMALL.replace(token_weights=ARITHMETIC[key_layout], **fields), key_layout=key_layout)
+    return random_checkpoint(SMALL.replace(token_weights=ATTENTION_TYPES[key_layout], **fields), key_layout=key_layout)
 
 
 def bare(path: Path, key_layout: KeyLayoutName, config: SwiftFormerConfig = SMALL, **options: Any) -> Path:
@@ -42,7 +42,7 @@ def bare(path: Path, key_layout: KeyLayoutName, config: SwiftFormerConfig = SMAL
 def test_arithmetic_and_transform_follow_the_scheme(key_layout: KeyLayoutName, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", key_layout))
     assert checkpoint.key_layout == key_layout
-    assert checkpoint.token_weights == checkpoint.config.token_weights == ARITHMETIC[key_layout]
+    assert checkpoint.token_weights == checkpoint.config.token_weights == ATTENTION_TYPES[key_layout]
     assert checkpoint.token_weights_assumed == (key_layout == "original")
     assert checkpoint.config.transform == KEY_LAYOUTS[key_layout].transform
     assert checkpoint.source == str(tmp_path / "weights.safetensors")

@@ -23,7 +23,7 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, model: Model) -> Path:
-    """An original-layout file, which does not say which arithmetic it is for."""
+    """An original-layout file, which does not say which attention type it is for."""
     from swiftformer_tf.checkpoints import key_layouts, torch_zip
 
     tensors, path = to_checkpoint(model).tensors, tmp_path / "tiny.pth"

@@ -13,7 +13,7 @@ from swiftformer_tf.debugging.recover_equalization import equalize_alike
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.native_logs import native_stderr_silenced
-from swiftformer_tf.quantization import Graph, arithmetic, equalize, measure, rewrite
+from swiftformer_tf.quantization import Graph, equalize, measure, operation_precisions, rewrite
 
 
 def weights(graph: Graph) -> list[np.ndarray]:
@@ -61,7 +61,7 @@ def test_a_channel_that_is_always_zero_was_enlarged_by_no_more_than_any() -> Non
     scaled, found = Graph(content), Graph(content)
     images = np.random.default_rng(0).normal(size=(4, 1, 8, 8, 3)).astype(np.float32)
     scaled, statistics = equalize(scaled, measure(scaled, images), 0.65)
-    graph = Graph(rewrite(scaled, arithmetic(scaled, RECIPES["int8"]), RECIPES["int8"], statistics))
+    graph = Graph(rewrite(scaled, operation_precisions(scaled, RECIPES["int8"]), RECIPES["int8"], statistics))
     found = equalize_alike(graph, found, pair(graph, found)[0])
     columns = weights(found)[2][:, 0, 0] / read.T
     np.testing.assert_allclose(columns / weights(scaled)[2][:, 0, 0] * read.T, 1, rtol=0.01)

@@ -82,7 +82,7 @@ def test_the_same_function_for_whatever_architecture_and_size(
 
 
 def test_the_wrong_arithmetic_would_be_noticed() -> None:
-    """The control of the tests above: the weights are such that the two arithmetics differ."""
+    """The control of the tests above: the weights are such that the two attention types differ."""
     model = random_classifier()
     other = SwiftFormerForImageClassification(model.config.replace(token_weights="uniform"))
     for variable in other.weights:

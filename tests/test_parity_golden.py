@@ -17,7 +17,7 @@ from swiftformer_tf.porting import port, to_checkpoint
 EXPECTED = safetensors.numpy.load_file(GOLDEN / "expected.safetensors")
 
 THRESHOLD = 1e-5
-# What the wrong arithmetic must exceed, or these files could not tell the two apart.
+# What the wrong attention type must exceed, or these files could not tell the two apart.
 CONTROL = 0.1
 
 CASES: dict[str, tuple[TokenWeights | None, TokenWeights]] = {

@@ -60,14 +60,14 @@ def test_the_error_is_the_largest_difference_over_the_largest_value() -> None:
 
 
 def logits(*, seed: int) -> Logits:
-    """At two sizes, by arithmetic."""
+    """At two sizes, by attention type."""
     rng = np.random.default_rng(seed)
     kinds: tuple[TokenWeights, ...] = ("l2", "uniform")
     return {kind: [rng.normal(size=(2, 10)) for _ in range(2)] for kind in kinds}
 
 
 def moved(values: Logits, kind: TokenWeights, size: int) -> Logits:
-    """The same but for one output under one arithmetic at one size."""
+    """The same but for one output under one attention type at one size."""
     copy = {name: [array.copy() for array in arrays] for name, arrays in values.items()}
     copy[kind][size][1, 3] += 1e-3
     return copy
@@ -96,7 +96,7 @@ def test_a_backend_fails_where_it_differs(kind: TokenWeights, size: int, spoilt:
     assert bad == {"tensorflow"} | ({("logits", "odd_size")[size]} if spoilt == "ours" else set())
 
 
-def test_a_backend_fails_where_the_two_arithmetics_are_one() -> None:
+def test_a_backend_fails_where_the_two_attention_types_are_one() -> None:
     expected = logits(seed=0)
     expected["uniform"] = expected["l2"]
     rows = list(backend_rows("torch", expected, expected, expected))

@@ -7,29 +7,29 @@ import tensorflow as tf
 from support.small_graphs import answers, converted
 
 from swiftformer_tf.native_logs import native_stderr_silenced
-from swiftformer_tf.quantization import Graph, arithmetic, lower_gelu, measure, rewrite
-from swiftformer_tf.quantization.gelu import gates
+from swiftformer_tf.quantization import Graph, lower_gelu, measure, operation_precisions, rewrite
+from swiftformer_tf.quantization.gelu import lowered_gelus
 from swiftformer_tf.recipes import RECIPES
 
 CHANNELS = 16
 
 
-@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("lowered", [False, True])
 @pytest.mark.parametrize("depthwise", [False, True])
-def test_the_mean_of_each_output_is_the_float_graphs(depthwise: bool, gated: bool) -> None:
+def test_the_mean_of_each_output_is_the_float_graphs(depthwise: bool, lowered: bool) -> None:
     content, images = depthwise_graph() if depthwise else matrix_graph()
     expected = means(content, images)
 
     def largest_shift(*, sees_values: bool) -> float:
         """Rounding the zeros of a tensor, which are exact, adds nothing to their mean."""
         graph, statistics = Graph(content), measure(Graph(content), images)
-        if gated:
+        if lowered:
             graph, statistics = lower_gelu(graph, statistics)
-        assert len(gates(graph)) == gated
+        assert len(lowered_gelus(graph)) == lowered
         statistics.fixed_ranges.update(statistics.low)
         if not sees_values:
             statistics.pixels = {tensor: np.zeros_like(values) for tensor, values in statistics.pixels.items()}
-        integers = rewrite(graph, arithmetic(graph, RECIPES["int8"]), RECIPES["int8"], statistics)
+        integers = rewrite(graph, operation_precisions(graph, RECIPES["int8"]), RECIPES["int8"], statistics)
         return float(np.abs(means(integers, images) - expected).max())
 
     assert largest_shift(sees_values=True) < largest_shift(sees_values=False) / 4
@@ -39,7 +39,7 @@ def test_the_mean_behind_an_int8_matrix_of_floats_is_the_float_graphs() -> None:
     keras.utils.set_random_seed(0)
     content, images = converted(keras.layers.Conv2D(32, 3), 8, 8, 32), normal(8, 8, 8, 32, mean=10)
     recipe, graph = RECIPES["dynamic_int8"], Graph(content)
-    integers = rewrite(graph, arithmetic(graph, recipe), recipe, measure(Graph(content), images))
+    integers = rewrite(graph, operation_precisions(graph, recipe), recipe, measure(Graph(content), images))
     np.testing.assert_allclose(means(integers, images), means(content, images), atol=0.01)
 
 

@@ -20,7 +20,7 @@ from swiftformer_tf import (
     fuse,
 )
 from swiftformer_tf.native_logs import native_stderr_silenced
-from swiftformer_tf.quantization import Graph, arithmetic, measure, ranges, rewrite
+from swiftformer_tf.quantization import Graph, measure, operation_precisions, ranges, rewrite
 from swiftformer_tf.quantization.rounding import round_weights
 from swiftformer_tf.verification import check_file, signal_to_noise
 
@@ -50,7 +50,7 @@ def test_a_channel_without_weights_keeps_its_bias(recipe: str, layer: str) -> No
     graph = Graph(content)
     with native_stderr_silenced():
         statistics = measure(graph, images)
-    found = answers(rewrite(graph, arithmetic(graph, RECIPES[recipe]), RECIPES[recipe], statistics), images)
+    found = answers(rewrite(graph, operation_precisions(graph, RECIPES[recipe]), RECIPES[recipe], statistics), images)
     wanted = answers(content, images)
     assert np.abs(wanted[..., 1:] - BIASES[1:]).max() < 0.01
     assert np.abs(found - BIASES)[..., 1:].max() < 0.06

@@ -22,7 +22,7 @@ from swiftformer_tf import (
     verify,
 )
 from swiftformer_tf.litert.profiling import profile_ops
-from swiftformer_tf.quantization import Graph, arithmetic, rewrite, rewriting
+from swiftformer_tf.quantization import Graph, operation_precisions, rewrite, rewriting
 from swiftformer_tf.quantization.flattening import has_one_range
 from swiftformer_tf.verification import signal_to_noise
 
@@ -56,7 +56,7 @@ def answers(model: LiteModel, inputs: np.ndarray) -> np.ndarray:
 
 def dynamic(layer: Callable[[Any], Any], *shape: int) -> Graph:
     graph = Graph(converted(layer, *shape))
-    return Graph(rewrite(graph, arithmetic(graph, DYNAMIC), DYNAMIC))
+    return Graph(rewrite(graph, operation_precisions(graph, DYNAMIC), DYNAMIC))
 
 
 CASES: dict[str, tuple[Callable[[Any], Any], tuple[int, ...], int]] = {
@@ -109,7 +109,7 @@ def test_outputs_and_means_over_one_side_are_of_maps(axis: Any) -> None:
     graph = Graph(content)
     images = np.random.default_rng(0).normal(size=(4, 1, 8, 6, 32)).astype(np.float32)
     found, wanted = (
-        outputs_of(each, images) for each in (rewrite(graph, arithmetic(graph, DYNAMIC), DYNAMIC), content)
+        outputs_of(each, images) for each in (rewrite(graph, operation_precisions(graph, DYNAMIC), DYNAMIC), content)
     )
     assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()
 
@@ -119,7 +119,7 @@ def test_a_constant_map_is_added_to_a_map() -> None:
     content = converted(lambda source: keras.layers.Conv2D(32, 1)(source) + where, 8, 6, 32)
     graph = Graph(content)
     images = np.random.default_rng(0).normal(size=(4, 1, 8, 6, 32)).astype(np.float32)
-    found = outputs_of(rewrite(graph, arithmetic(graph, DYNAMIC), DYNAMIC), images)
+    found = outputs_of(rewrite(graph, operation_precisions(graph, DYNAMIC), DYNAMIC), images)
     assert np.abs(found - outputs_of(content, images)).max() < 0.5
 
 
@@ -127,7 +127,7 @@ def test_a_constant_map_is_added_to_a_map() -> None:
 def test_a_matrix_of_one_pixel_keeps_its_activation(size: int, name: str) -> None:
     content = converted(keras.layers.Conv2D(40, size, padding="same", activation="relu"), 1, 1, 32)
     graph = Graph(content)
-    made = rewrite(graph, arithmetic(graph, DYNAMIC), DYNAMIC)
+    made = rewrite(graph, operation_precisions(graph, DYNAMIC), DYNAMIC)
     assert name in [op.name for op in Graph(made).operations]
     images = np.random.default_rng(0).normal(size=(8, 1, 1, 1, 32)).astype(np.float32)
     found, wanted = outputs_of(made, images), outputs_of(content, images)

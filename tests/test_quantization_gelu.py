@@ -25,12 +25,12 @@ from swiftformer_tf.litert.integers import dequantized
 from swiftformer_tf.litert.profiling import profile_ops
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, Statistics, lower_gelu, measure, rewrite
-from swiftformer_tf.quantization.gelu import RANGES, gates
+from swiftformer_tf.quantization.gelu import RANGES, lowered_gelus
 from swiftformer_tf.verification import signal_to_noise
 
 Lite = Callable[..., LiteModel]
 
-# Int8 inside and at the border.
+# Int8 inside, and as inference input and output type.
 BYTES = RECIPES["int8"].replace(inference_input_type="int8", inference_output_type="int8")
 
 
@@ -43,11 +43,11 @@ def measured(graph: Graph, images: np.ndarray) -> Statistics:
         return measure(graph, (image[None] for image in images))
 
 
-def in_bytes(lowest: float, highest: float, *, gated: bool) -> bytes:
+def in_bytes(lowest: float, highest: float, *, lowered: bool) -> bytes:
     """One GELU of int8 for inputs from `lowest` to `highest`."""
     graph = Graph(converted(gelu, 16, 16, 1))
     statistics = measured(graph, np.linspace(lowest, highest, 256, dtype=np.float32).reshape(1, 16, 16, 1))
-    if gated:
+    if lowered:
         graph, statistics = lower_gelu(graph, statistics)
     return rewrite(graph, dict.fromkeys(graph.operations, "integer"), BYTES, statistics)
 
@@ -72,11 +72,11 @@ def of_all_bytes(content: bytes, *, xnnpack: bool = True) -> tuple[np.ndarray, n
     return dequantized(given, before).ravel(), dequantized(made, after).ravel(), float(after.scale[0])
 
 
-def test_integers_throughout_are_gated_and_no_other_recipe() -> None:
+def test_integers_throughout_have_gelus_lowered_and_no_other_recipe() -> None:
     assert [name for name, recipe in RECIPES.items() if recipe.lower_gelu] == ["int8"]
 
 
-def test_every_gelu_becomes_a_gate_and_the_graph_computes_what_it_did(
+def test_every_gelu_is_lowered_and_the_graph_computes_what_it_did(
     lite: Lite, deploy: DeployModel, pixels: np.ndarray
 ) -> None:
     images = deploy.config.transform.normalize(pixels[:16])
@@ -87,7 +87,7 @@ def test_every_gelu_becomes_a_gate_and_the_graph_computes_what_it_did(
     lowered, _ = lower_gelu(graph, plain)
     assert graph.operations == before_operations  # what was given stays
     graph = lowered
-    assert len(gates(graph)) == gelus > 0
+    assert len(lowered_gelus(graph)) == gelus > 0
     assert len(graph.operations) == before + len(RANGES) * gelus
     assert not any(op.name == "GELU" for op in graph.operations)
     (logits,) = graph.outputs
@@ -98,8 +98,8 @@ def test_every_gelu_becomes_a_gate_and_the_graph_computes_what_it_did(
 
 
 @pytest.mark.parametrize(("lowest", "highest"), [(-9.3, 6.5), (-16.7, 6.8), (-3.0, 12.0)])
-def test_a_gate_is_within_a_step_of_a_gelu(lowest: float, highest: float) -> None:
-    inputs, outputs, step = of_all_bytes(in_bytes(lowest, highest, gated=True))
+def test_a_lowered_gelu_is_within_a_step_of_a_gelu(lowest: float, highest: float) -> None:
+    inputs, outputs, step = of_all_bytes(in_bytes(lowest, highest, lowered=True))
     expected = np.asarray(gelu(inputs.astype(np.float64)))
     assert np.abs(outputs - expected).max() < 1.6 * step  # half a step is rounding
     # The sigmoid's own largest integer stands for 255/256.
@@ -109,30 +109,30 @@ def test_a_gate_is_within_a_step_of_a_gelu(lowest: float, highest: float) -> Non
 
 @pytest.mark.parametrize(("lowest", "highest"), [(-9.3, 6.5), (-3.0, 3.0)])
 def test_xnnpacks_table_holds_what_the_kernels_compute(lowest: float, highest: float) -> None:
-    content = in_bytes(lowest, highest, gated=True)
+    content = in_bytes(lowest, highest, lowered=True)
     _, outputs, step = of_all_bytes(content)
     _, computed, _ = of_all_bytes(content, xnnpack=False)
     assert np.abs(outputs - computed).max() < 1.01 * step
     assert np.mean(outputs != computed) < 0.05
 
 
-def test_xnnpack_makes_one_table_of_a_gate(tmp_path: Path) -> None:
-    path = tmp_path / "gate.tflite"
-    path.write_bytes(in_bytes(-4, 4, gated=True))
+def test_xnnpack_makes_one_table_of_a_lowered_gelu(tmp_path: Path) -> None:
+    path = tmp_path / "lowered.tflite"
+    path.write_bytes(in_bytes(-4, 4, lowered=True))
     assert len(Graph(path.read_bytes()).operations) == len(RANGES) + 1
     assert [(op.count, op.xnnpack) for op in profile_ops(path, repeats=3)] == [(1, True)]
     # And LiteRT keeps a GELU for itself.
-    path.write_bytes(in_bytes(-4, 4, gated=False))
+    path.write_bytes(in_bytes(-4, 4, lowered=False))
     assert [(op.name, op.xnnpack) for op in profile_ops(path, repeats=3)] == [("GELU", False)]
 
 
-def test_gates_are_found_in_the_file_and_silu_is_none(lite: Lite) -> None:
-    found = gates(Graph(lite("int8").content))
+def test_lowered_gelus_are_found_in_the_file_and_silu_is_none(lite: Lite) -> None:
+    found = lowered_gelus(Graph(lite("int8").content))
     assert len(found) == len({each.output for each in found}) > 0
-    assert gates(Graph(lite("int16x8").content)) == []
+    assert lowered_gelus(Graph(lite("int16x8").content)) == []
     graph = Graph(converted(keras.ops.silu, 8, 8, 3))
     assert [op.name for op in graph.operations] == ["LOGISTIC", "MUL"]
-    assert gates(graph) == []
+    assert lowered_gelus(graph) == []
 
 
 def test_fewer_cuts_of_the_graph_and_the_same_answers(deploy: DeployModel, lite: Lite, pixels: np.ndarray) -> None:

@@ -125,10 +125,10 @@ def test_watching_gives_what_flows_and_changes_nothing(graph: Graph, lite: Lite,
 
 def test_an_operation_may_be_put_in_between(graph: Graph, images: list[np.ndarray], lite: Lite) -> None:
     (output,) = graph.outputs
-    twin = graph.add_tensor(output, "int8", quantization=Quantization(np.array([0.25], np.float32)))
+    rounded = graph.add_tensor(output, "int8", quantization=Quantization(np.array([0.25], np.float32)))
     operations = [(op, op.version) for op in graph.operations]
-    cast = Operation("QUANTIZE", (output,), (twin,))
-    (actual,) = outputs(graph.rewritten([*operations, (cast, 1)], graph.inputs, (twin,)), images[0])
+    cast = Operation("QUANTIZE", (output,), (rounded,))
+    (actual,) = outputs(graph.rewritten([*operations, (cast, 1)], graph.inputs, (rounded,)), images[0])
     (expected,) = outputs(lite("float32").content, images[0])
     assert actual.dtype == np.int8
     np.testing.assert_allclose(actual * 0.25, expected, atol=0.1251)

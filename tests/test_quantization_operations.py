@@ -16,11 +16,11 @@ from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import (
     Graph,
     Statistics,
-    arithmetic,
     correct_output_bias,
     equalize,
     lower_float_only,
     measure,
+    operation_precisions,
     rewrite,
 )
 from swiftformer_tf.verification import signal_to_noise
@@ -155,9 +155,9 @@ def test_a_layer_in_integers(name: str) -> None:
         graph, statistics = prepared(content, images, recipe)
         if operation := REFUSED.get((name, recipe)):
             with pytest.raises(ExportError, match=rf"^recipe {recipe}: {operation} \(.*\) has no form in int\d+; take"):
-                arithmetic(graph, RECIPES[recipe])
+                operation_precisions(graph, RECIPES[recipe])
             continue
-        found = rewrite(graph, arithmetic(graph, RECIPES[recipe]), RECIPES[recipe], statistics)
+        found = rewrite(graph, operation_precisions(graph, RECIPES[recipe]), RECIPES[recipe], statistics)
         actual = answers(correct_output_bias(found, statistics.images, statistics.outputs), images)
         assert actual.dtype == expected.dtype
         if expected.dtype == np.int32:
@@ -174,7 +174,7 @@ def test_a_wrong_scale_is_seen(recipe: str) -> None:
     images = np.random.default_rng(0).normal(size=(16, 1, *SHAPE)).astype(np.float32)
     content = converted(LAYERS["transposed twice"], *SHAPE)
     graph, statistics = prepared(content, images, recipe)
-    right = rewrite(graph, arithmetic(graph, RECIPES[recipe]), RECIPES[recipe], statistics)
+    right = rewrite(graph, operation_precisions(graph, RECIPES[recipe]), RECIPES[recipe], statistics)
     found = activations(right)
     assert len(found) == 3  # the image, and what each of the two layers makes
     for tensor in found:

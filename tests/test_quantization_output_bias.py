@@ -69,8 +69,8 @@ def test_only_the_last_bias_changes(lite: Lite, deploy: DeployModel, pixels: np.
         assert [op.name for op in after.operations] == [op.name for op in before.operations]
         different = [
             (op.name, place)
-            for op, twin in zip(before.operations, after.operations, strict=True)
-            for place, (one, other) in enumerate(zip(op.inputs, twin.inputs, strict=True))
+            for op, corrected in zip(before.operations, after.operations, strict=True)
+            for place, (one, other) in enumerate(zip(op.inputs, corrected.inputs, strict=True))
             if not same(before.constant(one), after.constant(other))
         ]
         assert different == [("FULLY_CONNECTED" if recipe == "mixed_int8" else "CONV_2D", 2)]

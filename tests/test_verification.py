@@ -26,7 +26,7 @@ from swiftformer_tf import (
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.litert.packing import pack_model
 from swiftformer_tf.litert.runner import open_interpreter
-from swiftformer_tf.quantization import Arithmetic, Graph, rewrite
+from swiftformer_tf.quantization import Graph, Precision, rewrite
 from swiftformer_tf.verification import VerificationCheck, check_file, reference_answers
 
 Lite = Callable[..., LiteModel]
@@ -260,7 +260,7 @@ def test_unique_names_fails_on_a_name_twice(lite: Lite) -> None:
 def test_int4_inputs_fails_on_an_odd_number(monkeypatch: pytest.MonkeyPatch) -> None:
     floats = packed(linear, (1, 64, 64, 3))
     recipe = RECIPES["dynamic_int4"]
-    how: dict[bool, Arithmetic] = {True: "hybrid", False: "float32"}
+    how: dict[bool, Precision] = {True: "hybrid", False: "float32"}
     found = {}
     for claimed in (False, True):
         with monkeypatch.context() as patch:

@@ -103,7 +103,7 @@ def given(
     """Files for the commands to read."""
     root = tmp_path_factory.mktemp("given")
     bare = to_checkpoint(model, key_layout="original")
-    bare.save(root / "bare.bin", key_layout="timm")  # which has no place for a word about the arithmetic
+    bare.save(root / "bare.bin", key_layout="timm")  # which has no place for a word about the attention type
     lite("float32").save(root / "tiny.tflite")
     lite("dynamic_int8").save(root / "tiny_dynamic_int8.tflite")
     pictures = sorted(folder.rglob("*.png"))[:10]

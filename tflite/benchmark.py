@@ -81,7 +81,7 @@ def prepare(photographs: Path, cache: Path) -> tuple[Path, Path]:
             np.save(peers / f"{name}.npy", np.concatenate(list(image_inputs(paths, transform, raw=False))))
         checkpoint = to_checkpoint(model)
         checkpoint.save(peers / "xs_timm.safetensors", key_layout="timm")
-        # Hugging Face's code computes the other arithmetic: with these weights it is as fast, and not as right.
+        # Hugging Face's code computes the other attention type: with these weights it is as fast, and not as right.
         other = checkpoint.config.replace(token_weights="uniform")
         dataclasses.replace(checkpoint, config=other).save(peers / "xs_hf.safetensors", key_layout="hf")
         np.save(peers / "labels.npy", [labels[path] for path in chosen])

@@ -304,7 +304,7 @@ def plot(path: Path, table: Entries, timings: dict[str, Timing]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     names.axis("off")
     shown = [(key, each) for key, each in table.items() if key in timings and "top1" in each and "bytes" in each]
-    # Hugging Face's arithmetic is not that of the weights: its accuracy here says nothing about it.
+    # Hugging Face's attention type is not that of the weights: its accuracy here says nothing about it.
     shown = [(key, each) for key, each in shown if not each["name"].startswith("HF")]
     shown.sort(key=lambda item: timings[item[0]].median)
     best = max((each["top1"] for _, each in shown), default=1.0)

@@ -49,9 +49,9 @@ class Checkpoint:
     Args:
         tensors: float32 arrays by canonical name (timm's), in PyTorch's shapes: convolution (out, in, height,
             width), depthwise (channels, 1, height, width), dense (out, in), layer scale (channels, 1, 1).
-        config: Architecture, labels, arithmetic and transform.
+        config: Architecture, labels, attention type and transform.
         key_layout: Names of the file that they came from: `"original"`, `"hf"` or `"timm"`.
-        token_weights_assumed: Nothing said which arithmetic the weights were trained with, and `"l2"` was assumed.
+        token_weights_assumed: Nothing said which attention type the weights were trained with, and `"l2"` was assumed.
         source: The file, and what was taken from it.
         notes: What was seen on the way: other weights in the file, a prefix of all keys, what was passed over.
         segmenter: float32 arrays of a segmentation head by mmsegmentation's names; `tensors` are its backbone then.
@@ -99,7 +99,7 @@ class Checkpoint:
 
     @property
     def token_weights(self) -> TokenWeights:
-        """The arithmetic that these weights belong to; see `SwiftFormerConfig`."""
+        """The attention type that these weights belong to; see `SwiftFormerConfig`."""
         return self.config.token_weights
 
     @property
@@ -125,7 +125,7 @@ class Checkpoint:
                 recognized by what it holds; the `.index.json` of several; or a folder with one of them under the name
                 that the libraries give it, such as `model.safetensors`. Or the name of weights that ship with the
                 package (`PRETRAINED`), or an id on the Hugging Face hub, `OWNER/NAME` or `OWNER/NAME@REVISION`.
-            token_weights: The arithmetic that the weights were trained with: `"l2"` (original repository since July
+            token_weights: The attention type that the weights were trained with: `"l2"` (original repository since July
                 2023, timm) or `"uniform"` (first release, Hugging Face). Default is what the file says, then what
                 its key layout implies; files of the original repository say nothing, and `"l2"` is assumed.
             weights: Which of several in the file: the name, or a word that only one of the names has in it (`"ema"`).
@@ -186,7 +186,7 @@ class Checkpoint:
     def save(self, path: str | Path, *, key_layout: KeyLayoutName | None = None, dtype: FloatName = "float32") -> None:
         """Writes the weights as a file that the key layout's own code loads strictly.
 
-        `.safetensors` files carry the configuration (labels, arithmetic, transform) in their metadata, and so do
+        `.safetensors` files carry the configuration (labels, attention type, transform) in their metadata, and so do
         `.pth` files of the original key layout, as the original's `{"model": ...}`; the other `.pth` and `.bin` files
         are bare state dicts with no place for it. Counters of seen batches are written as 0, and one head as two
         equal ones where the key layout always has two.

@@ -46,7 +46,7 @@ class KeyLayout:
         network: What the numbered list of stages and downsamplings is called; None where they have names.
         blocks: What stands between the number of a stage and that of its block.
         words: Canonical names inside a module, and the key layout's.
-        token_weights: The arithmetic of the code that reads this key layout; None where there are two.
+        token_weights: The attention type of the code that reads this key layout; None where there are two.
         transform: Its evaluation transform.
         marks: A key that starts with one of these is of this key layout.
         two_heads: Whether its model always has a second head.

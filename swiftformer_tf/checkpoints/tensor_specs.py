@@ -108,7 +108,7 @@ def infer_config(shapes: Mapping[str, Shape], given: SwiftFormerConfig) -> Swift
 
     Depths, widths, channels, labels, heads, MLP ratio, layer scales, downsamplings and their kernel are read from
     names and shapes. What shapes do not tell (image size, stride and padding of the downsamplings, activation,
-    epsilon, drop rates, names of the labels, arithmetic, transform) is taken from `given`.
+    epsilon, drop rates, names of the labels, attention type, transform) is taken from `given`.
 
     Args:
         shapes: By canonical name.

@@ -37,7 +37,7 @@ TASK_OPTIONS: dict[str, Any] = {"classification": "classification", "segmentatio
 token_weights_option = click.option(
     "--token-weights",
     type=click.Choice(get_args(TokenWeights)),
-    help="Arithmetic that a checkpoint's weights were trained with. Default: what its layout implies.",
+    help="Attention type that a checkpoint's weights were trained with. Default: what its layout implies.",
 )
 
 weights_option = click.option(

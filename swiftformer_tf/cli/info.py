@@ -13,7 +13,7 @@ from swiftformer_tf.cli.console import ModelFile, print_json, weights_option
 @weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document, configuration included.")
 def info(path: Path, weights: str | None, as_json: bool) -> None:
-    """What a file is: architecture, arithmetic, labels, transform, size.
+    """What a file is: architecture, attention type, labels, transform, size.
 
     \b
     swiftformer-tf info swiftformer_xs.pth

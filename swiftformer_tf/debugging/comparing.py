@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from swiftformer_tf.debugging.pairing import Pair, held, integer_range, restored_floats, separate
+from swiftformer_tf.debugging.pairing import Pair, as_stored, integer_range, restored_floats, separate
 from swiftformer_tf.litert.integers import Quantization
 from swiftformer_tf.quantization.graph import Graph
 
@@ -109,10 +109,10 @@ def compare(
     run_alone, run_reference_alone = load(alone.integer), load_reference(alone.reference)
     for image in images:
         right = {reference_source: image, **dict(zip(tensors, run_reference([image]), strict=True))}
-        outputs = run([held(image, *types[source])[0]])
-        # The float graph's values as the file's tensors hold them: what rounding them loses is their maker's loss.
+        outputs = run([as_stored(image, *types[source])[0]])
+        # The float graph's values as the file's tensors hold them: what rounding them loses is their producer's loss.
         feeds = {
-            each: held(np.maximum(right[tensor], floors.get(each, -np.inf)), *types[each])
+            each: as_stored(np.maximum(right[tensor], floors.get(each, -np.inf)), *types[each])
             for each, tensor in alone.feeds.items()
         }
         own = run_alone([stored.reshape(shapes[each]) for each, (stored, _) in feeds.items()])
@@ -120,7 +120,7 @@ def compare(
         for each, distance, output, own_output in zip(pairs, distances, outputs, own, strict=True):
             _, quantization = types[each.op.outputs[0]]
             value = right[each.tensor]
-            expected = feeds[each.op.inputs[0]][1] if each.twin is None else next(wanted)
+            expected = feeds[each.op.inputs[0]][1] if each.counterpart is None else next(wanted)
             # An input of a root that was rounded to zero has no answer of its own.
             expected = np.where(np.isfinite(expected), expected, value)
             distance.add(

@@ -11,7 +11,7 @@ from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quan
 from swiftformer_tf.litert.ops import CASTS
 from swiftformer_tf.quantization.graph import Graph, Operation
 
-__all__ = ["Pair", "Separated", "held", "integer_range", "pair", "restored_floats", "separate"]
+__all__ = ["Pair", "Separated", "as_stored", "integer_range", "pair", "restored_floats", "separate"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,12 +20,12 @@ class Pair:
 
     Args:
         op: Of the integer graph.
-        twin: Of the float graph; None for a cast, which has no counterpart: its output is a float tensor once more.
+        counterpart: Of the float graph; None for a cast, whose output is a float tensor once more.
         tensor: Of the float graph, what the operation's output is to be.
     """
 
     op: Operation
-    twin: Operation | None
+    counterpart: Operation | None
     tensor: int
 
 
@@ -35,7 +35,8 @@ class Separated:
 
     Args:
         integer: Flatbuffer whose inputs are `feeds`, and whose outputs are those of the pairs.
-        reference: The float operations on the same inputs in float32; outputs are those of the pairs with a twin.
+        reference: The float operations on the same inputs in float32; outputs are those of the pairs that have
+            a counterpart.
         feeds: Tensors of the integer graph with the tensor of the float graph that each is to hold.
     """
 
@@ -88,8 +89,8 @@ def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (math.prod(shape[:-1]), *shape[-1:])
 
 
-def _changes_nothing(op: Operation, maker: Operation | None) -> bool:
-    return op.name == "DEQUANTIZE" or (op.name == "RESHAPE" and maker is not None and maker.name != "RESHAPE")
+def _changes_nothing(op: Operation, producer: Operation | None) -> bool:
+    return op.name == "DEQUANTIZE" or (op.name == "RESHAPE" and producer is not None and producer.name != "RESHAPE")
 
 
 def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int, int]) -> Separated:
@@ -126,16 +127,16 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
         for op in graph.operations
         if op in paired or op.outputs[0] in parts
     ]
-    twins = []
+    counterparts = []
     for row in pairs:
-        if row.twin is not None:
+        if row.counterpart is not None:
             # By what they are: an operation may have been replaced by one with other inputs beside them.
             given = {feeds[source]: fresh_floats[source] for source in sources(row.op)}
-            inputs = tuple(given.get(source, source) for source in row.twin.inputs)
-            twins.append((dataclasses.replace(row.twin, inputs=inputs), row.twin.version))
+            inputs = tuple(given.get(source, source) for source in row.counterpart.inputs)
+            counterparts.append((dataclasses.replace(row.counterpart, inputs=inputs), row.counterpart.version))
     return Separated(
         graph.rewritten(operations, tuple(fresh.values()), tuple(row.op.outputs[0] for row in pairs)),
-        reference.rewritten(twins, tuple(fresh_floats.values()), tuple(op.outputs[0] for op, _ in twins)),
+        reference.rewritten(counterparts, tuple(fresh_floats.values()), tuple(op.outputs[0] for op, _ in counterparts)),
         feeds,
     )
 
@@ -149,7 +150,7 @@ def integer_range(kind: str, quantization: Quantization | None) -> tuple[float, 
     return low, high
 
 
-def held(values: np.ndarray, kind: Kind, quantization: Quantization | None) -> tuple[np.ndarray, np.ndarray]:
+def as_stored(values: np.ndarray, kind: Kind, quantization: Quantization | None) -> tuple[np.ndarray, np.ndarray]:
     """Floats as a tensor stores them, and the floats that this stands for.
 
     Args:

@@ -71,7 +71,7 @@ def equalize_alike(graph: Graph, reference: Graph, pairs: list[Pair]) -> Graph:
 
 
 def _matrices(graph: Graph, reference: Graph, pairs: list[Pair]) -> dict[int, _Matrix]:
-    found = {each.twin.outputs[0]: each.op for each in pairs if each.twin is not None}
+    found = {each.counterpart.outputs[0]: each.op for each in pairs if each.counterpart is not None}
     matrices: dict[int, _Matrix] = {}
     for index, op in enumerate(reference.operations):
         if not reference.is_matrix(op):

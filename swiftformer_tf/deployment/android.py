@@ -266,7 +266,7 @@ def _tensor(name: str, side: str, dtype: str, quantization: tuple[float, int]) -
 
 
 def _chips(model: LiteModel) -> str:
-    """The processor that this kind of arithmetic suits."""
+    """The processor that this precision suits."""
     recipe = model.recipe
     if recipe.caution:
         return recipe.caution

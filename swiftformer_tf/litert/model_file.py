@@ -96,10 +96,10 @@ class LiteModel:
 
     @classmethod
     def pack(cls, flatbuffer: bytes, **fields: Any) -> Self:
-        """Puts what the fields say into a converter's flatbuffer: as TFLite Metadata, and whole as our own card."""
+        """Puts what the fields say into a converter's flatbuffer: as TFLite Metadata, and whole as our own JSON."""
         model = cls(flatbuffer, **{**fields, "outputs": _in_order(flatbuffer, fields["outputs"])})
         flatbuffer = attach(flatbuffer, model.metadata)
-        card = {
+        config_json = {
             # What damage the zip archive's checksums do not cover is found out by this one.
             "flatbuffer": {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()},
             "config": model.config.to_dict(),
@@ -111,7 +111,7 @@ class LiteModel:
         archive = io.BytesIO(flatbuffer)
         with zipfile.ZipFile(archive, "a") as file:
             for name, text in (
-                (CONFIG_MEMBER, json.dumps(card, indent=2)),
+                (CONFIG_MEMBER, json.dumps(config_json, indent=2)),
                 (LABELS, "".join(f"{x}\n" for x in model.labels)),
             ):
                 file.writestr(zipfile.ZipInfo(name), text)  # a fixed date: two exports are the same bytes
@@ -136,17 +136,17 @@ class LiteModel:
                     raise ModelError(
                         f"{path}: its {CONFIG_MEMBER} claims {size} bytes, expected at most {MAX_CONFIG_BYTES}"
                     )
-                card = json.loads(file.read(CONFIG_MEMBER))
-            flatbuffer = content[: card["flatbuffer"]["bytes"]]
-            if hashlib.sha256(flatbuffer).hexdigest() != card["flatbuffer"]["sha256"]:
+                config_json = json.loads(file.read(CONFIG_MEMBER))
+            flatbuffer = content[: config_json["flatbuffer"]["bytes"]]
+            if hashlib.sha256(flatbuffer).hexdigest() != config_json["flatbuffer"]["sha256"]:
                 raise ModelError(f"{path}: damaged (its content is not what was written)")
             return cls(
                 content,
-                config=SwiftFormerConfig.from_dict(card["config"]),
-                recipe=Recipe.from_dict(card["recipe"]),
-                include_preprocessing=card["include_preprocessing"],
-                outputs=tuple(Output.from_dict(each) for each in card["outputs"]),
-                license=card["license"],
+                config=SwiftFormerConfig.from_dict(config_json["config"]),
+                recipe=Recipe.from_dict(config_json["recipe"]),
+                include_preprocessing=config_json["include_preprocessing"],
+                outputs=tuple(Output.from_dict(each) for each in config_json["outputs"]),
+                license=config_json["license"],
                 path=Path(path),
             )
         except ModelError:

@@ -4,7 +4,7 @@ from typing import Any
 
 __all__ = ["CASTS", "MATRIX_OPS", "count_partitions", "operation_name"]
 
-# Operations that only change the type of a tensor, and so may stand at the border between float and integer.
+# Operations that only change the type of a tensor, and so may stand between float and integer.
 CASTS = ("CAST", "QUANTIZE", "DEQUANTIZE")
 
 # Operations whose second input is a matrix or a filter.

@@ -1,6 +1,6 @@
 """Integers in the place of floats, written into the converter's float flatbuffer by our own hand."""
 
-from swiftformer_tf.quantization.choices import Arithmetic, arithmetic
+from swiftformer_tf.quantization.choices import Precision, operation_precisions
 from swiftformer_tf.quantization.equalization import equalize, equalize_by_weights
 from swiftformer_tf.quantization.gelu import lower_gelu
 from swiftformer_tf.quantization.graph import Graph
@@ -12,10 +12,9 @@ from swiftformer_tf.quantization.rewriting import rewrite
 from swiftformer_tf.quantization.rsqrt import fit_norm_ranges, lower_rsqrt
 
 __all__ = [
-    "Arithmetic",
     "Graph",
+    "Precision",
     "Statistics",
-    "arithmetic",
     "correct_output_bias",
     "equalize",
     "equalize_by_weights",
@@ -25,5 +24,6 @@ __all__ = [
     "lower_rsqrt",
     "measure",
     "name_tensors",
+    "operation_precisions",
     "rewrite",
 ]

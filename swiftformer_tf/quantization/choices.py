@@ -11,14 +11,14 @@ from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, intege
 from swiftformer_tf.quantization.ranges import last_matrices
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
-__all__ = ["Arithmetic", "arithmetic", "is_pointwise", "stored_weights"]
+__all__ = ["Precision", "is_pointwise", "operation_precisions", "stored_weights"]
 
 # How an operation computes: all in float, float activations times an int8 matrix, or all in integers.
-Arithmetic = Literal["float32", "hybrid", "integer"]
+Precision = Literal["float32", "hybrid", "integer"]
 
 
-def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
-    """How each operation of a graph computes under a recipe.
+def operation_precisions(graph: Graph, recipe: Recipe) -> dict[Operation, Precision]:
+    """The precision of each operation of a graph under a recipe.
 
     Args:
         graph: A float graph.
@@ -29,7 +29,7 @@ def arithmetic(graph: Graph, recipe: Recipe) -> dict[Operation, Arithmetic]:
     """
     last = last_matrices(graph)
 
-    def of(op: Operation) -> Arithmetic:
+    def of(op: Operation) -> Precision:
         if all(graph.kind(each) != "float32" for each in (*op.inputs, *op.outputs) if each >= 0):
             return "float32"  # as it is
         if recipe.activations == "float32":

@@ -6,7 +6,7 @@ import math
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import Statistics
 
-__all__ = ["Gate", "gates", "lower_gelu"]
+__all__ = ["LoweredGelu", "lower_gelu", "lowered_gelus"]
 
 # GELU by a tanh (Hendrycks and Gimpel, arXiv:1606.08415, section 2) is x sigmoid(x (LINEAR + CUBIC x^2)).
 LINEAR, CUBIC = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
@@ -26,7 +26,7 @@ RANGES = {
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Gate:
+class LoweredGelu:
     """The operations in the place of a GELU.
 
     Args:
@@ -41,7 +41,7 @@ class Gate:
 
 
 def lower_gelu(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
-    """Puts gates in the place of the GELUs.
+    """Puts operations that XNNPACK takes in integers in the place of the GELUs.
 
     Of operations in a row that start from one tensor of bytes, each of which only the next one reads, XNNPACK makes a
     table.
@@ -51,7 +51,7 @@ def lower_gelu(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]
         statistics: What `measure` found on it.
 
     Returns:
-        The graph with gates, and the statistics with what is known of the further tensors.
+        The graph with them, and the statistics with what is known of the further tensors.
     """
     graph, found = graph.copy(), statistics.copy()
     for op in graph.operations:
@@ -76,7 +76,7 @@ def lower_gelu(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]
     return graph, found
 
 
-def gates(graph: Graph) -> list[Gate]:
+def lowered_gelus(graph: Graph) -> list[LoweredGelu]:
     """Those of a graph, float or integer."""
     named = {graph.label(op.outputs[0]): op.outputs[0] for op in graph.operations}
     found = []
@@ -85,5 +85,5 @@ def gates(graph: Graph) -> list[Gate]:
         # By the names: SiLU has some of the same operations.
         inner = tuple(named.get(graph.label(output) + suffix, -1) for suffix in RANGES)
         if product.name == "MUL" and product.inputs[1] == inner[-1] and -1 not in inner:
-            found.append(Gate(product.inputs[0], output, inner))
+            found.append(LoweredGelu(product.inputs[0], output, inner))
     return found

@@ -329,8 +329,8 @@ class Graph:
     def _tell_apart(self, made_by: Mapping[int, str]) -> None:
         names: dict[str, int] = {}
         for tensor in self._used():
-            label, maker = self.label(tensor), made_by.get(tensor, "")
-            what = maker.lower() if maker in (*CASTS, "RESHAPE") else self.kind(tensor)
+            label, producer = self.label(tensor), made_by.get(tensor, "")
+            what = producer.lower() if producer in (*CASTS, "RESHAPE") else self.kind(tensor)
             tried = itertools.chain([label], numbered(label + VARIANT + what))
             names[next(name for name in tried if name not in names)] = tensor
         self.rename({tensor: name for name, tensor in names.items()})

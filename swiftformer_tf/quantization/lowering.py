@@ -32,10 +32,10 @@ def lower_float_only(graph: Graph) -> Graph:
         graph: As the converter wrote it.
     """
     graph = graph.copy()
-    makers = {op.outputs[0]: op.name for op in graph.operations}
+    producers = {op.outputs[0]: op.name for op in graph.operations}
     for op in graph.operations:
         steps = LOWERED.get(op.name, ())
-        if not steps or (op.name == "RSQRT" and makers.get(op.inputs[0]) == "MAXIMUM"):
+        if not steps or (op.name == "RSQRT" and producers.get(op.inputs[0]) == "MAXIMUM"):
             continue
         (output,), operations, made = op.outputs, [], -1
         for number, (name, activation, operands) in enumerate(steps, start=1):

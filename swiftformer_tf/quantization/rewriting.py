@@ -9,9 +9,9 @@ import numpy as np
 
 from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quantized
 from swiftformer_tf.litert.ops import MATRIX_OPS
-from swiftformer_tf.quantization.choices import Arithmetic, is_pointwise, stored_weights
+from swiftformer_tf.quantization.choices import Precision, is_pointwise, stored_weights
 from swiftformer_tf.quantization.flattening import flatten
-from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, Gate, gates
+from swiftformer_tf.quantization.gelu import CUBIC, LINEAR, LoweredGelu, lowered_gelus
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.quantization.ranges import Statistics, last_matrices
@@ -59,14 +59,14 @@ LARGEST_SUM = 2**28
 
 
 def rewrite(
-    graph: Graph, how: Mapping[Operation, Arithmetic], recipe: Recipe, statistics: Statistics | None = None
+    graph: Graph, how: Mapping[Operation, Precision], recipe: Recipe, statistics: Statistics | None = None
 ) -> bytes:
-    """Writes a float graph with other arithmetic.
+    """Writes a float graph with the precision of each operation.
 
     Args:
         graph: A float graph.
-        how: What `arithmetic` returned, or a choice of your own.
-        recipe: Says the types at the border.
+        how: What `operation_precisions` returned, or a choice of your own.
+        recipe: Says the inference input and output type.
         statistics: What `measure` found. Without it, weights are rounded to the nearest integer, and no operation
             can be integer throughout.
 
@@ -87,45 +87,45 @@ class _Rewriter:
         self.quantizations: dict[int, Quantization] = {}
         self.producers = {output: op for op in graph.operations for output in op.outputs}
         self.last = {output for op in last_matrices(graph) for output in op.outputs}
-        self.gates = {each.output: each for each in gates(graph)}
+        self.lowered_gelus = {each.output: each for each in lowered_gelus(graph)}
 
-    def run(self, how: Mapping[Operation, Arithmetic]) -> bytes:
+    def run(self, how: Mapping[Operation, Precision]) -> bytes:
         graph, recipe = self.graph, self.recipe
-        inputs = tuple(self._border(tensor, recipe.inference_input_type) for tensor in graph.inputs)
-        for tensor, border in zip(graph.inputs, inputs, strict=True):
-            self._enter(tensor, border, recipe.inference_input_type)
+        inputs = tuple(self._of_inference_type(tensor, recipe.inference_input_type) for tensor in graph.inputs)
+        for tensor, outside in zip(graph.inputs, inputs, strict=True):
+            self._enter(tensor, outside, recipe.inference_input_type)
         for op in graph.operations:
             {"float32": self._float, "hybrid": self._hybrid, "integer": self._integer}[how[op]](op)
         outputs = tuple(self._leave(tensor, recipe.inference_output_type) for tensor in graph.outputs)
         return graph.rewritten(flatten(graph, self.operations, outputs), inputs, outputs)
 
-    # Borders.
+    # Inference input and output.
 
-    def _border(self, tensor: int, kind: Kind) -> int:
-        """A tensor of the type that stands at the file's border."""
+    def _of_inference_type(self, tensor: int, kind: Kind) -> int:
+        """A tensor of the inference input or output type."""
         if kind == "float32":
             return tensor
         inside = self._quantization(tensor)
         shifted = Quantization(inside.scale, inside.zero_point + (128 if kind == "uint8" else 0))
         return self.graph.add_tensor(tensor, kind, quantization=shifted)
 
-    def _enter(self, tensor: int, border: int, kind: Kind) -> None:
+    def _enter(self, tensor: int, outside: int, kind: Kind) -> None:
         if kind == "uint8":
-            self.tensors_by_dtype[tensor, "int8"] = self._requantized(tensor, border)
+            self.tensors_by_dtype[tensor, "int8"] = self._requantized(tensor, outside)
         else:
-            self.tensors_by_dtype[tensor, kind] = border
+            self.tensors_by_dtype[tensor, kind] = outside
 
     def _leave(self, tensor: int, kind: Kind) -> int:
         if kind != "uint8" or self.graph.kind(tensor) != "float32":
             return self._activation(tensor, kind)
-        border = self._border(tensor, kind)
-        self._emit("QUANTIZE", (self._activation(tensor, "int8"),), border)
-        return border
+        outside = self._of_inference_type(tensor, kind)
+        self._emit("QUANTIZE", (self._activation(tensor, "int8"),), outside)
+        return outside
 
     def _requantized(self, tensor: int, source: int) -> int:
-        twin = self.graph.add_tensor(tensor, self.kind, quantization=self._quantization(tensor))
-        self._emit("QUANTIZE", (source,), twin)
-        return twin
+        integers = self.graph.add_tensor(tensor, self.kind, quantization=self._quantization(tensor))
+        self._emit("QUANTIZE", (source,), integers)
+        return integers
 
     def _emit(self, name: str, inputs: tuple[int, ...], output: int, source: Any = None) -> None:
         self.operations.append((Operation(name, inputs, (output,), source), self.kernels.versions[name]))
@@ -214,9 +214,9 @@ class _Rewriter:
         if np.array_equal(mine.scale, its.scale) and mine.zero_point == its.zero_point:
             return made
         name = f"{self.graph.label(output)}/{self.graph.label(tensor).rpartition('/')[2]}"
-        twin = self.graph.add_tensor(tensor, self.kind, quantization=its, name=name)
-        self._emit("QUANTIZE", (made,), twin)
-        return twin
+        rescaled = self.graph.add_tensor(tensor, self.kind, quantization=its, name=name)
+        self._emit("QUANTIZE", (made,), rescaled)
+        return rescaled
 
     def _matrix(self, op: Operation) -> tuple[int, ...]:
         source, weights, _ = op.matrix
@@ -269,20 +269,20 @@ class _Rewriter:
 
     def _curve(self, tensor: int) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
         """The input of a GELU, and what is made of it before the last rounding; -1 for what no GELU made."""
-        gate, maker = self.gates.get(tensor), self.producers.get(tensor)
-        if gate is not None:
-            return gate.source, functools.partial(self._gated, gate)
-        return maker.inputs[0] if maker is not None and maker.name == "GELU" else -1, _gelu
+        lowered, producer = self.lowered_gelus.get(tensor), self.producers.get(tensor)
+        if lowered is not None:
+            return lowered.source, functools.partial(self._lowered_gelu, lowered)
+        return producer.inputs[0] if producer is not None and producer.name == "GELU" else -1, _gelu
 
-    def _gated(self, gate: Gate, values: np.ndarray) -> np.ndarray:
-        """What a gate makes of its input, before the last rounding."""
+    def _lowered_gelu(self, lowered: LoweredGelu, values: np.ndarray) -> np.ndarray:
+        """What the operations in the place of a GELU make of its input, before the last rounding."""
 
-        def held(tensor: int, values: np.ndarray) -> np.ndarray:
+        def as_stored(tensor: int, values: np.ndarray) -> np.ndarray:
             return rounded(values, self._quantization(tensor))
 
-        scaled, square, slope, cubic, sigmoid = gate.inner
-        factor = held(slope, held(square, values * held(scaled, CUBIC * values)) + LINEAR)
-        return np.asarray(values * held(sigmoid, 1 / (1 + np.exp(-held(cubic, values * factor)))))
+        scaled, square, slope, cubic, sigmoid = lowered.inner
+        factor = as_stored(slope, as_stored(square, values * as_stored(scaled, CUBIC * values)) + LINEAR)
+        return np.asarray(values * as_stored(sigmoid, 1 / (1 + np.exp(-as_stored(cubic, values * factor)))))
 
     def _is_float(self, tensor: int) -> bool:
         """Whether it is to become integers; places of maxima, conditions and the like are none of it."""
@@ -332,10 +332,10 @@ class _Rewriter:
 
     def _scaled(self, tensor: int) -> int:
         """The tensor whose scale a tensor has."""
-        maker = self.producers.get(tensor)
-        if maker is None or maker.name not in SAME_SCALE:
+        producer = self.producers.get(tensor)
+        if producer is None or producer.name not in SAME_SCALE:
             return tensor
-        computed = [each for each in self.graph.computed_inputs(maker) if self._is_float(each)]
+        computed = [each for each in self.graph.computed_inputs(producer) if self._is_float(each)]
         return self._scaled(computed[0]) if len(computed) == 1 else tensor
 
     def _quantization(self, tensor: int) -> Quantization:

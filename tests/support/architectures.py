@@ -12,7 +12,7 @@ __all__ = ["architectures"]
 
 @st.composite
 def architectures(draw: st.DrawFn, *, max_stages: int, max_depth: int, widths: tuple[int, ...]) -> SwiftFormerConfig:
-    """Any depths, widths and downsamplings, any kernel, either arithmetic, one head or two or none.
+    """Any depths, widths and downsamplings, any kernel, either attention type, one head or two or none.
 
     Args:
         draw: Hypothesis's.
