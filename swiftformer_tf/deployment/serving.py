@@ -1,7 +1,6 @@
 """A page that runs models in the browser, served to this machine alone."""
 
 import base64
-import functools
 import hashlib
 import http.server
 import json
@@ -139,6 +138,7 @@ class PageServer(http.server.ThreadingHTTPServer):
             page_model(model, name=Path(path).stem, url=f"/models/{index}.tflite")
             for index, (path, model) in enumerate(zip(models, self.models, strict=True))
         ]
+        self.policy = _policy()
         super().__init__(("127.0.0.1", port), _Handler)
 
     @property
@@ -160,7 +160,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-cache")
-        self.send_header("Content-Security-Policy", _policy())
+        self.send_header("Content-Security-Policy", self.server.policy)
         # Threads of WebAssembly need a page that shares its memory with no other.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
@@ -189,7 +189,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """The terminal of who serves is not a log."""
 
 
-@functools.cache
 def _policy() -> str:
     """Nothing from another host; the one inline script, which says where LiteRT.js is, goes by its hash."""
     (inline,) = re.findall(r'<script type="importmap">(.*?)</script>', (WEB / "index.html").read_text(), re.DOTALL)

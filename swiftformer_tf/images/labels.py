@@ -1,7 +1,6 @@
 """Which label a photograph has: from the name of its folder or from a list, never by a guess left unsaid."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -33,7 +32,6 @@ class LabeledImages:
     rule: str
 
 
-@functools.cache
 def imagenet_classes() -> dict[str, str]:
     """ImageNet-1k's 1000 classes in the order of every published model's outputs: WordNet id to English name.
 
