@@ -32,6 +32,7 @@ DATA = {
     "images/imagenet.tsv",
     "py.typed",
     "report/page.html",
+    "training/__init__.pyi",
     f"weights/{NAME}.md",
     f"weights/{NAME}.safetensors",
 }
