@@ -183,8 +183,8 @@ def test_a_planted_fault_ranks_first(
 
 def test_bytes_in_and_probabilities_out(model: Model, pixels: np.ndarray) -> None:
     graph = fuse(model, include_preprocessing=True, classifier_activation="softmax")
-    borders: Any = {"inference_input_type": "uint8", "inference_output_type": "uint8"}
-    exported = export(graph, RECIPES["int8"].replace(**borders), calibration=pixels)
+    inference_types: Any = {"inference_input_type": "uint8", "inference_output_type": "uint8"}
+    exported = export(graph, RECIPES["int8"].replace(**inference_types), calibration=pixels)
     report = debug_quantization(exported, reference=model, images=pixels[:4])
     first, last = report.tensors[0], report.tensors[-1]
     assert (first.scale, first.zero_point, first.own_noise) == (1.0, -128, 0.0)  # a byte's own integers

@@ -125,7 +125,7 @@ def test_weights_are_stored_as_the_recipe_says(lite: Lite) -> None:
     elements = sum(each.size for each in inspect_model(lite("float32")).matrices())
     for recipe, width in WIDTHS.items():
         stored = elements * width
-        # 383 tensors and 209 operations by name, casts, metadata and our own card; int8 has six for a GELU.
+        # 383 tensors and 209 operations by name, casts, metadata and our own JSON; int8 has six for a GELU.
         assert stored < sizes[recipe] < stored + (110_000 if recipe == "int8" else 95_000), recipe
     assert inspect_model(lite("float16")).weight_types(1) == {
         "FLOAT16": inspect_model(lite("float32")).weight_types(1)["FLOAT32"]
@@ -236,10 +236,10 @@ def test_what_cannot_calibrate_is_refused(calibration: Any, message: str, deploy
 @pytest.mark.parametrize(
     ("recipe", "kind", "zero"), [("int8", "int8", -128), ("int8", "uint8", 0), ("int16x8", "int16", 0)]
 )
-def test_integer_borders(
+def test_integer_inference_types(
     recipe: str, kind: Any, zero: int, model: SwiftFormerForImageClassification, pixels: np.ndarray, lite: Lite
 ) -> None:
-    """What lies between the borders is the graph of float borders, so the answers are the same steps of a scale."""
+    """What lies between input and output is the graph of float ones, so the answers are the same steps of a scale."""
     graph = fuse(model, include_preprocessing=True)
     wanted = RECIPES[recipe].replace(inference_input_type=kind, inference_output_type=kind)
     exported = export(graph, wanted, calibration=pixels)

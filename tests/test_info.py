@@ -46,7 +46,7 @@ def test_what_only_one_kind_has(facts: dict[str, dict[str, Any]], lite: Callable
     assert tflite["bytes"] == len(lite("int8").content)
 
 
-def test_the_border_is_told_as_it_is(lite: Callable[..., LiteModel]) -> None:
+def test_the_inference_types_are_told_as_they_are(lite: Callable[..., LiteModel]) -> None:
     own = describe(lite("float32", include_preprocessing=True))
     assert own["input"] == "float32, pixels 0 to 255"
     assert describe(lite("float32", classifier_activation="softmax"))["output"] == "float32, probabilities"

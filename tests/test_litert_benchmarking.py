@@ -142,7 +142,7 @@ def test_what_cannot_be_run_is_named(files: list[Path], monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "bool"])
-def test_files_of_whatever_type_at_their_border_are_profiled(dtype: str, tmp_path: Path) -> None:
+def test_files_of_whatever_inference_type_are_profiled(dtype: str, tmp_path: Path) -> None:
     path = tmp_path / "best.tflite"
     path.write_bytes(converted(lambda source: keras.ops.cast(source > 0.5, dtype), 4, 4, 8))
     assert profile_ops(path, repeats=2)

@@ -152,7 +152,7 @@ def test_info_shows_it(lite: Lite) -> None:
 
 
 def test_metadata_of_another_model_fails(lite: Lite) -> None:
-    """The right card over the metadata of a file that normalizes inside."""
+    """The right configuration over the metadata of a file that normalizes inside."""
     inside = without_zip(lite("float32", include_preprocessing=True))
     lying = dataclasses.replace(lite("float32"), content=inside)
     assert check(lying, "metadata") == ("failed", "wrong: subgraph_metadata")

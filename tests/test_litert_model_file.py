@@ -53,9 +53,9 @@ def test_the_file_is_a_zip_with_a_label_file(path: Path, model: SwiftFormerForIm
         assert archive.testzip() is None
         assert archive.namelist() == ["swiftformer.json", "labels.txt"]
         assert archive.read("labels.txt").decode().splitlines() == list(model.config.labels)
-        card = json.loads(archive.read("swiftformer.json"))
-    assert card["config"] == model.config.to_dict()
-    assert card["recipe"]["name"] == "int8"
+        config_json = json.loads(archive.read("swiftformer.json"))
+    assert config_json["config"] == model.config.to_dict()
+    assert config_json["recipe"]["name"] == "int8"
 
 
 def test_labels_of_any_language(lite: Lite, tmp_path: Path) -> None:
@@ -98,12 +98,12 @@ def test_the_file_of_another_converter_is_refused(path: Path, lite: Lite) -> Non
 
 
 @pytest.mark.parametrize("change", [{"config": {"model_type": "vit"}}, {"recipe": {}}, {"recipe": None}, {"config": 3}])
-def test_a_card_of_something_else_is_refused(change: dict[str, Any], path: Path, lite: Lite) -> None:
+def test_a_configuration_of_something_else_is_refused(change: dict[str, Any], path: Path, lite: Lite) -> None:
     with zipfile.ZipFile(path) as archive:
-        card = {**json.loads(archive.read("swiftformer.json")), **change}
-    archive_bytes = io.BytesIO(lite("int8").content[: card["flatbuffer"]["bytes"]])
+        config_json = {**json.loads(archive.read("swiftformer.json")), **change}
+    archive_bytes = io.BytesIO(lite("int8").content[: config_json["flatbuffer"]["bytes"]])
     with zipfile.ZipFile(archive_bytes, "a") as archive:
-        archive.writestr("swiftformer.json", json.dumps(card))
+        archive.writestr("swiftformer.json", json.dumps(config_json))
     path.write_bytes(archive_bytes.getvalue())
     with pytest.raises(ModelError, match=r"no readable swiftformer\.json at its end \(.+\); it is damaged"):
         LiteModel.open(path)
@@ -115,7 +115,7 @@ def test_any_flipped_bit_is_found_out(path: Path, lite: Lite) -> None:
     end = flatbuffer_size(lite("int8"))
     with zipfile.ZipFile(path) as archive:
         labels = archive.getinfo("labels.txt")
-    # The flatbuffer, and the card behind it; not the zip directory's dates and flags, which mean nothing here.
+    # The flatbuffer, and the configuration behind it; not the zip directory's dates and flags, which mean nothing here.
     positions = [*rng.integers(8, end, 60), *rng.integers(end + 64, labels.header_offset, 60)]
     for position in map(int, positions):
         damaged = bytearray(content)
@@ -160,7 +160,7 @@ def test_another_input_shape_is_named(shape: tuple[int, ...], lite: Lite) -> Non
         LiteRunner(lite("float32"))(np.zeros(shape, np.float32))
 
 
-def test_integers_at_the_border_are_rounded_clipped_and_restored(
+def test_integers_in_and_out_are_rounded_clipped_and_restored(
     model: SwiftFormerForImageClassification, pixels: np.ndarray
 ) -> None:
     recipe = RECIPES["int8"].replace(inference_input_type="int8", inference_output_type="int8")

@@ -26,30 +26,30 @@ Lite = Callable[..., LiteModel]
 
 
 def parts(lite: LiteModel) -> tuple[bytes, dict[str, Any]]:
-    """The flatbuffer and the card of a file."""
+    """The flatbuffer and the configuration's JSON of a file."""
     with zipfile.ZipFile(io.BytesIO(lite.content)) as archive:
         return lite.content[: archive.infolist()[0].header_offset], json.loads(archive.read("swiftformer.json"))
 
 
-def write(path: Path, flatbuffer: bytes, card: dict[str, Any]) -> Path:
+def write(path: Path, flatbuffer: bytes, config_json: dict[str, Any]) -> Path:
     """A file whose checksums are right, as somebody who wants it to be opened would write it."""
-    card["flatbuffer"] = {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()}
+    config_json["flatbuffer"] = {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()}
     archive_bytes = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(archive_bytes, "a") as archive:
-        archive.writestr("swiftformer.json", json.dumps(card))
-        archive.writestr("labels.txt", "".join(f"{label}\n" for label in card["config"]["id2label"].values()))
+        archive.writestr("swiftformer.json", json.dumps(config_json))
+        archive.writestr("labels.txt", "".join(f"{label}\n" for label in config_json["config"]["id2label"].values()))
     path.write_bytes(archive_bytes.getvalue())
     return path
 
 
 def tampered(lite: LiteModel, path: Path, change: Callable[[Any], None]) -> Path:
-    """A file with another graph under an intact card."""
+    """A file with another graph under an intact configuration."""
     from ai_edge_litert.tools import flatbuffer_utils
 
-    flatbuffer, card = parts(lite)
+    flatbuffer, config_json = parts(lite)
     graph = flatbuffer_utils.read_model_from_bytearray(bytearray(flatbuffer))
     change(graph)
-    return write(path, bytes(flatbuffer_utils.convert_object_to_bytearray(graph)), card)
+    return write(path, bytes(flatbuffer_utils.convert_object_to_bytearray(graph)), config_json)
 
 
 def without_inputs(graph: Any) -> None:
@@ -146,14 +146,14 @@ def test_a_damaged_graph_is_a_crash_or_an_error_and_one_line(
     assert re.match(rf"Error: {re.escape(str(path))}: LiteRT (crashed when|cannot \w+) ", line)
 
 
-def teachers_card(path: Path) -> Path:
+def teachers_configuration(path: Path) -> Path:
     transform = Transform(size=(64, 64)).to_dict()
     path.with_suffix(".json").write_text(json.dumps({"transform": transform, "labels": ["cat", "dog"]}))
     return path
 
 
 def test_a_teacher_that_crashes_litert_is_told(dies_at: Callable[[int], None], lite: Lite, tmp_path: Path) -> None:
-    double = teachers_card(tampered(lite("float32"), tmp_path / "double.tflite", two_outputs))
+    double = teachers_configuration(tampered(lite("float32"), tmp_path / "double.tflite", two_outputs))
     with pytest.raises(ModelError, match=r"double\.tflite: 1 inputs and 2 outputs; expected one of each"):
         Teacher.open(double)
     dies_at(1)
@@ -170,7 +170,7 @@ def test_a_teacher_that_crashes_litert_is_told(dies_at: Callable[[int], None], l
         (without_operations, r"LiteRT cannot read the output of the model: Tensor data is null"),
     ],
 )
-def test_a_graph_that_is_not_what_the_card_says(
+def test_a_graph_that_is_not_what_the_configuration_says(
     change: Callable[[Any], None], message: str, lite: Lite, tmp_path: Path
 ) -> None:
     opened = LiteModel.open(tampered(lite("float32"), tmp_path / "x.tflite", change))
@@ -178,11 +178,11 @@ def test_a_graph_that_is_not_what_the_card_says(
         LiteRunner(opened)(np.zeros((1, 64, 64, 3), np.float32))
 
 
-def test_a_card_of_another_size_is_found_out(lite: Lite, tmp_path: Path) -> None:
+def test_a_configuration_of_another_size_is_found_out(lite: Lite, tmp_path: Path) -> None:
     """Or a photograph would be scaled to a billion pixels first."""
-    flatbuffer, card = parts(lite("float32"))
-    card["config"]["image_size"] = 10_000
-    opened = LiteModel.open(write(tmp_path / "x.tflite", flatbuffer, card))
+    flatbuffer, config_json = parts(lite("float32"))
+    config_json["config"]["image_size"] = 10_000
+    opened = LiteModel.open(write(tmp_path / "x.tflite", flatbuffer, config_json))
     message = (
         r"the model's input has the shape \(1, 64, 64, 3\): by its configuration it should be \(1, 10000, 10000, 3\)"
     )
@@ -190,7 +190,7 @@ def test_a_card_of_another_size_is_found_out(lite: Lite, tmp_path: Path) -> None
         LiteRunner(opened)
 
 
-def test_a_card_that_claims_gigabytes_is_refused(lite: Lite, tmp_path: Path) -> None:
+def test_a_configuration_that_claims_gigabytes_is_refused(lite: Lite, tmp_path: Path) -> None:
     archive_bytes = io.BytesIO(parts(lite("float32"))[0])
     with zipfile.ZipFile(archive_bytes, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("swiftformer.json", b" " * (70 * 1024 * 1024))
@@ -199,15 +199,15 @@ def test_a_card_that_claims_gigabytes_is_refused(lite: Lite, tmp_path: Path) -> 
         LiteModel.open(tmp_path / "x.tflite")
 
 
-def test_random_damage_under_an_intact_card(lite: Lite, tmp_path: Path) -> None:
+def test_random_damage_under_an_intact_configuration(lite: Lite, tmp_path: Path) -> None:
     """Structure and metadata, whose offsets are near both ends; a weight is only another number."""
-    (flatbuffer, card), rng = parts(lite("float32")), np.random.default_rng(0)
+    (flatbuffer, config_json), rng = parts(lite("float32")), np.random.default_rng(0)
     told = 0
     for _ in range(24):
         damaged = bytearray(flatbuffer)
         for position in rng.integers(8, 4000, 6) * rng.choice([1, -1], 6):
             damaged[int(position)] = int(rng.integers(256))
-        opened = LiteModel.open(write(tmp_path / "x.tflite", bytes(damaged), card))
+        opened = LiteModel.open(write(tmp_path / "x.tflite", bytes(damaged), config_json))
         try:
             LiteRunner(opened)(np.zeros((1, 64, 64, 3), np.float32))
         except ModelError as error:
@@ -224,7 +224,7 @@ def test_damage_is_told_by_the_command_line(
     (size, rest) = len(parts(lite("int8"))[0]), [str(min(folder.rglob("*.png")))] if command == "predict" else []
     if command == "verify":
         rest = ["--reference", str(saved), "--images", str(folder)]
-    places = {"header": 5, "tensors": size // 2, "metadata": content.index(b"M001"), "card": size + 80}
+    places = {"header": 5, "tensors": size // 2, "metadata": content.index(b"M001"), "config_json": size + 80}
     for place, position in places.items():
         damaged = bytearray(content)
         damaged[position] ^= 16

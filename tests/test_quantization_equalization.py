@@ -92,7 +92,7 @@ def test_the_guess_from_weights_keeps_the_function(content: bytes) -> None:
     assert relative_error(found, expected) < 1e-4
 
 
-def test_what_a_gelu_a_product_or_the_file_s_border_sees_stays(content: bytes) -> None:
+def test_what_a_gelu_a_product_or_the_output_sees_stays(content: bytes) -> None:
     graph = Graph(content)
     before = measured(graph)
     graph, after = equalize(graph, before, 0.65)

@@ -314,7 +314,7 @@ def test_weights_fails_on_another_type(made: str, claimed: str, lite: Lite) -> N
     assert stored in failing(checks)["weights"]
 
 
-def test_inference_types_fails_on_another_border(lite: Lite) -> None:
+def test_inference_types_fails_on_another_type(lite: Lite) -> None:
     recipe = RECIPES["int8"].replace(inference_input_type="uint8")
     checks, _ = check_file(dataclasses.replace(lite("int8"), recipe=recipe))
     told = {"inference_types": "float32 to float32", "metadata": "wrong: subgraph_metadata"}

@@ -115,9 +115,9 @@ def _write_table(builder: flatbuffers.Builder, table: str, values: Mapping[str, 
     for name, value in values.items():
         slot, kind = TABLES[table][name]
         if kind in UNIONS:
-            ((held, content),) = value.items()
-            number = next(number for number, each in UNIONS[kind].items() if each == held)
-            written += [(slot, "uint8", number), (slot + 1, held, _write_table(builder, held, content))]
+            ((member, content),) = value.items()
+            number = next(number for number, each in UNIONS[kind].items() if each == member)
+            written += [(slot, "uint8", number), (slot + 1, member, _write_table(builder, member, content))]
         else:
             written.append((slot, kind, value if kind in SCALARS else _write_value(builder, kind, value)))
     builder.StartObject(1 + max((slot for slot, _, _ in written), default=-1))
@@ -161,10 +161,10 @@ def _read_table(kind: str, table: Table) -> dict[str, Any]:
 
 
 def _read_union(kind: str, slot: int, table: Table) -> dict[str, Any] | None:
-    held = UNIONS[kind].get(_read_field("uint8", slot, table) or 0)
-    if held is None:
+    member = UNIONS[kind].get(_read_field("uint8", slot, table) or 0)
+    if member is None:
         return None  # of a kind that image classifiers do not have
-    return {held: _read_field(held, slot + 1, table)}
+    return {member: _read_field(member, slot + 1, table)}
 
 
 def _read_field(kind: str, slot: int, table: Table) -> Any:
