@@ -39,7 +39,7 @@ def bare(path: Path, key_layout: KeyLayoutName, config: SwiftFormerConfig = SMAL
 
 
 @pytest.mark.parametrize("key_layout", get_args(KeyLayoutName))
-def test_arithmetic_and_transform_follow_the_scheme(key_layout: KeyLayoutName, tmp_path: Path) -> None:
+def test_attention_type_and_transform_follow_the_scheme(key_layout: KeyLayoutName, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", key_layout))
     assert checkpoint.key_layout == key_layout
     assert checkpoint.token_weights == checkpoint.config.token_weights == ATTENTION_TYPES[key_layout]
@@ -50,7 +50,7 @@ def test_arithmetic_and_transform_follow_the_scheme(key_layout: KeyLayoutName, t
 
 @pytest.mark.parametrize("key_layout", get_args(KeyLayoutName))
 @pytest.mark.parametrize("word", ["l2", "uniform"])
-def test_the_callers_word_on_the_arithmetic_stands(key_layout: KeyLayoutName, word: Any, tmp_path: Path) -> None:
+def test_the_callers_word_on_the_attention_type_stands(key_layout: KeyLayoutName, word: Any, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", key_layout), token_weights=word)
     assert checkpoint.token_weights == word
     assert not checkpoint.token_weights_assumed

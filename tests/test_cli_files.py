@@ -65,7 +65,7 @@ def test_port_writes_a_model_and_says_what_it_assumed(checkpoint: Path, tmp_path
     np.testing.assert_array_equal(keras.models.load_model(target)(image), model(image))
 
 
-def test_port_follows_the_arithmetic_given(checkpoint: Path, tmp_path: Path) -> None:
+def test_port_follows_the_attention_type_given(checkpoint: Path, tmp_path: Path) -> None:
     result = run("port", checkpoint, "-o", tmp_path / "x.keras", "--token-weights", "uniform")
     assert result.stderr.splitlines()[-1] == "token weights: uniform"
     assert keras.models.load_model(tmp_path / "x.keras").config.token_weights == "uniform"

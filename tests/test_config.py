@@ -169,7 +169,7 @@ def test_an_impossible_number_of_labels_is_refused(count: Any) -> None:
         SwiftFormerConfig.from_dict(hugging_face_json(num_labels=count))
 
 
-def test_our_file_keeps_its_own_arithmetic_and_transform() -> None:
+def test_our_file_keeps_its_own_attention_type_and_transform() -> None:
     config = SwiftFormerConfig(token_weights="l2", transform=TRANSFORMS["timm"])
     assert SwiftFormerConfig.from_json(config.to_json()).transform == TRANSFORMS["timm"]
 

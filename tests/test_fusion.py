@@ -81,7 +81,7 @@ def test_the_same_function_for_whatever_architecture_and_size(
     assert relative_error(fuse(model, image_size=(height, width))(image), model(image)) < 2 * BOUND
 
 
-def test_the_wrong_arithmetic_would_be_noticed() -> None:
+def test_the_wrong_attention_type_would_be_noticed() -> None:
     """The control of the tests above: the weights are such that the two attention types differ."""
     model = random_classifier()
     other = SwiftFormerForImageClassification(model.config.replace(token_weights="uniform"))

@@ -142,7 +142,7 @@ def test_downsampling_computes_its_formula(arguments: tuple[int, int, int]) -> N
     assert relative_error(layer(inputs), expected) < 2e-6
 
 
-def test_the_two_arithmetics_differ_on_the_same_weights() -> None:
+def test_the_two_attention_types_differ_on_the_same_weights() -> None:
     by_l2 = built(EfficientAdditiveAttention("l2"), (None, None, None, 6))
     uniform = built(EfficientAdditiveAttention("uniform"), (None, None, None, 6))
     inputs = random_images(1, 8, 8, 6)

@@ -70,7 +70,7 @@ def test_logits_are_the_references(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_other_arithmetic_is_caught(name: str) -> None:
+def test_the_other_attention_type_is_caught(name: str) -> None:
     other: dict[TokenWeights, TokenWeights] = {"l2": "uniform", "uniform": "l2"}
     assert relative_error(logits(name, other[CASES[name][1]]), EXPECTED[name]) > CONTROL
 

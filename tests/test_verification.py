@@ -179,7 +179,7 @@ def test_snr_fails_just_below_its_threshold(recipe: str, lite: Lite, model: Mode
         assert statuses(verify(judged, reference=model, images=pixels[:16]))["snr"] == passes
 
 
-def test_the_wrong_arithmetic_fails(pixels: np.ndarray) -> None:
+def test_the_wrong_attention_type_fails(pixels: np.ndarray) -> None:
     model = random_classifier()
     wrong = SwiftFormerForImageClassification(model.config.replace(token_weights="uniform"))
     mine = {variable.path: variable for variable in model.weights}
