@@ -134,9 +134,9 @@ REFUSED = {
 
 def prepared(content: bytes, images: np.ndarray, recipe: str) -> tuple[Graph, Statistics]:
     """A float graph and what flows through it, as `export` has them when integers are written."""
-    graph = lower_float_only(Graph(content))
+    graph = Graph(content)
     with native_stderr_silenced():
-        statistics = measure(graph, images, kept=16)
+        statistics = measure(lower_float_only(graph), images, kept=16)
     for field, prepare in PREPARATIONS.items():
         if getattr(RECIPES[recipe], field):
             graph, statistics = prepare(graph, statistics)
