@@ -52,6 +52,9 @@ HF: dict[str, dict[str, Any]] = {
     "CLIP, crop": {**CROP, "size": {"shortest_edge": 19}, "crop_size": {"height": 16, "width": 16}, "resample": 3},
     "CLIP, 18 x 11": {**CROP, "size": {"shortest_edge": 20}, "crop_size": {"height": 18, "width": 11}, "resample": 2},
     "ConvNext": {"size": {"shortest_edge": 16}, "crop_pct": 0.875, "resample": 3},
+    # One number is both sides for some, and the shorter edge for the others.
+    **{name: {**CROP, "size": 19, "crop_size": 16, "resample": 3} for name in ("DeiT", "Bit", "MobileNetV2")},
+    "Pvt": {"size": 16, "resample": 3},
 }
 PROCESSORS = ("ImageProcessor", "ImageProcessorPil")
 

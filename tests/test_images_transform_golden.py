@@ -10,7 +10,8 @@ import safetensors
 from PIL import Image
 
 from swiftformer_tf import SwiftFormerConfig, Transform
-from swiftformer_tf.checkpoints.config_formats import from_hf, from_timm, image_processor, to_timm
+from swiftformer_tf.checkpoints.config_formats import from_hf, from_timm, to_timm
+from swiftformer_tf.checkpoints.image_processors import to_values
 
 GOLDEN = Path(__file__).with_name("golden") / "transforms.safetensors"
 
@@ -46,7 +47,7 @@ def test_written_and_read_again_it_is_the_same(name: str) -> None:
     if "architecture" in CONFIGS[name]:
         again = from_timm(to_timm(config, layer_scales=False))
     else:
-        values = image_processor(config.transform)
+        values = to_values(config.transform)
         again = from_hf({"model_type": "swiftformer", "num_labels": 3}, values)
     assert_same(again.transform, name)
 

@@ -21,7 +21,7 @@ from swiftformer_tf import (
     SwiftFormerModel,
     to_checkpoint,
 )
-from swiftformer_tf.checkpoints import Checkpoint, config_formats, key_layouts
+from swiftformer_tf.checkpoints import Checkpoint, config_formats, image_processors, key_layouts
 from swiftformer_tf.checkpoints.folders import WEIGHTS
 from swiftformer_tf.checkpoints.relabeling import relabel
 from swiftformer_tf.checkpoints.saving import save_folder
@@ -91,7 +91,7 @@ def test_transforms_come_back_exactly(layout: str, name: str, tmp_path: Path) ->
             assert again == config.transform
         else:
             plain = {key: value for key, value in config_formats.to_hf(config).items() if key != "transform"}
-            again = config_formats.from_hf(plain, config_formats.image_processor(config.transform)).transform
+            again = config_formats.from_hf(plain, image_processors.to_values(config.transform)).transform
             # The edge that is resized to is whole pixels, and the same.
             picture = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
             transforms = [config.transform, again]
@@ -144,7 +144,7 @@ def test_the_processor_of_hugging_faces_own_folders_is_understood(tmp_path: Path
     assert opened.config.input_size == (192, 256)
     assert opened.config.transform.interpolation == "bicubic"
     assert (opened.config.transform.mean, opened.config.transform.std) == ((0.5,) * 3, (0.25,) * 3)
-    path.write_text(json.dumps({"size": {"shortest_edge": 224}, "crop_pct": 0.875}))  # ConvNext's
+    path.write_text(json.dumps({"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}}))
     assert Checkpoint.open(tmp_path / "hf").config.transform.crop == 0.875
     path.write_text(json.dumps({"size": 160}))  # a feature extractor's of 2022
     assert Checkpoint.open(tmp_path / "hf").config.image_size == 160

@@ -3,19 +3,17 @@
 Both say what a model is and how a photograph is prepared for it; neither says more than its own code can compute.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from swiftformer_tf.checkpoints import image_processors
+from swiftformer_tf.checkpoints.image_processors import whole_numbers
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig, numbered_labels
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.images.labels import imagenet_classes
-from swiftformer_tf.images.transform import TRANSFORMS, CropMode, Transform, is_number
+from swiftformer_tf.images.transform import TRANSFORMS, Transform
 
-__all__ = ["from_hf", "from_timm", "image_processor", "is_hf", "is_timm", "to_hf", "to_timm", "to_timm_wrapper"]
-
-# Pillow's numbers, by which Hugging Face's image processors name an interpolation.
-RESAMPLE = {2: "bilinear", 3: "bicubic"}
+__all__ = ["from_hf", "from_timm", "is_hf", "is_timm", "to_hf", "to_timm", "to_timm_wrapper"]
 
 # timm's names of the variants, and of arguments that shapes of weights do not tell.
 ARCHITECTURES = {f"swiftformer_{variant}": variant for variant in VARIANTS if variant != "tiny"}
@@ -48,7 +46,7 @@ def from_hf(values: Mapping[str, Any], processor: Mapping[str, Any] | None) -> S
     config = SwiftFormerConfig.from_dict(values)
     if processor is None or "transform" in values:
         return config
-    transform = _transform_of_processor(processor)
+    transform = image_processors.read(processor)
     return config.replace(image_size=_image_size(*transform.size), transform=transform)
 
 
@@ -63,45 +61,6 @@ def to_hf(config: SwiftFormerConfig) -> dict[str, Any]:
     kind = "SwiftFormerForImageClassification" if config.num_labels else "SwiftFormerModel"
     values = {"architectures": [kind], **config.to_dict(), "label2id": labels}
     return {name: value for name, value in values.items() if (name, value) != ("problem_type", None)}
-
-
-def image_processor(transform: Transform) -> dict[str, Any]:
-    """A transform as Hugging Face's `preprocessor_config.json`.
-
-    Where a crop leaves an odd number of pixels, those processors start it at the lower one.
-
-    Raises:
-        ConfigError: A crop that no image processor there makes from any photograph.
-
-    Examples:
-        >>> image_processor(TRANSFORMS["original"])["size"]
-        {'shortest_edge': 256}
-    """
-    height, width = transform.size
-    values: dict[str, Any] = {
-        "image_processor_type": "ViTImageProcessor",
-        "do_resize": True,
-        "size": {"height": height, "width": width},
-        "resample": {name: number for number, name in RESAMPLE.items()}[transform.interpolation],
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": list(transform.mean),
-        "image_std": list(transform.std),
-    }
-    if transform.crop is None:
-        return values
-    resized_height, resized_width = transform.resized
-    size = {"height": resized_height, "width": resized_width}
-    if transform.keeps_shape:
-        if resized_height != resized_width:
-            raise ConfigError(
-                f"transform.size={transform.size}: with crop_mode='center', Hugging Face's image processors want a "
-                "square; use a square image_size, or crop=None"
-            )
-        size = {"shortest_edge": resized_height}
-    crop = {"do_center_crop": True, "crop_size": {"height": height, "width": width}}
-    return {**values, "image_processor_type": "CLIPImageProcessor", "size": size, **crop}
 
 
 def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
@@ -125,7 +84,7 @@ def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
     for name, usual in (("act_layer", "gelu"), ("output_stride", 32), ("global_pool", "avg")):
         if arguments.get(name, usual) not in (usual, None):
             raise ConfigError(f"model_args.{name}={arguments[name]!r}: expected {usual!r}")
-    channels, height, width = _numbers("pretrained_cfg.input_size", data.get("input_size", (3, 224, 224)), 3)
+    channels, height, width = whole_numbers("pretrained_cfg.input_size", data.get("input_size", (3, 224, 224)), 3)
     channels = arguments.get("in_chans", channels)  # of the model; the other is what the weights before were for
     fields = {name: arguments[name] for name in TIMM_ARGUMENTS if name in arguments}
     return SwiftFormerConfig(
@@ -210,84 +169,6 @@ def to_timm_wrapper(values: Mapping[str, Any]) -> dict[str, Any]:
     kind = "TimmWrapperForImageClassification" if values["num_classes"] else "TimmWrapperModel"
     labels = {label: index for index, label in enumerate(values["label_names"])}
     return {**values, "model_type": "timm_wrapper", "architectures": [kind], "label2id": labels, "do_pooling": True}
-
-
-def _transform_of_processor(values: Mapping[str, Any]) -> Transform:
-    unusual = [name for name in ("do_resize", "do_rescale", "do_normalize") if not values.get(name, True)]
-    if unusual or not math.isclose(
-        _number("rescale_factor", values.get("rescale_factor", 1 / 255)), 1 / 255, rel_tol=1e-6
-    ):
-        raise ConfigError(f"{unusual[0] if unusual else 'rescale_factor'}: expected pixels resized and normalized")
-    if values.get("resample", 2) not in tuple(RESAMPLE):
-        raise ConfigError(f"resample={values['resample']!r}: expected 2 (bilinear) or 3 (bicubic)")
-    usual = TRANSFORMS["hf"]
-    size, crop, mode = _processor_size(values)
-    return Transform(
-        size=size,
-        crop=crop,
-        crop_mode=mode,
-        interpolation=RESAMPLE[values.get("resample", 2)],  # type: ignore[arg-type]
-        mean=values.get("image_mean", usual.mean),
-        std=values.get("image_std", usual.std),
-    )
-
-
-def _processor_size(values: Mapping[str, Any]) -> tuple[tuple[int, int], float | None, CropMode]:
-    """(height, width) of the result, share of the crop and its mode."""
-    size = values.get("size", 224)
-    edge = size.get("shortest_edge") if isinstance(size, Mapping) else None
-    if values.get("do_center_crop") and "crop_size" in values:
-        return _processor_crop(size, values["crop_size"])
-    if edge is not None:
-        # ConvNext's processor crops below 384 pixels only.
-        share = values.get("crop_pct")
-        if not is_number(share):
-            raise ConfigError(f"size={size!r}: a shortest_edge without a crop gives pictures of any shape")
-        sides = _sides("size", edge)
-        return (sides, share, "shortest_edge") if edge < 384 else (sides, None, "center")
-    return _sides("size", size), None, "center"
-
-
-def _processor_crop(size: Any, crop_size: Any) -> tuple[tuple[int, int], float | None, CropMode]:
-    height, width = _sides("crop_size", crop_size)
-    edge = size.get("shortest_edge") if isinstance(size, Mapping) else size
-    mode: CropMode = "height_width" if edge is None else "shortest_edge"
-    resized = _sides("size", size if edge is None else edge)
-    transform = Transform(size=(height, width), crop=_share(max(height, width), max(resized)), crop_mode=mode)
-    if transform.resized != resized:
-        raise ConfigError(
-            f"size={size!r} with crop_size={crop_size!r}: expected a crop within, of the same share of both sides "
-            "where size has two"
-        )
-    return (height, width), transform.crop, mode
-
-
-def _share(size: int, edge: int) -> float:
-    """The share of a crop that leads back to this edge, whichever way the division was rounded; 1 if there is none."""
-    share = min(size / edge, 1.0)
-    return share if math.floor(size / share) == edge else math.nextafter(share, 0)
-
-
-def _sides(name: str, value: Any) -> tuple[int, int]:
-    sides = (value.get("height"), value.get("width")) if isinstance(value, Mapping) else (value, value)
-    height, width = _numbers(name, sides, 2)
-    return height, width
-
-
-def _numbers(name: str, value: Any, count: int) -> tuple[int, ...]:
-    if (
-        not isinstance(value, (list, tuple))
-        or len(value) != count
-        or not all(isinstance(x, int) and x > 0 for x in value)
-    ):
-        raise ConfigError(f"{name}={value!r}: expected {count} positive ints")
-    return tuple(value)
-
-
-def _number(name: str, value: Any) -> float:
-    if not is_number(value):
-        raise ConfigError(f"{name}={value!r}: expected a number")
-    return float(value)
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import safetensors
 
-from swiftformer_tf.checkpoints import config_formats
+from swiftformer_tf.checkpoints import config_formats, image_processors
 from swiftformer_tf.checkpoints.checkpoint import Checkpoint
 from swiftformer_tf.checkpoints.folders import CONFIG, PROCESSOR
 from swiftformer_tf.errors import CheckpointError, ConfigError
@@ -68,7 +68,7 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | 
 def _documents(checkpoint: Checkpoint, layout: Layout, weights: Path) -> dict[str, dict[str, Any]]:
     config = checkpoint.config
     if layout == "hf":
-        return {CONFIG: config_formats.to_hf(config), PROCESSOR: config_formats.image_processor(config.transform)}
+        return {CONFIG: config_formats.to_hf(config), PROCESSOR: image_processors.to_values(config.transform)}
     with safetensors.safe_open(weights, framework="numpy") as file:
         layer_scales = any(".layer_scale" in key for key in file.keys())  # noqa: SIM118  (it is no dict)
     values = config_formats.to_timm(config, layer_scales=layer_scales)

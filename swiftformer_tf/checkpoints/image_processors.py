@@ -1,0 +1,229 @@
+"""A transform in the words of Hugging Face's `preprocessor_config.json`, to and from ours.
+
+What a file leaves out, and what a size of one number means, is its class's. A class that is not in the table, or a
+switch that no transform here has, is refused: its pixels would be others without a word.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.images.transform import IMAGENET_MEAN, IMAGENET_STD, CropMode, Transform, is_number
+
+__all__ = ["CLASSES", "read", "to_values", "whole_numbers"]
+
+# Pillow's numbers, by which Hugging Face's image processors name an interpolation.
+RESAMPLE = {2: "bilinear", 3: "bicubic"}
+
+
+class _Class(NamedTuple):
+    """What an image processor of Hugging Face does where the file does not say.
+
+    Args:
+        square: Whether a size of one number is both sides; otherwise it is the shorter one's.
+        size: As in the file.
+        resample: Pillow's number of the interpolation.
+        mean: Per channel.
+        std: Per channel.
+        crop: Sides of the center crop; None makes none.
+        share: Share of the crop of those that have one instead, below `WARPED` pixels.
+    """
+
+    square: bool
+    size: int
+    resample: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop: int | None = None
+    share: float | None = None
+
+
+_HALF = (0.5, 0.5, 0.5)
+_CLIP = _Class(
+    square=False,
+    size=224,
+    resample=3,
+    mean=(0.48145466, 0.4578275, 0.40821073),
+    std=(0.26862954, 0.26130258, 0.27577711),
+    crop=224,
+)
+
+# From transformers 5.23, without "ImageProcessor": those whose pixels a transform makes to within one step of 255.
+CLASSES: dict[str, _Class] = {
+    "ViT": _Class(square=True, size=224, resample=2, mean=_HALF, std=_HALF),
+    "DeiT": _Class(square=True, size=256, resample=3, mean=_HALF, std=_HALF, crop=224),
+    "CLIP": _CLIP,
+    "Bit": _CLIP,
+    "ConvNext": _Class(square=False, size=384, resample=3, mean=_HALF, std=_HALF, share=0.875),
+    "MobileNetV2": _Class(square=False, size=256, resample=2, mean=_HALF, std=_HALF, crop=224),
+    "Pvt": _Class(square=True, size=224, resample=3, mean=IMAGENET_MEAN, std=IMAGENET_STD),
+}
+
+# Edge from which ConvNext's processor does not crop.
+WARPED = 384
+
+# What no transform here does, and how a file without it gives the same pixels or results.
+SWITCHES = {
+    "do_flip_channel_order": "reverse the input channels of the first convolution (weight.flip(1) in PyTorch) and set "
+    "it to false",
+    "rescale_offset": "set it to false, rescale_factor to 1/255, and image_mean and image_std to what both come to",
+    "include_top": "set it to false, and image_mean and image_std to what both normalizations come to",
+    "do_pad": "set it to false, or pad the photographs before",
+}
+
+
+def read(values: Mapping[str, Any]) -> Transform:
+    """The transform of a `preprocessor_config.json`.
+
+    Without a class in it, it is that of transformers for a SwiftFormer, `ViTImageProcessor`.
+
+    Raises:
+        ConfigError: A class or a value with which it does what no transform here does.
+
+    Examples:
+        >>> read({"image_processor_type": "DeiTImageProcessor"}).resized
+        (256, 256)
+    """
+    for name, cure in SWITCHES.items():
+        if values.get(name):
+            raise ConfigError(f"{name}={values[name]!r}: no transform here does that; {cure}")
+    row = _class(values)
+    # transformers takes null for what is left out.
+    values = {name: value for name, value in values.items() if value is not None}
+    unusual = [name for name in ("do_resize", "do_rescale", "do_normalize") if not values.get(name, True)]
+    if unusual or not math.isclose(
+        _number("rescale_factor", values.get("rescale_factor", 1 / 255)), 1 / 255, rel_tol=1e-6
+    ):
+        raise ConfigError(f"{unusual[0] if unusual else 'rescale_factor'}: expected pixels resized and normalized")
+    resample = values.get("resample", row.resample)
+    if resample not in tuple(RESAMPLE):
+        raise ConfigError(f"resample={resample!r}: expected 2 (bilinear) or 3 (bicubic)")
+    size, crop, mode = _size(values, row)
+    return Transform(
+        size=size,
+        crop=crop,
+        crop_mode=mode,
+        interpolation=RESAMPLE[resample],  # type: ignore[arg-type]
+        mean=values.get("image_mean", row.mean),
+        std=values.get("image_std", row.std),
+    )
+
+
+def to_values(transform: Transform) -> dict[str, Any]:
+    """A transform as Hugging Face's `preprocessor_config.json`.
+
+    Where a crop leaves an odd number of pixels, those processors start it at the lower one.
+
+    Raises:
+        ConfigError: A crop that no image processor there makes from any photograph.
+
+    Examples:
+        >>> to_values(TRANSFORMS["original"])["size"]
+        {'shortest_edge': 256}
+    """
+    height, width = transform.size
+    values: dict[str, Any] = {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": True,
+        "size": {"height": height, "width": width},
+        "resample": {name: number for number, name in RESAMPLE.items()}[transform.interpolation],
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(transform.mean),
+        "image_std": list(transform.std),
+    }
+    if transform.crop is None:
+        return values
+    resized_height, resized_width = transform.resized
+    size = {"height": resized_height, "width": resized_width}
+    if transform.keeps_shape:
+        if resized_height != resized_width:
+            raise ConfigError(
+                f"transform.size={transform.size}: with crop_mode='center', Hugging Face's image processors want a "
+                "square; use a square image_size, or crop=None"
+            )
+        size = {"shortest_edge": resized_height}
+    crop = {"do_center_crop": True, "crop_size": {"height": height, "width": width}}
+    return {**values, "image_processor_type": "CLIPImageProcessor", "size": size, **crop}
+
+
+def _class(values: Mapping[str, Any]) -> _Class:
+    field = "image_processor_type" if values.get("image_processor_type") else "feature_extractor_type"
+    name = values.get(field) or "ViTImageProcessor"
+    # One class under the names of its implementations and of transformers before 4.25.
+    row = CLASSES.get(re.sub(r"(ImageProcessor(Fast|Pil)?|FeatureExtractor)$", "", str(name)))
+    if row is None:
+        known = ", ".join(f"{each}ImageProcessor" for each in CLASSES)
+        raise ConfigError(
+            f"{field}={name!r}: makes other pixels than any transform here; expected one of {known}: write "
+            "preprocessor_config.json with the one, and its size, mean and std, that the weights are to be used with"
+        )
+    return row
+
+
+def _size(values: Mapping[str, Any], row: _Class) -> tuple[tuple[int, int], float | None, CropMode]:
+    """(height, width) of the result, share of the crop and its mode."""
+    size = values.get("size", row.size)
+    edge = size.get("shortest_edge") if isinstance(size, Mapping) else None if row.square else size
+    crops = values.get("do_center_crop", row.crop is not None)
+    if row.share is not None:
+        if crops or edge is None:
+            raise ConfigError(
+                f"{'do_center_crop' if crops else f'size={size!r}'}: ConvNextImageProcessor takes a shortest_edge and "
+                "crop_pct here, and no second crop"
+            )
+        sides = _sides("size", edge)
+        return (sides, values.get("crop_pct", row.share), "shortest_edge") if edge < WARPED else (sides, None, "center")
+    if crops:
+        crop_size = values.get("crop_size", row.crop)
+        if crop_size is None:
+            raise ConfigError("crop_size: missing; do_center_crop wants one, such as 224")
+        return _crop(size, edge, crop_size)
+    if edge is not None:
+        raise ConfigError(f"size={size!r}: a shortest_edge without a crop gives pictures of any shape")
+    return _sides("size", size), None, "center"
+
+
+def _crop(size: Any, edge: Any, crop_size: Any) -> tuple[tuple[int, int], float | None, CropMode]:
+    height, width = _sides("crop_size", crop_size)
+    mode: CropMode = "height_width" if edge is None else "shortest_edge"
+    resized = _sides("size", size if edge is None else edge)
+    transform = Transform(size=(height, width), crop=_share(max(height, width), max(resized)), crop_mode=mode)
+    if transform.resized != resized:
+        raise ConfigError(
+            f"size={size!r} with crop_size={crop_size!r}: expected a crop within, of the same share of both sides "
+            "where size has two"
+        )
+    return (height, width), transform.crop, mode
+
+
+def _share(size: int, edge: int) -> float:
+    """The share of a crop that leads back to this edge, whichever way the division was rounded; 1 if there is none."""
+    share = min(size / edge, 1.0)
+    return share if math.floor(size / share) == edge else math.nextafter(share, 0)
+
+
+def _sides(name: str, value: Any) -> tuple[int, int]:
+    sides = (value.get("height"), value.get("width")) if isinstance(value, Mapping) else (value, value)
+    height, width = whole_numbers(name, sides, 2)
+    return height, width
+
+
+def whole_numbers(name: str, value: Any, count: int) -> tuple[int, ...]:
+    """A list of as many positive whole numbers, or a refusal that names it."""
+    if (
+        not isinstance(value, (list, tuple))
+        or len(value) != count
+        or not all(isinstance(x, int) and x > 0 for x in value)
+    ):
+        raise ConfigError(f"{name}={value!r}: expected {count} positive ints")
+    return tuple(value)
+
+
+def _number(name: str, value: Any) -> float:
+    if not is_number(value):
+        raise ConfigError(f"{name}={value!r}: expected a number")
+    return float(value)
