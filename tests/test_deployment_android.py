@@ -153,7 +153,7 @@ def test_normalization_inside_leaves_the_pixels_alone(lite: Lite, tmp_path: Path
     text = kotlin(tmp_path)
     assert "MEAN = floatArrayOf(0.0f, 0.0f, 0.0f)" in text
     assert "STD = floatArrayOf(1.0f, 1.0f, 1.0f)" in text
-    assert "val scores = read()" in text
+    assert "val scores = run(bitmap, turn)" in text
 
 
 def test_what_cannot_be_put_together_writes_nothing(

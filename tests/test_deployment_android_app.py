@@ -1,22 +1,16 @@
-"""The Kotlin class of the Android folder, compiled and run against stand-ins for Android and LiteRT.
-
-The stand-ins in tests/kotlin/ have the signatures of the libraries, each with its address; the compiler is npm's
-`kotlin-compiler`, which `make test` installs into .kotlin/ where there is npm.
-"""
+"""The Kotlin class for classifiers, compiled and run against stand-ins for Android and LiteRT."""
 
 import dataclasses
-import os
-import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.kotlin_app import STAND_INS, camera_screen, command, compile_kotlin, run, start
 from support.random_models import pictures
-from support.written_files import KOTLIN, kotlin
+from support.written_files import kotlin
 
 from swiftformer_tf import LiteModel, LiteRunner
 from swiftformer_tf.deployment.android import write_android_folder
@@ -24,83 +18,18 @@ from swiftformer_tf.images.transform import open_image
 
 Lite = Callable[..., LiteModel]
 
-ROOT = Path(__file__).parents[1]
-COMPILER = ROOT / ".kotlin" / "node_modules" / "kotlin-compiler" / "lib"
-STAND_INS = sorted((ROOT / "tests" / "kotlin").glob("*.kt"))
+MAIN = Path(__file__).with_name("kotlin") / "classifier" / "Main.kt"
 LOGITS = np.linspace(-2, 2, 10, dtype=np.float32)[::-1].tobytes()
-
-
-def compile_kotlin(sources: list[Path], classes: Path) -> str:
-    """What the compiler says; nothing where all is well."""
-    if not COMPILER.is_dir() or not shutil.which("java"):
-        message = "no Kotlin compiler: needs Java, and npm for `make .kotlin/installed`"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    compiler = ["java", "-cp", os.pathsep.join(map(str, COMPILER.glob("*.jar")))]
-    language = ["-Werror", "-language-version", KOTLIN, "-api-version", KOTLIN]
-    arguments = ["-no-stdlib", "-no-reflect", "-cp", str(COMPILER / "kotlin-stdlib.jar"), "-d", str(classes)]
-    command = [*compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", *language, *arguments, *map(str, sources)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0 or result.stderr
-    return result.stderr
 
 
 @pytest.fixture(scope="session")
 def app(folder_of_app: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """A command that runs the generated class in the stand-in app; the page's camera screen is compiled with it."""
     classes = tmp_path_factory.mktemp("classes")
-    blocks = re.findall(r"```kotlin\n(.*?)```", (folder_of_app.parent / "page.md").read_text(), re.DOTALL)
-    (screen,) = [block for block in blocks if "ComponentActivity()" in block]
     camera = classes / "TinyActivity.kt"
-    camera.write_text(screen)
-    assert screen.count("\n") < 50  # it is to fit on one
-    assert compile_kotlin([*STAND_INS, *folder_of_app.rglob("*.kt"), camera], classes) == ""
-    jars = os.pathsep.join(str(COMPILER / f"{name}.jar") for name in ("kotlin-compiler", "kotlin-stdlib"))
-    return ["java", "-cp", os.pathsep.join([str(classes), jars]), "MainKt"]
-
-
-def words(picture: np.ndarray) -> np.ndarray:
-    """Android's colors of RGB or RGBA."""
-    channels = picture.astype(np.int64).transpose(2, 0, 1)
-    red, green, blue = channels[:3]
-    alpha = channels[3] if len(channels) == 4 else 255
-    return (alpha << 24) | (red << 16) | (green << 8) | blue
-
-
-def start(
-    app: list[str],
-    folder: Path,
-    model: str,
-    picture: np.ndarray,
-    answer: bytes,
-    *,
-    task: str = "0",
-    orientation: int = 1,
-) -> subprocess.CompletedProcess[str]:
-    """Runs the app on a picture, with what the model is to answer."""
-    height, width = picture.shape[:2]
-    content = np.concatenate([[orientation, width, height], words(picture).ravel()])
-    (folder / "picture").write_bytes(content.astype(np.uint32).astype(">u4").tobytes())
-    (folder / f"tiny_{model.lower()}.tflite.output").write_bytes(answer)
-    return subprocess.run([*app, model, "GPU", task], cwd=folder, capture_output=True, text=True, check=False)
-
-
-def run(
-    app: list[str],
-    folder: Path,
-    model: str,
-    picture: np.ndarray,
-    answer: bytes,
-    *,
-    task: str = "0",
-    orientation: int = 1,
-) -> tuple[list[str], bytes]:
-    """What the app prints, and what it wrote into the model's input."""
-    result = start(app, folder, model, picture, answer, task=task, orientation=orientation)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout.splitlines(), (folder / f"tiny_{model.lower()}.tflite.input").read_bytes()
+    camera.write_text(camera_screen(folder_of_app.parent / "page.md"))
+    assert compile_kotlin([*STAND_INS, MAIN, *folder_of_app.rglob("*.kt"), camera], classes) == ""
+    return command(classes, "swiftformer")
 
 
 def inputs(given: bytes) -> np.ndarray:
@@ -259,18 +188,22 @@ def test_a_closed_classifier_says_so(app: list[str], working: Path) -> None:
 @pytest.mark.parametrize(
     ("problem_type", "activation"),
     [
-        ("single_label_classification", "softmax(read())"),
-        ("multi_label_classification", "sigmoid(read())"),
-        ("regression", "read()"),
+        ("single_label_classification", "softmax(run(bitmap, turn))"),
+        ("multi_label_classification", "sigmoid(run(bitmap, turn))"),
+        ("regression", "run(bitmap, turn)"),
     ],
 )
 def test_what_makes_scores_is_the_files_word(lite: Lite, tmp_path: Path, problem_type: str, activation: str) -> None:
     """And each of them compiles, with the other ways to cut a picture."""
     model = lite("float32")
-    modes = {"softmax(read())": "squash", "sigmoid(read())": "shortest_edge", "read()": "height_width"}
+    modes = {
+        "softmax(run(bitmap, turn))": "squash",
+        "sigmoid(run(bitmap, turn))": "shortest_edge",
+        "run(bitmap, turn)": "height_width",
+    }
     transform = model.config.transform.replace(crop_mode=modes[activation])
     config = model.config.replace(problem_type=problem_type, transform=transform)
     changed = dataclasses.replace(model, config=config)
     write_android_folder({"tiny_float32.tflite": changed}, tmp_path / "app")
     assert f"val scores = {activation}\n" in kotlin(tmp_path / "app")
-    assert compile_kotlin([*STAND_INS, *(tmp_path / "app").rglob("*.kt")], tmp_path / "classes") == ""
+    assert compile_kotlin([*STAND_INS, MAIN, *(tmp_path / "app").rglob("*.kt")], tmp_path / "classes") == ""

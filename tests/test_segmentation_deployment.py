@@ -1,29 +1,23 @@
 """Segmenters on their way to a file: outputs to choose, all recipes, thresholds that fail, what files say."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import numpy as np
 import pytest
-from support.random_models import pictures, tiny_config
+from support.segmenters import PIXELS, SIZE, lite, segmenter
 from support.small_graphs import packed
 
 from swiftformer_tf import (
     RECIPES,
     ConfigError,
     ExportError,
-    LiteModel,
     VerificationError,
     VerificationReport,
-    export,
     fuse,
     verify,
 )
 from swiftformer_tf.comparison import Comparison, Outputs
-from swiftformer_tf.deployment.android import write_android_folder
-from swiftformer_tf.exporting import Calibration, calibrate
-from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.metadata_schema import decode
@@ -33,55 +27,13 @@ from swiftformer_tf.report import html_report
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.tasks import TASKS, Activation, Output
-from swiftformer_tf.training import update_batch_norm
 
-SIZE = (72, 90)  # no multiple of 32: maps are cut where a downsampling had rounded up
-LABELS = {index: f"class {index}" for index in range(5)}
-PIXELS = pictures(12, *SIZE)
 SHAPES: dict[Activation | None, tuple[str, tuple[int, ...], str]] = {
     None: ("logits", (1, 18, 23, 5), "float32"),
     "softmax": ("probabilities", (1, *SIZE, 5), "float32"),
     "argmax": ("mask", (1, *SIZE), "uint8"),
 }
 ONE_PARTITION = ("float32", "float16", "dynamic_int8", "mixed_int8")
-
-
-def segmenter(name: str = "semantic_fpn") -> SwiftFormerForSemanticSegmentation:
-    return _segmenter(name)
-
-
-@functools.cache
-def _segmenter(name: str) -> SwiftFormerForSemanticSegmentation:
-    """Random weights whose answers differ from place to place, as a trained one's do."""
-    head = SegmentationHead(name=name, fpn_dim=16, head_dim=16)  # type: ignore[arg-type]
-    config = tiny_config(image_size=SIZE, id2label=LABELS)
-    model = SwiftFormerForSemanticSegmentation(
-        config.replace(transform=config.transform.replace(crop=None, interpolation="bilinear")), head=head
-    )
-    rng = np.random.default_rng(1)
-    for variable in model.trainable_variables:
-        if variable.path.endswith("/kernel"):
-            shape = tuple(variable.shape)
-            fan_in = np.prod(shape[:2]) if "dwconv" in variable.path else np.prod(shape[:-1])
-            variable.assign(rng.normal(0, 1.4 / np.sqrt(fan_in), shape))
-        elif variable.path.endswith("/scale"):
-            variable.assign(rng.uniform(0.5, 1.0, tuple(variable.shape)))
-        elif variable.path.endswith("/w_g"):
-            variable.assign(rng.normal(size=tuple(variable.shape)))
-    update_batch_norm(model, [model.config.transform.normalize(PIXELS)])
-    return model
-
-
-@functools.cache
-def deployed(activation: Activation | None, name: str = "semantic_fpn") -> tuple[DeployModel, Calibration]:
-    deploy = fuse(segmenter(name), classifier_activation=activation)
-    return deploy, calibrate(deploy, PIXELS)
-
-
-@functools.cache
-def lite(recipe: str, activation: Activation | None = None, name: str = "semantic_fpn") -> LiteModel:
-    deploy, calibration = deployed(activation, name)
-    return export(deploy, RECIPES[recipe], calibration=calibration)
 
 
 def statuses(report: VerificationReport) -> dict[str, str]:
@@ -282,12 +234,6 @@ def test_a_file_with_a_mask_says_that_it_is_not_for_mediapipe() -> None:
     (subgraph,) = said["subgraph_metadata"]
     assert "custom_metadata" not in subgraph
     assert "Not for MediaPipe" in subgraph["output_tensor_metadata"][0]["description"]
-
-
-def test_there_is_no_kotlin_class_for_segmenters(tmp_path: Any) -> None:
-    with pytest.raises(ExportError, match=r"its Kotlin class is of .* alone, not of semantic-segmentation; exp"):
-        write_android_folder({"streets_float32.tflite": lite("float32")}, tmp_path / "app")
-    assert not (tmp_path / "app").exists()
 
 
 def test_mediapipe_takes_no_mask(tmp_path: Any) -> None:

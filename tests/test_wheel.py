@@ -21,8 +21,12 @@ PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input",
 # What the package reads at run time and is no Python.
 DATA = {
     "__init__.pyi",
-    "deployment/android_readme.md.jinja",
+    "deployment/android.kt.jinja",
+    "deployment/android.md.jinja",
     "deployment/classifier.kt.jinja",
+    "deployment/classifier.md.jinja",
+    "deployment/segmenter.kt.jinja",
+    "deployment/segmenter.md.jinja",
     "deployment/web/app.js",
     "deployment/web/classifier.js",
     "deployment/web/index.html",

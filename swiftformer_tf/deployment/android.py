@@ -1,8 +1,9 @@
 """A folder for an Android project: models and labels, and a Kotlin class that runs them."""
 
+import dataclasses
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,17 @@ from swiftformer_tf.deployment.chips import RECIPE_OF, WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.files import filling, replacing
+from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.litert.metadata import UNKNOWN_LICENSE
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.tasks import INDICES
 from swiftformer_tf.tasks.classification import activation
 
 __all__ = ["PACKAGE", "check_android", "kotlin_name", "write_android_folder"]
 
 # Of the Kotlin class, and so the folder that it lies in.
 PACKAGE = "swiftformer"
-
-# Of which models there is a Kotlin class; models without labels are told what else is expected.
-KOTLIN_TASKS = ("classification", "features")
 
 # What Kotlin's TensorBuffer writes and reads.
 STORAGE = ("float32", "int8", "uint8")
@@ -96,13 +96,14 @@ def write_android_folder(
     check_android(package, class_name)
     facts = {**_facts(models, package, class_name), "verified": verified}  # before anything is written
     first = next(iter(models.values()))
+    row = KOTLIN_CLASSES[first.main_output.task]
     kotlin = f"kotlin/{package.replace('.', '/')}/{facts['class_name']}.kt"
     contents = {
-        kotlin: _rendered("classifier.kt.jinja", facts),
+        kotlin: _rendered(f"{row.noun}.kt.jinja", facts),
         f"assets/{facts['labels']}": "".join(f"{label}\n" for label in first.labels).encode(),
         **{f"assets/{name}": model.content for name, model in models.items()},
     }
-    page = _rendered("android_readme.md.jinja", facts)
+    page = _rendered(f"{row.noun}.md.jinja", facts)
     Path(folder).mkdir(parents=True, exist_ok=True)
     with filling(folder) as beside:
         for name, content in contents.items():
@@ -117,30 +118,70 @@ def write_android_folder(
 def _rendered(template: str, facts: Mapping[str, Any]) -> bytes:
     import jinja2
 
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    text = resources.files("swiftformer_tf.deployment").joinpath(template).read_text("utf-8")
-    return environment.from_string(text).render(facts).encode()
+    folder = resources.files("swiftformer_tf.deployment")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(template).render(facts).encode()
+
+
+@dataclasses.dataclass(frozen=True)
+class KotlinClass:
+    """What there is of a task.
+
+    Args:
+        noun: What its templates are called after, `NOUN.kt.jinja` and `NOUN.md.jinja`.
+        facts: What those need beside what all do.
+    """
+
+    noun: str
+    facts: Callable[[LiteModel], Mapping[str, Any]]
+
+
+def _scores(model: LiteModel) -> Mapping[str, Any]:
+    # What is left to do: nothing where the file does it itself.
+    return {"activation": None if model.classifier_activation else activation(model.config)}
+
+
+def _masks(model: LiteModel) -> Mapping[str, Any]:
+    output = model.main_output
+    return {
+        "is_mask": output.activation in INDICES,
+        "rows": output.shape[1],
+        "columns": output.shape[2],
+        "colors": [f"0x{red:02X}{green:02X}{blue:02X}" for red, green, blue in class_colors(model.config.num_labels)],
+    }
+
+
+# By the task of the output that stands for all.
+KOTLIN_CLASSES = {
+    "classification": KotlinClass("classifier", _scores),
+    "semantic-segmentation": KotlinClass("segmenter", _masks),
+}
 
 
 def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None) -> dict[str, Any]:
-    """What both templates are filled with."""
+    """What the templates are filled with."""
     if not models:
         raise ExportError("the Android folder: no models to put into it")
     first = next(iter(models.values()))
     for name, model in models.items():
-        same = [(m.config, m.include_preprocessing, m.classifier_activation) for m in (first, model)]
+        same = [(m.config, m.include_preprocessing, m.outputs) for m in (first, model)]
         if same[0] != same[1]:
             raise ExportError(f"{name}: expected the same Keras model and options as the first model of the folder")
     config, transform = first.config, first.config.transform
-    if (task := first.main_output.task) not in KOTLIN_TASKS:
+    if (task := first.main_output.task) not in KOTLIN_CLASSES:
         raise ExportError(
-            f"the Android folder: its Kotlin class is of {' and '.join(KOTLIN_TASKS)} alone, not of {task}; export "
-            "without it, for MediaPipe's ImageSegmenter with --for mediapipe"
+            f"the Android folder: there are Kotlin classes for {' and '.join(KOTLIN_CLASSES)}, not for {task}; export "
+            "without it"
         )
-    if config.num_channels not in (1, 3) or not config.num_labels:
+    if config.num_channels not in (1, 3):
         raise ExportError(
-            "the Android folder: expected a classifier of RGB or gray pictures, not "
-            f"{config.num_channels} channels and {config.num_labels} labels"
+            f"the Android folder: expected a model of RGB or gray pictures, not of {config.num_channels} channels; "
+            "export without it"
         )
     stem = _stem(models)
     height, width = config.input_size
@@ -156,6 +197,7 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
         "models": described,
         "default": _default(described),
         "which_recipe": WHICH_RECIPE,
+        "mediapipe_class": TARGETS["mediapipe"].classes[task],
         "mediapipe": [name for name, model in models.items() if _is_for_mediapipe(model)],
         "width": width,
         "height": height,
@@ -163,8 +205,7 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
         "count": config.num_labels,
         "labels": f"{stem}_labels.txt",
         "license": first.license or UNKNOWN_LICENSE,
-        # What is left to do: nothing where the file does it itself.
-        "activation": None if first.classifier_activation else activation(config),
+        "output_index": first.outputs.index(first.main_output),
         "include_preprocessing": first.include_preprocessing,
         "mean": ", ".join(f"{np.float32(255 * x)!s}f" for x in mean),
         "std": ", ".join(f"{np.float32(255 * x)!s}f" for x in std),
@@ -173,6 +214,8 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
         # How `Transform` makes whole pixels of the longer edge, and of the corner of the middle.
         "whole": "toInt" if transform.resized[0] == transform.resized[1] else "roundToInt",
         "corner": "rint" if transform.crop_mode in EVEN_CORNERS else "floor",
+        "noun": KOTLIN_CLASSES[task].noun,
+        **KOTLIN_CLASSES[task].facts(first),
     }
 
 
@@ -241,7 +284,7 @@ def _is_for_mediapipe(model: LiteModel) -> bool:
         model.recipe.inference_input_type in target.input_types,
         model.recipe.inference_output_type in target.output_types,
     )
-    return options == target.fuse_options(model.config) and all(types)
+    return options == target.fuse_options(model.config, model.main_output.task) and all(types)
 
 
 def _model(name: str, model: LiteModel) -> dict[str, Any]:

@@ -35,6 +35,12 @@ class Bitmap(val width: Int, val height: Int, internal val pixels: IntArray, val
 
         @JvmStatic
         fun createBitmap(width: Int, height: Int, config: Config) = Bitmap(width, height, IntArray(width * height), config)
+
+        @JvmStatic
+        fun createBitmap(colors: IntArray, width: Int, height: Int, config: Config): Bitmap {
+            require(colors.size >= width * height)
+            return Bitmap(width, height, colors.clone(), config)
+        }
     }
 }
 

@@ -15,7 +15,7 @@ class Canvas(private val bitmap: Bitmap) {
     /** Takes the nearest pixel, and lays it over what is there. */
     fun drawBitmap(bitmap: Bitmap, matrix: Matrix, paint: Paint?) {
         check(bitmap.config == Bitmap.Config.ARGB_8888) { "software rendering doesn't support hardware bitmaps" }
-        check(paint!!.flags == Paint.FILTER_BITMAP_FLAG)
+        check(paint!!.flags == 0 || paint.flags == Paint.FILTER_BITMAP_FLAG)
         val target = this.bitmap
         for (index in target.pixels.indices) {
             val (x, y) = matrix.inverse(index % target.width + 0.5, index / target.width + 0.5)

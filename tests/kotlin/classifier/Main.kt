@@ -1,22 +1,15 @@
 // An app: MODEL ACCELERATOR TASK, with assets, a picture as ExifInterface.kt describes it and what LiteRT's stand-in
 // answers in the working directory.
+package swiftformer
+
 import android.content.Context
 import android.content.res.AssetManager
-import android.graphics.Bitmap
 import android.net.Uri
+import app.frame
 import com.google.ai.edge.litert.Accelerator
-import java.io.DataInputStream
 import java.io.File
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.concurrent.thread
-import swiftformer.Tiny
-
-fun frame(): Bitmap {
-    val data = DataInputStream(File("picture").inputStream().buffered())
-    data.readInt()
-    val (width, height) = Pair(data.readInt(), data.readInt())
-    return Bitmap(width, height, IntArray(width * height) { data.readInt() }, Bitmap.Config.HARDWARE)
-}
 
 fun show(labels: List<Tiny.Label>) = labels.forEach { println("${it.index} ${it.score} ${it.text}") }
 
