@@ -210,8 +210,6 @@ def test_a_picture_in_android_has_one_channel_or_three(tmp_path: Path) -> None:
     model = lite("float32")
     transform = model.config.transform.replace(mean=(0.5, 0.5), std=(0.5, 0.5))
     of_two = dataclasses.replace(model, config=model.config.replace(num_channels=2, transform=transform))
-    with pytest.raises(
-        ExportError, match="expected a model of RGB or gray pictures, not of 2 channels; export"
-    ):
+    with pytest.raises(ExportError, match="expected a model of RGB or gray pictures, not of 2 channels; export"):
         write_android_folder({"streets_float32.tflite": of_two}, tmp_path / "app")
     assert not (tmp_path / "app").exists()
