@@ -120,7 +120,7 @@ def to_values(transform: Transform) -> dict[str, Any]:
         ConfigError: A crop that no image processor there makes from any photograph.
 
     Examples:
-        >>> to_values(TRANSFORMS["original"])["size"]
+        >>> to_values(Transform())["size"]
         {'shortest_edge': 256}
     """
     height, width = transform.size
