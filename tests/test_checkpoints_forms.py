@@ -8,6 +8,8 @@ import collections
 import datetime
 import json
 import pathlib
+import random
+import re
 import zipfile
 from collections.abc import Callable
 from fractions import Fraction
@@ -170,6 +172,25 @@ def test_tensors_that_occur_in_circles_are_found_once(tmp_path: Path) -> None:
     assert holds(Checkpoint.open(torch_save(tmp_path / "a.pt", content)))
 
 
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [([TENSORS], "0"), ((TENSORS, {"epoch": 1}), "0"), ((3, [{"net": TENSORS}]), "1.0.net")],
+    ids=["list", "tuple", "nested"],
+)
+def test_lists_and_tuples_at_the_top_are_read(content: Any, name: str, tmp_path: Path) -> None:
+    checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", content))
+    assert holds(checkpoint)
+    assert checkpoint.source.endswith(f"a.pt, {name!r}")
+
+
+def test_a_list_of_tensors_is_said_to_have_no_names(tmp_path: Path) -> None:
+    refused(
+        torch_save(tmp_path / "a.pt", list(TENSORS.values())[:3]),
+        "holds no tensors: found a list of 3, 3 of them tensors without names; expected a state dict",
+    )
+    refused(torch_save(tmp_path / "b.pt", [1, 2]), "holds no tensors: found a list of 2; expected a state dict")
+
+
 # Prefixes.
 
 
@@ -191,14 +212,15 @@ def test_a_prefix_that_all_keys_share_is_left_out_and_told(
     assert checkpoint.notes == (f"all keys begin with {prefix!r}, which was left out",)
 
 
-def test_what_fsdp_and_compiling_put_into_keys_is_no_news(tmp_path: Path) -> None:
+def test_what_fsdp_and_compiling_put_into_keys_is_left_out_and_told(tmp_path: Path) -> None:
     wrapped = {
         "_orig_mod._fsdp_wrapped_module." + key.replace(".blocks.", "._fsdp_wrapped_module.blocks."): tensor
         for key, tensor in TENSORS.items()
     }
     checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", wrapped))
     assert holds(checkpoint)
-    assert checkpoint.notes == ()
+    told = "left out of the keys, since put there by PyTorch's wrappers: _orig_mod, _fsdp_wrapped_module"
+    assert checkpoint.notes == (told,)
 
 
 def test_what_belongs_to_another_module_is_named(tmp_path: Path) -> None:
@@ -206,6 +228,9 @@ def test_what_belongs_to_another_module_is_named(tmp_path: Path) -> None:
     message = refused(torch_save(tmp_path / "a.pt", tensors), "beside it what belongs to another module")
     assert r"(2): fc.weight, fc.bias; with PyTorch, save the state dict of the SwiftFormer alone" in message
     assert "torch.save(model.backbone.state_dict(), new_path)" in message
+    tensors = under("0.") | {"2.weight": np.ones((3, 6), np.float32)}  # a Sequential
+    message = refused(torch_save(tmp_path / "b.pt", tensors), "beside it what belongs to another module")
+    assert "torch.save(model.get_submodule('0').state_dict(), new_path)" in message
 
 
 def test_counters_and_losses_are_passed_over_by_name(tmp_path: Path) -> None:
@@ -299,7 +324,8 @@ def test_inert_values_are_passed_over_under_both_of_pythons_names(protocol: int,
         ],
         "places": [pathlib.PurePosixPath("a"), pathlib.PureWindowsPath("a")],
         "numbers": [np.float64(0.5), np.bool_(True), np.dtype("f4"), np.float32],
-        "random": np.random.default_rng(0),
+        "random": [np.random.default_rng(0), random.Random(0)],
+        "iterators": [iter([1]), enumerate([1]), reversed([1]), type(None), re.compile("a")],
         "mode": Mode(),
     }
     assert holds(Checkpoint.open(torch_save(tmp_path / "a.pt", content, protocol)))
@@ -313,6 +339,23 @@ def test_whole_modules_get_the_message_made_for_them(tmp_path: Path) -> None:
         torch_save(tmp_path / "b.pt", Mode()), "holds a test_checkpoints_forms.Mode, expected a state dict"
     )
     assert "torch.save(torch.load(path, weights_only=False).state_dict(), new_path)" in message
+
+
+class Module:
+    """With the attributes by which a file tells a module of PyTorch from other instances."""
+
+    def __init__(self) -> None:
+        self._parameters: dict[str, Any] = {}
+
+
+def test_a_whole_module_beside_an_optimizer_is_the_one_that_is_named(tmp_path: Path) -> None:
+    optimizer = {"state": {0: {"exp_avg": np.zeros(2, np.float32)}}}
+    path = torch_save(tmp_path / "a.pt", {"args": Mode(), "runs": [{"model": Module()}], "optimizer": optimizer})
+    message = refused(path, r"'runs.0.model' is a whole test_checkpoints_forms.Module, expected a state dict")
+    assert "torch.load(path, weights_only=False)['runs'][0]['model'].state_dict(), new_path" in message
+    # Another network's weights are still what they are, whatever stands beside them.
+    other = {"args": Mode(), "model": {"conv1.weight": np.zeros(2, np.float32)}}
+    refused(torch_save(tmp_path / "b.pt", other), "not a SwiftFormer: expected keys")
 
 
 def test_arrays_of_numpy_are_named_with_a_cure_that_runs_as_it_stands(tmp_path: Path) -> None:

@@ -253,6 +253,8 @@ def _notes(chosen: Weights, found: list[Weights]) -> Iterator[str]:
         yield f"taken: {chosen}; also in the file: {', '.join(others)}"
     if chosen.prefix:
         yield f"all keys begin with {chosen.prefix!r}, which was left out"
+    if chosen.wrappers:
+        yield f"left out of the keys, since put there by PyTorch's wrappers: {', '.join(chosen.wrappers)}"
     if chosen.passed_over:
         yield f"passed over, since no weights: {key_layouts.shorten(chosen.passed_over)}"
 

@@ -18,6 +18,7 @@ from swiftformer_tf.images.transform import TRANSFORMS, Transform
 __all__ = [
     "KEY_LAYOUTS",
     "SIGNATURE",
+    "WRAPPERS",
     "KeyLayout",
     "KeyLayoutName",
     "from_canonical",

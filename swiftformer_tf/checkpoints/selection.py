@@ -33,6 +33,7 @@ class Weights(NamedTuple):
         key_layout: Their names.
         keys: Key as the key layout has it, by the file's own.
         prefix: What all of them begin with in the file and the key layout does not know.
+        wrappers: What PyTorch's wrappers put into them and is left out, too.
         passed_over: Beside them, and no weights.
         segmenter: Key of a segmentation head's tensor, beside a backbone, by the file's own.
         shapes: By the file's key.
@@ -43,6 +44,7 @@ class Weights(NamedTuple):
     key_layout: KeyLayoutName
     keys: Mapping[str, str]
     prefix: str
+    wrappers: tuple[str, ...]
     passed_over: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[Iterable[str]], dict[str, np.ndarray]]
@@ -86,7 +88,7 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
         raise CheckpointError(
             f"holds a SwiftFormer under {' and '.join(map(repr, owned))} and beside it what belongs to another module "
             f"({len(strangers)}): {key_layouts.shorten(strangers)}; with PyTorch, save the state dict of the "
-            f"SwiftFormer alone: torch.save(model.{next(iter(owned)).rstrip('.')}.state_dict(), new_path)"
+            f"SwiftFormer alone: torch.save({_submodule(next(iter(owned)))}.state_dict(), new_path)"
         )
     for keys in owned.values():
         if wrong := [key for key in keys if key in state.others]:
@@ -103,6 +105,12 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
         )
         for prefix, keys in owned.items()
     ]
+
+
+def _submodule(prefix: str) -> str:
+    """What of a PyTorch model has these keys, as its users write it; a Sequential's parts have numbers for names."""
+    name = prefix.rstrip(".")
+    return f"model.{name}" if all(map(str.isidentifier, name.split("."))) else f"model.get_submodule({name!r})"
 
 
 def _segmenter(prefixes: list[str], beside: Mapping[str, str]) -> dict[str, str]:
@@ -126,7 +134,9 @@ def _weights(
     # A prefix that is the layout's own is none that needs to be told.
     told = prefix.removesuffix(BACKBONE) if segmenter else prefix.removesuffix(own) if own else prefix
     counted = tuple(key for key in beside if not key.endswith(key_layouts.COUNTER))
-    return Weights(name, key_layout, key_layouts.strip(keys), told, counted, state.shapes, state.read, segmenter)
+    wrappers = tuple(word for word in key_layouts.WRAPPERS if any(word in key.split(".") for key in keys))
+    stripped = key_layouts.strip(keys)
+    return Weights(name, key_layout, stripped, told, wrappers, counted, state.shapes, state.read, segmenter)
 
 
 def _no_weight(key: str, plain: str, state: StateDict) -> bool:

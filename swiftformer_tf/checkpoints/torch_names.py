@@ -27,11 +27,16 @@ DTYPES: dict[str, np.dtype] = {
     for name in ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
 } | {f"torch.uint{bits}": np.dtype(f"<u{bits // 8}") for bits in (16, 32, 64)}
 
+_BUILTINS = (
+    *("bytearray", "bytes", "complex", "frozenset", "object", "range", "set", "slice", "type"),
+    *("enumerate", "filter", "iter", "map", "reversed", "zip"),
+)
+
 # Data in the form of calls, as it occurs in training scripts' `args` and `optimizer`: it becomes a record. Under
 # Python 3's names; `torch_pickle` translates those of Python 2, which PyTorch's protocol writes.
 INERT_CALLS = (
     "_codecs.encode",
-    *(f"builtins.{name}" for name in ("bytearray", "bytes", "complex", "frozenset", "object", "range", "set", "slice")),
+    *(f"builtins.{name}" for name in _BUILTINS),
     "collections.Counter",
     "collections.defaultdict",
     "collections.deque",
@@ -40,12 +45,14 @@ INERT_CALLS = (
     "decimal.Decimal",
     "fractions.Fraction",
     "functools.partial",
+    *(f"itertools.{name}" for name in ("chain", "count", "cycle", "islice", "repeat")),
     *(
         f"numpy.{core}.{name}"
         for core in ("core", "_core")
         for name in ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
     ),
     "numpy.dtype",
+    "numpy.ma.core._mareconstruct",
     *(f"numpy.random._pickle.__{name}_ctor" for name in ("generator", "bit_generator", "randomstate")),
     "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
     *(
@@ -53,8 +60,13 @@ INERT_CALLS = (
         for module in ("pathlib", "pathlib._local")
         for name in ("Path", "PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
     ),
+    "random.Random",
+    "re._compile",
+    "torch._C.Generator",
     "torch.device",
     "torch.serialization._get_layout",
+    # An enumeration, which is called with its value.
+    "torchvision.transforms.functional.InterpolationMode",
     "types.SimpleNamespace",
     "uuid.UUID",
 )

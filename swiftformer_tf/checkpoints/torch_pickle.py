@@ -32,10 +32,11 @@ class Global(NamedTuple):
 
 
 class Instance:
-    """Something of a class that the file names: what it is called is all that is kept."""
+    """Something of a class that the file names: what it is called is kept, and whether it is a module of PyTorch."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.is_module = False
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -143,6 +144,12 @@ class _Machine:
         elif not isinstance(self.stack[-1], Instance):
             raise ValueError(f"items for {type(self.stack[-1]).__name__}")
 
+    def build(self, _: Any) -> None:
+        # The state of an instance, or the attributes of a dict: neither is a tensor.
+        (state,) = self.popped(1)
+        if isinstance(self.stack[-1], Instance) and isinstance(state, dict):
+            self.stack[-1].is_module = "_parameters" in state
+
     def update(self, items: list[Any]) -> None:
         if isinstance(self.stack[-1], dict):
             self.stack[-1].update(_pairs(items))
@@ -198,8 +205,7 @@ _INSTRUCTIONS: dict[str, _Step] = {
     "STACK_GLOBAL": lambda machine, _: machine.push(Global(".".join(machine.popped(2)))),
     "NEWOBJ": lambda machine, _: machine.push(Instance(machine.popped(2)[0].name)),
     "NEWOBJ_EX": lambda machine, _: machine.push(Instance(machine.popped(3)[0].name)),
-    # The state of an instance, or the attributes of a dict: neither is a tensor.
-    "BUILD": lambda machine, _: machine.popped(1),
+    "BUILD": _Machine.build,
     "REDUCE": _Machine.reduce,
     "INST": lambda machine, argument: machine.push(machine.call(_global(argument), machine.marked())),
     "OBJ": _Machine.make,

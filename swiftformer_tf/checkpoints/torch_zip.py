@@ -27,6 +27,9 @@ __all__ = ["read", "write"]
 
 MAX_PICKLE_BYTES = 2**24
 
+# Keys and numbers that lead to a value from the whole content.
+_Place = tuple[Any, ...]
+
 
 class _Tensor(NamedTuple):
     """Where a tensor lies: `torch._utils._rebuild_tensor_v2`'s arguments."""
@@ -63,7 +66,9 @@ def read(path: Path) -> Contents:
     with _opened(path) as archive:
         root = _checked_root(archive, path.stat().st_size)
         content = torch_pickle.load(archive.read(f"{root}/data.pkl"), CALLS)
-    state_dicts = {name: _state_dict(path, root, name, state) for name, state in _state_dicts(content).items()}
+    state_dicts = {
+        _dotted(place): _state_dict(path, root, place, state) for place, state in _state_dicts(content).items()
+    }
     record = content.get(RECORD) if isinstance(content, dict) else None
     return Contents(state_dicts, record if isinstance(record, str) else None)
 
@@ -118,63 +123,79 @@ def _check_kind(names: list[str]) -> None:
         )
 
 
-def _state_dicts(content: Any) -> dict[str, dict[str, Any]]:
-    """The mappings of tensors under any name and depth, by the path to each.
+def _state_dicts(content: Any) -> dict[_Place, dict[str, Any]]:
+    """The mappings of tensors under any name and depth, by the place of each.
 
     Where some are a SwiftFormer's, those; where none is, the largest, which then says what it holds instead.
     """
-    if not isinstance(content, dict):
+    if not _can_hold(content) or isinstance(content, torch_pickle.Instance):
         kind = content.name if isinstance(content, torch_pickle.Instance) else type(content).__name__
         raise CheckpointError(
             f"holds a {kind}, expected a state dict; with PyTorch, torch.save(torch.load(path, "
             "weights_only=False).state_dict(), new_path) makes one of a whole module"
         )
-    found: dict[str, dict[str, Any]] = {}
-    modules: dict[str, str] = {}
-    for name, value in _containers(content):
+    found: dict[_Place, dict[str, Any]] = {}
+    others: dict[_Place, torch_pickle.Instance] = {}
+    for place, value in _containers(content):
         if isinstance(value, torch_pickle.Instance):
-            modules[name] = value.name
+            others[place] = value
         elif any(isinstance(each, _Tensor | _Unread) for each in value.values()) or _signed(value):
-            found[name] = value
-    signed = {name: state for name, state in found.items() if _signed(state)}
-    if found:
-        return signed or dict([max(found.items(), key=lambda item: len(item[1]))])
-    for name, kind in modules.items():
+            found[place] = value
+    signed = {place: state for place, state in found.items() if _signed(state)}
+    if signed:
+        return signed
+    # Beside tensors of something else (an optimizer's), only what surely is a module.
+    modules = {place: value for place, value in others.items() if value.is_module} or ({} if found else others)
+    for place, value in modules.items():
         raise CheckpointError(
-            f"{name!r} is a whole {kind}, expected a state dict; with PyTorch, torch.save("
-            f"{_loaded(name)}.state_dict(), new_path) makes one"
+            f"{_dotted(place)!r} is a whole {value.name}, expected a state dict; with PyTorch, torch.save("
+            f"{_loaded(place)}.state_dict(), new_path) makes one"
         )
-    names = ", ".join(str(name)[:40] for name in list(content)[:8]) or "nothing"
+    if found:
+        return dict([max(found.items(), key=lambda item: len(item[1]))])
     raise CheckpointError(
-        f"holds no tensors: found {names}; expected a state dict, bare or as model or state_dict or under another name"
+        f"holds no tensors: found {_shown(content)}; expected a state dict, bare or as model or state_dict or under "
+        "another name"
     )
 
 
-def _loaded(name: str) -> str:
-    """What of a file has this name, as PyTorch's users write it."""
-    return "torch.load(path, weights_only=False)" + "".join(f"[{part!r}]" for part in name.split(".") if part)
+def _shown(content: Any) -> str:
+    if isinstance(content, dict):
+        return ", ".join(str(name)[:40] for name in list(content)[:8]) or "nothing"
+    tensors = sum(isinstance(each, _Tensor | _Unread) for each in content)
+    kind = f"a {type(content).__name__} of {len(content)}"
+    return f"{kind}, {tensors} of them tensors without names" if tensors else kind
+
+
+def _dotted(place: _Place) -> str:
+    return ".".join(map(str, place))
+
+
+def _loaded(place: _Place) -> str:
+    """What of a file has this place, as PyTorch's users write it."""
+    return "torch.load(path, weights_only=False)" + "".join(f"[{part!r}]" for part in place)
 
 
 def _signed(state: Mapping[str, Any]) -> bool:
     return any(isinstance(key, str) and key.endswith(SIGNATURE) for key in state)
 
 
-def _containers(content: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+def _containers(content: Any) -> Iterator[tuple[_Place, Any]]:
     """Every mapping, and every instance of a class that is neither Python's nor an optimizer's, once."""
-    waiting: list[tuple[str, Any]] = [("", content)]
+    waiting: list[tuple[_Place, Any]] = [((), content)]
     seen: set[int] = set()
     while waiting:
-        name, value = waiting.pop(0)
+        place, value = waiting.pop(0)
         if id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value, dict):
-            yield name, {str(key): each for key, each in value.items()}
+            yield place, {str(key): each for key, each in value.items()}
         elif isinstance(value, torch_pickle.Instance) and not _is_inert(value.name):
-            yield name, value
+            yield place, value
         if isinstance(value, (dict, list)) or type(value) is tuple:
             items = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [(f"{name}.{key}" if name else str(key), each) for key, each in items if _can_hold(each)]
+            waiting += [((*place, key), each) for key, each in items if _can_hold(each)]
 
 
 def _is_inert(name: str) -> bool:
@@ -185,11 +206,11 @@ def _can_hold(value: Any) -> bool:
     return isinstance(value, (dict, list, torch_pickle.Instance)) or type(value) is tuple
 
 
-def _state_dict(path: Path, root: str, name: str, state: Mapping[str, Any]) -> StateDict:
+def _state_dict(path: Path, root: str, place: _Place, state: Mapping[str, Any]) -> StateDict:
     """One mapping; its numbers are read from the archive when they are asked for."""
     tensors = {key: value for key, value in state.items() if isinstance(value, _Tensor)}
     others = {
-        key: value.reason if isinstance(value, _Unread) else _kind(value, name)
+        key: value.reason if isinstance(value, _Unread) else _kind(value, place)
         for key, value in state.items()
         if key not in tensors
     }
@@ -200,14 +221,14 @@ def _state_dict(path: Path, root: str, name: str, state: Mapping[str, Any]) -> S
     return StateDict(shapes, counters, others, partial(_read_tensors, path, root, tensors))
 
 
-def _kind(value: Any, name: str) -> str:
+def _kind(value: Any, place: _Place) -> str:
     kind = value.name if isinstance(value, torch_pickle.Instance) else type(value).__name__
     if isinstance(value, torch_pickle.Global) and value.name.startswith("torch.q"):
         return UNREAD_TENSORS["torch._utils._rebuild_qtensor"]
     if kind.endswith("multiarray._reconstruct"):
         return (
             "a NumPy array where a tensor was expected; with PyTorch, torch.save({key: torch.as_tensor(value) for key, "
-            f"value in {_loaded(name)}.items()}}, new_path) makes a weight file"
+            f"value in {_loaded(place)}.items()}}, new_path) makes a weight file"
         )
     return f"a {kind} where a tensor was expected"
 
