@@ -276,8 +276,9 @@ class SwiftFormerConfig:
             raise ConfigError(f"model_type={values['model_type']!r}: expected 'swiftformer'")
         known = {field.name for field in dataclasses.fields(cls)}
         fields = {name: value for name, value in values.items() if name in known}
-        if "id2label" not in fields and "num_labels" in values:
-            fields["id2label"] = numbered_labels(values["num_labels"])
+        if fields.get("id2label") is None:  # transformers takes null for what is left out
+            fields.pop("id2label", None)
+            fields |= _other_labels(values)
         if "token_weights" not in fields:
             fields = {"token_weights": "uniform", "transform": TRANSFORMS["hf"], **fields}
         for name in ("down_patch_size", "down_stride", "down_pad"):
@@ -334,6 +335,18 @@ def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
         raise ConfigError(f"{name}={value!r}: expected a list")
     return tuple(value)
+
+
+def _other_labels(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`id2label` by what else Hugging Face's file says of the classes: their indices by name, or their number."""
+    value = values.get("label2id")
+    if not value:
+        return {"id2label": numbered_labels(values["num_labels"])} if "num_labels" in values else {}
+    if not isinstance(value, Mapping) or not all(map(_whole, value.values())):
+        raise ConfigError(f"label2id={value!r}: expected indices by class name")
+    if len(labels := {index: name for name, index in value.items()}) < len(value):
+        raise ConfigError(f"label2id={value!r}: expected each index once")
+    return {"id2label": labels}
 
 
 def _as_labels(value: Any) -> dict[int, str]:

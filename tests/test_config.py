@@ -150,6 +150,18 @@ def test_reads_hugging_faces_file() -> None:
     assert config.transform == TRANSFORMS["hf"]
 
 
+@pytest.mark.parametrize("more", [{}, {"id2label": None}])
+def test_hugging_faces_null_is_what_is_left_out(more: dict[str, Any]) -> None:
+    values = {"model_type": "swiftformer", **more}
+    assert SwiftFormerConfig.from_dict(values).labels == ("LABEL_0", "LABEL_1")
+    assert SwiftFormerConfig.from_dict({**values, "num_labels": 3, "label2id": None}).num_labels == 3
+    named = SwiftFormerConfig.from_dict({**values, "label2id": {"dog": 1, "cat": 0}})
+    assert named.labels == ("cat", "dog")
+    for wrong, message in (({"a": 0, "b": 0}, "each index once"), ({"a": [0]}, "indices by class"), ([1], "indices")):
+        with pytest.raises(ConfigError, match=f"label2id=.*: expected {message}"):
+            SwiftFormerConfig.from_dict({**values, "label2id": wrong})
+
+
 def test_hugging_faces_file_with_one_number_an_axis() -> None:
     values = {"model_type": "swiftformer", "down_patch_size": [3, 3], "down_stride": [2, 2]}
     config = SwiftFormerConfig.from_dict(values)
