@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import keras
+import numpy as np
 
 from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM
 from swiftformer_tf.checkpoints import Checkpoint
@@ -367,12 +368,15 @@ def _check_heads(config: SwiftFormerConfig, shared: _SwiftFormer | None) -> None
 
 def _stages(indices: int | Sequence[int], count: int) -> list[int]:
     """Stages by indices as Python's lists have them."""
-    several = [indices] if isinstance(indices, int) else list(indices)
-    if not several or not all(type(index) is int and -count <= index < count for index in several):
+    several = [indices] if isinstance(indices, int | np.integer) else list(indices)
+    if not several or not all(
+        isinstance(index, int | np.integer) and not isinstance(index, bool) and -count <= index < count
+        for index in several
+    ):
         raise ConfigError(
             f"out_indices={indices!r}: expected stages from 0 to {count - 1}, or from -{count} to -1 from the end"
         )
-    return [index % count for index in several]
+    return [int(index) % count for index in several]
 
 
 def _check_config(config: Any) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from swiftformer_tf import ImageError
+from swiftformer_tf import ImageError, SwiftFormerConfig
+from swiftformer_tf.evaluation import labeled_for
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.tasks.annotations import open_annotated
+from swiftformer_tf.training.photographs import training_photographs
 
 
 def folder_with(root: Path, table: str | bytes, *names: str) -> Path:
@@ -87,6 +89,31 @@ def test_numbers(tmp_path: Path) -> None:
         open_annotated(root, kind, labels=("weight", "height"))
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_numbers_with_a_decimal_comma_where_it_separates_nothing(delimiter: str, tmp_path: Path) -> None:
+    table = "file_name;a;b\n1.png;3,5;7\nsub/2.png;-0,25;1,5e3\n".replace(";", delimiter)
+    images, _ = open_annotated(folder_with(tmp_path, table), "regression")
+    assert np.asarray(images.targets).tolist() == [[3.5, 7], [-0.25, 1500]]
+
+
+def test_one_column_of_decimal_commas_is_no_list_of_labels(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=ASK):
+        open_annotated(folder_with(tmp_path, "file_name;a\n1.png;3,5\nsub/2.png;1,5\n"))
+
+
+def test_a_table_elsewhere_is_told(tmp_path: Path) -> None:
+    folder_with(tmp_path / "train", BINARY)
+    folder_with(tmp_path / "validation", BINARY)
+    message = r"has no metadata.csv, but .*train.metadata.csv is one; give the folder that it is in"
+    with pytest.raises(ImageError, match=message):
+        training_photographs(tmp_path, SwiftFormerConfig())
+    with pytest.raises(ImageError, match=message):
+        labeled_for(SwiftFormerConfig(), tmp_path)
+    (tmp_path / "train" / "metadata.csv").rename(tmp_path / "train" / "metadata.jsonl")
+    with pytest.raises(ImageError, match=r"metadata.jsonl: not read; pandas.read_json\(.*makes a table of it; where"):
+        training_photographs(tmp_path / "train", SwiftFormerConfig())
+
+
 ASK = "say what they are: --problem-type multi_label_classification, regression or single_label_classification"
 EXPECTED = "expected file_name, then a column for each label"
 
@@ -119,7 +146,7 @@ EXPECTED = "expected file_name, then a column for each label"
         ("file_name,a\n1.png,nan\nsub/2.png,1\n", "regression", "line 2, column 'a': 'nan', expected a number"),
         ("file_name,a\n1.png,1e99\nsub/2.png,1\n", "regression", "line 2, column 'a': '1e99', expected a number"),
         (
-            "file_name;a\n1.png;3,5\nsub/2.png;1\n",
+            "file_name;a\n1.png;3,5\nsub/2.png;1.5\n",  # one of them means thousands
             "regression",
             "line 2, column 'a': '3,5', expected a number such as 3.5",
         ),

@@ -279,6 +279,22 @@ def test_a_head_of_several_layers_is_named(tmp_path: Path) -> None:
     assert "model.head = torch.nn.Identity()" in message
 
 
+@pytest.mark.parametrize("key_layout", ["original", "hf", "timm"])
+def test_a_classifier_under_another_name_gets_a_cure_that_works(key_layout: Any, tmp_path: Path) -> None:
+    names = from_canonical(random_tensors(SMALL.replace(distillation=False)), key_layout)
+    tensors = {
+        name.replace("head.", "classifier."): TENSORS[key]
+        for key, name in names.items()
+        if not key.startswith("head_dist.")
+    }
+    message = refused(
+        torch_save(tmp_path / "a.pt", tensors), r"unexpected \(2\): classifier.weight, classifier.bias; if"
+    )
+    assert "torch.save({key.replace('classifier.', 'head.'): value for key, value in state_dict" in message
+    mended = {key.replace("classifier.", "head."): tensor for key, tensor in tensors.items()}
+    assert Checkpoint.open(torch_save(tmp_path / "b.pt", mended)).config.num_labels == SMALL.num_labels
+
+
 def test_heads_without_a_bias(tmp_path: Path) -> None:
     tensors = {key: x for key, x in TENSORS.items() if key not in ("head.bias", "head_dist.bias")}
     checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", tensors))

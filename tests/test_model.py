@@ -89,7 +89,7 @@ def test_feature_outputs_are_maps_of_one_another() -> None:
     states = [np.asarray(state) for state in states_model(images)]
     last = SwiftFormerModel(states_model.config, share_layers_with=states_model)(images)
     np.testing.assert_array_equal(last, states[-1])
-    for indices in ((0, 1, 2, 3), (2, 0)):
+    for indices in ((0, 1, 2, 3), (2, 0), np.array([0, 1])):
         maps = SwiftFormerModel(states_model.config, out_indices=indices, share_layers_with=states_model)(images)
         for index, stage_map in zip(indices, maps, strict=True):
             np.testing.assert_array_equal(stage_map, states[2 * index + 1])

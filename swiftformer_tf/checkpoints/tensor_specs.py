@@ -204,4 +204,17 @@ def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape], name: Cal
     if told:
         raise CheckpointError(
             f"{len(found)} tensors, where the architecture that they imply has {len(expected)}; {'; '.join(told)}"
+            f"{_classifier_cure(found, [key for key in found if key not in expected])}"
         )
+
+
+def _classifier_cure(found: Mapping[str, Shape], unexpected: list[str]) -> str:
+    """What helps where the one thing that is unexpected looks like a head under another name."""
+    layer = unexpected[0].rpartition(".")[0] if unexpected else ""
+    is_linear = set(unexpected) in ({f"{layer}.weight"}, {f"{layer}.weight", f"{layer}.bias"})
+    if "." in layer or not is_linear or len(found[f"{layer}.weight"]) != 2 or "head.weight" in found:
+        return ""
+    return (
+        f"; if {layer} is the classifier, its name here is head: with PyTorch, torch.save({{key.replace('{layer}.', "
+        "'head.'): value for key, value in state_dict.items()}, new_path) gives it that"
+    )

@@ -3,7 +3,8 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from swiftformer_tf.errors import ImageError
@@ -18,6 +19,8 @@ FILE_NAME = "file_name"
 # As spreadsheets save them: with commas, with semicolons where a comma is part of numbers, and "Unicode text".
 _DELIMITERS = (",", ";", "\t")
 
+_DECIMALS = re.compile(r"[+-]?\d*([.,])\d+(?:[eE][+-]?\d+)?")
+
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
@@ -29,6 +32,7 @@ class Metadata:
         columns: Names, but for `file_name`.
         rows: Of each photograph the text of each column.
         lines: Of each photograph the line of the file, for messages.
+        decimal: What stands before the decimals of its numbers.
     """
 
     path: Path
@@ -36,6 +40,7 @@ class Metadata:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]
+    decimal: str
 
     def where(self, row: int, column: str) -> str:
         """A cell, as messages name it."""
@@ -46,7 +51,7 @@ def read_metadata(folder: str | Path) -> Metadata:
     """Reads the `metadata.csv` of a folder, and holds it against the photographs that are there.
 
     The first line names the columns: `file_name`, which is relative to the folder, and others. Columns are separated
-    by commas, or all by semicolons or tabs.
+    by commas, or all by semicolons or tabs; then numbers may have a decimal comma, as spreadsheets write both.
 
     Args:
         folder: Photographs, in subfolders or not, with `metadata.csv` beside them.
@@ -66,7 +71,8 @@ def read_metadata(folder: str | Path) -> Metadata:
     path = Path(folder) / METADATA
     try:
         text = read_text(path)
-        head, *body = _table(text)
+        delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
+        head, *body = _table(text, delimiter)
     except (OSError, ValueError, csv.Error) as error:
         raise ImageError(f"{path}: cannot be read as a table ({error})") from None
     names = [name.strip() for name in head[1]]
@@ -89,13 +95,19 @@ def read_metadata(folder: str | Path) -> Metadata:
         raise ImageError(f"{missing[0]}: no line in {path}; every photograph needs one")
     rows = (tuple(cell.strip() for i, cell in enumerate(cells) if i != position) for _, cells in body)
     columns = tuple(name for name in names if name != FILE_NAME)
-    return Metadata(path, tuple(lines), columns, tuple(rows), tuple(lines.values()))
+    cells_by_row = tuple(rows)
+    decimal = _decimal(cells_by_row, delimiter)
+    return Metadata(path, tuple(lines), columns, cells_by_row, tuple(lines.values()), decimal)
 
 
-def _table(text: str) -> list[tuple[int, list[str]]]:
+def _decimal(rows: Iterable[Iterable[str]], delimiter: str) -> str:
+    """A comma where it separates no columns and every number with decimals has one; with both, nobody knows."""
+    marks = {match[1] for row in rows for cell in row if (match := _DECIMALS.fullmatch(cell))}
+    return "," if delimiter != "," and marks == {","} else "."
+
+
+def _table(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
     """Lines that are not empty, each with its number; the first has the names of the columns."""
-    first = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     table = [(reader.line_num, cells) for cells in reader if cells]
     if not table:

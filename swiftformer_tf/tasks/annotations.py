@@ -24,8 +24,25 @@ _ASK = "say what they are: --problem-type multi_label_classification, regression
 
 
 def has_metadata(folder: str | Path) -> bool:
-    """Whether a folder says in a `metadata.csv` what its photographs are."""
-    return (Path(folder) / METADATA).is_file()
+    """Whether a folder says in a `metadata.csv` what its photographs are.
+
+    Raises:
+        ImageError: It has none, but one of its subfolders has, or a `metadata.jsonl` says it.
+    """
+    root = Path(folder)
+    if (root / METADATA).is_file():
+        return True
+    if below := sorted(root.glob(f"*/{METADATA}")):
+        raise ImageError(
+            f"{root}: has no {METADATA}, but {below[0]} is one; give the folder that it is in, or where the subfolders "
+            "are the classes, move it away"
+        )
+    if (lines := root / "metadata.jsonl").is_file():
+        raise ImageError(
+            f"{lines}: not read; pandas.read_json({str(lines)!r}, lines=True).to_csv({str(root / METADATA)!r}, "
+            "index=False) makes a table of it; where the subfolders are the classes, move it away"
+        )
+    return False
 
 
 def open_annotated(
@@ -86,7 +103,7 @@ def _implied(metadata: Metadata) -> ProblemType:
     several, binary = len(metadata.columns) > 1, _all_yes_or_no(metadata)
     if several and binary:
         return "multi_label_classification"
-    numeric = all(_number(cell) is not None for row in metadata.rows for cell in row)
+    numeric = all(_number(cell, metadata.decimal) is not None for row in metadata.rows for cell in row)
     if not several and not numeric:
         one_each = all(len(_names(row[0])) == 1 for row in metadata.rows)
         return "single_label_classification" if one_each else "multi_label_classification"
@@ -98,16 +115,16 @@ def _all_yes_or_no(metadata: Metadata) -> bool:
     return all(cell.lower() in _YES_OR_NO for row in metadata.rows for cell in row)
 
 
-def _number(cell: str) -> float | None:
+def _number(cell: str, decimal: str) -> float | None:
     try:
-        number = float(cell)
+        number = float(cell.replace(decimal, "."))
     except ValueError:
         return None
     return number if abs(number) <= _LARGEST else None
 
 
 def _numbers(metadata: Metadata) -> np.ndarray:
-    numbers = [[_number(cell) for cell in row] for row in metadata.rows]
+    numbers = [[_number(cell, metadata.decimal) for cell in row] for row in metadata.rows]
     for index, row in enumerate(numbers):
         for column, number, cell in zip(metadata.columns, row, metadata.rows[index], strict=True):
             if number is None:
