@@ -13,7 +13,13 @@ from click.testing import CliRunner, Result
 from support import ENVIRONMENT
 from support.written_files import CURE, files_in, without_waiting
 
-from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
+from swiftformer_tf import (
+    LiteModel,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
+    to_checkpoint,
+)
 from swiftformer_tf.cli import cli
 
 Model = SwiftFormerForImageClassification
@@ -63,6 +69,11 @@ WRITING: dict[str, tuple[str, list[str], str]] = {
         ["x.png"],
         "x.png",
     ),
+    "predict": (
+        "predict {segmenter} {picture} -o {out}",
+        ["picture_mask.png", "picture_overlay.png"],
+        "picture_mask.png",
+    ),
     "demo": (
         "demo --images {pictures} -o {out}",
         ["swiftformer_xs_imagenette.keras"],
@@ -110,6 +121,9 @@ def given(
     (root / "pictures").mkdir()
     for path in pictures:
         (root / "pictures" / path.name).symlink_to(path)
+    (root / "picture.png").symlink_to(pictures[0])
+    config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "road", 1: "sky"})
+    SwiftFormerForSemanticSegmentation(config).save(root / "segmenter.keras")
     lines = [f"{path.name} {index}\n" for index, path in enumerate(pictures)]
     (root / "labels.txt").write_text("".join(lines))
     return {
@@ -119,6 +133,8 @@ def given(
         "integers": root / "tiny_dynamic_int8.tflite",
         "pictures": root / "pictures",
         "labels": root / "labels.txt",
+        "picture": root / "picture.png",
+        "segmenter": root / "segmenter.keras",
     }
 
 
