@@ -149,7 +149,7 @@ def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, fol
     model.save_pretrained(tmp_path / "net")
     picture = min(folder.rglob("*.png"))
     facts = json.loads(run("info", tmp_path / "net", "--json").stdout)
-    assert facts["key_layout"] == "timm"
+    assert facts["scheme"] == "timm"
     assert facts["bytes"] == sum(path.stat().st_size for path in (tmp_path / "net").iterdir())
     assert run("predict", tmp_path / "net", picture).exit_code == 0
     result = run("export", tmp_path / "net", "-o", tmp_path / "out", "--recipe", "float32", "--images", folder)

@@ -72,7 +72,7 @@ WRITING: dict[str, tuple[str, list[str], str]] = {
     "predict": (
         "predict {segmenter} {picture} -o {out}",
         ["picture_mask.png", "picture_overlay.png"],
-        "picture_mask.png",
+        "",
     ),
     "demo": (
         "demo --images {pictures} -o {out}",

@@ -142,14 +142,15 @@ def _measured(model: keras.Model, images: LabeledImages | AnnotatedImages) -> di
 def _check_answers(folder: ImageFolder | AnnotatedImages, config: SwiftFormerConfig) -> None:
     """Whether a folder says what a model of its problem type learns."""
     kind = problem_type(config)
+    said = config.problem_type or "single_label_classification"  # one label alone is no word for another kind
+    if isinstance(folder, ImageFolder) and said == "single_label_classification" and len(folder.class_names) < 2:
+        raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, a subfolder each")
     if kind != "single_label_classification":
         if not isinstance(folder, AnnotatedImages):
             raise ConfigError(f"problem_type={kind!r}: folders name one label a photograph; expected {METADATA}")
         return
     if isinstance(folder, AnnotatedImages):
         raise ConfigError(f"problem_type={kind!r}: expected one right label of several for each photograph")
-    if len(folder.class_names) < 2:
-        raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, a subfolder each")
 
 
 def fit_in_folder(
