@@ -137,7 +137,7 @@ class SwiftFormerModel(_SwiftFormer):
         config: SwiftFormerConfig,
         *,
         outputs: FeatureOutputs = "last_hidden_state",
-        out_indices: int | Sequence[int] | None = None,
+        out_indices: int | Sequence[int] | np.ndarray | None = None,
         share_layers_with: "_SwiftFormer | None" = None,
         dtype: Any = None,
         name: str = "swiftformer",
@@ -366,7 +366,7 @@ def _check_heads(config: SwiftFormerConfig, shared: _SwiftFormer | None) -> None
         raise ConfigError(f"share_layers_with={shared.name!r}: its distillation is False, expected the config's True")
 
 
-def _stages(indices: int | Sequence[int], count: int) -> list[int]:
+def _stages(indices: int | Sequence[int] | np.ndarray, count: int) -> list[int]:
     """Stages by indices as Python's lists have them."""
     several = [indices] if isinstance(indices, int | np.integer) else list(indices)
     if not several or not all(

@@ -149,7 +149,8 @@ def config_of(model: keras.Model) -> SwiftFormerConfig:
     if not found:
         raise ModelError(
             f"{model.name} has no configuration, which says how pixels become its input; make it of its backbone "
-            "as one layer, head(backbone(image)), which keeps it, or give it: config=backbone.config"
+            "as one layer, head(backbone(image)), which keeps it, or give it: config=backbone.config; a copy is "
+            "type(model).from_config(model.get_config()), not keras.models.clone_model(model)"
         )
     if any(each.transform != found[0].transform for each in found):
         raise ModelError(f"the SwiftFormers in {model.name} have different transforms; give one: config=...")

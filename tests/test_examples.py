@@ -8,15 +8,15 @@ import pytest
 import segmentation
 
 
-def test_segmentation_learns_and_its_file_agrees_with_keras(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = str(tmp_path / "segmentation.tflite")
-    assert segmentation.main([file, "--size", "64", "--count", "96", "--epochs", "6"]) == 0
-    before, after = map(float, re.findall(r"mIoU \w+ training: +([\d.]+)", capsys.readouterr().out))
+def test_segmentation_learns_and_its_files_agree_with_keras(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--size", "64", "--count", "96", "--epochs", "6", "--recipe", "float32", "--recipe", "float16"]
+    segmentation.main([str(tmp_path), *small])  # trained so little, it may answer one class alone, which is refused
+    said = capsys.readouterr().out
+    before, after = map(float, re.findall(r"mIoU \w+ training: +([\d.]+)", said))
     assert after > before + 0.1
-    # The comparison tells other logits from this file's.
-    inputs = segmentation.draw(2, 64, seed=3)[0].astype(np.float32) / 255
-    others = np.random.default_rng(0).normal(size=(2, 64, 64, len(segmentation.CLASSES)))
-    assert segmentation.difference(file, inputs, others) > 1000 * segmentation.THRESHOLD
+    ratios = {name: float(ratio) for name, ratio in re.findall(r"(\w+)\.tflite: ([\d.]+) dB against Keras", said)}
+    assert ratios["segmenter_float32"] > 92
+    assert ratios["segmenter_float16"] > 40
 
 
 def test_a_pixels_class_is_the_form_around_it() -> None:

@@ -50,7 +50,12 @@ def test_every_variant_goes_in_and_comes_out_bit_by_bit(variant: str) -> None:
 @settings(max_examples=8)
 @given(config=architectures(max_stages=3, max_depth=2, widths=(2, 3, 4)), data=st.data())
 def test_any_architecture_is_ported_written_and_ported_again(config: SwiftFormerConfig, data: st.DataObject) -> None:
-    fitting = [name for name, row in KEY_LAYOUTS.items() if row.token_weights in (None, config.token_weights)]
+    # Where a layout's word is about all layer scales, none in the attention alone comes back as ones there.
+    fitting = [
+        name
+        for name, row in KEY_LAYOUTS.items()
+        if row.token_weights in (None, config.token_weights) and (config.use_layer_scale or not row.all_layer_scales)
+    ]
     key_layout, checkpoint = data.draw(st.sampled_from(fitting)), random_checkpoint(config)
     written = to_checkpoint(port(checkpoint).model, key_layout=key_layout)
     assert_equal(written, checkpoint)

@@ -193,5 +193,5 @@ def test_a_confusion_is_of_one_right_label(tmp_path: Path) -> None:
     SwiftFormerForImageClassification(config).save(tmp_path / "several.keras")
     command = ["evaluate", str(tmp_path / "several.keras"), str(data), "--confusion", str(tmp_path / "c.png")]
     result = CliRunner().invoke(cli, command)
-    assert "c.png: a confusion matrix is of one right label a photograph; leave it out" in result.stderr
+    assert "problem_type='multi_label_classification': a confusion matrix takes one right label" in result.stderr
     assert result.exit_code == 2
