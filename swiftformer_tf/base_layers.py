@@ -1,8 +1,11 @@
 """What the blocks have in common: their children in their own precision, and their arguments in files."""
 
-from typing import Any, ClassVar
+import json
+from typing import Any, ClassVar, Self
 
 import keras
+
+from swiftformer_tf.layer_settings import Settings, apply_settings, named_layers, settings_of
 
 __all__ = ["BATCH_NORM_MOMENTUM", "Block", "Shape", "convolved_size", "initializer"]
 
@@ -24,12 +27,48 @@ def initializer() -> keras.initializers.Initializer:
 
 
 class Block(keras.layers.Layer):
-    """A layer made of layers: keeps its arguments for `get_config`, runs children in its own precision."""
+    """A layer made of layers: keeps its arguments for `get_config`, runs children in its own precision.
+
+    What users set on its children goes with it, since Keras saves and copies layers one by one.
+    """
 
     ARGUMENTS: ClassVar[tuple[str, ...]] = ()
 
+    # Of a saved block, until its children are there to take them; a string, since Keras would track a dict.
+    _saved_settings: str | None = None
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **{name: getattr(self, name) for name in self.ARGUMENTS}}
+        config = {**super().get_config(), **{name: getattr(self, name) for name in self.ARGUMENTS}}
+        settings = self._settings()
+        return {**config, "layers": settings} if settings else config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        arguments = dict(config)
+        settings = arguments.pop("layers", {})
+        block: Self = super().from_config(arguments)
+        block._saved_settings = json.dumps(settings)
+        return block
+
+    def build(self, input_shape: Shape) -> None:
+        self.build_children(input_shape)
+        if self._saved_settings is not None:
+            if not self.trainable:  # type: ignore[has-type]  # Keras types none
+                # It was frozen alone, before it had children; to set what is set already does nothing.
+                self.trainable = True
+                self.trainable = False
+            apply_settings(self, json.loads(self._saved_settings))
+            self._saved_settings = None
+
+    def build_children(self, input_shape: Shape) -> None:
+        """Makes what depends on the input's channels: variables, and layers with them."""
+        raise NotImplementedError
+
+    def _settings(self) -> Settings:
+        if self._saved_settings is not None:
+            saved: Settings = json.loads(self._saved_settings)
+            return saved
+        return settings_of(self, dict.fromkeys((path for path, _ in named_layers(self)), self.dtype_policy.name))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         # Said here, it need not be traced: a model is built several times faster.

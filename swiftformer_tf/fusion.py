@@ -80,7 +80,13 @@ class DeployModel(keras.Model):
             "include_preprocessing": self.include_preprocessing,
             "named_outputs": [each.to_dict() for each in self.named_outputs],
         }
-        return {**super().get_config(), **facts}
+        config, operations = super().get_config(), {each.name: each for each in self.operations}
+        # For HDF5 Keras leaves out the modules, without which it finds layers again, and operations not.
+        layers = [
+            each if "module" in each else each | keras.saving.serialize_keras_object(operations[each["name"]])
+            for each in config["layers"]
+        ]
+        return {**config, **facts, "layers": layers}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:

@@ -12,7 +12,7 @@ import numpy as np
 
 from swiftformer_tf.errors import ModelError
 
-__all__ = ["apply_settings", "is_changed", "merged_weights", "named_layers", "settings_of"]
+__all__ = ["Settings", "apply_settings", "is_changed", "merged_weights", "named_layers", "settings_of"]
 
 Settings = dict[str, dict[str, Any]]
 
@@ -26,8 +26,10 @@ def named_layers(model: keras.layers.Layer, above: str = "") -> Iterator[tuple[s
         yield from named_layers(layer, path)
 
 
-def settings_of(model: keras.Model, made_with: Mapping[str, str]) -> Settings:
+def settings_of(model: keras.layers.Layer, made_with: Mapping[str, str]) -> Settings:
     """What was set on each layer since the model was made, in JSON's types; layers as they were made are left out.
+
+    A layer is frozen with the one around it: what is kept of `trainable` is where they differ.
 
     Args:
         model: Whose layers have names of their own.
@@ -41,21 +43,25 @@ def settings_of(model: keras.Model, made_with: Mapping[str, str]) -> Settings:
         {'dense': {'trainable': False}}
     """
     found: Settings = {}
+    around = {"": model.trainable}
     for path, layer in named_layers(model):
+        around[path] = layer.trainable
         own: dict[str, Any] = {}
-        if not layer.trainable:
-            own["trainable"] = False
+        if layer.trainable != around[path.rpartition("/")[0]]:
+            own["trainable"] = layer.trainable
         if layer.dtype_policy.name != made_with.get(path, layer.dtype_policy.name):
             own["dtype"] = keras.saving.serialize_keras_object(layer.dtype_policy)
         if getattr(layer, "lora_enabled", False):
             own["lora"] = {"rank": layer.lora_rank, "lora_alpha": layer.lora_alpha}
+            # Whether it was frozen before or after it got LoRA is not in its own flag.
+            own["trained"] = [variable.trainable for variable in layer.weights]
         if own:
             found[path] = own
     return found
 
 
-def apply_settings(model: keras.Model, settings: Settings) -> None:
-    """Sets on a model that was just made what `settings_of` found on another one."""
+def apply_settings(model: keras.layers.Layer, settings: Settings) -> None:
+    """Sets on a model that was just made what `settings_of` found on another one, which was frozen as it is."""
     for path, layer in named_layers(model):
         own = settings.get(path, {})
         if "dtype" in own:
@@ -63,8 +69,13 @@ def apply_settings(model: keras.Model, settings: Settings) -> None:
             layer.dtype_policy = keras.saving.deserialize_keras_object(own["dtype"])
         if "lora" in own:
             layer.enable_lora(**own["lora"])
-        if layer.trainable != own.get("trainable", True):
-            layer.trainable = not layer.trainable
+        if "trainable" in own:
+            # Those within follow, and have their own turn later.
+            layer.trainable = own["trainable"]
+    for path, layer in named_layers(model):
+        # A freeze from further out would have come over it.
+        for variable, trained in zip(layer.weights, settings.get(path, {}).get("trained", ()), strict=False):
+            variable.trainable = trained
 
 
 def is_changed(layer: keras.layers.Layer) -> bool:

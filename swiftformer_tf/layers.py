@@ -85,7 +85,7 @@ class Stem(Block):
         self.conv2 = self._conv(filters, 3, strides=2, name="3")
         self.norm2 = self._norm(epsilon, name="4")
 
-    def build(self, input_shape: Shape) -> None:
+    def build_children(self, input_shape: Shape) -> None:
         self.padding.build(input_shape)
         self.conv1.build(input_shape)
         hidden = (*input_shape[:-1], self.filters // 2)
@@ -138,7 +138,7 @@ class Downsample(Block):
         self.proj = self._conv(filters, kernel_size, strides=strides, name="proj")
         self.norm = self._norm(epsilon)
 
-    def build(self, input_shape: Shape) -> None:
+    def build_children(self, input_shape: Shape) -> None:
         self.pad.build(input_shape)
         self.proj.build(input_shape)
         self.norm.build((*input_shape[:-1], self.filters))
@@ -180,7 +180,7 @@ class ConvEncoder(Block):
         self.layer_scale = LayerScale(1.0, dtype=self.dtype_policy, name="layer_scale")
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
 
-    def build(self, input_shape: Shape) -> None:
+    def build_children(self, input_shape: Shape) -> None:
         self.dwconv.build(input_shape)
         self.norm.build(input_shape)
         self.pwconv1.build(input_shape)
@@ -231,7 +231,7 @@ class EfficientAdditiveAttention(Block):
         super().__init__(**kwargs)
         self.token_weights = token_weights
 
-    def build(self, input_shape: Shape) -> None:
+    def build_children(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         self.w_g = self.add_weight(
             shape=(channels, 1),
@@ -291,7 +291,7 @@ class Mlp(Block):
         self.fc1 = self._conv(hidden_dim, 1, name="fc1")
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="drop")
 
-    def build(self, input_shape: Shape) -> None:
+    def build_children(self, input_shape: Shape) -> None:
         self.norm1.build(input_shape)
         self.fc1.build(input_shape)
         self.fc2 = self._conv(input_shape[-1], 1, name="fc2")
@@ -353,7 +353,7 @@ class Encoder(Block):
             for name in ("layer_scale_1", "layer_scale_2")
         )
 
-    def build(self, input_shape: Shape) -> None:
+    def build_children(self, input_shape: Shape) -> None:
         self.local_representation = LocalRepresentation(
             input_shape[-1], self.epsilon, dtype=self.dtype_policy, name="local_representation"
         )

@@ -15,7 +15,6 @@ from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.relabeling import relabel
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
-from swiftformer_tf.layer_settings import apply_settings, named_layers, settings_of
 from swiftformer_tf.layers import ConvEncoder, Downsample, Encoder, Stem
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
@@ -39,30 +38,7 @@ INSTEAD = {
 
 
 class _SwiftFormer(PretrainedModel):
-    """What both models share: config and outputs travel with the saved file, and graphs can share layers."""
-
-    def get_config(self) -> dict[str, Any]:
-        # Functional's own config would list every layer; the architecture follows from ours.
-        return {
-            "config": self.config.to_dict(),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-            **self._output_arguments,
-            "trainable": self.trainable,
-            "layers": settings_of(self, dict(self._made_with)),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        arguments = dict(config)
-        arguments["config"] = SwiftFormerConfig.from_dict(arguments["config"])
-        arguments["dtype"] = keras.saving.deserialize_keras_object(arguments["dtype"])
-        settings, trainable = arguments.pop("layers", {}), arguments.pop("trainable", True)
-        model = cls(**arguments)
-        if not trainable:
-            model.trainable = False
-        apply_settings(model, settings)
-        return model
+    """What both models share: a call takes Hugging Face's names, and graphs can share layers."""
 
     def __call__(self, *inputs: Any, pixel_values: Any = None, **arguments: Any) -> Any:
         for name in [
@@ -77,26 +53,10 @@ class _SwiftFormer(PretrainedModel):
             return super().__call__(*inputs, **arguments)
         return super().__call__(pixel_values, *inputs, **arguments)
 
-    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.save`, in its own format only: HDF5 has no place for a model that has a configuration."""
-        if str(filepath).lower().endswith((".h5", ".hdf5")):
-            raise ModelError(
-                f"{filepath}: HDF5 cannot hold this model whole; model.save('name.keras') does, and "
-                "model.save_weights('name.weights.h5') writes HDF5 with the weights alone"
-            )
-        return super().save(filepath, *args, **kwargs)
-
     @property
     def task(self) -> str:
         """What its outputs mean: a key of `tasks.TASKS`."""
         return "features"
-
-    def _finish(self, config: SwiftFormerConfig, policy: Any, output_arguments: dict[str, Any]) -> None:
-        self.config = config
-        self.dtype_policy = policy
-        self._output_arguments = output_arguments
-        # Pairs, since Keras would track a dict.
-        self._made_with = tuple((path, layer.dtype_policy.name) for path, layer in named_layers(self))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -14,15 +14,39 @@ from swiftformer_tf.checkpoints.saving import Layout, save_folder
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.keras_file import open_keras_file
+from swiftformer_tf.layer_settings import apply_settings, named_layers, settings_of
 from swiftformer_tf.variables import checkpoint_of
 
 __all__ = ["PretrainedModel", "config_of", "open_weights"]
 
 
 class PretrainedModel(keras.Model):
-    """A Keras model with `from_pretrained` and `save_pretrained`."""
+    """A Keras model with `from_pretrained` and `save_pretrained`, whose configuration travels with the saved file."""
 
     config: SwiftFormerConfig
+
+    def get_config(self) -> dict[str, Any]:
+        # Functional's own config would list every layer; the architecture follows from ours.
+        return {
+            "config": self.config.to_dict(),
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+            **self._arguments,
+            "trainable": self.trainable,
+            "layers": settings_of(self, dict(self._made_with)),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        arguments = dict(config)
+        arguments["config"] = SwiftFormerConfig.from_dict(arguments["config"])
+        arguments["dtype"] = keras.saving.deserialize_keras_object(arguments["dtype"])
+        settings, trainable = arguments.pop("layers", {}), arguments.pop("trainable", True)
+        model = cls(**arguments)
+        if not trainable:
+            model.trainable = False
+        apply_settings(model, settings)
+        return model
 
     @classmethod
     def from_pretrained(
@@ -99,6 +123,14 @@ class PretrainedModel(keras.Model):
             True
         """
         save_folder(checkpoint_of(self, self.config), folder, layout=layout)
+
+    def _finish(self, config: SwiftFormerConfig, policy: Any, arguments: dict[str, Any]) -> None:
+        """Keeps what a model was made of; `arguments` are the class's own, in JSON's types."""
+        self.config = config
+        self.dtype_policy = policy
+        self._arguments = arguments
+        # Pairs, since Keras would track a dict.
+        self._made_with = tuple((path, layer.dtype_policy.name) for path, layer in named_layers(self))
 
     @classmethod
     def _from_stored(

@@ -38,6 +38,12 @@ REGISTERED = {
     "training.segmentation": ("PixelCrossEntropy", "PolynomialDecay"),
 }
 
+# Models: HDF5 files name a whole model without its package.
+MODELS = (
+    *("DeployModel", "SwiftFormerForImageClassification", "SwiftFormerForSemanticSegmentation"),
+    "SwiftFormerModel",
+)
+
 
 class _StandIn:
     """A class as deserialization uses it."""
@@ -96,4 +102,7 @@ def _fill_registry(keras: ModuleType) -> None:
     registry = keras.saving.get_custom_objects()
     for module, names in REGISTERED.items():
         for name in names:
-            registry.setdefault(f"{PACKAGE}>{name}", _StandIn(f"{PACKAGE}.{module}", name))
+            stand_in = _StandIn(f"{PACKAGE}.{module}", name)
+            registry.setdefault(f"{PACKAGE}>{name}", stand_in)
+            if name in MODELS:
+                registry.setdefault(name, stand_in)

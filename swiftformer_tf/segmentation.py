@@ -165,30 +165,17 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         hidden = keras.layers.SpatialDropout2D(head.dropout, dtype=policy, name="decode_head-dropout")(hidden)
         logits = _conv(config.num_labels, 1, dtype=policy.variable_dtype, name="decode_head-conv_seg")(hidden)
         super().__init__(inputs=backbone.input, outputs=logits, name=name)
-        self.config, self.head, self.dtype_policy = config, head, policy
+        self.head = head
+        self._finish(config, policy, {"head": head.to_dict()})
 
     @property
     def task(self) -> str:
         """What its outputs mean: a key of `tasks.TASKS`."""
         return "semantic-segmentation"
 
-    def get_config(self) -> dict[str, Any]:
-        # Functional's own config would list every layer; the architecture follows from ours.
-        return {
-            "config": self.config.to_dict(),
-            "head": self.head.to_dict(),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        return cls(
-            SwiftFormerConfig.from_dict(config["config"]),
-            head=SegmentationHead.from_dict(config["head"]),
-            dtype=keras.saving.deserialize_keras_object(config["dtype"]),
-            name=config["name"],
-        )
+        return super().from_config({**config, "head": SegmentationHead.from_dict(config["head"])})
 
     @classmethod
     def _from_stored(

@@ -1,5 +1,6 @@
 """Models of Keras users: frozen, quantized by Keras, with LoRA, in half precision; each as plain Keras has it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from swiftformer_tf import (
     Checkpoint,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
     SwiftFormerModel,
     calibrate,
     export,
@@ -146,15 +148,120 @@ def test_a_copy_is_told_where_keras_makes_another_model() -> None:
         to_checkpoint(keras.models.clone_model(model))
 
 
-@pytest.mark.parametrize("name", ["model.h5", "model.HDF5"])
-def test_whole_models_as_hdf5_are_refused_when_they_are_saved(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"HDF5 cannot hold this model whole; model.save\('name.keras'\) does, and"):
-        tiny().save(tmp_path / name)
-    assert list(tmp_path.iterdir()) == []
-    model, other = tiny(), SwiftFormerForImageClassification(tiny_config())
-    model.save_weights(tmp_path / "name.weights.h5")
-    other.load_weights(tmp_path / "name.weights.h5")
-    assert np.array_equal(other(PIXELS), model(PIXELS))
+def flat() -> keras.Model:
+    """A head on a backbone's graph, as `fuse` documents it: Keras saves its layers one by one."""
+    backbone = SwiftFormerModel(tiny_config())
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    return keras.Model(backbone.input, keras.layers.Dense(2, name="mine")(pooled))
+
+
+def nested() -> keras.Model:
+    image = keras.Input((64, 64, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(SwiftFormerModel(tiny_config())(image))
+    return keras.Model(image, keras.layers.Dense(2, name="mine")(pooled))
+
+
+def segmenter() -> keras.Model:
+    return SwiftFormerForSemanticSegmentation(tiny_config())
+
+
+def freeze_a_block(model: keras.Model) -> None:
+    next(layer for _, layer in named_layers(model) if layer.name == "stages-0-blocks-1").trainable = False
+
+
+def freeze_norms(model: keras.Model) -> None:
+    for _, layer in named_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def freeze_a_block_but_for_its_attention(model: keras.Model) -> None:
+    freeze_a_block(model)
+    next(each for path, each in named_layers(model) if path.endswith("stages-0-blocks-1/attn")).trainable = True
+
+
+def freeze_and_add_lora(model: keras.Model) -> None:
+    freeze_norms(model)
+    freeze_a_block(model)
+    with_lora(model)
+
+
+CHANGES = [freeze_a_block, freeze_norms, freeze_a_block_but_for_its_attention, with_lora, freeze_and_add_lora]
+
+
+def trainable(model: keras.Model) -> list[str]:
+    return [variable.path.split("/", 1)[-1] for variable in model.trainable_variables]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("make", [flat, nested, segmenter])
+def test_what_was_set_within_blocks_is_saved(
+    make: Callable[[], keras.Model], change: Callable[[keras.Model], object], tmp_path: Path
+) -> None:
+    model = make()
+    change(model)
+    assert len(model.trainable_variables) != len(make().trainable_variables)
+    model.compile("adam", "mse")
+    model.fit(PIXELS, np.zeros(model(PIXELS).shape), verbose=0)
+    loaded = again(model, tmp_path)
+    assert trainable(loaded) == trainable(model)
+    assert np.array_equal(loaded(PIXELS), model(PIXELS))
+    for one, other in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
+@pytest.mark.parametrize("make", [flat, nested, segmenter])
+def test_what_keras_quantized_within_blocks_loads_again(make: Callable[[], keras.Model], tmp_path: Path) -> None:
+    model = make()
+    model.quantize("int8")
+    loaded = again(model, tmp_path)
+    assert "int8_from_float32" in {layer.dtype_policy.name for _, layer in named_layers(loaded)}
+    assert np.array_equal(loaded(PIXELS), model(PIXELS))
+
+
+def test_blocks_as_they_were_made_are_saved_without_settings() -> None:
+    block = flat().get_layer("stages-0-blocks-1")
+    assert "layers" not in block.get_config()
+    block.trainable = False
+    assert "layers" not in block.get_config()  # what is within is frozen with it
+    block.attn.trainable = True
+    assert block.get_config()["layers"] == {"attn": {"trainable": True}}
+    unbuilt = type(block).from_config(block.get_config())
+    assert unbuilt.get_config() == block.get_config()
+
+
+@pytest.mark.parametrize("change", CHANGES[:-2])
+@pytest.mark.parametrize("make", [tiny, flat, segmenter])
+def test_a_clone_is_frozen_as_its_model(
+    make: Callable[[], keras.Model], change: Callable[[keras.Model], object]
+) -> None:
+    model = make()
+    change(model)
+    assert trainable(keras.models.clone_model(model)) == trainable(model)
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5")
+@pytest.mark.parametrize("kind", ["classifier", "backbone", "segmenter", "flat", "deploy", "frozen", "LoRA"])
+def test_whole_models_as_hdf5_load_again(kind: str, tmp_path: Path) -> None:
+    """Keras's older format: it names a model without its package."""
+    made: dict[str, Callable[[], keras.Model]] = {
+        "classifier": tiny,
+        "backbone": lambda: SwiftFormerModel(tiny_config()),
+        "segmenter": segmenter,
+        "flat": flat,
+        "deploy": lambda: fuse(tiny()),
+        "frozen": tiny,
+        "LoRA": lambda: with_lora(flat()),
+    }
+    model = made[kind]()
+    if kind == "frozen":
+        freeze_norms(model)
+    model.save(tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    assert type(loaded) is type(model)
+    assert trainable(loaded) == trainable(model)
+    assert np.array_equal(loaded(PIXELS[:1]), model(PIXELS[:1]))
 
 
 def test_arguments_of_hugging_faces_models() -> None:
