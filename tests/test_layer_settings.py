@@ -155,6 +155,12 @@ def flat() -> keras.Model:
     return keras.Model(backbone.input, keras.layers.Dense(2, name="mine")(pooled))
 
 
+def headless() -> keras.Model:
+    """The same without Keras's own dense layer, which loses `lora_alpha` in HDF5 (Keras 3.15)."""
+    model = flat()
+    return keras.Model(model.input, model.layers[-2].output)
+
+
 def nested() -> keras.Model:
     image = keras.Input((64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(SwiftFormerModel(tiny_config())(image))
@@ -193,6 +199,7 @@ def trainable(model: keras.Model) -> list[str]:
     return [variable.path.split("/", 1)[-1] for variable in model.trainable_variables]
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("make", [flat, nested, segmenter])
 def test_what_was_set_within_blocks_is_saved(
@@ -252,7 +259,7 @@ def test_whole_models_as_hdf5_load_again(kind: str, tmp_path: Path) -> None:
         "flat": flat,
         "deploy": lambda: fuse(tiny()),
         "frozen": tiny,
-        "LoRA": lambda: with_lora(flat()),
+        "LoRA": lambda: with_lora(headless()),
     }
     model = made[kind]()
     if kind == "frozen":
