@@ -32,6 +32,17 @@ def random_tensors(config: SwiftFormerConfig, seed: int = 0, *, final_norm: bool
     }
 
 
+# The weights that most files made by hand are about.
+TENSORS = random_tensors(SMALL)
+
+
+def holds(checkpoint: Checkpoint, tensors: dict[str, np.ndarray] = TENSORS) -> bool:
+    """Whether these are its weights, to the last bit."""
+    return checkpoint.tensors.keys() == tensors.keys() and all(
+        np.array_equal(checkpoint.tensors[key], tensor) for key, tensor in tensors.items()
+    )
+
+
 def random_checkpoint(config: SwiftFormerConfig = SMALL, **fields: Any) -> Checkpoint:
     """A checkpoint of random weights."""
     return Checkpoint(tensors=random_tensors(config), config=config, **fields)
