@@ -128,6 +128,8 @@ def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options:
     path = home / STATE
     if path.exists() and (state := json.loads(path.read_text()))["made_of"] == made_of:
         return dict(state)
+    if home.exists() and not path.exists():
+        raise ZooError(f"{home}: is there already and was not made by zoo.py; move it away, or give another --output")
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     state = {

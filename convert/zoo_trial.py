@@ -144,6 +144,11 @@ def faults(hub: Hub, folder: Path, names: list[str]) -> None:
     status, said = run(hub, folder / "damaged", folder / "damaged-zoo", names[0])
     expect(status == 1 and "was damaged on the way" in said, f"a damaged download fails\n{said}")
     hub.damaged.clear()
+    mine = folder / "mine" / names[0].replace("/", "_") / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    status, said = run(hub, folder / "home", folder / "mine", names[0])
+    expect(status == 1 and "was not made by zoo.py" in said and mine.exists(), f"a folder of others stays\n{said}")
     files = hub.repositories[names[1]]
     # Ours reads which attention type is meant; transformers has only the other one.
     config = json.loads(files["config.json"]) | {"token_weights": "l2"}
