@@ -123,6 +123,7 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "size": [(224,), (0, 224), 224, (224.0, 224), (True, 224), None, "224"],
     "crop": [0, -1, 1.01, "0.9", float("nan"), True],
     "crop_mode": ["border", None, 1],
+    "backend": ["opencv", None, 1],
     "interpolation": ["nearest", None, 3, ["bicubic"]],
     "mean": [None, 0.5, ("a",), (float("nan"), 0, 0), (0.5,)],
     "std": [None, (0.2, 0.2, 0), (0.2, 0.2), (-1, 1, 1), (float("inf"), 1, 1)],
@@ -145,7 +146,7 @@ def test_plain_types_round_trip_and_refuse_strangers() -> None:
     transform = Transform(size=(96, 64), crop=None, mean=(0.5,), std=(0.25,))
     assert transform.to_dict()["size"] == [96, 64]
     assert Transform.from_dict(transform.to_dict()) == transform
-    with pytest.raises(ConfigError, match=r"^transform\.blur: no such field; the fields are crop, crop_mode, i"):
+    with pytest.raises(ConfigError, match=r"^transform\.blur: no such field; the fields are backend, crop, crop_mo"):
         Transform.from_dict({"blur": 1})
 
 

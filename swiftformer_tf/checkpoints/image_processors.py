@@ -50,7 +50,7 @@ _CLIP = _Class(
     crop=224,
 )
 
-# From transformers 5.23, without "ImageProcessor": those whose pixels a transform makes to within one step of 255.
+# From transformers 5.23, without "ImageProcessor": those whose pixels a transform makes.
 CLASSES: dict[str, _Class] = {
     "ViT": _Class(square=True, size=224, resample=2, mean=_HALF, std=_HALF),
     "DeiT": _Class(square=True, size=256, resample=3, mean=_HALF, std=_HALF, crop=224),
@@ -106,6 +106,8 @@ def read(values: Mapping[str, Any]) -> Transform:
         crop=crop,
         crop_mode=mode,
         interpolation=RESAMPLE[resample],  # type: ignore[arg-type]
+        # Whatever the class is called: transformers 5 opens each by its implementation on torchvision.
+        backend="torchvision",
         mean=values.get("image_mean", row.mean),
         std=values.get("image_std", row.std),
     )

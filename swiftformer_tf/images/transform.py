@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from swiftformer_tf.errors import ConfigError, ImageError
+from swiftformer_tf.images.resampling import torchvision_resize
 
 Interpolation = Literal["bicubic", "bilinear"]
 CropMode = Literal["center", "squash", "shortest_edge", "height_width"]
+Backend = Literal["pil", "torchvision"]
 
 _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -70,7 +72,9 @@ class Transform:
             to `size / crop`. `"shortest_edge"`, a size of Hugging Face's image processors: the photograph, its
             shape kept, its shorter edge to `max(size) / crop`. `"height_width"`, the other one: as `"squash"`.
             Where the crop leaves an odd number of pixels, Hugging Face's start at the lower one.
-        interpolation: `"bicubic"` or `"bilinear"`, as Pillow computes them.
+        interpolation: `"bicubic"` or `"bilinear"`, as `backend` computes them.
+        backend: Whose roundings: `"pil"`, Pillow's, as timm and the original repository have them, or
+            `"torchvision"`, which Hugging Face's pipelines take. A pixel differs by no more than one step of 255.
         mean: Per channel, for pixels from 0 to 1. One entry is a model of gray photographs, Pillow's `L`.
         std: Per channel, for pixels from 0 to 1.
 
@@ -86,6 +90,7 @@ class Transform:
     crop: float | None = 0.875
     crop_mode: CropMode = "center"
     interpolation: Interpolation = "bicubic"
+    backend: Backend = "pil"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
 
@@ -104,6 +109,7 @@ class Transform:
             ),
             ("crop_mode", self.crop_mode in get_args(CropMode), f"one of {', '.join(_CROPS)}"),
             ("interpolation", self.interpolation in get_args(Interpolation), f"one of {', '.join(_RESAMPLING)}"),
+            ("backend", self.backend in get_args(Backend), f"one of {', '.join(get_args(Backend))}"),
             (
                 "std",
                 len(self.std) == len(self.mean) and all(x > 0 for x in self.std),
@@ -199,9 +205,8 @@ class Transform:
 
     def _cropped(self, image: Image.Image) -> np.ndarray:
         height, width = self.size
-        resampling = _RESAMPLING[self.interpolation]
         if self.crop is None:
-            return np.asarray(image.resize((width, height), resampling))
+            return self._resized(image, (width, height))
         scaled = self._scaled(image)
         corner = _CROPS[self.crop_mode].corner
         left, top = corner((scaled[0] - width) / 2), corner((scaled[1] - height) / 2)
@@ -210,8 +215,14 @@ class Transform:
             # A strip a thousand times as long as wide. Not for all pictures: rounding differs in some last bits.
             across, down = image.width / scaled[0], image.height / scaled[1]
             seen = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-            return np.asarray(image.resize((width, height), resampling, box=seen))
-        return np.asarray(image.resize(scaled, resampling).crop(box))
+            return np.asarray(image.resize((width, height), _RESAMPLING[self.interpolation], box=seen))
+        return self._resized(image, scaled)[top : top + height, left : left + width]
+
+    def _resized(self, image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+        if self.backend == "pil":
+            return np.asarray(image.resize(size, _RESAMPLING[self.interpolation]))
+        pixels = np.asarray(image).reshape(image.height, image.width, -1)
+        return torchvision_resize(pixels, size[::-1], self.interpolation)
 
     def _scaled(self, image: Image.Image) -> tuple[int, int]:
         """(width, height) of a whole photograph, rounded as the references do it, which then see the same pixels."""
@@ -242,7 +253,7 @@ class Transform:
 TRANSFORMS: dict[str, Transform] = {
     "original": Transform(crop=224 / 256, interpolation="bicubic"),
     "timm": Transform(crop=0.95, interpolation="bicubic"),
-    "hf": Transform(crop=None, interpolation="bilinear"),
+    "hf": Transform(crop=None, interpolation="bilinear", backend="torchvision"),
 }
 """How each source of weights prepares a photograph in its evaluation, by the key layout of its checkpoints.
 
