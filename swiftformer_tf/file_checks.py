@@ -9,7 +9,7 @@ from swiftformer_tf.litert.inspection import Inspection, Matrix
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.quantization.kernels import KERNELS, integer_kind
+from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["graph_checks", "metadata_checks"]
@@ -27,7 +27,16 @@ def graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None
     yield check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
     yield check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
     # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
-    yield check("unique_names", not inspection.repeated_names, _listed(inspection.repeated_names), "no name twice")
+    repeated = tuple(name or "no name" for name in inspection.repeated_names)
+    yield check("unique_names", not repeated, _listed(repeated), "a name for each tensor, none twice")
+    yield check("unused_parts", not inspection.unused, _listed(inspection.unused), "no part that nothing uses")
+    faults = inspection.misquantized
+    yield check(
+        "quantization", not faults, _listed(faults), "scales of all integers, symmetric matrices, biases to fit"
+    )
+    if recipe.has_integer_weights:
+        newer = _newer(recipe, inspection)
+        yield check("versions", not newer, _listed(newer), "integer operations in the lowest version that has them")
     types = (inspection.input_type.lower(), inspection.output_type.lower())
     wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
     yield check("inference_types", types == wanted, " to ".join(types), " to ".join(wanted))
@@ -44,6 +53,19 @@ def graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None
         yield check(
             "partitions", partitions <= recipe.max_partitions, str(partitions), f"at most {recipe.max_partitions}"
         )
+
+
+def _newer(recipe: Recipe, inspection: Inspection) -> tuple[str, ...]:
+    """Operations on integers whose version is another than the first that computes so."""
+    versions = KERNELS[integer_kind(recipe.activations)].versions
+    found = []
+    for op in inspection.ops:
+        kinds = {*op.inputs, *op.outputs}
+        is_hybrid = op.name in HYBRID_VERSIONS and "FLOAT32" in op.outputs
+        known = HYBRID_VERSIONS if is_hybrid else versions
+        if op.name in known and kinds & {"INT4", "INT8", "INT16"} and op.version != known[op.name]:
+            found.append(f"{op.name} {op.version} for {known[op.name]}")
+    return tuple(found)
 
 
 def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[VerificationCheck]:

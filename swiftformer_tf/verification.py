@@ -176,8 +176,9 @@ def verify(
 
     Of the outputs: all are finite; their signal-to-noise ratio, 10 log10(signal power / error power) dB with both
     sides centered by the reference's mean outputs; they mean the same to their task, such as the same best label. Of
-    the file: LiteRT's own operations only, fixed shapes, no name of a tensor twice, the recipe's types, weights and
-    integers as the recipe has them, XNNPACK partitions, metadata and labels. The thresholds are the recipe's.
+    the file: LiteRT's own operations only, fixed shapes, a name a tensor and none twice, no unused part, integers
+    scaled as strict readers want them and operations in their first version, the recipe's types, weights and integers
+    as the recipe has them, XNNPACK partitions, metadata and labels. The thresholds are the recipe's.
 
     Args:
         lite: The model.
@@ -234,8 +235,8 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
     with operations that LiteRT cannot run.
 
     What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
-    no dynamic shape; no name of a tensor twice; XNNPACK partitions; input and output types; the TFLite Metadata and
-    its labels; raw pixels.
+    no dynamic shape; no name of a tensor twice, and no unused part; scales as strict readers want them; versions of
+    integer operations; XNNPACK partitions; input and output types; the TFLite Metadata and its labels; raw pixels.
 
     Args:
         lite: The model.

@@ -54,8 +54,8 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
     report = verify(lite(recipe), reference=model, images=pixels)
     assert report.passed
     assert report.raise_for_failure() is report
-    names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "inference_types", "weights"]
-    names += ["partitions"]
+    names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "unused_parts", "quantization"]
+    names += ["inference_types", "weights", "partitions"]
     names += ["metadata", "labels"]
     assert statuses(report) == dict.fromkeys(names, "passed")
 
@@ -246,17 +246,6 @@ def test_static_shapes_fails_on_a_dynamic_batch() -> None:
     assert "static_shapes" not in failing(checks)
 
 
-def test_unique_names_fails_on_a_name_twice(lite: Lite) -> None:
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    content = flatbuffer_utils.read_model_from_bytearray(bytearray(lite("int8").content))
-    first, second, *_ = (each for each in content.subgraphs[0].tensors if each.name.startswith(b"head/"))
-    second.name = first.name
-    twice = dataclasses.replace(lite("int8"), content=bytes(flatbuffer_utils.convert_object_to_bytearray(content)))
-    assert failing(check_file(twice)[0])["unique_names"] == f"1: {first.name.decode()}"
-    assert "unique_names" not in failing(check_file(lite("int8"))[0])
-
-
 def test_int4_inputs_fails_on_an_odd_number(monkeypatch: pytest.MonkeyPatch) -> None:
     floats = packed(linear, (1, 64, 64, 3))
     recipe = RECIPES["dynamic_int4"]
@@ -332,10 +321,11 @@ def test_every_check_has_its_failure(lite: Lite, model: Model, pixels: np.ndarra
     names = set()
     for recipe in RECIPES:
         names |= set(statuses(verify(lite(recipe), reference=model, images=pixels[:2])))
-    shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "inference_types"}
+    shown_failing = {"finite", "snr", "agreement", "no_flex", "static_shapes", "inference_types"}
     shown_failing |= {"integer", "weights", "int4_inputs", "int4_packing"}
+    in_test_strictness = {"unique_names", "unused_parts", "quantization", "versions"}
     in_test_metadata = {"metadata", "labels"}
-    assert names == {*shown_failing, "partitions", *in_test_metadata}
+    assert names == {*shown_failing, "partitions", *in_test_strictness, *in_test_metadata}
 
 
 # Misuse, and the figures themselves.

@@ -9,6 +9,7 @@ import numpy as np
 from swiftformer_tf.errors import ModelError, prefix_path
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
+from swiftformer_tf.litert.strictness import find_misquantized, find_unused
 
 __all__ = ["Inspection", "Matrix", "Op", "inspect_model"]
 
@@ -17,12 +18,13 @@ FLOATS = ("FLOAT32", "FLOAT16")
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """One operation: its name, the types of its inputs and outputs, and its matrix, where it has one."""
+    """One operation: its name, the types of its inputs and outputs, its matrix, where it has one, and its version."""
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     matrix: "Matrix | None" = None
+    version: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Matrix:
         shape: Outputs first.
         bytes: That it takes.
         is_pointwise: Whether it makes a pixel of the pixel at the same place.
+        places: How often a run multiplies by it: pixels, or rows.
     """
 
     layer: str
@@ -42,11 +45,17 @@ class Matrix:
     shape: tuple[int, ...]
     bytes: int
     is_pointwise: bool
+    places: int = 1
 
     @property
     def size(self) -> int:
         """How many numbers it has."""
         return int(np.prod(self.shape))
+
+    @property
+    def multiply_adds(self) -> int:
+        """How many multiplications, each with an addition, a run takes."""
+        return self.size * self.places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +65,9 @@ class Inspection:
     Args:
         ops: In the order in which they run.
         dynamic: Names of tensors with a dimension that is not fixed.
-        repeated_names: Names that more than one tensor has.
+        repeated_names: Names that more than one tensor has; the empty one where a tensor has none.
+        unused: Buffers, operation codes and tensors that nothing uses.
+        misquantized: Tensors whose scales strict readers refuse, each with what is wrong.
         input_type: Type of the file's input, in LiteRT's words.
         output_type: Type of its output.
         signatures: Input and output names by signature.
@@ -65,6 +76,8 @@ class Inspection:
     ops: tuple[Op, ...]
     dynamic: tuple[str, ...]
     repeated_names: tuple[str, ...]
+    unused: tuple[str, ...]
+    misquantized: tuple[str, ...]
     input_type: str
     output_type: str
     signatures: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
@@ -135,12 +148,15 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
             if stored[tensors[index].buffer]:
                 shape = tuple(map(int, tensors[index].shape))
                 pixels = [[*tensors[each].shape][1:-1] for each in (op.inputs[0], op.outputs[0])]
+                # A transposed convolution multiplies what it reads, others make what they write.
+                spread = tensors[op.inputs[2] if name == "TRANSPOSE_CONV" else op.outputs[0]]
                 matrix = Matrix(
                     _text(tensors[index].name).partition(";")[0].rpartition("/")[0],
                     types[index],
                     shape,
                     stored[tensors[index].buffer],
                     name != "DEPTHWISE_CONV_2D" and {*shape[1:-1]} <= {1} and pixels[0] == pixels[1],
+                    int(np.prod(spread.shape[:-1])),
                 )
         if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
             continue  # part of how a constant is stored
@@ -150,6 +166,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                 tuple(types[i] for i in op.inputs if i >= 0),
                 tuple(types[i] for i in op.outputs),
                 matrix,
+                graph.operatorCodes[op.opcodeIndex].version,
             )
         )
     signatures = {
@@ -162,8 +179,12 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
     return Inspection(
         ops=tuple(ops),
         repeated_names=tuple(
-            name for name, count in collections.Counter(_text(tensor.name) for tensor in tensors).items() if count > 1
+            name
+            for name, count in collections.Counter(_text(tensor.name or b"") for tensor in tensors).items()
+            if count > 1 or not name
         ),
+        unused=find_unused(graph),
+        misquantized=find_misquantized(graph, types),
         dynamic=tuple(_text(tensor.name) for tensor in tensors if _is_dynamic(tensor)),
         input_type=types[subgraph.inputs[0]],
         output_type=types[subgraph.outputs[0]],

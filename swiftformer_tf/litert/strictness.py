@@ -1,0 +1,117 @@
+"""What readers stricter than LiteRT look at in a flatbuffer: parts that nothing uses, and how integers are scaled."""
+
+import collections
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from swiftformer_tf.litert.ops import MATRIX_OPS, operation_name
+
+__all__ = ["find_misquantized", "find_unused"]
+
+# Integers that stand for numbers. Bytes may be indices too, which have no scale.
+SCALED = ("INT4", "INT8", "INT16")
+FLOATS = ("FLOAT16", "FLOAT32")
+# What LiteRT's kernels leave out of matrices, so that a product of two fits.
+LEAST_OF_INT8 = -128
+# Of a bias's step against that of the sums that it is added to: both are products of float32.
+ROUNDING = 1e-5
+
+
+def find_unused(graph: Any) -> tuple[str, ...]:
+    """Buffers, operation codes and tensors that nothing uses, and codes that are there twice.
+
+    Args:
+        graph: The generated schema's `ModelT`, of one subgraph.
+    """
+    (subgraph,) = graph.subgraphs
+    tensors = {*subgraph.inputs, *subgraph.outputs}
+    tensors |= {index for op in subgraph.operators for ends in (op.inputs, op.outputs) for index in ends}
+    codes = {op.opcodeIndex for op in subgraph.operators}
+    # The first buffer is that of all tensors without data, by the schema.
+    buffers = {0, *(tensor.buffer for tensor in subgraph.tensors), *(each.buffer for each in graph.metadata or ())}
+    named = [f"{operation_name(code)} {code.version}" for code in graph.operatorCodes]
+    return (
+        *(f"operation code {name}" for index, name in enumerate(named) if index not in codes),
+        *(f"operation code {name} twice" for name, count in collections.Counter(named).items() if count > 1),
+        *(f"tensor {_name(tensor)}" for index, tensor in enumerate(subgraph.tensors) if index not in tensors),
+        *(f"buffer {index}" for index in range(len(graph.buffers)) if index not in buffers),
+    )
+
+
+def find_misquantized(graph: Any, types: Sequence[str]) -> tuple[str, ...]:
+    """Tensors whose scales a strict reader refuses or takes for others, each with what is wrong.
+
+    Args:
+        graph: The generated schema's `ModelT`, of one subgraph.
+        types: Of its tensors, in LiteRT's words.
+    """
+    (subgraph,) = graph.subgraphs
+    found = {
+        index: fault
+        for index, (tensor, kind) in enumerate(zip(subgraph.tensors, types, strict=True))
+        if (fault := _fault(tensor, kind))
+    }
+    for index, fault in _matrix_faults(graph, types):
+        found.setdefault(index, fault)
+    return tuple(f"{_name(subgraph.tensors[index])} ({fault})" for index, fault in found.items())
+
+
+def _fault(tensor: Any, kind: str) -> str:
+    """What is wrong with the scales of a tensor by itself."""
+    scales, zero_points = _scales(tensor), _zero_points(tensor)
+    axis = tensor.quantization.quantizedDimension if tensor.quantization is not None else 0
+    rules = (
+        (kind in FLOATS and scales.size, "floats with a scale"),
+        (kind in SCALED and not scales.size, "integers without a scale"),
+        (len(zero_points) != len(scales), f"{len(scales)} scales and {len(zero_points)} zero points"),
+        (not (np.isfinite(scales) & (scales > 0)).all(), "a scale that is no positive number"),
+        (len(scales) > 1 and [*tensor.shape][axis : axis + 1] != [len(scales)], f"{len(scales)} scales on axis {axis}"),
+        (kind == "INT16" and zero_points.any(), "a zero point of 16 bits"),
+    )
+    return next((fault for is_wrong, fault in rules if is_wrong), "")
+
+
+def _matrix_faults(graph: Any, types: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Of matrices and their biases: symmetric, and in the steps of the sums that they are added to."""
+    (subgraph,) = graph.subgraphs
+    for op in subgraph.operators:
+        name = operation_name(graph.operatorCodes[op.opcodeIndex])
+        if name not in MATRIX_OPS or types[op.inputs[1]] not in SCALED:
+            continue
+        source, weights, bias = _places(name, op.inputs)
+        matrix = subgraph.tensors[weights]
+        if (data := graph.buffers[matrix.buffer].data) is not None and len(data):
+            if _zero_points(matrix).any():
+                yield weights, "a matrix with a zero point"
+            if types[weights] == "INT8" and (np.asarray(data).view(np.int8) == LEAST_OF_INT8).any():
+                yield weights, f"a matrix with {LEAST_OF_INT8}"
+        if bias < 0 or types[bias] in FLOATS:
+            continue
+        steps, sums = _scales(subgraph.tensors[bias]), _scales(subgraph.tensors[source]) * _scales(matrix)
+        if steps.shape != sums.shape or not np.allclose(steps, sums, rtol=ROUNDING, atol=0):
+            yield bias, "a bias in other steps than its sums"
+        elif _zero_points(subgraph.tensors[bias]).any():
+            yield bias, "a bias with a zero point"
+
+
+def _places(name: str, inputs: Sequence[int]) -> tuple[int, int, int]:
+    """What an operation multiplies, by what, and what it adds; -1 for nothing."""
+    first = 1 if name == "TRANSPOSE_CONV" else 0
+    source = inputs[2] if first else inputs[0]
+    return source, inputs[1], inputs[first + 2] if len(inputs) > first + 2 else -1
+
+
+def _scales(tensor: Any) -> np.ndarray:
+    quantization = tensor.quantization
+    return np.asarray([] if quantization is None or quantization.scale is None else quantization.scale, np.float64)
+
+
+def _zero_points(tensor: Any) -> np.ndarray:
+    quantization = tensor.quantization
+    return np.asarray([] if quantization is None or quantization.zeroPoint is None else quantization.zeroPoint)
+
+
+def _name(tensor: Any) -> str:
+    return tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name)
