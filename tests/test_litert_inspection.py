@@ -67,7 +67,8 @@ def test_what_counts_as_float_and_flex() -> None:
         Op("CUSTOM TFLite_Detection", ("INT8",), ("INT8",)),
         Op("SUM", ("FLOAT16", "INT32"), ("INT8",)),
     )
-    inspection = Inspection(ops, (), (), "INT8", "INT8", {})
+    nothing: tuple[str, ...] = ()
+    inspection = Inspection(ops, nothing, nothing, nothing, nothing, "INT8", "INT8", {})
     assert inspection.float_ops == ("MUL", "SUM")
     assert inspection.flex == ("FlexErf", "CUSTOM TFLite_Detection")
     assert inspection.weight_types(100) == {"INT8": 1}
