@@ -15,10 +15,13 @@ from swiftformer_tf import RECIPES, DeployModel, export
 from swiftformer_tf.litert.benchmarking import Timing
 from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.profiling import OpKind
+from swiftformer_tf.quantization import Graph
 
+# In the 3 ms that matrices take below, of a core that can do 3e8 in that time.
+MACS = {"multiply_adds": 120_000_000}
 FACTS = {
     **{"export_int8_s": 70.0, "import_keras_s": 2.0, "import_swiftformer_tf_s": 2.1},
-    **{"photographs": 300, "minutes": 5, "real_time": True},
+    **{"photographs": 300, "minutes": 5, "real_time": True, "core_flops": 1e11},
 }
 
 
@@ -31,7 +34,7 @@ def measured() -> tuple[list[dict[str, Any]], dict[int, dict[str, Timing]]]:
     """Entries and their times: ours 9 ms and 3 ms, a right integer peer of 8 ms, and a wrong one of 2 ms."""
     ops = [OpKind("Fully Connected (NC, F32) GEMM", 2, 3.0, True), OpKind("GELU", 1, 1.0, False)]
     entries = [
-        entry("ours float32", "float32", top1=0.9, bytes=12e6, peak_memory=30e6, ops=ops, recipe="float32"),
+        entry("ours float32", "float32", top1=0.9, bytes=12e6, peak_memory=30e6, ops=ops, recipe="float32", **MACS),
         entry("ours mixed_int8", "mixed_int8", top1=0.9, bytes=4e6, partitions=2),
         entry("HF, litert-torch", "float32", peak_memory=40e6, top1=0.1, bytes=12e6),
         entry("timm, ONNX Runtime quantize_static", "int8", agreement=0.97),
@@ -69,7 +72,8 @@ def test_the_readme_keeps_what_others_wrote(measured: Any, tmp_path: Path) -> No
         assert text.count("### Goals, one thread") == 1
     assert "| **ours float32** | 9.00 | 9.00 to 9.00 | 9.00 | - | 12.00 | 30.0 | 90.0% | - |" in text
     assert "| xs: timm, that cannot be built | ValueError: a.tflite , b/c/d |" in text
-    assert "| float32 | 75% | Fully Connected (NC, F32) GEMM 75%, GELU 25% (builtin kernel) |" in text
+    assert "| float32 | 75% | 80% | Fully Connected (NC, F32) GEMM 75%, GELU 25% (builtin kernel) |" in text
+    assert "100 GFLOPS, which numpy's BLAS reached" in text
     svg = (tmp_path / "benchmark.svg").read_text()
     assert "mixed_int8" in svg
     assert "litert-torch" not in svg  # Hugging Face's attention type is not that of the weights
@@ -162,6 +166,20 @@ def test_first_answers_are_those_of_fresh_processes(lite: Any, tmp_path: Path) -
     assert 1e5 < found["cold_peak"] < 1e9
     with pytest.raises(RuntimeError, match=r"^cold_start\.py: .+"):
         benchmark.first_answers(tmp_path / "none.tflite", repeats=1)
+
+
+def test_the_cores_peak_is_that_of_the_fastest_run() -> None:
+    found = benchmark.json_of([sys.executable, str(benchmark.ROOT / "tflite" / "core_peak.py"), "128", "3"])
+    assert 1e8 < found["flops"] < 1e13
+
+
+def test_multiplications_are_those_of_the_matrices_that_the_profile_calls_so(lite: Any, tmp_path: Path) -> None:
+    """Each number that they make is a sum of as many as a row of the matrix has."""
+    lite("float32").save(tmp_path / "tiny.tflite")
+    graph = Graph(lite("float32").content)
+    matrices = [op for op in graph.operations if op.name in ("CONV_2D", "FULLY_CONNECTED")]
+    made = [np.prod(graph.shape(op.outputs[0])) * np.prod(graph.shape(op.inputs[1])[1:]) for op in matrices]
+    assert benchmark.multiply_adds(tmp_path / "tiny.tflite") == sum(made) > 1e5
 
 
 def test_models_are_measured_before_export(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,11 @@ import benchmark_ours
 import benchmark_report
 import numpy as np
 
-from swiftformer_tf import PRETRAINED, SwiftFormerForImageClassification, to_checkpoint
+from swiftformer_tf import PRETRAINED, LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.images.folders import ImageFolder, balanced_sample
 from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.litert.benchmarking import Timing, interleave, peak_bytes
+from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.integers import Quantization, quantized
 from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.profiling import open_for_timing, profile_ops
@@ -295,6 +296,12 @@ def json_of(command: list[str], **environment: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
+def multiply_adds(path: Path) -> int:
+    """Of the matrices of a file, depthwise convolutions left out, as `matrix_share` leaves them."""
+    matrices = inspect_model(LiteModel.open(path)).matrices(names=("CONV_2D", "FULLY_CONNECTED"))
+    return sum(each.multiply_adds for each in matrices)
+
+
 # What is measured before export: name, interpreter, the argument of `benchmark_models.py`, Keras's backend.
 MODELS = (
     ("keras.Model, TensorFlow", Path(sys.executable), "keras", "tensorflow"),
@@ -365,8 +372,10 @@ def main() -> None:
             entry["peak_memory"] = float(np.median([peak_bytes(entry["path"]) for _ in range(3)]))
             if entry["name"].startswith("ours"):
                 entry["ops"] = profile_ops(entry["path"])
+                entry["multiply_adds"] = multiply_adds(Path(entry["path"]))
     facts: dict[str, Any] = commands(arguments.photographs)
     facts["models"] = models()
+    facts["core_flops"] = json_of([sys.executable, str(ROOT / "tflite" / "core_peak.py")])["flops"]
     facts["photographs"] = len(np.load(peers / "labels.npy"))
     facts["minutes"] = (time.perf_counter() - start) / 60
     facts["real_time"] = hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER
