@@ -262,6 +262,28 @@ def test_a_head_of_several_layers_is_named(tmp_path: Path) -> None:
     assert "model.head = torch.nn.Identity()" in message
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("parametrizations.weight.original0",), r"torch.nn.utils.parametrize; .*remove_parametrizations\(module, 'we"),
+        (("weight_g", "weight_v"), r"torch.nn.utils.weight_norm or .*remove_weight_norm\(module\)"),
+        (("weight_orig", "weight_mask"), r"torch.nn.utils.prune; .*torch.nn.utils.prune.remove\(module, 'weight'\)"),
+        (("base_layer.weight", "lora_A.default.weight"), r"LoRA; with PEFT, model = model.merge_and_unload\(\), then"),
+    ],
+)
+@pytest.mark.parametrize("layer", ["head", "stages.0.blocks.0.pwconv1"])
+def test_layers_that_have_first_to_be_computed_are_named(
+    layer: str, names: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    """Under the names of PyTorch 2.15 and PEFT."""
+    tensors = {key: x for key, x in TENSORS.items() if key != f"{layer}.weight"}
+    tensors |= {f"{layer}.{name}": TENSORS[f"{layer}.weight"] for name in names}
+    refused(torch_save(tmp_path / "a.pt", tensors), rf"{layer}\.[\w.]+: not the layer's own, but of {message}")
+    # In another network of the file, they are nobody's business.
+    beside = {"conv.weight_g": np.ones(2, np.float32)}
+    assert holds(Checkpoint.open(torch_save(tmp_path / "b.pt", {"model": TENSORS, "discriminator": beside})))
+
+
 @pytest.mark.parametrize("key_layout", ["original", "hf", "timm"])
 def test_a_classifier_under_another_name_gets_a_cure_that_works(key_layout: Any, tmp_path: Path) -> None:
     names = from_canonical(random_tensors(SMALL.replace(distillation=False)), key_layout)

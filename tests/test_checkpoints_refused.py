@@ -1,6 +1,7 @@
 """Weight files that are damaged, hostile, incomplete or something else: a clear error, and nothing lost."""
 
 import contextlib
+import gzip
 import pickle
 import random
 import re
@@ -43,7 +44,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"\x89HDF\r\n\x1a\n" + b"\x00" * 50, r"damaged or cut short"),
-        (pickle.dumps({"a": 1}), "a bare pickle"),
+        (pickle.dumps({"a": 1}), r"a bare pickle, not of PyTorch; .*torch.from_numpy\(array\)"),
+        (gzip.compress(b"a"), "compressed by gzip; decompress it first"),
         (b"PK\x05\x06" + b"\x00" * 18, "not a weight file"),
     ],
 )

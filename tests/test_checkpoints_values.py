@@ -5,6 +5,7 @@ The kinds are those of public reports; the files are made here in the form in wh
 
 import collections
 import datetime
+import enum
 import json
 import pathlib
 import random
@@ -22,6 +23,22 @@ from support.weight_files import TENSORS, holds, refused, torch_save, torch_zip
 from swiftformer_tf.checkpoints import Checkpoint
 
 # What training files hold beside.
+
+
+class Precision(enum.Enum):
+    """A user's own, which is pickled as a call of its class with its value."""
+
+    HALF = "half"
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise AssertionError("called by a file")
+
+
+class Speed(enum.IntEnum):
+    """Of numbers."""
+
+    FAST = 1
 
 
 class Mode:
@@ -47,6 +64,26 @@ def test_inert_values_are_passed_over_under_both_of_pythons_names(protocol: int,
         "mode": Mode(),
     }
     assert holds(Checkpoint.open(torch_save(tmp_path / "a.pt", content, protocol)))
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_a_users_enumeration_is_passed_over_and_not_called(protocol: int, tmp_path: Path) -> None:
+    content = {"model": TENSORS, "args": {"precision": Precision.HALF, "speed": Speed.FAST}}
+    path = torch_save(tmp_path / "a.pt", content, protocol)
+    # Called with this value, it would tell.
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data.replace(b"half", b"none"))
+    assert holds(Checkpoint.open(path))
+
+
+@pytest.mark.parametrize("call", [b"csteps\nrun\n(X\x01\x00\x00\x00xtR", b"chttp\nHTTPStatus\n(K\xc8tR"])
+def test_other_calls_are_refused_with_a_cure_that_runs_on_the_file(call: bytes, tmp_path: Path) -> None:
+    """A function by its name, and what the standard library has, where nobody can tell what a call does."""
+    message = refused(torch_zip(tmp_path / "a.pt", b"\x80\x02" + call + b"."), "refused: the file asks for a call of ")
+    assert "torch.save(torch.load(path, weights_only=False)['model'], new_path)" in message
 
 
 def test_whole_modules_get_the_message_made_for_them(tmp_path: Path) -> None:

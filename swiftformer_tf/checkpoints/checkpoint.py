@@ -33,8 +33,13 @@ FloatName = Literal["float32", "float16"]
 
 # Files that people pass by mistake, by their first bytes, and what helps.
 MISTAKES: dict[bytes, str] = {
-    b"\x80": "a bare pickle, as PyTorch wrote before version 1.6; it cannot be read without running it. With PyTorch: "
-    "torch.save(torch.load(path, weights_only=True), new_path)",
+    # PyTorch's own began with a number of ten bytes.
+    b"\x80\x02\x8a\x0a": "a bare pickle, as PyTorch wrote before version 1.6; it cannot be read without running it. "
+    "With PyTorch: torch.save(torch.load(path, weights_only=True), new_path)",
+    b"\x80": "a bare pickle, not of PyTorch; it cannot be read without running it. If you trust where it comes from "
+    "and it holds NumPy's arrays, with PyTorch: torch.save({key: torch.from_numpy(array) for key, array in "
+    "pickle.load(open(path, 'rb')).items()}, new_path)",
+    b"\x1f\x8b": "compressed by gzip; decompress it first, with gunzip or Python's gzip",
     b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with git lfs pull",
     b"<": "a web page, not the weights; download the file itself",
 }

@@ -25,6 +25,18 @@ BACKBONE = "backbone."
 LOSSES = ("criterion", "loss", "loss_fn", "loss_func", "loss_function")
 
 
+# Tensors that stand for others, by how their keys end: what made them, and what gives the others back.
+REPLACED = {
+    r"\.parametrizations\.\w+\.\w+$": "torch.nn.utils.parametrize; with PyTorch, "
+    "torch.nn.utils.parametrize.remove_parametrizations(module, 'weight') for each such module",
+    r"\.weight_[gv]$": "torch.nn.utils.weight_norm or spectral_norm; with PyTorch, "
+    "torch.nn.utils.remove_weight_norm(module), or remove_spectral_norm, for each such module",
+    r"\.(weight|bias)_(orig|mask)$": "torch.nn.utils.prune; with PyTorch, "
+    "torch.nn.utils.prune.remove(module, 'weight') for each such module",
+    r"\.lora_[AB](\.\w+)?\.weight$": "LoRA; with PEFT, model = model.merge_and_unload()",
+}
+
+
 class Weights(NamedTuple):
     """The weights of one model in a file.
 
@@ -72,6 +84,7 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
         state.read(state.shapes)
         for key, kind in state.others.items():
             raise CheckpointError(f"{key}: {kind}")
+    _refuse_replaced(state.shapes)
     owned: dict[str, dict[str, str]] = {prefix: {} for prefix in prefixes or [""]}
     beside = []
     for key, unwrapped in plain.items():
@@ -105,6 +118,16 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
         )
         for prefix, keys in owned.items()
     ]
+
+
+def _refuse_replaced(keys: Iterable[str]) -> None:
+    """Refuses tensors from which those of the layers have first to be computed."""
+    for key in keys:
+        for end, made_by in REPLACED.items():
+            if re.search(end, key):
+                raise CheckpointError(
+                    f"{key}: not the layer's own, but of {made_by}, then torch.save(model.state_dict(), new_path)"
+                )
 
 
 def _submodule(prefix: str) -> str:

@@ -3,12 +3,14 @@
 Python's `pickle` is a machine that imports modules and calls functions, which a file may name at will.
 This reader decodes the same instructions (`pickletools.genops` of the standard library) and never imports
 or calls anything on a file's word: a class becomes its name, an instance becomes a record of its class's
-name, and a call is carried out only by a function of ours from an explicit table. A call of anything else is
-refused by name, wherever in the file it stands.
+name, and a call is carried out only by a function of ours from an explicit table. A member of a user's enumeration,
+which is written as a call of its class with its value, becomes a record, too. A call of anything else is refused by
+name, wherever in the file it stands.
 """
 
 import _compat_pickle
 import pickletools
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -121,10 +123,13 @@ class _Machine:
         if not isinstance(function, Global):
             raise ValueError(f"a call of {type(function).__name__}")
         if function.name not in self.calls:
+            if _is_enumeration(function.name, arguments):
+                return Instance(function.name)
             raise CheckpointError(
                 f"refused: the file asks for a call of {function.name}, and a weight file needs no such thing. Nothing "
                 "was run. If you trust where it comes from, save its tensors alone with PyTorch: "
-                "torch.save(model.state_dict(), path)"
+                "torch.save(torch.load(path, weights_only=False)['model'], new_path), or what it calls its weights "
+                "instead of 'model'"
             )
         return self.calls[function.name](*arguments)
 
@@ -162,6 +167,13 @@ def _global(argument: str) -> Global:
     module, _, name = argument.partition(" ")
     module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
     return Global(f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{name}")
+
+
+def _is_enumeration(name: str, arguments: Any) -> bool:
+    """Whether a call is of a class of a user or of another library, by its name, with one plain value."""
+    module, _, function = name.rpartition(".")
+    foreign = module.partition(".")[0] not in {*sys.stdlib_module_names, "torch", "numpy"}
+    return foreign and function[:1].isupper() and len(arguments) == 1 and isinstance(arguments[0], (str, int, float))
 
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:

@@ -246,7 +246,7 @@ def _read_tensor(
 ) -> np.ndarray:
     name = f"{root}/data/{tensor.storage}"
     if not tensor.is_read:
-        raise CheckpointError(f"{key}: numbers of {tensor.kind}, which are not read")
+        raise CheckpointError(f"{key}: numbers of {tensor.kind}, which are not read; save the state dict in float32")
     if name not in storages:
         try:
             storages[name] = archive.read(name)
