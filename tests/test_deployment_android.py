@@ -84,6 +84,8 @@ def test_the_page_says_what_to_do(folder_of_app: Path) -> None:
         "run on a phone",
     ):
         assert said in text
+    # A screen that is left before the first frame opens no model to close it.
+    assert "if (opened.isInitialized()) opened.value.close()" in text
     assert "| `INT8` | `tiny_int8.tflite` | " in text
     assert "| INT8 | UINT8 | " in text
     assert "ImageClassifier" not in text  # of MediaPipe, which takes neither
