@@ -137,7 +137,7 @@ KNOWN: dict[tuple[str, str], str] = {
     ("onnxruntime", "float32"): _NO_GELU,
     ("onnxruntime", "float16"): _NO_GELU,
     ("onnxruntime", "dynamic_int8"): _NO_GELU,
-    ("onnxruntime", "dynamic_int4"): _NO_GELU,
+    ("onnxruntime", "dynamic_int4"): "tf2onnx reads no INT4, and translates no GELU",
     ("onnxruntime", "mixed_int8"): _NO_GELU,
     ("onnxruntime", "static_int8"): _NO_GELU,
     ("onnxruntime", "int16x8"): _NO_GELU,
