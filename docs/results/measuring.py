@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import swiftformer_tf as sf
+from swiftformer_tf.exporting import Calibration
 from swiftformer_tf.images.folders import balanced_sample, list_images
 from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.verification import signal_to_noise
@@ -68,7 +69,11 @@ def reference_logits(model: sf.SwiftFormerForImageClassification, inputs: np.nda
 
 
 def measure_recipe(
-    deploy: sf.DeployModel, name: str, calibration: Sequence[Path], inputs: np.ndarray, expected: np.ndarray
+    deploy: sf.DeployModel,
+    name: str,
+    calibration: Sequence[Path] | Calibration,
+    inputs: np.ndarray,
+    expected: np.ndarray,
 ) -> Measured:
     """Exports `deploy` by the recipe `name` and runs the file on `inputs`, whose right logits are `expected`."""
     start = time.perf_counter()
