@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from swiftformer_tf.checkpoints import image_processors
@@ -52,8 +53,43 @@ def test_a_size_of_one_number_is_what_its_class_takes_it_for(name: str, crop_mod
 
 
 @pytest.mark.parametrize(
+    ("values", "mean", "std"),
+    [
+        ({}, (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)),
+        ({"image_mean": 0.5, "image_std": 0.25}, 0.5, 0.25),
+        ({"do_normalize": False}, 0.0, 1.0),
+        ({"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [63.75] * 3}, 0.5, 0.25),
+        ({"rescale_factor": 1 / 127.5, "image_mean": [1.0, 0.8, 0.6], "image_std": 0.5}, (0.5, 0.4, 0.3), 0.25),
+        ({"do_rescale": False, "do_normalize": False}, 0.0, 1 / 255),
+    ],
+)
+def test_pixels_are_scaled_and_normalized_as_transformers_does_it(values: dict[str, Any], mean: Any, std: Any) -> None:
+    """As transformers 5.24 has it: `(pixels * rescale_factor - image_mean) / image_std`, each step if it is on."""
+    given = {"size": 8, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.25], **values}
+    transform = image_processors.read(given)
+    assert (transform.mean, transform.std) == (
+        pytest.approx(np.broadcast_to(mean, 3)),
+        pytest.approx(np.broadcast_to(std, 3)),
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.float32)
+    expected = pixels * (given.get("rescale_factor", 1 / 255) if given.get("do_rescale", True) else 1)
+    if given.get("do_normalize", True):
+        expected = (expected - given["image_mean"]) / given["image_std"]
+    np.testing.assert_allclose(transform.normalize(pixels), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_size_of_two_numbers_is_height_and_width() -> None:
+    assert image_processors.read({"size": [12, 18]}).size == (12, 18)
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"do_resize": False}, "do_resize=False: gives pictures of any size; set it to true, with the size to resize"),
+        ({"rescale_factor": 0}, "rescale_factor=0: expected a positive number, such as 1/255"),
+        ({"rescale_factor": "a"}, "rescale_factor='a': expected a positive number"),
+        ({"image_mean": "a", "rescale_factor": 1}, r"transform\.mean='a': expected a list of numbers"),
+        ({"image_std": ["a"], "rescale_factor": 1}, r"transform\.std=\('a',\): expected a list of numbers"),
         (
             {"do_flip_channel_order": True},
             r"do_flip_channel_order=True: no transform here does that; reverse the input",

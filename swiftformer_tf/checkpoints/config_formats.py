@@ -11,7 +11,7 @@ from swiftformer_tf.checkpoints.image_processors import whole_numbers
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig, numbered_labels
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.images.labels import imagenet_classes
-from swiftformer_tf.images.transform import TRANSFORMS, Transform
+from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
 
 __all__ = ["from_hf", "from_timm", "is_hf", "is_timm", "to_hf", "to_timm", "to_timm_wrapper"]
 
@@ -20,6 +20,7 @@ ARCHITECTURES = {f"swiftformer_{variant}": variant for variant in VARIANTS if va
 TIMM_ARGUMENTS = ("down_stride", "down_pad", "layer_scale_init_value", "drop_path_rate")
 # How it cuts a photograph. With the third, "border", it puts a border around what does not fill the size.
 TIMM_CROP_MODES = ("center", "squash")
+TIMM_CROP_PCT = 0.875
 # What timm's code fixes, as far as this package can vary it.
 TIMM_FIXED = {"hidden_act": "gelu", "batch_norm_eps": 1e-5}
 
@@ -183,9 +184,13 @@ def _image_size(height: int, width: int) -> int | tuple[int, int]:
 
 
 def _timm_transform(data: Mapping[str, Any], size: tuple[int, int]) -> Transform:
+    # timm takes null for what is left out, and one number for all channels.
+    given = {name: value for name, value in data.items() if value is not None}
     usual = TRANSFORMS["timm"]
-    mode: Any = data.get("crop_mode") or "center"
-    share = data.get("crop_pct") or usual.crop
+    mode: Any = given.get("crop_mode", "center")
+    # Not that of its own SwiftFormers: in a config.json, what is left out is what timm has for any model.
+    share = given.get("crop_pct", TIMM_CROP_PCT)
+    mean, std = ((x,) * 3 if is_number(x) else x for x in (given.get("mean", usual.mean), given.get("std", usual.std)))
     if mode not in TIMM_CROP_MODES:
         raise ConfigError(f"pretrained_cfg.crop_mode={mode!r}: expected one of {', '.join(TIMM_CROP_MODES)}")
     whole = mode == "squash" and share == 1
@@ -193,19 +198,21 @@ def _timm_transform(data: Mapping[str, Any], size: tuple[int, int]) -> Transform
         size=size,
         crop=None if whole else share,
         crop_mode="center" if whole else mode,
-        interpolation=data.get("interpolation", usual.interpolation),
-        mean=data.get("mean", usual.mean),
-        std=data.get("std", usual.std),
+        interpolation=given.get("interpolation", usual.interpolation),
+        mean=mean,
+        std=std,
     )
 
 
 def _timm_labels(values: Mapping[str, Any], data: Mapping[str, Any]) -> dict[int, str]:
     count = values.get("num_classes", data.get("num_classes", 1000))
-    names = values.get("label_names") or data.get("label_names")
+    names = values.get("label_names") or data.get("label_names") or values.get("id2label")
     described = values.get("label_descriptions") or data.get("label_descriptions") or {}
     if not names:
         return dict(enumerate(imagenet_classes().values())) if count == 1000 else numbered_labels(count)
-    if not isinstance(names, (list, tuple, Mapping)) or not isinstance(described, Mapping):
+    if not isinstance(names, (list, tuple, Mapping)):
         raise ConfigError(f"label_names={names!r}: expected a list of names, or names by index")
+    if not isinstance(described, Mapping):
+        raise ConfigError(f"label_descriptions={described!r}: expected a description by name")
     listed = names if isinstance(names, Mapping) else dict(enumerate(names))
     return {index: str(described.get(str(name), name)) for index, name in listed.items()}

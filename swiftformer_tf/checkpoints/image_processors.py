@@ -92,15 +92,13 @@ def read(values: Mapping[str, Any]) -> Transform:
     row = _class(values)
     # transformers takes null for what is left out.
     values = {name: value for name, value in values.items() if value is not None}
-    unusual = [name for name in ("do_resize", "do_rescale", "do_normalize") if not values.get(name, True)]
-    if unusual or not math.isclose(
-        _number("rescale_factor", values.get("rescale_factor", 1 / 255)), 1 / 255, rel_tol=1e-6
-    ):
-        raise ConfigError(f"{unusual[0] if unusual else 'rescale_factor'}: expected pixels resized and normalized")
+    if not values.get("do_resize", True):
+        raise ConfigError("do_resize=False: gives pictures of any size; set it to true, with the size to resize to")
     resample = values.get("resample", row.resample)
     if resample not in tuple(RESAMPLE):
         raise ConfigError(f"resample={resample!r}: expected 2 (bilinear) or 3 (bicubic)")
     size, crop, mode = _size(values, row)
+    mean, std = _normalization(values, row)
     return Transform(
         size=size,
         crop=crop,
@@ -108,8 +106,8 @@ def read(values: Mapping[str, Any]) -> Transform:
         interpolation=RESAMPLE[resample],  # type: ignore[arg-type]
         # Whatever the class is called: transformers 5 opens each by its implementation on torchvision.
         backend="torchvision",
-        mean=values.get("image_mean", row.mean),
-        std=values.get("image_std", row.std),
+        mean=mean,
+        std=std,
     )
 
 
@@ -166,6 +164,25 @@ def _class(values: Mapping[str, Any]) -> _Class:
     return row
 
 
+def _normalization(values: Mapping[str, Any], row: _Class) -> tuple[Any, Any]:
+    """Mean and deviation of pixels from 0 to 1, whatever the processor divides them by before it normalizes."""
+    factor = values.get("rescale_factor", 1 / 255) if values.get("do_rescale", True) else 1.0
+    if not is_number(factor) or factor <= 0:
+        raise ConfigError(f"rescale_factor={factor!r}: expected a positive number, such as 1/255")
+    given: list[Any] = [values.get("image_mean", row.mean), values.get("image_std", row.std)]
+    if not values.get("do_normalize", True):
+        given = [0.0, 1.0]
+    # One number is that of every channel; what is no number is refused with the other values of a transform.
+    given = [(value,) * len(row.mean) if is_number(value) else value for value in given]
+    if math.isclose(255 * factor, 1, rel_tol=1e-6):
+        return given[0], given[1]
+    mean, std = (
+        tuple(x / (255 * factor) if is_number(x) else x for x in value) if isinstance(value, (list, tuple)) else value
+        for value in given
+    )
+    return mean, std
+
+
 def _size(values: Mapping[str, Any], row: _Class) -> tuple[tuple[int, int], float | None, CropMode]:
     """(height, width) of the result, share of the crop and its mode."""
     size = values.get("size", row.size)
@@ -209,8 +226,9 @@ def _share(size: int, edge: int) -> float:
 
 
 def _sides(name: str, value: Any) -> tuple[int, int]:
-    sides = (value.get("height"), value.get("width")) if isinstance(value, Mapping) else (value, value)
-    height, width = whole_numbers(name, sides, 2)
+    if isinstance(value, Mapping):
+        value = (value.get("height"), value.get("width"))
+    height, width = whole_numbers(name, value if isinstance(value, (list, tuple)) else (value, value), 2)
     return height, width
 
 
@@ -223,9 +241,3 @@ def whole_numbers(name: str, value: Any, count: int) -> tuple[int, ...]:
     ):
         raise ConfigError(f"{name}={value!r}: expected {count} positive ints")
     return tuple(value)
-
-
-def _number(name: str, value: Any) -> float:
-    if not is_number(value):
-        raise ConfigError(f"{name}={value!r}: expected a number")
-    return float(value)
