@@ -1,5 +1,7 @@
 """Masks beside pictures: read, checked and counted."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from PIL import Image
 from support.segments import CLASSES
 
 from swiftformer_tf import ImageError
-from swiftformer_tf.images.masks import VOID, MaskClasses, MaskFolder, count_pixels, open_mask
+from swiftformer_tf.images.masks import VOID, MaskClasses, MaskFolder, count_pixels, find_mask, open_mask
 
 
 def test_pairs_are_read_and_indices_become_labels(pairs: Path) -> None:
@@ -34,6 +36,30 @@ def test_masks_with_a_palette_or_in_colors_are_the_same(pairs: Path, mode: str) 
     palette.putpalette(np.array(CLASSES.colors, np.uint8).ravel().tolist())
     palette.convert(mode).save(path)
     np.testing.assert_array_equal(folder.read(0)[1], expected)
+
+
+@pytest.mark.parametrize(("bits", "row", "indices"), [(1, 0x60, [0, 1, 1, 0]), (2, 0x6C, [1, 2, 3, 0])])
+def test_gray_of_few_bits_holds_indices_as_well(tmp_path: Path, bits: int, row: int, indices: list[int]) -> None:
+    _write_gray(tmp_path / "m.png", bits, bytes([row]))
+    assert open_mask(tmp_path / "m.png", MaskClasses(tuple("abcd"))).tolist() == [indices]
+
+
+def test_gray_of_four_bits_holds_indices_as_well(tmp_path: Path) -> None:
+    _write_gray(tmp_path / "m.png", 4, bytes([0x01, 0x2F]))
+    assert open_mask(tmp_path / "m.png", MaskClasses(tuple("abcdefghijklmnop"))).tolist() == [[0, 1, 2, 15]]
+    with pytest.raises(ImageError, match="index 15 is beyond the class list, which has 4"):
+        open_mask(tmp_path / "m.png", MaskClasses(tuple("abcd")))
+
+
+def _write_gray(path: Path, bits: int, row: bytes) -> None:
+    """A PNG of four gray pixels, which Pillow itself cannot write with so few bits."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 4, 1, bits, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + row)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
 
 
 def _saved(array: np.ndarray) -> Any:
@@ -67,6 +93,22 @@ def test_colors_need_a_table(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "m.png")
     with pytest.raises(ImageError, match="a mask in RGB, and the class list has no colors"):
         open_mask(tmp_path / "m.png", MaskClasses(("a", "b")))
+
+
+def test_the_mask_of_a_photograph_is_found_where_folders_have_it(pairs: Path, tmp_path: Path) -> None:
+    folder = MaskFolder.open(pairs)
+    found = find_mask(folder.images[1], CLASSES.labels)
+    assert found is not None
+    np.testing.assert_array_equal(found, folder.read(1)[1])
+    assert find_mask(folder.images[1], ("ground", "sky")) is None
+    elsewhere = tmp_path / "elsewhere.png"
+    elsewhere.write_bytes(folder.images[1].read_bytes())
+    assert find_mask(elsewhere, CLASSES.labels) is None
+    _saved(np.zeros((40, 60), np.uint8))(folder.masks[1])
+    with pytest.raises(ImageError, match=r"1.png: 60 x 40 pixels, and its photograph has 64 x 40"):
+        find_mask(folder.images[1], CLASSES.labels)
+    folder.masks[1].unlink()
+    assert find_mask(folder.images[1], CLASSES.labels) is None
 
 
 def test_pairs_are_accounted_for(pairs: Path) -> None:

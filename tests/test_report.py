@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.random_models import tiny_config
+from support.segments import segmenter, write_pairs
 
 from swiftformer_tf import (
     RECIPES,
@@ -24,6 +26,9 @@ from swiftformer_tf import (
     export,
     fuse,
 )
+from swiftformer_tf.images.folders import list_images
+from swiftformer_tf.images.masks import VOID, MaskFolder
+from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.report import check_page, html_report, save_page
 from swiftformer_tf.report.palette import PALETTE, colors
 from swiftformer_tf.report.plots import error_per_class
@@ -318,16 +323,51 @@ def test_a_mask_is_no_probability_and_features_are_no_logits(pixels: np.ndarray)
     text = html_report([(lite, verify(lite, reference=pooled, images=pixels))], images=pixels)
     assert ", gives features." in text
     assert "One dot is one feature of one image" in text
-    segmenter = SwiftFormerForSemanticSegmentation(tiny_config())
-    lite = export(fuse(segmenter, classifier_activation="argmax"), RECIPES["float32"])
-    text = html_report([(lite, verify(lite, reference=segmenter, images=pixels))], images=pixels)
+    maps = SwiftFormerForSemanticSegmentation(tiny_config())
+    lite = export(fuse(maps, classifier_activation="argmax"), RECIPES["float32"])
+    text = html_report([(lite, verify(lite, reference=maps, images=pixels))], images=pixels)
     assert ", gives a mask." in text
     assert "probabilit" not in text
 
 
-def test_photographs_of_a_folder_have_the_names_of_their_files(results: Results, folder: Path) -> None:
-    from swiftformer_tf.images.folders import list_images
+def test_segmenters_stand_beside_the_truth_the_worst_first(tmp_path: Path) -> None:
+    images = list_images(write_pairs(tmp_path, count=3))
+    model = segmenter()
+    lite = export(fuse(model, classifier_activation="argmax"), RECIPES["float32"])
+    report = verify(lite, reference=model, images=images)
+    outputs = report.outputs
+    assert outputs is not None
+    truth = [np.where(mask == VOID, 0, mask) for _, mask in MaskFolder.open(tmp_path / "images")]
+    right = np.stack(truth).astype(np.uint8)
+    wrong = right.copy()
+    wrong[1] = 1 - wrong[1]  # of the second photograph not a pixel as Keras
+    results = [(lite, dataclasses.replace(report, outputs=Outputs(right, wrong)))]
+    page = Page(text := html_report(results, images=images))
+    assert "Photograph, truth, Keras and files side by side, the worst first: 3 of 3" in text
+    assert [image["alt"] for image in page.attributes("img")] == ["1.png", "0.png", "2.png"]
+    assert [int(image["width"] or 0) for image in page.attributes("img")] == [4 * 64] * 3
+    worst, best = ([cells[1:] for cells in table[1:]] for table in page.tables[2:4])
+    assert worst == [
+        ["picture 2", ""],
+        ["picture 3, 100.0% right", ""],
+        ["≠ picture 4, 0.0% right; pixels as Keras", "0.00%"],
+    ]
+    assert best[2] == ["picture 4, 100.0% right; pixels as Keras", "100.00%"]
+    assert re.findall(r"--color: (rgb[^\"]+)\"></span>(\w+)", text) == [
+        (f"rgb{color}", label) for color, label in zip(class_colors(2), ("sky", "ground"), strict=True)
+    ]
+    Image.fromarray(np.zeros((40, 64), np.uint16)).save(tmp_path / "masks" / "train" / "0.png")
+    text = html_report(results, images=images)
+    assert "0.png: a mask of 16 bits; expected a PNG of 8 bits" in text
+    for mask in (tmp_path / "masks" / "train").iterdir():
+        mask.unlink()
+    page = Page(text := html_report(results, images=images))
+    assert "rgb(" in text
+    assert "Photograph, Keras and files side by side" in text
+    assert [int(image["width"] or 0) for image in page.attributes("img")] == [3 * 64] * 3
 
+
+def test_photographs_of_a_folder_have_the_names_of_their_files(results: Results, folder: Path) -> None:
     for images in (folder, str(folder), list_images(folder)):
         names = [image["alt"] for image in Page(html_report(results[:1], images=images)).attributes("img")]
         assert names

@@ -16,10 +16,22 @@ from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.transform import open_image
 
-__all__ = ["CLASSES", "VOID", "MaskClasses", "MaskFolder", "count_pixels", "open_mask", "same_classes"]
+__all__ = [
+    "CLASSES",
+    "VOID",
+    "MaskClasses",
+    "MaskFolder",
+    "count_pixels",
+    "find_mask",
+    "open_mask",
+    "same_classes",
+]
 
 #: Label of pixels that count nowhere, in what is read here.
 VOID = 255
+
+# Grays of two and of four bits, by Pillow's raw mode, which it spreads over 0 to 255: the step between two of them.
+_GRAY_STEPS = {"L;2": 85, "L;4": 17}
 
 #: The class list's file name, beside the folders of pictures and masks.
 CLASSES = "classes.csv"
@@ -133,6 +145,7 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
+            steps = [_GRAY_STEPS.get(tile.args, 1) for tile in image.tile]  # before `load`, which forgets it
             image.load()
             depth = image.mode
             pixels = np.asarray(image.convert("RGB") if depth in ("RGB", "RGBA") else image)
@@ -145,10 +158,11 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
     if depth not in ("L", "P", "1"):
         kind = "of 16 bits" if depth.startswith("I") else f"of Pillow's mode {depth}"
         raise ImageError(f"{path}: a mask {kind}; expected a PNG of 8 bits, with a palette or gray")
-    labels = classes.lookup[pixels.astype(np.uint8)]
+    indices = pixels.astype(np.uint8) // max(steps, default=1)
+    labels = classes.lookup[indices]
     if (beyond := labels == VOID - 1).any():
         raise ImageError(
-            f"{path}: index {pixels[beyond].max()} is beyond the class list, which has {len(classes.names)}; "
+            f"{path}: index {indices[beyond].max()} is beyond the class list, which has {len(classes.names)}; "
             f"add its name there, or make it {VOID}, which is void"
         )
     return labels
@@ -196,13 +210,12 @@ class MaskFolder:
                 without a photograph, or two photographs with the same mask.
         """
         root = Path(folder).absolute()
-        if "images" not in root.parts:
+        if (parts := _parts(root)) is None:
             raise ImageError(f"{folder}: expected a folder called images, or one below it, and its masks in masks")
-        at = len(root.parts) - 1 - root.parts[::-1].index("images")
-        base = Path(*root.parts[:at])
+        base, below = parts
         classes = classes or MaskClasses.open(base / CLASSES)
         images = list_images(root)
-        beside = base / "masks" / Path(*root.parts[at + 1 :])
+        beside = base / "masks" / below
         masks = [(beside / image.relative_to(root)).with_suffix(".png") for image in images]
         if missing := [image for image, mask in zip(images, masks, strict=True) if not mask.is_file()]:
             more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
@@ -233,6 +246,37 @@ class MaskFolder:
 
     def __iter__(self) -> Iterator[tuple[Image.Image, np.ndarray]]:
         return map(self.read, range(len(self)))
+
+
+def find_mask(image: str | Path, labels: tuple[str, ...]) -> np.ndarray | None:
+    """The mask of a photograph, if both lie as `MaskFolder.open` has it; None where no mask lies so.
+
+    Args:
+        image: File of the photograph.
+        labels: Of the classes that are meant; a class list of others says nothing about them, and gives None.
+
+    Returns:
+        See `open_mask`.
+
+    Raises:
+        ImageError: A mask or a class list that cannot be used; the message names it.
+    """
+    if (parts := _parts(Path(image).absolute())) is None:
+        return None
+    base, below = parts
+    mask = (base / "masks" / below).with_suffix(".png")
+    if not mask.is_file() or not (base / CLASSES).is_file():
+        return None
+    classes = MaskClasses.open(base / CLASSES)
+    return MaskFolder((Path(image),), (mask,), classes).read(0)[1] if classes.labels == labels else None
+
+
+def _parts(path: Path) -> tuple[Path, Path] | None:
+    """What holds the last folder `images` of a path, and the way from that folder on."""
+    if "images" not in path.parts:
+        return None
+    at = len(path.parts) - 1 - path.parts[::-1].index("images")
+    return Path(*path.parts[:at]), Path(*path.parts[at + 1 :])
 
 
 def count_pixels(folder: MaskFolder) -> np.ndarray:

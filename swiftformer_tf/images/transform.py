@@ -191,8 +191,20 @@ class Transform:
         Raises:
             ImageError: As `check_photographs`.
         """
-        pixels = self._cropped(self.in_channels(image))
+        pixels = self._cropped(self.in_channels(image), _RESAMPLING[self.interpolation])
         return pixels if pixels.ndim == 3 else pixels[..., None]
+
+    def crop_mask(self, mask: np.ndarray) -> np.ndarray:
+        """A photograph's mask where `crop_image` leaves the photograph; each pixel is one of the mask's.
+
+        Args:
+            mask: uint8 (height, width), of the photograph's size.
+
+        Examples:
+            >>> Transform(size=(1, 2), crop=None).crop_mask(np.array([[3, 3, 7, 7]], np.uint8)).tolist()
+            [[3, 7]]
+        """
+        return self._cropped(Image.fromarray(mask), Image.Resampling.NEAREST)
 
     def in_channels(self, image: Image.Image) -> Image.Image:
         """A photograph in the mode that the model takes: Pillow's `RGB` or, with one channel, `L`.
@@ -203,7 +215,7 @@ class Transform:
         self.check_photographs()
         return image.convert(_MODES[len(self.mean)])
 
-    def _cropped(self, image: Image.Image) -> np.ndarray:
+    def _cropped(self, image: Image.Image, resampling: Image.Resampling) -> np.ndarray:
         height, width = self.size
         if self.crop is None:
             return self._resized(image, (width, height))

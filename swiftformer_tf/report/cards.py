@@ -30,13 +30,14 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A photograph and its answers, Keras's first."""
+    """A photograph and its answers, Keras's first; or pictures of both, side by side, where it is wide."""
 
     name: str
     source: str
     width: int
     height: int
     answers: tuple[Answer, ...]
+    wide: bool = False
 
 
 def jpeg(picture: Image.Image) -> str:

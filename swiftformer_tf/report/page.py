@@ -15,7 +15,7 @@ from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.report import plots
 from swiftformer_tf.report.palette import PALETTE, colors
-from swiftformer_tf.report.photographs import photograph_groups
+from swiftformer_tf.report.photographs import legend, photograph_groups
 from swiftformer_tf.tasks import TASKS
 from swiftformer_tf.verification import Outputs, Verdict, VerificationCheck, VerificationReport
 
@@ -123,6 +123,7 @@ def html_report(
         **_output_plots(results, compared, places),
         about_images=about_images + " " if about_images else "",
         groups=photograph_groups(compared, images, names, styles),
+        legend=legend(first),
         operations=_operations([report.measured["ops"] for _, report in results]),
         limits=_limits(results, compared),
         command=command,

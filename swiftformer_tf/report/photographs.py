@@ -3,20 +3,22 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from PIL import Image
 
+from swiftformer_tf.errors import ImageError
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.images.masks import find_mask
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.report.cards import Answer, Card, jpeg
-from swiftformer_tf.report.masks import MAX_SHOWN, mask_card, worst_first
+from swiftformer_tf.report.masks import MAX_SHOWN, mask_card, mask_legend, worst_first
 from swiftformer_tf.tasks.classification import activate, activation
 from swiftformer_tf.verification import Outputs
 
-__all__ = ["photograph_groups"]
+__all__ = ["legend", "photograph_groups"]
 
 # Photographs on the page: those where a file answers otherwise, and others spread over all of them.
 MAX_DISPUTED = 6
@@ -55,9 +57,21 @@ def _masks(
 ) -> list[tuple[str, list[Card]]]:
     count = len(compared[0][1].expected)
     chosen = worst_first(compared)[:MAX_SHOWN].tolist()
-    pixels, titles = _pixels(images, chosen, compared[0][0]), names or _names(images, count)
-    cards = [mask_card(titles[i], pixels[i], i, compared, colors) for i in chosen]
-    return [(f"Photograph, Keras and files side by side, the worst first: {len(cards)} of {count}", cards)]
+    lite = compared[0][0]
+    pixels, titles = _pixels(images, chosen, lite), names or _names(images, count)
+    truths = [_truth(images[i], lite) if _are_files(images) else (None, "") for i in chosen]
+    cards = [mask_card(titles[i], pixels[i], i, compared, colors, *truths[at]) for at, i in enumerate(chosen)]
+    known = ", truth" if any(truth is not None for truth, _ in truths) else ""
+    return [(f"Photograph{known}, Keras and files side by side, the worst first: {len(cards)} of {count}", cards)]
+
+
+def _truth(image: str | Path, lite: LiteModel) -> tuple[np.ndarray | None, str]:
+    """Of a photograph as the model sees it; or why its mask does not tell, which is no reason to have no page."""
+    try:
+        found = find_mask(image, lite.config.labels)
+    except ImageError as error:
+        return None, str(error)
+    return None if found is None else lite.config.transform.crop_mask(found), ""
 
 
 def _labels(
@@ -88,6 +102,14 @@ def _labels(
 # How photographs are shown, by the task of the outputs.
 GROUPS = {"classification": _labels, "semantic-segmentation": _masks}
 
+# What tells the classes of its pictures apart, of tasks whose pictures are colored.
+LEGENDS = {"semantic-segmentation": mask_legend}
+
+
+def legend(lite: LiteModel) -> list[tuple[str, str]]:
+    """Each class with its style color in the pictures; empty where they have none."""
+    return LEGENDS[task](lite) if (task := lite.main_output.task) in LEGENDS else []
+
 
 def _spread(indices: np.ndarray, most: int) -> list[int]:
     """At most that many of them, from the first to the last."""
@@ -107,8 +129,12 @@ def _pixels(images: Any, chosen: Sequence[int], lite: LiteModel) -> dict[int, np
     return {i: pixels[0] for i, pixels in inputs if i in wanted}
 
 
+def _are_files(images: Any) -> TypeGuard[Sequence[str | Path]]:
+    return isinstance(images, (list, tuple)) and all(isinstance(each, (str, Path)) for each in images)
+
+
 def _names(images: Any, count: int) -> list[str]:
-    if isinstance(images, (list, tuple)) and all(isinstance(each, (str, Path)) for each in images):
+    if _are_files(images):
         root = os.path.commonpath([Path(each).parent for each in images])
         return [Path(os.path.relpath(each, root)).as_posix() for each in images]
     return [f"image {index + 1} of {count}" for index in range(count)]
