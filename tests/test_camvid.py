@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
 
 from swiftformer_tf.evaluation import evaluate_segmentation
 from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels
@@ -35,3 +36,15 @@ def test_the_published_weights_know_streets(camvid: Path, monkeypatch: pytest.Mo
     confusion = evaluate_segmentation(model.predict_on_batch, model.config, few)
     assert confusion.pixel_accuracy > 0.85  # 90.35 % of all 101
     assert confusion.mean_iou > 0.5  # 63.3 % of all 101
+
+
+def test_of_the_data_only_figures_and_weights_are_in_the_repository() -> None:
+    """No picture of CamVid, whose license forbids commercial use; what the wheel has is in `test_wheel.py`."""
+    folder = RESULTS / "camvid"
+    pictures = {"loss.png"}  # a plot
+    assert {path.name for path in folder.iterdir() if path.suffix not in (".json", ".md", ".safetensors")} == pictures
+    (weights,) = folder.glob("*.safetensors")
+    assert weights.stat().st_size < 8e6
+    with safetensors.safe_open(weights, "np") as tensors:
+        assert tensors.metadata()["license"] == "CC BY-NC 4.0"
+        assert {str(tensors.get_tensor(key).dtype) for key in tensors.keys()} == {"float16"}  # noqa: SIM118

@@ -117,9 +117,12 @@ def main() -> None:
         command = commands.add_parser(name)
         for argument in arguments:
             command.add_argument(argument, type=Path)
+        if name == "train":
+            command.add_argument("--epochs", type=int, default=RECIPE.epochs, help="%(default)s, as published.")
     options = parser.parse_args()
     if options.command == "train":
-        train_segmenter(segmenter(), folder(options.camvid, "train"), RECIPE, options.run, source=BACKBONE)
+        recipe = RECIPE.with_epochs(options.epochs)
+        train_segmenter(segmenter(), folder(options.camvid, "train"), recipe, options.run, source=BACKBONE)
     else:
         act = measure if options.command == "measure" else publish
         act(keras.models.load_model(options.model, compile=False), options.camvid, options.result)
