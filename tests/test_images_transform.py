@@ -162,3 +162,16 @@ def test_a_model_of_one_channel_sees_pillows_gray() -> None:
 def test_other_channels_are_for_arrays() -> None:
     with pytest.raises(ImageError, match="the model takes 4 channels, which photographs do not have; give arrays"):
         Transform(size=(32, 32)).for_channels(4).crop_image(picture(70, 50))
+
+
+@pytest.mark.parametrize("crop", [None, 0.5])
+@pytest.mark.parametrize("backend", ["pil", "torchvision"])
+def test_a_mask_is_cut_as_its_photograph_is(crop: float | None, backend: Any) -> None:
+    """Black and white in blocks: the photograph's edges are the mask's, which has no class in between."""
+    mask = np.kron(np.random.default_rng(0).integers(0, 2, (6, 8), np.uint8), np.ones((16, 16), np.uint8))
+    transform = Transform(size=(48, 64), crop=crop, interpolation="bilinear", backend=backend)
+    seen = transform.crop_image(Image.fromarray(255 * mask).convert("RGB"))[..., 0]
+    cut = transform.crop_mask(mask)
+    assert cut.shape == (48, 64)
+    assert set(np.unique(cut)) == {0, 1}
+    assert np.mean((seen > 127) == cut) > 0.97

@@ -145,7 +145,7 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
-            steps = [_GRAY_STEPS.get(tile.args, 1) for tile in image.tile]  # before `load`, which forgets it
+            steps = [_GRAY_STEPS.get(str(tile.args), 1) for tile in image.tile]  # before `load`, which forgets it
             image.load()
             depth = image.mode
             pixels = np.asarray(image.convert("RGB") if depth in ("RGB", "RGBA") else image)

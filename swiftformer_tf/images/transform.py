@@ -218,7 +218,7 @@ class Transform:
     def _cropped(self, image: Image.Image, resampling: Image.Resampling) -> np.ndarray:
         height, width = self.size
         if self.crop is None:
-            return self._resized(image, (width, height))
+            return self._resized(image, (width, height), resampling)
         scaled = self._scaled(image)
         corner = _CROPS[self.crop_mode].corner
         left, top = corner((scaled[0] - width) / 2), corner((scaled[1] - height) / 2)
@@ -227,12 +227,12 @@ class Transform:
             # A strip a thousand times as long as wide. Not for all pictures: rounding differs in some last bits.
             across, down = image.width / scaled[0], image.height / scaled[1]
             seen = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-            return np.asarray(image.resize((width, height), _RESAMPLING[self.interpolation], box=seen))
-        return self._resized(image, scaled)[top : top + height, left : left + width]
+            return np.asarray(image.resize((width, height), resampling, box=seen))
+        return self._resized(image, scaled, resampling)[top : top + height, left : left + width]
 
-    def _resized(self, image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-        if self.backend == "pil":
-            return np.asarray(image.resize(size, _RESAMPLING[self.interpolation]))
+    def _resized(self, image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> np.ndarray:
+        if self.backend == "pil" or resampling is Image.Resampling.NEAREST:
+            return np.asarray(image.resize(size, resampling))
         pixels = np.asarray(image).reshape(image.height, image.width, -1)
         return torchvision_resize(pixels, size[::-1], self.interpolation)
 
