@@ -43,7 +43,7 @@ def read_text(path: str | Path) -> str:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is no text in UTF-8 and has no byte order mark.
+        ValueError: It is no text in UTF-8 and has no byte order mark, or has NUL characters.
 
     Examples:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -58,6 +58,8 @@ def read_text(path: str | Path) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is not {encoding.upper()}; save it as UTF-8") from None
+    if "\0" in text:
+        raise ValueError("it has NUL characters, as UTF-16 without a byte order mark; save it as UTF-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

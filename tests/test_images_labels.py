@@ -59,6 +59,21 @@ def test_a_text_of_another_encoding_is_refused_with_the_cure(tmp_path: Path) -> 
         read_labels(tmp_path / "labels.txt", 2)
 
 
+def test_utf_16_without_a_mark_is_no_list_of_letters(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes("cat\ndog\n".encode("utf-16-le"))
+    with pytest.raises(ConfigError, match=r"\(it has NUL characters, as UTF-16 without a .* mark; save it as UTF-8\)"):
+        read_labels(tmp_path / "labels.txt")
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\n  \n\t\n"])
+def test_blank_lines_at_the_end_are_none(tmp_path: Path, end: str) -> None:
+    (tmp_path / "labels.txt").write_text("cat\ndog" + end)
+    assert read_labels(tmp_path / "labels.txt", 2) == ("cat", "dog")
+    (tmp_path / "labels.txt").write_text("\n" + end)
+    with pytest.raises(ConfigError, match=r"line 1: empty, expected a label"):
+        read_labels(tmp_path / "labels.txt")
+
+
 def test_imagenet_has_its_thousand_classes_in_order() -> None:
     imagenet_classes().clear()  # nobody else's
     classes = imagenet_classes()

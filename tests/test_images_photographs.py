@@ -98,6 +98,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         encoded(Image.fromarray(GREY.astype(np.float32) / 255), "tiff"),
         "its pixels are floats, which have no agreed white; save it with 8 or 16 bits",
     ),
+    "32 bits that 8 would hold": (
+        encoded(Image.fromarray(GREY.astype(np.int32)), "tiff"),
+        "its pixels are 32-bit numbers, which have no agreed white; save it with 8 or 16 bits",
+    ),
     "32 bits": (
         encoded(Image.fromarray(GREY.astype(np.int32) << 20), "tiff"),
         "its pixels are 32-bit numbers, which have no agreed white; save it with 8 or 16 bits",

@@ -158,7 +158,8 @@ def labeled_images(folder: str | Path, labels: Sequence[str], *, label_file: str
 
 
 def _read_lines(path: str | Path) -> list[str]:
-    return [line.strip() for line in read_text(path).removesuffix("\n").split("\n")]
+    # Editors leave blank lines at the end.
+    return [line.strip() for line in read_text(path).rstrip().split("\n")]
 
 
 def _ground_truth(path: Path, lines: list[str], paths: list[Path]) -> list[str]:

@@ -336,7 +336,9 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # 16 bits a pixel, which Pillow would clip and not scale.
         pixels = np.asarray(image)
-        if pixels.min() < 0 or pixels.max() > 0xFFFF:
+        # Numbers of 32 bits that 8 would hold are no dark picture of 16 bits.
+        eight = image.mode == "I" and 0 < pixels.max() < 0x100
+        if pixels.min() < 0 or pixels.max() > 0xFFFF or eight:
             raise ValueError("its pixels are 32-bit numbers, which have no agreed white; save it with 8 or 16 bits")
         return Image.fromarray((pixels >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
