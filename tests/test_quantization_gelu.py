@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from support.random_models import seeded_model, tiny_config
-from support.small_graphs import converted
+from support.small_graphs import answers, converted
 
 from swiftformer_tf import (
     RECIPES,
@@ -24,8 +24,8 @@ from swiftformer_tf.activations import FUNCTIONS
 from swiftformer_tf.litert.integers import dequantized
 from swiftformer_tf.litert.profiling import profile_ops
 from swiftformer_tf.native_logs import native_stderr_silenced
-from swiftformer_tf.quantization import Graph, Statistics, lower_gelu, measure, rewrite
-from swiftformer_tf.quantization.gelu import RANGES, lowered_gelus
+from swiftformer_tf.quantization import Graph, Statistics, lower_gelu, measure, rewrite, rewriting
+from swiftformer_tf.quantization.gelu import FARTHEST, RANGES, lowered_gelus, read_by_gelus
 from swiftformer_tf.verification import signal_to_noise
 
 Lite = Callable[..., LiteModel]
@@ -114,6 +114,46 @@ def test_xnnpacks_table_holds_what_the_kernels_compute(lowest: float, highest: f
     _, computed, _ = of_all_bytes(content, xnnpack=False)
     assert np.abs(outputs - computed).max() < 1.01 * step
     assert np.mean(outputs != computed) < 0.05
+
+
+def behind_a_convolution(*, shared: bool, lowered: bool) -> tuple[float, float]:
+    """The least value that int8 holds of a convolution's outputs, and the decibels of the GELU that reads them.
+
+    They go from -20 to 6. Where they are shared, the GELU is not alone in reading them.
+    """
+
+    def layer(source: Any) -> Any:
+        bias = keras.initializers.Constant(-7)
+        made = keras.layers.Conv2D(8, 1, kernel_initializer="ones", bias_initializer=bias)(source)
+        # Of what the last matrix makes, the range would be wider.
+        identity = keras.layers.Conv2D(8, 1, kernel_initializer=keras.initializers.Constant(np.eye(8)[None, None]))
+        return identity(gelu(made) + made if shared else gelu(made))
+
+    images = np.linspace(-13, 13, 8 * 256, dtype=np.float32).reshape(8, 16, 16, 1)
+    content = converted(layer, 16, 16, 1)
+    graph, statistics = Graph(content), measured(Graph(content), images)
+    if lowered:
+        graph, statistics = lower_gelu(graph, statistics)
+    assert len(read_by_gelus(graph)) == (not shared)
+    integers = rewrite(graph, dict.fromkeys(graph.operations, "integer"), RECIPES["int8"], statistics)
+    convolution = next(op for op in Graph(integers).operations if op.name == "CONV_2D")
+    quantization = Graph(integers).quantization(convolution.outputs[0])
+    assert quantization is not None
+    ratio = signal_to_noise(*(answers(each, images[:, None]).astype(np.float64) for each in (content, integers)))
+    assert ratio is not None
+    return float(dequantized(np.array([-128]), quantization)[0]), ratio
+
+
+@pytest.mark.parametrize("lowered", [False, True])
+def test_no_steps_are_lost_on_what_a_gelu_makes_nothing_of(lowered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    lowest, ratio = behind_a_convolution(shared=False, lowered=lowered)
+    shared, _ = behind_a_convolution(shared=True, lowered=lowered)
+    monkeypatch.setattr(rewriting, "LEAST_OF_GELU", -np.inf)
+    whole, whole_ratio = behind_a_convolution(shared=False, lowered=lowered)
+    assert lowest == pytest.approx(-FARTHEST, abs=0.1)
+    assert whole == pytest.approx(-20, abs=0.1)
+    assert shared == pytest.approx(-20, abs=0.1)
+    assert ratio > whole_ratio + 1
 
 
 def test_xnnpack_makes_one_table_of_a_lowered_gelu(tmp_path: Path) -> None:

@@ -216,6 +216,7 @@ def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, Any]) -> 
     result = [
         Goal("float32 / best float32 peer", 0.99, ratio(ours, best), str(best).removeprefix("xs: ")),
         Goal("dynamic_int8 / float32", 0.55, ratio("xs: ours dynamic_int8", ours)),
+        Goal("dynamic_int4 / dynamic_int8", 1.1, ratio("xs: ours dynamic_int4", "xs: ours dynamic_int8")),
         Goal("mixed_int8 / float32", 0.36, ratio(mixed, ours)),
         Goal("XNNPACK partitions of mixed_int8", 1, table.get(mixed, {}).get("partitions")),
         Goal("int8 / float32", 0.44, ratio("xs: ours int8", ours)),

@@ -86,7 +86,12 @@ def to_litert(model: torch.nn.Module, path: Path) -> None:
 
 
 # What litert-quantizer calls its recipes, and what kind of file that is.
-QUANTIZER_RECIPES = {"static_wi8_ai8": "int8", "dynamic_wi8_afp32": "dynamic int8", "dynamic_wi4_afp32": "dynamic int4"}
+QUANTIZER_RECIPES = {
+    "static_wi8_ai8": "int8",
+    "dynamic_wi8_afp32": "dynamic int8",
+    "dynamic_wi4_afp32": "dynamic int4",
+    "dynamic_wi4b32_afp32": "dynamic int4",  # a scale for 32 inputs
+}
 
 
 def quantized(source: Path, path: Path, recipe: str, calibration: np.ndarray) -> None:

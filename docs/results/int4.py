@@ -1,19 +1,21 @@
-"""Which matrices of an int4 file are worth eight bits: writes `int4.md` and `int4.csv` here.
+"""Which matrices of an int4 file are worth eight bits: writes `int4.md`, `int4.svg` and CSV files here.
 
     python docs/results/int4.py imagenette/train imagenette/val
 
 Chooses on training photographs that calibration did not see, and reports on validation photographs. Each matrix alone
 is rounded to four bits in the float graph; what that adds to the logits, for the bytes that four bits save, says in
-which order they get eight. `Recipe.int8_layers` of `dynamic_int4` is the head of that list.
+which order they get eight. `Recipe.int8_layers` of `dynamic_int4` is the head of that list. Each row is kept as soon as
+it is measured and is not measured again: to measure anew, remove it in its CSV file.
 """
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import click
+import matplotlib
 import numpy as np
-from measuring import NAME, Measured, chosen_photographs, measure_file, prepared, reference_logits
+from matplotlib.figure import Figure
+from measuring import NAME, append_row, chosen_photographs, measure_file, prepared, read_rows, reference_logits
 
 import swiftformer_tf as sf
 from swiftformer_tf.files import replacing
@@ -26,17 +28,22 @@ from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS
 
 PAGE = Path(__file__).with_suffix(".md")
 ROWS = Path(__file__).with_suffix(".csv")
+CURVE = Path(__file__).with_name("int4_curve.csv")
+VARIANTS = Path(__file__).with_name("int4_variants.csv")
+PICTURE = Path(__file__).with_suffix(".svg")
 CALIBRATION, CHOOSING, REPORTED = 200, 100, 300
 # How many matrices have eight bits, in the points of the curve.
 POINTS = (0, 4, 8, 13, 16, 20, 30)
 RECIPE = sf.RECIPES["dynamic_int4"].replace(int8_layers=())
+# Of random weights, whose files are as large as trained ones'.
+BEYOND_XS, FEW = ("s", "l1", "l3"), 4
+SIZES = ("float32", "dynamic_int8", "dynamic_int4")
 
 
 @click.command()
 @click.argument("calibration", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--points/--no-points", default=True, help="Export the files of the curve, or only order the matrices.")
-def main(calibration: Path, folder: Path, points: bool) -> None:
+def main(calibration: Path, folder: Path) -> None:
     """Order the matrices on photographs of CALIBRATION, and measure files on those of FOLDER."""
     model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
     chosen = chosen_photographs(calibration, CALIBRATION)
@@ -44,18 +51,31 @@ def main(calibration: Path, folder: Path, points: bool) -> None:
     deploy = sf.fuse(model)
     calibrated = sf.calibrate(deploy, chosen)
     if not ROWS.exists():
-        _write(_ordered(calibrated, prepared(others[:: max(len(others) // CHOOSING, 1)][:CHOOSING], model.config)))
-    layers = [row["layer"] for row in _rows()]
-    if points:
-        inputs = prepared(chosen_photographs(folder, REPORTED), model.config)
-        expected = reference_logits(model, inputs)
-        found = {}
-        for count in POINTS:
-            recipe = RECIPE.replace(int8_layers=tuple(layers[:count]))
-            found[count] = measure_file(sf.export(deploy, recipe, calibration=calibrated), inputs, expected)
-            click.echo(_line(count, found[count]))
-        with replacing(PAGE) as beside:
-            beside.write_text(_page(found), "utf-8")
+        choosing = others[:: max(len(others) // CHOOSING, 1)][:CHOOSING]
+        for row in _ordered(calibrated, prepared(choosing, model.config)):
+            append_row(ROWS, row)
+    layers = [row["layer"] for row in read_rows(ROWS)]
+    missing = [count for count in POINTS if str(count) not in {row["matrices"] for row in read_rows(CURVE)}]
+    inputs = prepared(chosen_photographs(folder, REPORTED), model.config) if missing else np.empty(0)
+    expected = reference_logits(model, inputs) if missing else np.empty(0)
+    for count in missing:
+        recipe = RECIPE.replace(int8_layers=tuple(layers[:count]))
+        found = measure_file(sf.export(deploy, recipe, calibration=calibrated), inputs, expected)
+        figures = {"snr_db": f"{found.snr:.2f}", "agreement": f"{found.agreement:.4f}", "partitions": found.partitions}
+        append_row(CURVE, {"matrices": count, "bytes": found.bytes, **figures})
+        _write_page()
+    for variant in BEYOND_XS:
+        for name in SIZES:
+            if (variant, name) not in {(row["variant"], row["recipe"]) for row in read_rows(VARIANTS)}:
+                append_row(VARIANTS, {"variant": variant, "recipe": name, **_size(variant, name, chosen[:FEW])})
+                _write_page()
+    _write_page()
+
+
+def _size(variant: str, name: str, chosen: list[Path]) -> dict[str, int]:
+    config = sf.SwiftFormerConfig.from_variant(variant)
+    lite = sf.export(sf.fuse(sf.SwiftFormerForImageClassification(config)), sf.RECIPES[name], calibration=chosen)
+    return {"bytes": len(lite.content), "partitions": sf.LiteRunner(lite).partitions}
 
 
 def _ordered(calibrated: sf.Calibration, images: np.ndarray) -> list[dict[str, Any]]:
@@ -104,25 +124,28 @@ def _answers(graph: Graph, images: np.ndarray) -> np.ndarray:
     return np.stack(answers).astype(np.float64)
 
 
-def _write(rows: list[dict[str, Any]]) -> None:
-    with replacing(ROWS) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ("layer", "weights", "snr_db", "noise"), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def _draw(rows: list[dict[str, str]]) -> None:
+    """SNR against size."""
+    sizes, snr = ([float(row[name]) for row in rows] for name in ("bytes", "snr_db"))
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(np.divide(sizes, 1e6), snr, "o-", color="#1f6feb")
+    for row, size, each in zip(rows, sizes, snr, strict=True):
+        chosen = int(row["matrices"]) == len(sf.RECIPES["dynamic_int4"].int8_layers)
+        label = f"{row['matrices']} in int8{': dynamic_int4' if chosen else ''}"
+        axes.annotate(label, (size / 1e6, each), xytext=(6, -10), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="file, MB", ylabel="SNR of the logits, dB", title="XS: matrices in int8, the others in int4")
+    axes.margins(x=0.15)
+    axes.grid(alpha=0.3)
+    with replacing(PICTURE) as beside, matplotlib.rc_context({"svg.hashsalt": "int4"}):
+        figure.savefig(beside, format="svg", metadata={"Date": None})
 
 
-def _rows() -> list[dict[str, str]]:
-    with ROWS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _line(count: int, found: Measured) -> str:
-    figures = f"{found.bytes / 1e6:.3f} | {found.snr:.1f} | {found.agreement:.2%} | {found.partitions}"
-    return f"| {count} | {figures} |"
-
-
-def _page(found: dict[int, Measured]) -> str:
-    rows = _rows()
+def _write_page() -> None:
+    rows = read_rows(ROWS)
+    curve = sorted(read_rows(CURVE), key=lambda row: int(row["matrices"]))
+    variants = {(row["variant"], row["recipe"]): row for row in read_rows(VARIANTS)}
+    _draw(curve)
     kept = [row for row in rows if not sf.RECIPES["dynamic_int4"].stores_in_int4(row["layer"], inputs=2)]
     lines = [
         "# dynamic_int4: which matrices are worth eight bits",
@@ -134,9 +157,25 @@ def _page(found: dict[int, Measured]) -> str:
         "",
         f"The recipe keeps {len(kept)} of {len(rows)} matrices in int8.",
         "",
+        "![SNR against the size of the file](int4.svg)",
+        "",
         "| matrices in int8 | MB | SNR dB | agreement | partitions |",
         "|---|---|---|---|---|",
-        *(_line(count, each) for count, each in found.items()),
+        *(
+            f"| {row['matrices']} | {int(row['bytes']) / 1e6:.3f} | {float(row['snr_db']):.1f} "
+            f"| {float(row['agreement']):.2%} | {row['partitions']} |"
+            for row in curve
+        ),
+        "",
+        "The larger variants, with random weights and a thousand labels; the layers that stay in int8 are those of XS,",
+        "by name. MB, in brackets XNNPACK's partitions:",
+        "",
+        f"| variant | {' | '.join(SIZES)} |",
+        f"|---|{'---|' * len(SIZES)}",
+        *(
+            f"| {variant.upper()} | {' | '.join(_megabytes(variants.get((variant, name))) for name in SIZES)} |"
+            for variant in BEYOND_XS
+        ),
         "",
         "The matrices that come first, with the SNR of the logits where they alone have four bits:",
         "",
@@ -144,7 +183,12 @@ def _page(found: dict[int, Measured]) -> str:
         "|---|---|---|",
         *(f"| `{row['layer']}` | {row['weights']} | {row['snr_db']} |" for row in rows[:24]),
     ]
-    return "\n".join(lines) + "\n"
+    with replacing(PAGE) as beside:
+        beside.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _megabytes(row: dict[str, str] | None) -> str:
+    return f"{int(row['bytes']) / 1e6:.2f} ({row['partitions']})" if row else "not measured"
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """What the result pages share: every recipe against the float32 Keras model, beside its goal."""
 
+import csv
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 import swiftformer_tf as sf
 from swiftformer_tf.exporting import Calibration
+from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import balanced_sample, list_images
 from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.verification import signal_to_noise
@@ -83,8 +85,8 @@ def measure_recipe(
 
 def measure_file(lite: sf.LiteModel, inputs: np.ndarray, expected: np.ndarray, *, seconds: float = 0.0) -> Measured:
     """Runs a file on `inputs`, whose right logits are `expected`; `seconds` are what its export took."""
-    runner = sf.LiteRunner(lite, num_threads=2)
-    actual = np.stack([runner(image[None]) for image in inputs]).astype(np.float64)
+    runner = sf.LiteRunner(lite)
+    actual = answers(runner, inputs)
     return Measured(
         snr=signal_to_noise(expected, actual) or 0.0,
         agreement=float(np.mean(expected.argmax(axis=1) == actual.argmax(axis=1))),
@@ -93,6 +95,28 @@ def measure_file(lite: sf.LiteModel, inputs: np.ndarray, expected: np.ndarray, *
         seconds=seconds,
         answers=actual.argmax(axis=1),
     )
+
+
+def answers(runner: sf.LiteRunner, inputs: np.ndarray) -> np.ndarray:
+    """Of a file, float64 (N, labels)."""
+    return np.stack([runner(image[None]) for image in inputs]).astype(np.float64)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """What was measured, of a CSV file that may not be there yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def append_row(path: Path, row: Mapping[str, object]) -> None:
+    """Keeps a row as soon as it is measured."""
+    rows: list[Mapping[str, object]] = [*read_rows(path), row]
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def beside_goal(measured: str, met: bool, goal: object) -> str:

@@ -2,22 +2,32 @@
 
     python docs/results/robustness.py imagenette/train imagenette/val
 
-Takes hours on two cores; `--case` and `--recipe` measure a part. Each row is kept in `robustness.csv` as soon as it is
-measured and is not measured again: to measure anew, remove it there.
+Takes hours on two cores; `--case` and `--recipe` measure a part, `--part hard` weights whose channels differ, and
+`--part draws` five sets of calibration photographs. Each row is kept in a CSV file here as soon as it is measured and
+is not measured again: to measure anew, remove it there.
 """
 
-import csv
 import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
-from hard_weights import measure_hard_weights, table
-from measuring import GOALS, NAME, beside_goal, chosen_photographs, measure_recipe, prepared, reference_logits
+from draws import draws_table, measure_draws
+from hard_weights import hard_weights_table, measure_hard_weights
+from measuring import (
+    GOALS,
+    NAME,
+    append_row,
+    beside_goal,
+    chosen_photographs,
+    measure_recipe,
+    prepared,
+    read_rows,
+    reference_logits,
+)
 
 import swiftformer_tf as sf
 from swiftformer_tf.files import replacing
@@ -64,6 +74,9 @@ CASES = {
     "L1 random": Case(224, "l1"),
     "L3 random": Case(224, "l3"),
 }
+# What has rows of its own, each in a file beside its module.
+PARTS = {"hard": measure_hard_weights, "draws": measure_draws}
+
 # Of a row in the CSV file; `distinct` and `commonest` are of all photographs of the case: how many answers the
 # reference gives, and the share of the commonest one. `lost` are points of top-1: none of random weights, nor in rows
 # of before it was measured.
@@ -75,17 +88,21 @@ COLUMNS = ("case", "recipe", "images", "snr_db", "agreement", "distinct", "commo
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--case", "names", multiple=True, type=click.Choice(list(CASES)), help="Default: all.")
 @click.option("--recipe", "recipes", multiple=True, type=click.Choice(list(GOALS)), help="Default: all.")
-@click.option("--hard", is_flag=True, help="Measure weights whose channels differ, and no case.")
-def main(calibration: Path, folder: Path, names: tuple[str, ...], recipes: tuple[str, ...], hard: bool) -> None:
+@click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Default: the cases alone.")
+def main(
+    calibration: Path, folder: Path, names: tuple[str, ...], recipes: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
     """Compare every recipe with the float32 Keras model in each case, on photographs of FOLDER."""
-    if hard:
-        for _ in measure_hard_weights(calibration, folder):
+    for part in parts:
+        for row in PARTS[part](calibration, folder):
+            click.echo(row)
             _write_page()
+    if parts:
         _write_page()
         return
     paths = chosen_photographs(folder, len(list_images(folder)))
     for name in names or CASES:
-        done = {row["recipe"] for row in _rows() if row["case"] == name}
+        done = {row["recipe"] for row in read_rows(ROWS) if row["case"] == name}
         if missing := [recipe for recipe in recipes or GOALS if recipe not in done]:
             chosen = chosen_photographs(folder, PHOTOGRAPHS) if CASES[name].variant else paths
             _measure(name, missing, calibration, folder, chosen)
@@ -115,7 +132,7 @@ def _measure(name: str, recipes: list[str], calibration: Path, folder: Path, pat
             right = _targets(folder, paths[:count], model.config.labels)
             lost = 100 * float(np.mean(expected[:count].argmax(axis=1) == right) - np.mean(found.answers == right))
         row = (name, recipe, count, found.snr, found.agreement, len(answers), commonest, lost)
-        _append(dict(zip(COLUMNS, row, strict=True)))
+        append_row(ROWS, dict(zip(COLUMNS, row, strict=True)))
         click.echo(f"{name}, {recipe}: {found.snr:.1f} dB, {found.agreement:.2%}, lost {lost}")
 
 
@@ -139,23 +156,8 @@ def _model(case: Case, calibration: Path) -> sf.SwiftFormerForImageClassificatio
     return seeded_model(config, prepared(chosen_photographs(calibration, STATISTICS), config), gain=GAIN)
 
 
-def _rows() -> list[dict[str, str]]:
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _append(row: dict[str, Any]) -> None:
-    rows: list[dict[str, Any]] = [*_rows(), row]
-    with replacing(ROWS) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def _page() -> str:
-    rows = _rows()
+    rows = read_rows(ROWS)
     trained = max((int(row["images"]) for row in rows if not CASES[row["case"]].variant), default=0)
     lines = [
         "# Where the weights, the size or the calibration are less kind",
@@ -199,7 +201,7 @@ def _page() -> str:
     ]
     if unmeasured := [name for name in CASES if name not in {row["case"] for row in rows}]:
         lines += ["", f"Not measured yet: {'; '.join(unmeasured)}."]
-    return "\n".join([*lines, "", *table()]) + "\n"
+    return "\n".join([*lines, "", *hard_weights_table(), "", *draws_table()]) + "\n"
 
 
 def _cell(row: dict[str, str]) -> str:

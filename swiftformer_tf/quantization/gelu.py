@@ -6,7 +6,7 @@ import math
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import Statistics
 
-__all__ = ["LoweredGelu", "lower_gelu", "lowered_gelus"]
+__all__ = ["FARTHEST", "LoweredGelu", "lower_gelu", "lowered_gelus", "read_by_gelus"]
 
 # GELU by a tanh (Hendrycks and Gimpel, arXiv:1606.08415, section 2) is x sigmoid(x (LINEAR + CUBIC x^2)).
 LINEAR, CUBIC = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
@@ -87,3 +87,19 @@ def lowered_gelus(graph: Graph) -> list[LoweredGelu]:
         if product.name == "MUL" and product.inputs[1] == inner[-1] and -1 not in inner:
             found.append(LoweredGelu(product.inputs[0], output, inner))
     return found
+
+
+def read_by_gelus(graph: Graph) -> set[int]:
+    """Tensors of a graph that nothing but GELUs reads, whole or lowered ones.
+
+    Args:
+        graph: Float or integer.
+    """
+    lowered = {each.source: {each.output, *each.inner} for each in lowered_gelus(graph)}
+    found: set[int] = set()
+    others = {*graph.inputs, *graph.outputs}
+    for op in graph.operations:
+        for tensor in op.inputs:
+            is_gelu = op.name == "GELU" or op.outputs[0] in lowered.get(tensor, ())
+            (found if is_gelu else others).add(tensor)
+    return found - others
