@@ -27,6 +27,7 @@ from swiftformer_tf import (
     fuse,
 )
 from swiftformer_tf.cli import cli
+from swiftformer_tf.debugging import comparing
 from swiftformer_tf.debugging.debugger import QuantizationReport, TensorReport
 from swiftformer_tf.quantization import Graph
 from swiftformer_tf.verification import signal_to_noise
@@ -136,6 +137,24 @@ def test_the_first_tensor_loses_what_rounding_the_image_loses(
     )
     low, high = first.range_used[0] - first.scale / 2, first.range_used[1] + first.scale / 2  # type: ignore[index]
     assert first.saturated == pytest.approx(np.mean((images < low) | (images > high)))
+
+
+def test_what_a_gelu_makes_nothing_of_is_not_missed(
+    reports: dict[str, QuantizationReport],
+    lite: Lite,
+    model: Model,
+    images: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(comparing, "LEAST_OF_GELU", -np.inf)
+    missed = debug_quantization(lite("int8"), reference=model, images=images)
+    losses = [
+        (whole.own_snr or 0) - (each.own_snr or 0)
+        for whole, each in zip(reports["int8"].tensors, missed.tensors, strict=True)
+    ]
+    assert max(losses) > 3
+    assert min(losses) > -0.1
+    assert {each.op for each, loss in zip(missed.tensors, losses, strict=True) if loss > 0.1} == {"CONV_2D"}
 
 
 def test_what_stays_float_loses_nothing_by_itself(reports: dict[str, QuantizationReport]) -> None:

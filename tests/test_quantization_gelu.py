@@ -25,7 +25,7 @@ from swiftformer_tf.litert.integers import dequantized
 from swiftformer_tf.litert.profiling import profile_ops
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, Statistics, lower_gelu, measure, rewrite, rewriting
-from swiftformer_tf.quantization.gelu import FARTHEST, RANGES, lowered_gelus, read_by_gelus
+from swiftformer_tf.quantization.gelu import LEAST_OF_GELU, RANGES, lowered_gelus, read_by_gelus
 from swiftformer_tf.verification import signal_to_noise
 
 Lite = Callable[..., LiteModel]
@@ -150,7 +150,7 @@ def test_no_steps_are_lost_on_what_a_gelu_makes_nothing_of(lowered: bool, monkey
     shared, _ = behind_a_convolution(shared=True, lowered=lowered)
     monkeypatch.setattr(rewriting, "LEAST_OF_GELU", -np.inf)
     whole, whole_ratio = behind_a_convolution(shared=False, lowered=lowered)
-    assert lowest == pytest.approx(-FARTHEST, abs=0.1)
+    assert lowest == pytest.approx(LEAST_OF_GELU, abs=0.1)
     assert whole == pytest.approx(-20, abs=0.1)
     assert shared == pytest.approx(-20, abs=0.1)
     assert ratio > whole_ratio + 1

@@ -12,7 +12,7 @@ from swiftformer_tf import RECIPES, LiteModel
 from swiftformer_tf.litert.integers import Quantization
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization import Graph, Statistics, equalize, measure, rewrite, rewriting
-from swiftformer_tf.quantization.gelu import FARTHEST, read_by_gelus
+from swiftformer_tf.quantization.gelu import LEAST_OF_GELU, read_by_gelus
 from swiftformer_tf.quantization.graph import Operation
 from swiftformer_tf.quantization.ranges import ROWS_PER_IMAGE
 
@@ -240,7 +240,7 @@ def test_activations_cover_what_the_images_reached(lite: Lite, statistics: Stati
     made_so = {floats.label(op.outputs[0]) for op in floats.operations if op.name in ("CONV_2D", "GELU")}
     reached = {
         floats.label(tensor): (
-            max(low.min(), -FARTHEST if tensor in read_by_gelus(floats) else -np.inf),
+            max(low.min(), LEAST_OF_GELU if tensor in read_by_gelus(floats) else -np.inf),
             statistics.high[tensor].max(),
         )
         for tensor, low in statistics.low.items()

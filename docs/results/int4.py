@@ -45,8 +45,21 @@ SIZES = ("float32", "dynamic_int8", "dynamic_int4")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def main(calibration: Path, folder: Path) -> None:
     """Order the matrices on photographs of CALIBRATION, and measure files on those of FOLDER."""
-    model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
     chosen = chosen_photographs(calibration, CALIBRATION)
+    measured = {row["matrices"] for row in read_rows(CURVE)}
+    missing = [count for count in POINTS if str(count) not in measured]
+    if missing or not ROWS.exists():
+        _measure_curve(missing, chosen, calibration, folder)
+    for variant in BEYOND_XS:
+        for name in SIZES:
+            if (variant, name) not in {(row["variant"], row["recipe"]) for row in read_rows(VARIANTS)}:
+                append_row(VARIANTS, {"variant": variant, "recipe": name, **_size(variant, name, chosen[:FEW])})
+                _write_page()
+    _write_page()
+
+
+def _measure_curve(missing: list[int], chosen: list[Path], calibration: Path, folder: Path) -> None:
+    model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
     others = [each for each in chosen_photographs(calibration, 2 * CALIBRATION) if each not in set(chosen)]
     deploy = sf.fuse(model)
     calibrated = sf.calibrate(deploy, chosen)
@@ -55,21 +68,14 @@ def main(calibration: Path, folder: Path) -> None:
         for row in _ordered(calibrated, prepared(choosing, model.config)):
             append_row(ROWS, row)
     layers = [row["layer"] for row in read_rows(ROWS)]
-    missing = [count for count in POINTS if str(count) not in {row["matrices"] for row in read_rows(CURVE)}]
-    inputs = prepared(chosen_photographs(folder, REPORTED), model.config) if missing else np.empty(0)
-    expected = reference_logits(model, inputs) if missing else np.empty(0)
+    inputs = prepared(chosen_photographs(folder, REPORTED), model.config)
+    expected = reference_logits(model, inputs)
     for count in missing:
         recipe = RECIPE.replace(int8_layers=tuple(layers[:count]))
         found = measure_file(sf.export(deploy, recipe, calibration=calibrated), inputs, expected)
-        figures = {"snr_db": f"{found.snr:.2f}", "agreement": f"{found.agreement:.4f}", "partitions": found.partitions}
-        append_row(CURVE, {"matrices": count, "bytes": found.bytes, **figures})
+        figures = {"snr_db": f"{found.snr:.1f}", "agreement": f"{found.agreement:.4f}", "partitions": found.partitions}
+        append_row(CURVE, {"matrices": count, "mb": f"{found.bytes / 1e6:.3f}", **figures})
         _write_page()
-    for variant in BEYOND_XS:
-        for name in SIZES:
-            if (variant, name) not in {(row["variant"], row["recipe"]) for row in read_rows(VARIANTS)}:
-                append_row(VARIANTS, {"variant": variant, "recipe": name, **_size(variant, name, chosen[:FEW])})
-                _write_page()
-    _write_page()
 
 
 def _size(variant: str, name: str, chosen: list[Path]) -> dict[str, int]:
@@ -126,14 +132,14 @@ def _answers(graph: Graph, images: np.ndarray) -> np.ndarray:
 
 def _draw(rows: list[dict[str, str]]) -> None:
     """SNR against size."""
-    sizes, snr = ([float(row[name]) for row in rows] for name in ("bytes", "snr_db"))
+    sizes, snr = ([float(row[name]) for row in rows] for name in ("mb", "snr_db"))
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot(np.divide(sizes, 1e6), snr, "o-", color="#1f6feb")
+    axes.plot(sizes, snr, "o-", color="#1f6feb")
     for row, size, each in zip(rows, sizes, snr, strict=True):
         chosen = int(row["matrices"]) == len(sf.RECIPES["dynamic_int4"].int8_layers)
         label = f"{row['matrices']} in int8{': dynamic_int4' if chosen else ''}"
-        axes.annotate(label, (size / 1e6, each), xytext=(6, -10), textcoords="offset points", fontsize=8)
+        axes.annotate(label, (size, each), xytext=(6, -10), textcoords="offset points", fontsize=8)
     axes.set(xlabel="file, MB", ylabel="SNR of the logits, dB", title="XS: matrices in int8, the others in int4")
     axes.margins(x=0.15)
     axes.grid(alpha=0.3)
@@ -162,8 +168,8 @@ def _write_page() -> None:
         "| matrices in int8 | MB | SNR dB | agreement | partitions |",
         "|---|---|---|---|---|",
         *(
-            f"| {row['matrices']} | {int(row['bytes']) / 1e6:.3f} | {float(row['snr_db']):.1f} "
-            f"| {float(row['agreement']):.2%} | {row['partitions']} |"
+            f"| {row['matrices']} | {row['mb']} | {row['snr_db']} | {float(row['agreement']):.2%} "
+            f"| {row['partitions']} |"
             for row in curve
         ),
         "",

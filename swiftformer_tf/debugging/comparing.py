@@ -7,6 +7,7 @@ import numpy as np
 
 from swiftformer_tf.debugging.pairing import Pair, as_stored, integer_range, restored_floats, separate
 from swiftformer_tf.litert.integers import Quantization
+from swiftformer_tf.quantization.gelu import LEAST_OF_GELU, read_by_gelus
 from swiftformer_tf.quantization.graph import Graph
 
 __all__ = ["Distance", "Run", "compare"]
@@ -100,7 +101,11 @@ def compare(
     types = {each: (graph.kind(each), graph.quantization(each)) for each in found}
     shapes = {each: graph.shape(each) for each in found}  # a map may lie in a row
     distances = [Distance(_limits(*types[each.op.outputs[0]])) for each in pairs]
-    floors = _floors(graph)
+    floors, passed_over = _floors(graph), read_by_gelus(reference)
+    least = [
+        LEAST_OF_GELU if each.tensor in passed_over and types[each.op.outputs[0]][0] == "int8" else -np.inf
+        for each in pairs
+    ]
     (source,), (reference_source,) = graph.inputs, reference.inputs
     tensors = tuple(op.outputs[0] for op in reference.operations)
     run_reference = load_reference(reference.watched(tensors))
@@ -117,17 +122,17 @@ def compare(
         }
         own = run_alone([stored.reshape(shapes[each]) for each, (stored, _) in feeds.items()])
         wanted = iter(run_reference_alone([value for _, value in feeds.values()]))
-        for each, distance, output, own_output in zip(pairs, distances, outputs, own, strict=True):
+        for each, distance, lowest, output, own_output in zip(pairs, distances, least, outputs, own, strict=True):
             _, quantization = types[each.op.outputs[0]]
             value = right[each.tensor]
             expected = feeds[each.op.inputs[0]][1] if each.counterpart is None else next(wanted)
             # An input of a root that was rounded to zero has no answer of its own.
             expected = np.where(np.isfinite(expected), expected, value)
-            distance.add(
-                value,
-                restored_floats(output, quantization).reshape(value.shape) - value,
-                restored_floats(own_output, quantization).reshape(value.shape) - expected,
+            made, own_made = (restored_floats(values, quantization) for values in (output, own_output))
+            value, expected, made, own_made = (
+                np.maximum(values.reshape(value.shape), lowest) for values in (value, expected, made, own_made)
             )
+            distance.add(value, made - value, own_made - expected)
     return distances
 
 

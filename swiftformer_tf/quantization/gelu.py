@@ -6,7 +6,7 @@ import math
 from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.ranges import Statistics
 
-__all__ = ["FARTHEST", "LoweredGelu", "lower_gelu", "lowered_gelus", "read_by_gelus"]
+__all__ = ["LEAST_OF_GELU", "LoweredGelu", "lower_gelu", "lowered_gelus", "read_by_gelus"]
 
 # GELU by a tanh (Hendrycks and Gimpel, arXiv:1606.08415, section 2) is x sigmoid(x (LINEAR + CUBIC x^2)).
 LINEAR, CUBIC = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715
@@ -14,6 +14,9 @@ LINEAR, CUBIC = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.04471
 # Beyond, the sigmoid is 0 or 1 but for a tenth of its own step of 1/256, and integers may saturate: of x, and of what
 # the sigmoid is of.
 FARTHEST, HIGHEST = 3.4, 8.0
+
+# GELU makes next to nothing of what is less: there the integers of what only GELUs read saturate.
+LEAST_OF_GELU = -FARTHEST
 
 # What the operations make, by the end of its name, with its range.
 RANGES = {

@@ -11,7 +11,7 @@ from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quan
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.choices import Precision, is_pointwise, stored_weights
 from swiftformer_tf.quantization.flattening import flatten
-from swiftformer_tf.quantization.gelu import CUBIC, FARTHEST, LINEAR, LoweredGelu, lowered_gelus, read_by_gelus
+from swiftformer_tf.quantization.gelu import CUBIC, LEAST_OF_GELU, LINEAR, LoweredGelu, lowered_gelus, read_by_gelus
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.quantization.ranges import Statistics, last_matrices
@@ -40,9 +40,6 @@ HEADROOM = 1.5
 # In 8 bits the ranges of what the last matrices make are wider by that share on both sides: two labels beyond what the
 # images reached would be the same integer, and the first of them the best.
 OUTPUT_HEADROOM = 0.1
-
-# GELU makes next to nothing of what is less: beyond, the integers of what only a GELU reads saturate.
-LEAST_OF_GELU = -FARTHEST
 
 # LiteRT's RSQRT for int16 interpolates a table of 256 pieces from zero to the greatest input, and at zero it has the
 # greatest output. With one that is that much more than at the end of the first piece, most of the piece is right within
