@@ -1,4 +1,4 @@
-"""Semantic segmentation: a head of a few lines on SwiftFormer's four feature maps, trained and exported by six recipes.
+"""Semantic segmentation: a head of a few lines on SwiftFormer's four maps, trained and exported by every recipe.
 
     python examples/segmentation.py FOLDER
 
@@ -9,6 +9,7 @@ Keras. The package has such a model ready, `SwiftFormerForSemanticSegmentation`;
 
 import argparse
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +18,6 @@ from PIL import Image, ImageDraw
 import swiftformer_tf as sf
 
 CLASSES = ("background", "disc", "square", "triangle")
-RECIPES = ("float32", "float16", "dynamic_int8", "mixed_int8", "int8", "int16x8")
 
 
 def draw(count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,15 +51,20 @@ def features(backbone: sf.SwiftFormerModel, inputs: np.ndarray) -> list[np.ndarr
 def segmentation_head(shapes: list[tuple[int, ...]], width: int = 64) -> keras.Model:
     """From maps at strides 4, 8, 16 and 32, of `shapes` (height, width, channels), to logits of each pixel.
 
-    Every map is brought to `width` channels and to stride 4, and a 1x1 convolution reads them together.
+    Every map is brought to `width` channels and to stride 4, and a 1x1 convolution reads them together. All are
+    normalized before: in integers, what is concatenated has one scale.
     """
     maps = [keras.Input(shape) for shape in shapes]
-    projected = [keras.layers.Conv2D(width, 1)(each) for each in maps]
+    projected = [_projected(each, width) for each in maps]
     upsampled = [keras.layers.UpSampling2D(2**i, interpolation="bilinear")(x) for i, x in enumerate(projected)]
-    hidden = keras.layers.Conv2D(width, 1, use_bias=False)(keras.layers.Concatenate()(upsampled))
-    hidden = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(hidden))
+    hidden = _projected(keras.layers.Concatenate()(upsampled), width)
     logits = keras.layers.Conv2D(len(CLASSES), 1)(hidden)
     return keras.Model(maps, keras.layers.UpSampling2D(4, interpolation="bilinear")(logits))
+
+
+def _projected(hidden: Any, width: int) -> Any:
+    hidden = keras.layers.Conv2D(width, 1, use_bias=False)(hidden)
+    return keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(hidden))
 
 
 def mean_iou(logits: np.ndarray, masks: np.ndarray) -> float:
@@ -78,7 +83,9 @@ def segmenter(backbone: sf.SwiftFormerModel, head: keras.Model, size: int) -> ke
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="where the files go")
-    parser.add_argument("--recipe", action="append", choices=RECIPES, help="may be given many times; default: all")
+    parser.add_argument(
+        "--recipe", action="append", choices=list(sf.RECIPES), help="may be given many times; default: all"
+    )
     parser.add_argument("--size", type=int, default=96, help="of the pictures, in pixels: a multiple of 32")
     parser.add_argument("--count", type=int, default=512, help="pictures to train on")
     parser.add_argument("--epochs", type=int, default=12)
@@ -104,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     exported = sf.export_files(
         segmenter(backbone, head, options.size),
-        options.recipe or RECIPES,
+        options.recipe or sf.RECIPES,
         options.folder,
         config=backbone.config,
         labels=CLASSES,

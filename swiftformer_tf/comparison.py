@@ -102,7 +102,7 @@ def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) 
     if isinstance(reference, ReferenceAnswers):
         own, tensors = list(reference.names), list(reference.outputs)
     else:
-        own, tensors = output_names(reference), keras.tree.flatten(reference.output)
+        own, tensors = output_names(reference), reference.outputs
     names = own if len(lite.outputs) > 1 else [each.name for each in lite.outputs]
     shapes = {each.name: TASKS[each.task].logits_shape(each, lite.config) for each in lite.outputs}
     told = ", ".join(f"{each.name} {each.shape[1:]}" for each in lite.outputs)

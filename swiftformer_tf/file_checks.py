@@ -1,6 +1,7 @@
 """What a file must be by its recipe and by its own word, read from the file alone."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from swiftformer_tf.comparison import VerificationCheck, check
 from swiftformer_tf.errors import prefix_path
@@ -71,15 +72,16 @@ def _newer(recipe: Recipe, inspection: Inspection) -> tuple[str, ...]:
 def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[VerificationCheck]:
     weights_only = recipe.has_integer_weights and recipe.activations == "float32"
     least = MIN_QUANTIZED_ELEMENTS if weights_only else 1
-    # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too.
+    # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too. So does
+    # one in groups, of which LiteRT has no hybrid form.
     float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
-    names = ("CONV_2D", "FULLY_CONNECTED") if float_depthwise else MATRIX_OPS
-    matrices = inspection.matrices(least, names)
+    names = tuple(each for each in MATRIX_OPS if each != "DEPTHWISE_CONV_2D" or not float_depthwise)
+    matrices = [each for each in inspection.matrices(least, names) if not (weights_only and each.is_grouped)]
     right = all(each.kind == _wanted(recipe, each).upper() for each in matrices) and bool(matrices or weights_only)
     large = "" if least == 1 else f" of {least} elements or more"
     but = ", int8 where the recipe says so, or inputs are odd, or it has more than one tap"
     wanted_types = f"every matrix{large} in {recipe.weights}{but if recipe.weights == 'int4' else ''}"
-    yield check("weights", right, _counted(inspection.weight_types(least, names)), wanted_types)
+    yield check("weights", right, _counted(Counter(each.kind for each in matrices)), wanted_types)
     if fours := [each for each in inspection.matrices() if each.kind == "INT4"]:
         yield from _int4_checks(fours)
 
@@ -125,5 +127,5 @@ def _listed(names: tuple[str, ...]) -> str:
     return "none" if not names else f"{len(names)}: {', '.join(sorted(set(names))[:6])}"
 
 
-def _counted(counts: dict[str, int]) -> str:
+def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name.lower()}" for name, count in counts.items()) or "none"

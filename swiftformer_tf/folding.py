@@ -22,6 +22,7 @@ __all__ = [
     "PARTS",
     "Affine",
     "Name",
+    "Pooled",
     "average",
     "dense",
     "folded",
@@ -48,29 +49,42 @@ Weights = list[np.ndarray]
 
 @dataclasses.dataclass(eq=False)
 class Affine:
-    """What a tensor is by a scale and a shift for each channel, and a matrix: not written yet, since the next layer may
-    take it into its own.
+    """What a tensor is by a scale and a shift for each channel: not written yet, since the next layer may take it into
+    its own.
 
     Args:
         source: The tensor, 4-D.
         scale: float64 (C,).
         shift: Likewise.
         write: Makes a tensor of it.
-        kernel: float64 (C, N), after scale and shift; only behind a pooling, where `source` is 1x1.
-        bias: float64 (N,), after the kernel.
     """
 
     source: Any
     scale: np.ndarray
     shift: np.ndarray
-    write: Callable[["Affine"], Any]
-    kernel: np.ndarray | None = None
-    bias: np.ndarray | None = None
+    write: Callable[[Any], Any]
 
     @functools.cached_property
     def tensor(self) -> Any:
         """Written once, however many layers read it."""
         return self.write(self)
+
+
+@dataclasses.dataclass(eq=False)
+class Pooled(Affine):
+    """A vector (B, C) whose `source` is a map of 1x1, and what a matrix makes of it.
+
+    Args:
+        source: See `Affine`.
+        scale: Likewise.
+        shift: Likewise.
+        write: Likewise.
+        kernel: float64 (C, N), after scale and shift.
+        bias: float64 (N,), after the kernel.
+    """
+
+    kernel: np.ndarray | None = None
+    bias: np.ndarray | None = None
 
 
 def normalized(image: Any, mean: np.ndarray, std: np.ndarray) -> Affine:
@@ -84,15 +98,15 @@ def normalized(image: Any, mean: np.ndarray, std: np.ndarray) -> Affine:
     return Affine(centered, 1 / std, np.zeros_like(std), lambda each: ops.multiply(each.source, factor))
 
 
-def pool(value: Any, name: str) -> Affine:
+def pool(value: Any, name: str) -> Pooled:
     """The mean over all pixels of a map (B, H, W, C) or of an `Affine` of one; (B, C) once it is written."""
     if not isinstance(value, Affine):
         value = Affine(value, np.ones(value.shape[-1]), np.zeros(value.shape[-1]), lambda each: each.source)
     source = ops.mean(value.source, axis=(1, 2), keepdims=True)
-    return Affine(source, value.scale, value.shift, functools.partial(_pooled, name=name))
+    return Pooled(source, value.scale, value.shift, functools.partial(_pooled, name=name))
 
 
-def dense(pooled: Affine, layer: keras.layers.Dense, name: str) -> Affine:
+def dense(pooled: Pooled, layer: keras.layers.Dense, name: str) -> Pooled:
     """A matrix and its bias behind a pooling."""
     kernel, *bias = weights_of(layer)
     return dataclasses.replace(
@@ -103,9 +117,9 @@ def dense(pooled: Affine, layer: keras.layers.Dense, name: str) -> Affine:
     )
 
 
-def average(values: list[Any]) -> Affine | None:
+def average(values: list[Any]) -> Pooled | None:
     """The mean of several matrices of the same pooled features; None for anything else."""
-    matrices = [each for each in values if isinstance(each, Affine) and each.kernel is not None]
+    matrices = [each for each in values if isinstance(each, Pooled) and each.kernel is not None]
     if len(matrices) < len(values) or len({id(each.source) for each in matrices}) > 1:
         return None
     first = matrices[0]
@@ -167,7 +181,7 @@ def _pooled(value: Affine, name: str) -> Any:
     return keras.layers.Reshape((channels,), dtype="float32", name=f"{name}-reshape")(hidden)
 
 
-def _multiplied(value: Affine, name: str) -> Any:
+def _multiplied(value: Pooled, name: str) -> Any:
     assert value.kernel is not None
     assert value.bias is not None
     weights = [(value.scale[:, None] * value.kernel)[None, None], value.bias + value.shift @ value.kernel]

@@ -168,7 +168,7 @@ def fuse(
     results = walk.run(model, [pixels])
     if not walk.blocks:
         raise ModelError(f"fuse: {model.name} holds no block of a SwiftFormer; expected a model over its blocks")
-    outputs, described = _described(model, results, config, tasks, classifier_activation)
+    outputs, described = _described(model, results, config, tasks, classifier_activation, batch_size)
     if not any(TASKS[each.task].rank for each in described):
         config = config.replace(id2label={})
     return DeployModel(
@@ -241,9 +241,16 @@ def _check_model(model: Any) -> None:
             f"fuse: {model.name} is a subclassed model ({type(model).__name__}), which has no graph to fold; make it "
             "one: keras.Model(image, outputs)"
         )
+    if not model.built:
+        raise ModelError(
+            f"fuse: {model.name} is not built, so that nobody knows its input; begin it with a keras.Input"
+        )
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = ", ".join(str(each.shape) for each in model.inputs)
         raise ModelError(f"fuse: {model.name} has inputs of shape {shapes}; expected one image (B, H, W, C)")
+    if not model.inputs[0].dtype.startswith("float"):
+        kind = model.inputs[0].dtype  # Keras cuts what it is given to integers, and normalized pixels are none
+        raise ModelError(f"fuse: {model.name} has an input of {kind}; expected floats: normalized pixels")
 
 
 def _size(shape: tuple[int | None, ...], wanted: Any, default: Any) -> Any:
@@ -263,10 +270,12 @@ def _described(
     config: SwiftFormerConfig,
     tasks: str | Mapping[str, str] | None,
     wanted: Activation | None,
+    batch_size: int,
 ) -> tuple[list[Any], list[Output]]:
     """Outputs with the activation that is wanted, and what they are."""
     tensors = [tensor_of(each) for each in keras.tree.flatten(results)]
     names = output_names(model)
+    _check_shapes(names, tensors, [(batch_size, *each.shape[1:]) for each in model.outputs])
     by_name = tasks_of(model, tasks)
     outputs, described = [], []
     for name, tensor in zip(names, tensors, strict=True):
@@ -288,13 +297,36 @@ def _described(
     return outputs, described
 
 
+def _check_shapes(names: list[str], tensors: list[Any], expected: list[tuple[int | None, ...]]) -> None:
+    """Refuses a model that is not of one image after the other, but of as many as it was made for."""
+    for name, tensor, shape in zip(names, tensors, expected, strict=True):
+        found = tuple(tensor.shape)
+        if len(found) != len(shape) or any(each not in (None, own) for own, each in zip(found, shape, strict=True)):
+            told = str(shape).replace("None", "?")
+            raise ModelError(
+                f"fuse: output {name} has the shape {found}, expected {told}; give the batch_size that the model is "
+                "made for, or make it for any"
+            )
+
+
 def _told(names: Sequence[str]) -> str:
     return " or ".join(map(repr, names))
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """Of each output of a functional model, in the order of `model.outputs`: its key, or the layer that makes it."""
-    if isinstance(model.output, dict) and len(model.output) == len(model.outputs):
-        return sorted(model.output)  # in which order Keras flattens it
+    """Of each output of a model, in the order of `model.outputs`: its key, or the layer that makes it.
+
+    Raises:
+        ModelError: It has no graph.
+    """
+    if isinstance(model, keras.Sequential):
+        return [model.layers[-1].name]
+    if not isinstance(model, keras.Function):
+        raise ModelError(
+            f"{model.name} is a subclassed model ({type(model).__name__}), whose outputs have no names; expected a "
+            "functional one: keras.Model(image, outputs)"
+        )
     own = [each.removesuffix("/") for each in model.output_names]
+    if isinstance(model.output, dict):
+        own = ["_".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(model.output)]
     return [name if own.count(name) == 1 else f"{name}_{index}" for index, name in enumerate(own)]

@@ -5,11 +5,24 @@ from typing import Any
 
 import keras
 
-from swiftformer_tf.errors import ModelError
-from swiftformer_tf.folding import BLOCKS, PARTS, Affine, average, dense, folded, norm_of, pool, upsampled
-from swiftformer_tf.layer_settings import merged_weights
+from swiftformer_tf.errors import ModelError, first_line, one_line
+from swiftformer_tf.folding import BLOCKS, PARTS, Affine, Pooled, average, dense, folded, norm_of, pool, upsampled
+from swiftformer_tf.layer_settings import check_floats
 
 __all__ = ["Walk", "is_graph", "tensor_of"]
+
+# What does nothing but in training. Of these classes alone: one of a user's may do anything.
+TRAINING_ONLY = (
+    keras.layers.ActivityRegularization,
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+)
 
 
 class Walk:
@@ -24,6 +37,7 @@ class Walk:
     def run(self, model: keras.Model, inputs: Any) -> Any:
         """The outputs of a model, in its structure; of some only what makes them is known, as an `Affine`."""
         if isinstance(model, keras.Sequential):
+            (inputs,) = keras.tree.flatten(inputs)
             for layer in model.layers:
                 inputs = self._call(layer, inputs)
             return inputs
@@ -33,56 +47,60 @@ class Walk:
         return model._run_through_graph(inputs, operation_fn=lambda operation: _bound(self._call, operation))
 
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        given = args[0] if args else kwargs.get("inputs")
         if is_graph(operation):
-            return self.run(operation, args[0] if args else kwargs)
+            return self.run(operation, given)
         if isinstance(operation, BLOCKS):
             self.blocks += 1
-            return folded(operation, args[0], self._name)
-        if isinstance(operation, keras.layers.Dropout):
-            return args[0]
-        taken = self._taken(operation, args[0] if args else None)
+            return folded(operation, given, self._name)
+        taken = self._taken(operation, given)
         if taken is not None:
             return taken
-        args, kwargs = keras.tree.map_structure(tensor_of, (args, kwargs))
-        if not isinstance(operation, keras.layers.Layer):
-            return operation(*args, **kwargs)
         _check_layer(operation)
-        return self._copied(operation, args, kwargs)
+        args, kwargs = keras.tree.map_structure(tensor_of, (args, kwargs))
+        call = self._copied if isinstance(operation, keras.layers.Layer) else _called
+        try:
+            return call(operation, args, kwargs)
+        except ModelError:
+            raise
+        except Exception as error:  # whatever a layer, one of a user's among them, says of a size or of its arguments
+            reason = " ".join(str(error).split())
+            raise _refusal(operation, f"fails in a graph of fixed sizes ({one_line(reason, 300)})") from error
 
     def _taken(self, operation: Any, value: Any) -> Any:
         """What becomes of a layer that is part of a chain which the package folds whole; None for others."""
-        kind, has_kernel = type(operation), isinstance(value, Affine) and value.kernel is not None
-        if (
-            kind is keras.layers.BatchNormalization
-            and not isinstance(value, Affine)
-            and _is_by_channel(operation, value)
-        ):
+        kind, is_plain = type(operation), getattr(operation, "data_format", "channels_last") == "channels_last"
+        if kind in TRAINING_ONLY:
+            return value
+        if kind is keras.layers.BatchNormalization and _is_by_channel(operation, value):
             # A convolution before it takes it, if the converter may: it stays a layer unless a pooling follows.
             return Affine(value, *norm_of(operation), lambda each: self._copied(operation, (each.source,), {}))
-        if kind is keras.layers.GlobalAveragePooling2D and not has_kernel and _is_plain_pooling(operation):
+        if kind is keras.layers.GlobalAveragePooling2D and is_plain and not operation.keepdims:
             return pool(value, self._name(operation.name))
-        if kind is keras.layers.Dense and isinstance(value, Affine) and not has_kernel:
+        if kind is keras.layers.Dense and isinstance(value, Pooled) and value.kernel is None:
             made = dense(value, operation, self._name(operation.name))
             if operation.activation is keras.activations.linear:
                 return made
             return keras.layers.Activation(operation.activation, name=self._name(f"{operation.name}-activation"))(
                 made.tensor
             )
-        if kind is keras.layers.UpSampling2D and operation.interpolation == "nearest":
+        if kind is keras.layers.UpSampling2D and is_plain and operation.interpolation == "nearest":
             return upsampled(tensor_of(value), operation.size)
         return average(value) if kind is keras.layers.Average else None
 
     def _copied(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
         copy = self._copies.get(id(layer))
-        if copy is None:
-            config = {name: value for name, value in layer.get_config().items() if not name.startswith("lora_")}
-            weights = merged_weights(layer)
-            copy = type(layer).from_config({**config, "name": self._name(layer.name), "dtype": "float32"})
-            self._copies[id(layer)] = copy
-            result = copy(*args, **kwargs)
-            copy.set_weights(weights)
-            return result
-        return copy(*args, **kwargs)
+        if copy is not None:
+            return copy(*args, **kwargs)
+        self._copies[id(layer)] = copy = _anew(layer, self._name(layer.name))
+        result = copy(*args, **kwargs)
+        for mine, its in zip(copy._flatten_layers(), layer._flatten_layers(), strict=True):
+            # Keras's own way from file to file: LoRA is merged, and what hangs on the weights is made again.
+            store: dict[str, Any] = {}
+            check_floats(its)
+            its.save_own_variables(store)
+            mine.load_own_variables(store)
+        return result
 
     def _name(self, wanted: str) -> str:
         name, count = wanted, 1
@@ -95,6 +113,37 @@ class Walk:
 
 def _bound(call: Callable[..., Any], operation: Any) -> Callable[..., Any]:
     return lambda *args, **kwargs: call(operation, *args, **kwargs)
+
+
+def _called(operation: Any, args: Any, kwargs: Any) -> Any:
+    return operation(*args, **kwargs)
+
+
+def _anew(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
+    """A layer with the same configuration in float32, without LoRA, and not built yet."""
+    if type(layer) is keras.layers.Lambda:
+        # From its configuration Keras makes none, since it may be of a file. The function is here.
+        return keras.layers.Lambda(layer.function, arguments=layer.arguments, dtype="float32", name=name)
+    try:
+        return type(layer).from_config({**_in_floats(layer.get_config()), "dtype": "float32", "name": name})
+    except Exception as error:  # as above
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise _refusal(layer, f"is not made anew by its get_config and from_config ({reason})") from error
+
+
+def _in_floats(value: Any) -> Any:
+    """A configuration in which the layers within are in float32 too, without LoRA."""
+    if isinstance(value, dict):
+        return {
+            key: "float32" if key == "dtype" else _in_floats(each)
+            for key, each in value.items()
+            if not str(key).startswith("lora_")
+        }
+    return [_in_floats(each) for each in value] if isinstance(value, list) else value
+
+
+def _refusal(operation: Any, reason: str) -> ModelError:
+    return ModelError(f"fuse: {operation.name} ({type(operation).__name__}) {reason}")
 
 
 def tensor_of(value: Any) -> Any:
@@ -113,16 +162,13 @@ def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:
     return not isinstance(value, Affine) and len(value.shape) == 4 and norm.axis in (-1, 3)
 
 
-def _is_plain_pooling(layer: keras.layers.GlobalAveragePooling2D) -> bool:
-    return layer.data_format == "channels_last" and not layer.keepdims
-
-
-def _check_layer(layer: keras.layers.Layer) -> None:
+def _check_layer(layer: Any) -> None:
     if isinstance(layer, PARTS):
-        raise ModelError(f"fuse: {layer.name} is a part of a block ({type(layer).__name__}); expected whole blocks")
-    for inner in layer._flatten_layers(include_self=False):
+        raise _refusal(layer, "is a part of a block; expected whole blocks")
+    for inner in layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ():
         if isinstance(inner, BLOCKS + PARTS):
-            raise ModelError(
-                f"fuse: {layer.name} ({type(layer).__name__}) has a SwiftFormer inside ({inner.path}), which cannot be "
-                "folded there; call the backbone where the functional model is made"
+            raise _refusal(
+                layer,
+                f"has a SwiftFormer inside ({inner.path}), which cannot be folded there; call the backbone where the "
+                "functional model is made",
             )

@@ -12,7 +12,7 @@ import numpy as np
 
 from swiftformer_tf.errors import ModelError
 
-__all__ = ["Settings", "apply_settings", "is_changed", "merged_weights", "named_layers", "settings_of"]
+__all__ = ["Settings", "apply_settings", "check_floats", "is_changed", "merged_weights", "named_layers", "settings_of"]
 
 Settings = dict[str, dict[str, Any]]
 
@@ -83,6 +83,19 @@ def is_changed(layer: keras.layers.Layer) -> bool:
     return bool(getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False))
 
 
+def check_floats(layer: keras.layers.Layer) -> None:
+    """Raises for a layer whose float weights are gone.
+
+    Raises:
+        ModelError: Keras quantized it.
+    """
+    if getattr(layer, "quantization_mode", None):
+        raise ModelError(
+            f"{layer.path}: quantized by Keras ({layer.quantization_mode}), expected float weights; give the model as "
+            "it was before model.quantize(), and quantize it by export(fuse(model), RECIPES['int8'])"
+        )
+
+
 def merged_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
     """The weights of one layer as `get_weights` has them, with LoRA's product added to the kernel.
 
@@ -99,11 +112,7 @@ def merged_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
         >>> merged_weights(dense)[0].tolist()
         [[1.0], [1.0]]
     """
-    if getattr(layer, "quantization_mode", None):
-        raise ModelError(
-            f"{layer.path}: quantized by Keras ({layer.quantization_mode}), expected float weights; give the model as "
-            "it was before model.quantize(), and quantize it by export(fuse(model), RECIPES['int8'])"
-        )
+    check_floats(layer)
     if not getattr(layer, "lora_enabled", False):
         return [np.asarray(array) for array in layer.get_weights()]
     kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel))

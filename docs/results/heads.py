@@ -2,7 +2,7 @@
 
     python docs/results/heads.py
 
-Takes three minutes on two cores.
+Takes four minutes on two cores.
 """
 
 import sys
@@ -16,7 +16,7 @@ from swiftformer_tf.files import replacing
 from swiftformer_tf.litert.inspection import inspect_model
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))  # the heads, with weights as the tests draw them
-from support.heads import EVERY_RECIPE, HEADS, calibrated, made
+from support.heads import HEADS, calibrated, made
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -33,7 +33,7 @@ The least signal-to-noise ratio of any output in dB, centered, of eight pictures
 
 PARTITIONS = """
 XNNPACK partitions, and what `mixed_int8` leaves in float, by LiteRT's names. Most of it is the backbone's own: residual
-sums, depthwise convolutions and the norms of the attention. The other two integer recipes leave nothing.
+sums, depthwise convolutions and the norms of the attention. The other three integer recipes leave nothing.
 
 """
 
@@ -44,7 +44,7 @@ def measured(name: str) -> tuple[dict[str, float], dict[str, int], Counter[str]]
     """Of a head: least SNR and partitions by recipe, and operations left in float in `mixed_int8`."""
     model, deploy, pixels = made(name)
     ratios, partitions, floats = {}, {}, Counter[str]()
-    for recipe in map(sf.RECIPES.__getitem__, EVERY_RECIPE):
+    for recipe in sf.RECIPES.values():
         lite = sf.export(deploy, recipe, calibration=calibrated(name))
         report = sf.verify(lite, reference=model, images=pixels[:8])
         outputs = report.measured.get("outputs", {"": report.measured})
@@ -70,7 +70,7 @@ def main() -> None:
         own = [f"{count} {each}" for each, count in sorted(floats.items()) if each not in BACKBONE]
         common = sum(floats[each] for each in BACKBONE)
         pieces.append([f"`{name}`", *map(str, partitions.values()), f"{common}", ", ".join(own)])
-    recipes = [f"`{name}`" for name in EVERY_RECIPE]
+    recipes = [f"`{name}`" for name in sf.RECIPES]
     with replacing(PAGE) as beside:
         beside.write_text(
             INTRODUCTION

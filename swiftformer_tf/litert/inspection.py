@@ -38,6 +38,7 @@ class Matrix:
         bytes: That it takes.
         is_pointwise: Whether it makes a pixel of the pixel at the same place.
         places: How often a run multiplies by it: pixels, or rows.
+        is_grouped: Whether it is a convolution's filter of which each output reads some of the inputs only.
     """
 
     layer: str
@@ -46,6 +47,7 @@ class Matrix:
     bytes: int
     is_pointwise: bool
     places: int = 1
+    is_grouped: bool = False
 
     @property
     def size(self) -> int:
@@ -147,7 +149,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
             index = dequantized.get(int(op.inputs[1]), int(op.inputs[1]))
             if stored[tensors[index].buffer]:
                 shape = tuple(map(int, tensors[index].shape))
-                pixels = [[*tensors[each].shape][1:-1] for each in (op.inputs[0], op.outputs[0])]
+                source, output = ([*tensors[each].shape] for each in (op.inputs[0], op.outputs[0]))
                 # A transposed convolution multiplies what it reads, others make what they write.
                 spread = tensors[op.inputs[2] if name == "TRANSPOSE_CONV" else op.outputs[0]]
                 matrix = Matrix(
@@ -155,8 +157,9 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                     types[index],
                     shape,
                     stored[tensors[index].buffer],
-                    name != "DEPTHWISE_CONV_2D" and {*shape[1:-1]} <= {1} and pixels[0] == pixels[1],
+                    name != "DEPTHWISE_CONV_2D" and {*shape[1:-1]} <= {1} and source[1:-1] == output[1:-1],
                     int(np.prod(spread.shape[:-1])),
+                    name == "CONV_2D" and source[-1] != shape[-1],
                 )
         if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
             continue  # part of how a constant is stored

@@ -39,6 +39,7 @@ MIN_RUNTIME_ENTRY = b"min_runtime_version"
 FIRST_RUNTIMES = {
     ("FULLY_CONNECTED", "FLOAT32", "INT8", "FLOAT32"): "2.17.0",  # with a scale a row; older ones read the first alone
     ("FULLY_CONNECTED", "FLOAT32", "INT4", "FLOAT32"): "2.17.0",  # likewise
+    ("TRANSPOSE_CONV", "INT32", "INT8", "FLOAT32", "FLOAT32"): "2.17.0",
     ("LOG", "INT8"): "2.15.0",
     ("EXP", "INT8"): "2.12.0",
     ("GELU", "INT16"): "2.20.0",

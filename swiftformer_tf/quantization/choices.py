@@ -70,6 +70,6 @@ def stored_weights(graph: Graph, op: Operation, recipe: Recipe) -> Literal["int8
 
 
 def is_pointwise(graph: Graph, op: Operation) -> bool:
-    """Whether an operation is a convolution that makes a pixel of the pixel at the same place."""
-    has_one_tap = op.name == "CONV_2D" and graph.shape(op.inputs[1])[1:3] == (1, 1)
+    """Whether an operation is a convolution that makes a pixel of all channels of the pixel at the same place."""
+    has_one_tap = op.name == "CONV_2D" and graph.shape(op.inputs[1])[1:3] == (1, 1) and graph.groups(op) == 1
     return has_one_tap and graph.shape(op.inputs[0])[1:3] == graph.shape(op.outputs[0])[1:3]

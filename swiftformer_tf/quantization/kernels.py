@@ -54,9 +54,8 @@ KERNELS: dict[Kind, Kernels] = {
                 "EXP GATHER GELU LEAKY_RELU LOG LOGISTIC LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM "
                 "MIRROR_PAD MUL PACK PAD REDUCE_MAX REDUCE_MIN RELU RELU6 RSQRT SLICE SOFTMAX "
                 "SPACE_TO_DEPTH SPLIT SPLIT_V SQRT STRIDED_SLICE SUB SUM TANH TRANSPOSE UNPACK",
-                3: "BROADCAST_TO CONV_2D DEPTHWISE_CONV_2D RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR "
-                "REVERSE_V2 TILE TRANSPOSE_CONV",
-                4: "FULLY_CONNECTED",
+                3: "BROADCAST_TO CONV_2D DEPTHWISE_CONV_2D RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 TILE",
+                4: "FULLY_CONNECTED TRANSPOSE_CONV",  # older ones pass over an activation in the latter
             }
         ),
     ),
@@ -104,5 +103,5 @@ def integer_kind(activations: Kind) -> Kind:
 
 
 # Of float activations and an int8 matrix with a scale a row: an older runtime that is not told by the version reads the
-# first alone, and answers.
-HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12}
+# first alone, and answers. A transposed convolution is stored so and computed in floats, by LiteRT and by XNNPACK.
+HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12, "TRANSPOSE_CONV": 4}

@@ -153,7 +153,7 @@ class _Rewriter:
             integers = integers.reshape(len(integers), -1)
         kernel = self.graph.add_tensor(weights, stored, value=integers, quantization=quantization)
         offset = self.graph.add_tensor(weights, "float32", value=self._bias(op) + shift, name=graph.bias_name(op))
-        inputs = (self._activation(source, "float32"), kernel, offset)
+        inputs = op.with_matrix(self._activation(source, "float32"), kernel, offset)
         name = "FULLY_CONNECTED" if is_matrix else op.name
         options = self.graph.source_with(op, {"asymmetricQuantizeInputs": True} if is_dense else {})
         emitted = Operation(name, inputs, op.outputs, self.graph.fully_connected(op) if is_matrix else options)

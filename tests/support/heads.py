@@ -155,9 +155,6 @@ def maps() -> keras.Model:
     return _backbone(out_indices=(0, 1, 2, 3))
 
 
-# The recipes that every head goes through; those that change one of them for some chips have tests of their own.
-EVERY_RECIPE = ("float32", "float16", "dynamic_int8", "mixed_int8", "int8", "int16x8")
-
 HEADS: Mapping[str, Callable[[], keras.Model]] = {
     make.__name__: make
     for make in (
