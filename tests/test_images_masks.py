@@ -77,7 +77,11 @@ def _saved(array: np.ndarray) -> Any:
         (_saved(np.full((40, 64), 3, np.uint8)), "0.png: index 3 is beyond the class list, which has 3"),
         (_saved(np.full((40, 64, 3), 7, np.uint8)), "0.png: the color #070707 is not in the class list"),
         (_saved(np.zeros((40, 64, 2), np.uint8)), "0.png: a mask of Pillow's mode LA"),
-        (lambda path: path.write_bytes(b"GIF89a"), "0.png: cannot be read as a mask, expected a PNG"),
+        (
+            lambda path: path.write_bytes(b"GIF89a"),
+            r"0.png: cannot be read as a mask, expected a PNG \(of no kind",
+        ),
+        (lambda path: path.write_bytes(b""), r"0.png: cannot be read as a mask, expected a PNG \(it is empty\)"),
         (lambda path: path.unlink(), "0.png: no such file"),
     ],
 )
@@ -138,6 +142,8 @@ def test_pairs_are_accounted_for(pairs: Path) -> None:
         ("a,reddish\n", "line 1: 'reddish' is no color"),
         ("a\n\n", "line 2: expected a name"),
         ("a,red,1\n", "line 1: expected a name"),
+        ("a\tred\n", "line 1: expected a name"),
+        ("a;red\nvoid;black\n", "line 1: 'a;red' has a semicolon; expected name and color with a comma between"),
         ("\n".join(map(str, range(256))), "256 lines; expected at most 255"),
     ],
 )

@@ -14,7 +14,7 @@ from PIL import Image, ImageColor
 from swiftformer_tf.errors import ConfigError, ImageError, one_line
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import list_images
-from swiftformer_tf.images.transform import open_image
+from swiftformer_tf.images.transform import open_image, undecoded_reason
 
 __all__ = [
     "CLASSES",
@@ -118,6 +118,8 @@ def _class(number: int, row: list[str]) -> tuple[str, tuple[int, int, int] | Non
     fields = [field.strip() for field in row]
     if not 1 <= len(fields) <= 2 or not fields[0] or not fields[0].isprintable():
         raise ImageError(f"line {number}: expected a name, or a name and a color such as road,#804080")
+    if ";" in fields[0]:
+        raise ImageError(f"line {number}: {fields[0]!r} has a semicolon; expected name and color with a comma between")
     if len(fields) == 1:
         return fields[0], None
     try:
@@ -152,7 +154,8 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except Exception as error:  # a damaged file makes Pillow's decoder fail in whatever way it leads it to
-        raise ImageError(f"{path}: cannot be read as a mask, expected a PNG ({one_line(error, 200)})") from None
+        reason = one_line(undecoded_reason(error, path), 200)
+        raise ImageError(f"{path}: cannot be read as a mask, expected a PNG ({reason})") from None
     if depth in ("RGB", "RGBA"):
         return _from_colors(path, pixels, classes)
     if depth not in ("L", "P", "1"):

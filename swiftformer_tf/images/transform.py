@@ -297,7 +297,7 @@ def open_image(path: str | Path) -> Image.Image:
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except Exception as error:  # a damaged file makes Pillow's decoders fail in whatever way it leads them to
-        raise ImageError(f"{path}: cannot be read as a picture ({_reason(error, path)})") from None
+        raise ImageError(f"{path}: cannot be read as a picture ({undecoded_reason(error, path)})") from None
 
 
 # EXIF's orientations other than upright.
@@ -347,7 +347,8 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _reason(error: Exception, path: str | Path) -> str:
+def undecoded_reason(error: Exception, path: str | Path) -> str:
+    """Why Pillow did not decode a file, in words for people; what it raised may name the file once more."""
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller"
     if isinstance(error, UnidentifiedImageError):
