@@ -12,7 +12,17 @@ from swiftformer_tf.comparison import decibels
 from swiftformer_tf.tasks import Activation
 from swiftformer_tf.tasks.classification import activate
 
-__all__ = ["KNOWN", "MIN_PHOTOGRAPHS", "SPEEDS", "TOLERANCES", "Verdict", "judge", "row"]
+__all__ = [
+    "KNOWN",
+    "MIN_PHOTOGRAPHS",
+    "SPEEDS",
+    "TOLERANCES",
+    "Verdict",
+    "judge",
+    "parts_left",
+    "row",
+    "signal_to_noise",
+]
 
 # A client that answers the same whatever it is shown is right on one.
 MIN_PHOTOGRAPHS = 2
@@ -247,7 +257,7 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     keras = np.asarray(activate(kit.logits.astype(np.float64), activation))
     expected, desktop = keras[: len(answers)], kit.desktop[name, kind][: len(answers)].astype(np.float64)
     difference = float(np.max(np.abs(answers - desktop)))
-    snr = _signal_to_noise(keras, answers)
+    snr = signal_to_noise(keras, answers)
     best, agreeing = answers.argmax(axis=1), expected.argmax(axis=1)
     stray = int(np.sum((best != agreeing) & (best != desktop.argmax(axis=1))))
     tolerance = 0.0 if compiled else TOLERANCES[row(client, variant)].get(name)
@@ -264,7 +274,7 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
             (stray == 0, f"the best label is neither Keras's nor LiteRT's on {stray} of {len(answers)} photographs"),
         ]
         reasons = [reason for passed, reason in checks if not passed]
-    parts = _parts(client, variant, compiled) if compiled else []
+    parts = parts_left(client, variant, compiled) if compiled else []
     return dataclasses.replace(
         verdict,
         status="wrong" if reasons else "in parts" if parts else "right",
@@ -277,7 +287,7 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     )
 
 
-def _parts(client: str, variant: str, compiled: dict[str, Any]) -> list[str]:
+def parts_left(client: str, variant: str, compiled: dict[str, Any]) -> list[str]:
     """What keeps a compiled file from being whole, or from being as fast as the TFLite converter's own."""
     reasons = []
     if compiled["on_cpu"]:
@@ -292,7 +302,7 @@ def _parts(client: str, variant: str, compiled: dict[str, Any]) -> list[str]:
     return reasons
 
 
-def _signal_to_noise(expected: np.ndarray, answers: np.ndarray) -> float:
+def signal_to_noise(expected: np.ndarray, answers: np.ndarray) -> float:
     """Decibels of the variance of all `expected` (N, labels) over the mean square error of the first `answers`."""
     signal = np.mean((expected - expected.mean(axis=0)) ** 2)
     noise = np.mean((answers - expected[: len(answers)]) ** 2)

@@ -38,7 +38,7 @@ from swiftformer_tf.litert.metadata import min_runtime_version
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.recipes import INFERENCE_TYPES
 
-__all__ = ["Kit", "make_kit", "open_kit"]
+__all__ = ["CONVERTER", "Kit", "converted", "fingerprint", "make_kit", "open_kit"]
 
 WEIGHTS = "swiftformer_xs_imagenette"
 # Real photographs of the classes of these weights, where somebody has laid them beside the checkout.

@@ -1,0 +1,197 @@
+"""The published segmenter in every recipe through the clients of `run.py` that take a kit as it is.
+
+    python tflite/clients/segmenters.py FOLDER
+    python tflite/clients/segmenters.py FOLDER --client openvino --client ethosu
+
+FOLDER, outside of the repository, gets the files and the clients' environments. The weights are those in
+`docs/results/camvid`, at 96 x 128, which emulators can compute; the photographs are scikit-image's. Writes the tables
+of `docs/results/camvid/clients.md`, where a client that did not run keeps its last one. Exit status 1 if an answer is
+wrong. MediaPipe's tasks have a script of their own, `mediapipe_tasks.py`.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from environments import LeftOutError
+from judging import MIN_PHOTOGRAPHS, Verdict, parts_left, signal_to_noise
+from kit import CONVERTER, Kit, converted, fingerprint, open_kit
+from run import CLIENTS, Client, Result, ask
+from tables import section, table
+
+import swiftformer_tf as sf
+from swiftformer_tf.images.samples import photographs
+from swiftformer_tf.litert.metadata import min_runtime_version
+from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.native_logs import native_stderr_silenced
+from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
+
+__all__ = ["NAMES", "judge_masks", "make_segmenter_kit"]
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+PAGE = RESULTS / "camvid" / "clients.md"
+NAMES = ("openvino", "ethosu", "arm64", "gpu", "runtimes")
+SIZE = (96, 128)
+PHOTOGRAPHS, CALIBRATED_ON = 6, 24
+
+# Of a client's own arithmetic, in decibels: so much nearer to Keras may LiteRT on this machine be, where the client has
+# not what the recipe asks for anyway.
+SNR_ROOM = 1.0
+
+
+def segmenter() -> SwiftFormerForSemanticSegmentation:
+    """The published one for small pictures."""
+    sys.path.insert(0, str(RESULTS))
+    from camvid import HEAD, WEIGHTS, published
+
+    large = published(RESULTS / "camvid" / WEIGHTS)
+    config = large.config.replace(image_size=SIZE, transform=large.config.transform.replace(size=SIZE))
+    model = SwiftFormerForSemanticSegmentation(config, head=HEAD)
+    model.set_weights(large.get_weights())
+    return model
+
+
+def make_segmenter_kit(folder: Path) -> Kit:
+    """As `kit.make_kit`, with logits of every fourth pixel, unless what lies there was made from the same things."""
+    made_from = fingerprint(SIZE, PHOTOGRAPHS, CALIBRATED_ON, Path(__file__).read_text())
+    if (folder / "kit.json").is_file() and (kit := open_kit(folder)).about["made_from"] == made_from:
+        return kit
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kit.json").unlink(missing_ok=True)  # written last: a kit without it is not one
+    model = segmenter()
+    transform = model.config.transform
+    calibration, others = (each.pixels for each in photographs(transform))
+    calibration, pixels = spread(calibration, CALIBRATED_ON), spread(others, PHOTOGRAPHS)
+    inputs = transform.normalize(pixels)
+    arrays = {"inputs": inputs, "logits": model.predict(inputs, verbose=0)}
+    deploy = sf.fuse(model)
+    measured = sf.calibrate(deploy, calibration)
+    entries = {}
+    for name, recipe in sf.RECIPES.items():
+        print(f"  exporting {name}", flush=True)
+        files = {"logits": recipe}
+        if recipe.activations == "int8" and not recipe.float_ops:
+            files["int8"] = recipe.replace(inference_input_type="int8", inference_output_type="int8")
+        stems = {kind: name if kind == "logits" else f"{name}_{kind}" for kind in files}
+        for kind, border in files.items():
+            lite = sf.export(deploy, border, calibration=measured)
+            lite.save(folder / f"{stems[kind]}.tflite")
+            runner = LiteRunner(lite)
+            arrays[stems[kind]] = np.stack([runner(image[None]) for image in inputs])
+        entries[name] = {
+            "recipe": recipe.to_dict(),
+            "files": {kind: f"{stem}.tflite" for kind, stem in stems.items()},
+            "min_runtime_version": min_runtime_version((folder / f"{name}.tflite").read_bytes()),
+        }
+    (folder / CONVERTER).write_bytes(converted(deploy, transform.normalize(calibration)))
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    about = {"made_from": made_from, "recipes": entries, "converter": CONVERTER}
+    (folder / "kit.json").write_text(json.dumps(about, indent=2) + "\n")
+    return open_kit(folder)
+
+
+def spread(pixels: np.ndarray, count: int) -> np.ndarray:
+    return pixels[np.linspace(0, len(pixels) - 1, min(count, len(pixels))).astype(int)]
+
+
+def judge_masks(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
+    """Compares one run with the kit, see `judging.judge`: here each pixel has a class.
+
+    As many pixels must be of the class that LiteRT has on this machine as the recipe wants to be of Keras's, and the
+    logits as near to Keras's as the recipe wants, or as LiteRT's.
+
+    Args:
+        client: Name of the client.
+        run: What the client printed of it, see the README.
+        kit: What the client was given.
+    """
+    name, compiled = run["recipe"], run.get("compiled")
+    verdict = Verdict(
+        client,
+        run["variant"],
+        name,
+        "wrong",
+        facts=compiled or run.get("facts", {}),
+        runtime_version=run.get("runtime_version", ""),
+        min_runtime_version=kit.about["recipes"][name]["min_runtime_version"],
+    )
+    for status in ("refused", "failed"):
+        if run.get(status):
+            return dataclasses.replace(verdict, status=status, reason=str(run[status]))
+    here = kit.desktop[name, run.get("file", "logits")]
+    answers = np.asarray(here if compiled else run["outputs"], np.float32)
+    if answers.ndim != 4 or len(answers) < MIN_PHOTOGRAPHS or answers.shape[1:] != here.shape[1:]:
+        expected = f"(at least {MIN_PHOTOGRAPHS}, {', '.join(map(str, here.shape[1:]))})"
+        return dataclasses.replace(verdict, reason=f"outputs of shape {answers.shape}: expected {expected}")
+    here, keras, recipe = here[: len(answers)], flat(kit.logits), kit.recipes[name]
+    same = int(np.sum(answers.argmax(axis=-1) == here.argmax(axis=-1)))
+    total = answers[..., 0].size
+    snr, least = signal_to_noise(keras, flat(answers)), signal_to_noise(keras, flat(here)) - SNR_ROOM
+    least = min(least, recipe.min_snr)
+    # Written so that NaN fails.
+    checks = [
+        (
+            same >= recipe.min_pixel_agreement * total,
+            f"{same / total:.2%} of the pixels are of LiteRT's class, {recipe.min_pixel_agreement:.2%} needed",
+        ),
+        (snr >= least, f"{snr:.1f} dB against Keras, {least:.1f} needed"),
+    ]
+    reasons = [reason for passed, reason in checks if not passed]
+    parts = parts_left(client, run["variant"], compiled) if compiled else []
+    return dataclasses.replace(
+        verdict,
+        status="wrong" if reasons else "in parts" if parts else "right",
+        reason="; ".join([*reasons, *parts]),
+        photographs=total,
+        difference=float(np.max(np.abs(answers - here))),
+        snr_db=snr,
+        agreeing=same,
+    )
+
+
+def flat(maps: np.ndarray) -> np.ndarray:
+    """Each pixel for itself, (pixels, labels)."""
+    return maps.reshape(-1, maps.shape[-1]).astype(np.float64)
+
+
+def run_client(client: Client, kit: Kit, folder: Path, *, quick: bool) -> Result:
+    """Prepares a client, runs it, judges what it says."""
+    start = time.monotonic()
+    try:
+        said = ask(client, client.prepare(folder), kit, folder, quick=quick)
+    except LeftOutError as error:
+        return Result(client.name, left_out=str(error))
+    verdicts = tuple(judge_masks(client.name, run, kit) for run in said["runs"])
+    without = tuple(said.get("without", ()))
+    return Result(client.name, "", said.get("versions", {}), without, verdicts, time.monotonic() - start)
+
+
+def main() -> int:
+    """The command; its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--client", choices=NAMES, action="append", help="may be given many times; default: all")
+    parser.add_argument("--quick", action="store_true", help="one emulated processor, the newest of the older runtimes")
+    options = parser.parse_args()
+    kit, bad = make_segmenter_kit(options.folder / "kit"), 0
+    for name in options.client or NAMES:
+        result = run_client(CLIENTS[name], kit, options.folder / name, quick=options.quick)
+        print(f"{name}: {result.left_out or f'{result.seconds:.0f} s'}", flush=True)
+        for each in result.verdicts:
+            figures = f"{each.agreeing}/{each.photographs}, {each.snr_db:.1f} dB" if each.photographs else ""
+            print(f"  {each.variant:22} {each.recipe:12} {each.status:8} {figures} {each.reason}", flush=True)
+        if result.verdicts:
+            PAGE.write_text(section(PAGE.read_text(), name, table(result, list(kit.recipes))))
+        bad += len(result.bad)
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    with native_stderr_silenced():
+        sys.exit(main())
