@@ -275,7 +275,7 @@ def _described(
     """Outputs with the activation that is wanted, and what they are."""
     tensors = [tensor_of(each) for each in keras.tree.flatten(results)]
     names = output_names(model)
-    _check_shapes(names, tensors, [(batch_size, *each.shape[1:]) for each in model.outputs])
+    _check_outputs(names, tensors, [(batch_size, *each.shape[1:]) for each in model.outputs])
     by_name = tasks_of(model, tasks)
     outputs, described = [], []
     for name, tensor in zip(names, tensors, strict=True):
@@ -297,9 +297,15 @@ def _described(
     return outputs, described
 
 
-def _check_shapes(names: list[str], tensors: list[Any], expected: list[tuple[int | None, ...]]) -> None:
-    """Refuses a model that is not of one image after the other, but of as many as it was made for."""
+def _check_outputs(names: list[str], tensors: list[Any], expected: list[tuple[int | None, ...]]) -> None:
+    """Refuses outputs that a file cannot have, and a model that is made for another number of images."""
+    seen: dict[int, str] = {}
     for name, tensor, shape in zip(names, tensors, expected, strict=True):
+        if tensor.dtype != "float32":
+            cure = "keras.ops.cast(x, 'float32') makes it so"
+            raise ModelError(f"fuse: output {name} is of type {tensor.dtype}, expected float32; {cure}")
+        if (other := seen.setdefault(id(tensor), name)) != name:
+            raise ModelError(f"fuse: outputs {other} and {name} are the same; expected one of them")
         found = tuple(tensor.shape)
         if len(found) != len(shape) or any(each not in (None, own) for own, each in zip(found, shape, strict=True)):
             told = str(shape).replace("None", "?")
@@ -328,5 +334,5 @@ def output_names(model: keras.Model) -> list[str]:
         )
     own = [each.removesuffix("/") for each in model.output_names]
     if isinstance(model.output, dict):
-        own = ["_".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(model.output)]
+        own = ["_".join(map(str, path)) or "output" for path, _ in keras.tree.flatten_with_path(model.output)]
     return [name if own.count(name) == 1 else f"{name}_{index}" for index, name in enumerate(own)]

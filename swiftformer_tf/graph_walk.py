@@ -56,7 +56,7 @@ class Walk:
         taken = self._taken(operation, given)
         if taken is not None:
             return taken
-        _check_layer(operation)
+        _check_operation(operation)
         args, kwargs = keras.tree.map_structure(tensor_of, (args, kwargs))
         call = self._copied if isinstance(operation, keras.layers.Layer) else _called
         try:
@@ -162,7 +162,13 @@ def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:
     return not isinstance(value, Affine) and len(value.shape) == 4 and norm.axis in (-1, 3)
 
 
-def _check_layer(layer: Any) -> None:
+def _check_operation(layer: Any) -> None:
+    if type(layer).__module__.startswith("keras.") and type(layer).__name__ in ("Argmax", "Argmin"):
+        raise _refusal(
+            layer,
+            "becomes operations that only TensorFlow has; end the model at its logits, and have the class made of them "
+            "by classifier_activation='argmax'",
+        )
     if isinstance(layer, PARTS):
         raise _refusal(layer, "is a part of a block; expected whole blocks")
     for inner in layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ():

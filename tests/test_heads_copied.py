@@ -173,7 +173,7 @@ def test_outputs_are_called_by_where_they_are_in_the_model() -> None:
         ({"b": rows, "a": hidden}, ["a", "b_0", "b_1"]),
         (OrderedDict([("zebra", rows[0]), ("ant", rows[1])]), ["zebra", "ant"]),
         (rows, ["row2", "row3"]),
-        ({"one": rows[0], "two": rows[0]}, ["one", "two"]),
+        ({"": hidden, "row": rows[0]}, ["output", "row"]),
     ]
     for outputs, names in cases:
         model = keras.Model(image, outputs)
@@ -187,6 +187,16 @@ def test_outputs_are_called_by_where_they_are_in_the_model() -> None:
 def _fixed_batch() -> keras.Model:
     image = keras.Input((SIZE, SIZE, 3), batch_size=4)
     return keras.Model(image, ops.reshape(SwiftFormerModel(CONFIG)(image), (4, -1)))
+
+
+def _on_map(function: Callable[[Any], Any]) -> keras.Model:
+    image = keras.Input((SIZE, SIZE, 3))
+    return keras.Model(image, {"it": function(SwiftFormerModel(CONFIG)(image))})
+
+
+def _same_twice() -> keras.Model:
+    backbone = SwiftFormerModel(CONFIG)
+    return keras.Model(backbone.input, {"one": backbone.output, "two": backbone.output})
 
 
 def _wrong_reshape() -> keras.Model:
@@ -232,6 +242,15 @@ def test_a_reference_without_a_graph_is_refused(lite: Any) -> None:
         (_without_config, r"fuse: mine \(WithoutConfig\) is not made anew by its get_config and from_config \(TypeErr"),
         (_fixed_batch, r"output reshape.* has the shape \(4, 20\), expected \(1, 80\); give the batch_size that the"),
         (_wrong_reshape, r"fuse: reshape.* \(Reshape\) fails in a graph of fixed sizes \(.*3"),
+        (
+            lambda: _on_map(lambda x: x > 0),
+            r"output it is of type bool, expected float32; keras.ops.cast\(x, 'float32'\)",
+        ),
+        (
+            lambda: _on_map(lambda x: ops.argmax(x, axis=-1)),
+            r"argmax.* \(Argmax\) becomes operations that only TensorFlow has; end the model at its logits, and have",
+        ),
+        (_same_twice, r"outputs one and two are the same; expected one of them"),
         (_bytes_in, r"has an input of uint8; expected floats: normalized pixels"),
         (_quantized_inside, r"inner: quantized by Keras \(int8\), expected float weights"),
         (lambda: keras.Sequential([layers.Dense(4)], name="loose"), r"loose is not built, .* begin it with a keras.In"),
