@@ -8,6 +8,7 @@ Exit status 1 if an answer is wrong, or with `--strict` if a client had to be le
 
 import argparse
 import dataclasses
+import datetime
 import json
 import os
 import subprocess
@@ -61,6 +62,7 @@ class Result:
         without: Parts of it that could not run here, each with the reason.
         verdicts: One a run.
         seconds: How long it took, installation included.
+        date: On which it ran, as ISO has it.
     """
 
     client: str
@@ -69,6 +71,7 @@ class Result:
     without: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     seconds: float = 0.0
+    date: str = ""
 
     @property
     def bad(self) -> list[Verdict]:
@@ -122,6 +125,7 @@ def run_client(client: Client, kit: Kit, folder: Path, *, quick: bool) -> Result
         without=tuple(said.get("without", ())),
         verdicts=verdicts,
         seconds=time.monotonic() - start,
+        date=datetime.date.today().isoformat(),
     )
 
 

@@ -63,6 +63,7 @@ def table(result: "Result", recipes: Sequence[str]) -> str:
     ]
     notes += [f"* Left out: {part}." for part in result.without]
     made_by = [f"{name} {version}" for name, version in result.versions.items()]
+    made_by += [result.date] if result.date else []
     return "\n".join(
         [*lines, "", *notes, *([""] if notes else []), f"{', '.join([*made_by, f'{result.seconds:.0f} s'])}."]
     )
