@@ -48,6 +48,37 @@ def in_bytes(content: bytes, images: np.ndarray) -> bytes:
     return rewrite(graph, dict.fromkeys(graph.operations, "integer"), RECIPES["int8"], statistics)
 
 
+def roots(values: Any) -> Any:
+    """What a norm is multiplied by."""
+    return keras.ops.rsqrt(keras.ops.maximum(keras.ops.mean(values * values, axis=-1, keepdims=True), 1e-12))
+
+
+@pytest.mark.parametrize(("spread", "stays"), [(0.0, False), (2.0, True)])
+def test_a_floor_goes_where_the_root_of_zero_is_that_of_one_step(
+    spread: float, stays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, zeros among them; it stays where a single step has a root of its own."""
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(40, 1, 12, 12, CHANNELS)) * np.exp(rng.normal(0, spread, (40, 1, 12, 12, 1)))
+    vectors = np.concatenate([vectors, vectors[:1] * 0]).astype(np.float32)
+    graph = Graph(converted(roots, 12, 12, CHANNELS))
+    statistics = measured(graph, vectors[:-1])
+
+    def file(**precisions: str) -> bytes:
+        how: Any = {op: precisions.get(op.name, "integer") for op in graph.operations}
+        return rewrite(graph, how, RECIPES["static_int8"], statistics)
+
+    def names(content: bytes) -> list[str]:
+        return [op.name for op in Graph(content).operations]
+
+    assert ("MAXIMUM" in names(file())) is stays
+    assert "MAXIMUM" in names(file(RSQRT="float32"))  # a float root of zero is infinite
+    without = file()
+    monkeypatch.setattr("swiftformer_tf.quantization.rewriting._Rewriter._is_idle_floor", lambda *_: False)
+    assert "MAXIMUM" in names(file())
+    np.testing.assert_array_equal(answers(without, vectors), answers(file(), vectors))
+
+
 def test_integers_throughout_have_them_and_no_other_recipe() -> None:
     assert [name for name, recipe in RECIPES.items() if recipe.lower_rsqrt] == ["int8"]
 

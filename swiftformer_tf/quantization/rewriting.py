@@ -89,9 +89,10 @@ class _Rewriter:
         self.last = {output for op in last_matrices(graph) for output in op.outputs}
         self.lowered_gelus = {each.output: each for each in lowered_gelus(graph)}
         self.read_by_gelus = read_by_gelus(graph)
+        self.how: Mapping[Operation, Precision] = {}
 
     def run(self, how: Mapping[Operation, Precision]) -> bytes:
-        graph, recipe = self.graph, self.recipe
+        graph, recipe, self.how = self.graph, self.recipe, how
         inputs = tuple(self._of_inference_type(tensor, recipe.inference_input_type) for tensor in graph.inputs)
         for tensor, outside in zip(graph.inputs, inputs, strict=True):
             self._enter(tensor, outside, recipe.inference_input_type)
@@ -164,6 +165,10 @@ class _Rewriter:
         if self.recipe.lower_mean and self._is_over_channels(op):
             self._mean_as_matrix(op)
             return
+        if op.name == "MAXIMUM" and self._is_idle_floor(op):
+            (source,) = self.graph.computed_inputs(op)
+            self.tensors_by_dtype[op.outputs[0], self.kind] = self._operand(op, source)
+            return
         inputs = self._matrix(op) if op.name in MATRIX_OPS else tuple(self._operand(op, each) for each in op.inputs)
         outputs = tuple(
             self.graph.add_tensor(each, self.kind, quantization=self._quantization(each))
@@ -174,6 +179,23 @@ class _Rewriter:
         self.tensors_by_dtype.update(zip(((each, self.kind) for each in op.outputs), outputs, strict=True))
         source = self.graph.source_with(op, self.kernels.options.get(op.name, {}))
         self.operations.append((Operation(op.name, inputs, outputs, source), self.kernels.versions[op.name]))
+
+    def _is_idle_floor(self, op: Operation) -> bool:
+        """Whether a maximum keeps from zero what reciprocal roots read that make the same of zero and of one step.
+
+        LiteRT's RSQRT of eight bits answers zero with the greatest output, as the limit is.
+        """
+        (output,), readers = op.outputs, [each for each in self.graph.operations if {*each.inputs} & {*op.outputs}]
+        floor = [value for each in op.inputs if (value := self.graph.constant(each)) is not None]
+        if self.kind != "int8" or output in self.graph.outputs or not readers or len(floor) != 1:
+            return False
+        inside, step = self._quantization(output), float(self._quantization(output).scale[0])
+        if inside.zero_point != -128 or floor[0].max() > step:
+            return False
+        roots = [self._quantization(each.outputs[0]) for each in readers]
+        beyond = [(128 - each.zero_point) * float(each.scale[0]) for each in roots]
+        integer = all(each.name == "RSQRT" and self.how[each] == "integer" for each in readers)
+        return integer and 1 / math.sqrt(step) >= max(beyond)
 
     def _is_over_channels(self, op: Operation) -> bool:
         """Whether an operation is a mean that leaves of each pixel one number."""
