@@ -13,7 +13,7 @@ PHOTOGRAPHS ?= photographs
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs parity golden zoo benchmark clients clients-ci fuzz clean
+.PHONY: help demo test lint docs parity golden zoo benchmark clients clients-ci fuzz mutation clean
 
 help:
 	@sed -n '1,4s/^# //p' Makefile
@@ -82,6 +82,10 @@ SEED ?= 0
 fuzz: $(VENV)/installed
 	PYTHONPATH=tests $(VENV)/bin/python -m support.fuzz --seed $(SEED)
 
+# How many small mistakes in a seeded sample the tests catch; goes on where it was interrupted.
+mutation: $(VENV)/installed
+	PYTHONPATH=tests $(VENV)/bin/python -m support.mutation --seed $(SEED)
+
 # The peers' environments want other versions than ours, and than each other.
 .venv-benchmark-%/installed: tflite/benchmark-%.txt
 	$(PYTHON) -m venv $(@D)
@@ -92,4 +96,4 @@ benchmark: $(VENV)/installed $(BENCHMARK_VENVS:=/installed)
 	$(VENV)/bin/python tflite/benchmark.py $(PHOTOGRAPHS)
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) $(BENCHMARK_VENVS) .venv-benchmark-cache .clients .kotlin swiftformer-demo fuzz-failures
+	rm -rf $(VENV) $(PARITY_VENV) $(BENCHMARK_VENVS) .venv-benchmark-cache .clients .kotlin swiftformer-demo fuzz-failures mutants.json

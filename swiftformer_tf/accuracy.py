@@ -25,6 +25,7 @@ from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import Opened, open_any
 from swiftformer_tf.predicting import activated, predictor, task_of
+from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.tasks.classification import require_single_label
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
@@ -96,7 +97,7 @@ def evaluate(
     confusion: str | Path | None = None,
     token_weights: TokenWeights | None = None,
     weights: str | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> Accuracy:
     """Counts how often a classifier or a segmenter is right: what `swiftformer-tf evaluate` does.
 
@@ -112,7 +113,7 @@ def evaluate(
         confusion: A PNG with the confusion matrix to write as well, see `Accuracy.save_confusion`.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        progress: Called with the number of photographs seen so far.
+        progress: Opens a progress display for a step, see `Progress`.
 
     Raises:
         ModelError: A model of another task, or one that cannot be used; outputs that do not fit the labels.
@@ -146,7 +147,8 @@ def evaluate(
         require_single_label(opened.config, "a confusion matrix")
     accuracy = _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, progress)
     if confusion is not None:
-        accuracy.save_confusion(confusion)
+        with progress("confusion matrix", None):
+            accuracy.save_confusion(confusion)
     return accuracy
 
 
@@ -156,7 +158,7 @@ def _classifier(
     label_file: str | Path | None,
     batch_size: int,
     num_threads: int,
-    progress: Callable[[int], None] | None,
+    progress: Progress,
 ) -> Accuracy:
     predict, config = predictor(opened, num_threads=num_threads)
     config.transform.check_photographs()
@@ -164,14 +166,15 @@ def _classifier(
     if isinstance(images, MaskFolder):
         raise ConfigError("masks are for a segmenter, and this is a classifier; expected labels")
     check_images(images.paths)
-    scores = evaluate_classifier(
-        predict,
-        config,
-        images,
-        classifier_activation=activated(opened),
-        batch_size=batch_size,
-        progress=progress,
-    )
+    with progress("photographs", len(images.paths)) as count:
+        scores = evaluate_classifier(
+            predict,
+            config,
+            images,
+            classifier_activation=activated(opened),
+            batch_size=batch_size,
+            progress=count,
+        )
     return Accuracy("classification", scores, config, len(images.paths))
 
 
@@ -181,7 +184,7 @@ def _segmenter(
     label_file: str | Path | None,
     batch_size: int,
     num_threads: int,
-    progress: Callable[[int], None] | None,
+    progress: Progress,
 ) -> Accuracy:
     if label_file is not None:
         raise ConfigError(f"{label_file}: labels are for a classifier, and this is a segmenter; leave them out")
@@ -189,7 +192,8 @@ def _segmenter(
     if not isinstance(images, MaskFolder):
         raise ConfigError("labels are for a classifier, and this is a segmenter; expected masks")
     predict, config = predictor(opened, num_threads=num_threads)
-    confusion = evaluate_segmentation(predict, config, images, progress=progress)
+    with progress("photographs", len(images)) as count:
+        confusion = evaluate_segmentation(predict, config, images, progress=count)
     return Accuracy("semantic-segmentation", confusion, config, len(images))
 
 

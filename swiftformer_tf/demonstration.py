@@ -10,9 +10,10 @@ from swiftformer_tf.errors import ImageError
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import photographs_in
 from swiftformer_tf.images.inputs import ImageSource
-from swiftformer_tf.images.samples import PHOTOGRAPHS, photographs
-from swiftformer_tf.pipeline import Exported, Progress, export_files
+from swiftformer_tf.images.samples import PHOTOGRAPHS, photographs, require_photographs
+from swiftformer_tf.pipeline import Exported, export_files
 from swiftformer_tf.porting import port
+from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.recipes import RECIPES
 from swiftformer_tf.report import check_page, save_page
 
@@ -53,7 +54,7 @@ def demonstrate(
     *,
     images: str | Path | None = None,
     command: str = "",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Demonstration:
     """From end to end: checkpoint, port, fuse, export by every recipe, verify, report. What `swiftformer-tf demo` does.
 
@@ -61,7 +62,7 @@ def demonstrate(
         folder: Where to write; made if it is not there.
         images: Folder of photographs. Default: a few that scikit-image ships.
         command: How the page was made, for its last section.
-        progress: Opens a progress display for a step with the given title.
+        progress: Opens a progress display for a step, see `Progress`.
 
     Raises:
         ImageError: No photographs, or some that are no pictures; or scikit-image is not installed.
@@ -80,6 +81,8 @@ def demonstrate(
     """
     folder = Path(folder)
     page = folder / "report.html"
+    if not images:
+        require_photographs()  # first, since their extra brings what the page needs, too
     check_page(page, made=folder)
     checkpoint = Checkpoint.open(DEMO_WEIGHTS)
     seen = _own(images) if images else _shipped(checkpoint)

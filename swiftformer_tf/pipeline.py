@@ -2,35 +2,35 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
 from swiftformer_tf.checkpoints.pretrained import license_of
+from swiftformer_tf.comparison import ReferenceAnswers, matched_outputs
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.deployment.android import PACKAGE, check_android, write_android_folder
 from swiftformer_tf.deployment.targets import find_target
-from swiftformer_tf.errors import ConfigError, ExportError
+from swiftformer_tf.errors import ConfigError, ExportError, VerificationError
 from swiftformer_tf.exporting import calibrate, export, require_calibration
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse, graph_config, tasks_of
 from swiftformer_tf.images.folders import photographs_in
-from swiftformer_tf.images.inputs import ImageSource
+from swiftformer_tf.images.inputs import ImageSource, known_count
 from swiftformer_tf.images.labels import read_labels
+from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import open_model
+from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.recipes import InferenceType, Recipe, choose_recipes
 from swiftformer_tf.report import check_page, save_page
 from swiftformer_tf.tasks import TASKS, Activation, Task
 from swiftformer_tf.verification import VerificationReport, check_file, reference_answers, verify
 
-__all__ = ["Exported", "Progress", "export_files", "verify_file"]
-
-# Opens a display for a step and yields what is called with the count so far.
-Progress = Callable[[str], AbstractContextManager[Callable[[int], None]]]
+__all__ = ["Exported", "export_files", "verify_files"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ def export_files(
     command: str = "",
     token_weights: TokenWeights | None = None,
     weights: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> list[Exported]:
     """Makes TFLite files of a model, one for each recipe, verifies each, and writes it with its report beside it.
 
@@ -109,7 +109,7 @@ def export_files(
         command: How the page was made, for its last section.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        progress: Opens a progress display for a step with the given title.
+        progress: Opens a progress display for a step, see `Progress`.
 
     Returns:
         A value for each file, in the order of `recipes`.
@@ -171,7 +171,7 @@ def export_files(
         images=verified_on,
         deploy_options=deploy_options,
         license=license or (license_of(Path(model)) if isinstance(model, (str, Path)) else None),
-        progress=progress or (lambda _: nullcontext(lambda _: None)),
+        progress=progress,
     )
     if android:
         write_android_folder(
@@ -184,12 +184,13 @@ def export_files(
         )
     if html:
         shown = calibrated_on if verified_on is None else verified_on
-        save_page(html, [(each.model, each.report) for each in exported], images=shown, command=command)
+        with progress("report page", None):
+            save_page(html, [(each.model, each.report) for each in exported], images=shown, command=command)
     return exported
 
 
-def verify_file(
-    path: str | Path,
+def verify_files(
+    paths: Sequence[str | Path],
     *,
     reference: keras.Model | str | Path,
     images: ImageSource,
@@ -198,23 +199,28 @@ def verify_file(
     command: str = "",
     token_weights: TokenWeights | None = None,
     weights: str | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> VerificationReport:
-    """Checks a TFLite file against the model that it came from and its recipe: what `swiftformer-tf verify` does.
+    progress: Progress = silent,
+) -> list[VerificationReport]:
+    """Checks TFLite files against the model that they came from and their recipes: what `swiftformer-tf verify` does.
 
     Args:
-        path: The file.
-        reference: The model, or its name or path, see `open_model`.
-        images: See `verify`; photographs of a folder that are no pictures are named before anything runs.
+        paths: The files.
+        reference: The model, or its name or path, see `open_model`. It is asked once for all files of one transform.
+        images: See `verify`; photographs of a folder that are no pictures are named before anything runs. For several
+            files, not an iterator, which could be read only once.
         num_threads: For the latency.
-        html: A page with the report to write as well, see `report.html_report`.
+        html: A page with the reports to write as well, see `report.html_report`.
         command: How the page was made, for its last section.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        progress: Called with the number of images seen so far.
+        progress: Opens a progress display for a step, see `Progress`.
+
+    Returns:
+        A report for each file, in the order of `paths`.
 
     Raises:
         ModelError: See `LiteModel.open`, `open_model` and `verify`.
+        VerificationError: A file has other outputs than `reference`, see `verify`.
         CheckpointError: See `Checkpoint.open`.
         ImageError: An image cannot be used.
         ConfigError: No folder for the page.
@@ -225,25 +231,42 @@ def verify_file(
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
         >>> with tempfile.TemporaryDirectory() as name:
-        ...     (exported,) = export_files(model, ["float32"], name, stem="tiny")
+        ...     exported = export_files(model, ["float32", "float16"], name, stem="tiny")
         ...     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-        ...     verify_file(exported.path, reference=model, images=images).measured["file"] == str(exported.path)
-        True
+        ...     reports = verify_files([each.path for each in exported], reference=model, images=images)
+        >>> [report.measured["recipe"] for report in reports]
+        ['float32', 'float16']
     """
     if html:
         check_page(html)
-    lite = LiteModel.open(path)
+    models = [LiteModel.open(path) for path in paths]
     if isinstance(images, (str, Path)):
-        lite.config.transform.check_photographs()
+        for lite in models:
+            lite.config.transform.check_photographs()
         images = photographs_in(images)
     if isinstance(reference, (str, Path)):
         reference = open_model(reference, token_weights=token_weights, weights=weights)
-    report = verify(lite, reference=reference, images=images, num_threads=num_threads, progress=progress)
-    told = {"file": str(path), "verdict": report.verdict}
-    report = dataclasses.replace(report, measured=report.measured | told)
+    for path, lite in zip(paths, models, strict=True):
+        try:
+            matched_outputs(reference, lite)
+        except VerificationError as error:
+            raise VerificationError(f"{path}: {error}") from None
+    transforms = [lite.config.transform for lite in models]
+    answers: dict[Transform, ReferenceAnswers] = {}
+    reports = []
+    for path, lite, transform in zip(paths, models, transforms, strict=True):
+        if transforms.count(transform) > 1 and transform not in answers:
+            with progress("reference", known_count(images)) as count:
+                answers[transform] = reference_answers(reference, images, transform, progress=count)
+        with progress(Path(path).name, known_count(images)) as count:
+            asked = answers.get(transform, reference)
+            report = verify(lite, reference=asked, images=images, num_threads=num_threads, progress=count)
+        told = {"file": str(path), "verdict": report.verdict}
+        reports.append(dataclasses.replace(report, measured=report.measured | told))
     if html:
-        save_page(html, [(lite, report)], images=images, command=command)
-    return report
+        with progress("report page", None):
+            save_page(html, list(zip(models, reports, strict=True)), images=images, command=command)
+    return reports
 
 
 def _images(images: ImageSource | None, count: int | None = None) -> ImageSource | None:
@@ -319,15 +342,15 @@ def _write_files(
         deploy = fuse(model, **deploy_options)
         calibrated = answers = None
         if calibration is not None and any(recipe.has_integer_weights for recipe in recipes):
-            with progress("calibrate") as count:
+            with progress("calibrate", known_count(calibration)) as count:
                 calibrated = calibrate(deploy, calibration, recipes=recipes, progress=count)
         if verified_on is not None:
-            with progress("reference") as count:
+            with progress("reference", known_count(verified_on)) as count:
                 answers = reference_answers(model, verified_on, deploy.config.transform, progress=count)
         for recipe in recipes:
-            with progress(f"{recipe.name}: export"):
+            with progress(f"{recipe.name}: export", None):
                 lite = export(deploy, recipe, calibration=calibrated, license=license)
-            with progress(f"{recipe.name}: verify") as count:
+            with progress(f"{recipe.name}: verify", known_count(verified_on)) as count:
                 if answers is None or verified_on is None:
                     report, source = VerificationReport(*check_file(lite)), "nothing"
                 else:

@@ -1,7 +1,7 @@
 """What models say of photographs, whichever kind of file they are in."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ImageError, ModelError, prefix_path
 from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import filling
+from swiftformer_tf.images.folders import photographs_in
 from swiftformer_tf.images.overlays import Color, class_colors, mask_picture, overlay
 from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Opened, open_any
 from swiftformer_tf.porting import port
+from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.tasks.classification import activate, activation
 from swiftformer_tf.tasks.task import Activation
 
@@ -104,17 +106,19 @@ def predict_photographs(
     output: str | Path | None = None,
     token_weights: TokenWeights | None = None,
     weights: str | None = None,
+    progress: Progress = silent,
 ) -> list[Prediction]:
     """What a classifier or a segmenter says of photographs: what `swiftformer-tf predict` does.
 
     Args:
         model: What `open_any` returned, or its path or name.
-        paths: Files of the photographs. All are opened before anything is written.
+        paths: Photographs, or folders of them, see `photographs_in`. All are opened before anything is written.
         top: How many labels or classes to tell.
         output: Folder for the pictures that a segmenter makes of each photograph: `NAME_mask.png`, with a palette, the
             class of each pixel at the photograph's own size, and `NAME_overlay.png`. None writes none.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
+        progress: Opens a progress display for a step, see `Progress`.
 
     Raises:
         ModelError: A model without labels, or one that cannot be used.
@@ -125,21 +129,27 @@ def predict_photographs(
         >>> predict_photographs("swiftformer_xs_imagenette", [])
         []
     """
-    for path in map(Path, paths):
-        if path.is_dir():
-            raise ImageError(f"{path}: is a folder; give photographs")
-        if not path.exists():
-            raise ImageError(f"{path}: no such file")
+    files = [file for path in map(Path, paths) for file in (photographs_in(path) if path.is_dir() else [path])]
+    for file in files:
+        if not file.exists():
+            raise ImageError(f"{file}: no such file")
     opened = open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
     run, config = predictor(opened)
     task = task_of(opened)
     if task not in PREDICT:
         raise ModelError("no labels to predict; it returns pooled features")
     config.transform.check_photographs()
-    # One that cannot be read stops everything before anything is written.
-    inputs = [config.transform(path) for path in paths]
-    answers = (run(each[None]) for each in inputs)
-    return PREDICT[task](opened, [Path(path) for path in paths], answers, top, None if output is None else Path(output))
+    with progress("photographs", len(files)) as count:
+        answers = _answers(run, config, files, count)
+        return PREDICT[task](opened, files, answers, top, None if output is None else Path(output))
+
+
+def _answers(
+    run: Predictor, config: SwiftFormerConfig, paths: Sequence[Path], count: Callable[[int], None]
+) -> Iterator[np.ndarray]:
+    for seen, path in enumerate(paths, start=1):
+        yield run(config.transform(path)[None])
+        count(seen)
 
 
 def _labels(
@@ -164,6 +174,8 @@ def _masks(
     names = [path.stem for path in paths]
     if output is not None and (twice := next((name for name in names if names.count(name) > 1), None)):
         raise ImageError(f"{twice}: two photographs of this name, whose masks would be one file; give one at a time")
+    for path in paths if output is not None else ():
+        open_image(path)  # one that cannot be read stops everything before anything is written
     labels = opened.config.labels
     colors, predictions = class_colors(len(labels)), []
     for path, outputs in zip(paths, answers, strict=True):

@@ -1,10 +1,12 @@
 """What all models of the package are: Keras models that have a configuration, and are opened and saved by name."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import keras
+import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.input_channels import with_input_channels
@@ -18,6 +20,12 @@ from swiftformer_tf.layer_settings import apply_settings, named_layers, settings
 from swiftformer_tf.variables import checkpoint_of
 
 __all__ = ["PretrainedModel", "config_of", "open_weights"]
+
+# Augmentation makes inputs a little larger than photographs are; pixels from 0 to 255 are some hundred times as large.
+FAR = 5
+
+# Rows of an array that are looked at.
+BATCH = 32
 
 
 class PretrainedModel(keras.Model):
@@ -95,6 +103,23 @@ class PretrainedModel(keras.Model):
             return stored
         return cls._from_stored(stored, name, wanted, arguments)
 
+    def fit(self, x: Any = None, *arguments: Any, **options: Any) -> Any:
+        """Keras's `fit`, which warns where `x` is pixels that nobody normalized.
+
+        Args:
+            x: As Keras's: arrays, or a dataset, of which one batch is read to look at it.
+            *arguments: As Keras's.
+            **options: As Keras's.
+        """
+        largest, seen = self.config.transform.largest, _largest(x)
+        if seen > FAR * largest:
+            warnings.warn(
+                f"fit: inputs up to {seen:g}, and normalized ones reach {largest:.1f}; give "
+                "model.config.transform.normalize(pixels) instead of pixels",
+                stacklevel=2,
+            )
+        return super().fit(x, *arguments, **options)
+
     def save_pretrained(self, folder: str | Path, *, layout: Layout | None = None) -> None:
         """Writes a folder that transformers' or timm's `from_pretrained` loads, and this package's.
 
@@ -142,6 +167,19 @@ class PretrainedModel(keras.Model):
     ) -> Self:
         """A model of this class from weights of any, with the labels that are wanted."""
         raise NotImplementedError
+
+
+def _largest(x: Any) -> float:
+    """Of the first batch of what `fit` takes, whatever the sign; 0 where nobody can look without taking it away."""
+    if isinstance(x, keras.utils.PyDataset):
+        x = x[0]
+    elif hasattr(x, "element_spec"):  # tf.data's
+        x = next(iter(x.take(1)), ())
+    elif not hasattr(x, "shape"):
+        return 0.0
+    first = keras.tree.flatten(x)[:1]
+    values = keras.ops.convert_to_numpy(first[0][:BATCH]) if first else np.zeros(1)
+    return float(np.abs(values.astype(np.float32)).max(initial=0))
 
 
 def open_weights(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from swiftformer_tf import RECIPES, LiteModel, SwiftFormerForImageClassification
+from swiftformer_tf import RECIPES, ExportError, LiteModel, SwiftFormerForImageClassification, pipeline, verification
 from swiftformer_tf.cli import cli
 
 Lite = Callable[..., LiteModel]
@@ -30,19 +30,36 @@ def test_export_writes_prints_and_passes(saved: Path, tmp_path: Path, folder: Pa
     result = run(*arguments, "--recipe", "float32")  # twice is once
     assert result.exit_code == 0, result.output
     assert files(out) == [f"tiny_{r}.{suffix}" for r in ("float16", "float32") for suffix in ("json", "tflite")]
-    rows = [line for line in result.stdout.splitlines() if ".tflite" in line]
-    assert len(rows) == 2
+    said, _, table = result.stdout.partition("recipe ")
+    assert "".join(said.split()) == f"{out}/tiny_RECIPE.tflite,comparedwithKerason48images"
+    rows = table.splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["float32", "float16"]
     assert all("passed" in row and "100.0%" in row for row in rows)
     report = json.loads((out / "tiny_float32.json").read_text())
     assert (report["verified_on"], report["verdict"]) == ("images", "passed")
     assert "--calibration" not in result.output
 
 
+def test_all_stands_for_every_recipe(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def exported(model: Path, names: Any, *_: Any, **__: Any) -> None:
+        asked.append(names)
+        raise ExportError("enough")
+
+    monkeypatch.setattr(pipeline, "export_files", exported)
+    for recipes in (("all",), ("int8", "all")):
+        result = run("export", saved, "-o", tmp_path, *(word for name in recipes for word in ("--recipe", name)))
+        assert result.stderr.splitlines()[-1] == "Error: enough"
+    assert asked == [tuple(RECIPES)] * 2
+
+
 def test_export_without_photographs_is_no_pass(saved: Path, tmp_path: Path) -> None:
     options = ("--recipe", "float32", "--android", tmp_path / "android", "--html", tmp_path / "page.html")
     result = run("export", saved, "-o", tmp_path, *options)
     assert result.exit_code == 0, result.output
-    (row,) = [line for line in result.stdout.splitlines() if ".tflite" in line]
+    row = result.stdout.splitlines()[-1]
+    assert row.startswith("float32 ")
     assert "not compared" in row
     assert "passed" not in row
     assert "give --images FOLDER to compare with Keras" in result.stderr
@@ -56,7 +73,7 @@ def test_export_says_that_it_verified_on_the_calibration(saved: Path, tmp_path: 
     result = run("export", saved, "-o", tmp_path, *options)
     assert result.exit_code == 0, result.output
     said = "Verified on the photographs of --calibration; others say more: give --images FOLDER"
-    assert result.stdout.splitlines()[0].strip() == said
+    assert said in result.stderr
     assert "The models were verified against Keras" in (tmp_path / "tiny_android.md").read_text()
 
 
@@ -187,10 +204,56 @@ def test_verify_passes(exported: Path, saved: Path, folder: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == "passed"
     assert "on 2 threads, 1 XNNPACK partitions, 48 images" in result.stdout
-    document = json.loads(run("verify", exported, "--reference", saved, "--images", folder, "--json").stdout)
+    (document,) = json.loads(run("verify", exported, "--reference", saved, "--images", folder, "--json").stdout)
     assert (document["file"], document["passed"], document["images"]) == (str(exported), True, 48)
     assert document["verdict"] == "passed"
     assert [check["status"] for check in document["checks"]] == ["passed"] * len(document["checks"])
+
+
+def test_several_files_are_verified_side_by_side(
+    exported: Path, saved: Path, folder: Path, tmp_path: Path, lite: Lite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long = tmp_path / f"{'a_very_long_name_' * 3}float16.tflite"
+    lite("float16").save(long)
+    asked = []
+
+    def answers(*arguments: Any, **options: Any) -> verification.ReferenceAnswers:
+        asked.append(arguments)
+        return verification.reference_answers(*arguments, **options)
+
+    monkeypatch.setattr("swiftformer_tf.pipeline.reference_answers", answers)
+    result = run("verify", exported, long, "--reference", saved, "--images", folder)
+    assert result.exit_code == 0, result.output
+    assert len(asked) == 1  # the reference answers once for both
+    title, heading, _, *lines = result.stdout.splitlines()
+    assert title.startswith("Compared with ")
+    assert heading.split() == ["file", "MB", "SNR", "dB", "agreement", "partitions", "ms", "verdict"]
+    assert lines[0].startswith("model ")
+    assert [line.split()[-1] for line in lines if "passed" in line] == ["passed", "passed"]
+    assert "".join(line[:26].split()[0] for line in lines[1:]) == long.stem  # folded, not cut
+    assert max(map(len, lines)) <= 80
+
+
+def test_several_files_fail_by_their_names(
+    exported: Path, folder: Path, saved: Path, tmp_path: Path, lite: Lite, model: SwiftFormerForImageClassification
+) -> None:
+    """Of one recipe, which would not tell them apart; one with other outputs is named before anything runs."""
+    other = SwiftFormerForImageClassification(model.config)
+    other.set_weights([array + 0.01 * np.abs(array).max() for array in model.get_weights()])
+    other.save(tmp_path / "other.keras")
+    copy = tmp_path / "copy.tflite"
+    copy.write_bytes(exported.read_bytes())
+    result = run("verify", exported, copy, "--reference", tmp_path / "other.keras", "--images", folder)
+    assert result.exit_code == 1
+    assert [line.partition(" failed")[0] for line in result.stderr.splitlines() if "snr" in line] == [
+        "model.tflite: snr",
+        "copy.tflite: snr",
+    ]
+    SwiftFormerForImageClassification(model.config.replace(num_labels=3)).save(tmp_path / "three.keras")
+    refused = run("verify", copy, exported, "--reference", tmp_path / "three.keras", "--images", folder)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"Error: {copy}: the reference's output ")
 
 
 def test_verify_fails_with_status_1(

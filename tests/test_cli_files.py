@@ -209,10 +209,18 @@ def test_predict_stops_at_an_unreadable_picture_before_it_prints(saved: Path, fo
 def test_predict_asks_for_its_photographs_before_it_opens_the_model(saved: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.keras").write_bytes(saved.read_bytes()[:100])
     picture = min(folder.rglob("*.png"))
-    for path, said in ((folder, "is a folder; give photographs"), (tmp_path / "no.jpg", "no such file")):
+    (tmp_path / "none").mkdir()
+    none = "no photographs in this folder; expected .jpg, .png or others that Pillow opens"
+    for path, said in ((tmp_path / "none", none), (tmp_path / "no.jpg", "no such file")):
         result = run("predict", tmp_path / "cut.keras", picture, path)
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr == f"Error: {path}: {said}\n"
+
+
+def test_predict_takes_all_photographs_of_a_folder(saved: Path, folder: Path) -> None:
+    pictures = sorted(folder.rglob("*.png"))
+    result = run("predict", saved, folder, pictures[0], "--top", "1", "--json")
+    assert [each["image"] for each in json.loads(result.stdout)] == [str(path) for path in (*pictures, pictures[0])]
 
 
 def test_predict_needs_labels(tmp_path: Path, folder: Path) -> None:

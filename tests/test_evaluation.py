@@ -1,6 +1,8 @@
 """Accuracy on labeled photographs."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -157,12 +159,21 @@ def test_one_call_opens_counts_and_draws(saved: Path, folder: Path, tmp_path: Pa
     labels = tmp_path / "labels.txt"
     labels.write_text("".join(f"{path.stem} 0\n" for path in sorted(folder.rglob("*.png"))))
     seen: list[int] = []
-    mine = evaluate(saved, folder, label_file=labels, task="classification", progress=seen.append)
+    steps = []
+
+    @contextmanager
+    def shown(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        steps.append((title, total))
+        yield seen.append
+
+    mine = evaluate(saved, folder, label_file=labels, task="classification", progress=shown)
     other = evaluate(tmp_path / "tiny.tflite", folder, label_file=labels, num_threads=2)
     assert (mine.task, mine.images, seen[-1]) == ("classification", 48, 48)
     assert mine.to_dict() == {**other.to_dict(), "transform": mine.to_dict()["transform"]}
     assert not (tmp_path / "confusion.png").exists()
-    evaluate(saved, folder, label_file=labels, confusion=tmp_path / "confusion.png")
+    assert steps == [("photographs", 48)]
+    evaluate(saved, folder, label_file=labels, confusion=tmp_path / "confusion.png", progress=shown)
+    assert steps[1:] == [("photographs", 48), ("confusion matrix", None)]
     assert (tmp_path / "confusion.png").is_file()
 
 

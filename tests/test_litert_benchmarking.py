@@ -69,7 +69,7 @@ def test_files_are_measured_side_by_side(files: list[Path]) -> None:
         assert each.size == each.path.stat().st_size
         assert len(each.timing.runs) == 2
         assert each.timing.median > 0
-        assert each.peak_memory > each.size // 2  # it holds the weights at least
+        assert (each.peak_memory or 0) > each.size // 2  # it holds the weights at least
     assert measured[0].partitions == 1
     assert measured[1].partitions > 1  # XNNPACK has no integer LOG
 
@@ -118,7 +118,10 @@ def test_memory_is_that_of_a_fresh_process(files: list[Path]) -> None:
     """What this process held before, TensorFlow and all, must not hide or add anything."""
     command = [sys.executable, str(peak_memory.__file__), str(files[0]), "1"]
     alone = int(subprocess.run(["/usr/bin/env", *command], capture_output=True, text=True, check=True).stdout)
-    assert 0.5 < peak_bytes(files[0]) / alone < 2
+    assert 0.5 < (peak_bytes(files[0]) or 0) / alone < 2
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "platform", "win32")
+        assert peak_bytes(files[0]) is None
 
 
 def test_what_cannot_be_loaded_is_named(tmp_path: Path, files: list[Path]) -> None:
@@ -163,10 +166,13 @@ def test_a_file_is_measured_where_the_profiler_does_not_work(
 def test_the_command_prints_a_comparison_and_the_operations(files: list[Path]) -> None:
     shown = CliRunner().invoke(cli, ["benchmark", *map(str, files), "--repeats", "2"])
     assert shown.exit_code == 0, shown.output
-    assert "2 runs on 1 thread; ratio to the first" in shown.output
-    assert re.search(r"float32\.tflite .* 1\.00 ", shown.output)
+    assert "2 runs on 1 thread; medians, ratio to the first, matrices' share" in shown.output
+    assert re.search(r"^float32 .* 1\.00 ", shown.output, re.MULTILINE)
     assert "int8.tflite: time by operation, one thread" in shown.output
-    assert re.search(r"LOG +│ +\d+ │ +[\d.]+ │ builtin kernel", shown.output)
+    assert re.search(r"LOG +\d+ +[\d.]+ +builtin kernel", shown.output)
+    # What XNNPACK's profiler calls an invalid operation: int8 GELUs.
+    assert "Table lookup (NC, X8)" in shown.output
+    assert "Invalid" not in shown.output
 
 
 def test_the_command_as_json(files: list[Path]) -> None:

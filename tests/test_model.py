@@ -363,3 +363,41 @@ def test_the_default_weights_follow_keras_seed() -> None:
 
     for first, second in zip(fresh(), fresh(), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def pixels_in(form: str, pixels: np.ndarray) -> Any:
+    """Inputs with labels, as `fit` takes them."""
+    labels = np.zeros(len(pixels), np.int32)
+    if form == "array":
+        return {"x": pixels, "y": labels}
+    if form == "tf.data":
+        import tensorflow as tf
+
+        return {"x": tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(2)}
+
+    class Pictures(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            return pixels, labels
+
+    return {"x": Pictures()}
+
+
+@pytest.mark.parametrize("form", ["array", "tf.data", "PyDataset"])
+def test_fit_notices_pixels_that_nobody_normalized(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_classifier()
+    monkeypatch.setattr(keras.Model, "fit", lambda self, x, **options: "fitted")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.float32)
+    said = r"^fit: inputs up to 255, and normalized ones reach 2\.6; give model\.config\.transform\.normalize\(pixels\)"
+    with pytest.warns(UserWarning, match=said) as caught:
+        assert model.fit(**pixels_in(form, pixels)) == "fitted"
+    assert caught[0].filename == __file__
+    # A warning would be an error here.
+    assert model.fit(**pixels_in(form, model.config.transform.normalize(pixels))) == "fitted"
+
+
+def test_fit_leaves_a_generator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.Model, "fit", lambda self, x, **options: next(x))
+    assert random_classifier().fit(iter(["first"])) == "first"

@@ -197,6 +197,11 @@ def test_a_tag_makes_a_release(tag: str, version: str, tmp_path: Path) -> None:
     assert WheelBuilder(str(tmp_path)).metadata.version == version
 
 
+def test_the_address_stands_once_and_alike() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (ROOT / "README.md").read_text("utf-8").count(project["urls"]["Repository"]) == 1
+
+
 def test_what_is_imported_is_declared() -> None:
     """Every third-party module of the package is a dependency or an extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -215,3 +220,73 @@ def test_what_is_imported_is_declared() -> None:
                 imported.add((node.module or "").partition(".")[0])
     foreign = {name for name in imported if name not in sys.stdlib_module_names and name != "swiftformer_tf"}
     assert {distributions.get(name, name) for name in foreign} <= declared
+
+
+# Of the standard library, and not on Windows: modules, and what of `os` and `signal`.
+UNIX_MODULES = {"crypt", "curses", "fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+UNIX_NAMES = {
+    *("os.fork", "os.forkpty", "os.getpgid", "os.getuid", "os.geteuid", "os.killpg", "os.mkfifo", "os.nice"),
+    *("os.setsid", "os.sched_getaffinity", "os.sched_setaffinity", "os.sysconf", "os.uname", "os.wait"),
+    *("signal.SIGALRM", "signal.SIGHUP", "signal.SIGKILL", "signal.SIGUSR1", "signal.alarm", "signal.pause"),
+}
+
+
+def unix_only(source: str) -> list[str]:
+    """What a module uses that Windows does not have, where nothing asks first whether this is Windows."""
+    return _used(ast.parse(source).body)
+
+
+def _used(body: list[ast.stmt]) -> list[str]:
+    found: list[str] = []
+    for node in body:
+        asked = ast.unparse(node.test) if isinstance(node, ast.If) else ""
+        if isinstance(node, ast.If) and asked == "sys.platform != 'win32'":
+            found += _used(node.orelse)
+        elif isinstance(node, ast.If) and asked == "sys.platform == 'win32'":
+            found += _used(node.body)
+            if isinstance(node.body[-1], ast.Raise | ast.Return):
+                break  # Windows does not get further
+        else:
+            blocks = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
+            blocks += [handler.body for handler in getattr(node, "handlers", [])]
+            inside = {id(each) for block in blocks for statement in block for each in ast.walk(statement)}
+            found += [name for each in ast.walk(node) if id(each) not in inside for name in _names(each)]
+            found += [name for block in blocks for name in _used(block)]
+    return found
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        names = [alias.name.partition(".")[0] for alias in node.names]
+        return [name for name in names if name in UNIX_MODULES]
+    if isinstance(node, ast.ImportFrom):
+        used = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        return [name for name in used if name in UNIX_MODULES | UNIX_NAMES]
+    if isinstance(node, ast.Attribute) and ast.unparse(node) in UNIX_NAMES:
+        return [ast.unparse(node)]
+    if isinstance(node, ast.Call) and ast.unparse(node) == "ctypes.CDLL(None)":
+        return ["ctypes.CDLL(None)"]
+    return []
+
+
+def test_nothing_is_used_that_windows_does_not_have() -> None:
+    found = {path.name: unix_only(path.read_text("utf-8")) for path in SOURCES}
+    # `keep_freed_memory` asks for glibc, which is not on Windows either.
+    assert {name: names for name, names in found.items() if names} == {"memory.py": ["ctypes.CDLL(None)"]}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import resource", ["resource"]),
+        ("def f():\n    from os import fork", ["os.fork"]),
+        ("try:\n    pass\nexcept OSError:\n    import fcntl", ["fcntl"]),
+        ("import sys\nif sys.platform != 'win32':\n    import resource", []),
+        ("import sys\nif sys.platform == 'win32':\n    import resource", ["resource"]),
+        ("def f():\n    if sys.platform == 'win32':\n        return\n    import resource", []),
+        ("def f():\n    import os\n    return os.getuid()", ["os.getuid"]),
+        ("class A:\n    x = signal.SIGKILL", ["signal.SIGKILL"]),
+    ],
+)
+def test_the_check_for_windows_finds_what_it_should(source: str, expected: list[str]) -> None:
+    assert unix_only(source) == expected

@@ -23,18 +23,18 @@ from swiftformer_tf import (
     SwiftFormerModel,
 )
 from swiftformer_tf.demonstration import demonstrate
-from swiftformer_tf.pipeline import export_files, verify_file
+from swiftformer_tf.pipeline import export_files, verify_files
 
 Model = SwiftFormerForImageClassification
 
 
 def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, model: Model, pixels: np.ndarray) -> None:
-    steps: list[tuple[str, list[int]]] = []
+    steps: list[tuple[str, int | None, list[int]]] = []
 
     @contextmanager
-    def shown(title: str) -> Iterator[Callable[[int], None]]:
-        steps.append((title, []))
-        yield steps[-1][1].append
+    def shown(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        steps.append((title, total, []))
+        yield steps[-1][2].append
 
     results = export_files(
         model,
@@ -53,12 +53,13 @@ def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, model: Model, pixel
         report = json.loads(result.path.with_suffix(".json").read_text())
         assert report == json.loads(json.dumps(result.report.to_dict()))
         assert (report["file"], report["verified_on"], report["images"]) == (result.path.name, "images", 24)
-    assert [title for title, _ in steps] == [
+    assert [title for title, _, _ in steps] == [
         "calibrate",
         "reference",
         *(f"{r}: {step}" for r in ("float32", "int8") for step in ("export", "verify")),
     ]
-    assert [counts[-1:] for _, counts in steps] == [[24], [24], [], [24], [], [24]]
+    assert [total for _, total, _ in steps] == [24, 24, None, 24, None, 24]
+    assert [counts[-1:] for _, _, counts in steps] == [[24], [24], [], [24], [], [24]]
 
 
 def test_without_other_images_the_report_says_so(tmp_path: Path, model: Model, pixels: np.ndarray) -> None:
@@ -246,11 +247,11 @@ def test_a_file_is_verified_by_its_path(
 ) -> None:
     lite("float32").save(tmp_path / "x.tflite")
     page = tmp_path / "page.html"
-    report = verify_file(tmp_path / "x.tflite", reference=saved, images=folder, html=page, command="in a test")
+    (report,) = verify_files([tmp_path / "x.tflite"], reference=saved, images=folder, html=page, command="in a test")
     assert (report.verdict, report.measured["file"]) == ("passed", str(tmp_path / "x.tflite"))
     assert "in a test" in page.read_text()
     with pytest.raises(ConfigError, match="no such folder"):
-        verify_file(tmp_path / "x.tflite", reference=saved, images=folder, html=tmp_path / "no" / "page.html")
+        verify_files([tmp_path / "x.tflite"], reference=saved, images=folder, html=tmp_path / "no" / "page.html")
 
 
 def test_a_demonstration_needs_photographs_for_both(tmp_path: Path, folder: Path) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from support.training_runs import LABELS, write_photographs
 
-from swiftformer_tf import ConfigError, SwiftFormerForImageClassification, training
+from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification, training
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
@@ -40,7 +40,15 @@ def trained(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def test_it_says_what_it_made_and_how_each_epoch_went(trained: tuple[Path, Result]) -> None:
     output, result = trained
     assert result.stdout.startswith(f"{output}/model.keras: epoch ")
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    plan, epochs = result.stderr.splitlines()[:5], result.stderr.splitlines()[5:]
+    assert plan == [
+        "3 labels, 21 photographs: cat 7, dog 7, eel 7",
+        "validation: 21 photographs",
+        "size: 64 x 64 pixels",
+        "new weights: all",
+        "frozen: nothing",
+    ]
+    assert [line.partition(":")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     assert "val_accuracy" in result.stderr
     config = Model.from_pretrained(output / "model.keras").config
     assert (config.variant, config.image_size, config.labels) == ("tiny", 64, LABELS)
@@ -110,6 +118,12 @@ def test_fine_tuning_takes_other_classes_and_a_teacher(
     settings = json.loads((tmp_path / "tuned" / "run.json").read_text())["settings"]
     assert settings["source"] == settings["teacher"] == identity(teacher)
     assert "goes on" not in tuning.stderr
+    assert tuning.stderr.splitlines()[1:5] == [
+        "validation: none",
+        "size: 64 x 64 pixels",
+        f"new weights: head, head_dist; all others are those of {teacher}",
+        "frozen: stem, stage 1, stage 2",
+    ]
     model, tuned = (
         Model.from_pretrained(teacher),
         Model.from_pretrained(tmp_path / "tuned" / "model.keras"),
@@ -126,6 +140,25 @@ def test_fine_tuning_takes_other_classes_and_a_teacher(
 def _pairs(model: object, tuned: object, layer: str) -> list[tuple[np.ndarray, np.ndarray]]:
     before, after = (m.get_layer(layer).get_weights() for m in (model, tuned))  # type: ignore[attr-defined]
     return list(zip(before, after, strict=True))
+
+
+def test_the_folder_around_train_and_val_is_refused(photographs: Path, tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        (tmp_path / name).symlink_to(photographs, target_is_directory=True)
+    cure = f"give {tmp_path / 'train'}, and {tmp_path / 'val'} as validation"
+    with pytest.raises(ImageError) as caught:
+        invoke(tmp_path, "-o", tmp_path / "run", *OPTIONS)
+    assert str(caught.value) == f"{tmp_path}: its classes would be train and val; {cure}"
+    assert not (tmp_path / "run").exists()
+
+
+def test_in_a_pipe_a_line_a_minute_says_how_far_it_is(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swiftformer_tf.cli.training_progress.NOTE_SECONDS", 0.0)
+    result = invoke(photographs, "-o", tmp_path / "run", *OPTIONS[:4], "--epochs", 1, "--batch-size", 12, "--crop", 1)
+    steps = [line.partition(", loss")[0] for line in result.stderr.splitlines() if ", step" in line]
+    assert steps == ["epoch 1/1, step 1/2", "epoch 1/1, step 2/2"]
 
 
 def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:

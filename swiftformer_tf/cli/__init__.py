@@ -53,10 +53,10 @@ def cli() -> None:
     """SwiftFormer for Keras: PyTorch weights in, verified Android models out.
 
     \b
-    swiftformer-tf export swiftformer_xs.safetensors -o models --recipe int8 --calibration photos/
-    swiftformer-tf verify models/swiftformer_xs_int8.tflite --reference swiftformer_xs.safetensors --images other/
+    swiftformer-tf export xs.safetensors -o models --recipe int8 --calibration photos
+    swiftformer-tf verify models/xs_int8.tflite --reference xs.safetensors --images others
 
-    Exit status: 0 done, 1 a check failed, 2 something to mend in what was given, 130 interrupted.
+    Exit status: 0 done, 1 a check failed, 2 invalid arguments or input, 130 interrupted.
     """
 
 

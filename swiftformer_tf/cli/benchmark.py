@@ -13,9 +13,10 @@ from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progr
 @click.option("--repeats", type=click.IntRange(min=1), default=30, show_default=True, help="Runs of each file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: bool) -> None:
-    """Compare the speed of TFLite files, ours or not, taking turns on this machine.
+    """Compare the speed of TFLite files on this machine.
 
-    Medians and quartiles after a warm-up, XNNPACK partitions, memory, and the time by kind of operation on one thread.
+    The files, of whatever origin, take turns. Shown are medians and quartiles after a warm-up, XNNPACK partitions,
+    memory, and the time by kind of operation on one thread.
 
     \b
     swiftformer-tf benchmark models/xs_float32.tflite models/xs_int8.tflite --threads 2
@@ -23,8 +24,7 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
     from swiftformer_tf.litert.benchmarking import benchmark_files
     from swiftformer_tf.litert.profiling import matrix_share
 
-    with progress_bar("benchmark", repeats) as count:
-        measured = benchmark_files(models, num_threads=threads, repeats=repeats, progress=count)
+    measured = benchmark_files(models, num_threads=threads, repeats=repeats, progress=progress_bar)
     if as_json:
         print_json([each.to_dict() for each in measured])
         return
@@ -32,18 +32,18 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
     print_table(
         [
             {
-                "file": each.path.name,
+                "file": each.path.stem,
                 "MB": f"{each.size / 1e6:.2f}",
-                "median ms": f"{each.timing.median:.2f}",
-                "quartiles": " to ".join(f"{value:.2f}" for value in each.timing.quartiles),
+                "ms": _milliseconds(each.timing.median),
+                "quartiles": " to ".join(map(_milliseconds, each.timing.quartiles)),
                 "ratio": f"{each.timing.median / first:.2f}",
                 "partitions": str(each.partitions),
-                "peak MB": f"{each.peak_memory / 1e6:.1f}",
-                "in matrices": "-" if each.ops is None else f"{matrix_share(each.ops):.0%}",
+                "peak MB": "-" if each.peak_memory is None else f"{each.peak_memory / 1e6:.1f}",
+                "matrices": "-" if each.ops is None else f"{matrix_share(each.ops):.0%}",
             }
             for each in measured
         ],
-        title=f"{repeats} runs on {threads} thread{'s' * (threads > 1)}; ratio to the first",
+        title=f"{repeats} runs on {threads} thread{'s' * (threads > 1)}; medians, ratio to the first, matrices' share",
     )
     for each in measured:
         if each.ops:
@@ -57,3 +57,7 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
                 for op in each.ops
             ]
             print_table(rows, title=f"{each.path.name}: time by operation, one thread")
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"

@@ -3,11 +3,13 @@
 import contextlib
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import click
+from rich.markup import escape
 
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ConfigError
@@ -30,6 +32,10 @@ __all__ = [
 
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+# A cell of at most so many characters is never folded.
+SHORT = 14
+_FIGURE = re.compile(r"-$|[<>]?[-+]?\d|exact$|inf$|nan$")
 
 # What `--task` takes where models are trained and counted, and the library's word for it.
 TASK_OPTIONS: dict[str, Any] = {"classification": "classification", "segmentation": "semantic-segmentation"}
@@ -114,30 +120,50 @@ def print_json(value: Any) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
-    """Rows of equal keys as a table on standard output."""
+    """Rows of equal keys as a table on standard output, as wide as the terminal or 80 columns.
+
+    What does not fit is folded, a long word too; what is short, such as figures, stays in one piece.
+    """
     if not rows:
         raise ConfigError("nothing to show")
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
-    for index, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for name in rows[0]:
+        cells = [str(row[name]) for row in rows]
+        table.add_column(
+            name,
+            justify="right" if all(_FIGURE.match(cell) for cell in cells) else "left",
+            no_wrap=max(map(len, cells)) <= SHORT,
+            overflow="fold",
+        )
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    console = Console()
-    # In a pipe rich would fold the table at 80 columns.
-    Console(width=None if console.is_terminal else 160).print(table)
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    console = Console(highlight=False)
+    if title:
+        console.print(escape(title), style="italic", overflow="fold")
+    console.print(table)
 
 
 @contextlib.contextmanager
 def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar with the time left on standard error; the block calls what it yields with the count so far."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Where nobody knows the total, the time that has passed is all that there is to say.
+    counted = (MofNCompleteColumn(), TimeRemainingColumn()) if total is not None else (TimeElapsedColumn(),)
     console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), *counted)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total)
+        task = progress.add_task(escape(title), total=total)
         yield lambda count: progress.update(task, completed=count)

@@ -49,27 +49,27 @@ def debug_quantization(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the tensors at which an integer TFLite model loses.
+    """Find where an integer TFLite model loses accuracy.
 
     Runs it beside the float32 export of the same model and ranks tensors by signal-to-noise ratio in dB, worst first:
-    `own` is what the tensor's own operation loses when its inputs are right, `as run` has the errors before it, too.
+    `own dB` is with inputs that are right, so that only the tensor's own operation counts; `as run dB` includes the
+    errors of all operations before it.
 
     \b
     swiftformer-tf debug-quantization models/xs_int8.tflite --reference xs.keras --images photos/val --plot snr.png
     """
     from swiftformer_tf.debugging.debugger import debug_quantization as compare_tensors
 
-    with progress_bar("debug", count) as progress:
-        report = compare_tensors(
-            model,
-            reference=reference,
-            images=images,
-            count=count,
-            plot=plot,
-            token_weights=token_weights,
-            weights=weights,
-            progress=progress,
-        )
+    report = compare_tensors(
+        model,
+        reference=reference,
+        images=images,
+        count=count,
+        plot=plot,
+        token_weights=token_weights,
+        weights=weights,
+        progress=progress_bar,
+    )
     if as_json:
         print_json({"file": str(model), **report.to_dict()})
     else:
@@ -84,11 +84,8 @@ def _row(each: "TensorReport") -> dict[str, str]:
     return {
         "tensor": each.short_name,
         "op": each.op,
-        "scheme": each.scheme,
         "own dB": _ratio(each.own_snr),
         "as run dB": _ratio(each.snr),
-        "scale": "-" if each.scale is None else f"{each.scale:.3g}",
-        "range used": "-" if each.range_used is None else _range(each.range_used),
         "range seen": _range(each.range_seen),
         "saturated": f"{each.saturated:.2%}",
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar
-from swiftformer_tf.cli.reports import command_line, note_failures, report_row
+from swiftformer_tf.cli.reports import command_line, note_failures, report_row, report_title
 from swiftformer_tf.cli.serve import litert_js_option, serve_page
 
 
@@ -24,9 +24,10 @@ from swiftformer_tf.cli.serve import litert_js_option, serve_page
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as a JSON document.")
 @click.pass_context
 def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, litert_js: Path, as_json: bool) -> None:
-    """The main job from end to end: checkpoint, port, fuse, export in every recipe, verify.
+    """Go from a checkpoint to verified TFLite files.
 
-    Uses the weights that ship with the package, a PyTorch-layout file of a SwiftFormer-XS trained on ten classes.
+    Ports, fuses, exports in every recipe and verifies the weights that ship with the package: a SwiftFormer-XS in
+    PyTorch's layout, trained on ten classes.
 
     \b
     swiftformer-tf demo
@@ -45,7 +46,7 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     if as_json:
         print_json([report.to_dict() for report in reports])
     else:
-        print_table([report_row(report) for report in reports], title=f"Written to {output}, verified against Keras")
+        print_table([report_row(report) for report in reports], title=report_title(reports, output))
     note_failures(reports)
     note(f"{made.page}: the report as a page")
     if serve:

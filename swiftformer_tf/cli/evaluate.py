@@ -56,30 +56,29 @@ def evaluate(
     weights: str | None,
     as_json: bool,
 ) -> None:
-    """Count how often a .keras or .tflite model or a checkpoint is right on labeled photographs.
+    """Measure a model's accuracy on labeled photographs.
 
-    FOLDER has a subfolder a label, or a metadata.csv as in Hugging Face's ImageFolder: file_name, then a column of 0
-    and 1 for each label, or of numbers. Of several labels the average precision and F1 of each are told, of numbers
-    the mean absolute error.
+    MODEL is a .keras or .tflite file or a checkpoint. FOLDER has a subfolder per label, or a metadata.csv as in
+    Hugging Face's ImageFolder: file_name, then a column of 0 and 1 for each label, or of numbers. With several labels
+    per photograph the average precision and F1 of each are shown, with numbers the mean absolute error.
 
     \b
     swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
     """
     from swiftformer_tf.accuracy import evaluate as evaluate_model
 
-    with progress_bar("photographs") as progress:
-        accuracy = evaluate_model(
-            model,
-            folder,
-            task=task and TASK_OPTIONS[task],
-            label_file=label_file,
-            batch_size=batch_size,
-            num_threads=threads,
-            confusion=confusion,
-            token_weights=token_weights,
-            weights=weights,
-            progress=progress,
-        )
+    accuracy = evaluate_model(
+        model,
+        folder,
+        task=task and TASK_OPTIONS[task],
+        label_file=label_file,
+        batch_size=batch_size,
+        num_threads=threads,
+        confusion=confusion,
+        token_weights=token_weights,
+        weights=weights,
+        progress=progress_bar,
+    )
     if as_json:
         print_json({"model": str(model), **accuracy.to_dict()})
     else:

@@ -16,9 +16,12 @@ from swiftformer_tf.cli.console import (
     token_weights_option,
     weights_option,
 )
-from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row
+from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row, report_title
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.recipes import RECIPES, InferenceType
+
+# In the place of a recipe's name.
+ALL = "all"
 
 CAUTIOUS = [row for row in RECIPES.values() if row.caution]
 
@@ -43,7 +46,7 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
 @click.option(
     "--recipe",
     "names",
-    type=click.Choice(list(RECIPES)),
+    type=click.Choice([*RECIPES, ALL]),
     multiple=True,
     required=True,
     help=" ".join(["May be given many times.", *(f"{row.name} is {row.caution}." for row in CAUTIOUS)]),
@@ -122,7 +125,7 @@ def export(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Export TFLite models, one for each recipe, and verify each.
+    """Export TFLite models, one per recipe, and verify each.
 
     Writes NAME_RECIPE.tflite and, beside it, NAME_RECIPE.json with what was measured. Exit status 1 if a model that
     was written does not pass its checks.
@@ -135,6 +138,7 @@ def export(
     """
     from swiftformer_tf.pipeline import export_files
 
+    names = tuple(RECIPES) if ALL in names else names
     for row in CAUTIOUS:
         if row.name in names:
             click.echo(f"{row.name} is {row.caution}", err=True)
@@ -169,11 +173,10 @@ def export(
     if as_json:
         print_json([report.to_dict() for report in reports])
     else:
-        title = "Verified on the photographs of --calibration; others say more: give --images FOLDER"
-        print_table(
-            [report_row(report) for report in reports], title=title if verified_on == "calibration images" else None
-        )
+        print_table([report_row(report) for report in reports], title=report_title(reports, output))
     note_failures(reports)
+    if verified_on == "calibration images":
+        note("Verified on the photographs of --calibration; others say more: give --images FOLDER")
     if verified_on == "nothing":
         note("Only the files themselves were checked: give --images FOLDER to compare with Keras")
     if html:

@@ -1,5 +1,7 @@
 """`swiftformer-tf info`"""
 
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from swiftformer_tf.cli.console import ModelFile, print_json, weights_option
 @weights_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document, configuration included.")
 def info(path: Path, weights: str | None, as_json: bool) -> None:
-    """What a file is: architecture, attention type, labels, transform, size.
+    """Describe a file: architecture, labels, transform.
 
     \b
     swiftformer-tf info swiftformer_xs.pth
@@ -27,9 +29,25 @@ def info(path: Path, weights: str | None, as_json: bool) -> None:
         return
     click.echo(path)
     rows = _rows(facts)
-    width = max(map(len, rows))
+    column = max(map(len, rows)) + 4
     for name, value in rows.items():
-        click.echo(f"  {name:<{width}}  {value}")
+        click.echo("\n".join(_folded(f"  {name:<{column - 2}}", value)))
+
+
+def _folded(name: str, value: str) -> list[str]:
+    """Lines as wide as the terminal; a word that does not fit beside the name, such as a digest, is below it."""
+    width = shutil.get_terminal_size().columns
+    beside = max(map(len, value.split()), default=0) <= width - len(name)
+    first, indent = (name, " " * len(name)) if beside else ("    ", "    ")
+    lines = textwrap.wrap(
+        value,
+        width,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines if beside else [name.rstrip(), *lines]
 
 
 def _rows(facts: dict[str, Any]) -> dict[str, str]:

@@ -42,10 +42,10 @@ def port(
     num_labels: int | None,
     labels: str | None,
 ) -> None:
-    """Turn a PyTorch checkpoint into a Keras model, or either into a checkpoint; PyTorch is not needed.
+    """Turn a PyTorch checkpoint into a Keras model, or back.
 
-    CHECKPOINT is a .pth, .bin, .safetensors or tf_model.h5 file of the original repository, Hugging Face or timm, a
-    folder in one of their layouts, or an id on the Hugging Face hub.
+    PyTorch is not needed. CHECKPOINT is a .pth, .bin, .safetensors or tf_model.h5 file of the original repository,
+    Hugging Face or timm, a folder in one of their layouts, or an id on the Hugging Face hub.
 
     \b
     swiftformer-tf port swiftformer_xs.pth -o swiftformer_xs.keras

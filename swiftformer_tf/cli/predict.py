@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from swiftformer_tf.cli.console import ModelFile, print_json, token_weights_option, weights_option
+from swiftformer_tf.cli.console import ModelFile, print_json, progress_bar, token_weights_option, weights_option
 
 
 @click.command()
 @click.argument("model", type=ModelFile())
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE|FOLDER...")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels to show.")
 @click.option(
     "-o",
@@ -30,16 +30,18 @@ def predict(
     weights: str | None,
     as_json: bool,
 ) -> None:
-    """Label or segment photographs with a .keras or .tflite model or a checkpoint.
+    """Label or segment photographs with any model file.
+
+    MODEL is a .keras or .tflite file or a checkpoint; of a FOLDER all photographs are taken.
 
     \b
     swiftformer-tf predict models/xs_int8.tflite cat.jpg dog.png --top 3
-    swiftformer-tf predict models/streets_int8.tflite street.jpg -o masks
+    swiftformer-tf predict models/streets_int8.tflite photos/val -o masks
     """
     from swiftformer_tf.predicting import predict_photographs
 
     predictions = predict_photographs(
-        model, images, top=top, output=output, token_weights=token_weights, weights=weights
+        model, images, top=top, output=output, token_weights=token_weights, weights=weights, progress=progress_bar
     )
     if as_json:
         print_json([each.result for each in predictions])

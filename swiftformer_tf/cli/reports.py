@@ -13,7 +13,7 @@ from swiftformer_tf.cli.console import note
 if TYPE_CHECKING:
     from swiftformer_tf.verification import VerificationReport
 
-__all__ = ["command_line", "html_option", "note_failures", "report_row", "shown_verdict"]
+__all__ = ["command_line", "file_row", "html_option", "note_failures", "report_row", "report_title", "shown_verdict"]
 
 html_option = click.option(
     "--html",
@@ -23,18 +23,33 @@ html_option = click.option(
 
 
 def report_row(report: "VerificationReport") -> dict[str, str]:
-    """One line of the table of `export` and `demo`."""
+    """A line of the table of `export` and `demo`, whose files differ by their recipes; see also `file_row`."""
     measured = report.measured
     return {
-        "file": measured["file"],
+        "recipe": measured["recipe"],
         "MB": f"{measured['bytes'] / 1e6:.2f}",
         "SNR dB": _figure(measured.get("snr_db"), ".1f"),
         "agreement": _figure(measured.get("agreement"), ".1%"),
-        "images": str(measured.get("images", 0)),
         "partitions": _figure(measured["partitions"], "d"),
         "ms": _figure(measured["latency_ms"], ".1f"),
         "verdict": shown_verdict(report),
     }
+
+
+def file_row(report: "VerificationReport") -> dict[str, str]:
+    """A line of the table of `verify`, whose files may come from anywhere."""
+    row = report_row(report)
+    del row["recipe"]  # 80 columns have no place for it beside names of files
+    return {"file": Path(report.measured["file"]).stem, **row}
+
+
+def report_title(reports: "Sequence[VerificationReport]", folder: Path) -> str:
+    """Where the files are, and what they were compared on."""
+    measured = reports[0].measured
+    pattern = measured["file"].removesuffix(f"{measured['recipe']}.tflite") + "RECIPE.tflite"
+    if measured["verified_on"] == "nothing":
+        return f"{folder / pattern}, not compared with Keras"
+    return f"{folder / pattern}, compared with Keras on {measured.get('images', 0)} {measured['verified_on']}"
 
 
 def shown_verdict(report: "VerificationReport") -> str:
@@ -45,10 +60,13 @@ def shown_verdict(report: "VerificationReport") -> str:
 
 def note_failures(reports: "Sequence[VerificationReport]") -> None:
     """Says each check that did not pass, and what would have."""
-    for report in reports:
+    names = [report.measured["recipe"] for report in reports]
+    if len({*names}) < len(names):  # of `verify`
+        names = [Path(report.measured["file"]).name for report in reports]
+    for name, report in zip(names, reports, strict=True):
         for check in report.checks:
             if check.status != "passed":
-                note(f"{report.measured['recipe']}: {check.explanation}")
+                note(f"{name}: {check.explanation}")
 
 
 def command_line() -> str:

@@ -42,10 +42,10 @@ def serve_page(models: Sequence[Path], *, litert_js: Path, port: int = 0, browse
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--browse/--no-browse", default=True, help="Open the page.  [default: browse]")
 def serve(models: tuple[Path, ...], litert_js: Path, port: int, browse: bool) -> None:
-    """Open a page that runs models in the browser: drop a photograph, see its labels.
+    """Open a page that runs TFLite models in the browser.
 
-    The photograph stays in the browser, and nothing is loaded from another host. LiteRT.js, which runs the models
-    there, comes from npm.
+    Drop a photograph on it and see its labels or its mask. The photograph stays in the browser, and nothing is loaded
+    from another host. LiteRT.js, which runs the models there, comes from npm.
 
     \b
     npm install @litertjs/core@2.5.3

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import click
 
-from swiftformer_tf.cli.console import TASK_OPTIONS, ImageSize, ModelFile, token_weights_option, weights_option
+from swiftformer_tf.cli.console import TASK_OPTIONS, ImageSize, ModelFile, note, token_weights_option, weights_option
 from swiftformer_tf.cli.training_progress import progress
 from swiftformer_tf.config import VARIANTS, ProblemType
 from swiftformer_tf.training.recipes import TRAINING_RECIPES
@@ -112,20 +112,22 @@ def train(
     token_weights: Any,
     weights: str | None,
 ) -> None:
-    """Train or fine-tune on photographs in one subfolder a class, or with a metadata.csv.
+    """Train or fine-tune a classifier or a segmenter.
 
-    A metadata.csv as in Hugging Face's ImageFolder has a column file_name, then one of 0 and 1 for each label, or one
+    FOLDER has photographs in one subfolder per class, or a metadata.csv; for --task segmentation see there. A
+    metadata.csv as in Hugging Face's ImageFolder has a column file_name, then one of 0 and 1 for each label, or one
     with the names of the labels that are there, or one of numbers for each number to learn (--problem-type regression).
 
     Interrupted at any moment, the same command goes on from the last epoch.
 
     \b
-    swiftformer-tf train pictures/train -o run --validation pictures/val --from swiftformer_xs.safetensors
+    swiftformer-tf train photos/train -o run --validation photos/val --from xs.safetensors
 
     On several machines, with KERAS_BACKEND=jax, each runs the same command with a --process-id of its own:
 
     \b
-    swiftformer-tf train ... --num-processes 2 --process-id 0 --coordinator-address 10.0.0.1:1234
+    swiftformer-tf train ... --num-processes 2 --process-id 0 \\
+        --coordinator-address 10.0.0.1:1234
     """
     from swiftformer_tf.training import best_epoch, validation_figures
     from swiftformer_tf.training import train as run_training
@@ -157,6 +159,7 @@ def train(
             process_id=process_id,
             coordinator_address=coordinator_address,
             callbacks=callbacks,
+            tell=lambda plan: note("\n".join(plan.lines)),
         )
     best = best_epoch(history)
     shown = ", ".join([f"epoch {best['epoch']:.0f} of {len(history)}", *validation_figures(best)])

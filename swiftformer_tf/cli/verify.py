@@ -1,7 +1,7 @@
 """`swiftformer-tf verify`"""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,22 +16,25 @@ from swiftformer_tf.cli.console import (
     token_weights_option,
     weights_option,
 )
-from swiftformer_tf.cli.reports import command_line, html_option, note_failures, shown_verdict
+from swiftformer_tf.cli.reports import command_line, file_row, html_option, note_failures, shown_verdict
+
+if TYPE_CHECKING:
+    from swiftformer_tf.verification import VerificationReport
 
 
 @click.command()
-@click.argument("model", type=EXISTING_FILE, metavar="MODEL.tflite")
-@click.option("--reference", type=ModelFile(), required=True, help="The model or checkpoint that it came from.")
+@click.argument("models", type=EXISTING_FILE, metavar="MODEL.tflite...", nargs=-1, required=True)
+@click.option("--reference", type=ModelFile(), required=True, help="The model or checkpoint that they came from.")
 @click.option("--images", type=EXISTING, required=True, help="Folder of photographs that calibration did not see.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For the latency.")
 @token_weights_option
 @weights_option
 @html_option
-@click.option("--json", "as_json", is_flag=True, help="Print the report as a JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of reports as a JSON document.")
 @click.pass_context
 def verify(
     ctx: click.Context,
-    model: Path,
+    models: tuple[Path, ...],
     reference: Path,
     images: Path,
     threads: int,
@@ -40,43 +43,52 @@ def verify(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Check a TFLite model against its Keras model and its recipe.
+    """Check TFLite files against their Keras model.
 
-    Exit status 0 if every check passed, 1 if one did not, 2 for misuse.
+    For one file every check is shown, for several files one line each. A file is also checked against its recipe.
+    Exit status 0 if every check passed, 1 if one did not, 2 for invalid arguments or input.
 
     \b
     swiftformer-tf verify models/xs_int8.tflite --reference xs.keras --images photos/val
+    swiftformer-tf verify models/*.tflite --reference xs.keras --images photos/val
     """
-    from swiftformer_tf.pipeline import verify_file
+    from swiftformer_tf.pipeline import verify_files
 
-    with progress_bar("verify") as count:
-        report = verify_file(
-            model,
-            reference=reference,
-            images=images,
-            num_threads=threads,
-            html=html,
-            command=command_line(),
-            token_weights=token_weights,
-            weights=weights,
-            progress=count,
-        )
+    reports = verify_files(
+        models,
+        reference=reference,
+        images=images,
+        num_threads=threads,
+        html=html,
+        command=command_line(),
+        token_weights=token_weights,
+        weights=weights,
+        progress=progress_bar,
+    )
     if as_json:
-        print_json(report.to_dict())
+        print_json([report.to_dict() for report in reports])
+    elif len(reports) == 1:
+        _show_checks(reports[0])
     else:
-        print_table([vars(check) for check in report.checks], title=str(model))
-        figures = report.measured
-        facts = [figures["recipe"], f"{figures['bytes'] / 1e6:.2f} MB"]
-        if figures["latency_ms"] is not None:
-            facts += [
-                f"{figures['latency_ms']:.1f} ms on {threads} thread{'s' * (threads > 1)}",
-                f"{figures['partitions']} XNNPACK partitions",
-                f"{figures['images']} images",
-            ]
-        click.echo(", ".join(facts))
-        click.echo(shown_verdict(report))
-    note_failures([report])
+        title = f"Compared with {reference} on the photographs of {images}"
+        print_table([file_row(report) for report in reports], title=title)
+    note_failures(reports)
     if html:
         note(f"{html}: the report as a page")
-    if not report.passed:
+    if not all(report.passed for report in reports):
         ctx.exit(1)
+
+
+def _show_checks(report: "VerificationReport") -> None:
+    figures = report.measured
+    print_table([vars(check) for check in report.checks], title=figures["file"])
+    facts = [figures["recipe"], f"{figures['bytes'] / 1e6:.2f} MB"]
+    if figures["latency_ms"] is not None:
+        threads = figures["num_threads"]
+        facts += [
+            f"{figures['latency_ms']:.1f} ms on {threads} thread{'s' * (threads > 1)}",
+            f"{figures['partitions']} XNNPACK partitions",
+            f"{figures['images']} images",
+        ]
+    click.echo(", ".join(facts))
+    click.echo(shown_verdict(report))

@@ -20,11 +20,12 @@ from swiftformer_tf.exporting import export
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.images.folders import photographs_in
-from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.images.inputs import ImageSource, image_inputs, known_count
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, open_interpreter
 from swiftformer_tf.loading import open_model
+from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.quantization import Graph
 from swiftformer_tf.recipes import RECIPES
 
@@ -88,7 +89,7 @@ def debug_quantization(
     plot: str | Path | None = None,
     token_weights: TokenWeights | None = None,
     weights: str | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> QuantizationReport:
     """Runs an integer file and the float32 export of the same deploy graph side by side, tensor by tensor.
 
@@ -105,7 +106,7 @@ def debug_quantization(
         plot: A PNG to write as well, see `QuantizationReport.save_plot`.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        progress: Called with the number of images seen so far.
+        progress: Opens a progress display for a step, see `Progress`.
 
     Returns:
         A `QuantizationReport`.
@@ -135,14 +136,16 @@ def debug_quantization(
         images = photographs_in(images, count)
     if isinstance(reference, (str, Path)):
         reference = open_model(reference, token_weights=token_weights, weights=weights)
-    report = _compared(lite, reference, images, progress)
+    with progress("images", known_count(images)) as seen:
+        report = _compared(lite, reference, images, seen)
     if plot is not None:
-        report.save_plot(plot)
+        with progress("plot", None):
+            report.save_plot(plot)
     return report
 
 
 def _compared(
-    lite: LiteModel, reference: keras.Model, images: ImageSource, progress: Callable[[int], None] | None
+    lite: LiteModel, reference: keras.Model, images: ImageSource, progress: Callable[[int], None]
 ) -> QuantizationReport:
     if not lite.recipe.has_integer_weights:
         raise ModelError(
@@ -184,8 +187,7 @@ def _compared(
         for image in image_inputs(images, lite.config.transform, raw=lite.include_preprocessing):
             yield image
             count += 1
-            if progress is not None:
-                progress(count)
+            progress(count)
 
     distances = compare(graph, reference_graph, pairs, found, inputs(), _loader(lite), _loader(floats))
     rows = [

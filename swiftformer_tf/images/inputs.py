@@ -10,11 +10,26 @@ from swiftformer_tf.errors import ImageError
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.transform import Transform, open_image
 
-__all__ = ["ImageSource", "image_inputs"]
+__all__ = ["ImageSource", "image_inputs", "known_count"]
 
 # A folder; files; pixels 0-255 as uint8 (N, H, W, C); normalized floats of that shape; or a `tf.data.Dataset` or
 # another iterable of such images or batches, labels beside them passed over.
 ImageSource = str | Path | np.ndarray | Iterable[Any]
+
+
+def known_count(images: ImageSource) -> int | None:
+    """How many images there are, None where that is known only once they were read.
+
+    Args:
+        images: In any form but a folder, whose files `photographs_in` lists.
+
+    Examples:
+        >>> known_count(np.zeros((3, 8, 8, 3))), known_count(["a.jpg", "b.jpg"]), known_count(iter([]))
+        (3, 2, None)
+    """
+    if isinstance(images, (list, tuple)):
+        return len(images) if all(isinstance(each, (str, Path)) or np.ndim(each) == 3 for each in images) else None
+    return len(images) if isinstance(images, np.ndarray) else None
 
 
 def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False) -> Iterator[np.ndarray]:

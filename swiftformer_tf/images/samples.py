@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.resources
+import importlib.util
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.images.transform import Transform, open_image
 
-__all__ = ["Photographs", "photographs"]
+__all__ = ["Photographs", "photographs", "require_photographs"]
 
 # Photographs in scikit-image's wheel (its `data` folder says who took them). They are few and unlike each other, from
 # a cat to a galaxy: calibration must see something of each, as it must of every kind of picture that will come.
@@ -48,6 +49,18 @@ class Photographs:
     names: tuple[str, ...]
 
 
+def require_photographs() -> None:
+    """Raises where the photographs are not installed.
+
+    Raises:
+        ImageError: Says so.
+    """
+    if importlib.util.find_spec("skimage") is None:
+        raise ImageError(
+            "no photographs: give --images FOLDER, or install those of the demo with pip install 'swiftformer_tf[demo]'"
+        )
+
+
 def photographs(transform: Transform) -> tuple[Photographs, Photographs]:
     """Crops of scikit-image's photographs, for calibration and for verification.
 
@@ -60,12 +73,8 @@ def photographs(transform: Transform) -> tuple[Photographs, Photographs]:
     Raises:
         ImageError: scikit-image is not installed.
     """
-    try:
-        folder = importlib.resources.files("skimage") / "data"
-    except ModuleNotFoundError:
-        raise ImageError(
-            "no photographs: give --images FOLDER, or install those of the demo with pip install 'swiftformer_tf[demo]'"
-        ) from None
+    require_photographs()
+    folder = importlib.resources.files("skimage") / "data"
     straight = transform.replace(crop=None)
     sets: tuple[list[tuple[np.ndarray, str]], ...] = ([], [])
     for name, shown in PHOTOGRAPHS.items():

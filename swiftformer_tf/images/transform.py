@@ -257,6 +257,17 @@ class Transform:
         scaled = np.asarray(inputs, np.float32) * np.asarray(self.std, np.float32)
         return (scaled + np.asarray(self.mean, np.float32)) * np.float32(255)
 
+    @property
+    def largest(self) -> float:
+        """No normalized value is larger, whatever its sign.
+
+        Examples:
+            >>> round(TRANSFORMS["timm"].largest, 2)
+            2.64
+        """
+        mean, std = np.asarray(self.mean), np.asarray(self.std)
+        return float((np.maximum(mean, 1 - mean) / std).max())
+
     def __call__(self, image: Image.Image | str | Path) -> np.ndarray:
         """A photograph, or the path of one, as the network's input: float32 (height, width, channels)."""
         return self.normalize(self.crop_image(image if isinstance(image, Image.Image) else open_image(image)))

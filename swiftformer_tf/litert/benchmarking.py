@@ -14,6 +14,7 @@ from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.litert import peak_memory
 from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_for_timing, profile_ops
+from swiftformer_tf.progress import Progress, silent
 
 __all__ = ["FileTiming", "Timing", "benchmark_files", "interleave", "peak_bytes"]
 
@@ -59,7 +60,7 @@ class FileTiming:
         num_threads: Threads of the kernels.
         timing: Milliseconds a run.
         partitions: Pieces of the graph that XNNPACK took.
-        peak_memory: Bytes that the interpreter takes.
+        peak_memory: Bytes that the interpreter takes; None on Windows, where nothing measures it yet.
         ops: Time by kind of operation on one thread, most first; None where the profiler does not work.
     """
 
@@ -68,7 +69,7 @@ class FileTiming:
     num_threads: int
     timing: Timing
     partitions: int
-    peak_memory: int
+    peak_memory: int | None
     ops: list[OpKind] | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def benchmark_files(
     *,
     num_threads: int = 1,
     repeats: int = 30,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = silent,
 ) -> list[FileTiming]:
     """Measures `.tflite` files of whatever origin, taking turns.
 
@@ -134,7 +135,7 @@ def benchmark_files(
         paths: The files; each has one input.
         num_threads: Threads of the CPU kernels.
         repeats: Runs of each file that count.
-        progress: Called with the number of turns so far.
+        progress: Opens a progress display for a step, see `Progress`.
 
     Raises:
         ModelError: LiteRT cannot load a file.
@@ -153,7 +154,14 @@ def benchmark_files(
     """
     interpreters = [open_for_timing(path, num_threads=num_threads) for path in paths]
     runs = {str(index): _timed(each.invoke) for index, each in enumerate(interpreters)}
-    timings = interleave(runs, repeats=repeats, progress=progress)
+    with progress("runs", repeats) as count:
+        timings = interleave(runs, repeats=repeats, progress=count)
+    peaks, ops = [], []
+    with progress("memory and operations", len(paths)) as count:
+        for path in paths:
+            peaks.append(peak_bytes(path, num_threads=num_threads))
+            ops.append(_profiled(path))
+            count(len(ops))
     return [
         FileTiming(
             path=Path(path),
@@ -161,19 +169,21 @@ def benchmark_files(
             num_threads=num_threads,
             timing=timings[str(index)],
             partitions=count_partitions(interpreters[index]),
-            peak_memory=peak_bytes(path, num_threads=num_threads),
-            ops=_profiled(path),
+            peak_memory=peaks[index],
+            ops=ops[index],
         )
         for index, path in enumerate(paths)
     ]
 
 
-def peak_bytes(path: str | Path, *, num_threads: int = 1) -> int:
-    """Bytes by which loading and running a file raise the memory of a fresh process.
+def peak_bytes(path: str | Path, *, num_threads: int = 1) -> int | None:
+    """Bytes by which loading and running a file raise the memory of a fresh process; None on Windows.
 
     Raises:
         ModelError: That process failed.
     """
+    if sys.platform == "win32":
+        return None
     command = [sys.executable, peak_memory.__file__, str(path), str(num_threads)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:

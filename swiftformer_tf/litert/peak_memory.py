@@ -28,6 +28,8 @@ def _peak() -> int:
         # Not `ru_maxrss`: on Linux it starts with what the parent process held.
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        raise NotImplementedError  # `peak_bytes` does not ask
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import ctypes
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ WRITE = 1  # kLiteRtTensorBufferLockModeWrite
 
 # LiteRT's kinds of events: a builtin kernel's run, and that of an operator inside XNNPACK.
 OPERATOR, DELEGATED = 1 << 1, 1 << 3
+
+# XNNPACK's profiler has no name for what it looks up in a table of 256 bytes, such as an int8 GELU.
+NAMES = {"Invalid Unary Op": "Table lookup (NC, X8)"}
 
 # How XNNPACK calls what multiplies matrices, convolutions as matrices among it, and the builtin kernels' names.
 MATRIX_KINDS = ("GEMM", "CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL")
@@ -234,7 +238,7 @@ def _operations(api: _Api, profiler: ctypes.c_void_p) -> list[_Operation]:
     events = (_Event * number.value)()
     api.call("LiteRtGetProfilerEvents", profiler, number, events)
     return [
-        (event.tag.decode(), event.event_type == DELEGATED, event.elapsed_us)
+        (NAMES.get(name := event.tag.decode(), name), event.event_type == DELEGATED, event.elapsed_us)
         for event in events
         if event.event_type in (OPERATOR, DELEGATED)
     ]
@@ -242,6 +246,8 @@ def _operations(api: _Api, profiler: ctypes.c_void_p) -> list[_Operation]:
 
 def _ask_for_profile(api: _Api, options: ctypes.c_void_p) -> None:
     # LiteRT frees the text with the function given: it must be the C library's memory.
+    if sys.platform == "win32":
+        raise RuntimeError("nobody has tried which of Windows's C libraries it frees memory with")
     libc = ctypes.CDLL(None)
     libc.strdup.restype, libc.strdup.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
     text = ctypes.c_void_p(libc.strdup(b"enable_profiling = true\n"))

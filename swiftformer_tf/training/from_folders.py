@@ -20,8 +20,9 @@ from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerM
 from swiftformer_tf.native_logs import native_stdout_silenced
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from swiftformer_tf.training.memory import keep_freed_memory
-from swiftformer_tf.training.models import adapted_model, freeze, new_model
+from swiftformer_tf.training.models import adapted_model, freeze, frozen_parts, new_heads, new_model
 from swiftformer_tf.training.photographs import training_photographs
+from swiftformer_tf.training.plan import TrainingPlan, count_labels, telling
 from swiftformer_tf.training.processes import distribute
 from swiftformer_tf.training.recipes import TRAINING_RECIPES, TrainingRecipe, training_recipe
 from swiftformer_tf.training.running import train_classifier
@@ -66,6 +67,11 @@ class _Options:
     process_id: int
     coordinator_address: str | None
     callbacks: Sequence[keras.callbacks.Callback]
+    tell: Callable[[TrainingPlan], None]
+
+    def told(self, plan: TrainingPlan) -> list[keras.callbacks.Callback]:
+        """All callbacks, that which tells the plan first."""
+        return [telling(plan, self.tell), *self.callbacks]
 
     @property
     def starting_point(self) -> str:
@@ -111,6 +117,7 @@ def train(
     process_id: int = 0,
     coordinator_address: str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    tell: Callable[[TrainingPlan], None] = lambda _: None,
 ) -> History:
     """Trains or fine-tunes on a folder of photographs: what `swiftformer-tf train` does.
 
@@ -146,6 +153,7 @@ def train(
         process_id: Which of them this is.
         coordinator_address: Where process 0 can be reached.
         callbacks: More callbacks for `fit`.
+        tell: Called before the first step with what was understood of the arguments.
 
     Returns:
         The metrics, a row an epoch, those before an interruption included; `best_epoch` finds the best.
@@ -193,6 +201,7 @@ def train(
         process_id=process_id,
         coordinator_address=coordinator_address,
         callbacks=[*callbacks, *_tensorboard(Path(output), wanted=tensorboard, process_id=process_id)],
+        tell=tell,
     )
     _check(task, options)
     with native_stdout_silenced() if num_processes > 1 else contextlib.nullcontext():
@@ -245,16 +254,27 @@ def _classifier(options: _Options) -> History:
     else:
         model = new_model(config, recipe, seed=options.seed, dtype=options.dtype)
     freeze(model, options.frozen)
+    validation = labeled_for(config, options.validation) if options.validation else None
+    plan = TrainingPlan(
+        labels=config.labels,
+        counts=count_labels(images),
+        images=len(images),
+        validation=len(validation.paths) if validation else 0,
+        image_size=config.input_size,
+        source=str(options.source) if options.source else None,
+        new=new_heads(start, config) if start else (),
+        frozen=frozen_parts(options.frozen),
+    )
     return train_classifier(
         model,
         images,
         recipe,
         options.output,
-        validation=labeled_for(config, options.validation) if options.validation else None,
+        validation=validation,
         teacher=Teacher.open(options.teacher) if options.teacher else None,
         seed=options.seed,
         source=options.starting_point,
-        callbacks=options.callbacks,
+        callbacks=options.told(plan),
     )
 
 
@@ -281,17 +301,28 @@ def _segmenter(options: _Options) -> History:
         id2label=dict(enumerate(images.classes.labels)),
         drop_path_rate=recipe.drop_path_rate,
     )
-    model, _ = segmenter_on(backbone, config, head, seed=options.seed, dtype=options.dtype)
+    model, new = segmenter_on(backbone, config, head, seed=options.seed, dtype=options.dtype)
     freeze(model, options.frozen)
+    validation = MaskFolder.open(options.validation, images.classes) if options.validation else None
+    plan = TrainingPlan(
+        labels=config.labels,
+        counts=None,
+        images=len(images),
+        validation=len(validation) if validation else 0,
+        image_size=config.input_size,
+        source=str(options.source) if options.source else None,
+        new=tuple(dict.fromkeys(path.split("-")[0] for path in new)),
+        frozen=frozen_parts(options.frozen),
+    )
     return train_segmenter(
         model,
         images,
         recipe,
         options.output,
-        validation=MaskFolder.open(options.validation, images.classes) if options.validation else None,
+        validation=validation,
         seed=options.seed,
         source=options.starting_point,
-        callbacks=options.callbacks,
+        callbacks=options.told(plan),
     )
 
 

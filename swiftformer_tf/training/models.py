@@ -11,7 +11,10 @@ from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.training.recipes import TrainingRecipe
 
-__all__ = ["adapted_model", "class_labels", "freeze", "new_model", "start_from_mean"]
+__all__ = ["adapted_model", "class_labels", "freeze", "frozen_parts", "new_heads", "new_model", "start_from_mean"]
+
+# Layers of a classifier that make logits.
+HEADS = ("head", "head_dist")
 
 
 def class_labels(names: Sequence[str]) -> tuple[str, ...]:
@@ -75,11 +78,28 @@ def adapted_model(
     keras.utils.set_random_seed(seed)
     adapted = SwiftFormerForImageClassification(config, dtype=dtype)
     trained = {layer.name: layer for layer in model.layers}
+    new = new_heads(model, config)
     for layer in adapted.layers:
-        is_head = layer.name in ("head", "head_dist")
-        if layer.weights and (not is_head or (model.config.labels == config.labels and layer.name in trained)):
+        if layer.weights and layer.name not in new:
             layer.set_weights(trained[layer.name].get_weights())
     return adapted
+
+
+def new_heads(model: SwiftFormerForImageClassification, config: SwiftFormerConfig) -> tuple[str, ...]:
+    """Names of the heads that start anew where `adapted_model` puts a trained classifier under another configuration.
+
+    Args:
+        model: Trained.
+        config: Of the copy.
+
+    Examples:
+        >>> model = SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette")
+        >>> new_heads(model, model.config), new_heads(model, model.config.replace(id2label={0: "cat", 1: "dog"}))
+        ((), ('head', 'head_dist'))
+    """
+    wanted = HEADS if config.distillation else HEADS[:1]
+    trained = {layer.name for layer in model.layers} if model.config.labels == config.labels else ()
+    return tuple(name for name in wanted if name not in trained)
 
 
 def start_from_mean(model: SwiftFormerForImageClassification, targets: np.ndarray) -> None:
@@ -100,7 +120,7 @@ def start_from_mean(model: SwiftFormerForImageClassification, targets: np.ndarra
     """
     mean, spread = targets.mean(axis=0, dtype=np.float64), targets.std(axis=0, dtype=np.float64)
     for layer in model.layers:
-        if layer.name in ("head", "head_dist") and not keras.ops.any(layer.bias):
+        if layer.name in HEADS and not keras.ops.any(layer.bias):
             layer.kernel.assign(layer.kernel * np.where(spread > 0, spread, 1).astype(np.float32))
             layer.bias.assign(mean.astype(np.float32))
 
@@ -127,3 +147,16 @@ def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:
     for layer in model.layers:
         if layer.name.startswith(frozen):
             layer.trainable = False
+
+
+def frozen_parts(stages: int) -> tuple[str, ...]:
+    """What `freeze` keeps, for people to read.
+
+    Args:
+        stages: How many.
+
+    Examples:
+        >>> frozen_parts(2), frozen_parts(0)
+        (('stem', 'stage 1', 'stage 2'), ())
+    """
+    return ("stem", *(f"stage {stage + 1}" for stage in range(stages))) if stages else ()

@@ -1,10 +1,11 @@
 """Photographs to learn from, with what is right of them, for a new model or one that has learned before."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, ImageError
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.metadata import METADATA
@@ -12,6 +13,9 @@ from swiftformer_tf.tasks.annotations import has_metadata, open_annotated
 from swiftformer_tf.training.models import class_labels
 
 __all__ = ["training_photographs"]
+
+# Names of parts of a data set, which are no classes where train is among them.
+SPLITS = {"train", "val", "valid", "validation", "test"}
 
 
 def training_photographs(
@@ -26,7 +30,8 @@ def training_photographs(
         problem_type: What the labels mean; None takes the configuration's, or what the folder implies.
 
     Raises:
-        ImageError: As `ImageFolder.open` and `open_annotated`: one label or numbers without a problem type too.
+        ImageError: As `ImageFolder.open` and `open_annotated`: one label or numbers without a problem type too; and
+            a folder of splits, whose subfolders are named train and val.
         ConfigError: Several labels or numbers, and a folder that has no `metadata.csv`.
 
     Examples:
@@ -46,6 +51,7 @@ def training_photographs(
         raise ConfigError(f"{folder}: no {METADATA}, which says what is right to a model of {problem_type}")
     else:
         images = ImageFolder.open(folder)
+        _check_splits(Path(folder), images.class_names)
         # A folder a class says so; of others, the heads learn it anew.
         said = "single_label_classification" if problem_type or config.problem_type else None
     if isinstance(images, ImageFolder):
@@ -53,3 +59,11 @@ def training_photographs(
     if sorted(config.labels) == sorted(images.class_names):
         images = images.reordered(config.labels)
     return images, config.replace(id2label=dict(enumerate(images.class_names)), problem_type=said)
+
+
+def _check_splits(folder: Path, names: Sequence[str]) -> None:
+    """Refuses the folder around train and val, which would be learned as classes."""
+    if "train" in names and {name.lower() for name in names} <= SPLITS:
+        others = [name for name in names if name != "train"]
+        validation = f", and {folder / others[-1]} as validation" if others else ""
+        raise ImageError(f"{folder}: its classes would be {' and '.join(names)}; give {folder / 'train'}{validation}")

@@ -2,7 +2,7 @@
 // each thing as soon as it is known: {chromium: version}, {page: what went wrong when it was used, or ""}, and runs.
 //
 // job: {inputs: [base64 of float32], recipes: [names, in the order of the page's models], photographs: [{file, label}],
-//       gpuCount: photographs for the GPU}
+//       gpuCount: photographs for the GPU, snippet: JavaScript of the documentation}
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRequire } from "node:module";
@@ -150,10 +150,37 @@ async function measure(recipe, index, accelerator) {
   return run;
 }
 
+// The snippet of the documentation, as a module of the page, answers as the page's own module does.
+async function snippet() {
+  const body = `const { pixels, shape } = globalThis.given;\n${job.snippet}\nexport { scores };`;
+  const answers = [];
+  for (const documented of [false, true]) {
+    const { page, context } = await open(); // each loads LiteRT.js, which a page can do once
+    await page.route("**/page/snippet.js", (route) => route.fulfill({ contentType: "text/javascript", body }));
+    answers.push(
+      await page.evaluate(
+        async ({ documented, encoded }) => {
+          const [model] = await (await fetch("/models.json")).json();
+          const bytes = Uint8Array.from(atob(encoded), (each) => each.charCodeAt(0));
+          const pixels = new Float32Array(bytes.buffer);
+          globalThis.given = { pixels, shape: model.shape };
+          if (documented) return (await import("/page/snippet.js")).scores;
+          const { loadClassifier } = await import("/page/classifier.js");
+          return Array.from(await (await loadClassifier(model, "wasm")).run(pixels));
+        },
+        { documented, encoded: job.inputs[0] },
+      ),
+    );
+    await context.close();
+  }
+  const [own, documented] = answers;
+  must(own.every((value, index) => Math.abs(value - documented[index]) < 1e-4), "the documented snippet answers otherwise than the page");
+}
+
 const told = (what) => console.log(JSON.stringify(what));
 told({ chromium: browser.version() });
 for (const accelerator of ["wasm", "webgpu"]) {
   for (const [index, recipe] of job.recipes.entries()) told(await measure(recipe, index, accelerator));
 }
-told({ page: await use().then(withoutRuntime).then(() => "", (error) => String(error.message ?? error)) });
+told({ page: await use().then(withoutRuntime).then(snippet).then(() => "", (error) => String(error.message ?? error)) });
 await browser.close();

@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 
 __all__ = ["PLAYWRIGHT"]
+
+SNIPPETS = Path(__file__).parents[2] / "docs" / "tutorials" / "running-the-files.md"
 
 PLAYWRIGHT = "playwright-core@1.64.1"
 VARIANTS = ("wasm", "webgpu")
@@ -104,6 +107,7 @@ def job(kit: Path, names: list[str], lite: LiteModel, *, count: int) -> dict[str
         "gpuCount": GPU_COUNT,
         "recipes": names,
         "photographs": photographs,
+        "snippet": re.findall(r"```js\n(.*?)```", SNIPPETS.read_text("utf-8"), re.DOTALL)[0],
     }
 
 

@@ -6,6 +6,7 @@ TFLite Metadata; the metadata is read by mediapipe's own generated code too.
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from mediapipe.tasks.python import BaseOptions
 from mediapipe.tasks.python.vision import ImageClassifier, ImageClassifierOptions
 
 __all__: list[str] = []
+
+SNIPPETS = Path(__file__).parents[2] / "docs" / "tutorials" / "running-the-files.md"
 
 
 def classify(path: Path, photographs: list[Path], labels: list[str]) -> dict[str, Any]:
@@ -68,6 +71,17 @@ def metadata(path: Path) -> dict[str, Any]:
     raise ValueError(f"{path.name}: no TFLite Metadata")
 
 
+def documented(path: Path, photograph: Path) -> list[tuple[str, float]]:
+    """What the snippet of the documentation finds best, first."""
+    (block,) = re.findall(r"```py\n(.*?)```", SNIPPETS.read_text("utf-8"), re.DOTALL)
+    given = f"path, photograph = {str(path)!r}, {str(photograph)!r}"
+    code, count = re.subn(r"^path, photograph = .*$", lambda _: given, block, flags=re.MULTILINE)
+    assert count == 1
+    found: dict[str, Any] = {"print": lambda *_: None}
+    exec(code, found)
+    return [(each.category_name, each.score) for each in found["result"].classifications[0].categories]
+
+
 def main() -> None:
     """Prints what the README of this folder asks for."""
     kit = Path(sys.argv[1])
@@ -81,6 +95,11 @@ def main() -> None:
             if kind in entry["files"]:
                 path = kit / entry["files"][kind]
                 said = classify(path, photographs, about["labels"])
+                if outputs := said.get("outputs"):
+                    best = int(np.argmax(outputs[0]))
+                    label, score = documented(path, photographs[0])[0]
+                    if (label, score) != (about["labels"][best], outputs[0][best]):
+                        said = {"failed": f"the snippet of {SNIPPETS.name} says {label} {score}"}
                 runs.append({"variant": variant, "recipe": recipe, "file": kind, "facts": metadata(path), **said})
     print(json.dumps({"versions": {"mediapipe": mp.__version__}, "runs": runs}))
 

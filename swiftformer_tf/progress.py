@@ -1,0 +1,25 @@
+"""How a long piece of work says where it is, to whatever shows it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+__all__ = ["Progress", "silent"]
+
+# Opens a display for a step with this title and this total, None where nobody knows it, and yields what is called with
+# the count so far.
+Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+
+
+@contextmanager
+def silent(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A display that shows nothing, for those who asked for none.
+
+    Args:
+        title: Of the step.
+        total: How many there are in it.
+
+    Examples:
+        >>> with silent("verify", 3) as count:
+        ...     count(1)
+    """
+    yield lambda _: None

@@ -1,0 +1,200 @@
+"""How many small mistakes the tests catch: a seeded sample of mutants, each run with the tests of its module.
+
+    python -m support.mutation            # PYTHONPATH=tests; make mutation
+
+A mutant is one change in one place: an operator, a comparison, a constant, a condition turned round, a call's argument
+left out. Where it was tried before, the result is in mutants.json, so that an interrupted run goes on. A mutant that no
+test catches is printed with its place; EQUIVALENT names those that change nothing that anyone can see, and why.
+"""
+
+import argparse
+import ast
+import dataclasses
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "swiftformer_tf"
+
+# Modules that are sampled, and the tests that a mutant of each has to fail.
+TESTS: dict[str, tuple[str, ...]] = {
+    "quantization/scales.py": ("test_quantization_scales.py",),
+    "quantization/ranges.py": ("test_exporting.py", "test_quantization_extremes.py", "test_quantization_mean.py"),
+    "recipes.py": ("test_recipes.py",),
+    "images/labels.py": ("test_images_labels.py",),
+    "verification.py": ("test_verification.py",),
+    "porting.py": ("test_porting.py",),
+    "fusion.py": ("test_fusion.py",),
+    "tasks": ("test_tasks.py", "test_tasks_scores.py", "test_annotations.py"),
+}
+
+# By the text of the mutant's line, why it is the same program.
+EQUIVALENT: dict[str, str] = {}
+
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult},
+    **{ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.And: ast.Or, ast.Or: ast.And},
+    **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq},
+    **{ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is},
+}
+
+
+class _Code(ast.NodeVisitor):
+    """Nodes that run and that a test can see: no docstrings, annotations, imports, texts or `__all__`."""
+
+    def __init__(self) -> None:
+        self.found: list[ast.AST] = []
+
+    def visit(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr | ast.Raise):
+            return
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            return  # it changes what happens to mistakes of ours alone
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return
+        self.found.append(node)
+        for name, value in ast.iter_fields(node):
+            if name in ("annotation", "returns", "decorator_list", "type_comment"):
+                continue
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, ast.AST):
+                    self.visit(each)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """A change in one place of a module."""
+
+    path: Path
+    tests: tuple[str, ...]
+    node: int
+    variant: int
+    line: int
+    change: str
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text("utf-8").splitlines()[self.line - 1].strip()
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.relative_to(ROOT)}: {self.text}: {self.change} (node {self.node})"
+
+    @property
+    def source(self) -> str:
+        tree = ast.parse(self.path.read_text("utf-8"))
+        _mutate(_nodes(tree)[self.node], self.variant)
+        return ast.unparse(tree)
+
+
+def mutants(path: Path, tests: tuple[str, ...]) -> Iterator[Mutant]:
+    for variant in range(2):
+        # Each node is changed in turn, and only what is said of the change is kept.
+        for index, node in enumerate(_nodes(ast.parse(path.read_text("utf-8")))):
+            if change := _mutate(node, variant):
+                yield Mutant(path, tests, index, variant, getattr(node, "lineno", 1), change)
+
+
+def _nodes(tree: ast.AST) -> list[ast.AST]:
+    code = _Code()
+    code.visit(tree)
+    return code.found
+
+
+def _mutate(node: ast.AST, variant: int) -> str | None:
+    """Changes a node in its place; what it did, or None where this node has no such change."""
+    if isinstance(node, ast.BinOp | ast.BoolOp | ast.AugAssign) and not variant and type(node.op) in SWAPS:
+        return _swap(node, "op")
+    if isinstance(node, ast.Compare) and not variant and type(node.ops[0]) in SWAPS:
+        before, node.ops[0] = type(node.ops[0]).__name__, SWAPS[type(node.ops[0])]()  # type: ignore[call-overload]
+        return f"{before} to {type(node.ops[0]).__name__}"
+    if isinstance(node, ast.Constant) and not variant:
+        return _constant(node)
+    if isinstance(node, ast.If | ast.IfExp | ast.While) and not variant:
+        node.test = ast.UnaryOp(ast.Not(), node.test)
+        return "condition turned round"
+    if isinstance(node, ast.Call) and variant and node.keywords:
+        return f"argument {node.keywords.pop().arg} left out"
+    return None
+
+
+def _swap(node: ast.BinOp | ast.BoolOp | ast.AugAssign, field: str) -> str:
+    before = type(getattr(node, field))
+    setattr(node, field, SWAPS[before]())
+    return f"{before.__name__} to {SWAPS[before].__name__}"
+
+
+def _constant(node: ast.Constant) -> str | None:
+    before = node.value
+    if isinstance(before, bool):
+        node.value = not before
+    elif isinstance(before, int | float):
+        node.value = before + 1
+    else:
+        return None
+    return f"{before} to {node.value}"
+
+
+def sample(count: int, seed: int) -> list[Mutant]:
+    """Modules take turns, so that a large one has no more mutants than a small one."""
+    rng = random.Random(seed)
+    queues = []
+    for name, tests in TESTS.items():
+        paths = sorted((PACKAGE / name).glob("*.py")) if (PACKAGE / name).is_dir() else [PACKAGE / name]
+        found = [mutant for path in paths for mutant in mutants(path, tests)]
+        rng.shuffle(found)
+        queues.append(found)
+    chosen = [each[turn] for turn in range(count) for each in queues if turn < len(each)]
+    return chosen[:count]
+
+
+def caught(mutant: Mutant) -> bool:
+    """Whether the tests fail with the mutant, which lies in a copy of the package."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for each in ROOT.iterdir():
+            if each.name not in ("swiftformer_tf", ".git"):
+                (folder / each.name).symlink_to(each)
+        for each in PACKAGE.rglob("*"):
+            if each.is_file() and each.suffix != ".pyc":
+                target = folder / each.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.symlink_to(each)
+        module = folder / mutant.path.relative_to(ROOT)
+        module.unlink()
+        module.write_text(mutant.source, "utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        environment = {**os.environ, "PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1"}
+        arguments = [f"tests/{test}" for test in mutant.tests]
+        done = subprocess.run([*command, *arguments], cwd=folder, env=environment, capture_output=True, check=False)
+    if done.returncode not in (0, 1, 2):
+        raise SystemExit(f"pytest ended with {done.returncode}: {done.stdout.decode()[-2000:]}")
+    return done.returncode != 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path, default=Path("mutants.json"))
+    given = parser.parse_args()
+    known = json.loads(given.results.read_text()) if given.results.exists() else {}
+    counted = [each for each in sample(given.count, given.seed) if each.text not in EQUIVALENT]
+    for each in counted:
+        if each.name not in known:
+            known[each.name] = caught(each)
+            given.results.write_text(json.dumps(known, indent=1) + "\n")
+            print("caught  " if known[each.name] else "SURVIVED", f"line {each.line}", each.name, flush=True)
+    number = sum(known[each.name] for each in counted)
+    print(f"{number} of {len(counted)} mutants caught ({number / len(counted):.1%}), seed {given.seed}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
