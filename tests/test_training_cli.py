@@ -1,6 +1,7 @@
 """`swiftformer-tf train`, from pictures to a model that evaluates."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ def trained(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def test_it_says_what_it_made_and_how_each_epoch_went(trained: tuple[Path, Result]) -> None:
     output, result = trained
     assert result.stdout.startswith(f"{output}/model.keras: epoch ")
-    plan, epochs = result.stderr.splitlines()[:5], result.stderr.splitlines()[5:]
+    lines = [line for line in result.stderr.splitlines() if ", step" not in line]  # of a machine that takes minutes
+    plan, epochs = lines[:5], lines[5:]
     assert plan == [
         "3 labels, 21 photographs: cat 7, dog 7, eel 7",
         "validation: 21 photographs",
@@ -144,7 +146,7 @@ def _pairs(model: object, tuned: object, layer: str) -> list[tuple[np.ndarray, n
 
 def test_the_folder_around_train_and_val_is_refused(photographs: Path, tmp_path: Path) -> None:
     for name in ("train", "val"):
-        (tmp_path / name).symlink_to(photographs, target_is_directory=True)
+        shutil.copytree(photographs, tmp_path / name)
     cure = f"give {tmp_path / 'train'}, and {tmp_path / 'val'} as validation"
     with pytest.raises(ImageError) as caught:
         invoke(tmp_path, "-o", tmp_path / "run", *OPTIONS)
@@ -156,9 +158,9 @@ def test_in_a_pipe_a_line_a_minute_says_how_far_it_is(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("swiftformer_tf.cli.training_progress.NOTE_SECONDS", 0.0)
-    result = invoke(photographs, "-o", tmp_path / "run", *OPTIONS[:4], "--epochs", 1, "--batch-size", 12, "--crop", 1)
+    result = invoke(photographs, "-o", tmp_path / "run", *OPTIONS[:4], "--epochs", 1, "--batch-size", 6)
     steps = [line.partition(", loss")[0] for line in result.stderr.splitlines() if ", step" in line]
-    assert steps == ["epoch 1/1, step 1/2", "epoch 1/1, step 2/2"]
+    assert steps == [f"epoch 1/1, step {step}/3" for step in (1, 2, 3)]
 
 
 def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ __all__ = ["ImageSource", "image_inputs", "known_count"]
 ImageSource = str | Path | np.ndarray | Iterable[Any]
 
 
-def known_count(images: ImageSource) -> int | None:
+def known_count(images: ImageSource | None) -> int | None:
     """How many images there are, None where that is known only once they were read.
 
     Args:
