@@ -41,10 +41,10 @@ class Accuracy:
     """What `evaluate` counted.
 
     Args:
-        task: Of the model: a key of `TASKS`.
+        task: Task of the model: a key of `TASKS`.
         scores: `Evaluation`, `LabelScores` or `NumberErrors` of a classifier by its problem type, `PixelConfusion` of a
             segmenter.
-        config: Of the model.
+        config: Configuration of the model.
         images: Number of photographs.
     """
 
@@ -66,7 +66,7 @@ class Accuracy:
         """Draws the confusion matrix as a PNG; needs matplotlib (the extra `report`).
 
         Args:
-            path: Of the PNG.
+            path: Path of the PNG.
 
         Raises:
             ConfigError: Several labels or numbers, which have no such matrix.
@@ -107,7 +107,7 @@ def evaluate(
             segmenter, photographs beside masks, see `MaskFolder.open`. Or what these return.
         task: What the model is expected to be for, in the words of `train`: `"classification"` or
             `"semantic-segmentation"`; None takes any.
-        label_file: Of a classifier, see `labeled_images`.
+        label_file: Labels for a classifier, see `labeled_images`.
         batch_size: Photographs of a classifier at a time.
         num_threads: For a TFLite model.
         confusion: A PNG with the confusion matrix to write as well, see `Accuracy.save_confusion`.

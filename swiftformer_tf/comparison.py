@@ -201,7 +201,7 @@ class Comparison:
 
     Args:
         output: What it is.
-        config: Of the file.
+        config: Configuration of the file.
     """
 
     def __init__(self, output: Output, config: SwiftFormerConfig) -> None:
@@ -229,8 +229,8 @@ class Comparison:
         """The checks, and the figures.
 
         Args:
-            recipe: Of the file: its thresholds are asked for.
-            suffix: Of the checks' names, where there are several outputs.
+            recipe: Recipe of the file, which has the thresholds.
+            suffix: Suffix of the checks' names, where there are several outputs.
         """
         both, task = self.outputs, TASKS[self.output.task]
         bad, snr = self._not_finite, self._signal.decibels

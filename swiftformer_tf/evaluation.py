@@ -147,7 +147,7 @@ def save_confusion(
     """Draws a confusion among the labels that are there as a PNG; needs matplotlib (the extra `report`).
 
     Args:
-        path: Of the PNG.
+        path: Path of the PNG.
         matrix: int64 (labels, labels): by right label (rows) and best output (columns).
         labels: Names, in the order of the outputs.
         title: Above it.
@@ -194,8 +194,8 @@ def evaluate_classifier(
     Args:
         predict: From normalized images (N, height, width, channels) to logits or probabilities
             (N, num_labels); `predicting.predictor` makes one from a Keras or TFLite model.
-        config: Of the model: its transform prepares the photographs, its labels name the outputs, its problem type
-            says what is counted.
+        config: Configuration of the model: its transform prepares the photographs, its labels name the outputs, its
+            problem type says what is counted.
         images: What `labeled_for` returned.
         classifier_activation: What `predict` makes probabilities with itself, as a file's `classifier_activation`
             says; None for logits.
@@ -284,7 +284,7 @@ def labeled_for(
     Of a `metadata.csv`, or of what `labeled_images` reads.
 
     Args:
-        config: Of the model: labels and problem type.
+        config: Configuration of the model: labels and problem type.
         folder: Photographs.
         label_file: See `labeled_images`; takes the place of a `metadata.csv`.
 
@@ -316,7 +316,7 @@ def evaluate_segmentation(
         predict: From normalized images (1, height, width, channels) to logits or probabilities of any height and
             width, (1, h, w, num_labels): they are resized to the mask, bilinear. Or to a mask, integers (1, h, w),
             which is resized to the nearest.
-        config: Of the model: its transform prepares the photographs, its labels name the outputs.
+        config: Configuration of the model: its transform prepares the photographs, its labels name the outputs.
         folder: Photographs and masks. A photograph reaches the model as a whole, so that its transform must not crop.
         progress: Called with the number of photographs seen so far.
 

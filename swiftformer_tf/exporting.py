@@ -51,7 +51,7 @@ class Calibration:
     Args:
         content: The deploy graph as a float flatbuffer.
         statistics: What flows through it on the images.
-        weights_sha256: Of the deploy graph, so that it is used for no other.
+        weights_sha256: Digest of the deploy graph's weights, so that it is used for no other.
 
     Examples:
         >>> import numpy as np
@@ -151,7 +151,7 @@ def export(
         calibration: What `calibrate` returned for `deploy`, or images to give to it. Needed where
             `recipe.needs_calibration`; where weights are integers they are rounded so that what they make of these
             images comes out closest; else passed over.
-        license: Of the weights, for the file's metadata: an SPDX name or a sentence.
+        license: License of the weights, for the file's metadata: an SPDX name or a sentence.
         progress: Called with the number of calibration images seen so far.
 
     Returns:

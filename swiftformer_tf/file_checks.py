@@ -107,7 +107,7 @@ def metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Veri
 
     Args:
         lite: The model.
-        runner: Of it; None where it cannot run.
+        runner: What runs it; None where it cannot run.
     """
     with prefix_path(lite.path):
         told, expected = metadata.read(lite.content), lite.metadata

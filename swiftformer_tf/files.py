@@ -67,7 +67,7 @@ def check_place(path: str | Path, *, made: str | Path | None = None) -> None:
     """Whether `replacing` can write there: better known before the work than after it.
 
     Args:
-        path: Of the file or folder to write.
+        path: Path of the file or folder to write.
         made: A folder that will be there by then.
 
     Raises:

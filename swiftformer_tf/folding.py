@@ -141,7 +141,7 @@ def folded(block: keras.layers.Layer, value: Any, name: Name) -> Any:
     Args:
         block: One of `BLOCKS`.
         value: The map; for a stem, pixels or `normalized` ones.
-        name: Of the layers that are made.
+        name: Name of the layers that are made.
     """
     prefix = functools.partial(_joined, name, block.name)
     if isinstance(block, Stem):

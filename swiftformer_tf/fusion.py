@@ -28,7 +28,7 @@ class DeployModel(keras.Model):
     Args:
         inputs: See `keras.Model`.
         outputs: Likewise.
-        name: Of the model.
+        name: Name of the model.
         trainable: See `keras.Model`.
         config: Transform, labels, and the `image_size` that the graph is bound to.
         include_preprocessing: See `fuse`.

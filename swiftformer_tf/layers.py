@@ -70,7 +70,7 @@ class Stem(Block):
 
     Args:
         filters: Channels out; the first convolution has half as many.
-        epsilon: Of the batch normalizations.
+        epsilon: Epsilon of the batch normalizations.
     """
 
     ARGUMENTS = ("filters", "epsilon")
@@ -117,7 +117,7 @@ class Downsample(Block):
         kernel_size: In pixels.
         strides: In pixels.
         padding: Zeros on every side.
-        epsilon: Of the batch normalization.
+        epsilon: Epsilon of the batch normalization.
     """
 
     ARGUMENTS = ("filters", "kernel_size", "strides", "padding", "epsilon")
@@ -165,7 +165,7 @@ class ConvEncoder(Block):
 
     Args:
         hidden_dim: Channels between the two pointwise convolutions.
-        epsilon: Of the batch normalization.
+        epsilon: Epsilon of the batch normalization.
         dropout: Plain dropout on the branch (Hugging Face's `drop_conv_encoder_rate`).
     """
 
@@ -275,7 +275,7 @@ class Mlp(Block):
     Args:
         hidden_dim: Channels between the two convolutions.
         activation: A key of `activations.FUNCTIONS`; `"gelu"` is the exact one.
-        epsilon: Of the batch normalization.
+        epsilon: Epsilon of the batch normalization.
         dropout: After the activation and after the second convolution.
     """
 
@@ -312,11 +312,11 @@ class Encoder(Block):
     Args:
         hidden_dim: Hidden channels of the MLP.
         token_weights: See `EfficientAdditiveAttention`.
-        activation: Of the MLP.
+        activation: Activation of the MLP.
         layer_scale_init_value: Start of the layer scales of attention and MLP; None leaves them out.
         drop_path: Stochastic depth on attention and MLP.
         dropout: In the MLP.
-        epsilon: Of every batch normalization.
+        epsilon: Epsilon of every batch normalization.
     """
 
     ARGUMENTS = (

@@ -80,7 +80,7 @@ class SwiftFormerModel(_SwiftFormer):
         out_indices: A stage or several, counted from 0, or from the last one as -1; takes the place of `outputs`.
         share_layers_with: A `SwiftFormerModel` or classifier whose layers, and so whose weights, are used.
         dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy.
-        name: Of the model.
+        name: Name of the model.
 
     Raises:
         ConfigError: An unknown output, a stage that is not there, or a `share_layers_with` of another architecture.
@@ -152,7 +152,7 @@ class SwiftFormerForImageClassification(_SwiftFormer):
         share_layers_with: A classifier whose layers, and so whose weights, are used. Training one trains the other.
         dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy. Logits
             are float32 under every mixed policy.
-        name: Of the model.
+        name: Name of the model.
 
     Raises:
         ConfigError: An unknown output, `"heads"` without two heads, or a `share_layers_with` of another architecture

@@ -96,14 +96,14 @@ def export_files(
         include_preprocessing: See `fuse`.
         classifier_activation: See `fuse`; `"probabilities"` is what makes them for the model's task, such as softmax
             or sigmoid by its `problem_type`.
-        inference_input_type: Of the input of integer files; default is each recipe's.
-        inference_output_type: Of their output, likewise.
+        inference_input_type: Type of the input of integer files; default is each recipe's.
+        inference_output_type: Type of their output, likewise.
         tasks: See `fuse`.
         labels: See `fuse`; or a file with one a line, or `"imagenet"`.
         license: See `export`. Default: that of weights that ship with the package.
         android: Folder for an Android project to write as well, see `write_android_folder`; `STEM_android.md` beside
             the files says how to use it.
-        android_package: Of the Kotlin class there.
+        android_package: Package of the Kotlin class there.
         android_class: Its name.
         html: A page with the report to write as well, see `report.html_report`.
         command: How the page was made, for its last section.

@@ -79,7 +79,7 @@ def to_checkpoint(
         model: A model of this package, or a functional model over a backbone, of which the backbone's part comes out
             and the head of other layers is left out.
         key_layout: Names that the checkpoint's `save` uses by default.
-        config: Of the backbone; needed where no SwiftFormer in `model` has one, see `fuse`.
+        config: Configuration of the backbone; needed where no SwiftFormer in `model` has one, see `fuse`.
 
     Raises:
         ModelError: A model without a backbone or without a configuration, or one that Keras quantized.

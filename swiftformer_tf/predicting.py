@@ -43,7 +43,7 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
 
     Args:
         opened: What `open_any` returned.
-        num_threads: Of LiteRT's interpreter; Keras uses all there are.
+        num_threads: Number of threads of LiteRT's interpreter; Keras uses all there are.
 
     Raises:
         ModelError: LiteRT cannot load the model.

@@ -79,9 +79,9 @@ class PretrainedModel(keras.Model):
             num_labels: Number of classes, if it shall be another: the heads are new then, and a warning says so.
             id2label: Names of the classes by index. As many as there are outputs rename them; another number is as
                 `num_labels`.
-            num_channels: Of the input, if it shall be another, see `with_input_channels`: what three channels have
-                learned is kept.
-            **arguments: Of the class, such as `dtype`; a `.keras` file has its own where none is given.
+            num_channels: Number of channels of the input, if it shall be another, see `with_input_channels`: what three
+                channels have learned is kept.
+            **arguments: Arguments of the class, such as `dtype`; a `.keras` file has its own where none is given.
 
         Raises:
             CheckpointError: No such weights, or they cannot be fetched or used.

@@ -15,7 +15,7 @@ def silent(title: str, total: int | None = None) -> Iterator[Callable[[int], Non
     """A display that shows nothing, for those who asked for none.
 
     Args:
-        title: Of the step.
+        title: Title of the step.
         total: How many there are in it.
 
     Examples:

@@ -370,8 +370,8 @@ def choose_recipes(
 
     Args:
         recipes: Names of `RECIPES`, or recipes.
-        inference_input_type: Of the files' input; None leaves what each recipe has.
-        inference_output_type: Of the files' output, likewise.
+        inference_input_type: Type of the files' input; None leaves what each recipe has.
+        inference_output_type: Type of the files' output, likewise.
 
     Raises:
         ConfigError: No such recipe, or one that cannot have such an input or output.

@@ -135,7 +135,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         head: What makes logits of the maps.
         dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy. Logits are
             float32 under every mixed policy.
-        name: Of the model.
+        name: Name of the model.
 
     Raises:
         ConfigError: No labels, or a backbone whose stages do not halve the maps.

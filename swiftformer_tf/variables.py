@@ -42,7 +42,7 @@ def assign_tensors(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dic
     """Gives a model a checkpoint's tensors, all of them, and none is left as it was.
 
     Args:
-        model: Of this package; changed.
+        model: A model of this package, which is changed.
         tensors: By canonical name, in PyTorch's shapes.
 
     Returns:
@@ -95,8 +95,8 @@ def checkpoint_of(
     """The weights of a model as a checkpoint; of a segmenter, those of its backbone with its head beside them.
 
     Args:
-        model: Of this package. LoRA is merged into the kernels.
-        config: Of the model.
+        model: A model of this package. LoRA is merged into the kernels.
+        config: Configuration of the model.
         key_layout: Names that the checkpoint's `save` uses by default.
         backbone_only: Whether variables of other layers are left out, whatever they are called.
 

@@ -139,7 +139,7 @@ def reference_answers(
     Args:
         reference: The Keras model, before fusion.
         images: Photographs, in any form that `verify` takes.
-        transform: Of the files.
+        transform: Transform of the files.
         progress: Called with the number of images seen so far.
 
     Raises:

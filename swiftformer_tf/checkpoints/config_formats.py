@@ -105,7 +105,7 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
     """What timm's `config.json` holds.
 
     Args:
-        config: Of weights that timm computes as they were trained.
+        config: Configuration of weights that timm computes as they were trained.
         layer_scales: Whether there are layer scales among the weights, which timm has everywhere or nowhere.
 
     Raises:

@@ -21,8 +21,8 @@ def with_input_channels(checkpoint: Checkpoint, num_channels: int) -> Checkpoint
     three become their mean.
 
     Args:
-        checkpoint: Of three channels, or of one where nothing changes.
-        num_channels: Of the result.
+        checkpoint: Checkpoint with three channels, or with `num_channels`, where nothing changes.
+        num_channels: Number of channels of the result.
 
     Raises:
         ConfigError: Weights of another number of channels than three, or a number that is none.

@@ -41,7 +41,7 @@ def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 
     Args:
         checkpoint: With the classifier's normalization.
         id2label: Names of the classes by index.
-        seed: Of new heads.
+        seed: Seed of new heads.
 
     Raises:
         CheckpointError: A backbone, which ends before the classifier's normalization.

@@ -9,7 +9,7 @@ from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progr
 
 @click.command()
 @click.argument("models", type=ModelFile(), metavar="MODEL.tflite...", nargs=-1, required=True)
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the CPU kernels.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Number of CPU threads.")
 @click.option("--repeats", type=click.IntRange(min=1), default=30, show_default=True, help="Runs of each file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: bool) -> None:

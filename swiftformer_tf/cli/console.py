@@ -43,11 +43,11 @@ TASK_OPTIONS: dict[str, Any] = {"classification": "classification", "segmentatio
 token_weights_option = click.option(
     "--token-weights",
     type=click.Choice(get_args(TokenWeights)),
-    help="Attention type that a checkpoint's weights were trained with. Default: what its layout implies.",
+    help="Attention type that a checkpoint was trained with. Default: what its layout implies.",
 )
 
 weights_option = click.option(
-    "--weights", metavar="NAME", help="Which of several weights in a training file, such as state_dict or ema."
+    "--weights", metavar="NAME", help="Which set of weights in a training file, such as state_dict or ema."
 )
 
 

@@ -39,7 +39,7 @@ from swiftformer_tf.cli.console import (
 @click.option(
     "--task",
     type=click.Choice(list(TASK_OPTIONS)),
-    help="What MODEL has to be for. Default: what it is for. For segmentation FOLDER is as for `train`.",
+    help="Expected task of MODEL. Default: any. For segmentation, FOLDER is laid out as for `train`.",
 )
 @token_weights_option
 @weights_option

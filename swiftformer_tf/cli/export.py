@@ -49,9 +49,11 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     type=click.Choice([*RECIPES, ALL]),
     multiple=True,
     required=True,
-    help=" ".join(["May be given many times.", *(f"{row.name} is {row.caution}." for row in CAUTIOUS)]),
+    help=" ".join(
+        ["May be repeated; all stands for every recipe.", *(f"{row.name} is {row.caution}." for row in CAUTIOUS)]
+    ),
 )
-@click.option("--calibration", type=EXISTING, help="Folder of photographs that set the integer scales.")
+@click.option("--calibration", type=EXISTING, help="Folder of photographs to calibrate integer scales on.")
 @click.option(
     "--calibration-count", type=click.IntRange(min=1), default=200, show_default=True, help="How many of them to use."
 )
@@ -63,18 +65,18 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     "--for",
     "target",
     type=click.Choice(list(TARGETS)),
-    help="Make files that this library runs; sets the two options below.",
+    help="Make files for this library; sets the two options below.",
 )
 @click.option("--include-preprocessing", is_flag=True, help="Normalize inside: the model takes RGB from 0 to 255.")
 @click.option(
     "--probabilities",
     is_flag=True,
     help="Answer with probabilities instead of logits: softmax or sigmoid, by the model's problem_type. "
-    "Of a segmenter, at the size of the image.",
+    "For a segmenter, at the size of the image.",
 )
-@click.option("--mask", is_flag=True, help="Answer with the class of each pixel, of a segmenter.")
-@click.option("--input-type", type=click.Choice(get_args(InferenceType)), help="Of integer recipes.")
-@click.option("--output-type", type=click.Choice(get_args(InferenceType)), help="Of integer recipes.")
+@click.option("--mask", is_flag=True, help="Answer with the class of each pixel; for a segmenter.")
+@click.option("--input-type", type=click.Choice(get_args(InferenceType)), help="Input type of integer recipes.")
+@click.option("--output-type", type=click.Choice(get_args(InferenceType)), help="Output type of integer recipes.")
 @click.option("--labels", metavar="FILE|imagenet", help="A label a line, or ImageNet's. Default: the model's own.")
 @click.option(
     "--task",
@@ -84,15 +86,15 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     callback=_output_tasks,
     help="What an output of your own head means, such as scores=classification. Default: features.",
 )
-@click.option("--license", "license_text", help="Of the weights, for the files' metadata, such as Apache-2.0.")
+@click.option("--license", "license_text", help="License of the weights, for the metadata, such as Apache-2.0.")
 @click.option(
     "--android",
     type=click.Path(path_type=Path, file_okay=False),
     help="Also write a folder for an Android project: the files, their labels, a Kotlin class.",
 )
-@click.option("--android-package", metavar="NAME", help="Of that class. Default: swiftformer.")
-@click.option("--android-class", metavar="NAME", help="What it is called. Default: as the files.")
-@click.option("--name", help="Start of the file names, without a folder. Default: that of MODEL.")
+@click.option("--android-package", metavar="NAME", help="Package of that class. Default: swiftformer.")
+@click.option("--android-class", metavar="NAME", help="Name of that class. Default: from the file names.")
+@click.option("--name", help="Start of the file names, without a folder. Default: from MODEL.")
 @token_weights_option
 @weights_option
 @html_option

@@ -34,7 +34,7 @@ class RecipeFile(click.Path):
 @click.argument("folder", type=_FOLDER)
 @click.option("-o", "--output", type=_RUN, required=True, help="The run's folder.")
 @click.option("--validation", type=_FOLDER, help="Photographs to evaluate each epoch on, in subfolders like FOLDER.")
-@click.option("--variant", type=click.Choice(list(VARIANTS)), help="Of a new model.  [default: xs]")
+@click.option("--variant", type=click.Choice(list(VARIANTS)), help="Variant of a new model.  [default: xs]")
 @click.option("--from", "source", type=ModelFile(), help="A .keras model or a checkpoint to start from.")
 @click.option(
     "--recipe",
@@ -55,23 +55,25 @@ class RecipeFile(click.Path):
     help="A classifier to distil from: a .keras or .tflite file or a checkpoint. One that is no SwiftFormer needs "
     "NAME.json beside it, with its `transform` and its `labels`.",
 )
-@click.option("--freeze", "frozen", type=click.IntRange(min=0), default=0, help="Stages to leave as they are.")
+@click.option(
+    "--freeze", "frozen", type=click.IntRange(min=0), default=0, help="Number of first stages to freeze, with the stem."
+)
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
     default="float32",
     show_default=True,
-    help="Precision to compute in.",
+    help="Compute precision.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random numbers.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run's folder.")
-@click.option("--num-processes", type=click.IntRange(min=1), default=1, help="Take part in a training by so many.")
-@click.option("--process-id", type=click.IntRange(min=0), default=0, help="Which of them, from 0; 0 writes OUTPUT.")
-@click.option("--coordinator-address", metavar="HOST:PORT", help="Where process 0 can be reached by the others.")
+@click.option("--num-processes", type=click.IntRange(min=1), default=1, help="Number of processes that train together.")
+@click.option("--process-id", type=click.IntRange(min=0), default=0, help="Index of this process; 0 writes OUTPUT.")
+@click.option("--coordinator-address", metavar="HOST:PORT", help="Address of process 0.")
 @click.option(
     "--problem-type",
     type=click.Choice(get_args(ProblemType)),
-    help="What labels mean. Default: that of --from, or what FOLDER implies; for one label, it has to be said.",
+    help="What labels mean. Default: that of --from, or what FOLDER implies; for a single label it is required.",
 )
 @click.option(
     "--task",
@@ -82,7 +84,7 @@ class RecipeFile(click.Path):
     "it, and beside both is classes.csv, with a line `name` or `name,color` for each index.",
 )
 @click.option(
-    "--head", metavar="NAME", help="Of a segmenter: a name of SEGMENTATION_HEADS.  [default: semantic_fpn_64]"
+    "--head", metavar="NAME", help="Head of a segmenter, from SEGMENTATION_HEADS.  [default: semantic_fpn_64]"
 )
 @token_weights_option
 @weights_option

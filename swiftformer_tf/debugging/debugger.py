@@ -40,7 +40,7 @@ class QuantizationReport:
     """The result of `debug_quantization`.
 
     Args:
-        recipe: Of the file.
+        recipe: Recipe of the file.
         images: How many were run.
         tensors: In the order in which the file computes.
 

@@ -19,9 +19,9 @@ class Pair:
     """An operation of the integer graph and what stands for it in the float graph.
 
     Args:
-        op: Of the integer graph.
-        counterpart: Of the float graph; None for a cast, whose output is a float tensor once more.
-        tensor: Of the float graph, what the operation's output is to be.
+        op: Operation of the integer graph.
+        counterpart: Operation of the float graph; None for a cast, whose output is a float tensor once more.
+        tensor: Tensor of the float graph that the operation's output is to equal.
     """
 
     op: Operation
@@ -49,7 +49,7 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
     """Finds the float graph's tensors in the integer one, by their names.
 
     Args:
-        graph: Of a file with int8 weights.
+        graph: Graph of a file with int8 weights.
         reference: The float graph of the same deploy graph.
 
     Returns:
@@ -156,7 +156,7 @@ def as_stored(values: np.ndarray, kind: Kind, quantization: Quantization | None)
     Args:
         values: float32.
         kind: Type of the tensor.
-        quantization: Of the tensor; None for floats.
+        quantization: Quantization of the tensor; None for floats.
     """
     if quantization is None:
         return values, values

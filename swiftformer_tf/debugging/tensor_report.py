@@ -15,11 +15,11 @@ class TensorReport:
 
     Args:
         position: In the order in which the file computes.
-        name: Of the tensor in the float graph, which the file's starts with.
-        part: Of the network, such as `"stages-0-blocks-1"`.
+        name: Name of the tensor in the float graph, which the file's starts with.
+        part: Part of the network, such as `"stages-0-blocks-1"`.
         op: The operation that makes it; QUANTIZE casts a float.
         scheme: How that operation computes: `"int8"`, `"int16x8"`, `"hybrid"` (floats times integers) or `"float32"`.
-        scale: Of the tensor's integers; None for floats.
+        scale: Scale of the tensor's integers; None for floats.
         zero_point: Likewise.
         weight_scales: Least and greatest scale of the operation's weights; None where it has none in integers.
         signal: Root mean square of the float tensor, each channel centered by its mean.

@@ -73,8 +73,8 @@ def write_android_folder(
     Args:
         models: By file name, `NAME_RECIPE.tflite`; of one Keras model and with the same options of `fuse`.
         folder: Where to write; made if it is not there. What it holds under other names stays.
-        package: Of the Kotlin class.
-        class_name: Of the Kotlin class. Default: NAME, in Kotlin's spelling.
+        package: Package of the Kotlin class.
+        class_name: Name of the Kotlin class. Default: NAME, in Kotlin's spelling.
         readme: File to write a page to that says how to use the folder. It does not belong among an app's sources.
         verified: Whether all of them were compared with Keras and passed, for that page.
 

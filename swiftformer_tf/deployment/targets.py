@@ -42,7 +42,7 @@ class Target:
         """Arguments of `fuse`, and of `export_files`, for a model with this configuration.
 
         Args:
-            config: Of the model.
+            config: Configuration of the model.
             task: What its outputs mean, a key of `TASKS`.
             wanted: What the user wants the outputs to be.
 

@@ -218,7 +218,7 @@ def balanced_sample(paths: Sequence[Path], count: int, seed: int = 0) -> list[Pa
     Args:
         paths: Photographs, in folders or in one.
         count: How many.
-        seed: Of the choice.
+        seed: Seed of the choice.
 
     Raises:
         ImageError: A count below one.

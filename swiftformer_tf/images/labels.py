@@ -56,8 +56,8 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int
     labels say nothing themselves (`LABEL_0`, `LABEL_1`, ...), so that sorted order decides.
 
     Args:
-        names: Of the classes, as folders have them; sorted.
-        labels: Of the model.
+        names: Names of the classes, as folders have them; sorted.
+        labels: Labels of the model.
 
     Raises:
         ImageError: No rule covers all names; the message names one that is left over.
@@ -121,7 +121,7 @@ def labeled_images(folder: str | Path, labels: Sequence[str], *, label_file: str
 
     Args:
         folder: Photographs.
-        labels: Of the model.
+        labels: Labels of the model.
         label_file: A line a photograph: its name, with or without suffix, then its class, separated by spaces,
             a tab or a comma; what follows the class is passed over. A class is a label, a WordNet id or the
             index of an output. A first line that names no photograph is a heading. Of photographs named

@@ -42,7 +42,7 @@ class MaskClasses:
     """The meaning of a mask's numbers.
 
     Args:
-        names: Of each index, in order. An index called `void` counts nowhere and is no class; 255 is void in any case.
+        names: Name of each index, in order. An index called `void` counts nowhere and is no class; 255 is always void.
         colors: (red, green, blue) of each index, for pictures of masks and to read masks that are written in colors;
             empty for none.
 
@@ -256,7 +256,7 @@ def find_mask(image: str | Path, labels: tuple[str, ...]) -> np.ndarray | None:
 
     Args:
         image: File of the photograph.
-        labels: Of the classes that are meant; a class list of others says nothing about them, and gives None.
+        labels: Labels of the classes that are meant; a class list of others says nothing about them, and gives None.
 
     Returns:
         See `open_mask`.

@@ -27,11 +27,11 @@ class Metadata:
     """A table with a row for each photograph of a folder.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         photographs: In the order of the rows.
         columns: Names, but for `file_name`.
-        rows: Of each photograph the text of each column.
-        lines: Of each photograph the line of the file, for messages.
+        rows: For each photograph, the text of each column.
+        lines: For each photograph, its line in the file, for messages.
         decimal: What stands before the decimals of its numbers.
     """
 

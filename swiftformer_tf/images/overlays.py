@@ -46,7 +46,7 @@ def mask_picture(mask: np.ndarray, colors: Sequence[Color]) -> Image.Image:
 
     Args:
         mask: uint8 (height, width): class of each pixel, or `VOID`, which is black.
-        colors: Of the classes.
+        colors: Colors of the classes.
 
     Examples:
         >>> mask_picture(np.array([[1, 0]], np.uint8), class_colors(2)).getpixel((0, 0))
@@ -65,8 +65,8 @@ def overlay(photograph: Image.Image, mask: np.ndarray, colors: Sequence[Color], 
     Args:
         photograph: In RGB.
         mask: uint8 (height, width), of the photograph's size; `VOID` leaves it as it is.
-        colors: Of the classes.
-        opacity: Of the mask, from 0 to 1.
+        colors: Colors of the classes.
+        opacity: Opacity of the mask, from 0 to 1.
 
     Examples:
         >>> overlay(Image.new("RGB", (1, 1)), np.zeros((1, 1), np.uint8), [(200, 0, 0)]).getpixel((0, 0))

@@ -24,7 +24,7 @@ class _Filter(NamedTuple):
 
     Args:
         reach: Distance from which on it counts nothing.
-        weigh: Of an array of distances.
+        weigh: Weights from an array of distances.
     """
 
     reach: int

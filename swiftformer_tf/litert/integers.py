@@ -17,7 +17,7 @@ class Quantization:
     Args:
         scale: float32 (1,) for the whole tensor, or one per entry of `axis`.
         zero_point: An integer; zero where there are many scales.
-        axis: Of the scales, where there are many.
+        axis: Axis of the scales, where there are many.
     """
 
     scale: np.ndarray

@@ -77,11 +77,11 @@ def model_metadata(
     """What is true of an exported model, in the words of the schema (see `metadata_schema.TABLES`).
 
     Args:
-        config: Of the model; its `image_size` is the size that the file takes.
+        config: Configuration of the model; its `image_size` is the size that the file takes.
         recipe: How it was quantized.
         include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalized ones.
         outputs: In the order of the file.
-        license: Of the weights; None where nobody said.
+        license: License of the weights; None where nobody said.
     """
     variant = f"-{config.variant.upper()}" if config.variant else ""
     height, width = config.input_size
@@ -181,7 +181,7 @@ class TaskMetadata:
     """What a file says of an output, by its task.
 
     Args:
-        kind: Of model, with a place for the number of labels.
+        kind: Kind of model, with a place for the number of labels.
         output: A `TensorMetadata` without its name.
         custom: Each `CustomMetadata` of the file.
     """

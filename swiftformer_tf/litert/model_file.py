@@ -40,7 +40,7 @@ class LiteModel:
         recipe: How it was quantized.
         include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalized ones.
         outputs: What comes out, in the order of the file.
-        license: Of the weights, an SPDX name or a sentence; None where nobody said.
+        license: License of the weights, an SPDX name or a sentence; None where nobody said.
         path: The file that it was read from; None where this process made it.
 
     Examples:

@@ -45,7 +45,7 @@ def find_misquantized(graph: Any, types: Sequence[str]) -> tuple[str, ...]:
 
     Args:
         graph: The generated schema's `ModelT`, of one subgraph.
-        types: Of its tensors, in LiteRT's words.
+        types: Types of its tensors, in LiteRT's words.
     """
     (subgraph,) = graph.subgraphs
     found = {

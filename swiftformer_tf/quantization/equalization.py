@@ -22,7 +22,7 @@ class Group:
     """Tensors whose channels can only be scaled together.
 
     Args:
-        tensors: Of the float graph.
+        tensors: Tensors of the float graph.
         writers: Places of the operations whose matrices make them.
         readers: Places of those whose matrices multiply them.
         blocked: Whether something else reads or makes them, so that they cannot be scaled.
@@ -206,7 +206,7 @@ def _factors(group: Group, graph: Graph, sizes: np.ndarray, share: float) -> np.
     Args:
         group: The group.
         graph: Its graph.
-        sizes: Of its channels, whatever is scaled with them.
+        sizes: Sizes of its channels, whatever is scaled with them.
         share: See `equalize`.
     """
     demand = _demand(group, graph, sizes)

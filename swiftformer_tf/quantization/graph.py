@@ -28,7 +28,7 @@ class Operation:
         inputs: Activations and constants; -1 where an optional one is left out.
         outputs: Nearly all have one.
         source: The flatbuffer's own object, whose options are kept.
-        version: Of the operation, in LiteRT's registry.
+        version: Version of the operation, in LiteRT's registry.
     """
 
     name: str

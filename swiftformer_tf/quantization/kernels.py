@@ -17,7 +17,7 @@ class Kernels:
     Args:
         bias: Type of biases, and of the sums that they are added to.
         outputs: What the integers stand for that an operation makes, where LiteRT fixes it, by name.
-        versions: Of operations in LiteRT's registry, by name.
+        versions: Versions of operations in LiteRT's registry, by name.
         widened: Type in which operations take their inputs that have no form for this width, by name.
         options: Fields of operations' options that differ from those of the float operation, by name.
     """
@@ -93,7 +93,7 @@ def integer_kind(activations: Kind) -> Kind:
     """Key of `KERNELS` for what a recipe stores as integers between operations; with floats there it has none.
 
     Args:
-        activations: Of the recipe.
+        activations: Type of the recipe's activations.
 
     Examples:
         >>> [integer_kind(each) for each in ("int16", "int8", "float32")]

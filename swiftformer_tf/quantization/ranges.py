@@ -32,8 +32,8 @@ class Statistics:
         low: Least value of each channel of each tensor, float32 (channels,).
         high: Greatest value.
         pixels: A sample of its pixels, float32 (N, channels); tensors of one shape are sampled at the same places.
-        moments: Of each convolution's or matrix's input, by its output: mean of x x', float64 (G, K, K), where x is
-            what a row of the matrix multiplies, with a one at its end, for each of its `Graph.groups`.
+        moments: Moments of each convolution's or matrix's input, by its output: mean of x x', float64 (G, K, K), where
+            x is what a row of the matrix multiplies, with a one at its end, for each of its `Graph.groups`.
         fixed_ranges: Tensors whose range is as it is to be, however rare its ends.
         images: Some of the images, evenly spaced, for a second run.
         outputs: What each of the last matrices made of them in the mean, float64 (channels,), by the tensor's label.

@@ -50,7 +50,7 @@ def round_weights(
         moments: (G, K + 1, K + 1), mean of x x' with a one at the end of x; None rounds each weight to nearest.
         noise: Variance that quantizing the inputs adds to each of them.
         least_scale: That no scale is below, for all or (G, 1, N).
-        bits: Of an integer, 8 or 4.
+        bits: Bits of an integer, 8 or 4.
 
     Returns:
         int8 (G, K, N), float64 scales (G, 1, N) and float64 shift of the bias (G, 1, N).
@@ -161,10 +161,10 @@ def rounded_filter(
         op: The operation that it belongs to.
         kernel: Its value.
         moments: See `measure`; None rounds to nearest.
-        step: Of its input's integers.
+        step: Scale of its input's integers.
         least_scale: That no scale is below, for all output channels or (N,).
-        groups: Of the operation, see `Graph.groups`.
-        bits: Of an integer, 8 or 4.
+        groups: Number of groups of the operation, see `Graph.groups`.
+        bits: Bits of an integer, 8 or 4.
 
     Returns:
         int8 of the same shape, scales by output channel, and float64 shifts of the bias.

@@ -16,8 +16,8 @@ class Answer:
     Args:
         model: `"Keras"` or a recipe.
         label: The best label.
-        probability: Of that label.
-        color: Of the recipe, for the style.
+        probability: Probability of that label.
+        color: Color of the recipe, for the style.
         other: Whether it is not Keras's label.
     """
 

@@ -39,7 +39,7 @@ def mask_card(
 
     Args:
         name: What the photograph shows.
-        pixels: Of it, from 0 to 255, as the model sees it.
+        pixels: Its pixels from 0 to 255, as the model sees them.
         index: Among the images of the answers.
         compared: Each file with what it and the reference answered: the class of each pixel.
         colors: Style color of each recipe.

@@ -141,7 +141,7 @@ def check_page(path: str | Path, *, made: str | Path | None = None) -> None:
     """Whether `save_page` can write there: better known before the work than after it.
 
     Args:
-        path: Of the page.
+        path: Path of the page.
         made: A folder that will be there by then.
 
     Raises:
@@ -165,7 +165,7 @@ def save_page(path: str | Path, results: Results, **options: Any) -> None:
     """Writes the page of `html_report`, whole or not at all.
 
     Args:
-        path: Of the page.
+        path: Path of the page.
         results: See `html_report`.
         **options: See `html_report`.
 

@@ -59,7 +59,7 @@ def logits(name: str, outputs: Outputs, color: int, *, unit: str, limits: tuple[
 
     Args:
         name: The recipe.
-        outputs: Of both.
+        outputs: Outputs of the file and of the reference.
         color: Place in `PALETTE`.
         unit: What an output is, such as `"logit"`.
         limits: Both axes' ends, the same for all files of a page.
@@ -108,8 +108,8 @@ def error_per_class(
 
     Args:
         names: Recipes.
-        outputs: Of each file and its reference.
-        labels: Of all classes.
+        outputs: Outputs of each file and of its reference.
+        labels: Labels of all classes.
         classes: Which of them to show.
         colors: Places in `PALETTE`.
         unit: What an output is, such as `"logit"`.

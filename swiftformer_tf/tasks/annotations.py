@@ -57,9 +57,9 @@ def open_annotated(
 
     Args:
         folder: Photographs, with the `metadata.csv`.
-        problem_type: Of the model; None takes the one that the table implies.
-        labels: Of the model, whose order several labels and numbers then have; None takes those of the table. Columns
-            fit labels that say nothing themselves (`LABEL_0`, ...) in the order of the table.
+        problem_type: Problem type of the model; None takes the one that the table implies.
+        labels: Labels of the model, whose order several labels and numbers then have; None takes those of the table.
+            Columns fit labels that say nothing themselves (`LABEL_0`, ...) in the order of the table.
 
     Returns:
         The photographs, and the problem type.

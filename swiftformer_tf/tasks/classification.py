@@ -47,7 +47,7 @@ def activation(config: SwiftFormerConfig) -> Activation | None:
 
 
 def problem_type(config: SwiftFormerConfig) -> ProblemType:
-    """What a model's answers are taken for: what its configuration says or, where it does not, implies.
+    """The problem type of a model: what its configuration says or, where it does not, implies.
 
     A softmax over a single logit can only answer 1, so that one label is right or wrong by itself whatever is said.
     """
@@ -106,8 +106,8 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
 
     Args:
         expected: Probabilities (images, labels), of the reference.
-        actual: Of the file.
-        config: Of the model.
+        actual: Outputs of the file.
+        config: Configuration of the model.
 
     Examples:
         >>> config = SwiftFormerConfig(id2label={0: "scratch", 1: "rust"}, problem_type="multi_label_classification")
@@ -144,8 +144,8 @@ def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerC
 
     Args:
         expected: Numbers (images, labels), of the reference.
-        actual: Of the file.
-        config: Of the model.
+        actual: Outputs of the file.
+        config: Configuration of the model.
 
     Examples:
         >>> config = SwiftFormerConfig(id2label={0: "age"}, problem_type="regression")

@@ -21,8 +21,8 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
 
     Args:
         expected: (images, ...), of the reference.
-        actual: Of the file.
-        config: Of the model.
+        actual: Outputs of the file.
+        config: Configuration of the model.
 
     Examples:
         >>> vectors = np.random.default_rng(0).normal(size=(8, 16))

@@ -44,7 +44,7 @@ class LabelScores:
 
     Args:
         targets: 0 or 1, (photographs, labels).
-        probabilities: Of the model, (photographs, labels).
+        probabilities: Outputs of the model, (photographs, labels).
         labels: Names, in the order of the outputs.
         rule: How what was written became targets.
 
@@ -148,7 +148,7 @@ class NumberErrors:
 
     Args:
         targets: (photographs, labels).
-        answers: Of the model, (photographs, labels).
+        answers: Outputs of the model, (photographs, labels).
         labels: Names, in the order of the outputs.
         rule: How what was written became targets.
 

@@ -51,7 +51,7 @@ def classes(outputs: np.ndarray, activation: Activation | None, config: SwiftFor
     Args:
         outputs: See `activate`.
         activation: What was made of logits inside.
-        config: Of the file.
+        config: Configuration of the file.
     """
     if activation == "argmax":
         return np.asarray(outputs)
@@ -70,8 +70,8 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
 
     Args:
         expected: Classes (images, height, width), of the reference.
-        actual: Of the file.
-        config: Of the model.
+        actual: Outputs of the file.
+        config: Configuration of the model.
 
     Examples:
         >>> config = SwiftFormerConfig(id2label={0: "road", 1: "sky"})

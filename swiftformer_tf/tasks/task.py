@@ -23,7 +23,7 @@ class Agreement:
     """In how far two models say the same.
 
     Args:
-        share: Of the items, from 0 to 1.
+        share: Share of the items, from 0 to 1.
         items: What was counted: images, or pixels of all images.
         distinct: How many different answers the reference gives.
         needed: Fewer say nothing: a model that always answers the same would agree as well.
@@ -97,13 +97,13 @@ class Task:
     Args:
         name: Key in `TASKS`.
         activation: What makes probabilities of its logits, by the model's configuration; None where there are none.
-        output_name: Of an output with that activation inside.
+        output_name: Name of an output with that activation inside.
         activate: Makes of logits (N, ...), arrays or Keras tensors, what comes out with an activation inside.
-        agreement: Of the reference's answers and a file's, both (images, ...); None where answers are numbers.
-        largest_error: Of the same, where answers are numbers; None elsewhere.
+        agreement: Share of equal answers of reference and file, both (images, ...); None where answers are numbers.
+        largest_error: Largest error between the same, where answers are numbers; None elsewhere.
         kept: What stays in memory of outputs (N, ...) with an activation inside: all of them where they are few.
-        answers: Of what was kept, what `agreement` takes.
-        logits_shape: Of the shape of an output, that of the logits behind it; None where any size will do.
+        answers: From what was kept to what `agreement` takes.
+        logits_shape: From the shape of an output to that of the logits behind it; None where any size will do.
         rank: Dimensions of its logits, the last of which has an entry for each label; None where there are no labels.
         further_activations: What else can be made of its logits inside.
         unit: What agreement counts.

@@ -36,7 +36,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.nda
     Args:
         images: float32 pixels from 0 to 255, (B, H, W, 3), or gray ones (B, H, W, 1).
         augmentation: Which of them, and how strong.
-        seed: Of this batch.
+        seed: Seed of this batch.
 
     Returns:
         As `images`.
@@ -72,7 +72,7 @@ def mix(images: np.ndarray, labels: np.ndarray, augmentation: Augmentation, seed
         images: (B, H, W, 3).
         labels: One-hot, (B, classes).
         augmentation: Which, and how strong.
-        seed: Of this batch.
+        seed: Seed of this batch.
 
     Returns:
         As `images` and `labels`.

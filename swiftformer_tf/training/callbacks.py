@@ -75,7 +75,7 @@ class FiniteLoss(keras.callbacks.Callback):
     """Stops a training whose loss is no number any more; what the epochs before it left stays.
 
     Args:
-        learning_rate: Of the training, for the message.
+        learning_rate: Learning rate of the training, for the message.
     """
 
     def __init__(self, learning_rate: float) -> None:
@@ -131,7 +131,7 @@ class RunFolder(keras.callbacks.Callback):
 
     Args:
         folder: Where to; it must exist.
-        averages: Of the run.
+        averages: The run's averaged weights.
 
     Examples:
         >>> import tempfile
@@ -251,7 +251,7 @@ def validation_figures(row: Mapping[str, float]) -> list[str]:
     """What validation found in an epoch, for people to read.
 
     Args:
-        row: Of what `train` returns.
+        row: A row of what `train` returns.
 
     Examples:
         >>> validation_figures({"epoch": 1, "loss": 0.3, "val_accuracy": 0.5})

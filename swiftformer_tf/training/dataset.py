@@ -63,8 +63,8 @@ def training_dataset(
     Args:
         folder: Photographs and labels.
         recipe: Batch size, image sizes and augmentation.
-        config: Of the model: size and normalization.
-        seed: Of everything random.
+        config: Configuration of the model: size and normalization.
+        seed: Seed of everything random.
         first_epoch: Where to start, from 0.
         teacher: Adds a teacher's logits to the targets.
 

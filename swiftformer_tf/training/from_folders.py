@@ -130,7 +130,7 @@ def train(
         output: The run's folder, see `RunFolder`; `model.keras` in it is the model of the best epoch.
         task: What to train, a key of `TRAINING_TASKS`; those that `evaluate` counts.
         validation: Photographs to evaluate each epoch on, in a folder like `folder`.
-        variant: Of a new model; default is `"xs"`.
+        variant: Variant of a new model; default is `"xs"`.
         source: A `.keras` model or a checkpoint to start from, instead of a new model.
         recipe: A name of `TRAINING_RECIPES` or, for segmentation, `SEGMENTATION_RECIPES`; a JSON file with its fields,
             or the `run.json` of another run; or a recipe.
@@ -142,10 +142,10 @@ def train(
         crop: Share that evaluation's center crop keeps, of a classifier. Default: that of the model's transform.
         problem_type: What the labels of a classifier mean, see `training_photographs`.
         teacher: A classifier to distil from, see `Teacher.open`.
-        head: Of a segmenter, or its name in `SEGMENTATION_HEADS`; default is `"semantic_fpn_64"`.
+        head: Head of a segmenter, or its name in `SEGMENTATION_HEADS`; default is `"semantic_fpn_64"`.
         frozen: Stages to leave as they are, see `freeze`.
         dtype: Precision to compute in, such as `"mixed_bfloat16"`.
-        seed: Of everything random.
+        seed: Seed of everything random.
         tensorboard: Whether to log for TensorBoard, too, into `output`.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.

@@ -21,7 +21,7 @@ def class_labels(names: Sequence[str]) -> tuple[str, ...]:
     """Labels for classes whose folders have these names: English ones if all are ImageNet's WordNet ids.
 
     Args:
-        names: Of the folders, in the order of the classes.
+        names: Names of the folders, in the order of the classes.
 
     Examples:
         >>> class_labels(["n01440764", "n02102040"]), class_labels(["cat", "dog"])
@@ -40,7 +40,7 @@ def new_model(
     Args:
         config: Architecture, labels and transform.
         recipe: The recipe.
-        seed: Of the initial weights; sets Keras's, NumPy's and Python's global seed.
+        seed: Seed of the initial weights; sets Keras's, NumPy's and Python's global seed.
         dtype: Precision or policy, such as `"mixed_bfloat16"`.
 
     Examples:
@@ -59,9 +59,9 @@ def adapted_model(
 
     Args:
         model: Trained.
-        config: Of the copy, of the same architecture: labels, image size, transform, drop rates and
+        config: Configuration of the copy, of the same architecture: labels, image size, transform, drop rates and
             whether there are two heads may differ.
-        seed: Of new heads; sets Keras's, NumPy's and Python's global seed.
+        seed: Seed of new heads; sets Keras's, NumPy's and Python's global seed.
         dtype: Precision or policy, such as `"mixed_bfloat16"`.
 
     Raises:
@@ -90,7 +90,7 @@ def new_heads(model: SwiftFormerForImageClassification, config: SwiftFormerConfi
 
     Args:
         model: Trained.
-        config: Of the copy.
+        config: Configuration of the copy.
 
     Examples:
         >>> model = SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette")

@@ -23,7 +23,7 @@ class ScaledAbsoluteError(keras.losses.Loss):
     Shapes: targets and answers (B, labels).
 
     Args:
-        units: Of each label.
+        units: Unit of each label.
 
     Examples:
         >>> loss = ScaledAbsoluteError([10.0, 0.1])
@@ -48,7 +48,7 @@ class Objective:
     """How a problem type is learned.
 
     Args:
-        loss: Of a recipe and the units of the labels.
+        loss: From a recipe and the units of the labels to a loss.
         metric: Makes what Keras counts in an epoch, of logits.
     """
 

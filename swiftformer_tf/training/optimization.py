@@ -123,7 +123,7 @@ def adamw(
         recipe: Rates, decay and clipping.
         model: To be trained; frozen layers must be frozen before.
         steps: Steps in an epoch.
-        units: Of each label of a regression: its head's steps are of their size, as those of other heads are of one.
+        units: Unit of each label of a regression: its head's steps are of that size, other heads' of one.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
@@ -193,7 +193,7 @@ def compile_for(
         model: A classifier that returns logits; with a teacher, one with `head_dist`.
         steps: Steps in an epoch.
         teacher_labels: Number of the teacher's classes; 0 without a teacher.
-        units: Of each label of a regression, see `spreads`; None for 1.
+        units: Units of each label of a regression, see `spreads`; None for 1.
 
     Returns:
         A compiled model for the batches of `training_dataset`.

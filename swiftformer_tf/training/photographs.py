@@ -25,8 +25,8 @@ def training_photographs(
 
     Args:
         folder: With a subfolder a class, or with a `metadata.csv`, see `open_annotated`.
-        config: Of the model to start from. Where its labels are those of the folder, their order wins, so that its
-            heads are kept.
+        config: Configuration of the model to start from. Where its labels are those of the folder, their order wins, so
+            that its heads are kept.
         problem_type: What the labels mean; None takes the configuration's, or what the folder implies.
 
     Raises:

@@ -93,7 +93,7 @@ class TrainingRecipe(RecipeFields):
             model is made for; the epochs are split evenly among them.
         distillation: How `head_dist` follows a teacher: its decision, or its probabilities.
         distillation_weight: Share of `head_dist` in the loss; `head` has the rest.
-        temperature: Of soft distillation.
+        temperature: Temperature of soft distillation.
         teacher_head_weight: Weight in the loss of a third head, dropped after the training, that learns the
             teacher's probabilities of all its classes; 0 for none.
         teacher_views: Number of crops of each photograph that the epochs take in turn, so that the

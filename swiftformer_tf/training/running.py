@@ -68,7 +68,7 @@ def train_classifier(
         validation: Photographs for `val_accuracy`, `val_mean_average_precision` or `val_mean_absolute_error`, and
             to choose the best epoch by.
         teacher: For distillation.
-        seed: Of order, crops and augmentation.
+        seed: Seed of order, crops and augmentation.
         source: Where the model's weights come from, for `run.json`.
         callbacks: More callbacks for `fit`.
 
@@ -167,7 +167,7 @@ def fit_in_folder(
 
     Args:
         student: Compiled.
-        averages: Of the model that is kept.
+        averages: Averaged weights of the model that is kept.
         batches: With `steps`, `dataset(first_epoch)` and `failure`, such as `Batches`.
         recipe: With `epochs` and `learning_rate`.
         output: The run's folder.

@@ -35,9 +35,9 @@ class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         learning_rate: At the start, where there is no rise.
-        steps: Of the whole training.
-        power: Of the polynomial.
-        warmup_steps: Of the rise.
+        steps: Number of steps of the whole training.
+        power: Power of the polynomial.
+        warmup_steps: Number of steps of the rise.
 
     Examples:
         >>> rate = PolynomialDecay(1.0, steps=100, power=1.0, warmup_steps=10)
@@ -66,7 +66,7 @@ class PixelCrossEntropy(keras.losses.Loss):
     The mean over the batch's pixels, weighted by class. Shapes: labels int (B, H, W, 1), logits (B, h, w, classes).
 
     Args:
-        weights: Of each class; None for the same.
+        weights: Weight of each class; None for equal weights.
 
     Examples:
         >>> loss = PixelCrossEntropy()
@@ -104,7 +104,7 @@ def class_weights(pixels: np.ndarray, recipe: SegmentationRecipe) -> np.ndarray:
     """Weights of the classes, so that rare ones are learned too; a pixel's mean weight is one.
 
     Args:
-        pixels: Of each class, (labels,).
+        pixels: Number of pixels of each class, (labels,).
         recipe: `class_balance` and `class_weights`.
 
     Examples:
@@ -128,9 +128,9 @@ def segmenter_on(
 
     Args:
         backbone: Classifier, backbone or segmenter of this package.
-        config: Of the segmenter: classes, image size and drop rates may differ from the backbone's.
-        head: Of the segmenter.
-        seed: Of the new weights; sets Keras's, NumPy's and Python's global seed.
+        config: Configuration of the segmenter: classes, image size and drop rates may differ from the backbone's.
+        head: Head of the segmenter.
+        seed: Seed of the new weights; sets Keras's, NumPy's and Python's global seed.
         dtype: Precision or policy, such as `"mixed_bfloat16"`.
 
     Returns:
@@ -172,7 +172,7 @@ def train_segmenter(
         recipe: How.
         output: The run's folder, see `RunFolder`; `run.json` there says how to repeat it.
         validation: Photographs and masks for `val_mean_iou` and `val_pixel_accuracy`, and to choose the best epoch by.
-        seed: Of order, crops and augmentation.
+        seed: Seed of order, crops and augmentation.
         source: Where the model's weights come from, for `run.json`.
         callbacks: More callbacks for `fit`.
 

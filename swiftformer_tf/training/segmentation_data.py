@@ -35,12 +35,12 @@ def augmented(
 
     Args:
         image: Photograph in RGB.
-        labels: Of its pixels, uint8 (height, width).
+        labels: Classes of its pixels, uint8 (height, width).
         rng: Where the choices come from.
         recipe: How strong.
         size: (height, width) of the crop.
         scale: Smallest and largest factor.
-        fill: Of each channel, from 0 to 255, beyond the photograph.
+        fill: Value of each channel, from 0 to 255, beyond the photograph.
 
     Returns:
         float32 (height, width, 3) from 0 to 255, and uint8 (height, width).
@@ -78,8 +78,8 @@ class MaskBatches:
     Args:
         folder: Photographs and masks.
         recipe: Batch size, crops and augmentation.
-        config: Of the model: size and normalization.
-        seed: Of everything random.
+        config: Configuration of the model: size and normalization.
+        seed: Seed of everything random.
 
     Raises:
         ImageError: Fewer photographs than one batch.

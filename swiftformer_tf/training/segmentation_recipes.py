@@ -18,7 +18,7 @@ class SegmentationRecipe(RecipeFields):
         learning_rate: Highest of the schedule, for the head.
         backbone_rate: Share of it that the backbone learns with.
         warmup_steps: Steps of the linear rise.
-        power: Of the polynomial by which the rate falls to zero.
+        power: Power of the polynomial by which the rate falls to zero.
         weight_decay: AdamW's, on kernels; biases, norms and layer scales have none.
         clip_norm: Largest global norm of the gradient, or None.
         ema: Share that a step keeps of the averaged weights, which are the ones evaluated and saved.

@@ -33,7 +33,7 @@ class Teacher:
             (B, num_labels): a Keras model's `predict_on_batch`, or any other callable.
         transform: Its size and normalization; the crop is the training's.
         labels: Names of its classes, in the order of the logits.
-        name: Of the model, for the record.
+        name: Name of the model, for the record.
 
     Examples:
         >>> blind = Teacher(lambda images: np.zeros((len(images), 2)), Transform(size=(32, 32)), ("cat", "dog"))
@@ -148,7 +148,7 @@ class TeacherLogits:
 
     Args:
         teacher: Who answers.
-        labels: Of the student.
+        labels: Labels of the student.
         photographs: How many there are.
         folder: Where the answers to recurring crops are kept, one file a view; None keeps them in memory.
 
@@ -197,7 +197,7 @@ class TeacherLogits:
 
         Args:
             view: Number of the set of crops.
-            indices: Of the photographs.
+            indices: Indices of the photographs.
             crop: Renders the crop of a row of `indices`, (image_size, image_size, 3), where it is not known yet.
         """
         with self._lock:
