@@ -49,9 +49,7 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     type=click.Choice([*RECIPES, ALL]),
     multiple=True,
     required=True,
-    help=" ".join(
-        ["May be repeated; all stands for every recipe.", *(f"{row.name} is {row.caution}." for row in CAUTIOUS)]
-    ),
+    help=" ".join(["May be repeated; all is every recipe.", *(f"{row.name} is {row.caution}." for row in CAUTIOUS)]),
 )
 @click.option("--calibration", type=EXISTING, help="Folder of photographs to calibrate integer scales on.")
 @click.option(

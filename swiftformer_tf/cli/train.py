@@ -56,7 +56,7 @@ class RecipeFile(click.Path):
     "NAME.json beside it, with its `transform` and its `labels`.",
 )
 @click.option(
-    "--freeze", "frozen", type=click.IntRange(min=0), default=0, help="Number of first stages to freeze, with the stem."
+    "--freeze", "frozen", type=click.IntRange(min=0), default=0, help="How many stages to freeze, and the stem."
 )
 @click.option(
     "--dtype",

@@ -1,0 +1,53 @@
+"""How the commands show tables: what fits 80 columns, and what does not."""
+
+import pytest
+
+from swiftformer_tf.cli.benchmark import _milliseconds
+from swiftformer_tf.cli.console import print_table
+
+LONG = "/somewhere/deep/a_file_with_a_name_that_no_terminal_has_a_place_for_mixed_int8.tflite"
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    return lines
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_a_long_name_is_folded_and_figures_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """The widest table there is: that of `benchmark`."""
+    row = {
+        "file": LONG,
+        "MB": "112.16",
+        "ms": "6017",
+        "quartiles": "54.45 to 142",
+        "ratio": "26.34",
+        "partitions": "18",
+        "peak MB": "132.9",
+        "matrices": "100%",
+    }
+    print_table([row, {**row, "file": "short"}], title=f"{LONG}: {LONG}")
+    lines = shown(capsys)
+    heading = next(index for index, line in enumerate(lines) if line.startswith("file"))
+    assert "".join(lines[:heading]).replace(" ", "") == f"{LONG}:{LONG}"
+    assert lines[heading].split() == ["file", "MB", "ms", "quartiles", "ratio", "partitions", "peak", "MB", "matrices"]
+    first, *others = lines[heading + 2 :]
+    assert first.split()[1:] == ["112.16", "6017", "54.45", "to", "142", "26.34", "18", "132.9", "100%"]
+    assert first.split()[0] + "".join(line.strip() for line in others[:-1]) == LONG
+    assert others[-1].split()[0] == "short"
+
+
+def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([{"label": "[red]apple[/red]", "images": 3}], title="[bold]")
+    lines = shown(capsys)
+    assert (lines[0].strip(), lines[-1].split()) == ("[bold]", ["[red]apple[/red]", "3"])
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.054, "0.05"), (99.9, "99.90"), (6017.2, "6017")])
+def test_times_stay_short(value: float, text: str) -> None:
+    assert _milliseconds(value) == text
