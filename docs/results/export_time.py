@@ -37,7 +37,7 @@ images = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.ui
 seconds = {}
 
 @contextlib.contextmanager
-def timed(step):
+def timed(step, total=None):
     start = time.process_time()
     yield lambda count: None
     seconds[step] = time.process_time() - start
