@@ -144,7 +144,7 @@ def evaluate(
         name = f"{model}: " if isinstance(model, (str, Path)) else ""
         raise ModelError(f"{name}a model for {found}; expected one for {' or '.join(expected)}")
     if confusion is not None and found == "classification":
-        require_single_label(opened.config, "a confusion matrix")
+        require_single_label(opened.config, "a confusion matrix", "leave it out: the report has each label's figures")
     accuracy = _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, progress)
     if confusion is not None:
         with progress("confusion matrix", None):

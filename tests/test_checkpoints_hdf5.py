@@ -60,7 +60,10 @@ def test_the_scopes_of_another_class_make_no_difference(scope: str, copy: Path, 
 def test_another_hdf5_file_is_refused_by_what_is_in_it(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["model_weights/dense/kernel:0"] = np.zeros((2, 2), np.float32)
-    refused(tmp_path / "x.h5", "an HDF5 file with 'model_weights/dense/kernel:0' in it; expected the tf_model.h5")
+    message = refused(
+        tmp_path / "x.h5", "an HDF5 file with 'model_weights/dense/kernel:0' in it; expected the tf_model.h5"
+    )
+    assert "What Keras wrote opens by keras.models.load_model(path), weights alone (.weights.h5) by " in message
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass
     refused(tmp_path / "empty.h5", "not a SwiftFormer")

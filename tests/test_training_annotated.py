@@ -92,6 +92,12 @@ def test_several_labels_are_learned_and_told(labels: tuple[Path, Path, Result]) 
     assert "binary_accuracy" in result.stderr
     assert "val_mean_f1" in result.stderr
     assert "average precision" in invoke("evaluate", model, data).stdout
+    # What training found of the model that it kept, F1 of each label too.
+    kept = json.loads((model.parent / "validation.json").read_text())
+    assert [row["label"] for row in kept["per_label"]] == ["red", "green"]
+    for row, expected in zip(kept["per_label"], report["per_label"], strict=True):
+        assert row["f1"] == pytest.approx(expected["f1"], abs=1e-6)
+        assert row["average_precision"] == pytest.approx(expected["average_precision"], abs=1e-6)
 
 
 @pytest.mark.parametrize("options", [(), ("--probabilities",)])
@@ -173,6 +179,16 @@ def test_answers_of_another_kind_than_the_models_are_refused(tmp_path: Path) -> 
         train_classifier(model, images, TrainingRecipe(batch_size=4), tmp_path / "run", teacher=teacher)
     with pytest.raises(ConfigError, match="distillation takes one right label of several"):
         compile_for(TrainingRecipe(), model, 10, teacher_labels=2)
+
+
+def test_a_teacher_of_several_labels_is_refused_before_any_work(tmp_path: Path) -> None:
+    data = photographs(tmp_path / "data", "red,green", "labels")
+    (tmp_path / "unread.keras").touch()
+    command = ["train", data, "-o", tmp_path / "run", "--teacher", tmp_path / "unread.keras", "--variant", "tiny"]
+    result = CliRunner().invoke(cli, [str(argument) for argument in command])
+    said = "problem_type='multi_label_classification': distillation takes one right label of several; train without a"
+    assert said in result.stderr
+    assert (result.exit_code, (tmp_path / "run").exists()) == (2, False)
 
 
 def test_the_losses_are_those_of_the_field() -> None:

@@ -51,6 +51,7 @@ def test_a_run_leaves_its_record(finished: Path) -> None:
         "state.safetensors",
         "model.keras",
         "metrics.csv",
+        "validation.json",
         "curves.png",
         "teacher",
     }

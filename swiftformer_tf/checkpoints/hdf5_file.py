@@ -69,6 +69,8 @@ def _torch_name(name: str) -> str:
     if not (body or classifier):
         raise CheckpointError(
             f"an HDF5 file with {name!r} in it; expected the tf_model.h5 of a SwiftFormer, as transformers 4.x wrote it"
+            ". What Keras wrote opens by keras.models.load_model(path), weights alone (.weights.h5) by "
+            "model.load_weights(path)"
         )
     tail = f"swiftformer/{body[1]}" if body else classifier[1] if classifier else ""
     *modules, leaf = tail.replace("_._", "/").split("/")

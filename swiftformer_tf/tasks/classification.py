@@ -11,6 +11,7 @@ from swiftformer_tf.tasks.task import Activation, Agreement, Task
 
 __all__ = [
     "TASK",
+    "WITHOUT_TEACHER",
     "activate",
     "activation",
     "agreement",
@@ -26,6 +27,9 @@ ACTIVATION_OF: dict[ProblemType, Activation | None] = {
     "multi_label_classification": "sigmoid",
     "regression": None,
 }
+
+# What to do where only one right label of several can be learned from a teacher, see `require_single_label`.
+WITHOUT_TEACHER = "train without a teacher"
 
 # Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.
 MIN_DISTINCT = 5
@@ -58,21 +62,26 @@ def problem_type(config: SwiftFormerConfig) -> ProblemType:
     return config.problem_type or "single_label_classification"
 
 
-def require_single_label(config: SwiftFormerConfig, what: str) -> None:
+def require_single_label(config: SwiftFormerConfig, what: str, cure: str) -> None:
     """Refuses a model whose labels are not one right one of several, where only that can be computed.
+
+    Args:
+        config: Of the model.
+        what: Is computed.
+        cure: What to do instead.
 
     Raises:
         ConfigError: It is such a model.
 
     Examples:
-        >>> require_single_label(SwiftFormerConfig(problem_type="regression"), "distillation")
+        >>> require_single_label(SwiftFormerConfig(problem_type="regression"), "a race", "walk")
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ConfigError: problem_type='regression': distillation takes one right label of several
+        swiftformer_tf.errors.ConfigError: problem_type='regression': a race takes one right label of several; walk
     """
     if config.num_labels and problem_type(config) != "single_label_classification":
         said = f"problem_type={config.problem_type!r}" if config.num_labels > 1 or config.problem_type else "one label"
-        raise ConfigError(f"{said}: {what} takes one right label of several")
+        raise ConfigError(f"{said}: {what} takes one right label of several; {cure}")
 
 
 def output_name(activation: Activation | None) -> str:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from swiftformer_tf.training.processes import is_first_process, undistributed
 __all__ = [
     "AveragedWeights",
     "FiniteLoss",
+    "Measured",
     "RunFolder",
     "Validation",
     "best_epoch",
@@ -93,31 +94,46 @@ class FiniteLoss(keras.callbacks.Callback):
             )
 
 
+class Measured(Protocol):
+    """What an evaluation of a model found, such as `Evaluation`."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures of the whole."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, those of each label too, in plain JSON types."""
+
+
 class Validation(keras.callbacks.Callback):
     """Adds what is measured of the averaged model, such as `val_accuracy`, to an epoch's metrics.
 
     Args:
         averages: Whose model to evaluate.
-        measure: Metrics of a model by name.
+        measure: Evaluates a model.
 
     Examples:
+        >>> from swiftformer_tf.tasks.scores import NumberErrors
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
         >>> averages, logs = AveragedWeights(SwiftFormerForImageClassification(config), decay=0.9), {}
-        >>> Validation(averages, lambda model: {"labels": model.config.num_labels}).on_epoch_end(0, logs)
+        >>> measured = NumberErrors(np.array([[10.0]]), np.array([[11.0]]), ("age",), "by hand")
+        >>> Validation(averages, lambda model: measured).on_epoch_end(0, logs)
         >>> logs
-        {'val_labels': 2}
+        {'val_mean_absolute_error': 1.0}
     """
 
-    def __init__(self, averages: AveragedWeights, measure: Callable[[keras.Model], Mapping[str, float]]) -> None:
+    def __init__(self, averages: AveragedWeights, measure: Callable[[keras.Model], Measured]) -> None:
         super().__init__()
         self.averages, self.measure = averages, measure
+        #: Of the last epoch.
+        self.measured: Measured | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         # All processes evaluate all photographs: none runs ahead, and waits in the next step until it gives up.
         with undistributed():
-            metrics = self.measure(self.averages.averaged)
-        logs.update({f"val_{name}": value for name, value in metrics.items()})
+            self.measured = self.measure(self.averages.averaged)
+        logs.update({f"val_{name}": value for name, value in self.measured.metrics.items()})
 
 
 class RunFolder(keras.callbacks.Callback):
@@ -127,11 +143,14 @@ class RunFolder(keras.callbacks.Callback):
 
     * `state.safetensors`: weights, optimizer, random generators, averages and the metrics so far.
     * `model.keras`: the averaged model of the best epoch by validation, or of the last without one.
+    * `validation.json`, where there is a validation: what it found of that model, each label's figures too, as
+      `evaluate --json` has them.
     * `metrics.csv`, and `curves.png` where matplotlib is installed.
 
     Args:
         folder: Where to; it must exist.
         averages: The run's averaged weights.
+        validation: Called before this; None without photographs for it.
 
     Examples:
         >>> import tempfile
@@ -148,9 +167,9 @@ class RunFolder(keras.callbacks.Callback):
         (['metrics.csv', 'model.keras', 'state.safetensors'], 1)
     """
 
-    def __init__(self, folder: str | Path, averages: AveragedWeights) -> None:
+    def __init__(self, folder: str | Path, averages: AveragedWeights, validation: Validation | None = None) -> None:
         super().__init__()
-        self.folder, self.averages = Path(folder), averages
+        self.folder, self.averages, self.validation = Path(folder), averages, validation
         self.history: list[dict[str, float]] = []
 
     def restore(self, model: keras.Model) -> int:
@@ -202,6 +221,10 @@ class RunFolder(keras.callbacks.Callback):
             if best_epoch(self.history) is row:
                 with replacing(beside / "model.keras") as path:
                     self.averages.averaged.save(path)
+                if self.validation and self.validation.measured:
+                    report = json.dumps(self.validation.measured.to_dict(), indent=2)
+                    with replacing(beside / "validation.json") as path:
+                        path.write_text(report + "\n", "utf-8")
             metadata = {"history": json.dumps(self.history)}
             with replacing(beside / "state.safetensors") as path:
                 # Not `save_file`, whose errors are no OSError.

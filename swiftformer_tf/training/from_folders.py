@@ -19,6 +19,7 @@ from swiftformer_tf.loading import open_model
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.native_logs import native_stdout_silenced
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
+from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, require_single_label
 from swiftformer_tf.training.memory import keep_freed_memory
 from swiftformer_tf.training.models import adapted_model, freeze, frozen_parts, new_heads, new_model
 from swiftformer_tf.training.photographs import training_photographs
@@ -242,6 +243,8 @@ def _classifier(options: _Options) -> History:
     config = start.config if start else SwiftFormerConfig.from_variant(options.variant or VARIANT)
     config.transform.check_photographs()
     images, config = training_photographs(options.folder, config, problem_type=options.problem_type)
+    if options.teacher:
+        require_single_label(config, "distillation", WITHOUT_TEACHER)
     transform = config.transform.replace(crop=options.crop) if options.crop else config.transform
     config = config.replace(
         **options.sized(transform, options.image_size or config.image_size),

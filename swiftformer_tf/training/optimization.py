@@ -9,7 +9,7 @@ from keras import ops
 
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.registration import PACKAGE
-from swiftformer_tf.tasks.classification import problem_type, require_single_label
+from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, problem_type, require_single_label
 from swiftformer_tf.training.objectives import OBJECTIVES
 from swiftformer_tf.training.recipes import TrainingRecipe
 
@@ -218,7 +218,7 @@ def compile_for(
         optimizer = adamw(recipe, model, steps, units=units)
         model.compile(optimizer=optimizer, loss=labels, metrics=[objective.metric()], jit_compile=jit)
         return model
-    require_single_label(model.config, "distillation")
+    require_single_label(model.config, "distillation", WITHOUT_TEACHER)
     follow = hard_distillation if recipe.distillation == "hard" else soft_distillation(recipe.temperature)
     share = recipe.distillation_weight
     heads, losses, weights = (

@@ -23,8 +23,8 @@ from swiftformer_tf.images.folders import ImageFolder, check_images
 from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.images.metadata import METADATA
 from swiftformer_tf.model import SwiftFormerForImageClassification
-from swiftformer_tf.tasks.classification import problem_type, require_single_label
-from swiftformer_tf.training.callbacks import AveragedWeights, FiniteLoss, RunFolder, Validation
+from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, problem_type, require_single_label
+from swiftformer_tf.training.callbacks import AveragedWeights, FiniteLoss, Measured, RunFolder, Validation
 from swiftformer_tf.training.dataset import Batches
 from swiftformer_tf.training.models import start_from_mean
 from swiftformer_tf.training.objectives import spreads
@@ -107,7 +107,7 @@ def train_classifier(
         raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")
     _check_answers(folder, model.config)
     if teacher:
-        require_single_label(model.config, "distillation")
+        require_single_label(model.config, "distillation", WITHOUT_TEACHER)
     output = Path(output)
     # The other processes keep their share of the answers in memory.
     kept = output / "teacher" if is_first_process() else None
@@ -131,12 +131,12 @@ def train_classifier(
     teacher_labels = answers.num_labels if answers else 0
     student = compile_for(recipe, model, batches.steps, teacher_labels=teacher_labels, units=units)
     averages = AveragedWeights(model, recipe.ema)
-    validating = [Validation(averages, functools.partial(_measured, images=validation))] if validation else []
+    validating = Validation(averages, functools.partial(_measured, images=validation)) if validation else None
     return fit_in_folder(student, averages, batches, recipe, output, settings, validating, callbacks)
 
 
-def _measured(model: keras.Model, images: LabeledImages | AnnotatedImages) -> dict[str, float]:
-    return evaluate_classifier(model.predict_on_batch, model.config, images).metrics
+def _measured(model: keras.Model, images: LabeledImages | AnnotatedImages) -> Measured:
+    return evaluate_classifier(model.predict_on_batch, model.config, images)
 
 
 def _check_answers(folder: ImageFolder | AnnotatedImages, config: SwiftFormerConfig) -> None:
@@ -160,7 +160,7 @@ def fit_in_folder(
     recipe: Any,
     output: Path,
     settings: dict[str, Any],
-    validating: Sequence[keras.callbacks.Callback],
+    validating: Validation | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> list[dict[str, float]]:
     """Fits a compiled model, or goes on with it, in a run's folder; the metrics, a row an epoch.
@@ -172,7 +172,7 @@ def fit_in_folder(
         recipe: With `epochs` and `learning_rate`.
         output: The run's folder.
         settings: What `run.json` holds; a folder with others is refused.
-        validating: Callbacks that add to an epoch's metrics before they are saved.
+        validating: Adds to an epoch's metrics before they are saved.
         callbacks: More callbacks.
 
     Raises:
@@ -184,7 +184,7 @@ def fit_in_folder(
 
     if is_first_process():
         _claim(output, settings)
-    run = RunFolder(output, averages)
+    run = RunFolder(output, averages, validating)
     first = run.restore(student)
     check_same_settings({**settings, "epoch in its folder": first})
     if first < recipe.epochs:
@@ -198,7 +198,7 @@ def fit_in_folder(
                 steps_per_epoch=batches.steps,
                 shuffle=False,
                 verbose=0,
-                callbacks=[FiniteLoss(recipe.learning_rate), averages, *validating, run, *callbacks],
+                callbacks=[FiniteLoss(recipe.learning_rate), averages, *filter(None, [validating]), run, *callbacks],
             )
         except tf.errors.OpError:
             if batches.failure is None:

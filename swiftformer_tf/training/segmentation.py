@@ -15,7 +15,7 @@ from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels, same_cla
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation, copy_backbone, copy_head, resize_bilinear
 from swiftformer_tf.segmentation_heads import SegmentationHead
-from swiftformer_tf.training.callbacks import AveragedWeights, Validation
+from swiftformer_tf.training.callbacks import AveragedWeights, Measured, Validation
 from swiftformer_tf.training.optimization import ClippedAdamW, jit_compile, prepared
 from swiftformer_tf.training.running import fingerprint, fit_in_folder
 from swiftformer_tf.training.segmentation_data import MaskBatches
@@ -231,10 +231,9 @@ def train_segmenter(
     loss = PixelCrossEntropy(weights.tolist())
     model.compile(optimizer=prepared(optimizer, model), loss=loss, jit_compile=jit_compile())
     averages = AveragedWeights(model, recipe.ema)
-    validating = [Validation(averages, lambda each: _measured(each, validation))] if validation else []
+    validating = Validation(averages, lambda each: _measured(each, validation)) if validation else None
     return fit_in_folder(model, averages, batches, recipe, Path(output), settings, validating, callbacks)
 
 
-def _measured(model: keras.Model, folder: MaskFolder) -> dict[str, float]:
-    confusion = evaluate_segmentation(model.predict_on_batch, model.config, folder)
-    return {"mean_iou": confusion.mean_iou, "pixel_accuracy": confusion.pixel_accuracy}
+def _measured(model: keras.Model, folder: MaskFolder) -> Measured:
+    return evaluate_segmentation(model.predict_on_batch, model.config, folder)
