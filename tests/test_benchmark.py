@@ -18,7 +18,7 @@ from swiftformer_tf.litert.profiling import OpKind
 from swiftformer_tf.quantization import Graph
 
 # In the 3 ms that matrices take below, of a core that can do 3e8 in that time.
-MACS = {"multiply_adds": 120_000_000}
+MACS: dict[str, Any] = {"multiply_adds": 120_000_000}
 FACTS = {
     **{"export_int8_s": 70.0, "import_keras_s": 2.0, "import_swiftformer_tf_s": 2.1},
     **{"photographs": 300, "minutes": 5, "real_time": True, "core_flops": 1e11},
