@@ -11,7 +11,7 @@ from keras import layers, ops
 from support.heads import CONFIG, SIZE
 from support.random_models import pictures, random_images, randomized, relative_error
 
-from swiftformer_tf import RECIPES, ModelError, SwiftFormerModel, export, fuse, verify
+from swiftformer_tf import RECIPES, ExportError, ModelError, SwiftFormerModel, export, fuse, verify
 from swiftformer_tf.fusion import output_names
 from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.quantization import Graph
@@ -266,6 +266,14 @@ def test_a_graph_for_several_images_takes_a_head_for_several() -> None:
     model = _fixed_batch()
     images = random_images(4, SIZE, SIZE, 3)
     assert relative_error(fuse(model, config=CONFIG, batch_size=4)(images), model(images, training=False)) < BOUND
+
+
+@pytest.mark.parametrize("recipe", ["dynamic_int8", "int8"])
+def test_an_output_that_is_the_same_for_all_images_is_refused(recipe: str) -> None:
+    backbone = SwiftFormerModel(CONFIG)
+    model = keras.Model(backbone.input, {"map": backbone.output, "nothing": ops.zeros_like(backbone.output)})
+    with pytest.raises(ExportError, match=rf"recipe {recipe}: output nothing is the same for all images; leave it out"):
+        export(fuse(model, config=CONFIG), RECIPES[recipe], calibration=pictures(2, SIZE, SIZE))
 
 
 @pytest.mark.parametrize("recipe", ["mixed_int8", "dynamic_int4"])

@@ -25,9 +25,12 @@ def operation_precisions(graph: Graph, recipe: Recipe) -> dict[Operation, Precis
         recipe: A row of `RECIPES` with int8 or int4 weights.
 
     Raises:
-        ExportError: An operation has no integer form, and the recipe lets none stay in float.
+        ExportError: An operation has no integer form, and the recipe lets none stay in float; or an output is a
+            constant.
     """
     last = last_matrices(graph)
+    if fixed := [graph.label(each) for each in graph.outputs if graph.constant(each) is not None]:
+        raise ExportError(f"recipe {recipe.name}: output {fixed[0]} is the same for all images; leave it out")
 
     def of(op: Operation) -> Precision:
         if all(graph.kind(each) != "float32" for each in (*op.inputs, *op.outputs) if each >= 0):

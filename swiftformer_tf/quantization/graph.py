@@ -67,7 +67,8 @@ class Graph:
         self._schema = schema
         self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
         if len(self._model.subgraphs) != 1:
-            raise ModelError(f"the model has {len(self._model.subgraphs)} subgraphs: expected one")
+            count = len(self._model.subgraphs)
+            raise ModelError(f"the model has {count} subgraphs: expected one; unroll=True makes a recurrent layer so")
         (self._subgraph,) = self._model.subgraphs
         codes = [operation_name(code) for code in self._model.operatorCodes]
         self.operations = tuple(
