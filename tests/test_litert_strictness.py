@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.schema_py_generated import QuantizationParametersT
 from ai_edge_litert.tools import flatbuffer_utils
+from support import segmenters
 
 from swiftformer_tf import RECIPES, LiteModel
 from swiftformer_tf.litert.packing import pack_model
@@ -127,3 +128,9 @@ def test_versions_fails_on_a_newer_one(recipe: str, lite: Lite) -> None:
 @pytest.mark.parametrize("options", [{}, {"include_preprocessing": True, "classifier_activation": "softmax"}])
 def test_no_file_of_ours_has_any_of_it(recipe: str, options: dict[str, Any], lite: Lite) -> None:
     assert not {*failing(check_file(lite(recipe, **options))[0])} & {*STRICT}
+
+
+@pytest.mark.parametrize("recipe", ["static_int8", "dynamic_int4", "int16x8"])
+def test_no_mask_of_ours_has_any_of_it(recipe: str) -> None:
+    """Its bytes are classes, which have no scale."""
+    assert not {*failing(check_file(segmenters.lite(recipe, "argmax"))[0])} & {*STRICT}
