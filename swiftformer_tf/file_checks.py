@@ -1,22 +1,117 @@
-"""What a file must be by its recipe and by its own word, read from the file alone."""
+"""What a file must be by its recipe and by its own word, and its figures: all from the file alone."""
 
+import dataclasses
+import importlib.metadata
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
 
 from swiftformer_tf.comparison import VerificationCheck, check
 from swiftformer_tf.errors import prefix_path
 from swiftformer_tf.litert import metadata
-from swiftformer_tf.litert.inspection import Inspection, Matrix
+from swiftformer_tf.litert.inspection import Inspection, Matrix, inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
-__all__ = ["graph_checks", "metadata_checks"]
+__all__ = ["OpenedFile", "check_file"]
+
+# Runs of the interpreter behind the median latency: at most this many, fewer once they have taken this long.
+LATENCY_RUNS = 15
+LATENCY_SECONDS = 3.0
 
 
-def graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class OpenedFile:
+    """A file with what its checks ask: one reading and one interpreter for all that is asked of it.
+
+    Args:
+        lite: The model.
+        inspection: What is in it.
+        runner: What runs it; None where LiteRT has no such operation.
+        num_threads: Of the runner.
+    """
+
+    lite: LiteModel
+    inspection: Inspection
+    runner: LiteRunner | None
+    num_threads: int
+
+    @classmethod
+    def open(cls, lite: LiteModel, num_threads: int = 1) -> Self:
+        """Reads the flatbuffer and makes an interpreter.
+
+        Raises:
+            ModelError: The file is damaged.
+        """
+        inspection = inspect_model(lite)
+        runner = None if inspection.flex else LiteRunner(lite, num_threads=num_threads)
+        return cls(lite, inspection, runner, num_threads)
+
+    def checked(self) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
+        """See `check_file`."""
+        lite, runner = self.lite, self.runner
+        partitions = runner.partitions if runner else None
+        checks = (*_graph_checks(lite, self.inspection, partitions), *_metadata_checks(lite, runner))
+        figures = {
+            "recipe": lite.recipe.name,
+            "token_weights": lite.config.token_weights,
+            "image_size": list(lite.config.input_size),
+            "bytes": len(lite.content),
+            "sha256": lite.sha256,
+            "partitions": partitions,
+            "latency_ms": _latency(runner) if runner else None,
+            "num_threads": self.num_threads,
+            "ops": self.inspection.counts,
+            "min_runtime_version": metadata.min_runtime_version(lite.content),
+            "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
+        }
+        return checks, figures
+
+
+def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
+    """The checks that need no images, and the figures that come with them; partitions and latency are None for a file
+    with operations that LiteRT cannot run.
+
+    What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
+    no dynamic shape; no name of a tensor twice, and no unused part; scales as strict readers want them; versions of
+    integer operations; XNNPACK partitions; input and output types; the TFLite Metadata and its labels; raw pixels.
+
+    Args:
+        lite: The model.
+        num_threads: Threads of the interpreter, for the latency.
+
+    Raises:
+        ModelError: The file is damaged.
+
+    Examples:
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
+        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> checks, figures = check_file(export(fuse(model), RECIPES["float32"]))
+        >>> {check.status for check in checks}, figures["partitions"]
+        ({'passed'}, 1)
+    """
+    return OpenedFile.open(lite, num_threads).checked()
+
+
+def _latency(runner: LiteRunner) -> float:
+    """Median time of a run in milliseconds, after one to warm up."""
+    config = runner.model.config
+    runner.run(np.zeros((1, *config.input_size, config.num_channels), np.float32))
+    times: list[float] = []
+    while len(times) < LATENCY_RUNS and sum(times) < LATENCY_SECONDS:
+        start = time.perf_counter()
+        runner.invoke()
+        times.append(time.perf_counter() - start)
+    return round(1000 * float(np.median(times)), 3)
+
+
+def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
     """Of the graph: its operations, shapes, names, types and matrices.
 
     Args:
@@ -102,7 +197,7 @@ def _int4_checks(matrices: Sequence[Matrix]) -> Iterable[VerificationCheck]:
     yield check("int4_packing", not padded, _listed(padded), "int4 rows one behind the other, two numbers a byte")
 
 
-def metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[VerificationCheck]:
+def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[VerificationCheck]:
     """Of what the file says of itself.
 
     Args:

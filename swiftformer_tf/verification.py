@@ -1,9 +1,7 @@
 """Does a TFLite file do what its Keras model does? The checks, through the interpreter and from the file."""
 
 import dataclasses
-import importlib.metadata
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -19,12 +17,10 @@ from swiftformer_tf.comparison import (
     signal_to_noise,
 )
 from swiftformer_tf.errors import ModelError, VerificationError
-from swiftformer_tf.file_checks import graph_checks, metadata_checks
+from swiftformer_tf.file_checks import OpenedFile, check_file
 from swiftformer_tf.fusion import output_names
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.images.transform import Transform
-from swiftformer_tf.litert import metadata
-from swiftformer_tf.litert.inspection import Inspection, inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.notebook import html_table, scatter_svg
@@ -43,10 +39,6 @@ __all__ = [
 
 # Images that the reference sees at once.
 REFERENCE_BATCH = 16
-
-# Runs of the interpreter behind the median latency: at most this many, fewer once they have taken this long.
-LATENCY_RUNS = 15
-LATENCY_SECONDS = 3.0
 
 Verdict = Literal["passed", "failed", "refused", "not compared"]
 
@@ -214,11 +206,11 @@ def verify(
             "SwiftFormerForImageClassification.from_pretrained(path) opens one"
         )
     matched_outputs(reference, lite)
-    inspection, runner = _opened(lite, num_threads)
-    file_checks, file_figures = _checked(lite, inspection, runner, num_threads)
-    if runner is None:
+    opened = OpenedFile.open(lite, num_threads)
+    file_checks, file_figures = opened.checked()
+    if opened.runner is None:
         return VerificationReport(file_checks, file_figures)  # it cannot run, and the checks say why
-    outputs, count = _compared(lite, runner, reference, images, progress)
+    outputs, count = _compared(lite, opened.runner, reference, images, progress)
     checks: list[VerificationCheck] = []
     figures: dict[str, Any] = {"images": count, "outputs": {}}
     for output in lite.outputs:
@@ -228,24 +220,6 @@ def verify(
     main = lite.main_output.name
     figures |= figures["outputs"][main] if len(outputs) > 1 else figures.pop("outputs")[main]
     return VerificationReport((*checks, *file_checks), {**figures, **file_figures}, outputs[main].outputs)
-
-
-def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
-    """The checks that need no images, and the figures that come with them; partitions and latency are None for a file
-    with operations that LiteRT cannot run.
-
-    What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
-    no dynamic shape; no name of a tensor twice, and no unused part; scales as strict readers want them; versions of
-    integer operations; XNNPACK partitions; input and output types; the TFLite Metadata and its labels; raw pixels.
-
-    Args:
-        lite: The model.
-        num_threads: Threads of the interpreter, for the latency.
-
-    Raises:
-        ModelError: The file is damaged.
-    """
-    return _checked(lite, *_opened(lite, num_threads), num_threads)
 
 
 def _compared(
@@ -293,41 +267,3 @@ def _batches(images: ImageSource, transform: Transform) -> Iterator[np.ndarray]:
 def _ask(reference: keras.Model, normalized: np.ndarray) -> list[np.ndarray]:
     # As float32, which both sides compute in: maps of many images would be twice as large.
     return [np.asarray(each, np.float32) for each in keras.tree.flatten(reference.predict_on_batch(normalized))]
-
-
-def _opened(lite: LiteModel, num_threads: int) -> tuple[Inspection, LiteRunner | None]:
-    """What is in a file, and what runs it: None where LiteRT has no such operation."""
-    inspection = inspect_model(lite)
-    return inspection, None if inspection.flex else LiteRunner(lite, num_threads=num_threads)
-
-
-def _checked(
-    lite: LiteModel, inspection: Inspection, runner: LiteRunner | None, num_threads: int
-) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
-    partitions = runner.partitions if runner else None
-    figures = {
-        "recipe": lite.recipe.name,
-        "token_weights": lite.config.token_weights,
-        "image_size": list(lite.config.input_size),
-        "bytes": len(lite.content),
-        "sha256": lite.sha256,
-        "partitions": partitions,
-        "latency_ms": _latency(runner) if runner else None,
-        "num_threads": num_threads,
-        "ops": inspection.counts,
-        "min_runtime_version": metadata.min_runtime_version(lite.content),
-        "versions": {name: importlib.metadata.version(name) for name in ("ai-edge-litert", "keras", "tensorflow")},
-    }
-    return (*graph_checks(lite, inspection, partitions), *metadata_checks(lite, runner)), figures
-
-
-def _latency(runner: LiteRunner) -> float:
-    """Median time of a run in milliseconds, after one to warm up."""
-    config = runner.model.config
-    runner.run(np.zeros((1, *config.input_size, config.num_channels), np.float32))
-    times: list[float] = []
-    while len(times) < LATENCY_RUNS and sum(times) < LATENCY_SECONDS:
-        start = time.perf_counter()
-        runner.invoke()
-        times.append(time.perf_counter() - start)
-    return round(1000 * float(np.median(times)), 3)

@@ -6,11 +6,20 @@
     python docs/pictures/house.py --walk task           # where tasks are named
 
 The rooms and their order are import-linter's contract in pyproject.toml, and the arrows are its own reading of the
-sources (grimp). A walk runs real code and notes each doorway, a call from a room into another, when it is first taken;
-a climb is a doorway into a room above the one that was entered before.
+sources (grimp). A walk runs real code and notes each doorway, a call from a room into one below it, when it is first
+taken. A climb is a doorway into a room above the one that was entered before.
+
+On the way of a checkpoint the doorways count that it goes through itself: calls that are given it, or what it has
+become (weights, layers and models, a flatbuffer, a file), or that return it. The others ask for words: a configuration,
+a recipe, an error. Both are counted.
+
+    python docs/pictures/house.py --walk checkpoint --house OLD    # another checkout
+
+A checkout without a contract has its rooms by what they import: each one row above the highest that it needs.
 """
 
 import argparse
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -29,14 +38,45 @@ from typing import Any
 PACKAGE = "swiftformer_tf"
 ROOT = Path(__file__).parents[2]
 
+# What the checkpoint's walk starts from.
+WEIGHTS = "swiftformer_xs_imagenette"
+
 WIDTH, ROW, BOX, LEFT = 1000, 64, 34, 16
 
 
-def rows() -> list[list[str]]:
+def rows(house: Path = ROOT) -> list[list[str]]:
     """Rooms from the roof to the ground; those of a row do not know each other."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    contract = project["tool"]["importlinter"]["contracts"][0]
+    tools = tomllib.loads((house / "pyproject.toml").read_text())["tool"]
+    if "importlinter" not in tools:
+        return _rows_by_imports()
+    contract = tools["importlinter"]["contracts"][0]
     return [[room.strip() for room in line.split("|")] for line in contract["layers"]]
+
+
+def _rows_by_imports() -> list[list[str]]:
+    import grimp
+
+    graph = grimp.build_graph(PACKAGE, cache_dir=None)
+    rooms = sorted(graph.find_children(PACKAGE))
+    below = {
+        room: {
+            other
+            for other in rooms
+            if other != room and graph.direct_import_exists(importer=room, imported=other, as_packages=True)
+        }
+        for room in rooms
+    }
+    reached = below
+    for _ in rooms:
+        reached = {room: below[room].union(*(reached[each] for each in below[room])) for room in rooms}
+
+    @functools.cache
+    def height(room: str) -> int:
+        circle = {room} | {each for each in reached[room] if room in reached[each]}  # one row for all of it
+        return 1 + max((height(each) for member in circle for each in below[member] - circle), default=-1)
+
+    names = {room: room.rpartition(".")[2] for room in rooms}
+    return [[names[room] for room in rooms if height(room) == row] for row in range(max(map(height, rooms)), -1, -1)]
 
 
 def arrows(rooms: list[str]) -> set[tuple[str, str]]:
@@ -108,20 +148,35 @@ text {{ fill: #e4e9ee }} .box {{ fill: #1b222a; stroke: #3a4651 }}
 <path d="M0 0l8 4l-8 4z"/></marker></defs>"""
 
 
-@contextmanager
-def walked() -> Iterator[list[tuple[str, str]]]:
-    """Doorways in the order in which they are first taken: the room that calls, and the module that is called."""
-    level = levels()
-    doorways: list[tuple[str, str]] = []
+@dataclasses.dataclass
+class Call:
+    """A call from a room into one below it.
 
-    def notice(called: str) -> None:
-        pair = (_caller().partition(".")[0], called)
-        caller, room = pair[0], called.partition(".")[0]
+    Args:
+        caller: The room that calls.
+        module: What is called.
+        has_value: Whether what walks, or what it has become, goes in or comes out.
+    """
+
+    caller: str
+    module: str
+    has_value: bool
+
+
+@contextmanager
+def walked(house: Path = ROOT) -> Iterator[list[Call]]:
+    """Calls in their order."""
+    level = levels(house)
+    calls: list[Call] = []
+
+    def notice(called: str, arguments: Any) -> Call | None:
+        caller, room = _caller().partition(".")[0], called.partition(".")[0]
         # A room above is only called where it handed down a function, such as a progress bar's; and Keras's import asks
         # `registration`, whoever imports.
-        down = caller in level and room in level and level[caller] < level[room]
-        if down and room != "registration" and pair not in doorways:
-            doorways.append(pair)
+        if not (caller in level and room in level and level[caller] < level[room]) or room == "registration":
+            return None
+        calls.append(Call(caller, called, is_value(arguments)))
+        return calls[-1]
 
     wrappers: dict[int, Any] = {}
     for module in _modules():
@@ -130,7 +185,32 @@ def walked() -> Iterator[list[tuple[str, str]]]:
                 setattr(module, name, wrappers.setdefault(id(value), _noticing(value, notice)))
             elif inspect.isclass(value) and value.__module__ == module.__name__:
                 _notice_methods(value, notice)
-    yield doorways
+    yield calls
+
+
+def is_value(thing: Any, depth: int = 4) -> bool:
+    """Whether this is a checkpoint, or what becomes of one on its way, or holds it."""
+    import keras
+    import numpy as np
+
+    if isinstance(thing, (str, Path)):
+        return Path(thing).stem == WEIGHTS
+    if isinstance(thing, (keras.Layer, keras.KerasTensor, keras.Variable, np.ndarray)):
+        return True
+    if isinstance(thing, (bytes, bytearray)):
+        return len(thing) > 1000
+    if isinstance(thing, dict):
+        return any(is_value(each, depth) for each in thing.values())
+    if isinstance(thing, (list, tuple)):
+        return any(is_value(each, depth) for each in thing)
+    if depth and type(thing).__module__.startswith(PACKAGE):
+        return is_value(getattr(thing, "__dict__", {}), depth - 1)
+    return False
+
+
+def doorways(calls: list[Call]) -> list[tuple[str, str]]:
+    """From which room into which module, each when it is first taken."""
+    return list(dict.fromkeys((call.caller, call.module) for call in calls))
 
 
 def _modules() -> list[ModuleType]:
@@ -141,7 +221,7 @@ def _modules() -> list[ModuleType]:
     return [importlib.import_module(name) for name in names]
 
 
-def _notice_methods(owner: type, notice: Callable[[str], None]) -> None:
+def _notice_methods(owner: type, notice: Callable[[str, Any], Call | None]) -> None:
     for name, method in list(vars(owner).items()):
         inner = method.__func__ if isinstance(method, (classmethod, staticmethod)) else method
         if not inspect.isfunction(inner) or inner.__module__ != owner.__module__ or name.startswith("__"):
@@ -150,11 +230,14 @@ def _notice_methods(owner: type, notice: Callable[[str], None]) -> None:
         setattr(owner, name, wrapper if inner is method else type(method)(wrapper))
 
 
-def _noticing(function: Callable[..., Any], notice: Callable[[str], None]) -> Callable[..., Any]:
+def _noticing(function: Callable[..., Any], notice: Callable[[str, Any], Call | None]) -> Callable[..., Any]:
     @functools.wraps(function)
     def noticed(*arguments: Any, **named: Any) -> Any:
-        notice(function.__module__.removeprefix(f"{PACKAGE}."))
-        return function(*arguments, **named)
+        call = notice(function.__module__.removeprefix(f"{PACKAGE}."), (arguments, named))
+        result = function(*arguments, **named)
+        if call and not call.has_value:
+            call.has_value = is_value(result)
+        return result
 
     return noticed
 
@@ -170,29 +253,22 @@ def _caller() -> str:
     return ""
 
 
-def levels() -> dict[str, int]:
+def levels(house: Path = ROOT) -> dict[str, int]:
     """The row of each room, from 0 at the roof."""
-    return {room: index for index, row in enumerate(rows()) for room in row}
+    return {room: index for index, row in enumerate(rows(house)) for room in row}
 
 
-def climbs(doorways: list[tuple[str, str]], *, words: bool = True) -> list[int]:
-    """Places in a walk at which a room is entered that lies above the one that was entered before.
-
-    Without `words`, rooms below those that hold weights or files are passed over: configurations, labels, errors and
-    the like are words in which others speak, and no stations.
-    """
-    level = levels()
-    ground = len(rows()) if words else level["litert"] + 1
-    entered = [(place, level[module.partition(".")[0]]) for place, (_, module) in enumerate(doorways)]
-    entered = [(place, row) for place, row in entered if row < ground]
-    return [place for (_, before), (place, row) in pairwise(entered) if row < before]
+def climbs(taken: list[tuple[str, str]], level: dict[str, int]) -> list[int]:
+    """Places among doorways at which a room is entered that lies above the one that was entered before."""
+    entered = [level[module.partition(".")[0]] for _, module in taken]
+    return [place for place, (before, row) in enumerate(pairwise(entered), 1) if row < before]
 
 
 def _checkpoint(folder: Path) -> None:
     from swiftformer_tf.cli import cli
 
     options = ["--recipe", "float32", "-o", str(folder)]
-    cli(["export", "swiftformer_xs_imagenette", *options], standalone_mode=False)
+    cli(["export", WEIGHTS, *options], standalone_mode=False)
 
 
 def _photograph(folder: Path) -> None:
@@ -226,26 +302,32 @@ def rooms_of_tasks() -> dict[str, list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--walk", choices=[*WALKS, "task"])
-    walk = parser.parse_args().walk
+    parser.add_argument("--house", type=Path, default=ROOT, help="another checkout")
+    options = parser.parse_args()
+    walk = options.walk
     if walk is None:
         Path(__file__).with_suffix(".svg").write_text(picture())
     elif walk == "task":
         for name, modules in rooms_of_tasks().items():
             print(f"{name}: {', '.join(modules)}")
     else:
-        _walk(WALKS[walk])
+        _walk(WALKS[walk], options.house, own=walk == "checkpoint")
 
 
-def _walk(walk: Callable[[Path], None]) -> None:
-    with tempfile.TemporaryDirectory() as folder, walked() as doorways:
+def _walk(walk: Callable[[Path], None], house: Path, *, own: bool) -> None:
+    """Prints doorways and climbs: those of all calls and, for a checkpoint, those that it goes through itself."""
+    sys.path.insert(0, str(house.resolve()))
+    with tempfile.TemporaryDirectory() as folder, walked(house) as calls:
         walk(Path(folder))
-    up = climbs(doorways)
-    for place, (caller, called) in enumerate(doorways):
+    level = levels(house)
+    every = doorways(calls)
+    taken = doorways([call for call in calls if call.has_value]) if own else every
+    up = climbs(taken, level)
+    for place, (caller, called) in enumerate(taken):
         print(f"{'up  ' if place in up else '    '}{caller} calls {called}")
-    stations = climbs(doorways, words=False)
-    print(
-        f"{len(doorways)} doorways, {len(up)} climbs, {len(stations)} of them between rooms that hold weights or files"
-    )
+    print(f"{len(taken)} doorways, {len(up)} climbs")
+    if own:
+        print(f"with the calls that ask for words: {len(every)} doorways, {len(climbs(every, level))} climbs")
 
 
 if __name__ == "__main__":
