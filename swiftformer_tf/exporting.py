@@ -30,7 +30,7 @@ from swiftformer_tf.quantization import (
 )
 from swiftformer_tf.recipes import Recipe, require_recipe
 
-__all__ = ["Calibration", "calibrate", "export", "require_calibration"]
+__all__ = ["Calibration", "calibrate", "export", "export_each", "require_calibration"]
 
 # What is done to a float graph before integers are written into it, in this order, by the recipe's field.
 PREPARATIONS: dict[str, Callable[[Graph, Statistics], tuple[Graph, Statistics]]] = {
@@ -175,28 +175,73 @@ def export(
     """
     _check_deploy("export", deploy, [recipe])
     require_calibration(recipe, calibration)
-    if isinstance(calibration, Calibration) and calibration.weights_sha256 != _digest(deploy):
+    if not (calibration is None or isinstance(calibration, Calibration)):
+        calibration = (
+            calibrate(deploy, calibration, recipes=[recipe], progress=progress) if recipe.has_integer_weights else None
+        )
+    return next(export_each(deploy, [recipe], calibration=calibration, license=license))
+
+
+def export_each(
+    deploy: DeployModel,
+    recipes: Iterable[Recipe],
+    *,
+    calibration: Calibration | None = None,
+    license: str | None = None,  # noqa: A002  TFLite Metadata's word
+) -> Iterator[LiteModel]:
+    """Converts a deploy graph by several recipes, through TensorFlow once for all that start from its floats.
+
+    Args:
+        deploy: See `export`.
+        recipes: Likewise, each of which takes its turn when the file before was taken.
+        calibration: What `calibrate` returned for `deploy`, where a recipe needs it.
+        license: See `export`.
+
+    Yields:
+        A file for each recipe, in their order, see `export`.
+
+    Raises:
+        ConfigError: See `export`; at the first file, as all that follow.
+        ExportError: Likewise.
+
+    Examples:
+        >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
+        >>> deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
+        >>> [lite.recipe.weights for lite in export_each(deploy, [RECIPES["float32"], RECIPES["dynamic_int8"]])]
+        ['float32', 'int8']
+    """
+    recipes = list(recipes)
+    _check_deploy("export", deploy, recipes)
+    for recipe in recipes:
+        require_calibration(recipe, calibration)
+    if calibration is not None and calibration.weights_sha256 != _digest(deploy):
         raise ExportError("the calibration is of another deploy graph: expected calibrate(deploy, ...) of this one")
-    if recipe.weights == "float16":
-        content = convert(deploy, "float16")
-    elif recipe.weights == "float32":
-        content = calibration.content if isinstance(calibration, Calibration) else convert(deploy)
-    elif calibration is None:
-        graph = Graph(convert(deploy))
-        graph = graph if recipe.equalize is None else equalize_by_weights(graph, recipe.equalize)
-        content = rewrite(graph, operation_precisions(graph, recipe), recipe)
-    elif isinstance(calibration, Calibration):
-        content = _quantized(calibration, recipe)
-    else:
-        content = _quantized(calibrate(deploy, calibration, recipes=[recipe], progress=progress), recipe)
-    return LiteModel.pack(
-        content,
-        config=deploy.config,
-        recipe=recipe,
-        include_preprocessing=deploy.include_preprocessing,
-        outputs=deploy.named_outputs,
-        license=license,
-    )
+    floats = calibration.content if calibration is not None else None
+    for recipe in recipes:
+        if recipe.weights == "float16":
+            content = convert(deploy, "float16")
+        else:
+            floats = convert(deploy) if floats is None else floats
+            content = _written(floats, recipe, calibration)
+        yield LiteModel.pack(
+            content,
+            config=deploy.config,
+            recipe=recipe,
+            include_preprocessing=deploy.include_preprocessing,
+            outputs=deploy.named_outputs,
+            license=license,
+        )
+
+
+def _written(floats: bytes, recipe: Recipe, calibration: Calibration | None) -> bytes:
+    """A recipe's flatbuffer from the one in floats."""
+    if not recipe.has_integer_weights:
+        return floats
+    if calibration is not None:
+        return _quantized(calibration, recipe)
+    graph = Graph(floats)
+    graph = graph if recipe.equalize is None else equalize_by_weights(graph, recipe.equalize)
+    return rewrite(graph, operation_precisions(graph, recipe), recipe)
 
 
 def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:

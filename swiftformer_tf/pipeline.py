@@ -15,7 +15,7 @@ from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.deployment.android import PACKAGE, check_android, write_android_folder
 from swiftformer_tf.deployment.targets import find_target
 from swiftformer_tf.errors import ConfigError, ExportError, VerificationError
-from swiftformer_tf.exporting import calibrate, export, require_calibration
+from swiftformer_tf.exporting import calibrate, export_each, require_calibration
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse, graph_config, tasks_of
 from swiftformer_tf.images.folders import photographs_in
@@ -347,9 +347,10 @@ def _write_files(
         if verified_on is not None:
             with progress("reference", known_count(verified_on)) as count:
                 answers = reference_answers(model, verified_on, deploy.config.transform, progress=count)
+        files = export_each(deploy, recipes, calibration=calibrated, license=license)
         for recipe in recipes:
             with progress(f"{recipe.name}: export", None):
-                lite = export(deploy, recipe, calibration=calibrated, license=license)
+                lite = next(files)
             with progress(f"{recipe.name}: verify", known_count(verified_on)) as count:
                 if answers is None or verified_on is None:
                     report, source = VerificationReport(*check_file(lite)), "nothing"

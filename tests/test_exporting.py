@@ -26,6 +26,7 @@ from swiftformer_tf import (
     exporting,
     fuse,
 )
+from swiftformer_tf.conversion import convert
 from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.verification import signal_to_noise
 
@@ -193,6 +194,25 @@ def test_calibration_counts(deploy: DeployModel, pixels: np.ndarray, lite: Lite)
 def test_calibration_is_passed_over_where_it_is_not_needed(deploy: DeployModel, lite: Lite) -> None:
     exported = export(deploy, RECIPES["float16"], calibration="no such folder")
     assert exported.content == lite("float16").content
+
+
+def test_floats_are_converted_once_for_all_recipes_that_start_from_them(
+    deploy: DeployModel, lite: Lite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[str] = []
+
+    def noting(deploy: DeployModel, weights: Any = "float32") -> bytes:
+        converted.append(weights)
+        return convert(deploy, weights)
+
+    monkeypatch.setattr(exporting, "convert", noting)
+    names = ["float32", "float16", "dynamic_int8"]
+    files = list(exporting.export_each(deploy, [RECIPES[name] for name in names]))
+    assert converted == ["float32", "float16"]
+    assert [file.recipe.name for file in files] == names
+    for file in files[:2]:
+        assert file.content == lite(file.recipe.name).content
+    assert files[2].content == export(deploy, RECIPES["dynamic_int8"]).content
 
 
 @pytest.mark.parametrize("recipe", ["int8", "int16x8"])
