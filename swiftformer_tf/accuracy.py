@@ -9,7 +9,7 @@ import keras
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
-from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.errors import ConfigError, ModelError, require_packages
 from swiftformer_tf.evaluation import (
     Evaluation,
     evaluate_classifier,
@@ -121,6 +121,7 @@ def evaluate(
         ConfigError: No such task, an argument of another one, or masks of other classes.
         CheckpointError: See `Checkpoint.open`.
         OSError: The PNG cannot be written.
+        SwiftFormerError: matplotlib is not installed for it; said before anything runs.
 
     Examples:
         >>> import tempfile
@@ -136,6 +137,7 @@ def evaluate(
     if task not in (None, *_EVALUATE):
         raise ConfigError(f"task={task!r}: expected one of {', '.join(_EVALUATE)}")
     if confusion is not None:
+        require_packages("a confusion matrix", "matplotlib")
         check_place(confusion)
     opened = open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
     found = task_of(opened)

@@ -1,6 +1,7 @@
 """The package's exceptions. Each names the thing, what was expected, and the cure."""
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ __all__ = [
     "first_line",
     "one_line",
     "prefix_path",
+    "require_packages",
 ]
 
 
@@ -44,6 +46,28 @@ class ExportError(SwiftFormerError):
 
 class VerificationError(SwiftFormerError):
     """A verified model failed a check; raised by `VerificationReport.raise_for_failure`."""
+
+
+def require_packages(what: str, *packages: str, extra: str = "report") -> None:
+    """Refuses what optional packages carry out where one is not installed: asked at the start, before all other work.
+
+    Args:
+        what: What is asked for, the start of the message.
+        packages: As they are imported.
+        extra: The package's extra that brings them.
+
+    Raises:
+        SwiftFormerError: Names the package.
+
+    Examples:
+        >>> require_packages("a plot", "no_such_package")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.SwiftFormerError: a plot needs no_such_package: pip install 'swiftformer_tf[report]'
+    """
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise SwiftFormerError(f"{what} needs {name}: pip install 'swiftformer_tf[{extra}]'")
 
 
 @contextlib.contextmanager

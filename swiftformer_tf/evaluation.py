@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError, ImageError, ModelError, prefix_path
+from swiftformer_tf.errors import ConfigError, ImageError, ModelError, prefix_path, require_packages
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import iterate_images
@@ -153,7 +153,12 @@ def save_confusion(
         title: Above it.
         answered: What columns are.
         right: What rows are.
+
+    Raises:
+        SwiftFormerError: matplotlib is not installed.
+        OSError: The file cannot be written.
     """
+    require_packages("a confusion matrix", "matplotlib")
     from matplotlib.figure import Figure
 
     present = np.flatnonzero(matrix.sum(axis=1))

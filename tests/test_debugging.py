@@ -4,8 +4,7 @@ import dataclasses
 import json
 import math
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,12 +243,18 @@ def test_images_of_another_size_are_refused(lite: Lite, model: Model) -> None:
 
 
 def test_a_plot_without_matplotlib_says_what_to_install(
-    reports: dict[str, QuantizationReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reports: dict[str, QuantizationReport], lite: Lite, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "swiftformer_tf.debugging.along_network", raising=False)
-    with pytest.raises(SwiftFormerError, match=r"a plot needs matplotlib.*: pip install 'swiftformer_tf\[report\]'"):
+    def images() -> Iterator[np.ndarray]:
+        pytest.fail("an image was read before it was known")
+        yield
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    said = r"^a plot needs matplotlib: pip install 'swiftformer_tf\[report\]'$"
+    with pytest.raises(SwiftFormerError, match=said):
         reports["int8"].save_plot(tmp_path / "x.png")
+    with pytest.raises(SwiftFormerError, match=said):
+        debug_quantization(lite("int8"), reference=model, images=images(), plot=tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
 
 

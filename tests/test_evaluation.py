@@ -146,9 +146,9 @@ def test_a_confusion_matrix_that_cannot_be_drawn_is_refused_before_anything_runs
     assert nowhere.exit_code == 2
     assert f"matrix.png: no such folder: {tmp_path / 'no'}; make it first" in nowhere.stderr
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    missing = CliRunner().invoke(command, [*arguments, str(tmp_path / "matrix.png")])
+    missing = CliRunner().invoke(cli, ["evaluate", *arguments, str(tmp_path / "matrix.png")])
     assert missing.exit_code == 2
-    assert "--confusion needs the package matplotlib: pip install 'swiftformer_tf[report]'" in missing.stderr
+    assert "a confusion matrix needs matplotlib: pip install 'swiftformer_tf[report]'" in missing.stderr
 
 
 # In one call.

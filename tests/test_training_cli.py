@@ -10,17 +10,15 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from support.training_runs import LABELS, write_photographs
 
-from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification, training
+from swiftformer_tf import ConfigError, ImageError, SwiftFormerError, SwiftFormerForImageClassification, training
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.files import identity
 
-pytestmark = pytest.mark.usefixtures("module_untraced")
-
 Model = SwiftFormerForImageClassification
 
-OPTIONS = ("--variant", "tiny", "--image-size", "64", "--epochs", "2", "--batch-size", "6", "--crop", "1")
+OPTIONS = ("--variant", "tiny", "--image-size", "64", "--epochs", "2", "--batch-size", "12", "--crop", "1")
 
 
 def invoke(*arguments: object) -> Result:
@@ -56,7 +54,7 @@ def test_it_says_what_it_made_and_how_each_epoch_went(trained: tuple[Path, Resul
     assert (config.variant, config.image_size, config.labels) == ("tiny", 64, LABELS)
     assert (config.transform.size, config.transform.crop) == ((64, 64), 1.0)
     recipe = json.loads((output / "run.json").read_text())["settings"]["recipe"]
-    assert (recipe["epochs"], recipe["batch_size"]) == (2, 6)
+    assert (recipe["epochs"], recipe["batch_size"]) == (2, 12)
 
 
 def test_the_accuracy_is_the_one_that_evaluate_finds(trained: tuple[Path, Result], photographs: Path) -> None:
@@ -168,7 +166,7 @@ def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:
     file.write_text(json.dumps({"epochs": 9, "warmup_epochs": 0, "batch_size": 4, "label_smoothing": 0.2}))
     invoke(photographs, "-o", tmp_path / "run", *OPTIONS, "--epochs", "1", "--recipe", file)
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["recipe"]
-    assert (recipe["epochs"], recipe["batch_size"], recipe["label_smoothing"]) == (1, 6, 0.2)
+    assert (recipe["epochs"], recipe["batch_size"], recipe["label_smoothing"]) == (1, 12, 0.2)
     missing = invoke(photographs, "-o", tmp_path / "other", *OPTIONS, "--recipe", "long")
     assert missing.exit_code == 2
     assert "'long': expected paper, short, or a file with the fields of a recipe" in missing.stderr
@@ -194,7 +192,9 @@ def test_tensorboard_that_is_not_installed_is_named_before_anything_starts(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="needs the package tensorboard: pip install 'swiftformer_tf"):
+    with pytest.raises(
+        SwiftFormerError, match=r"^TensorBoard needs tensorboard: pip install 'swiftformer_tf\[train\]'"
+    ):
         invoke(photographs, "-o", tmp_path / "run", "--tensorboard", *OPTIONS)
     assert not (tmp_path / "run").exists()
 

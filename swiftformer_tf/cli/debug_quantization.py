@@ -10,7 +10,6 @@ from swiftformer_tf.cli.console import (
     EXISTING,
     EXISTING_FILE,
     ModelFile,
-    needs,
     note,
     print_json,
     print_table,
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=needs("matplotlib"),
     help="Draw the ratios along the network as a PNG.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all tensors as a JSON document.")

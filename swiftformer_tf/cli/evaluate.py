@@ -8,7 +8,6 @@ import click
 from swiftformer_tf.cli.console import (
     TASK_OPTIONS,
     ModelFile,
-    needs,
     note,
     print_json,
     print_table,
@@ -31,7 +30,6 @@ from swiftformer_tf.cli.console import (
 @click.option(
     "--confusion",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=needs("matplotlib"),
     help="Draw the confusion matrix as a PNG.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Photographs at a time.")

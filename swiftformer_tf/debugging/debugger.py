@@ -15,7 +15,7 @@ from swiftformer_tf.debugging.comparing import Run, compare
 from swiftformer_tf.debugging.pairing import Pair, integer_range, pair
 from swiftformer_tf.debugging.recover_equalization import equalize_alike
 from swiftformer_tf.debugging.tensor_report import TensorReport
-from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix_path
+from swiftformer_tf.errors import ModelError, one_line, prefix_path, require_packages
 from swiftformer_tf.exporting import export
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.fusion import fuse
@@ -70,12 +70,10 @@ class QuantizationReport:
             SwiftFormerError: matplotlib is not installed.
             OSError: The file cannot be written.
         """
-        try:
-            from swiftformer_tf.debugging.along_network import ratios_along_network
+        require_packages("a plot", "matplotlib")
+        from swiftformer_tf.debugging.along_network import ratios_along_network
 
-            figure = ratios_along_network(self.tensors, self.worst_first)
-        except ModuleNotFoundError as error:
-            raise SwiftFormerError(f"a plot needs {error.name}: pip install 'swiftformer_tf[report]'") from None
+        figure = ratios_along_network(self.tensors, self.worst_first)
         with replacing(path) as beside:
             figure.savefig(beside, format="png", dpi=120)
 
@@ -95,7 +93,7 @@ def debug_quantization(
 
     Each tensor is compared twice: as the file computes it, errors of everything before it included, and as its own
     operation makes it of inputs that are right. A ratio that falls in the second is where to look. Where the file was
-    equalised by channel, the float graph is scaled likewise first, by factors that the weights of both tell. Where it
+    equalized by channel, the float graph is scaled likewise first, by factors that the weights of both tell. Where it
     has several operations in the place of one, a GELU or a reciprocal root, the row of the last is all of them.
 
     Args:
@@ -117,6 +115,7 @@ def debug_quantization(
         ImageError: An image cannot be used.
         ConfigError: No folder for the PNG.
         OSError: It cannot be written.
+        SwiftFormerError: matplotlib is not installed for the PNG; said before anything runs.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
@@ -129,6 +128,7 @@ def debug_quantization(
         swiftformer_tf.errors.ModelError: recipe float32 has float32 weights: expected a file with int8 or int4 weights
     """
     if plot is not None:
+        require_packages("a plot", "matplotlib")
         check_place(plot)
     lite = LiteModel.open(lite) if isinstance(lite, (str, Path)) else lite
     if isinstance(images, (str, Path)):

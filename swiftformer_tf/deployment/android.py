@@ -1,7 +1,6 @@
 """A folder for an Android project: models and labels, and a Kotlin class that runs them."""
 
 import dataclasses
-import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from importlib import resources
@@ -12,7 +11,7 @@ import numpy as np
 
 from swiftformer_tf.deployment.chips import RECIPE_OF, WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.errors import ExportError
+from swiftformer_tf.errors import ExportError, require_packages
 from swiftformer_tf.files import filling, replacing
 from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.litert.metadata import UNKNOWN_LICENSE
@@ -256,10 +255,10 @@ def check_android(package: str | None, class_name: str | None) -> None:
     """Whether `write_android_folder` takes these names: better known before the work than after it.
 
     Raises:
-        ExportError: One of them is no name in Kotlin, or jinja2 is not installed.
+        ExportError: One of them is no name in Kotlin.
+        SwiftFormerError: jinja2 is not installed.
     """
-    if importlib.util.find_spec("jinja2") is None:
-        raise ExportError("the Android folder needs jinja2: pip install 'swiftformer_tf[report]'")
+    require_packages("the Android folder", "jinja2")
     if package is not None:
         kotlin_name("package", package, dots=True)
     if class_name is not None:

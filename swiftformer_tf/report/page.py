@@ -1,7 +1,6 @@
 """The page: verdict first, then the files, the plots, the photographs, and how it was made."""
 
 import importlib.metadata
-import importlib.util
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import SwiftFormerError
+from swiftformer_tf.errors import SwiftFormerError, require_packages
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
@@ -91,7 +90,7 @@ def html_report(
         >>> page[:15], "float32" in page, "by hand" in page
         ('<!doctype html>', True, True)
     """
-    _require_packages()
+    require_packages("a page", "jinja2", "matplotlib")
     import jinja2
 
     if not results:
@@ -157,7 +156,7 @@ def check_page(path: str | Path, *, made: str | Path | None = None) -> None:
         ...
         swiftformer_tf.errors.ConfigError: nowhere/report.html: no such folder: nowhere; make it first
     """
-    _require_packages()
+    require_packages("a page", "jinja2", "matplotlib")
     check_place(path, made=made)
 
 
@@ -188,12 +187,6 @@ def save_page(path: str | Path, results: Results, **options: Any) -> None:
     page = html_report(results, **options)
     with replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")
-
-
-def _require_packages() -> None:
-    for name in ("jinja2", "matplotlib"):
-        if importlib.util.find_spec(name) is None:
-            raise SwiftFormerError(f"a page needs {name}: pip install 'swiftformer_tf[report]'")
 
 
 def _headline(worst: Verdict, count: int, total: int) -> str:

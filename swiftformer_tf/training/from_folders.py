@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 import keras
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig, TokenWeights
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, require_packages
 from swiftformer_tf.evaluation import labeled_for
 from swiftformer_tf.files import identity
 from swiftformer_tf.images.masks import MaskFolder
@@ -227,8 +226,7 @@ def _check(task: str, options: _Options) -> None:
 def _tensorboard(output: Path, *, wanted: bool, process_id: int) -> list[keras.callbacks.Callback]:
     if not wanted:
         return []
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ConfigError("TensorBoard needs the package tensorboard: pip install 'swiftformer_tf[train]'")
+    require_packages("TensorBoard", "tensorboard", extra="train")
     return [keras.callbacks.TensorBoard(output / "tensorboard")] if process_id == 0 else []
 
 
