@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.checkpoints.checkpoint import TORCH_SUFFIXES
 from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
 from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.config import TokenWeights, WeightForm
@@ -15,7 +16,7 @@ from swiftformer_tf.loading import open_checkpoint
 
 __all__ = ["ASSUMED", "PortedFile", "port_file"]
 
-WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+WEIGHT_SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 
 # What is said of the attention type of a checkpoint that does not say which it is for.
 ASSUMED = (

@@ -26,7 +26,7 @@ def command(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
     script = Path(sys.executable).with_name("swiftformer-tf")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     return subprocess.run(
-        [str(script), *map(str, arguments)], capture_output=True, text=True, timeout=300, cwd=cwd, env=environment
+        [str(script), *map(str, arguments)], capture_output=True, text=True, timeout=3600, cwd=cwd, env=environment
     )
 
 
@@ -159,7 +159,7 @@ def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
     """`swiftformer-tf info model.keras | head -1`"""
     script = Path(sys.executable).with_name("swiftformer-tf")
     piped = f"set -o pipefail; '{script}' info '{saved}' --json | true"
-    result = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=300)
+    result = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=3600)
     assert "Traceback" not in result.stderr
     assert "Broken pipe" not in result.stderr
 

@@ -62,7 +62,7 @@ def started(folder: Path, output: Path, *options: object, devices: int = 1) -> s
 
 def finished(process: subprocess.Popen[str], output: Path) -> None:
     """Waits, and looks for what native libraries say: Gloo prints to standard output, TensorFlow logs."""
-    said, errors = process.communicate(timeout=600)
+    said, errors = process.communicate(timeout=3600)
     assert process.returncode == 0, errors
     assert said.startswith(f"{output / 'model.keras'}: epoch ")
     assert len(said.splitlines()) == 1
@@ -178,7 +178,7 @@ except ConfigError as error:
         for i in range(2)
     ]
     # Gloo says first that it is connected, which the command keeps to itself.
-    said = [process.communicate(timeout=300)[0].splitlines()[-3:] for process in both]
+    said = [process.communicate(timeout=3600)[0].splitlines()[-3:] for process in both]
     assert [lines[0] for lines in said] == ["slice(0, 3, None) True", "slice(3, 6, None) False"]
     for lines in said:
         assert lines[1] == "batch_size=7: expected a multiple of the 2 devices"

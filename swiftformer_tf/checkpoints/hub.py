@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftformer_tf.checkpoints.folders import CONFIG, INDEX, PROCESSOR, WEIGHTS, shards
-from swiftformer_tf.errors import CheckpointError
+from swiftformer_tf.errors import CheckpointError, one_line
 
 __all__ = ["fetch", "is_hub_id"]
 
@@ -129,5 +129,5 @@ def _check(path: Path, listed: Any, what: str) -> None:
 
 
 def _said(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(lines)[:300]}" if lines else type(error).__name__
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {one_line(text, 300)}" if text else type(error).__name__

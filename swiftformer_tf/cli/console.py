@@ -1,12 +1,11 @@
 """What the subcommands share: how things are said."""
 
 import contextlib
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from rich.markup import escape
@@ -14,18 +13,20 @@ from rich.markup import escape
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ConfigError
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 __all__ = [
     "EXISTING",
     "EXISTING_FILE",
     "TASK_OPTIONS",
     "ImageSize",
     "ModelFile",
-    "needs",
     "note",
     "print_json",
     "print_table",
     "progress_bar",
-    "require",
+    "progress_display",
     "token_weights_option",
     "weights_option",
 ]
@@ -92,23 +93,6 @@ class ImageSize(click.ParamType):  # type: ignore[type-arg]  # generic since cli
         return height if height == width else (height, width)
 
 
-def require(what: str, *packages: str) -> None:
-    """Refuses what packages of the extra `report` would carry out, before all other work, where they are missing."""
-    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
-        raise click.UsageError(f"{what} needs the package {missing[0]}: pip install 'swiftformer_tf[report]'")
-
-
-def needs(*packages: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A callback for an option that takes these packages, see `require`."""
-
-    def check(_: click.Context, option: click.Parameter, value: Any) -> Any:
-        if value:
-            require(option.opts[0], *packages)
-        return value
-
-    return check
-
-
 def note(message: str) -> None:
     """A line for people, on standard error, so that standard output stays what was asked for."""
     click.echo(message, err=True)
@@ -150,6 +134,17 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
 @contextlib.contextmanager
 def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar with the time left on standard error; the block calls what it yields with the count so far."""
+    with progress_display(counted=total is not None) as progress:
+        task = progress.add_task(escape(title), total=total)
+        yield lambda count: progress.update(task, completed=count)
+
+
+def progress_display(*, counted: bool) -> "Progress":
+    """Rich's display for bars, on standard error where that is a terminal.
+
+    Args:
+        counted: Whether a total is known: with the time left, or else the time that has passed.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -160,10 +155,7 @@ def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int
         TimeRemainingColumn,
     )
 
-    # Where nobody knows the total, the time that has passed is all that there is to say.
-    counted = (MofNCompleteColumn(), TimeRemainingColumn()) if total is not None else (TimeElapsedColumn(),)
+    times = (MofNCompleteColumn(), TimeRemainingColumn()) if counted else (TimeElapsedColumn(),)
+    columns = (TextColumn("{task.description}"), BarColumn(), *times)
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), *counted)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(escape(title), total=total)
-        yield lambda count: progress.update(task, completed=count)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

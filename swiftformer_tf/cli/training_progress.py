@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from swiftformer_tf.cli.console import note
+from swiftformer_tf.cli.console import note, progress_display
 
 __all__ = ["progress"]
 
@@ -17,11 +17,6 @@ NOTE_SECONDS = 60.0
 def progress() -> Iterator[list[Any]]:
     """Callbacks for a bar with the time left and a line an epoch; in a pipe, for a line a minute as well."""
     import keras
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
 
     class Bar(keras.callbacks.Callback):
         def on_train_begin(self, logs: Any = None) -> None:
@@ -48,6 +43,6 @@ def progress() -> Iterator[list[Any]]:
             note(f"epoch {epoch + 1}/{self.params['epochs']}: {shown}")
             self.told = time.monotonic()
 
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_display(counted=True) as bar:
         task = bar.add_task("steps", total=None)
         yield [Bar()]

@@ -75,10 +75,10 @@ class EvenSample(Generic[Item]):
         most: An even number.
 
     Examples:
-        >>> thinned = EvenSample[int](4)
+        >>> sample = EvenSample[int](4)
         >>> for item in range(11):
-        ...     thinned.add(item)
-        >>> thinned.items
+        ...     sample.add(item)
+        >>> sample.items
         [0, 4, 8]
     """
 

@@ -27,7 +27,7 @@ def compile_kotlin(sources: list[Path], classes: Path) -> str:
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    compiler = ["java", "-cp", os.pathsep.join(map(str, COMPILER.glob("*.jar")))]
+    compiler = ["java", "-cp", os.pathsep.join(map(str, sorted(COMPILER.glob("*.jar"))))]
     language = ["-Werror", "-language-version", KOTLIN, "-api-version", KOTLIN]
     arguments = ["-no-stdlib", "-no-reflect", "-cp", str(COMPILER / "kotlin-stdlib.jar"), "-d", str(classes)]
     command = [*compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", *language, *arguments, *map(str, sources)]

@@ -1,5 +1,6 @@
 """Small classifiers whose every weight matters, and pictures that they tell apart."""
 
+import hashlib
 import math
 from typing import Any
 
@@ -10,6 +11,9 @@ from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
 from swiftformer_tf.training import update_batch_norm
 
 LABELS = {index: f"class {index}" for index in range(10)}
+
+# Weights of `seeded_model` by all that they depend on.
+_SEEDED: dict[tuple[object, ...], list[np.ndarray]] = {}
 
 
 def tiny_config(**fields: Any) -> SwiftFormerConfig:
@@ -74,6 +78,12 @@ def seeded_model(
     normalized (N, height, width, channels).
     """
     model = SwiftFormerForImageClassification(config)
+    # The statistics take two thirds of the time: of the same arguments they are the same.
+    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
+    key = (repr(config), digest, images.shape, str(images.dtype), seed, gain, keras.config.dtype_policy().name)
+    if key in _SEEDED:
+        model.set_weights(_SEEDED[key])
+        return model
     rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:
         shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
@@ -85,6 +95,7 @@ def seeded_model(
         elif kind == "w_g":
             variable.assign(rng.normal(size=shape))
     update_batch_norm(model, [images])
+    _SEEDED[key] = model.get_weights()
     return model
 
 
