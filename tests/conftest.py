@@ -1,6 +1,5 @@
 """What many tests share: made once in a process, since building and converting a model takes seconds."""
 
-import contextlib
 import functools
 import gc
 import resource
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.random_models import pictures, seeded_model, tiny_config
+from support.tracing import steps_traced, trace_steps
 
 from swiftformer_tf import (
     RECIPES,
@@ -37,6 +37,10 @@ hypothesis.settings.load_profile("tests")
 gc.collect()
 gc.freeze()
 gc.set_threshold(50_000, 10, 10)
+
+# To trace a model for a prediction takes seven times as long as to run it operation by operation: only files that
+# train for longer, and tests that compare both, trace. What is exported is traced by the package itself.
+trace_steps(False)
 
 REAL_PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "data" / "imagenette224.tar"
 CAMVID = Path(__file__).parents[2] / "shared" / "data" / "camvid.tar"
@@ -121,26 +125,17 @@ def saved(tmp_path_factory: pytest.TempPathFactory, model: SwiftFormerForImageCl
     return path
 
 
-@contextlib.contextmanager
-def _untraced() -> Iterator[None]:
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+@pytest.fixture(scope="module")
+def traced() -> Iterator[None]:
+    """Steps and predictions of a file's tests are traced, as they are for users."""
+    with steps_traced(True):
+        yield
 
 
 @pytest.fixture
 def untraced() -> Iterator[None]:
-    """Steps of trainings run operation by operation: to trace a model for a few of them takes ten times as long."""
-    with _untraced():
-        yield
-
-
-@pytest.fixture(scope="module")
-def module_untraced() -> Iterator[None]:
-    """The same for all tests of a file, and for what they share."""
-    with _untraced():
+    """In such a file, the steps of a test are not: of few of them, tracing takes most of the time."""
+    with steps_traced(False):
         yield
 
 

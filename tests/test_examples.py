@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import segmentation
 
+pytestmark = pytest.mark.usefixtures("traced")
+
 
 def test_segmentation_learns_and_its_files_agree_with_keras(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--size", "64", "--count", "96", "--epochs", "6", "--recipe", "float32", "--recipe", "float16"]

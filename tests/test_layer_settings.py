@@ -199,7 +199,6 @@ def trainable(model: keras.Model) -> list[str]:
     return [variable.path.split("/", 1)[-1] for variable in model.trainable_variables]
 
 
-@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("make", [flat, nested, segmenter])
 def test_what_was_set_within_blocks_is_saved(

@@ -19,6 +19,8 @@ from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.training import Teacher, TrainingRecipe, compile_for, train_classifier, training_photographs
 from swiftformer_tf.training.objectives import OBJECTIVES, ScaledAbsoluteError
 
+pytestmark = pytest.mark.usefixtures("traced")  # 32 steps a training
+
 RECIPE = {
     "epochs": 8,
     "batch_size": 8,

@@ -28,6 +28,9 @@ from swiftformer_tf.training import Teacher, new_model, train_classifier
 from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder
 from swiftformer_tf.training.plots import plot_history
 
+# Longer trainings, in other processes too.
+pytestmark = pytest.mark.usefixtures("traced")
+
 # Of a killed and resumed run against one in one piece: the CPU's threads add in no fixed order.
 TOLERANCE = 1e-5
 

@@ -71,9 +71,6 @@ def test_void_and_class_weights_are_in_the_loss() -> None:
     assert float(PixelCrossEntropy()(np.full_like(labels, VOID), logits)) == 0
 
 
-pytestmark = pytest.mark.usefixtures("module_untraced")
-
-
 class _Stop(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if epoch == 1:

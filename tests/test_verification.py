@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.random_models import pictures, random_classifier, seeded_model, tiny_config, uncentered
 from support.small_graphs import linear, packed
+from support.tracing import steps_traced
 
 from swiftformer_tf import (
     RECIPES,
@@ -51,7 +52,8 @@ def lenient(recipe: str) -> Recipe:
 
 @pytest.mark.parametrize("recipe", ["float32", "float16"])
 def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.ndarray) -> None:
-    report = verify(lite(recipe), reference=model, images=pixels)
+    with steps_traced(True):
+        report = verify(lite(recipe), reference=model, images=pixels)
     assert report.passed
     assert report.raise_for_failure() is report
     names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "unused_parts", "quantization"]
