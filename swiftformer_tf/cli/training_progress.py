@@ -33,7 +33,7 @@ def progress() -> Iterator[list[Any]]:
             last = batch + 1 == self.params["steps"]
             bar.update(task, advance=1, description="evaluate and save" if last else "steps")
             now = time.monotonic()
-            if not console.is_terminal and now - self.told >= NOTE_SECONDS:
+            if not bar.console.is_terminal and now - self.told >= NOTE_SECONDS:
                 self.told = now
                 loss = f", loss {float(logs['loss']):.4f}" if logs and "loss" in logs else ""
                 note(f"epoch {self.epoch + 1}/{self.params['epochs']}, step {batch + 1}/{self.params['steps']}{loss}")
