@@ -66,8 +66,10 @@ def finished(process: subprocess.Popen[str], output: Path) -> None:
     assert process.returncode == 0, errors
     assert said.startswith(f"{output / 'model.keras'}: epoch ")
     assert len(said.splitlines()) == 1
-    heads = [line.partition(":")[0] for line in errors.splitlines()]
-    assert [head for head in heads if not head.startswith("waits ")] == ["epoch 1/2", "epoch 2/2"]
+    plan = ("3 labels, 12 photographs", "validation", "size", "new weights", "frozen")
+    heads = [line.partition(":")[0] for line in errors.splitlines() if ", step" not in line]  # of a slow machine
+    others = [head for head in heads if head not in plan and not head.startswith("waits ")]
+    assert others == ["epoch 1/2", "epoch 2/2"]
 
 
 def loopback() -> str:
