@@ -140,7 +140,9 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
         # Where some operations are float, those that have no form in integers are, too.
         known = KERNELS[integer_kind(recipe.activations)].versions if recipe.float_ops else None
         stray = tuple(
-            name for name in inspection.float_ops if name not in recipe.float_ops and (known is None or name in known)
+            name
+            for name in _behind_pixels(recipe, inspection).float_ops
+            if name not in recipe.float_ops and (known is None or name in known)
         )
         allowed = f"{', '.join(recipe.float_ops)} alone" if recipe.float_ops else "no operation"
         yield check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
@@ -171,14 +173,22 @@ def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[Verificat
     # one in groups, of which LiteRT has no hybrid form.
     float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
     names = tuple(each for each in MATRIX_OPS if each != "DEPTHWISE_CONV_2D" or not float_depthwise)
-    matrices = [each for each in inspection.matrices(least, names) if not (weights_only and each.is_grouped)]
+    found = _behind_pixels(recipe, inspection).matrices(least, names)
+    matrices = [each for each in found if not (weights_only and each.is_grouped)]
     right = all(each.kind == _wanted(recipe, each).upper() for each in matrices) and bool(matrices or weights_only)
     large = "" if least == 1 else f" of {least} elements or more"
     but = ", int8 where the recipe says so, or inputs are odd, or it has more than one tap"
-    wanted_types = f"every matrix{large} in {recipe.weights}{but if recipe.weights == 'int4' else ''}"
+    first = " behind those that read the image" if recipe.float_pixels else ""
+    wanted_types = f"every matrix{large}{first} in {recipe.weights}{but if recipe.weights == 'int4' else ''}"
     yield check("weights", right, _counted(Counter(each.kind for each in matrices)), wanted_types)
     if fours := [each for each in inspection.matrices() if each.kind == "INT4"]:
         yield from _int4_checks(fours)
+
+
+def _behind_pixels(recipe: Recipe, inspection: Inspection) -> Inspection:
+    """Without what the recipe leaves in float before the first matrices and at them, where there are others."""
+    behind = tuple(op for op in inspection.ops if not (recipe.float_pixels and op.is_first))
+    return dataclasses.replace(inspection, ops=behind) if any(op.matrix for op in behind) else inspection
 
 
 def _wanted(recipe: Recipe, matrix: Matrix) -> str:

@@ -44,6 +44,8 @@ class Recipe:
         max_partitions: Most XNNPACK partitions; None where the number says nothing about the recipe.
         float_ops: Operations that touch float tensors where the rest is integer, by LiteRT's name, each with the
             reason. `verify` holds the file to it.
+        float_pixels: Whether the matrices that read the image stay float, with all that comes before them: pixels are
+            not rounded to steps other than their bytes'. They are small, and read few channels.
         equalize: How far channels of very different size are made alike where that changes nothing else, from 0
             (undone is what scaled them in the weights alone) to 1 (all are as large); None leaves them as they are.
             Integer weights have a scale for each channel and are rounded by moments, and lose less than the tensors
@@ -80,6 +82,7 @@ class Recipe:
     min_pixel_agreement: float = 0.99
     max_partitions: int | None = None
     float_ops: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    float_pixels: bool = False
     equalize: float | None = None
     lower_float_only: bool = False
     fit_norm_ranges: bool = False
@@ -107,6 +110,7 @@ class Recipe:
         policies = [
             ("float_ops", list(self.float_ops), in_floats, "none", computes),
             ("lower_float_only", self.lower_float_only, in_floats, "False", computes),
+            ("float_pixels", self.float_pixels, not self.float_ops, "False", "none of its operations stays in float"),
             *(
                 (field, getattr(self, field), self.activations != "int8", "False", computes)
                 for field in ("fit_norm_ranges", "lower_gelu", "lower_rsqrt", "lower_mean")
@@ -278,6 +282,7 @@ RECIPES: dict[str, Recipe] = {
             min_pixel_agreement=0.995,
             max_partitions=1,
             float_ops=MIXED_FLOAT_OPS,
+            float_pixels=True,
             lower_float_only=True,
             equalize=0.65,
             correct_output_bias=True,

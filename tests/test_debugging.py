@@ -116,7 +116,7 @@ def test_the_last_ratio_is_that_of_the_answers(
     assert reports[recipe].tensors[-1].snr == pytest.approx(signal_to_noise(expected, actual), abs=1e-3)
 
 
-@pytest.mark.parametrize("recipe", ["mixed_int8", "int8"])
+@pytest.mark.parametrize("recipe", ["int8"])  # mixed_int8 rounds no pixels
 def test_the_first_tensor_loses_what_rounding_the_image_loses(
     recipe: str, reports: dict[str, QuantizationReport], images: np.ndarray
 ) -> None:

@@ -335,7 +335,8 @@ def test_roots_of_small_int16_are_not_far_off(monkeypatch: pytest.MonkeyPatch) -
 
 INT8_VERSIONS = {
     "dynamic_int8": {"CONV_2D": {1, 5}, "DEPTHWISE_CONV_2D": {1}},
-    "mixed_int8": {"CONV_2D": {3}, "DEPTHWISE_CONV_2D": {1}, "DEQUANTIZE": {2}, "FULLY_CONNECTED": {12}, "PAD": {2}},
+    "mixed_int8": {"CONV_2D": {1, 3}, "DEPTHWISE_CONV_2D": {1}, "DEQUANTIZE": {2}, "FULLY_CONNECTED": {12}}
+    | {"PAD": {1, 2}},
     "int8": {"QUANTIZE": {1}, "RESHAPE": {1}}
     | {name: {3} for name in ("CONV_2D", "DEPTHWISE_CONV_2D")}
     | {name: {2} for name in ("ADD", "DEQUANTIZE", "EXP", "LOG", "LOGISTIC", "MAXIMUM", "MEAN", "MUL", "PAD")},

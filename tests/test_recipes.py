@@ -60,6 +60,7 @@ def test_rows(name: str) -> None:
     prepared = [each for each in PREPARATIONS if not any(getattr(recipe, each) is none for none in (False, None))]
     assert prepared == PREPARATIONS_OF.get(name, [])
     assert (recipe.least_agreement("images"), recipe.least_agreement("pixels")) == (ROWS[name][4], PIXELS[name])
+    assert recipe.float_pixels == (name == "mixed_int8")
     assert recipe.name == name
     assert recipe.description
     assert (recipe.inference_input_type, recipe.inference_output_type) == ("float32", "float32")
@@ -95,6 +96,12 @@ def test_plain_types_round_trip(name: str) -> None:
             "lower_float_only",
             True,
             "lower_float_only=True: expected False, since it computes in float32",
+        ),
+        (
+            "int8",
+            "float_pixels",
+            True,
+            "float_pixels=True: expected False, since none of its operations",
         ),
         ("int16x8", "fit_norm_ranges", True, "fit_norm_ranges=True: expected False, since it computes in int16"),
         ("float32", "lower_gelu", True, "lower_gelu=True: expected False, since it computes in float32"),

@@ -18,13 +18,23 @@ FLOATS = ("FLOAT32", "FLOAT16")
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """One operation: its name, the types of its inputs and outputs, its matrix, where it has one, and its version."""
+    """One operation.
+
+    Args:
+        name: LiteRT's.
+        inputs: Types.
+        outputs: Types.
+        matrix: Where it has one.
+        version: In LiteRT's registry.
+        is_first: Whether no matrix comes before it.
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     matrix: "Matrix | None" = None
     version: int = 1
+    is_first: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +152,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
         if names[op.opcodeIndex] == "DEQUANTIZE" and stored[tensors[op.inputs[0]].buffer]
     }
     ops = []
+    behind: set[int] = set()  # tensors that a matrix made, or what is made of them
     for op in subgraph.operators:
         name = names[op.opcodeIndex]
         matrix = None
@@ -163,6 +174,9 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                 )
         if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
             continue  # part of how a constant is stored
+        is_first = behind.isdisjoint(map(int, op.inputs))
+        if matrix is not None or not is_first:
+            behind.update(map(int, op.outputs))
         ops.append(
             Op(
                 name,
@@ -170,6 +184,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                 tuple(types[i] for i in op.outputs),
                 matrix,
                 graph.operatorCodes[op.opcodeIndex].version,
+                is_first,
             )
         )
     signatures = {

@@ -10,7 +10,7 @@ import numpy as np
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph, Operation
 
-__all__ = ["EvenSample", "Statistics", "channel_means", "last_matrices", "measure"]
+__all__ = ["EvenSample", "Statistics", "channel_means", "first_operations", "last_matrices", "measure"]
 
 # Values of a tensor, and rows of a matrix's input, that an image contributes: spread evenly, which is as good as all
 # of them and a hundred times faster.
@@ -153,6 +153,19 @@ def measure(
     found.pixels = {tensor: np.concatenate(samples.pop(tensor).items) for tensor in list(samples)}
     # The last entry is the number of rows, since all of them end in a one.
     found.moments = {tensor: moment / moment[..., -1:, -1:] for tensor, moment in found.moments.items()}
+    return found
+
+
+def first_operations(graph: Graph) -> list[Operation]:
+    """Those that no matrix comes before: what is made of the pixels, and the matrices that read it."""
+    found: list[Operation] = []
+    behind: set[int] = set()  # tensors that a matrix made, or what is made of them
+    for op in graph.operations:
+        is_first = behind.isdisjoint(op.inputs)
+        if is_first:
+            found.append(op)
+        if graph.is_matrix(op) or not is_first:
+            behind.update(op.outputs)
     return found
 
 
