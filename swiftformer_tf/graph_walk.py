@@ -65,7 +65,9 @@ class Walk:
             raise
         except Exception as error:  # whatever a layer, one of a user's among them, says of a size or of its arguments
             reason = " ".join(str(error).split())
-            raise _refusal(operation, f"fails in a graph of fixed sizes ({one_line(reason, 300)})") from error
+            raise ModelError(
+                f"{_named(operation)} fails in a graph of fixed sizes ({one_line(reason, 300)})"
+            ) from error
 
     def _taken(self, operation: Any, value: Any) -> Any:
         """What becomes of a layer that is part of a chain which the package folds whole; None for others."""
@@ -128,7 +130,7 @@ def _anew(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
         return type(layer).from_config({**_in_floats(layer.get_config()), "dtype": "float32", "name": name})
     except Exception as error:  # as above
         reason = f"{type(error).__name__}: {first_line(error)}"
-        raise _refusal(layer, f"is not made anew by its get_config and from_config ({reason})") from error
+        raise ModelError(f"{_named(layer)} is not made anew by its get_config and from_config ({reason})") from error
 
 
 def _in_floats(value: Any) -> Any:
@@ -142,8 +144,9 @@ def _in_floats(value: Any) -> Any:
     return [_in_floats(each) for each in value] if isinstance(value, list) else value
 
 
-def _refusal(operation: Any, reason: str) -> ModelError:
-    return ModelError(f"fuse: {operation.name} ({type(operation).__name__}) {reason}")
+def _named(operation: Any) -> str:
+    """How a refusal begins."""
+    return f"fuse: {operation.name} ({type(operation).__name__})"
 
 
 def tensor_of(value: Any) -> Any:
@@ -164,17 +167,15 @@ def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:
 
 def _check_operation(layer: Any) -> None:
     if type(layer).__module__.startswith("keras.") and type(layer).__name__ in ("Argmax", "Argmin"):
-        raise _refusal(
-            layer,
-            "becomes operations that only TensorFlow has; end the model at its logits, and have the class made of them "
-            "by classifier_activation='argmax'",
+        raise ModelError(
+            f"{_named(layer)} becomes operations that only TensorFlow has; end the model at its logits, and have the "
+            "class made of them by classifier_activation='argmax'"
         )
     if isinstance(layer, PARTS):
-        raise _refusal(layer, "is a part of a block; expected whole blocks")
+        raise ModelError(f"{_named(layer)} is a part of a block; expected whole blocks")
     for inner in layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ():
         if isinstance(inner, BLOCKS + PARTS):
-            raise _refusal(
-                layer,
-                f"has a SwiftFormer inside ({inner.path}), which cannot be folded there; call the backbone where the "
-                "functional model is made",
+            raise ModelError(
+                f"{_named(layer)} has a SwiftFormer inside ({inner.path}), which cannot be folded there; call the "
+                "backbone where the functional model is made"
             )
