@@ -107,6 +107,7 @@ class Recipe:
                 raise ConfigError(f"recipe {self.name}: {field}={value!r}: expected {_names(allowed)}, {reason}")
         computes, weighs = f"it computes in {self.activations}", f"its weights are {self.weights}"
         in_floats, has_integers = self.activations == "float32", self.has_integer_weights
+        no_correction = not has_integers or self.activations == "int16"
         policies = [
             ("float_ops", list(self.float_ops), in_floats, "none", computes),
             ("lower_float_only", self.lower_float_only, in_floats, "False", computes),
@@ -115,10 +116,7 @@ class Recipe:
                 (field, getattr(self, field), self.activations != "int8", "False", computes)
                 for field in ("fit_norm_ranges", "lower_gelu", "lower_rsqrt", "lower_mean")
             ),
-            (
-                *("correct_output_bias", self.correct_output_bias, not has_integers or self.activations == "int16"),
-                *("False", f"{weighs} and {computes}"),
-            ),
+            ("correct_output_bias", self.correct_output_bias, no_correction, "False", f"{weighs} and {computes}"),
             ("equalize", self.equalize, not has_integers, "None", weighs),
             ("int8_layers", list(self.int8_layers), self.weights != "int4", "none", weighs),
         ]
@@ -331,8 +329,7 @@ RECIPES: dict[str, Recipe] = {
 }
 """The package's recipes by name, in the order of every table; your own need not be among them.
 
-The least signal-to-noise ratios are in dB, the least agreements are shares of images; what was measured is in
-docs/results/quantization.md.
+The least signal-to-noise ratios are in dB, the least agreements shares of images, see docs/results/quantization.md.
 
 Example:
     >>> for recipe in RECIPES.values():
@@ -395,10 +392,8 @@ def choose_recipes(
         for side, wanted in sides.items():
             if wanted and wanted not in allowed:
                 takers = [name for name, row in RECIPES.items() if wanted in INFERENCE_TYPES[row.activations]]
-                raise ConfigError(
-                    f"inference {side} type {wanted}: recipe {recipe.name} has {' or '.join(allowed)} there; leave it "
-                    f"out, or give it to {', '.join(takers)} alone"
-                )
+                there = f"inference {side} type {wanted}: recipe {recipe.name} has {' or '.join(allowed)} there"
+                raise ConfigError(f"{there}; leave it out, or give it to {', '.join(takers)} alone")
         types = {f"inference_{side}_type": wanted for side, wanted in sides.items() if wanted}
         chosen[recipe.name] = recipe.replace(**types)
     return list(chosen.values())
