@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -57,7 +57,8 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
         nothing; and the float tensor of each activation of the integer graph.
 
     Raises:
-        ModelError: A tensor of the float graph is missing or has another shape.
+        ModelError: A tensor of the float graph is missing, other than a maximum that changes no integer and that the
+            file leaves out; or has another shape.
     """
     producers = {op.outputs[0]: op for op in reference.operations}
     tensors = {reference.label(tensor): tensor for tensor in (*reference.inputs, *producers)}
@@ -65,7 +66,8 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
     found = {each: tensors[graph.label(each)] for each in (*graph.inputs, *outputs) if graph.label(each) in tensors}
     cause = "expected the model that the file was made from, and a file that this version exported"
     known = set(found.values())
-    if missing := [name for name, tensor in tensors.items() if tensor not in known]:
+    idle = {op.outputs[0] for op in _left_out_maxima(reference, known)}
+    if missing := [name for name, tensor in tensors.items() if tensor not in known | idle]:
         raise ModelError(
             f"{len(missing)} of the {len(tensors)} tensors of the reference's float graph are not in the file, "
             f"the first {missing[0]}: {cause}"
@@ -82,6 +84,23 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
         if op.outputs[0] in found and not _changes_nothing(op, producers.get(found[op.outputs[0]]))
     ]
     return pairs, found
+
+
+def _left_out_maxima(reference: Graph, known: Collection[int]) -> list[Operation]:
+    """Maxima of the float graph that the integer one does without, while it has what they read and what reads them.
+
+    Args:
+        reference: The float graph.
+        known: Its tensors that the integer graph has.
+    """
+    return [
+        op
+        for op in reference.operations
+        if op.name == "MAXIMUM"
+        and op.outputs[0] not in known
+        and all(each in known for each in reference.computed_inputs(op))
+        and all(each.outputs[0] in known for each in reference.operations if op.outputs[0] in each.inputs)
+    ]
 
 
 def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -127,16 +146,21 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
         for op in graph.operations
         if op in paired or op.outputs[0] in parts
     ]
+    idle = {op.outputs[0]: op for op in _left_out_maxima(reference, set(found.values()))}
     counterparts = []
     for row in pairs:
         if row.counterpart is not None:
             # By what they are: an operation may have been replaced by one with other inputs beside them.
             given = {feeds[source]: fresh_floats[source] for source in sources(row.op)}
-            inputs = tuple(given.get(source, source) for source in row.counterpart.inputs)
-            counterparts.append((dataclasses.replace(row.counterpart, inputs=inputs), row.counterpart.version))
+            # A maximum that the file leaves out is a part of what reads it.
+            read = [idle.pop(each) for each in row.counterpart.inputs if each in idle]
+            for op in (*read, row.counterpart):
+                inputs = tuple(given.get(source, source) for source in op.inputs)
+                counterparts.append((dataclasses.replace(op, inputs=inputs), op.version))
+    compared = tuple(row.counterpart.outputs[0] for row in pairs if row.counterpart is not None)
     return Separated(
         graph.rewritten(operations, tuple(fresh.values()), tuple(row.op.outputs[0] for row in pairs)),
-        reference.rewritten(counterparts, tuple(fresh_floats.values()), tuple(op.outputs[0] for op, _ in counterparts)),
+        reference.rewritten(counterparts, tuple(fresh_floats.values()), compared),
         feeds,
     )
 
