@@ -9,7 +9,7 @@ from swiftformer_tf.errors import ModelError, first_line, one_line
 from swiftformer_tf.folding import BLOCKS, PARTS, Affine, Pooled, average, dense, folded, norm_of, pool, upsampled
 from swiftformer_tf.layer_settings import check_floats
 
-__all__ = ["Walk", "is_graph", "tensor_of"]
+__all__ = ["Walk", "in_float32", "is_graph", "tensor_of"]
 
 # What does nothing but in training. Of these classes alone: one of a user's may do anything.
 TRAINING_ONLY = (
@@ -25,11 +25,10 @@ TRAINING_ONLY = (
 )
 
 
-class Walk:
-    """Calls a model's operations on tensors of fixed size, with folded forms in the place of blocks."""
+class _Copy:
+    """Calls a model's operations anew, each layer in float32."""
 
     def __init__(self) -> None:
-        self.blocks = 0
         self._names: set[str] = {"image"}
         # Copies by their originals: a layer that is called twice stays one layer.
         self._copies: dict[int, keras.layers.Layer] = {}
@@ -47,9 +46,45 @@ class Walk:
         return model._run_through_graph(inputs, operation_fn=lambda operation: _bound(self._call, operation))
 
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        given = args[0] if args else kwargs.get("inputs")
         if is_graph(operation):
-            return self.run(operation, given)
+            return self.run(operation, args[0] if args else kwargs.get("inputs"))
+        call = self._copied if isinstance(operation, keras.layers.Layer) else _called
+        return call(operation, args, kwargs)
+
+    def _copied(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
+        copy = self._copies.get(id(layer))
+        if copy is not None:
+            return copy(*args, **kwargs)
+        self._copies[id(layer)] = copy = _anew(layer, self._name(layer.name))
+        result = copy(*args, **kwargs)
+        for mine, its in zip(copy._flatten_layers(), layer._flatten_layers(), strict=True):
+            # Keras's own way from file to file: LoRA is merged, and what hangs on the weights is made again.
+            store: dict[str, Any] = {}
+            check_floats(its)
+            its.save_own_variables(store)
+            mine.load_own_variables(store)
+        return result
+
+    def _name(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._names:
+            count += 1
+            name = f"{wanted}-{count}"
+        self._names.add(name)
+        return name
+
+
+class Walk(_Copy):
+    """Calls a model's operations on tensors of fixed size, with folded forms in the place of blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = 0
+
+    def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_graph(operation):
+            return super()._call(operation, *args, **kwargs)
+        given = args[0] if args else kwargs.get("inputs")
         if isinstance(operation, BLOCKS):
             self.blocks += 1
             return folded(operation, given, self._name)
@@ -58,9 +93,8 @@ class Walk:
             return taken
         _check_operation(operation)
         args, kwargs = keras.tree.map_structure(tensor_of, (args, kwargs))
-        call = self._copied if isinstance(operation, keras.layers.Layer) else _called
         try:
-            return call(operation, args, kwargs)
+            return super()._call(operation, *args, **kwargs)
         except ModelError:
             raise
         except Exception as error:  # whatever a layer, one of a user's among them, says of a size or of its arguments
@@ -90,27 +124,23 @@ class Walk:
             return upsampled(tensor_of(value), operation.size)
         return average(value) if kind is keras.layers.Average else None
 
-    def _copied(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
-        copy = self._copies.get(id(layer))
-        if copy is not None:
-            return copy(*args, **kwargs)
-        self._copies[id(layer)] = copy = _anew(layer, self._name(layer.name))
-        result = copy(*args, **kwargs)
-        for mine, its in zip(copy._flatten_layers(), layer._flatten_layers(), strict=True):
-            # Keras's own way from file to file: LoRA is merged, and what hangs on the weights is made again.
-            store: dict[str, Any] = {}
-            check_floats(its)
-            its.save_own_variables(store)
-            mine.load_own_variables(store)
-        return result
 
-    def _name(self, wanted: str) -> str:
-        name, count = wanted, 1
-        while name in self._names:
-            count += 1
-            name = f"{wanted}-{count}"
-        self._names.add(name)
-        return name
+def in_float32(model: keras.Model) -> keras.Model:
+    """A model that computes in float32 what one of half precision stands for: itself, or a copy if a layer does not.
+
+    Raises:
+        ModelError: It is of half precision and has no graph.
+    """
+    if not any(each.compute_dtype in ("float16", "bfloat16") for each in model._flatten_layers()):
+        return model
+    if not is_graph(model):
+        raise ModelError(
+            f"{model.name} computes in half precision and is a subclassed model ({type(model).__name__}), which has no "
+            "graph to copy in float32; make it one: keras.Model(image, outputs)"
+        )
+    images = [keras.Input(batch_shape=each.shape, dtype="float32", name=each.name) for each in model.inputs]
+    # Alone, an image is asked as one array.
+    return keras.Model(images if len(images) > 1 else images[0], _Copy().run(model, images), name=model.name)
 
 
 def _bound(call: Callable[..., Any], operation: Any) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ from swiftformer_tf.comparison import (
 from swiftformer_tf.errors import ModelError, VerificationError
 from swiftformer_tf.file_checks import OpenedFile, check_file
 from swiftformer_tf.fusion import output_names
+from swiftformer_tf.graph_walk import in_float32
 from swiftformer_tf.images.inputs import ImageSource, image_inputs
 from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.model_file import LiteModel
@@ -129,7 +130,7 @@ def reference_answers(
     """Asks a Keras model once for all files that are verified on the same images.
 
     Args:
-        reference: The Keras model, before fusion.
+        reference: The Keras model, before fusion. One of half precision answers in float32, as files are made of it.
         images: Photographs, in any form that `verify` takes.
         transform: Transform of the files.
         progress: Called with the number of images seen so far.
@@ -147,9 +148,9 @@ def reference_answers(
         >>> verify(lite, reference=answers, images=images).measured["snr_db"] > 92
         True
     """
-    answers, count = [], 0
+    answers, count, floats = [], 0, in_float32(reference)
     for pixels in _batches(images, transform):
-        answers.append(_ask(reference, transform.normalize(pixels)))
+        answers.append(_ask(floats, transform.normalize(pixels)))
         count += len(pixels)
         if progress is not None:
             progress(count)
@@ -174,8 +175,9 @@ def verify(
 
     Args:
         lite: The model.
-        reference: The Keras model that it was made from, before fusion; or what `reference_answers` made of it and
-            the same images, where several files are verified.
+        reference: The Keras model that it was made from, before fusion; one of half precision answers in float32, as
+            the file is made of it. Or what `reference_answers` made of it and the same images, where several files are
+            verified.
         images: Photographs that calibration did not see, in any form that `export` takes; the file's own transform
             prepares them.
         num_threads: Threads of the interpreter, for the latency.
@@ -232,6 +234,8 @@ def _compared(
     """Each output by its name, and the number of images, which may be read only once."""
     transform, names = lite.config.transform, matched_outputs(reference, lite)
     outputs = {each.name: Comparison(each, lite.config) for each in lite.outputs}
+    if isinstance(reference, keras.Model):
+        reference = in_float32(reference)
     count = 0
     for pixels in _batches(images, transform):
         normalized = transform.normalize(pixels)
