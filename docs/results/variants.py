@@ -1,0 +1,76 @@
+"""Size and latency of every variant by every recipe, as the README tells them: writes `variants.md` here.
+
+    python docs/results/variants.py FOLDER
+
+Weights are random, labels a thousand, pixels 224: neither size nor time depends on what the weights are. Files stay in
+the folder, where a second run finds them; exporting takes some twenty minutes on two quiet cores, measuring five.
+"""
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+import swiftformer_tf as sf
+from swiftformer_tf.litert.benchmarking import FileTiming, benchmark_files
+
+PAGE = Path(__file__).with_suffix(".md")
+VARIANTS = ("xs", "s", "l1", "l3")
+# int16x8 runs in LiteRT's reference kernels on a CPU: it is for chips.
+RECIPES = tuple(name for name in sf.RECIPES if name != "int16x8")
+REPEATS = 40
+# Ranges come from them; they change neither size nor time.
+CALIBRATION_IMAGES = 4
+
+
+def export_variant(variant: str, folder: Path) -> list[Path]:
+    """Exports what the folder does not hold yet.
+
+    Returns:
+        The files in the order of `RECIPES`.
+    """
+    paths = [folder / f"{variant}_{name}.tflite" for name in RECIPES]
+    missing = [(name, path) for name, path in zip(RECIPES, paths, strict=True) if not path.exists()]
+    if missing:
+        model = sf.SwiftFormerForImageClassification(sf.SwiftFormerConfig.from_variant(variant))
+        deploy = sf.fuse(model)
+        shape = (CALIBRATION_IMAGES, *model.input_shape[1:])
+        calibration = sf.calibrate(deploy, np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+        for name, path in missing:
+            needed = calibration if sf.RECIPES[name].has_integer_weights else None
+            sf.export(deploy, sf.RECIPES[name], calibration=needed).save(path)
+            click.echo(f"{path.name} {path.stat().st_size / 1e6:.2f} MB", err=True)
+    return paths
+
+
+def page(measured: dict[str, list[FileTiming]]) -> str:
+    """The table, a row a recipe."""
+    lines = [
+        "# Variants by recipe",
+        "",
+        f"Made by `python docs/results/variants.py FOLDER`: 1000 labels, 224 px, random weights; median of {REPEATS} "
+        "runs on one thread of an x86 core with VNNI, the files of a variant in turns.",
+        "",
+        "| MB, ms, partitions | " + " | ".join(name.upper() for name in measured) + " |",
+        "|---|" + "---|" * len(measured),
+    ]
+    for index, recipe in enumerate(RECIPES):
+        cells = [
+            f"{each.size / 1e6:.1f}, {each.timing.median:.1f}, {each.partitions}"
+            for each in (files[index] for files in measured.values())
+        ]
+        lines.append(f"| `{recipe}` | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def main(folder: Path) -> None:
+    """Exports, measures, writes the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {variant: export_variant(variant, folder) for variant in VARIANTS}
+    PAGE.write_text(page({variant: benchmark_files(files, repeats=REPEATS) for variant, files in paths.items()}))
+
+
+if __name__ == "__main__":
+    main()
