@@ -34,7 +34,7 @@ def export_variant(variant: str, folder: Path) -> list[Path]:
     if missing:
         model = sf.SwiftFormerForImageClassification(sf.SwiftFormerConfig.from_variant(variant))
         deploy = sf.fuse(model)
-        shape = (CALIBRATION_IMAGES, *model.input_shape[1:])
+        shape = (CALIBRATION_IMAGES, *model.config.input_size, model.config.num_channels)
         calibration = sf.calibrate(deploy, np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
         for name, path in missing:
             needed = calibration if sf.RECIPES[name].has_integer_weights else None
