@@ -248,7 +248,7 @@ def _check_model(model: Any) -> None:
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = ", ".join(str(each.shape) for each in model.inputs)
         raise ModelError(f"fuse: {model.name} has inputs of shape {shapes}; expected one image (B, H, W, C)")
-    if not keras.backend.is_float_dtype(model.inputs[0].dtype):
+    if "float" not in model.inputs[0].dtype:  # bfloat16 is one, too
         kind = model.inputs[0].dtype  # Keras cuts what it is given to integers, and normalized pixels are none
         raise ModelError(f"fuse: {model.name} has an input of {kind}; expected floats: normalized pixels")
 

@@ -173,7 +173,7 @@ def test_options_of_the_library_and_the_command_agree() -> None:
         assert list(task.type.choices) == ["classification", "segmentation"]  # type: ignore[attr-defined]
     assert list(TASK_OPTIONS.values()) == list(TRAINING_TASKS)
     options: dict[str, Any] = {p.name: p for p in cli.commands["export"].params}
-    assert list(options["names"].type.choices) == list(RECIPES)
+    assert list(options["names"].type.choices) == [*RECIPES, "all"]
     assert set(options["input_type"].type.choices) == set(options["output_type"].type.choices)
     assert set(options["input_type"].type.choices) == {each for row in INFERENCE_TYPES.values() for each in row}
     assert f"int16x8 is {RECIPES['int16x8'].caution}." in options["names"].help

@@ -1,6 +1,7 @@
 """Segmenters on their way to a file: outputs to choose, all recipes, thresholds that fail, what files say."""
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -274,7 +275,7 @@ def test_the_page_shows_masks_side_by_side_the_worst_first() -> None:
     assert "the worst first: 12 of 12" in text
     first = text.index("street 7")
     assert all(text.index(f"street {index}<") > first for index in range(12) if index != 7)
-    assert "≠ picture 3, pixels as Keras</td><td>0.00%" in text
-    assert "picture 4, pixels as Keras" in text
+    assert "≠ picture 3; pixels as Keras</td><td>0.00%" in text
+    assert "picture 4; pixels as Keras" in text
     assert "≥ 99.99%" in text
-    assert "NaN" not in text
+    assert "NaN" not in re.sub(r"base64,[^\"']+", "", text)  # a picture's letters may be any

@@ -207,7 +207,7 @@ def test_one_call_in_python_is_the_command(trained: tuple[Path, Result], photogr
         variant="tiny",
         image_size=64,
         epochs=2,
-        batch_size=6,
+        batch_size=12,
         crop=1,
     )
     assert [row["epoch"] for row in history] == [1, 2]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
-from rich.markup import escape
 
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ConfigError
@@ -112,6 +111,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
         raise ConfigError("nothing to show")
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
@@ -134,6 +134,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
 @contextlib.contextmanager
 def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """A bar with the time left on standard error; the block calls what it yields with the count so far."""
+    from rich.markup import escape
+
     with progress_display(counted=total is not None) as progress:
         task = progress.add_task(escape(title), total=total)
         yield lambda count: progress.update(task, completed=count)
