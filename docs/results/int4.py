@@ -29,15 +29,11 @@ from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS
 PAGE = Path(__file__).with_suffix(".md")
 ROWS = Path(__file__).with_suffix(".csv")
 CURVE = Path(__file__).with_name("int4_curve.csv")
-VARIANTS = Path(__file__).with_name("int4_variants.csv")
 PICTURE = Path(__file__).with_suffix(".svg")
 CALIBRATION, CHOOSING, REPORTED = 200, 100, 300
 # How many matrices have eight bits, in the points of the curve.
 POINTS = (0, 4, 8, 13, 16, 20, 30)
 RECIPE = sf.RECIPES["dynamic_int4"].replace(int8_layers=())
-# Of random weights, whose files are as large as trained ones'.
-BEYOND_XS, FEW = ("s", "l1", "l3"), 4
-SIZES = ("float32", "dynamic_int8", "dynamic_int4")
 
 
 @click.command()
@@ -50,11 +46,6 @@ def main(calibration: Path, folder: Path) -> None:
     missing = [count for count in POINTS if str(count) not in measured]
     if missing or not ROWS.exists():
         _measure_curve(missing, chosen, calibration, folder)
-    for variant in BEYOND_XS:
-        for name in SIZES:
-            if (variant, name) not in {(row["variant"], row["recipe"]) for row in read_rows(VARIANTS)}:
-                append_row(VARIANTS, {"variant": variant, "recipe": name, **_size(variant, name, chosen[:FEW])})
-                _write_page()
     _write_page()
 
 
@@ -76,12 +67,6 @@ def _measure_curve(missing: list[int], chosen: list[Path], calibration: Path, fo
         figures = {"snr_db": f"{found.snr:.1f}", "agreement": f"{found.agreement:.4f}", "partitions": found.partitions}
         append_row(CURVE, {"matrices": count, "mb": f"{found.bytes / 1e6:.3f}", **figures})
         _write_page()
-
-
-def _size(variant: str, name: str, chosen: list[Path]) -> dict[str, int]:
-    config = sf.SwiftFormerConfig.from_variant(variant)
-    lite = sf.export(sf.fuse(sf.SwiftFormerForImageClassification(config)), sf.RECIPES[name], calibration=chosen)
-    return {"bytes": len(lite.content), "partitions": sf.LiteRunner(lite).partitions}
 
 
 def _ordered(calibrated: sf.Calibration, images: np.ndarray) -> list[dict[str, Any]]:
@@ -150,7 +135,6 @@ def _draw(rows: list[dict[str, str]]) -> None:
 def _write_page() -> None:
     rows = read_rows(ROWS)
     curve = sorted(read_rows(CURVE), key=lambda row: int(row["matrices"]))
-    variants = {(row["variant"], row["recipe"]): row for row in read_rows(VARIANTS)}
     _draw(curve)
     kept = [row for row in rows if not sf.RECIPES["dynamic_int4"].stores_in_int4(row["layer"], inputs=2)]
     lines = [
@@ -173,15 +157,8 @@ def _write_page() -> None:
             for row in curve
         ),
         "",
-        "The larger variants, with random weights and a thousand labels; the layers that stay in int8 are those of XS,",
-        "by name. MB, in brackets XNNPACK's partitions:",
-        "",
-        f"| variant | {' | '.join(SIZES)} |",
-        f"|---|{'---|' * len(SIZES)}",
-        *(
-            f"| {variant.upper()} | {' | '.join(_megabytes(variants.get((variant, name))) for name in SIZES)} |"
-            for variant in BEYOND_XS
-        ),
+        "Sizes and times of S and L1, beside `dynamic_int8`: [variants.md](variants.md). The layers that stay in int8",
+        "are those of XS, by name.",
         "",
         "The matrices that come first, with the SNR of the logits where they alone have four bits:",
         "",
@@ -191,10 +168,6 @@ def _write_page() -> None:
     ]
     with replacing(PAGE) as beside:
         beside.write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def _megabytes(row: dict[str, str] | None) -> str:
-    return f"{int(row['bytes']) / 1e6:.2f} ({row['partitions']})" if row else "not measured"
 
 
 if __name__ == "__main__":
