@@ -7,18 +7,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from support.commands import run
 from support.random_models import random_classifier, random_images
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.cli import cli
 
 Model = SwiftFormerForImageClassification
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -30,7 +30,6 @@ from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.masks import VOID, MaskFolder
 from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.report import check_page, html_report, save_page
-from swiftformer_tf.report.palette import PALETTE, colors
 from swiftformer_tf.report.plots import error_per_class
 from swiftformer_tf.verification import Outputs, VerificationCheck, verify
 
@@ -377,42 +376,6 @@ def test_photographs_of_a_folder_have_the_names_of_their_files(results: Results,
 def test_without_results_there_is_no_page() -> None:
     with pytest.raises(SwiftFormerError, match="a page needs at least one file and its report"):
         html_report([])
-
-
-def test_colors_are_the_same_everywhere_and_can_be_seen() -> None:
-    assert [colors([name])[name] for name in RECIPES] == list(range(len(RECIPES)))
-    assert colors(["mine", "int8"])["int8"] == colors(["int8"])["int8"]
-    assert len(RECIPES) <= len(PALETTE)
-    for index, paper in ((0, "#ffffff"), (1, "#14191f")):
-        assert all(contrast(pair[index], paper) >= 3 for pair in PALETTE)  # WCAG 2.2, graphical objects
-
-
-@pytest.mark.parametrize(("paper", "key_layout"), [("light", 0), ("dark", 1)])
-def test_text_can_be_read_on_every_ground(text: str, paper: str, key_layout: int) -> None:
-    found = re.findall(r":root \{([^}]*)\}", text)[key_layout]
-    color = dict(re.findall(r"--([\w-]+): (#\w+)", found))
-    grounds = {"ink": ("paper", "tint", "good-tint", "bad-tint"), "soft": ("paper", "tint")}
-    grounds |= {"good": ("paper", "good-tint"), "bad": ("paper", "tint", "bad-tint")}
-    for ink, below in grounds.items():
-        for ground in below:
-            assert contrast(color[ink], color[ground]) >= 4.5, (paper, ink, ground)  # WCAG 2.2, text
-
-
-def test_contrast_is_wcags() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert contrast("#777777", "#ffffff") < 4.5 < contrast("#767676", "#ffffff")
-
-
-def contrast(one: str, other: str) -> float:
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(color: str) -> float:
-    color = "#" + "".join(2 * digit for digit in color[1:]) if len(color) == 4 else color
-    shares = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def test_the_picture_of_the_readme_is_what_its_script_draws() -> None:
