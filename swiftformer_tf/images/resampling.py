@@ -4,7 +4,6 @@ Both weigh the pixels that an output covers by the same filters, along the rows 
 (13.0) rounds the weights to 22 bits; PyTorch (2.15, on processors with AVX2) to 16, and what is between is of 8 bits.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -53,30 +52,27 @@ class _Weights(NamedTuple):
         bits: By how many they are shifted.
     """
 
-    starts: tuple[int, ...]
-    rows: tuple[np.ndarray, ...]
+    starts: list[int]
+    rows: list[np.ndarray]
     bits: int
 
 
-@functools.lru_cache(maxsize=256)
 def _weights(source: int, target: int, interpolation: str) -> _Weights:
     reach, weigh = FILTERS[interpolation]
     scale = source / target
     wide = max(scale, 1.0)
-    starts, rows = [], []
-    for index in range(target):
-        center = scale * (index + 0.5)
-        start = max(int(center - reach * wide + 0.5), 0)
-        stop = min(int(center + reach * wide + 0.5), source)
-        row = weigh((np.arange(start, stop) - center + 0.5) * (1 / wide))
-        starts.append(start)
-        rows.append(row / row.sum())
-    largest = max(float(row.max()) for row in rows)
-    bits = 0
+    centers = scale * (np.arange(target) + 0.5)
+    starts = np.maximum((centers - reach * wide + 0.5).astype(int), 0)
+    stops = np.minimum((centers + reach * wide + 0.5).astype(int), source)
+    pixels = starts[:, None] + np.arange((stops - starts).max())
+    rows = np.where(pixels < stops[:, None], weigh((pixels - centers[:, None] + 0.5) * (1 / wide)), 0.0)
+    rows /= rows.sum(axis=1, keepdims=True)
+    largest, bits = float(rows.max()), 0
     while bits < _MOST_BITS and int(0.5 + largest * 2 ** (bits + 1)) < _LARGEST:
         bits += 1
-    whole = tuple(np.trunc(row * 2**bits + np.where(row < 0, -0.5, 0.5)) for row in rows)
-    return _Weights(tuple(starts), whole, bits)
+    whole = np.trunc(rows * 2**bits + np.where(rows < 0, -0.5, 0.5))
+    lengths = (stops - starts).tolist()
+    return _Weights(starts.tolist(), [row[:length] for row, length in zip(whole, lengths, strict=True)], bits)
 
 
 def _along_rows(pixels: np.ndarray, width: int, interpolation: str) -> np.ndarray:

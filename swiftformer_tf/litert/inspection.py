@@ -8,7 +8,7 @@ import numpy as np
 
 from swiftformer_tf.errors import ModelError, prefix_path
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
+from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, before_matrices, operation_name
 from swiftformer_tf.litert.strictness import find_misquantized, find_unused
 
 __all__ = ["Inspection", "Matrix", "Op", "inspect_model"]
@@ -151,8 +151,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
         for op in subgraph.operators
         if names[op.opcodeIndex] == "DEQUANTIZE" and stored[tensors[op.inputs[0]].buffer]
     }
-    ops = []
-    behind: set[int] = set()  # tensors that a matrix made, or what is made of them
+    ops, ends = [], []
     for op in subgraph.operators:
         name = names[op.opcodeIndex]
         matrix = None
@@ -174,9 +173,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                 )
         if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
             continue  # part of how a constant is stored
-        is_first = behind.isdisjoint(map(int, op.inputs))
-        if matrix is not None or not is_first:
-            behind.update(map(int, op.outputs))
+        ends.append(([*map(int, op.inputs)], [*map(int, op.outputs)], matrix is not None))
         ops.append(
             Op(
                 name,
@@ -184,7 +181,6 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                 tuple(types[i] for i in op.outputs),
                 matrix,
                 graph.operatorCodes[op.opcodeIndex].version,
-                is_first,
             )
         )
     signatures = {
@@ -195,7 +191,9 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
         for signature in graph.signatureDefs or ()
     }
     return Inspection(
-        ops=tuple(ops),
+        ops=tuple(
+            dataclasses.replace(op, is_first=is_first) for op, is_first in zip(ops, before_matrices(ends), strict=True)
+        ),
         repeated_names=tuple(
             name
             for name, count in collections.Counter(_text(tensor.name or b"") for tensor in tensors).items()

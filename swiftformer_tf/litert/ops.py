@@ -1,8 +1,9 @@
 """Names and kinds of LiteRT's operations, the same for all that reads a file."""
 
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["CASTS", "MATRIX_OPS", "count_partitions", "operation_name"]
+__all__ = ["CASTS", "MATRIX_OPS", "before_matrices", "count_partitions", "operation_name"]
 
 # Operations that only change the type of a tensor, and so may stand between float and integer.
 CASTS = ("CAST", "QUANTIZE", "DEQUANTIZE")
@@ -21,6 +22,25 @@ def operation_name(code: Any) -> str:
         custom = code.customCode.decode() if isinstance(code.customCode, bytes) else str(code.customCode)
         return custom if custom.startswith("Flex") else f"CUSTOM {custom}"
     return next((name for name, value in vars(BuiltinOperator).items() if value == number), f"CUSTOM {number}")
+
+
+def before_matrices(operations: Iterable[tuple[Iterable[int], Iterable[int], bool]]) -> list[bool]:
+    """For each operation of a graph, whether no matrix comes before it.
+
+    Args:
+        operations: Tensors that each reads and makes, and whether it multiplies by a matrix, as they run.
+
+    Examples:
+        >>> before_matrices([([0], [1], False), ([1], [2], True), ([0], [3], False), ([2, 3], [4], False)])
+        [True, True, True, False]
+    """
+    found = []
+    behind: set[int] = set()  # tensors that a matrix made, or what is made of them
+    for inputs, outputs, is_matrix in operations:
+        found.append(behind.isdisjoint(inputs))
+        if is_matrix or not found[-1]:
+            behind.update(outputs)
+    return found
 
 
 def count_partitions(interpreter: Any) -> int:

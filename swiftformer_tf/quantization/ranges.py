@@ -7,6 +7,7 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 
+from swiftformer_tf.litert.ops import before_matrices
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization.graph import Graph, Operation
 
@@ -158,15 +159,8 @@ def measure(
 
 def first_operations(graph: Graph) -> list[Operation]:
     """Those that no matrix comes before: what is made of the pixels, and the matrices that read it."""
-    found: list[Operation] = []
-    behind: set[int] = set()  # tensors that a matrix made, or what is made of them
-    for op in graph.operations:
-        is_first = behind.isdisjoint(op.inputs)
-        if is_first:
-            found.append(op)
-        if graph.is_matrix(op) or not is_first:
-            behind.update(op.outputs)
-    return found
+    first = before_matrices((op.inputs, op.outputs, graph.is_matrix(op)) for op in graph.operations)
+    return [op for op, is_first in zip(graph.operations, first, strict=True) if is_first]
 
 
 def last_matrices(graph: Graph) -> list[Operation]:

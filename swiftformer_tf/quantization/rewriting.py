@@ -73,12 +73,14 @@ def rewrite(
     Returns:
         The flatbuffer.
     """
-    return _Rewriter(graph, recipe, statistics).run(how)
+    return _Rewriter(graph, how, recipe, statistics).run()
 
 
 class _Rewriter:
-    def __init__(self, graph: Graph, recipe: Recipe, statistics: Statistics | None) -> None:
-        self.graph, self.recipe, self.statistics = graph.copy(), recipe, statistics
+    def __init__(
+        self, graph: Graph, how: Mapping[Operation, Precision], recipe: Recipe, statistics: Statistics | None
+    ) -> None:
+        self.graph, self.how, self.recipe, self.statistics = graph.copy(), how, recipe, statistics
         self.kind = integer_kind(recipe.activations)
         self.kernels = KERNELS[self.kind]
         self.operations: list[tuple[Operation, int]] = []
@@ -89,15 +91,14 @@ class _Rewriter:
         self.last = {output for op in last_matrices(graph) for output in op.outputs}
         self.lowered_gelus = {each.output: each for each in lowered_gelus(graph)}
         self.read_by_gelus = read_by_gelus(graph)
-        self.how: Mapping[Operation, Precision] = {}
 
-    def run(self, how: Mapping[Operation, Precision]) -> bytes:
-        graph, recipe, self.how = self.graph, self.recipe, how
+    def run(self) -> bytes:
+        graph, recipe = self.graph, self.recipe
         inputs = tuple(self._of_inference_type(tensor, recipe.inference_input_type) for tensor in graph.inputs)
         for tensor, outside in zip(graph.inputs, inputs, strict=True):
             self._enter(tensor, outside, recipe.inference_input_type)
         for op in graph.operations:
-            {"float32": self._float, "hybrid": self._hybrid, "integer": self._integer}[how[op]](op)
+            {"float32": self._float, "hybrid": self._hybrid, "integer": self._integer}[self.how[op]](op)
         outputs = tuple(self._leave(tensor, recipe.inference_output_type) for tensor in graph.outputs)
         return graph.rewritten(flatten(graph, self.operations, outputs), inputs, outputs)
 
