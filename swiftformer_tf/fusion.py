@@ -26,13 +26,11 @@ class DeployModel(keras.Model):
     batch normalizations behind a `Resizing`, `RandomFlip` or `CenterCrop` into training mode where nobody says so.
 
     Args:
-        inputs: See `keras.Model`.
-        outputs: Likewise.
-        name: Name of the model.
-        trainable: See `keras.Model`.
+        *args: See `keras.Model`: inputs, outputs and name.
         config: Transform, labels, and the `image_size` that the graph is bound to.
         include_preprocessing: See `fuse`.
         named_outputs: What the outputs are, in the order of `outputs`.
+        **kwargs: See `keras.Model`.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerForImageClassification
@@ -44,16 +42,15 @@ class DeployModel(keras.Model):
 
     def __init__(
         self,
-        inputs: Any,
-        outputs: Any,
-        name: str | None = None,
-        *,
+        # Keras before 3.15 saves the graph of no class whose positional arguments have names.
+        *args: Any,
         config: SwiftFormerConfig,
         include_preprocessing: bool,
         named_outputs: Sequence[Output],
-        trainable: bool | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(inputs=inputs, outputs=outputs, name=name, trainable=trainable)
+        # By their names, since it takes a model's three, given by their places, for a layer's.
+        super().__init__(**dict(zip(("inputs", "outputs", "name"), args, strict=False)), **kwargs)
         self._facts = (config, include_preprocessing, tuple(named_outputs))
 
     @property
