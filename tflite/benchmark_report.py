@@ -70,10 +70,10 @@ def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[s
         "## Speed",
         "",
         f"`make benchmark PHOTOGRAPHS=FOLDER`, {datetime.date.today()}: {platform.machine()}, {os.cpu_count()} cores, "
-        f"{versions}. One run, everything in turns in a random order, medians of {runs}; trust the ratios, not the "
-        f"milliseconds. {'Run under real-time priority, beside other work. ' if facts['real_time'] else ''}Answers on "
-        f"{facts['photographs']:.0f} photographs of Imagenette's validation split. Measuring took "
-        f"{facts['minutes']:.0f} minutes, with everything built before.",
+        f"{versions}. One run with the files in random order, medians of {runs}; trust the ratios rather than the "
+        f"milliseconds. {'Run under real-time priority on a busy machine. ' if facts['real_time'] else ''}Accuracy is "
+        f"on {facts['photographs']:.0f} photographs of Imagenette's validation split. Measuring took "
+        f"{facts['minutes']:.0f} minutes after everything was built.",
         "",
         "![accuracy against latency](benchmark.svg)",
         "",
@@ -85,21 +85,22 @@ def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[s
         "",
         "### SwiftFormer-XS at 224",
         "",
-        "Agreement is with the float model of the same source, on the trained weights of this package. Hugging Face's "
-        "code computes `uniform` and the weights are `l2`, so that its top-1 says nothing about its own weights. "
-        "A dash: not trained, not judged, or nothing to compare with.",
+        "All files use the trained weights of this package; agreement is with the float model of the same source. "
+        "Hugging Face's code computes `uniform` but the weights are `l2`, so its top-1 says nothing about its own "
+        "weights. A dash means random weights, not measured, or nothing to compare with.",
         "",
         *rows(table, timings, "xs"),
         "",
         "### Twins without attention",
         "",
-        "The deploy graph with the same convolutions, ReLU for GELU and none of the attention's arithmetic.",
+        "The same deploy graph without the attention's arithmetic and with ReLU instead of GELU: the least that these "
+        "convolutions take.",
         "",
         *rows(table, timings, "twin"),
         "",
         "### Other sizes and architectures",
         "",
-        "Random weights, except XS at 448. MobileNetV3-Large and EfficientFormer-L1 say where other models stand.",
+        "Random weights, except XS at 448. MobileNetV3-Large and EfficientFormer-L1 are for comparison.",
         "",
         *(
             line
@@ -111,10 +112,10 @@ def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[s
         *models(facts.get("models", [])),
         "### Where the time goes",
         "",
-        "Kinds of operations with at least 2 % of the time, one thread. In matrices: fully connected and convolutions "
-        "that are not depthwise; the rest is what can still be won. How near float matrices come to what the core "
-        f"can do: {facts['core_flops'] / 1e9:.0f} GFLOPS, which numpy's BLAS reached with square matrices of 1,024 on "
-        "one thread in this run.",
+        "Operations that take at least 2 % of the time on one thread. *In matrices* is the share of fully connected "
+        "layers and of convolutions that are not depthwise; only the rest can still be optimized. The core's peak is "
+        f"{facts['core_flops'] / 1e9:.0f} GFLOPS, which NumPy's BLAS reached with square matrices of 1,024 on one "
+        "thread in this run.",
         "",
         "| recipe | in matrices | of the core's peak | |",
         "|---|---|---|---|",
@@ -148,8 +149,8 @@ def first_answers(table: Entries) -> list[str]:
     lines = [
         "### First answer",
         "",
-        "Loading and one run in a fresh process, one thread, and what that raises its memory by; then with XNNPACK's "
-        "weight cache, written before.",
+        "Time to load a file and run it once in a fresh process on one thread, and the memory that this adds; then "
+        "the same with XNNPACK's weight cache, which an earlier run wrote.",
         "",
         "| file | ms | peak MB | ms, cached | peak MB, cached |",
         "|---|---|---|---|---|",
@@ -167,8 +168,9 @@ def models(measured: list[dict[str, Any]]) -> list[str]:
     lines = [
         "### Before export",
         "",
-        "XS at 224 with 1,000 labels: inference of a batch of 1 and 32, and a training step of 32 (cross-entropy, "
-        "AdamW, float32); each row one process, all cores, medians. Memory is the process's peak up to then.",
+        "XS at 224 with 1,000 labels: inference with batches of 1 and 32, and a training step with a batch of 32 "
+        "(cross-entropy, AdamW, float32). Each row is one process on all cores; times are medians, memory is the "
+        "peak of the process so far.",
         "",
         "| model | seconds to build | ms, 1 | ms, 32 | ms, step | peak MB, 32 | peak MB, step |",
         "|---|---|---|---|---|---|---|",
@@ -344,7 +346,7 @@ def plot(path: Path, table: Entries, timings: dict[str, Timing]) -> None:
     axes.minorticks_off()
     axes.margins(x=0.1)
     axes.set_ylim(floor - 0.5, 100 * best + 2)
-    axes.set_xlabel("milliseconds an image, one thread (logarithmic)")
+    axes.set_xlabel("milliseconds per image, one thread (log scale)")
     axes.set_ylabel("top-1, % of the photographs (a triangle: below the axis)")
     axes.set_title(
         "SwiftFormer-XS at 224: ours in green; the area of a dot is the size of the file", fontsize=10, loc="left"

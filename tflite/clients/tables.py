@@ -55,7 +55,7 @@ def table(result: "Result", recipes: Sequence[str]) -> str:
         cells = [
             next((each.min_runtime_version for each in result.verdicts if each.recipe == name), "") for name in recipes
         ]
-        lines.append(f"| *needed, by the file's word* | {' | '.join(cells)} |")
+        lines.append(f"| *required, according to the file* | {' | '.join(cells)} |")
     notes = [
         f"* {each.variant}, {each.recipe}: {each.known or f'{each.status}: {each.reason}'}"
         for each in result.verdicts
