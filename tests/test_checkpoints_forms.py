@@ -170,9 +170,9 @@ def test_lists_and_tuples_at_the_top_are_read(content: Any, name: str, tmp_path:
 def test_a_list_of_tensors_is_said_to_have_no_names(tmp_path: Path) -> None:
     refused(
         torch_save(tmp_path / "a.pt", list(TENSORS.values())[:3]),
-        "holds no tensors: found a list of 3, 3 of them tensors without names; expected a state dict",
+        "holds no tensors with names: found a list of 3, 3 of them tensors; expected a state dict",
     )
-    refused(torch_save(tmp_path / "b.pt", [1, 2]), "holds no tensors: found a list of 2; expected a state dict")
+    refused(torch_save(tmp_path / "b.pt", [1, 2]), "holds no tensors with names: found a list of 2; expected")
 
 
 # Prefixes.

@@ -167,13 +167,13 @@ def test_storages_are_bounded(pickled: bytes, message: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("pickled", "message"),
     [
-        (b"N.", "holds a NoneType, expected a state dict"),
+        (b"N.", "holds no tensors with names: found a NoneType; expected a state dict"),
         (
             b"\x80\x02ctimm.models.swiftformer\nSwiftFormer\n)\x81}b.",
             "holds a timm.models.swiftformer.SwiftFormer, expected",
         ),
-        (state_dict(), "holds no tensors: found nothing; expected a state dict, bare or as model or state_dict"),
-        (state_dict(epoch=b"K\x01", loss=b"K\x02"), "holds no tensors: found epoch, loss"),
+        (state_dict(), "holds no tensors with names: found nothing; expected a state dict, bare or as model or"),
+        (state_dict(epoch=b"K\x01", loss=b"K\x02"), "holds no tensors with names: found epoch, loss"),
         (state_dict(a=tensor(), epoch=b"K\x01"), "epoch: a int where a tensor was expected"),
         (b"\x80\x02" + b"(" * 5, "its pickle is damaged"),
         (b"\x80\x02R.", r"its pickle is damaged \(an empty stack\)"),

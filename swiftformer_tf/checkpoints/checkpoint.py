@@ -185,7 +185,11 @@ class Checkpoint:
             key_layout=key_layout,
             token_weights_assumed=not (token_weights or implied),
             source=f"{path}, {chosen.name!r}" if chosen.name else str(path),
-            notes=(*_notes(chosen, found), *(f"{key}: not in the file, zeros" for key in zeros)),
+            notes=(
+                *_notes(chosen, found),
+                *_label_notes(given, config),
+                *(f"{key}: not in the file, zeros" for key in zeros),
+            ),
         )
 
     def save(self, path: str | Path, *, key_layout: KeyLayoutName | None = None, dtype: FloatName = "float32") -> None:
@@ -264,9 +268,18 @@ def _notes(chosen: Weights, found: list[Weights]) -> Iterator[str]:
         yield f"passed over, since no weights: {key_layouts.shorten(chosen.passed_over)}"
 
 
+def _label_notes(given: SwiftFormerConfig | None, config: SwiftFormerConfig) -> Iterator[str]:
+    """Names of classes that were not taken since there are more or fewer of them than outputs."""
+    names = given.id2label if given and config.num_labels else {}
+    if len(names) != config.num_labels and names != numbered_labels(len(names)):
+        yield f"the configuration names {len(names)} classes, the head has {config.num_labels}: they are numbered"
+
+
 def _read(path: Path) -> Contents:
     if path.name.endswith(folders.INDEX):
         return folders.read_shards(path, _read)
+    if folders.is_part(path.name):
+        raise CheckpointError(f"one file of {folders.PARTS}")
     with path.open("rb") as file:
         start = file.read(32)
     if reader := _reader(start):

@@ -8,7 +8,7 @@ import numpy as np
 
 from swiftformer_tf.errors import CheckpointError
 
-__all__ = ["MAX_ELEMENTS", "RECORD", "Contents", "StateDict", "check_size", "in_memory", "is_counter"]
+__all__ = ["MAX_ELEMENTS", "RECORD", "Contents", "StateDict", "check_size", "counters", "in_memory", "integers"]
 
 # Nine times SwiftFormer-L3; one gigabyte in float32.
 MAX_ELEMENTS = 2**28
@@ -23,12 +23,14 @@ class StateDict(NamedTuple):
     Args:
         shapes: By the file's own keys.
         counters: Keys of what counts or switches, and is no weight: `n_averaged`, `step`, `initted`.
+        integers: Keys of all tensors that are not of floating point: counters, and what metrics have counted.
         others: What stands where a tensor might, by key: the kind of each.
         read: Reads the tensors of these keys in the file's own precision.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     counters: frozenset[str]
+    integers: frozenset[str]
     others: Mapping[str, str]
     read: Callable[[Iterable[str]], dict[str, np.ndarray]]
 
@@ -53,19 +55,30 @@ class Contents(NamedTuple):
 
 def in_memory(tensors: Mapping[str, np.ndarray], record: str | None = None) -> Contents:
     """The contents of a file that holds one mapping and was read whole."""
-    counters = frozenset(key for key, tensor in tensors.items() if is_counter(tensor.shape, tensor.dtype))
     shapes = {key: tensor.shape for key, tensor in tensors.items()}
-    return Contents({"": StateDict(shapes, counters, {}, lambda keys: {key: tensors[key] for key in keys})}, record)
+    kinds = {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
+    state = StateDict(shapes, counters(kinds), integers(kinds), {}, lambda keys: {key: tensors[key] for key in keys})
+    return Contents({"": state}, record)
 
 
-def is_counter(shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Whether a tensor is one number that counts or switches: no weight of a SwiftFormer has no axis.
+def counters(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> frozenset[str]:
+    """Keys of tensors that are one number, which counts or switches: no weight of a SwiftFormer has no axis.
+
+    Args:
+        kinds: Shape and type by key.
 
     Examples:
-        >>> is_counter((), np.dtype("float32")), is_counter((1,), np.dtype(bool)), is_counter((1,), np.dtype("float32"))
-        (True, True, False)
+        >>> one, whole = np.dtype("float32"), np.dtype("int64")
+        >>> sorted(counters({"decay": ((), one), "step": ((1,), whole), "temperature": ((1,), one)}))
+        ['decay', 'step']
     """
-    return not shape or (shape == (1,) and dtype.kind in "iub")
+    whole = integers(kinds)
+    return frozenset(key for key, (shape, _) in kinds.items() if not shape or (shape == (1,) and key in whole))
+
+
+def integers(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> frozenset[str]:
+    """Keys of tensors of integers and booleans; `kinds` as for `counters`."""
+    return frozenset(key for key, (_, dtype) in kinds.items() if dtype.kind in "iub")
 
 
 def check_size(shapes: Iterable[tuple[int, ...]]) -> None:

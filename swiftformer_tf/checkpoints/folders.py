@@ -13,7 +13,18 @@ from swiftformer_tf.checkpoints.key_layouts import KeyLayoutName, shorten
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ConfigError
 
-__all__ = ["CONFIG", "INDEX", "PROCESSOR", "WEIGHTS", "config_beside", "read_shards", "shards", "weight_file"]
+__all__ = [
+    "CONFIG",
+    "INDEX",
+    "PARTS",
+    "PROCESSOR",
+    "WEIGHTS",
+    "config_beside",
+    "is_part",
+    "read_shards",
+    "shards",
+    "weight_file",
+]
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
@@ -30,6 +41,16 @@ WEIGHTS = (
 
 MAX_JSON_BYTES = 2**24
 
+PARTS = (
+    "a checkpoint in parts, as torch.distributed.checkpoint writes it; with PyTorch, python -m "
+    "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER NEW.pth makes one file"
+)
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of this name is one of those that `torch.distributed.checkpoint` fills a folder with."""
+    return name == ".metadata" or name.endswith(".distcp")
+
 
 def weight_file(folder: Path) -> Path:
     """The weights in a folder: a file, or the index of several.
@@ -41,11 +62,8 @@ def weight_file(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     names = {each.name for each in folder.iterdir()}
-    if ".metadata" in names or any(name.endswith(".distcp") for name in names):
-        raise CheckpointError(
-            "a checkpoint in parts, as torch.distributed.checkpoint writes it; with PyTorch, python -m "
-            "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER NEW.pth makes one file"
-        )
+    if any(map(is_part, names)):
+        raise CheckpointError(PARTS)
     if any(name.endswith(("_optim_states.pt", "_model_states.pt", "zero_to_fp32.py")) for name in names):
         raise CheckpointError(
             "a checkpoint in parts, as DeepSpeed writes it; python zero_to_fp32.py FOLDER NEW_FOLDER, with the script "

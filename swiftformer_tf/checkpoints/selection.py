@@ -21,9 +21,8 @@ __all__ = ["Weights", "choose", "find"]
 SEGMENTER = ("neck.", "decode_head.")
 BACKBONE = "backbone."
 
-# What a loss brings into the state dict of a Lightning module.
-LOSSES = ("criterion", "loss", "loss_fn", "loss_func", "loss_function")
-
+# Words in the names of losses, which come into the state dict of a Lightning module with the weights of classes.
+LOSSES = {"criterion", "criterions", "loss", "losses"}
 
 # Tensors that stand for others, by how their keys end: what made them, and what gives the others back.
 REPLACED = {
@@ -96,7 +95,7 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
             owned[owner][key] = unwrapped.removeprefix(owner)
     segmenter = _segmenter(list(owned), {key: plain[key] for key in beside if key in state.shapes})
     beside = [key for key in beside if key not in segmenter]
-    strangers = [key for key in beside if key in state.shapes and key not in state.counters]
+    strangers = [key for key in beside if key in state.shapes and key not in state.counters | state.integers]
     if strangers := [key for key in strangers if not _is_loss(plain[key])]:
         raise CheckpointError(
             f"holds a SwiftFormer under {' and '.join(map(repr, owned))} and beside it what belongs to another module "
@@ -170,7 +169,7 @@ def _no_weight(key: str, plain: str, state: StateDict) -> bool:
 
 
 def _is_loss(key: str) -> bool:
-    return not set(key.split(".")[:-1]).isdisjoint(LOSSES)
+    return key.endswith(".pos_weight") or not LOSSES.isdisjoint(re.split(r"[._]", key.rpartition(".")[0].lower()))
 
 
 def choose(found: list[Weights], name: str | None) -> Weights:

@@ -212,7 +212,8 @@ def _classifier_cure(found: Mapping[str, Shape], unexpected: list[str]) -> str:
     """What helps where the one thing that is unexpected looks like a head under another name."""
     layer = unexpected[0].rpartition(".")[0] if unexpected else ""
     is_linear = set(unexpected) in ({f"{layer}.weight"}, {f"{layer}.weight", f"{layer}.bias"})
-    if "." in layer or not is_linear or len(found[f"{layer}.weight"]) != 2 or "head.weight" in found:
+    within = layer.partition(".")[0] in ("", "stem", "stages", "norm")
+    if within or not is_linear or len(found[f"{layer}.weight"]) != 2 or "head.weight" in found:
         return ""
     return (
         f"; if {layer} is the classifier, its name here is head: with PyTorch, torch.save({{key.replace('{layer}.', "

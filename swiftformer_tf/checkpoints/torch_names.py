@@ -63,6 +63,7 @@ INERT_CALLS = (
     "random.Random",
     "re._compile",
     "torch._C.Generator",
+    "torch._dynamo.eval_frame.OptimizeContext",  # within a module that torch.compile made
     "torch.device",
     "torch.serialization._get_layout",
     # An enumeration, which is called with its value.

@@ -3,21 +3,21 @@
 Python's `pickle` is a machine that imports modules and calls functions, which a file may name at will.
 This reader decodes the same instructions (`pickletools.genops` of the standard library) and never imports
 or calls anything on a file's word: a class becomes its name, an instance becomes a record of its class's
-name, and a call is carried out only by a function of ours from an explicit table. A member of a user's enumeration,
-which is written as a call of its class with its value, becomes a record, too. A call of anything else is refused by
-name, wherever in the file it stands.
+name and of what it holds, and a call is carried out only by a function of ours from an explicit table. A call of a
+class of a user or of another library, as enumerations and some mappings are written, becomes a record, too. A call of
+anything else is refused by name, wherever in the file it stands.
 """
 
 import _compat_pickle
 import pickletools
 import sys
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, NoReturn
 
 from swiftformer_tf.errors import CheckpointError
 
-__all__ = ["Global", "Instance", "PersistentId", "load"]
+__all__ = ["Attribute", "Global", "Instance", "PersistentId", "load", "refuse"]
 
 # Instructions whose argument is the value itself.
 _LITERALS = (
@@ -33,12 +33,39 @@ class Global(NamedTuple):
     name: str
 
 
-class Instance:
-    """Something of a class that the file names: what it is called is kept, and whether it is a module of PyTorch."""
+class Attribute(str):
+    """A name behind a dot, where items of a mapping have theirs in brackets."""
 
-    def __init__(self, name: str) -> None:
+    __slots__ = ()
+
+
+class Instance:
+    """Something of a class that the file names.
+
+    Args:
+        name: Of the class.
+        arguments: What it is made with, if anything.
+
+    Attributes:
+        contents: What it holds: items by key, attributes by `Attribute`, elements and arguments by number.
+    """
+
+    def __init__(self, name: str, arguments: Any = ()) -> None:
         self.name = name
-        self.is_module = False
+        self.contents: dict[Any, Any] = {}
+        if len(arguments) == 1 and isinstance(arguments[0], dict):
+            self.contents.update(arguments[0])
+        else:
+            self.extend(arguments)
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it is a module of PyTorch."""
+        return "_parameters" in self.contents
+
+    def extend(self, elements: Iterable[Any]) -> None:
+        """Adds what comes without a key."""
+        self.contents |= dict(enumerate(elements, len(self.contents)))
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -48,6 +75,15 @@ class PersistentId(NamedTuple):
     """Something that the file keeps outside the pickle; in a PyTorch file, a storage."""
 
     value: Any
+
+
+def refuse(name: str) -> NoReturn:
+    """Refuses a call that a file asks for."""
+    raise CheckpointError(
+        f"refused: the file asks for a call of {name}, and a weight file needs no such thing. Nothing was run. If you "
+        "trust where it comes from, save its tensors alone with PyTorch: torch.save(torch.load(path, weights_only="
+        "False)['model'], new_path), or what it calls its weights instead of 'model'"
+    )
 
 
 def load(data: bytes, calls: Mapping[str, Callable[..., Any]]) -> Any:
@@ -112,8 +148,7 @@ class _Machine:
         self.push(self.call(function, arguments))
 
     def freeze(self, _: Any) -> None:
-        self.marked()
-        self.push(Instance("builtins.frozenset"))
+        self.push(Instance("builtins.frozenset", self.marked()))
 
     def make(self, _: Any) -> None:
         function, *arguments = self.marked()
@@ -123,14 +158,9 @@ class _Machine:
         if not isinstance(function, Global):
             raise ValueError(f"a call of {type(function).__name__}")
         if function.name not in self.calls:
-            if _is_enumeration(function.name, arguments):
-                return Instance(function.name)
-            raise CheckpointError(
-                f"refused: the file asks for a call of {function.name}, and a weight file needs no such thing. Nothing "
-                "was run. If you trust where it comes from, save its tensors alone with PyTorch: "
-                "torch.save(torch.load(path, weights_only=False)['model'], new_path), or what it calls its weights "
-                "instead of 'model'"
-            )
+            if _is_foreign_class(function.name):
+                return Instance(function.name, arguments)
+            refuse(function.name)
         return self.calls[function.name](*arguments)
 
     def popped(self, count: int) -> list[Any]:
@@ -144,22 +174,29 @@ class _Machine:
         return self.popped(len(self.stack) - self.marks.pop())
 
     def extend(self, items: list[Any]) -> None:
-        if isinstance(self.stack[-1], list):
-            self.stack[-1].extend(items)
-        elif not isinstance(self.stack[-1], Instance):
+        if not isinstance(self.stack[-1], (list, Instance)):
             raise ValueError(f"items for {type(self.stack[-1]).__name__}")
+        self.stack[-1].extend(items)
 
     def build(self, _: Any) -> None:
-        # The state of an instance, or the attributes of a dict: neither is a tensor.
+        # The state of an instance, or the attributes of a dict, where no weights are.
         (state,) = self.popped(1)
-        if isinstance(self.stack[-1], Instance) and isinstance(state, dict):
-            self.stack[-1].is_module = "_parameters" in state
+        if isinstance(self.stack[-1], Instance):
+            # Classes with slots have two of them.
+            for part in state if isinstance(state, tuple) else (state,):
+                if isinstance(part, dict):
+                    named = {Attribute(name): value for name, value in part.items() if isinstance(name, str)}
+                    self.stack[-1].contents.update(named)
 
     def update(self, items: list[Any]) -> None:
-        if isinstance(self.stack[-1], dict):
-            self.stack[-1].update(_pairs(items))
-        elif not isinstance(self.stack[-1], Instance):
-            raise ValueError(f"items for {type(self.stack[-1]).__name__}")
+        top = self.stack[-1]
+        if not isinstance(top, (dict, Instance)):
+            raise ValueError(f"items for {type(top).__name__}")
+        (top.contents if isinstance(top, Instance) else top).update(_pairs(items))
+
+    def new(self, count: int) -> None:
+        kind, arguments = self.popped(count)[:2]
+        self.push(Instance(kind.name, arguments))
 
 
 def _global(argument: str) -> Global:
@@ -169,17 +206,16 @@ def _global(argument: str) -> Global:
     return Global(f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{name}")
 
 
-def _is_enumeration(name: str, arguments: Any) -> bool:
-    """Whether a call is of a class of a user or of another library, by its name, with one plain value."""
+def _is_foreign_class(name: str) -> bool:
+    """Whether this is a class of a user or of another library than those whose calls make tensors, by its name."""
     module, _, function = name.rpartition(".")
-    foreign = module.partition(".")[0] not in {*sys.stdlib_module_names, "torch", "numpy"}
-    return foreign and function[:1].isupper() and len(arguments) == 1 and isinstance(arguments[0], (str, int, float))
+    return module.partition(".")[0] not in {*sys.stdlib_module_names, "torch", "numpy"} and function[:1].isupper()
 
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:
-    # Names and numbers only: a key of tuples within tuples could take for ever to hash.
+    # No tuples: a key of tuples within tuples could take for ever to hash.
     pairs = zip(items[::2], items[1::2], strict=True)
-    return {key: value for key, value in pairs if isinstance(key, (str, int, float, bytes))}
+    return {key: value for key, value in pairs if isinstance(key, (str, int, float, bytes, Instance))}
 
 
 _Step = Callable[[_Machine, Any], Any]
@@ -215,8 +251,8 @@ _INSTRUCTIONS: dict[str, _Step] = {
     "SETITEMS": lambda machine, _: machine.update(machine.marked()),
     "GLOBAL": lambda machine, argument: machine.push(_global(argument)),
     "STACK_GLOBAL": lambda machine, _: machine.push(Global(".".join(machine.popped(2)))),
-    "NEWOBJ": lambda machine, _: machine.push(Instance(machine.popped(2)[0].name)),
-    "NEWOBJ_EX": lambda machine, _: machine.push(Instance(machine.popped(3)[0].name)),
+    "NEWOBJ": lambda machine, _: machine.new(2),
+    "NEWOBJ_EX": lambda machine, _: machine.new(3),
     "BUILD": _Machine.build,
     "REDUCE": _Machine.reduce,
     "INST": lambda machine, argument: machine.push(machine.call(_global(argument), machine.marked())),

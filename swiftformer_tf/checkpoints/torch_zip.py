@@ -8,52 +8,23 @@ larger than the file.
 import contextlib
 import io
 import struct
-import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.checkpoints import torch_pickle
-from swiftformer_tf.checkpoints.container import RECORD, Contents, StateDict, check_size, is_counter
-from swiftformer_tf.checkpoints.key_layouts import SIGNATURE
+from swiftformer_tf.checkpoints import torch_contents, torch_pickle
+from swiftformer_tf.checkpoints.container import RECORD, Contents, StateDict, check_size, counters, integers
+from swiftformer_tf.checkpoints.torch_contents import Place, Tensor, Unread, loaded
 from swiftformer_tf.checkpoints.torch_names import DTYPES, INERT_CALLS, OTHER_ARCHIVES, STORAGES, UNREAD_TENSORS
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read", "write"]
 
 MAX_PICKLE_BYTES = 2**24
-
-# Keys and numbers that lead to a value from the whole content.
-_Place = tuple[Any, ...]
-
-
-class _Tensor(NamedTuple):
-    """Where a tensor lies: `torch._utils._rebuild_tensor_v2`'s arguments."""
-
-    storage: str
-    kind: str
-    length: int
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    @property
-    def dtype(self) -> np.dtype:
-        return (STORAGES | DTYPES)[self.kind]
-
-    @property
-    def is_read(self) -> bool:
-        return self.kind in STORAGES or self.kind in DTYPES
-
-
-class _Unread(NamedTuple):
-    """A tensor of a kind that is not read, and why."""
-
-    reason: str
 
 
 def read(path: Path) -> Contents:
@@ -67,7 +38,8 @@ def read(path: Path) -> Contents:
         root = _checked_root(archive, path.stat().st_size)
         content = torch_pickle.load(archive.read(f"{root}/data.pkl"), CALLS)
     state_dicts = {
-        _dotted(place): _state_dict(path, root, place, state) for place, state in _state_dicts(content).items()
+        torch_contents.dotted(place): _state_dict(path, root, place, state)
+        for place, state in torch_contents.state_dicts(content).items()
     }
     record = content.get(RECORD) if isinstance(content, dict) else None
     return Contents(state_dicts, record if isinstance(record, str) else None)
@@ -123,117 +95,32 @@ def _check_kind(names: list[str]) -> None:
         )
 
 
-def _state_dicts(content: Any) -> dict[_Place, dict[str, Any]]:
-    """The mappings of tensors under any name and depth, by the place of each.
-
-    Where some are a SwiftFormer's, those; where none is, the largest, which then says what it holds instead.
-    """
-    if not _can_hold(content) or isinstance(content, torch_pickle.Instance):
-        kind = content.name if isinstance(content, torch_pickle.Instance) else type(content).__name__
-        raise CheckpointError(
-            f"holds a {kind}, expected a state dict; with PyTorch, torch.save(torch.load(path, "
-            "weights_only=False).state_dict(), new_path) makes one of a whole module"
-        )
-    found: dict[_Place, dict[str, Any]] = {}
-    others: dict[_Place, torch_pickle.Instance] = {}
-    for place, value in _containers(content):
-        if isinstance(value, torch_pickle.Instance):
-            others[place] = value
-        elif any(isinstance(each, _Tensor | _Unread) for each in value.values()) or _signed(value):
-            found[place] = value
-    signed = {place: state for place, state in found.items() if _signed(state)}
-    if signed:
-        return signed
-    # Beside tensors of something else (an optimizer's), only what surely is a module.
-    modules = {place: value for place, value in others.items() if value.is_module} or ({} if found else others)
-    for place, value in modules.items():
-        raise CheckpointError(
-            f"{_dotted(place)!r} is a whole {value.name}, expected a state dict; with PyTorch, torch.save("
-            f"{_loaded(place)}.state_dict(), new_path) makes one"
-        )
-    if found:
-        return dict([max(found.items(), key=lambda item: len(item[1]))])
-    raise CheckpointError(
-        f"holds no tensors: found {_shown(content)}; expected a state dict, bare or as model or state_dict or under "
-        "another name"
-    )
-
-
-def _shown(content: Any) -> str:
-    if isinstance(content, dict):
-        return ", ".join(str(name)[:40] for name in list(content)[:8]) or "nothing"
-    tensors = sum(isinstance(each, _Tensor | _Unread) for each in content)
-    kind = f"a {type(content).__name__} of {len(content)}"
-    return f"{kind}, {tensors} of them tensors without names" if tensors else kind
-
-
-def _dotted(place: _Place) -> str:
-    return ".".join(map(str, place))
-
-
-def _loaded(place: _Place) -> str:
-    """What of a file has this place, as PyTorch's users write it."""
-    return "torch.load(path, weights_only=False)" + "".join(f"[{part!r}]" for part in place)
-
-
-def _signed(state: Mapping[str, Any]) -> bool:
-    return any(isinstance(key, str) and key.endswith(SIGNATURE) for key in state)
-
-
-def _containers(content: Any) -> Iterator[tuple[_Place, Any]]:
-    """Every mapping, and every instance of a class that is neither Python's nor an optimizer's, once."""
-    waiting: list[tuple[_Place, Any]] = [((), content)]
-    seen: set[int] = set()
-    while waiting:
-        place, value = waiting.pop(0)
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, dict):
-            yield place, {str(key): each for key, each in value.items()}
-        elif isinstance(value, torch_pickle.Instance) and not _is_inert(value.name):
-            yield place, value
-        if isinstance(value, (dict, list)) or type(value) is tuple:
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            waiting += [((*place, key), each) for key, each in items if _can_hold(each)]
-
-
-def _is_inert(name: str) -> bool:
-    return name in INERT_CALLS or name.partition(".")[0] in sys.stdlib_module_names
-
-
-def _can_hold(value: Any) -> bool:
-    return isinstance(value, (dict, list, torch_pickle.Instance)) or type(value) is tuple
-
-
-def _state_dict(path: Path, root: str, place: _Place, state: Mapping[str, Any]) -> StateDict:
+def _state_dict(path: Path, root: str, place: Place, state: Mapping[str, Any]) -> StateDict:
     """One mapping; its numbers are read from the archive when they are asked for."""
-    tensors = {key: value for key, value in state.items() if isinstance(value, _Tensor)}
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     others = {
-        key: value.reason if isinstance(value, _Unread) else _kind(value, place)
+        key: value.reason if isinstance(value, Unread) else _kind(value, place)
         for key, value in state.items()
         if key not in tensors
     }
-    counters = frozenset(
-        key for key, value in tensors.items() if value.is_read and is_counter(value.shape, value.dtype)
-    )
+    kinds = {key: (value.shape, value.dtype) for key, value in tensors.items() if value.is_read}
     shapes = {key: value.shape for key, value in tensors.items()}
-    return StateDict(shapes, counters, others, partial(_read_tensors, path, root, tensors))
+    return StateDict(shapes, counters(kinds), integers(kinds), others, partial(_read_tensors, path, root, tensors))
 
 
-def _kind(value: Any, place: _Place) -> str:
+def _kind(value: Any, place: Place) -> str:
     kind = value.name if isinstance(value, torch_pickle.Instance) else type(value).__name__
     if isinstance(value, torch_pickle.Global) and value.name.startswith("torch.q"):
         return UNREAD_TENSORS["torch._utils._rebuild_qtensor"]
     if kind.endswith("multiarray._reconstruct"):
         return (
             "a NumPy array where a tensor was expected; with PyTorch, torch.save({key: torch.as_tensor(value) for key, "
-            f"value in {_loaded(place)}.items()}}, new_path) makes a weight file"
+            f"value in {loaded(place)}.items()}}, new_path) makes a weight file"
         )
     return f"a {kind} where a tensor was expected"
 
 
-def _read_tensors(path: Path, root: str, state: Mapping[str, _Tensor], keys: Iterable[str]) -> dict[str, np.ndarray]:
+def _read_tensors(path: Path, root: str, state: Mapping[str, Tensor], keys: Iterable[str]) -> dict[str, np.ndarray]:
     wanted = {key: state[key] for key in keys}
     check_size(tensor.shape for tensor in wanted.values())
     storages: dict[str, bytes] = {}
@@ -242,7 +129,7 @@ def _read_tensors(path: Path, root: str, state: Mapping[str, _Tensor], keys: Ite
 
 
 def _read_tensor(
-    archive: zipfile.ZipFile, root: str, storages: dict[str, bytes], key: str, tensor: _Tensor
+    archive: zipfile.ZipFile, root: str, storages: dict[str, bytes], key: str, tensor: Tensor
 ) -> np.ndarray:
     name = f"{root}/data/{tensor.storage}"
     if not tensor.is_read:
@@ -267,7 +154,7 @@ def _read_tensor(
     return np.array(np.lib.stride_tricks.as_strided(flat, tensor.shape, strides), order="C").view(tensor.dtype)
 
 
-def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *rest: Any) -> _Tensor:
+def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *rest: Any) -> Tensor:
     # rest: requires_grad, hooks and, for views with a pending sign or conjugation, metadata.
     marker, kind, key, _, length = storage.value
     whole = (length, offset, *shape, *strides)
@@ -277,7 +164,7 @@ def _rebuild_tensor(storage: Any, offset: int, shape: tuple[int, ...], strides: 
         raise ValueError("a tensor's shape")
     if len(rest) > 2 and rest[2]:
         raise CheckpointError("a tensor with pending conjugation or sign; save its .resolve_conj().resolve_neg()")
-    return _Tensor(key, kind.name, length, offset, tuple(shape), tuple(strides))
+    return Tensor(key, kind.name, length, offset, tuple(shape), tuple(strides))
 
 
 def _rebuild_tensor_v3(
@@ -289,7 +176,7 @@ def _rebuild_tensor_v3(
     hooks: Any,
     dtype: Any,
     *_: Any,
-) -> _Tensor:
+) -> Tensor:
     """A tensor of a type for which there is no storage of its own: bytes, and the type beside them."""
     tensor = _rebuild_tensor(storage, offset, shape, strides)
     size = DTYPES[dtype.name].itemsize if dtype.name in DTYPES else 1
@@ -297,9 +184,25 @@ def _rebuild_tensor_v3(
 
 
 def _rebuild_subclass(function: torch_pickle.Global, _kind: Any, arguments: tuple[Any, ...], *_state: Any) -> Any:
+    if function.name in UNREAD_TENSORS:
+        return Unread(UNREAD_TENSORS[function.name])
     if function.name not in _TENSOR_CALLS:
         raise CheckpointError(f"refused: the file asks for a call of {function.name} to build a tensor")
     return _TENSOR_CALLS[function.name](*arguments)
+
+
+def _encoded(text: Any, encoding: Any = "utf-8") -> Any:
+    """Bytes, which protocols below 3 write as a text of as many signs."""
+    return text.encode("latin1") if (type(text), encoding) == (str, "latin1") else torch_pickle.Instance("bytes")
+
+
+def _attribute(*arguments: Any) -> Any:
+    """A class within a class, or a method, as protocols below 4 write them; whoever calls it is refused by its name."""
+    owner, name = arguments if len(arguments) == 2 else (None, None)
+    if not isinstance(name, str):
+        torch_pickle.refuse("builtins.getattr")
+    kind = owner.name if isinstance(owner, torch_pickle.Global | torch_pickle.Instance) else type(owner).__name__
+    return torch_pickle.Global(f"{kind}.{name}")
 
 
 _TENSOR_CALLS: dict[str, Callable[..., Any]] = {
@@ -311,8 +214,12 @@ _TENSOR_CALLS: dict[str, Callable[..., Any]] = {
 
 # Everything that a file may call, and what is done instead.
 CALLS: dict[str, Callable[..., Any]] = {
-    **{name: lambda *_, name=name: torch_pickle.Instance(name) for name in INERT_CALLS},
-    **{name: lambda *_, reason=reason: _Unread(reason) for name, reason in UNREAD_TENSORS.items()},
+    **{name: lambda *each, name=name: torch_pickle.Instance(name, each) for name in INERT_CALLS},
+    "_codecs.encode": _encoded,
+    "builtins.getattr": _attribute,
+    "torch._dynamo.eval_frame.OptimizedModule": lambda module, *_: module,
+    "torch.fx.graph_module.reduce_graph_module": lambda body, *_: torch_pickle.Instance("torch.fx.GraphModule", [body]),
+    **{name: lambda *_, reason=reason: Unread(reason) for name, reason in UNREAD_TENSORS.items()},
     **_TENSOR_CALLS,
     "torch._tensor._rebuild_from_type_v2": _rebuild_subclass,
     "collections.OrderedDict": lambda items=(): dict(items),
