@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import sklearn.metrics
 from support.random_models import randomized
 from support.segments import SMALL, segmenter, tiny
 from support.tracing import steps_traced
@@ -114,23 +115,23 @@ def test_a_segmenter_needs_labels_and_halving_stages() -> None:
         SwiftFormerForSemanticSegmentation(tiny().replace(down_stride=3))
 
 
-def test_figures_are_those_of_keras_and_of_counting() -> None:
+def test_figures_are_those_of_scikit_learn_and_of_keras() -> None:
     rng = np.random.default_rng(0)
     truth, answers = rng.integers(0, 4, (3, 20, 30)), rng.integers(0, 4, (3, 20, 30))
     truth[:, :2] = VOID
     confusion = PixelConfusion.empty(("a", "b", "c", "d"))
     for one, other in zip(truth, answers, strict=True):
         confusion = confusion.add(one, other)
+    counted, answered = truth[truth != VOID], answers[truth != VOID]
     metric = keras.metrics.MeanIoU(4)
-    metric.update_state(truth[truth != VOID], answers[truth != VOID])
+    metric.update_state(counted, answered)
     np.testing.assert_array_equal(confusion.matrix, np.asarray(metric.total_cm))
     assert confusion.mean_iou == pytest.approx(float(metric.result()), abs=1e-6)
-    assert confusion.pixel_accuracy == np.mean(truth[truth != VOID] == answers[truth != VOID])
-    by_hand = [
-        ((truth == k) & (answers == k)).sum() / (((truth == k) | (answers == k)) & (truth != VOID)).sum()
-        for k in range(4)
-    ]
-    np.testing.assert_allclose(confusion.iou, by_hand)
+    np.testing.assert_array_equal(confusion.matrix, sklearn.metrics.confusion_matrix(counted, answered))
+    np.testing.assert_allclose(confusion.iou, sklearn.metrics.jaccard_score(counted, answered, average=None))
+    mean = sklearn.metrics.jaccard_score(counted, answered, average="macro")
+    assert confusion.mean_iou == pytest.approx(mean, abs=1e-12)
+    assert confusion.pixel_accuracy == sklearn.metrics.accuracy_score(counted, answered)
 
 
 def test_a_class_that_is_nowhere_counts_nowhere() -> None:

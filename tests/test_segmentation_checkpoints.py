@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from support.random_models import random_images, randomized, tiny_config
+from support.weight_files import GOLDEN
 
 from swiftformer_tf import Checkpoint, CheckpointError, SwiftFormerForSemanticSegmentation, port, to_checkpoint
 from swiftformer_tf.checkpoints import torch_zip
@@ -133,3 +134,17 @@ def test_the_papers_head_has_its_widths(tmp_path: Path) -> None:
     model = randomized(SwiftFormerForSemanticSegmentation(tiny_config(id2label=LABELS)))
     model.save_pretrained(tmp_path)
     assert opened(tmp_path).head == SEGMENTATION_HEADS["semantic_fpn"]
+
+
+def test_mmsegmentations_own_modules_compute_the_same() -> None:
+    """`convert/mmseg_port.py` wrote the file and the logits with mmsegmentation's FPN and FPNHead."""
+    path, expected = (
+        GOLDEN / "mmseg" / "iter_40000.pth",
+        safetensors.numpy.load_file(GOLDEN / "mmseg/expected.safetensors"),
+    )
+    theirs = expected["logits"]
+    ours = np.asarray(opened(path)(expected["images"], training=False))
+    assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
+    # What must be far off, or the comparison could not tell.
+    other = port(Checkpoint.open(path, token_weights="uniform")).model(expected["images"], training=False)
+    assert np.abs(np.asarray(other) - theirs).max() > 0.1 * np.abs(theirs).max()

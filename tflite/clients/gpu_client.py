@@ -68,7 +68,8 @@ def run_recipe(kit: Path, recipe: str) -> dict[str, Any]:
     for image in np.load(kit / "inputs.npy")[:COUNT]:
         inputs[0].write(np.ascontiguousarray(image).ravel())
         model.run_by_index(0, inputs, outputs)
-        answers.append(np.array(outputs[0].read(int(np.prod(details["shape"])), np.float32)).tolist())
+        answer = np.array(outputs[0].read(int(np.prod(details["shape"])), np.float32))
+        answers.append(answer.reshape(details["shape"])[0].tolist())
     return {"recipe": recipe, "outputs": answers}
 
 
