@@ -83,7 +83,7 @@ class Accuracy:
                 right="right class",
             )
         else:
-            raise ConfigError(f"{path}: a confusion matrix is of one right label a photograph; leave it out")
+            raise ConfigError(f"{path}: a confusion matrix needs a single label per photograph; leave it out")
 
 
 def evaluate(
@@ -166,7 +166,7 @@ def _classifier(
     config.transform.check_photographs()
     images = labeled_for(config, folder, label_file=label_file) if isinstance(folder, (str, Path)) else folder
     if isinstance(images, MaskFolder):
-        raise ConfigError("masks are for a segmenter, and this is a classifier; expected labels")
+        raise ConfigError("masks were given, but the model is a classifier; expected labels")
     check_images(images.paths)
     with progress("photographs", len(images.paths)) as count:
         scores = evaluate_classifier(
@@ -189,10 +189,10 @@ def _segmenter(
     progress: Progress,
 ) -> Accuracy:
     if label_file is not None:
-        raise ConfigError(f"{label_file}: labels are for a classifier, and this is a segmenter; leave them out")
+        raise ConfigError(f"{label_file}: the model is a segmenter, which takes no label file; leave it out")
     images = MaskFolder.open(folder) if isinstance(folder, (str, Path)) else folder
     if not isinstance(images, MaskFolder):
-        raise ConfigError("labels are for a classifier, and this is a segmenter; expected masks")
+        raise ConfigError("labels were given, but the model is a segmenter; expected masks")
     predict, config = predictor(opened, num_threads=num_threads)
     with progress("photographs", len(images)) as count:
         confusion = evaluate_segmentation(predict, config, images, progress=count)

@@ -45,19 +45,22 @@ class Expected:
                 arrays = {name: file[name] for name in file.files}
         except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
             raise CheckpointError(
-                f"{path}: no NumPy archive ({one_line(error)}); expected numpy.savez's .npz"
+                f"{path}: not a NumPy archive ({one_line(error)}); expected an .npz file of numpy.savez"
             ) from None
         except Exception as error:  # zipfile's own
-            raise CheckpointError(f"{path}: damaged ({one_line(error)}); expected numpy.savez's .npz") from None
+            raise CheckpointError(
+                f"{path}: damaged ({one_line(error)}); expected an .npz file of numpy.savez"
+            ) from None
         if missing := [name for name in ("pixels", "logits") if name not in arrays]:
             found = one_line(", ".join(arrays), 200) or "nothing"
             raise CheckpointError(
-                f"{path}: has no array {missing[0]}, found {found}; numpy.savez(path, pixels=pixels, logits=logits)"
+                f"{path}: has no array {missing[0]}, found {found}; write it with numpy.savez(path, pixels=pixels, "
+                "logits=logits)"
             )
         for name in ("pixels", "logits"):
             # Of a member that is no array at all NumPy gives the bytes.
             if not isinstance(arrays[name], np.ndarray) or arrays[name].dtype.kind not in "fiu":
-                raise CheckpointError(f"{path}: {name} is no array of real numbers; save it as float32")
+                raise CheckpointError(f"{path}: {name} is not an array of real numbers; save it as float32")
         return cls(arrays["pixels"], arrays["logits"], str(path))
 
 
@@ -84,7 +87,10 @@ class Fit:
         elif min(self.differences.values()) <= TOLERANCE:
             said = "both fit, so these outputs do not tell them apart"
         else:
-            said = f"neither fits within {TOLERANCE:g}: other pixels, other weights or half precision"
+            said = (
+                f"neither fits within {TOLERANCE:g}: the pixels or weights are others, or one side ran in half "
+                "precision"
+            )
         return f"largest difference from the expected logits: {told}; {said}"
 
 
@@ -113,7 +119,7 @@ def fit_token_weights(checkpoint: Checkpoint, expected: Expected) -> Fit:
     if wanted.shape != (len(pixels), checkpoint.config.num_labels):
         raise CheckpointError(
             f"{expected.source}: logits are {wanted.shape}, expected {(len(pixels), checkpoint.config.num_labels)}, "
-            "one row a picture; of two heads, the mean"
+            "one row per image; for two heads, their mean"
         )
     scale = float(np.abs(wanted).max(initial=0))
     if not np.isfinite(pixels).all() or not np.isfinite(wanted).all() or not scale:
@@ -143,7 +149,7 @@ def fitted(
     best = fit.token_weights
     fits = fit.differences[token_weights or best or checkpoint.token_weights] <= TOLERANCE
     if not fits:
-        said = f" those of token_weights={token_weights!r}" if token_weights else " what these weights answer"
+        said = f" the outputs of token_weights={token_weights!r}" if token_weights else " the outputs of these weights"
         raise CheckpointError(f"{expected.source}: not{said}; {fit}")
     if best is None:
         return checkpoint, fit

@@ -134,7 +134,7 @@ class SwiftFormerConfig:
 
     def __new__(cls, *_: Any, **fields: Any) -> Self:
         if "num_labels" in fields:
-            raise ConfigError("num_labels: follows id2label; give id2label=dict(enumerate(names)), one name a label")
+            raise ConfigError("num_labels: set by id2label; give id2label=dict(enumerate(names)), one name per label")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -181,9 +181,9 @@ class SwiftFormerConfig:
         yield "token_weights", self.token_weights in get_args(TokenWeights), "'l2' or 'uniform'"
         yield "distillation", isinstance(self.distillation, bool), "true or false"
         indices = list(self.id2label) == list(range(len(self.id2label)))
-        yield "id2label", indices, "the class indices 0 to n-1, none left out"
+        yield "id2label", indices, "the class indices 0 to n-1, without gaps"
         single = all(map(_one_line_of_text, self.labels))
-        yield "id2label", single, "labels of one line of text, since a label file has a line for each"
+        yield "id2label", single, "labels of one line each, since a label file has one per line"
         known = self.problem_type is None or self.problem_type in get_args(ProblemType)
         yield "problem_type", known, f"one of {', '.join(get_args(ProblemType))}, or None"
         yield "transform", isinstance(self.transform, Transform), "a Transform"

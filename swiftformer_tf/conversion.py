@@ -70,8 +70,8 @@ def _converted_elsewhere(deploy: DeployModel, weights: str) -> bytes:
             return output.read_bytes()
         said = process.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit {process.returncode}"]
     raise ExportError(
-        f"{one_line(said[-1])} (on the backend {keras.backend.backend()!r} conversion runs in a process of its own on "
-        "TensorFlow, which imports layers of yours from their module; with KERAS_BACKEND=tensorflow it does not)"
+        f"{one_line(said[-1])} (on the backend {keras.backend.backend()!r} conversion runs in a separate process on "
+        "TensorFlow, which must be able to import your layers; with KERAS_BACKEND=tensorflow it runs in this one)"
     )
 
 

@@ -241,7 +241,7 @@ def _outputs(
 
 def _count_best(batches: Iterator[np.ndarray], config: SwiftFormerConfig, images: Any, _: Any) -> Evaluation:
     if not isinstance(images, LabeledImages):
-        raise ConfigError("problem_type='single_label_classification': expected one right label a photograph")
+        raise ConfigError("problem_type='single_label_classification': expected one correct label per photograph")
     count = config.num_labels
     targets = np.asarray(images.targets)
     present = np.unique(targets)
@@ -304,7 +304,10 @@ def labeled_for(
         indices, rule = match_classes(images.class_names, config.labels)
         return LabeledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
     if kind != "single_label_classification":
-        raise ImageError(f"{folder}: no {METADATA}, which says what is right to a model of problem_type={kind!r}")
+        raise ImageError(
+            f"{folder}: no {METADATA}; a model with problem_type={kind!r} needs one with the answers for each "
+            "photograph"
+        )
     return labeled_images(folder, config.labels, label_file=label_file)
 
 

@@ -215,7 +215,9 @@ def export_each(
     for recipe in recipes:
         require_calibration(recipe, calibration)
     if calibration is not None and calibration.weights_sha256 != _digest(deploy):
-        raise ExportError("the calibration is of another deploy graph: expected calibrate(deploy, ...) of this one")
+        raise ExportError(
+            "the calibration was made with another deploy graph: run calibrate(deploy, ...) with this one"
+        )
     floats = calibration.content if calibration is not None else None
     for recipe in recipes:
         if recipe.weights == "float16":
@@ -274,7 +276,9 @@ def _check_deploy(asked: str, deploy: DeployModel, recipes: Iterable[Recipe]) ->
         require_recipe(recipe)
     for layer in deploy.layers:
         if not all(np.isfinite(array).all() for array in layer.get_weights()):
-            raise ExportError(f"weights of {layer.name} are not finite: give a model that is trained well")
+            raise ExportError(
+                f"the weights of {layer.name} are not finite: train the model again, or load an earlier checkpoint"
+            )
 
 
 def _digest(deploy: DeployModel) -> str:

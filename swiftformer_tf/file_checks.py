@@ -128,11 +128,14 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
     yield check("unused_parts", not inspection.unused, _listed(inspection.unused), "no part that nothing uses")
     faults = inspection.misquantized
     yield check(
-        "quantization", not faults, _listed(faults), "scales of all integers, symmetric matrices, biases to fit"
+        "quantization",
+        not faults,
+        _listed(faults),
+        "a scale for every integer tensor, symmetric matrices, biases in the scale of their sums",
     )
     if recipe.has_integer_weights:
         newer = _newer(recipe, inspection)
-        yield check("versions", not newer, _listed(newer), "integer operations in the lowest version that has them")
+        yield check("versions", not newer, _listed(newer), "integer operations in the first version that supports them")
     types = (inspection.input_type.lower(), inspection.output_type.lower())
     wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
     yield check("inference_types", types == wanted, " to ".join(types), " to ".join(wanted))
@@ -144,7 +147,7 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
             for name in _behind_pixels(recipe, inspection).float_ops
             if name not in recipe.float_ops and (known is None or name in known)
         )
-        allowed = f"{', '.join(recipe.float_ops)} alone" if recipe.float_ops else "no operation"
+        allowed = f"only {', '.join(recipe.float_ops)}" if recipe.float_ops else "no operation"
         yield check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
     yield from _weight_checks(recipe, inspection)
     if recipe.max_partitions is not None and partitions is not None:
@@ -204,7 +207,7 @@ def _int4_checks(matrices: Sequence[Matrix]) -> Iterable[VerificationCheck]:
     odd = tuple(each.layer for each in matrices if each.shape[-1] % 2)
     yield check("int4_inputs", not odd, _listed(odd), "no int4 matrix with an odd number of inputs")
     padded = tuple(each.layer for each in matrices if each.bytes != -(-each.size // 2))
-    yield check("int4_packing", not padded, _listed(padded), "int4 rows one behind the other, two numbers a byte")
+    yield check("int4_packing", not padded, _listed(padded), "int4 rows packed without gaps, two numbers per byte")
 
 
 def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[VerificationCheck]:
@@ -218,7 +221,7 @@ def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Ver
         told, expected = metadata.read(lite.content), lite.metadata
     wrong = [key for key in {*expected, *(told or ())} if (told or {}).get(key) != expected.get(key)]
     said = "none" if told is None else f"wrong: {', '.join(sorted(wrong))}" if wrong else "true"
-    yield check("metadata", not wrong, said, "TFLite Metadata that says what the file is")
+    yield check("metadata", not wrong, said, "TFLite Metadata that describes the file")
     if lite.labels:
         packed = metadata.packed_labels(lite.content)
         found = "none" if packed is None else f"{len(packed)}, first {packed[0]!r}"

@@ -20,8 +20,8 @@ __all__ = ["check_place", "filling", "identity", "read_text", "replacing"]
 WAITING = ".swiftformer_tf-"
 ABANDONED_SECONDS = 24 * 3600
 
-_ROOM = "make room on its disk, or write to another one"
-_RIGHTS = "choose a place that you may write to"
+_ROOM = "free some space on its disk, or write to another one"
+_RIGHTS = "choose a folder that you may write to"
 _CURES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _RIGHTS),
@@ -115,7 +115,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     if target.exists() and not target.is_file():
-        raise FileExistsError(errno.EEXIST, "no ordinary file, and is not replaced; choose another name", str(target))
+        raise FileExistsError(
+            errno.EEXIST, "not a regular file, so it is not replaced; choose another name", str(target)
+        )
     with _waiting_room(target, target.parent) as room:
         beside = room / target.name
         yield beside

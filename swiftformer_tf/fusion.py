@@ -164,7 +164,7 @@ def fuse(
     walk = Walk()
     results = walk.run(model, [pixels])
     if not walk.blocks:
-        raise ModelError(f"fuse: {model.name} holds no block of a SwiftFormer; expected a model over its blocks")
+        raise ModelError(f"fuse: {model.name} contains no SwiftFormer block; expected a model built on them")
     outputs, described = _described(model, results, config, tasks, classifier_activation, batch_size)
     if not any(TASKS[each.task].rank for each in described):
         config = config.replace(id2label={})
@@ -223,7 +223,7 @@ def tasks_of(model: keras.Model, tasks: str | Mapping[str, str] | None = None) -
         if name not in names:
             raise ConfigError(f"tasks: no output is called {name!r}; expected one of {', '.join(names)}")
         if task not in TASKS:
-            raise ConfigError(f"tasks: {name} is of an unknown task {task!r}; expected one of {', '.join(TASKS)}")
+            raise ConfigError(f"tasks: {name} has the unknown task {task!r}; expected one of {', '.join(TASKS)}")
     default = getattr(model, "task", "features")
     return {name: given.get(name, default) for name in names}
 
@@ -236,12 +236,10 @@ def _check_model(model: Any) -> None:
     if not is_graph(model):
         raise ModelError(
             f"fuse: {model.name} is a subclassed model ({type(model).__name__}), which has no graph to fold; make it "
-            "one: keras.Model(image, outputs)"
+            "functional: keras.Model(image, outputs)"
         )
     if not model.built:
-        raise ModelError(
-            f"fuse: {model.name} is not built, so that nobody knows its input; begin it with a keras.Input"
-        )
+        raise ModelError(f"fuse: {model.name} is not built, so its input is unknown; start it with a keras.Input")
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         shapes = ", ".join(str(each.shape) for each in model.inputs)
         raise ModelError(f"fuse: {model.name} has inputs of shape {shapes}; expected one image (B, H, W, C)")
@@ -257,7 +255,7 @@ def _size(shape: tuple[int | None, ...], wanted: Any, default: Any) -> Any:
         return default if wanted is None else wanted
     made_for = (height, width)
     if wanted is not None and wanted not in (made_for, list(made_for), height if height == width else None):
-        raise ConfigError(f"image_size={wanted!r}: the model is made for {made_for} alone")
+        raise ConfigError(f"image_size={wanted!r}: the model was built for {made_for} only")
     return made_for
 
 
@@ -283,14 +281,14 @@ def _described(
         activation = wanted if possible else None
         if task.rank and (len(tensor.shape), tensor.shape[-1]) != (task.rank, config.num_labels):
             raise ConfigError(
-                f"output {name} has the shape {tensor.shape}, and there are {config.num_labels} labels; give its labels"
+                f"output {name} has the shape {tensor.shape}, but there are {config.num_labels} labels; give its labels"
             )
         tensor = task.activate(tensor, activation, config)
         outputs.append(tensor)
         name = task.output_name(activation) if len(tensors) == 1 else name
         described.append(Output(name, tuple(tensor.shape), task.name, activation))
     if wanted and not any(each.activation for each in described):
-        raise ConfigError(f"classifier_activation={wanted!r}: expected a model with labels, this one has none")
+        raise ConfigError(f"classifier_activation={wanted!r}: expected a model with labels, but this one has none")
     return outputs, described
 
 
@@ -299,10 +297,10 @@ def _check_outputs(names: list[str], tensors: list[Any], expected: list[tuple[in
     seen: dict[int, str] = {}
     for name, tensor, shape in zip(names, tensors, expected, strict=True):
         if tensor.dtype != "float32":
-            cure = "keras.ops.cast(x, 'float32') makes it so"
-            raise ModelError(f"fuse: output {name} is of type {tensor.dtype}, expected float32; {cure}")
+            cure = "convert it with keras.ops.cast(x, 'float32')"
+            raise ModelError(f"fuse: output {name} has type {tensor.dtype}, expected float32; {cure}")
         if (other := seen.setdefault(id(tensor), name)) != name:
-            raise ModelError(f"fuse: outputs {other} and {name} are the same; expected one of them")
+            raise ModelError(f"fuse: outputs {other} and {name} are the same tensor; give only one of them")
         found = tuple(tensor.shape)
         if len(found) != len(shape) or any(each not in (None, own) for own, each in zip(found, shape, strict=True)):
             told = str(shape).replace("None", "?")

@@ -100,7 +100,7 @@ class Walk(_Copy):
         except Exception as error:  # whatever a layer, one of a user's among them, says of a size or of its arguments
             reason = " ".join(str(error).split())
             raise ModelError(
-                f"{_named(operation)} fails in a graph of fixed sizes ({one_line(reason, 300)})"
+                f"{_named(operation)} fails in a graph with fixed sizes ({one_line(reason, 300)})"
             ) from error
 
     def _taken(self, operation: Any, value: Any) -> Any:
@@ -160,7 +160,7 @@ def _anew(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
         return type(layer).from_config({**_in_floats(layer.get_config()), "dtype": "float32", "name": name})
     except Exception as error:  # as above
         reason = f"{type(error).__name__}: {first_line(error)}"
-        raise ModelError(f"{_named(layer)} is not made anew by its get_config and from_config ({reason})") from error
+        raise ModelError(f"{_named(layer)} cannot be recreated by its get_config and from_config ({reason})") from error
 
 
 def _in_floats(value: Any) -> Any:
@@ -198,14 +198,14 @@ def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:
 def _check_operation(layer: Any) -> None:
     if type(layer).__module__.startswith("keras.") and type(layer).__name__ in ("Argmax", "Argmin"):
         raise ModelError(
-            f"{_named(layer)} becomes operations that only TensorFlow has; end the model at its logits, and have the "
-            "class made of them by classifier_activation='argmax'"
+            f"{_named(layer)} needs operations that only TensorFlow has; end the model at its logits, and choose the "
+            "class with classifier_activation='argmax'"
         )
     if isinstance(layer, PARTS):
-        raise ModelError(f"{_named(layer)} is a part of a block; expected whole blocks")
+        raise ModelError(f"{_named(layer)} is part of a block; expected whole blocks")
     for inner in layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ():
         if isinstance(inner, BLOCKS + PARTS):
             raise ModelError(
-                f"{_named(layer)} has a SwiftFormer inside ({inner.path}), which cannot be folded there; call the "
-                "backbone where the functional model is made"
+                f"{_named(layer)} contains a SwiftFormer ({inner.path}), which cannot be folded there; call the "
+                "backbone in the functional model itself"
             )

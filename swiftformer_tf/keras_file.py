@@ -48,7 +48,7 @@ def open_keras_file(path: str | Path) -> keras.Model:
     except Exception as error:  # Keras, h5py and zipfile each fail in their own ways
         raise ModelError(f"{path}: Keras cannot load it ({type(error).__name__}: {first_line(error, 200)})") from None
     if type(model).__name__ != kind:
-        raise ModelError(f"{path}: Keras makes a {type(model).__name__} of it; the file was made to do harm")
+        raise ModelError(f"{path}: Keras loads it as a {type(model).__name__}; the file may be malicious")
     return model
 
 
@@ -59,7 +59,7 @@ def _checked_kind(path: str | Path) -> str:
             raise ModelError(f"its {KERAS_CONFIG} is larger than the {MAX_KERAS_CONFIG_BYTES:,} bytes that are read")
         if strange := set(archive.namelist()) - {"metadata.json", KERAS_CONFIG, KERAS_WEIGHTS}:
             # Keras would unpack them into a temporary folder.
-            raise ModelError(f"holds {min(strange)}, and the archive of a SwiftFormer has no assets")
+            raise ModelError(f"holds {min(strange)}, but the archive of a SwiftFormer has no assets")
         values = json.loads(archive.read(KERAS_CONFIG))
         stored = archive.getinfo(KERAS_WEIGHTS).file_size
     if values.get("class_name") in FUNCTIONAL:

@@ -91,8 +91,8 @@ def check_floats(layer: keras.layers.Layer) -> None:
     """
     if getattr(layer, "quantization_mode", None):
         raise ModelError(
-            f"{layer.path}: quantized by Keras ({layer.quantization_mode}), expected float weights; give the model as "
-            "it was before model.quantize(), and quantize it by export(fuse(model), RECIPES['int8'])"
+            f"{layer.path}: quantized by Keras ({layer.quantization_mode}), expected float weights; use the model "
+            "from before model.quantize(), and quantize it with export(fuse(model), RECIPES['int8'])"
         )
 
 

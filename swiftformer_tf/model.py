@@ -31,8 +31,8 @@ NOT_IN_LAYERS = ("image_size", "transform", "id2label", "distillation")
 # Arguments of Hugging Face's models, and what does their work here.
 INSTEAD = {
     "labels": "the loss is Keras's: model.compile(loss=...) and model.fit(pixels, labels)",
-    "output_hidden_states": "SwiftFormerModel(model.config, outputs='hidden_states', share_layers_with=model) has them",
-    "output_attentions": "additive attention has no map of pairs of tokens",
+    "output_hidden_states": "use SwiftFormerModel(model.config, outputs='hidden_states', share_layers_with=model)",
+    "output_attentions": "additive attention computes no map of token pairs",
     "return_dict": "its outputs are tensors",
 }
 

@@ -278,9 +278,7 @@ def _checked_stem(model: keras.Model | str | Path, stem: str | None) -> str:
     if stem is None:
         stem = _name_of(Path(model)) if isinstance(model, (str, Path)) else str(model.name)
     if Path(stem).name != stem:
-        raise ExportError(
-            f"name {stem!r}: expected the start of a file name, without a folder; give that as the output folder"
-        )
+        raise ExportError(f"name {stem!r}: expected the start of a file name; give its folder as the output folder")
     return stem
 
 
@@ -317,7 +315,7 @@ def _probabilities(task: Task, config: SwiftFormerConfig) -> Activation:
     if not found:
         labeled = task.rank and config.num_labels
         said = f"problem_type={config.problem_type!r}" if labeled else "a model without labels"
-        raise ConfigError(f"probabilities: {said}, whose answers are no probabilities; leave them out")
+        raise ConfigError(f"probabilities: {said} has no probabilities; leave this option out")
     return found
 
 

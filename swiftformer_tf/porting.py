@@ -96,6 +96,6 @@ def to_checkpoint(
     if not any(isinstance(each, BLOCKS) for each in model._flatten_layers()):
         raise ModelError(
             f"{model.name}: a {type(model).__name__}, expected a SwiftFormerForImageClassification or "
-            "SwiftFormerModel, or layers on one; weights come out of the model before it was fused"
+            "SwiftFormerModel, or layers on one; pass the model that was given to fuse"
         )
     return checkpoint_of(model, config or config_of(model), key_layout=key_layout, backbone_only=True)

@@ -72,7 +72,7 @@ def task_of(opened: Opened) -> str:
         return "classification" if opened.config.num_labels else "features"
     if not hasattr(opened, "task"):
         raise ModelError(
-            f"{opened.name} has a head of its own, whose outputs say nothing of what they mean; export it with "
+            f"{opened.name} has a custom head, so the meaning of its outputs is unknown; export it with "
             "--task OUTPUT=TASK, or call its predict in Python"
         )
     return str(opened.task)
@@ -156,7 +156,7 @@ def _labels(
     opened: Opened, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
 ) -> list[Prediction]:
     if output is not None:
-        raise ImageError(f"{output}: a classifier makes no pictures; leave the output folder out")
+        raise ImageError(f"{output}: a classifier draws no masks; leave out the output folder")
     config, predictions = opened.config, []
     for path, outputs in zip(paths, answers, strict=True):
         scores = probabilities(outputs, opened)[0]
@@ -173,7 +173,9 @@ def _masks(
 ) -> list[Prediction]:
     names = [path.stem for path in paths]
     if output is not None and (twice := next((name for name in names if names.count(name) > 1), None)):
-        raise ImageError(f"{twice}: two photographs of this name, whose masks would be one file; give one at a time")
+        raise ImageError(
+            f"{twice}: two photographs have this name, and their masks would be the same file; give one at a time"
+        )
     for path in paths if output is not None else ():
         open_image(path)  # one that cannot be read stops everything before anything is written
     labels = opened.config.labels

@@ -218,9 +218,9 @@ def config_of(model: keras.Model) -> SwiftFormerConfig:
     found = [each for each in configs if isinstance(each, SwiftFormerConfig)]
     if not found:
         raise ModelError(
-            f"{model.name} has no configuration, which says how pixels become its input; make it of its backbone "
-            "as one layer, head(backbone(image)), which keeps it, or give it: config=backbone.config; a copy is "
-            "type(model).from_config(model.get_config()), not keras.models.clone_model(model)"
+            f"{model.name} has no configuration that says how pixels become its input; use the backbone as one "
+            "layer, head(backbone(image)), which keeps it, or pass config=backbone.config; copy a model with "
+            "type(model).from_config(model.get_config()), not with keras.models.clone_model(model)"
         )
     if any(each.transform != found[0].transform for each in found):
         raise ModelError(f"the SwiftFormers in {model.name} have different transforms; give one: config=...")

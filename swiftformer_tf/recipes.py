@@ -316,7 +316,8 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="int16x8",
             description="int8 weights, int16 in between; faithful",
-            caution="for chips: on a CPU LiteRT's reference kernels take some 30 times as long as floats",
+            caution="for integer-only chips: on a CPU, LiteRT's reference kernels are about 30 times slower "
+            "than float32",
             weights="int8",
             activations="int16",
             min_snr=30,
@@ -392,8 +393,8 @@ def choose_recipes(
         for side, wanted in sides.items():
             if wanted and wanted not in allowed:
                 takers = [name for name, row in RECIPES.items() if wanted in INFERENCE_TYPES[row.activations]]
-                there = f"inference {side} type {wanted}: recipe {recipe.name} has {' or '.join(allowed)} there"
-                raise ConfigError(f"{there}; leave it out, or give it to {', '.join(takers)} alone")
+                there = f"inference {side} type {wanted}: recipe {recipe.name} supports {' or '.join(allowed)}"
+                raise ConfigError(f"{there}; leave it out, or use it only with {', '.join(takers)}")
         types = {f"inference_{side}_type": wanted for side, wanted in sides.items() if wanted}
         chosen[recipe.name] = recipe.replace(**types)
     return list(chosen.values())

@@ -158,7 +158,10 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         if not config.num_labels:
             raise ConfigError("id2label={}: a segmenter needs a label for each class")
         if config.down_stride != 2 and any(config.downsampled):
-            raise ConfigError(f"down_stride={config.down_stride}: a segmentation head expects stages that halve, 2")
+            raise ConfigError(
+                f"down_stride={config.down_stride}: expected 2, since a segmentation head needs stages that halve "
+                "the size"
+            )
         backbone = SwiftFormerModel(config, out_indices=range(len(config.depths)), dtype=dtype)
         policy = backbone.dtype_policy
         hidden = _HEADS[head.name](_Head(config, head, policy), list(backbone.outputs))

@@ -96,7 +96,7 @@ def infer_head(shapes: Mapping[str, tuple[int, ...]]) -> SegmentationHead:
     except (ConfigError, IndexError) as error:
         raise CheckpointError(f"decode_head: {error}") from None
     raise CheckpointError(
-        f"decode_head: no head of this package, which are {', '.join(get_args(HeadName))}; found "
+        f"decode_head: none of this package's heads, {', '.join(get_args(HeadName))}; found "
         f"{', '.join(sorted(shapes)[:3])}, ..."
     )
 

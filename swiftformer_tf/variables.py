@@ -145,7 +145,7 @@ def canonical_name(path: str) -> str:
     """
     *modules, leaf = path.replace("-", "/").split("/")
     if leaf not in LEAVES:
-        raise CheckpointError(f"{path}: no tensor of a checkpoint is called so; expected one of {', '.join(LEAVES)}")
+        raise CheckpointError(f"{path}: not the name of a checkpoint's tensor; expected one of {', '.join(LEAVES)}")
     return ".".join([*modules, LEAVES[leaf]])
 
 

@@ -169,7 +169,7 @@ def verify(
 
     Of the outputs: all are finite; their signal-to-noise ratio, 10 log10(signal power / error power) dB with both
     sides centered by the reference's mean outputs; they mean the same to their task, such as the same best label. Of
-    the file: LiteRT's own operations only, fixed shapes, a name a tensor and none twice, no unused part, integers
+    the file: Only LiteRT's built-in operations, fixed shapes, a name a tensor and none twice, no unused part, integers
     scaled as strict readers want them and operations in their first version, the recipe's types, weights and integers
     as the recipe has them, XNNPACK partitions, metadata and labels. The thresholds are the recipe's.
 

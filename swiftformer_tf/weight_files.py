@@ -20,7 +20,7 @@ WEIGHT_SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 
 # What is said of the attention type of a checkpoint that does not say which it is for.
 ASSUMED = (
-    "assumed, since files of the original repository do not say; weights of its first release (before July 2023) want "
+    "assumed, since files of the original repository do not say; weights of its first release (before July 2023) need "
     "--token-weights uniform"
 )
 
@@ -104,7 +104,9 @@ def _check_output(output: Path, to: WeightForm) -> None:
     if to not in get_args(WeightForm):
         raise ConfigError(f"to={to!r}: expected one of {', '.join(get_args(WeightForm))}")
     if to == "keras" and output.suffix != ".keras":
-        raise ConfigError(f"{output}: expected a name that ends in .keras, or to original, timm or hf for weights")
+        raise ConfigError(
+            f"{output}: expected a name that ends in .keras; for weights, choose to='original', 'timm' or 'hf'"
+        )
     if to == "original" and output.suffix not in WEIGHT_SUFFIXES:
         raise ConfigError(f"{output}: expected a name that ends in .safetensors or .pth")
     check_place(output)
@@ -113,7 +115,9 @@ def _check_output(output: Path, to: WeightForm) -> None:
 def _wanted_labels(num_labels: int | None, labels: str | Path | None) -> dict[int, str] | None:
     names = dict(enumerate(read_labels(labels))) if labels else None
     if names and num_labels not in (None, len(names)):
-        raise ConfigError(f"labels {labels} names {len(names)}, num_labels asks for {num_labels}; give one of the two")
+        raise ConfigError(
+            f"labels {labels} has {len(names)} names, but num_labels is {num_labels}; give one of the two"
+        )
     return requested_labels(num_labels, names)
 
 
@@ -126,7 +130,7 @@ def _write(checkpoint: Checkpoint, output: Path, to: WeightForm) -> None:
             model.save(beside)
     elif output.suffix in WEIGHT_SUFFIXES:
         if to == "timm_wrapper":
-            raise CheckpointError(f"{output}: the wrapper of timm is a folder; expected its name")
+            raise CheckpointError(f"{output}: timm_wrapper is written as a folder; expected a name without a suffix")
         checkpoint.save(output, key_layout=to)
     else:
         save_folder(checkpoint, output, layout=to)  # type: ignore[arg-type]  # "original" is a file

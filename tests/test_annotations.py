@@ -104,17 +104,17 @@ def test_one_column_of_decimal_commas_is_no_list_of_labels(tmp_path: Path) -> No
 def test_a_table_elsewhere_is_told(tmp_path: Path) -> None:
     folder_with(tmp_path / "train", BINARY)
     folder_with(tmp_path / "validation", BINARY)
-    message = r"has no metadata.csv, but .*train.metadata.csv is one; give the folder that it is in"
+    message = r"has no metadata.csv, but .*train.metadata.csv is one; give its folder"
     with pytest.raises(ImageError, match=message):
         training_photographs(tmp_path, SwiftFormerConfig())
     with pytest.raises(ImageError, match=message):
         labeled_for(SwiftFormerConfig(), tmp_path)
     (tmp_path / "train" / "metadata.csv").rename(tmp_path / "train" / "metadata.jsonl")
-    with pytest.raises(ImageError, match=r"metadata.jsonl: not read; pandas.read_json\(.*makes a table of it; where"):
+    with pytest.raises(ImageError, match=r"metadata.jsonl: not supported; pandas.read_json\(.*converts it; if"):
         training_photographs(tmp_path / "train", SwiftFormerConfig())
 
 
-ASK = "say what they are: --problem-type multi_label_classification, regression or single_label_classification"
+ASK = "say what they mean: --problem-type multi_label_classification, regression or single_label_classification"
 EXPECTED = "expected file_name, then a column for each label"
 
 
@@ -125,13 +125,13 @@ EXPECTED = "expected file_name, then a column for each label"
         (b"file_name,a\n\xff,1\n", None, "cannot be read as a table (byte 12 is not UTF-8; save it as UTF-8)"),
         ('file_name,a\n"1.png,1\n', None, "cannot be read as a table (unexpected end of data)"),
         ("image,rust\n1.png,1\n", None, f"no column 'file_name' among 'image', 'rust'; {EXPECTED}"),
-        ("file_name\n1.png\n", None, f"no column but 'file_name'; {EXPECTED}"),
-        ("file_name,a,a\n1.png,1,1\n", None, f"column 'a' twice or without a name; {EXPECTED}"),
-        ("file_name,a,\n1.png,1,1\n", None, f"column '' twice or without a name; {EXPECTED}"),
+        ("file_name\n1.png\n", None, f"no column except 'file_name'; {EXPECTED}"),
+        ("file_name,a,a\n1.png,1,1\n", None, f"column 'a' appears twice or has no name; {EXPECTED}"),
+        ("file_name,a,\n1.png,1,1\n", None, f"column '' appears twice or has no name; {EXPECTED}"),
         ("file_name,a,b\n1.png,1\n", None, "line 2: 2 columns, expected 3 as in the first line"),
-        ("file_name,a\n3.png,1\n", None, "line 2: '3.png' is no photograph below"),
-        ("file_name,a\n../1.png,1\n", None, "line 2: '../1.png' is no photograph below"),
-        ("file_name,a\n1.png,1\n1.png,0\n", None, "line 3: '1.png' is in line 2 too; expected one a photograph"),
+        ("file_name,a\n3.png,1\n", None, "line 2: '3.png' is not a photograph in"),
+        ("file_name,a\n../1.png,1\n", None, "line 2: '../1.png' is not a photograph in"),
+        ("file_name,a\n1.png,1\n1.png,0\n", None, "line 3: '1.png' is in line 2 too; expected one line per photograph"),
         ("file_name,a\n1.png,1\n", None, "2.png: no line in"),
         ("file_name,rust\n1.png,1\nsub/2.png,0\n", None, f"one label, 'rust', of numbers; {ASK}"),
         ("file_name,age\n1.png,31\nsub/2.png,4\n", None, f"one label, 'age', of numbers; {ASK}"),
@@ -140,7 +140,7 @@ EXPECTED = "expected file_name, then a column for each label"
         (
             "file_name,a,b\n1.png,2,1\nsub/2.png,1,0\n",
             "multi_label_classification",
-            "line 2, column 'a': '2', expected 0 or 1; of numbers, train with --problem-type regression",
+            "line 2, column 'a': '2', expected 0 or 1; for numbers, train with --problem-type regression",
         ),
         ("file_name,a\n1.png,1\nsub/2.png,\n", "regression", "line 3, column 'a': '', expected a number such as 3.5"),
         ("file_name,a\n1.png,nan\nsub/2.png,1\n", "regression", "line 2, column 'a': 'nan', expected a number"),
@@ -153,7 +153,7 @@ EXPECTED = "expected file_name, then a column for each label"
         (
             "file_name,a,b\n1.png,1,1\nsub/2.png,1,0\n",
             "single_label_classification",
-            "line 2: 2 labels, expected one; of several, train with --problem-type multi_label_classification",
+            "line 2: 2 labels, expected one; for several, train with --problem-type multi_label_classification",
         ),
         (
             "file_name,a\n1.png,\nsub/2.png,x\n",
@@ -179,7 +179,9 @@ def test_a_table_that_is_wrong_is_refused_by_line_and_column(
 
 def test_a_label_that_the_model_does_not_have_is_named(tmp_path: Path) -> None:
     root = folder_with(tmp_path, "file_name,labels\n1.png,rust;dent\nsub/2.png,rust\n")
-    with pytest.raises(ImageError, match=r"line 2, column 'labels': 'dent' is none of the model's labels rust, crack"):
+    with pytest.raises(
+        ImageError, match=r"line 2, column 'labels': 'dent' is not one of the model's labels, rust, crack"
+    ):
         open_annotated(root, "multi_label_classification", labels=("rust", "crack"))
 
 

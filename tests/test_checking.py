@@ -60,13 +60,13 @@ def test_outputs_tell_the_attention_type(token_weights: Any, layout: str, output
     other: Any = "uniform" if token_weights == "l2" else "l2"
     assert fit.differences[token_weights] < 1e-5 < 0.1 < fit.differences[other]
     assert str(fit).endswith(f"; {token_weights} fits")
-    with pytest.raises(CheckpointError, match=f"not those of token_weights='{other}'; largest difference"):
+    with pytest.raises(CheckpointError, match=f"not the outputs of token_weights='{other}'; largest difference"):
         fitted(checkpoint, expected, token_weights=other)
 
 
 def test_outputs_of_something_else_fit_neither(outputs: dict[str, np.ndarray]) -> None:
     expected = Expected(outputs["pixels_64x64"], outputs["l2_64x64"] * 1.01)
-    with pytest.raises(CheckpointError, match=r"not what these weights answer; .*; neither fits within 0.001"):
+    with pytest.raises(CheckpointError, match=r"not the outputs of these weights; .*; neither fits within 0.001"):
         fitted(Checkpoint.open(ORIGINAL), expected)
 
 
@@ -88,7 +88,10 @@ def test_outputs_that_do_not_tell() -> None:
     [
         ({"pixels": np.zeros((2, 64, 64, 4))}, r"pixels are \(2, 64, 64, 4\), expected \(N, height, width, 3\) or"),
         ({"pixels": np.zeros((64, 64, 3))}, r"pixels are \(64, 64, 3\), expected"),
-        ({"logits": np.zeros((2, 5))}, r"logits are \(2, 5\), expected \(2, 7\), one row a picture; of two heads, the"),
+        (
+            {"logits": np.zeros((2, 5))},
+            r"logits are \(2, 5\), expected \(2, 7\), one row per image; for two heads, the",
+        ),
         ({"logits": np.zeros((2, 7))}, "expected finite numbers, and logits that are not all 0"),
         ({"logits": np.full((2, 7), np.nan)}, "expected finite numbers"),
     ],
@@ -104,18 +107,20 @@ def test_arrays_that_do_not_belong_together(
 def test_files_that_are_no_outputs(tmp_path: Path) -> None:
     for name, content in (("a.npz", b""), ("b.npz", b"PK\x03\x04abc"), ("c.npz", b"\x80\x02N.")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(CheckpointError, match=f"{name}: .*expected numpy.savez's .npz"):
+        with pytest.raises(CheckpointError, match=f"{name}: .*expected an .npz file of numpy.savez"):
             Expected.open(tmp_path / name)
     np.savez(tmp_path / "d.npz", x=np.zeros(2))
-    with pytest.raises(CheckpointError, match=r"d.npz: has no array pixels, found x; numpy.savez\(path, pixels=pixels"):
+    with pytest.raises(
+        CheckpointError, match=r"d.npz: has no array pixels, found x; write it with numpy.savez\(path, pixels=pixels"
+    ):
         Expected.open(tmp_path / "d.npz")
     np.savez(tmp_path / "e.npz", pixels=np.zeros(2), logits=np.array(["1", "2"]))
-    with pytest.raises(CheckpointError, match=r"e.npz: logits is no array of real numbers; save it as float32"):
+    with pytest.raises(CheckpointError, match=r"e.npz: logits is not an array of real numbers; save it as float32"):
         Expected.open(tmp_path / "e.npz")
     with zipfile.ZipFile(tmp_path / "f.npz", "w") as archive:
         archive.writestr("pixels.npy", b"no array")
         archive.writestr("logits.npy", b"no array")
-    with pytest.raises(CheckpointError, match=r"f.npz: pixels is no array of real numbers"):
+    with pytest.raises(CheckpointError, match=r"f.npz: pixels is not an array of real numbers"):
         Expected.open(tmp_path / "f.npz")
 
 
@@ -131,5 +136,5 @@ def test_the_command_takes_what_fits(tmp_path: Path, outputs: dict[str, np.ndarr
     command[3] = str(tmp_path / "b.safetensors")
     refused = CliRunner().invoke(cli, [*command, "--token-weights", "l2"])
     assert refused.exit_code == 2
-    assert "not those of token_weights='l2'; largest difference" in refused.output
+    assert "not the outputs of token_weights='l2'; largest difference" in refused.output
     assert not (tmp_path / "b.safetensors").exists()

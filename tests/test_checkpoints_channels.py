@@ -46,7 +46,7 @@ def test_a_gray_photograph_is_answered_as_one_of_three_equal_channels(
     gray.save(tmp_path / "gray.keras")
     again = kind.from_pretrained(tmp_path / "gray.keras", num_channels=1)
     np.testing.assert_array_equal(again.get_weights()[0], gray.get_weights()[0])
-    with pytest.raises(ConfigError, match="num_channels=4: the weights take 1; expected weights of 3 channels"):
+    with pytest.raises(ConfigError, match="num_channels=4: the weights take 1; expected weights with 3 channels"):
         kind.from_pretrained(tmp_path / "gray.keras", num_channels=4)
     with pytest.raises(ConfigError, match="num_channels=0: expected"):
         kind.from_pretrained(tmp_path / "rgb.safetensors", num_channels=0)

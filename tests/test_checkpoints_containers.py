@@ -131,7 +131,7 @@ def test_compiled_and_traced_modules_are_whole_modules(call: bytes, name: str, t
 
 def test_a_method_that_is_called_is_refused_by_its_name(tmp_path: Path) -> None:
     call = b"c__builtin__\ngetattr\ncos\npath\n" + text("system") + b"\x86R" + text("true") + b"\x85R."
-    refused(torch_zip(tmp_path / "a.pt", b"\x80\x02" + call), r"refused: the file asks for a call of os\.path\.system")
+    refused(torch_zip(tmp_path / "a.pt", b"\x80\x02" + call), r"refused: the file asks to call os\.path\.system")
 
 
 def test_distributed_tensors_are_named_with_their_cure(tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ def test_what_metrics_and_losses_keep_is_passed_over_by_name(tmp_path: Path) -> 
     checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", content), weights="state_dict")
     assert holds(checkpoint)
     passed = "accuracy.tp, matrix.confmat, seen.mask, ce_loss.weight, train.Loss.weight, bce.pos_weight"
-    assert checkpoint.notes[-1] == f"passed over, since no weights: {passed}"
+    assert checkpoint.notes[-1] == f"ignored, since they are not weights: {passed}"
     # Of floating point and of no loss, it is another module: a normalization, say, without which answers are others.
     content["state_dict"]["mean"] = np.ones(3, np.float32)
-    refused(torch_save(tmp_path / "b.pt", content), r"beside it what belongs to another module \(1\): mean; with")
+    refused(torch_save(tmp_path / "b.pt", content), r"next to tensors of another module \(1\): mean; with")
 
 
 def test_names_for_another_number_of_outputs_are_told(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_every_command_that_takes_a_checkpoint_lets_choose(
     # A file with one model has nothing to choose.
     command = [str(saved) if word == str(path) else word for word in command]
     assert (
-        "weights='ema': a file of this kind holds one model"
+        "weights='ema': this kind of file has one model"
         in CliRunner().invoke(cli, [*command, "--weights", "ema"]).stderr
     )
     assert not (tmp_path / "new").exists()
@@ -193,7 +193,7 @@ def test_a_prefix_that_all_keys_share_is_left_out_and_told(
     checkpoint = Checkpoint.open(path)
     assert checkpoint.key_layout == key_layout
     assert holds(checkpoint)
-    assert checkpoint.notes == (f"all keys begin with {prefix!r}, which was left out",)
+    assert checkpoint.notes == (f"all keys begin with {prefix!r}, which was ignored",)
 
 
 def test_what_fsdp_and_compiling_put_into_keys_is_left_out_and_told(tmp_path: Path) -> None:
@@ -203,17 +203,17 @@ def test_what_fsdp_and_compiling_put_into_keys_is_left_out_and_told(tmp_path: Pa
     }
     checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", wrapped))
     assert holds(checkpoint)
-    told = "left out of the keys, since put there by PyTorch's wrappers: _orig_mod, _fsdp_wrapped_module"
+    told = "ignored in the keys, where PyTorch's wrappers put them: _orig_mod, _fsdp_wrapped_module"
     assert checkpoint.notes == (told,)
 
 
 def test_what_belongs_to_another_module_is_named(tmp_path: Path) -> None:
     tensors = under("backbone.") | {"fc.weight": np.ones((3, 6), np.float32), "fc.bias": np.ones(3, np.float32)}
-    message = refused(torch_save(tmp_path / "a.pt", tensors), "beside it what belongs to another module")
+    message = refused(torch_save(tmp_path / "a.pt", tensors), "next to tensors of another module")
     assert r"(2): fc.weight, fc.bias; with PyTorch, save the state dict of the SwiftFormer alone" in message
     assert "torch.save(model.backbone.state_dict(), new_path)" in message
     tensors = under("0.") | {"2.weight": np.ones((3, 6), np.float32)}  # a Sequential
-    message = refused(torch_save(tmp_path / "b.pt", tensors), "beside it what belongs to another module")
+    message = refused(torch_save(tmp_path / "b.pt", tensors), "next to tensors of another module")
     assert "torch.save(model.get_submodule('0').state_dict(), new_path)" in message
 
 
@@ -228,8 +228,8 @@ def test_counters_and_losses_are_passed_over_by_name(tmp_path: Path) -> None:
     }
     checkpoint = Checkpoint.open(torch_save(tmp_path / "a.pt", under("module.") | beside))
     assert holds(checkpoint)
-    passed = "passed over, since no weights: n_averaged, decay, initted, criterion.weight, epoch, arch"
-    assert checkpoint.notes == ("all keys begin with 'module.', which was left out", passed)
+    passed = "ignored, since they are not weights: n_averaged, decay, initted, criterion.weight, epoch, arch"
+    assert checkpoint.notes == ("all keys begin with 'module.', which was ignored", passed)
 
 
 # Layouts of timm and of people's own heads.
@@ -279,7 +279,7 @@ def test_layers_that_have_first_to_be_computed_are_named(
     """Under the names of PyTorch 2.15 and PEFT."""
     tensors = {key: x for key, x in TENSORS.items() if key != f"{layer}.weight"}
     tensors |= {f"{layer}.{name}": TENSORS[f"{layer}.weight"] for name in names}
-    refused(torch_save(tmp_path / "a.pt", tensors), rf"{layer}\.[\w.]+: not the layer's own, but of {message}")
+    refused(torch_save(tmp_path / "a.pt", tensors), rf"{layer}\.[\w.]+: not a plain weight, but one made by {message}")
     # In another network of the file, they are nobody's business.
     beside = {"conv.weight_g": np.ones(2, np.float32)}
     assert holds(Checkpoint.open(torch_save(tmp_path / "b.pt", {"model": TENSORS, "discriminator": beside})))
@@ -329,11 +329,11 @@ def test_timm_wrapper_folders_there_and_back(tmp_path: Path) -> None:
 
 READ = {
     "06_builtin_names/set.pt": ("'state_dict'", ()),
-    "07_prefixes/lightning.ckpt": ("'state_dict'", ("all keys begin with 'model.', which was left out",)),
+    "07_prefixes/lightning.ckpt": ("'state_dict'", ("all keys begin with 'model.', which was ignored",)),
     "08_model_state_dict/tutorial.pt": ("'model_state_dict'", ()),
     "09_swa/swa.pt": (
         "swa.pt",
-        ("all keys begin with 'module.', which was left out", "passed over, since no weights: n_averaged"),
+        ("all keys begin with 'module.', which was ignored", "ignored, since they are not weights: n_averaged"),
     ),
     "17_sequential_head/seqhead_o.pth": ("seqhead_o.pth", ()),
 }

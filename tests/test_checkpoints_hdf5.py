@@ -63,7 +63,9 @@ def test_another_hdf5_file_is_refused_by_what_is_in_it(tmp_path: Path) -> None:
     message = refused(
         tmp_path / "x.h5", "an HDF5 file with 'model_weights/dense/kernel:0' in it; expected the tf_model.h5"
     )
-    assert "What Keras wrote opens by keras.models.load_model(path), weights alone (.weights.h5) by " in message
+    assert (
+        "Open a whole Keras model with keras.models.load_model(path), and a weights file (.weights.h5) with " in message
+    )
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass
     refused(tmp_path / "empty.h5", "not a SwiftFormer")
@@ -78,7 +80,7 @@ def test_a_missing_variable_is_named(copy: Path) -> None:
 def test_two_variables_of_one_name_are_refused(copy: Path) -> None:
     with h5py.File(copy, "r+") as file:
         file["norm/another/norm/gamma:0"] = np.zeros(6, np.float32)
-    refused(copy, "two variables stand for norm.weight")
+    refused(copy, "two variables map to norm.weight")
 
 
 def test_what_is_not_stored_in_one_piece_in_the_file_is_not_read(copy: Path, tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_what_is_not_stored_in_one_piece_in_the_file_is_not_read(copy: Path, tmp
                 file.create_dataset(name, (6,), np.float32, external=[(str(secret), 0, 24)])
             else:
                 file.create_virtual_dataset(name, layout)
-        refused(copy, "norm/gamma:0: declares 6 numbers and stores")
+        refused(copy, "norm/gamma:0: declares 6 numbers but stores")
 
 
 def test_links_are_not_followed(copy: Path, tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ def test_links_are_not_followed(copy: Path, tmp_path: Path) -> None:
 
 def test_a_file_larger_than_any_is_not_read(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swiftformer_tf.checkpoints.container.MAX_ELEMENTS", 100)
-    refused(copy, "more than the 100 that are read")
+    refused(copy, "but at most 100 are read")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])

@@ -137,9 +137,7 @@ def test_shards_and_hugging_faces_layout(hub: Hub, tmp_path: Path) -> None:
     assert SwiftFormerForImageClassification.from_pretrained("someone/sharded").config.labels == ("cat", "dog")
     assert tried(hub, "preprocessor_config.json") == [0]
     del hub.repositories["someone/sharded"]["model-1.safetensors"]
-    with pytest.raises(
-        CheckpointError, match=r"model-1.safetensors is missing, one of the files that model.safetensors"
-    ):
+    with pytest.raises(CheckpointError, match=r"model-1.safetensors is missing, although model.safetensors"):
         fetch("someone/sharded")
 
 
@@ -162,8 +160,9 @@ def test_a_download_that_keeps_failing_is_named_and_goes_on_next_time(hub: Hub, 
     with pytest.raises(CheckpointError) as caught:
         fetch(NAME)
     assert re.match(
-        rf"{NAME}: {WEIGHTS} could not be fetched from {hub.endpoint} \(\w+: .*\); what has come is kept, and the next "
-        "try goes on from there$",
+        rf"{NAME}: {WEIGHTS} could not be downloaded from {hub.endpoint} \(\w+: .*\); what has arrived is kept, "
+        r"and the next "
+        "try continues from there$",
         str(caught.value),
     )
     assert left(cache) == ["config.json"]
@@ -177,7 +176,7 @@ def test_a_download_that_keeps_failing_is_named_and_goes_on_next_time(hub: Hub, 
 def test_a_damaged_download_is_refused_and_removed(hub: Hub, cache: Path, name: str) -> None:
     hub.damaged.add(name)
     with pytest.raises(
-        CheckpointError, match=rf"{name} was damaged on the way: its checksum is \w+\.\.\., the hub has"
+        CheckpointError, match=rf"{name} was damaged during the download: its checksum is \w+\.\.\., the hub's is"
     ):
         fetch(NAME)
     assert name not in left(cache)
@@ -208,7 +207,7 @@ def test_what_the_hub_does_not_have_is_named(hub: Hub) -> None:
 
 def test_without_huggingface_hub_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(CheckpointError, match=r"huggingface_hub is needed: pip install 'swiftformer_tf\[hub\]'"):
+    with pytest.raises(CheckpointError, match=r"install huggingface_hub: pip install 'swiftformer_tf\[hub\]'"):
         SwiftFormerForImageClassification.from_pretrained(NAME)
 
 

@@ -85,32 +85,33 @@ def test_a_size_of_two_numbers_is_height_and_width() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"do_resize": False}, "do_resize=False: gives pictures of any size; set it to true, with the size to resize"),
+        ({"do_resize": False}, "do_resize=False: leaves images of any size; set it to true and give the size"),
         ({"rescale_factor": 0}, "rescale_factor=0: expected a positive number, such as 1/255"),
         ({"rescale_factor": "a"}, "rescale_factor='a': expected a positive number"),
         ({"image_mean": "a", "rescale_factor": 1}, r"transform\.mean='a': expected a list of numbers"),
         ({"image_std": ["a"], "rescale_factor": 1}, r"transform\.std=\('a',\): expected a list of numbers"),
         (
             {"do_flip_channel_order": True},
-            r"do_flip_channel_order=True: no transform here does that; reverse the input",
+            r"do_flip_channel_order=True: not supported; reverse the input",
         ),
-        ({"rescale_offset": True}, "rescale_offset=True: no transform here does that; set it to false, rescale_factor"),
-        ({"include_top": True}, "include_top=True: no transform here does that; set it to false, and image_mean"),
-        ({"do_pad": True}, "do_pad=True: no transform here does that; set it to false, or pad the photographs before"),
+        ({"rescale_offset": True}, "rescale_offset=True: not supported; set it to false, rescale_factor"),
+        ({"include_top": True}, "include_top=True: not supported; set it to false, and image_mean"),
+        ({"do_pad": True}, "do_pad=True: not supported; set it to false, or pad the photographs yourself"),
         (
             {"image_processor_type": "LevitImageProcessor"},
-            "image_processor_type='LevitImageProcessor': makes other pixels than any transform here; expected one of "
-            "ViTImageProcessor, DeiTImageProcessor, .*PvtImageProcessor: write preprocessor_config.json with the one",
+            "image_processor_type='LevitImageProcessor': not supported; expected one of "
+            "ViTImageProcessor, DeiTImageProcessor, .*PvtImageProcessor: name, in preprocessor_config.json, the one",
         ),
-        ({"feature_extractor_type": ["x"]}, r"feature_extractor_type=\['x'\]: makes other pixels"),
-        ({"do_center_crop": True}, "crop_size: missing; do_center_crop wants one, such as 224"),
+        ({"feature_extractor_type": ["x"]}, r"feature_extractor_type=\['x'\]: not supported"),
+        ({"do_center_crop": True}, "crop_size: missing; do_center_crop needs one, such as 224"),
         (
             {"image_processor_type": "CLIPImageProcessor", "size": 256, "do_center_crop": False},
-            "size=256: a shortest_edge without a crop gives pictures of any shape",
+            "size=256: a shortest_edge without a crop leaves images of any shape; give height and width, or add a "
+            "crop_size",
         ),
         (
             {"image_processor_type": "ConvNextImageProcessor", "do_center_crop": True},
-            "do_center_crop: ConvNextImageProcessor takes a shortest_edge and crop_pct here, and no second crop",
+            "do_center_crop: ConvNextImageProcessor takes a shortest_edge and crop_pct, without a second crop",
         ),
         (
             {"image_processor_type": "ConvNextImageProcessor", "size": {"height": 224, "width": 224}},

@@ -119,10 +119,10 @@ def test_what_stands_before_a_schemes_own_names_is_told(key_layout: KeyLayoutNam
 
 
 def test_two_keys_for_one_tensor_are_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"stem.0.weight and stem_0.weight stand for the same tensor"):
+    with pytest.raises(CheckpointError, match=r"stem.0.weight and stem_0.weight map to the same tensor"):
         strip({"stem.0.weight": "stem.0.weight", "stem_0.weight": "stem_0.weight"})
     both = ["encoder.network.0.blocks.0.norm.bias", "swiftformer.encoder.network.0.blocks.0.norm.bias"]
-    with pytest.raises(CheckpointError, match="stand for the same tensor"):
+    with pytest.raises(CheckpointError, match="map to the same tensor"):
         to_canonical(both, "hf")
 
 
@@ -160,7 +160,7 @@ def test_two_downsamplings_in_a_row_do_not_become_one() -> None:
 
 
 def test_a_gap_in_network_is_named() -> None:
-    with pytest.raises(CheckpointError, match=r"missing: network.1, since network goes on to 2"):
+    with pytest.raises(CheckpointError, match=r"missing: network.1, although network continues to 2"):
         to_canonical(["network.0.0.norm.bias", "network.2.0.norm.bias"], "original")
 
 

@@ -44,8 +44,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"\x89HDF\r\n\x1a\n" + b"\x00" * 50, r"damaged or cut short"),
-        (pickle.dumps({"a": 1}), r"a bare pickle, not of PyTorch; .*torch.from_numpy\(array\)"),
-        (gzip.compress(b"a"), "compressed by gzip; decompress it first"),
+        (pickle.dumps({"a": 1}), r"a bare pickle, not written by PyTorch, .*torch.from_numpy\(array\)"),
+        (gzip.compress(b"a"), "compressed with gzip; decompress it first"),
         (b"PK\x05\x06" + b"\x00" * 18, "not a weight file"),
     ],
 )
@@ -77,11 +77,11 @@ def test_other_zip_archives(tmp_path: Path) -> None:
         (
             "model.keras",
             ("config.json", "model.weights.h5"),
-            "a zip archive, but a Keras model; its name has to end in .keras",
+            "a zip archive, but a Keras model; rename it to end in .keras",
         ),
-        ("photos.zip", ("a.jpg",), "a zip archive, but no PyTorch file"),
+        ("photos.zip", ("a.jpg",), "a zip archive, but not a PyTorch file"),
         ("script.pt", ("script/data.pkl", "script/constants.pkl"), "a TorchScript program"),
-        ("two.pth", ("a/data.pkl", "b/data.pkl"), "no PyTorch file: expected one data.pkl"),
+        ("two.pth", ("a/data.pkl", "b/data.pkl"), "not a PyTorch file: expected one data.pkl"),
     ):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             for member in members:
@@ -158,9 +158,7 @@ def test_everything_that_does_not_fit_is_listed_under_the_files_own_names(tmp_pa
     del renamed["network.0.1.attn.Proj.weight"], renamed["patch_embed.4.running_var"]
     renamed["head.extra"] = np.zeros(1, np.float32)
     renamed["network.2.0.linear.fc2.weight"] = np.zeros((6, 23, 1, 1), np.float32)
-    message = refused(
-        save(tmp_path / "a.safetensors", renamed), "96 tensors, where the architecture that they imply has"
-    )
+    message = refused(save(tmp_path / "a.safetensors", renamed), "96 tensors, but the architecture that they imply has")
     assert "missing (2): patch_embed.4.running_var, network.0.1.attn.Proj.weight;" in message
     assert "unexpected (1): head.extra;" in message
     assert "mis-shaped (1): network.2.0.linear.fc2.weight is (6, 23, 1, 1), expected (6, 24, 1, 1)" in message
@@ -178,14 +176,14 @@ def test_long_lists_are_cut(tmp_path: Path) -> None:
 def test_a_tensor_that_tells_the_architecture_is_missing(key: str, tmp_path: Path) -> None:
     tensors = random_tensors(SMALL)
     del tensors[key]
-    refused(save(tmp_path / "a.safetensors", tensors), f"missing: {key}, which tells the architecture")
+    refused(save(tmp_path / "a.safetensors", tensors), f"missing: {key}, from which the architecture is read")
 
 
 @pytest.mark.parametrize("module", ["stages.1.blocks", "stages.0.blocks.1"])
 def test_a_stage_or_a_block_is_missing(module: str, tmp_path: Path) -> None:
     config = SMALL.replace(depths=(3, 1, 1), embed_dims=(4, 4, 4), downsamples=(True, True, True))
     tensors = {key: x for key, x in random_tensors(config).items() if not key.startswith(module)}
-    refused(save(tmp_path / "a.safetensors", tensors), rf"missing: {module}(.0)?, though what comes after it is there")
+    refused(save(tmp_path / "a.safetensors", tensors), rf"missing: {module}(.0)?, although later blocks are there")
 
 
 def test_one_high_number_does_not_imply_a_huge_model(tmp_path: Path) -> None:
@@ -193,7 +191,7 @@ def test_one_high_number_does_not_imply_a_huge_model(tmp_path: Path) -> None:
     tensors |= {
         key.replace("blocks.1.", "blocks.999999."): x for key, x in tensors.items() if "stages.0.blocks.1." in key
     }
-    refused(save(tmp_path / "a.safetensors", tensors), "missing: stages.0.blocks.2, though")
+    refused(save(tmp_path / "a.safetensors", tensors), "missing: stages.0.blocks.2, although")
 
 
 def test_names_in_messages_are_fit_for_a_terminal(tmp_path: Path) -> None:
@@ -291,6 +289,8 @@ def test_saving_into_no_folder(tmp_path: Path) -> None:
 def test_float16_must_hold_the_values(tmp_path: Path) -> None:
     tensors = random_tensors(SMALL)
     tensors["norm.running_var"][0] = 1e6
-    with pytest.raises(CheckpointError, match=r"norm.running_var: has values that float16 cannot hold; write float32"):
+    with pytest.raises(
+        CheckpointError, match=r"norm.running_var: has values that float16 cannot represent; " r"write float32"
+    ):
         Checkpoint(tensors=tensors, config=SMALL).save(tmp_path / "a.safetensors", dtype="float16")
     assert list(tmp_path.iterdir()) == []

@@ -82,7 +82,7 @@ def test_a_users_enumeration_is_passed_over_and_not_called(protocol: int, tmp_pa
 @pytest.mark.parametrize("call", [b"csteps\nrun\n(X\x01\x00\x00\x00xtR", b"chttp\nHTTPStatus\n(K\xc8tR"])
 def test_other_calls_are_refused_with_a_cure_that_runs_on_the_file(call: bytes, tmp_path: Path) -> None:
     """A function by its name, and what the standard library has, where nobody can tell what a call does."""
-    message = refused(torch_zip(tmp_path / "a.pt", b"\x80\x02" + call + b"."), "refused: the file asks for a call of ")
+    message = refused(torch_zip(tmp_path / "a.pt", b"\x80\x02" + call + b"."), "refused: the file asks to call ")
     assert "torch.save(torch.load(path, weights_only=False)['model'], new_path)" in message
 
 
@@ -145,7 +145,7 @@ def test_float8_is_widened(name: str, tmp_path: Path) -> None:
     [
         ("_rebuild_qtensor", "quantized by PyTorch; save the state dict of the float model"),
         ("_rebuild_sparse_tensor", r"a sparse tensor; save its \.to_dense\(\)"),
-        ("_rebuild_meta_tensor_no_storage", "on the device 'meta', so without numbers"),
+        ("_rebuild_meta_tensor_no_storage", "on the device 'meta', so it has no data"),
     ],
 )
 def test_other_kinds_of_tensors_are_named(call: str, reason: str, tmp_path: Path) -> None:

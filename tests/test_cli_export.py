@@ -70,7 +70,7 @@ def test_export_names_the_kotlin_class(saved: Path, tmp_path: Path) -> None:
     options = ("--recipe", "float32", "--android", tmp_path / "app", "--android-package", "org.example")
     result = run("export", saved, "-o", tmp_path, *options, "--android-class", "object")
     assert result.exit_code
-    assert "class_name 'object': expected a name that Kotlin takes, such as FlowerClassifier" in result.stderr
+    assert "class_name 'object': expected a valid name in Kotlin, such as FlowerClassifier" in result.stderr
     assert not list(tmp_path.glob("*.tflite"))  # said before anything is computed
     result = run("export", saved, "-o", tmp_path, *options, "--android-class", "Namer")
     assert result.exit_code == 0, result.output
@@ -118,10 +118,14 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
         (("--recipe", "int4"), "'int4' is not one of 'float32'"),
         ((), "Missing option '--recipe'"),
         (("--recipe", "int8"), "recipe int8 needs calibration images: give a folder"),
-        (("--recipe", "int16x8"), "int16x8 is for chips: on a CPU LiteRT's reference kernels take some 30 times"),
+        (
+            ("--recipe", "int16x8"),
+            "int16x8 is for integer-only chips: on a CPU, LiteRT's reference kernels are about 30 times",
+        ),
         (
             ("--recipe", "int8", "--recipe", "float32", "--input-type", "uint8"),
-            "inference input type uint8: recipe float32 has float32 there; leave it out, or give it to mixed_int8, "
+            "inference input type uint8: recipe float32 supports float32; leave it out, or use it only with "
+            "mixed_int8, "
             "int8, static_int8 alone",
         ),
         (

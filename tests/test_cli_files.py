@@ -82,7 +82,7 @@ def test_port_follows_the_attention_type_given(checkpoint: Path, tmp_path: Path)
 def test_port_refuses_another_suffix_and_a_missing_folder(checkpoint: Path, tmp_path: Path) -> None:
     result = run("port", checkpoint, "-o", tmp_path / "x.h5")
     assert result.exit_code == 2
-    assert "expected a name that ends in .keras, or to original, timm or hf for weights" in result.stderr
+    assert "expected a name that ends in .keras; for weights, choose to='original', 'timm' or 'hf'" in result.stderr
     checkpoint.write_bytes(b"never read")
     target = tmp_path / "no" / "x.keras"
     result = run("port", checkpoint, "-o", target)
@@ -139,7 +139,7 @@ def test_port_makes_new_heads_and_says_so(saved: Path, tmp_path: Path) -> None:
         (["--labels", "{folder}/blank.txt"], "blank.txt, line 2: empty, expected a label"),
         (
             ["--labels", "imagenet", "--num-labels", "3"],
-            "labels imagenet names 1000, num_labels asks for 3; give one of the two",
+            "labels imagenet has 1000 names, but num_labels is 3; give one of the two",
         ),
         (["--num-labels", "0"], "0 is not in the range x>=1"),
     ],

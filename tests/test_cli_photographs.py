@@ -61,7 +61,7 @@ def test_what_is_no_picture_is_named_before_anything_runs(
 ) -> None:
     (tmp_path / "photographs" / "holiday.jpg").write_bytes(NO_PICTURES[kind])
     # `predict` opens its few photographs whole, and knows why one cannot be.
-    said = " (it is empty)" if kind == "empty" else " (of no kind that Pillow knows"
+    said = " (it is empty)" if kind == "empty" else " (not a format that Pillow knows"
     assert_refused(run(COMMANDS[name]), tmp_path, said if name == "predict" else "; remove or replace this file")
 
 

@@ -262,7 +262,8 @@ def test_the_table_of_runtimes_says_what_the_file_asks_for() -> None:
     )
     made = tables.table(Result("runtimes", verdicts=verdicts), ["int8"])
     assert (
-        "| old | too old (refused) |\n| new | equal, 30 dB (5/5) |\n| *needed, by the file's word* | 2.9.0 |\n" in made
+        "| old | too old (refused) |\n| new | equal, 30 dB (5/5) |\n| *required, according to the file* | 2.9.0 |\n"
+        in made
     )
 
 

@@ -59,7 +59,7 @@ def test_a_second_model_leaves_the_first_whole(lite: Lite, tmp_path: Path) -> No
 )
 def test_names_are_what_kotlin_takes(lite: Lite, tmp_path: Path, field: str, name: str, example: str) -> None:
     names: dict[str, Any] = {field: name}
-    message = f"^{field} '{re.escape(name)}': expected a name that Kotlin takes, such as {example}$"
+    message = f"^{field} '{re.escape(name)}': expected a valid name in Kotlin, such as {example}$"
     with pytest.raises(ExportError, match=message):
         write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path / "new", **names)
     assert not (tmp_path / "new").exists()
@@ -171,7 +171,9 @@ def test_what_cannot_be_put_together_writes_nothing(
     with pytest.raises(ExportError, match="no models to put into it"):
         write_android_folder({}, tmp_path / "x")
     wide = export(fuse(model), RECIPES["int16x8"].replace(inference_input_type="int16"), calibration=pixels[:4])
-    message = r"^c_int16x8\.tflite: an input of type int16: LiteRT's Kotlin library takes float32 or int8 or uint8"
+    message = (
+        r"^c_int16x8\.tflite: an input of type int16: LiteRT's Kotlin library supports only float32 or int8 or uint8"
+    )
     with pytest.raises(ExportError, match=message):
         write_android_folder({"c_int16x8.tflite": wide}, tmp_path / "x")
     assert not (tmp_path / "x").exists()

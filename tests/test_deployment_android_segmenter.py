@@ -198,7 +198,7 @@ def test_the_page_speaks_of_mediapipe_where_the_file_is_for_it(folders: Path, tm
 def test_there_is_no_kotlin_class_for_features(tmp_path: Path) -> None:
     features = dataclasses.replace(lite("float32"), outputs=(Output("features", (1, 220), "features"),))
     message = (
-        r"^the Android folder: there are Kotlin classes for classification and semantic-segmentation, not for "
+        r"^the Android folder: Kotlin classes exist for classification and semantic-segmentation, not for "
         r"features; export without it$"
     )
     with pytest.raises(ExportError, match=message):
@@ -210,6 +210,6 @@ def test_a_picture_in_android_has_one_channel_or_three(tmp_path: Path) -> None:
     model = lite("float32")
     transform = model.config.transform.replace(mean=(0.5, 0.5), std=(0.5, 0.5))
     of_two = dataclasses.replace(model, config=model.config.replace(num_channels=2, transform=transform))
-    with pytest.raises(ExportError, match="expected a model of RGB or gray pictures, not of 2 channels; export"):
+    with pytest.raises(ExportError, match="expected a model for RGB or gray images, not for 2 channels; export"):
         write_android_folder({"streets_float32.tflite": of_two}, tmp_path / "app")
     assert not (tmp_path / "app").exists()

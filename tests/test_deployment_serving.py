@@ -93,7 +93,9 @@ def test_the_server_is_for_this_machine_alone(npm_folder: Path) -> None:
 def test_a_model_of_integers_is_refused_by_name(lite: Callable[..., LiteModel]) -> None:
     model = lite("float32")
     integers = dataclasses.replace(model, recipe=RECIPES["int8"].replace(inference_input_type="uint8", name="int8"))
-    with pytest.raises(ModelError, match="tiny: takes uint8 and gives float32: the page needs float32 at both ends"):
+    with pytest.raises(
+        ModelError, match="tiny: takes uint8 and returns float32: the page needs float32 inputs and outputs"
+    ):
         page_model(integers, name="tiny", url="/")
 
 

@@ -188,12 +188,12 @@ def test_one_call_refuses_what_does_not_fit(saved: Path, folder: Path, tmp_path:
     features = SwiftFormerForImageClassification(tiny_config(id2label={}))
     with pytest.raises(ModelError, match=r"^a model for features; expected one for classification or semantic-seg"):
         evaluate(features, folder)
-    with pytest.raises(ConfigError, match="problem_type='regression': a confusion matrix takes one right label"):
+    with pytest.raises(ConfigError, match="problem_type='regression': a confusion matrix needs a single label"):
         evaluate(
             SwiftFormerForImageClassification(tiny_config(problem_type="regression")),
             folder,
             confusion=tmp_path / "x.png",
         )
     scores = LabelScores(np.ones((1, 2)), np.zeros((1, 2)), ("a", "b"), "by hand")
-    with pytest.raises(ConfigError, match=r"x\.png: a confusion matrix is of one right label a photo"):
+    with pytest.raises(ConfigError, match=r"x\.png: a confusion matrix needs a single label per photo"):
         Accuracy("classification", scores, features.config, 1).save_confusion(tmp_path / "x.png")

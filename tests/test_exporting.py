@@ -84,7 +84,9 @@ def test_a_calibration_is_for_its_own_weights(pixels: np.ndarray) -> None:
     deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=64)))
     calibration = calibrate(deploy, pixels[:2])
     deploy.set_weights([2 * each for each in deploy.get_weights()])
-    with pytest.raises(ExportError, match=r"^the calibration is of another deploy graph: expected calibrate\(deploy, "):
+    with pytest.raises(
+        ExportError, match=r"^the calibration was made with another deploy graph: run calibrate\(deploy, "
+    ):
         export(deploy, RECIPES["int8"], calibration=calibration)
 
 

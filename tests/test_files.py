@@ -87,7 +87,7 @@ def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path(os.devnull)):
         with (
-            pytest.raises(FileExistsError, match=f"no ordinary file, and is not replaced.*: '{path}'"),
+            pytest.raises(FileExistsError, match=f"not a regular file, so it is not replaced.*: '{path}'"),
             replacing(path),
         ):
             pass  # pragma: no cover
@@ -95,10 +95,10 @@ def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path) -> None:
 
 
 CURES = {
-    errno.ENOSPC: "make room on its disk, or write to another one",
-    errno.EDQUOT: "make room on its disk, or write to another one",
-    errno.EROFS: "choose a place that you may write to",
-    errno.EACCES: "choose a place that you may write to",
+    errno.ENOSPC: "free some space on its disk, or write to another one",
+    errno.EDQUOT: "free some space on its disk, or write to another one",
+    errno.EROFS: "choose a folder that you may write to",
+    errno.EACCES: "choose a folder that you may write to",
 }
 
 
@@ -121,7 +121,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r".") as caught:
         fill_the_disk(tmp_path / "x")
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "x"))
-    assert "cannot be written (No space left on device); make room" in str(caught.value)
+    assert "cannot be written (No space left on device); free some space" in str(caught.value)
     assert os.listdir(tmp_path) == []
 
 
@@ -189,7 +189,7 @@ def test_a_move_that_fails_takes_back_those_before_it(
     monkeypatch.setattr(os, "replace", some)
     if not links:
         monkeypatch.setattr(os, "link", none)
-    with pytest.raises(OSError, match="choose a place that you may write to") as caught:
+    with pytest.raises(OSError, match="choose a folder that you may write to") as caught:
         fill(net, *NAMES)
     assert caught.value.filename == str(net / sorted(NAMES)[moves])
     assert contents(net) == before

@@ -267,7 +267,7 @@ def test_the_config_takes_the_size_of_the_graph() -> None:
             lambda: random_classifier(id2label={}),
             {"classifier_activation": "softmax"},
             ConfigError,
-            "expected a model with labels, this one has none",
+            "expected a model with labels, but this one has none",
         ),
         (
             lambda: random_classifier(),

@@ -170,7 +170,7 @@ def test_what_has_no_integers_is_refused_before_an_image_is_read() -> None:
 
     for recipe in ("int8", "int16x8"):
         with pytest.raises(
-            ExportError, match=rf"^recipe {recipe}: TOPK_V2 \(.*\) has no form in int\d+; take mixed_int8"
+            ExportError, match=rf"^recipe {recipe}: TOPK_V2 \(.*\) has no form in int\d+; use mixed_int8"
         ):
             export(deploy, RECIPES[recipe], calibration=images())
     mixed = export(deploy, RECIPES["mixed_int8"], calibration=pictures(8, SIZE, SIZE))
@@ -316,7 +316,7 @@ def _half_a_block() -> keras.Model:
             r"64, 3\), \(None, 64, 64, 3\); expected one image",
         ),
         (lambda: _on_image(layers.Conv2D(2, 1)), {}, ModelError, "holds no block of a SwiftFormer"),
-        (HEADS["gate"], {"config": None}, ModelError, r"no configuration, .*: config=backbone.config; a copy is"),
+        (HEADS["gate"], {"config": None}, ModelError, r"no configuration .* config=backbone.config; copy a model with"),
         (HEADS["gate"], {"tasks": "poetry"}, ConfigError, "unknown task 'poetry'; expected one of classification, "),
         (HEADS["gate"], {"tasks": {"x": "features"}}, ConfigError, "no output is called 'x'; expected one of "),
         (HEADS["resized"], {"image_size": 64}, ConfigError, r"image_size=64: the model is made for \(80, 72\) alone"),
@@ -324,7 +324,7 @@ def _half_a_block() -> keras.Model:
             HEADS["embedding"],
             {"tasks": "classification"},
             ConfigError,
-            r"has the shape \(1, 16\), and there are 10",
+            r"has the shape \(1, 16\), but there are 10",
         ),
         (HEADS["gate"], {"classifier_activation": "softmax"}, ConfigError, "expected a model with labels"),
     ],

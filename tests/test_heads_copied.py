@@ -239,9 +239,12 @@ def test_a_reference_without_a_graph_is_refused(lite: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_without_config, r"fuse: mine \(WithoutConfig\) is not made anew by its get_config and from_config \(TypeErr"),
+        (
+            _without_config,
+            r"fuse: mine \(WithoutConfig\) cannot be recreated by its get_config and from_config " r"\(TypeErr",
+        ),
         (_fixed_batch, r"output reshape.* has the shape \(4, 20\), expected \(1, 80\); give the batch_size that the"),
-        (_wrong_reshape, r"fuse: reshape.* \(Reshape\) fails in a graph of fixed sizes \(.*3"),
+        (_wrong_reshape, r"fuse: reshape.* \(Reshape\) fails in a graph with fixed sizes \(.*3"),
         (
             lambda: _on_map(lambda x: x > 0),
             r"output it is of type bool, expected float32; keras.ops.cast\(x, 'float32'\)",

@@ -151,7 +151,7 @@ def test_a_list_gives_the_targets(tmp_path: Path, lines: str, targets: tuple[int
     ("lines", "message"),
     [
         ("val_1 0\n", r"val_2\.png: no line in .*list\.txt; every photograph needs one"),
-        ("val_1 0\nval_2 1\nval_3 1\n", r"list\.txt, line 3: 'val_3' is no photograph of the folder"),
+        ("val_1 0\nval_2 1\nval_3 1\n", r"list\.txt, line 3: 'val_3' is not a photograph in the folder"),
         ("val_1 0\nval_2\n", r"list\.txt, line 2: expected a photograph's name and its class, got 'val_2'"),
         ("val_1 0\nval_2 7\n", "class '0' is none of the model's 2 labels"),
         ("val_1 0\nval_2 2\n", "class '0' is none of the model's 2 labels"),
@@ -206,8 +206,12 @@ def test_all_thousand_numbers_of_the_ground_truth_are_classes(tmp_path: Path) ->
     [
         ("ILSVRC2012_val_00000003", "490\n361\n", r"00000003\.png: no line 3 in .*truth\.txt, which has 2"),
         ("ILSVRC2012_val_00000000", "490\n361\n", r"00000000\.png: no line 0 in .*truth\.txt, which has 2"),
-        ("ILSVRC2012_val_00000001", "490\n0\n", r"truth\.txt, line 2: '0' is no class of ImageNet; expected a WordNet"),
-        ("cat", "490\n", r"truth\.txt has classes alone, and .*cat\.png is not named like ILSVRC2012_val_00000001"),
+        (
+            "ILSVRC2012_val_00000001",
+            "490\n0\n",
+            r"truth\.txt, line 2: '0' is not a class of ImageNet; expected a WordNet",
+        ),
+        ("cat", "490\n", r"truth\.txt lists only classes, and .*cat\.png is not named like ILSVRC2012_val_00000001"),
     ],
 )
 def test_a_list_of_classes_alone_that_does_not_fit_is_refused(

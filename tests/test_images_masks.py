@@ -47,7 +47,7 @@ def test_gray_of_few_bits_holds_indices_as_well(tmp_path: Path, bits: int, row: 
 def test_gray_of_four_bits_holds_indices_as_well(tmp_path: Path) -> None:
     _write_gray(tmp_path / "m.png", 4, bytes([0x01, 0x2F]))
     assert open_mask(tmp_path / "m.png", MaskClasses(tuple("abcdefghijklmnop"))).tolist() == [[0, 1, 2, 15]]
-    with pytest.raises(ImageError, match="index 15 is beyond the class list, which has 4"):
+    with pytest.raises(ImageError, match="index 15 is beyond the class list of 4 classes"):
         open_mask(tmp_path / "m.png", MaskClasses(tuple("abcd")))
 
 
@@ -71,15 +71,15 @@ def _saved(array: np.ndarray) -> Any:
     [
         (
             _saved(np.zeros((40, 60), np.uint8)),
-            "0.png: 60 x 40 pixels, and its photograph has 64 x 40; expected a mask",
+            "0.png: 60 x 40 pixels, but its photograph has 64 x 40; expected a mask",
         ),
-        (_saved(np.zeros((40, 64), np.uint16)), "0.png: a mask of 16 bits; expected a PNG of 8 bits"),
-        (_saved(np.full((40, 64), 3, np.uint8)), "0.png: index 3 is beyond the class list, which has 3"),
+        (_saved(np.zeros((40, 64), np.uint16)), "0.png: a mask of 16 bits; expected a palette or gray PNG"),
+        (_saved(np.full((40, 64), 3, np.uint8)), "0.png: index 3 is beyond the class list of 3 classes"),
         (_saved(np.full((40, 64, 3), 7, np.uint8)), "0.png: the color #070707 is not in the class list"),
         (_saved(np.zeros((40, 64, 2), np.uint8)), "0.png: a mask of Pillow's mode LA"),
         (
             lambda path: path.write_bytes(b"GIF89a"),
-            r"0.png: cannot be read as a mask, expected a PNG \(of no kind",
+            r"0.png: cannot be read as a mask, expected a PNG \(not a format",
         ),
         (lambda path: path.write_bytes(b""), r"0.png: cannot be read as a mask, expected a PNG \(it is empty\)"),
         (lambda path: path.unlink(), "0.png: no such file"),
@@ -95,7 +95,7 @@ def test_a_spoiled_mask_is_named(pairs: Path, spoil: Any, message: str) -> None:
 
 def test_colors_need_a_table(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "m.png")
-    with pytest.raises(ImageError, match="a mask in RGB, and the class list has no colors"):
+    with pytest.raises(ImageError, match="an RGB mask, but the class list has no colors"):
         open_mask(tmp_path / "m.png", MaskClasses(("a", "b")))
 
 
@@ -109,7 +109,7 @@ def test_the_mask_of_a_photograph_is_found_where_folders_have_it(pairs: Path, tm
     elsewhere.write_bytes(folder.images[1].read_bytes())
     assert find_mask(elsewhere, CLASSES.labels) is None
     _saved(np.zeros((40, 60), np.uint8))(folder.masks[1])
-    with pytest.raises(ImageError, match=r"1.png: 60 x 40 pixels, and its photograph has 64 x 40"):
+    with pytest.raises(ImageError, match=r"1.png: 60 x 40 pixels, but its photograph has 64 x 40"):
         find_mask(folder.images[1], CLASSES.labels)
     folder.masks[1].unlink()
     assert find_mask(folder.images[1], CLASSES.labels) is None
@@ -122,28 +122,28 @@ def test_pairs_are_accounted_for(pairs: Path) -> None:
         MaskFolder.open(pairs)
     (masks / "9.png").unlink()
     Image.new("RGB", (4, 4)).save(pairs / "1.jpg")
-    with pytest.raises(ImageError, match=r"1.png: the mask of two photographs with this stem"):
+    with pytest.raises(ImageError, match=r"1.png: two photographs have this mask's stem"):
         MaskFolder.open(pairs)
     (pairs / "1.jpg").rename(pairs / "7.jpg")
     with pytest.raises(ImageError, match=r"7.jpg: no mask; expected .*7.png"):
         MaskFolder.open(pairs)
-    with pytest.raises(ImageError, match="expected a folder called images, or one below it"):
+    with pytest.raises(ImageError, match="expected a folder named images, or one inside it"):
         MaskFolder.open(masks)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "class list: no class"),
-        ("void\n", "class list: no class"),
-        ("a\na\n", "the name a twice"),
+        ("", "class list: empty"),
+        ("void\n", "class list: empty"),
+        ("a\na\n", "the name a appears twice"),
         ("a,red\nb\n", "1 colors for 2 names"),
-        ("a,red\nb,#ff0000\n", r"the color \(255, 0, 0\) twice"),
-        ("a,reddish\n", "line 1: 'reddish' is no color"),
+        ("a,red\nb,#ff0000\n", r"the color \(255, 0, 0\) appears twice"),
+        ("a,reddish\n", "line 1: 'reddish' is not a color"),
         ("a\n\n", "line 2: expected a name"),
         ("a,red,1\n", "line 1: expected a name"),
         ("a\tred\n", "line 1: expected a name"),
-        ("a;red\nvoid;black\n", "line 1: 'a;red' has a semicolon; expected name and color with a comma between"),
+        ("a;red\nvoid;black\n", "line 1: 'a;red' has a semicolon; expected name and color separated by a comma"),
         ("\n".join(map(str, range(256))), "256 lines; expected at most 255"),
     ],
 )

@@ -83,7 +83,7 @@ def test_what_cannot_be_predicted_is_refused(
     other = tmp_path / "other" / photograph.name
     other.parent.mkdir()
     other.write_bytes(photograph.read_bytes())
-    with pytest.raises(ImageError, match="street: two photographs of this name"):
+    with pytest.raises(ImageError, match="street: two photographs have this name"):
         predict_photographs(segmenter, [photograph, other], output=tmp_path / "out")
     (tmp_path / "broken.png").write_bytes(b"GIF89a")
     with pytest.raises(ImageError, match=r"broken\.png"):
@@ -92,5 +92,5 @@ def test_what_cannot_be_predicted_is_refused(
     classifier = SwiftFormerForImageClassification(tiny_config(id2label={}))
     with pytest.raises(ModelError, match="no labels to predict; it returns pooled features"):
         predict_photographs(classifier, [photograph])
-    with pytest.raises(ImageError, match="a classifier makes no pictures; leave the output folder out"):
+    with pytest.raises(ImageError, match="a classifier draws no masks; leave out the output folder"):
         predict_photographs(SwiftFormerForImageClassification(tiny_config()), [photograph], output=tmp_path / "out")

@@ -85,26 +85,26 @@ def header_of(width: int, height: int) -> bytes:
 
 REFUSED: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "it is empty"),
-    "text": (b"not a picture", "of no kind that Pillow knows"),
+    "text": (b"not a picture", "not a format that Pillow knows"),
     "cut JPEG": (encoded(picture(64, 64), "jpeg")[:700], "image file is truncated"),
     "cut PNG": (encoded(picture(64, 64), "png")[:200], "image file is truncated"),
     "no PNG but its name": (b"\x89PNG\r\n\x1a\n" + bytes(40), ""),
-    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, which is not decoded here; save it as JPEG or PNG"),
-    "JPEG XL": (b"\xff\x0a\xfa\x1f", "JPEG XL, which is not decoded here; save it as JPEG or PNG"),
-    "SVG": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG, which is not decoded here"),
-    "PDF": (b"%PDF-1.7\n", "PDF, which is not decoded here"),
+    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, which is not supported; save it as JPEG or PNG"),
+    "JPEG XL": (b"\xff\x0a\xfa\x1f", "JPEG XL, which is not supported; save it as JPEG or PNG"),
+    "SVG": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG, which is not supported"),
+    "PDF": (b"%PDF-1.7\n", "PDF, which is not supported"),
     "bomb": (header_of(60_000, 60_000), "it has more than 178,956,970 pixels; make it smaller"),
     "floats": (
         encoded(Image.fromarray(GREY.astype(np.float32) / 255), "tiff"),
-        "its pixels are floats, which have no agreed white; save it with 8 or 16 bits",
+        "its pixels are floats, whose white level is undefined; save it with 8 or 16 bits",
     ),
     "32 bits that 8 would hold": (
         encoded(Image.fromarray(GREY.astype(np.int32)), "tiff"),
-        "its pixels are 32-bit numbers, which have no agreed white; save it with 8 or 16 bits",
+        "its pixels are 32-bit numbers, whose white level is undefined; save it with 8 or 16 bits",
     ),
     "32 bits": (
         encoded(Image.fromarray(GREY.astype(np.int32) << 20), "tiff"),
-        "its pixels are 32-bit numbers, which have no agreed white; save it with 8 or 16 bits",
+        "its pixels are 32-bit numbers, whose white level is undefined; save it with 8 or 16 bits",
     ),
 }
 
@@ -184,7 +184,7 @@ def test_a_folder_with_the_name_of_a_picture_is_looked_into(tmp_path: Path) -> N
 def test_pictures_that_would_be_left_out_in_silence_are_refused(suffix: str, tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(encoded(PHOTOGRAPH, "png"))
     (tmp_path / f"2.{suffix}").write_bytes(b"")
-    said = f"{tmp_path / f'2.{suffix}'}: a picture of a kind that is not decoded here; save it as JPEG or PNG"
+    said = f"{tmp_path / f'2.{suffix}'}: an image format that is not supported; save it as JPEG or PNG"
     with pytest.raises(ImageError, match=f"^{re.escape(said)}$"):
         list_images(tmp_path)
 

@@ -97,7 +97,7 @@ def test_keras_own_quantization_loads_again_and_is_named(tmp_path: Path) -> None
     assert np.array_equal(model(PIXELS), loaded(PIXELS))
     for use in (fuse, to_checkpoint):
         with pytest.raises(
-            ModelError, match=r"quantized by Keras \(int8\), expected float weights; give the model as it"
+            ModelError, match=r"quantized by Keras \(int8\), expected float weights; use the model from"
         ):
             use(loaded)
 
@@ -143,7 +143,7 @@ def test_a_copy_is_told_where_keras_makes_another_model() -> None:
     copy.set_weights(model.get_weights())
     assert np.array_equal(copy(PIXELS), model(PIXELS))
     with pytest.raises(
-        ModelError, match=r"a copy is type\(model\).from_config\(model.get_config\(\)\), not keras.models"
+        ModelError, match=r"copy a model with type\(model\).from_config\(model.get_config\(\)\), not with keras.models"
     ):
         to_checkpoint(keras.models.clone_model(model))
 
@@ -306,9 +306,9 @@ def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
         (lambda: model("xs"), r"config='xs': expected .*; SwiftFormerConfig.from_variant\('xs'\) makes one"),
         (lambda: classifier({}), r"^config={}: expected a SwiftFormerConfig$"),
         (lambda: made(id2label=["a", "b"]), r"dict\(enumerate\(names\)\) makes them of a list"),
-        (lambda: SwiftFormerConfig.from_variant("xs", num_labels=2), "^num_labels: follows id2label; give id2label="),
-        (lambda: made(num_labels=2, id2label={0: "a"}), "^num_labels: follows id2label; give id2label="),
-        (lambda: tiny().config.replace(num_labels=2), "^num_labels: follows id2label; give id2label="),
+        (lambda: SwiftFormerConfig.from_variant("xs", num_labels=2), "^num_labels: set by id2label; give id2label="),
+        (lambda: made(num_labels=2, id2label={0: "a"}), "^num_labels: set by id2label; give id2label="),
+        (lambda: tiny().config.replace(num_labels=2), "^num_labels: set by id2label; give id2label="),
     ):
         with pytest.raises(ConfigError, match=answer):
             slip()

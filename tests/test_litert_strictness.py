@@ -61,7 +61,7 @@ def test_unused_parts_fails_on_each_of_them(lite: Lite) -> None:
 
     said = changed(lite("int8"), change)["unused_parts"]
     assert said.startswith("5: buffer ")
-    for part in ("operation code QUANTIZE 1 twice", "operation code QUANTIZE 7", "tensor left/over"):
+    for part in ("duplicate operation code QUANTIZE 1", "operation code QUANTIZE 7", "tensor left/over"):
         assert part in said
 
 
@@ -91,12 +91,12 @@ def _least(graph: Any) -> None:
     [
         (lambda graph: _scales(graph, MADE, None), MADE, "integers without a scale"),
         (lambda graph: _scales(graph, MADE, [0.1], [0, 0]), MADE, "1 scales and 2 zero points"),
-        (lambda graph: _scales(graph, MADE, [0.0]), MADE, "a scale that is no positive number"),
-        (lambda graph: _scales(graph, MADE, [float("nan")]), MADE, "a scale that is no positive number"),
+        (lambda graph: _scales(graph, MADE, [0.0]), MADE, "a scale that is not a positive number"),
+        (lambda graph: _scales(graph, MADE, [float("nan")]), MADE, "a scale that is not a positive number"),
         (lambda graph: _scales(graph, KERNEL, [0.1, 0.1]), KERNEL, "2 scales on axis 0"),
         (lambda graph: _scales(graph, KERNEL, [0.1], [3]), KERNEL, "a matrix with a zero point"),
         (_least, KERNEL, "a matrix with -128"),
-        (lambda graph: _scales(graph, BIAS, [0.1]), BIAS, "a bias in other steps than its sums"),
+        (lambda graph: _scales(graph, BIAS, [0.1]), BIAS, "a bias with another scale than its sums"),
     ],
 )
 def test_quantization_fails_on_what_strict_readers_refuse(

@@ -116,7 +116,7 @@ def test_a_crash_of_litert_is_told_in_one_line(
     result = command_line(command, path)
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    reason = "LiteRT crashed when loading it (SIGKILL): the file is damaged, or was made to do harm"
+    reason = "LiteRT crashed when loading it (SIGKILL): the file is damaged or malicious"
     assert line == f"Error: {path}: {reason}"
 
 
@@ -130,7 +130,7 @@ def test_the_crash_says_what_litert_was_doing(
     model = dataclasses.replace(lite("float32"), path=Path("x.tflite"))
     with pytest.raises(ModelError) as caught:
         LiteRunner(model)(np.zeros((1, 64, 64, 3), np.float32))
-    reason = f"LiteRT crashed when {doing} (SIGKILL): the file is damaged, or was made to do harm"
+    reason = f"LiteRT crashed when {doing} (SIGKILL): the file is damaged or malicious"
     assert str(caught.value) == f"x.tflite: {reason}"
 
 

@@ -118,7 +118,7 @@ def test_a_failure_leaves_no_empty_folder_and_removes_none_of_yours(tmp_path: Pa
 def test_a_folder_in_the_name_is_refused(stem: str, tmp_path: Path, model: Model) -> None:
     with pytest.raises(ExportError) as caught:
         export_files(model, [RECIPES["float32"]], tmp_path / "out", stem=stem)
-    said = "expected the start of a file name, without a folder; give that as the output folder"
+    said = "expected the start of a file name; give its folder as the output folder"
     assert str(caught.value) == f"name {stem!r}: {said}"
     assert not (tmp_path / "out").exists()
 

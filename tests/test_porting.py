@@ -153,7 +153,7 @@ def test_names_of_variables(path: str, key: str) -> None:
 
 
 def test_an_unknown_variable_is_named() -> None:
-    with pytest.raises(CheckpointError, match="stem/0/momentum: no tensor of a checkpoint is called so"):
+    with pytest.raises(CheckpointError, match="stem/0/momentum: not the name of a checkpoint's tensor"):
         canonical_name("stem/0/momentum")
 
 

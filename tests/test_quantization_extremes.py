@@ -108,17 +108,19 @@ def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -
 def test_numbers_that_are_none_are_named(deploy: DeployModel, model: SwiftFormerForImageClassification) -> None:
     images = np.zeros((2, *deploy.config.input_size, 3), np.float32)
     images[1, 0, 0, 0] = np.nan
-    with pytest.raises(ImageError, match=r"an image with numbers that are not finite: expected pixels; leave it out"):
+    with pytest.raises(ImageError, match=r"an image with values that are not finite: expected pixels; leave it out"):
         export(deploy, RECIPES["dynamic_int8"], calibration=images)
     broken = fuse(model)
     kernel, bias = broken.get_layer("head").get_weights()
     broken.get_layer("head").set_weights([kernel * np.inf, bias])
-    with pytest.raises(ExportError, match=r"weights of head are not finite: give a model that is trained well"):
+    with pytest.raises(ExportError, match=r"the weights of head are not finite: train the model again"):
         export(broken, RECIPES["float32"])
 
 
 def test_a_matrix_of_numbers_that_are_none_is_an_error_with_a_cure() -> None:
-    with pytest.raises(ExportError, match=r"what a matrix multiplies .* is not finite; give others, or another model"):
+    with pytest.raises(
+        ExportError, match=r"the inputs of a matrix are not finite .*; use other images or another model"
+    ):
         round_weights(np.ones((1, 4, 3)), np.full((1, 5, 5), np.nan))
 
 

@@ -154,7 +154,7 @@ def test_a_layer_in_integers(name: str) -> None:
     for recipe in BOUNDS:
         graph, statistics = prepared(content, images, recipe)
         if operation := REFUSED.get((name, recipe)):
-            with pytest.raises(ExportError, match=rf"^recipe {recipe}: {operation} \(.*\) has no form in int\d+; take"):
+            with pytest.raises(ExportError, match=rf"^recipe {recipe}: {operation} \(.*\) has no form in int\d+; use"):
                 operation_precisions(graph, RECIPES[recipe])
             continue
         found = rewrite(graph, operation_precisions(graph, RECIPES[recipe]), RECIPES[recipe], statistics)

@@ -190,7 +190,8 @@ def test_recipes_are_chosen_by_name_or_as_they_are_each_once() -> None:
         (
             ["int8", "float16"],
             {"inference_output_type": "uint8"},
-            "inference output type uint8: recipe float16 has float32 there; leave it out, or give it to mixed_int8, ",
+            "inference output type uint8: recipe float16 supports float32; leave it out, or use it only with "
+            "mixed_int8, ",
         ),
     ],
 )

@@ -158,15 +158,18 @@ def test_the_processor_of_hugging_faces_own_folders_is_understood(tmp_path: Path
     [
         ({"resample": 0}, r"resample=0: expected 2 \(bilinear\) or 3 \(bicubic\)"),
         ({"resample": [2]}, r"resample=\[2\]: expected 2"),
-        ({"do_resize": False}, "do_resize=False: gives pictures of any size; set it to true"),
+        ({"do_resize": False}, "do_resize=False: leaves images of any size; set it to true"),
         ({"rescale_factor": "x"}, "rescale_factor='x': expected a positive number"),
-        ({"size": {"shortest_edge": 224}}, "a shortest_edge without a crop gives pictures of any shape"),
+        (
+            {"size": {"shortest_edge": 224}},
+            "a shortest_edge without a crop leaves images of any shape; give height and width, or add a crop_size",
+        ),
         ({"size": "big"}, r"size=\('big', 'big'\): expected 2 positive ints"),
         ({"size": 256, "do_center_crop": True, "crop_size": {"height": 224, "width": 288}}, "expected a crop within"),
         ({"size": 200, "do_center_crop": True, "crop_size": 224}, "expected a crop within"),
         (
             {"size": {"height": 256, "width": 256}, "do_center_crop": True, "crop_size": {"height": 224, "width": 192}},
-            "of the same share of both sides",
+            "with the same share of both sides",
         ),
         ({"image_mean": "3"}, "transform.mean='3': expected a list of numbers"),
     ],
@@ -237,8 +240,8 @@ def test_a_configuration_of_timm_that_is_not_computed_here_is_refused(
 
 def test_what_a_layout_cannot_say_is_refused_and_nothing_left(tmp_path: Path) -> None:
     cases: list[tuple[Any, dict[str, Any], str]] = [
-        ("timm", {"hidden_act": "relu"}, "hidden_act='relu': timm's SwiftFormer has 'gelu' and no other"),
-        ("timm", {"batch_norm_eps": 1e-3}, "batch_norm_eps=0.001: timm's SwiftFormer has 1e-05"),
+        ("timm", {"hidden_act": "relu"}, "hidden_act='relu': timm's SwiftFormer supports only 'gelu'"),
+        ("timm", {"batch_norm_eps": 1e-3}, "batch_norm_eps=0.001: timm's SwiftFormer supports only 1e-05"),
         (
             "hf",
             {"image_size": (64, 32), "token_weights": "uniform"},
@@ -315,12 +318,14 @@ def test_shards_that_do_not_fit_their_index_are_refused(net: Path) -> None:
     index, first = net / "model.safetensors.index.json", net / "model-00001-of-00003.safetensors"
     key = next(key for key, file in places.items() if file == first.name)
     cases = {
-        "names '../secret', which is no weight file of the same folder": {**places, key: "../secret"},
-        "names '/etc/passwd', which is no weight file": {**places, key: "/etc/passwd"},
-        "names 'model.safetensors.index.json', which is no weight file": {**places, key: index.name},
-        "gone.safetensors is missing, one of the files that": {**places, key: "gone.safetensors"},
-        r"holds what model.safetensors.index.json does not say \(1\)": {k: v for k, v in places.items() if k != key},
-        r"lists what no file holds \(1\): extra": {**places, "extra": first.name},
+        "names '../secret', which is not a weight file in the same folder": {**places, key: "../secret"},
+        "names '/etc/passwd', which is not a weight file": {**places, key: "/etc/passwd"},
+        "names 'model.safetensors.index.json', which is not a weight file": {**places, key: index.name},
+        "gone.safetensors is missing, although": {**places, key: "gone.safetensors"},
+        r"holds tensors that model.safetensors.index.json does not list \(1\)": {
+            k: v for k, v in places.items() if k != key
+        },
+        r"lists tensors that no file holds \(1\): extra": {**places, "extra": first.name},
     }
     for message, changed in cases.items():
         index.write_text(json.dumps({"weight_map": changed}))
@@ -389,5 +394,5 @@ def test_heads_can_be_left_out_and_put_on_again(saved: Path) -> None:
     again, said = relabel(none, {0: "cat"}, seed=3)
     assert said == "there were no heads; new ones for 1 labels have random weights (seed 3), to be trained"
     assert again.tensors["head.weight"].shape == (1, 20)
-    with pytest.raises(CheckpointError, match="a backbone without the classifier's normalization; no head fits"):
+    with pytest.raises(CheckpointError, match="a backbone without the classifier's normalization; no new head"):
         relabel(to_checkpoint(SwiftFormerModel(tiny_config())), {0: "cat"})

@@ -111,7 +111,9 @@ def test_impossible_heads_are_refused(fields: dict[str, Any], message: str) -> N
 def test_a_segmenter_needs_labels_and_halving_stages() -> None:
     with pytest.raises(ConfigError, match="a segmenter needs a label for each class"):
         SwiftFormerForSemanticSegmentation(tiny().replace(id2label={}))
-    with pytest.raises(ConfigError, match="down_stride=3: a segmentation head expects stages that halve"):
+    with pytest.raises(
+        ConfigError, match="down_stride=3: expected 2, since a segmentation head needs stages that halve"
+    ):
         SwiftFormerForSemanticSegmentation(tiny().replace(down_stride=3))
 
 

@@ -101,13 +101,13 @@ def changed(tmp_path: Path, change: Any) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop("decode_head.conv_seg.weight"), "missing: decode_head.conv_seg.weight, by which"),
+        (lambda t: t.pop("decode_head.conv_seg.weight"), "missing: decode_head.conv_seg.weight, which tells"),
         (lambda t: t.update({"decode_head.more.weight": np.ones(3, np.float32)}), "decode_head.more.weight"),
         (lambda t: t.update({"neck.fpn_convs.0.conv.bias": np.full(12, np.nan, np.float32)}), "not finite .*fpn_convs"),
         (lambda t: t.pop("backbone.network.0.0.dwconv.weight"), "network.0.0.dwconv.weight"),
         (
             lambda t: [t.pop(key) for key in [*t] if key.startswith("neck.")],
-            "no head of this package, which are semantic_fpn, all_mlp",
+            "none of this package's heads, semantic_fpn, all_mlp",
         ),
     ],
 )
@@ -125,7 +125,9 @@ def test_a_missing_tensor_of_the_head_is_new_or_refused(tmp_path: Path) -> None:
 
 
 def test_a_classifiers_layout_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="layout='hf': of a classifier; a segmenter is written as mmseg"):
+    with pytest.raises(
+        CheckpointError, match="layout='hf': a layout for classifiers; leave it out to write a segmenter in mmseg"
+    ):
         segmenter().save_pretrained(tmp_path / "folder", layout="hf")
     assert not (tmp_path / "folder").exists()
 

@@ -214,7 +214,7 @@ def test_another_reference_is_misuse() -> None:
     ("options", "message"),
     [
         ({"classifier_activation": "sigmoid"}, "='sigmoid': expected 'softmax' or 'argmax' or None"),
-        ({"labels": ["a", "b"]}, r"has the shape \(1, 18, 23, 5\), and there are 2 labels; give its labels"),
+        ({"labels": ["a", "b"]}, r"has the shape \(1, 18, 23, 5\), but there are 2 labels; give its labels"),
     ],
 )
 def test_what_a_segmenter_cannot_give_is_refused(options: dict[str, Any], message: str) -> None:
@@ -252,7 +252,7 @@ def test_a_file_with_a_mask_says_that_it_is_not_for_mediapipe() -> None:
 
 
 def test_mediapipe_takes_no_mask(tmp_path: Any) -> None:
-    with pytest.raises(ExportError, match="a mask for mediapipe: its ImageSegmenter opens such a file and misreads it"):
+    with pytest.raises(ExportError, match="a mask for mediapipe: its ImageSegmenter opens such a file but misreads it"):
         export_files(segmenter(), ["float32"], tmp_path / "out", target="mediapipe", classifier_activation="argmax")
     assert not (tmp_path / "out").exists()
     (made,) = export_files(segmenter(), ["float32"], tmp_path / "out", stem="streets", target="mediapipe")

@@ -50,7 +50,7 @@ def test_a_label_that_no_photograph_has_is_no_part_of_the_mean() -> None:
     assert scores.to_dict()["per_label"][0]["average_precision"] is None
     assert scores.table[0]["average precision"] == "-"
     assert np.isnan(average_precision(np.zeros(2), np.zeros(2)))
-    with pytest.raises(ModelError, match="none of 12 photographs has a label: there is nothing to find"):
+    with pytest.raises(ModelError, match="none of the 12 photographs has a label, so there is nothing to find"):
         LabelScores(targets * 0, PROBABILITIES, LABELS, "by hand")
 
 

@@ -135,7 +135,7 @@ def test_one_label_has_to_be_said(tmp_path: Path) -> None:
     rows = [line.rsplit(",", 1)[0] for line in (data / "metadata.csv").read_text().splitlines()]
     (data / "metadata.csv").write_text("\n".join(rows))
     config = tiny_config()
-    with pytest.raises(ImageError, match="one label, 'red', of numbers; say what they are: --problem-type multi"):
+    with pytest.raises(ImageError, match="one label, 'red', of numbers; say what they mean: --problem-type multi"):
         training_photographs(data, config)
     images, one = training_photographs(data, config, problem_type="multi_label_classification")
     assert (one.labels, one.problem_type) == (("red",), "multi_label_classification")
@@ -156,7 +156,7 @@ def test_folders_are_no_answer_for_several_labels(tmp_path: Path, folder: Path) 
     wrong = SwiftFormerForImageClassification(
         single.replace(problem_type="multi_label_classification", distillation=False)
     )
-    with pytest.raises(ConfigError, match=r"folders name one label a photograph; expected metadata\.csv"):
+    with pytest.raises(ConfigError, match=r"folders give one label per photograph; expected metadata\.csv"):
         train_classifier(wrong, images, TrainingRecipe(batch_size=4), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -166,20 +166,20 @@ def test_answers_of_another_kind_than_the_models_are_refused(tmp_path: Path) -> 
     images, config = training_photographs(data, tiny_config())
     assert isinstance(images, AnnotatedImages)
     single = config.replace(problem_type=None)
-    with pytest.raises(ConfigError, match="'single_label_classification': expected one right label of several"):
+    with pytest.raises(ConfigError, match="'single_label_classification': expected one correct label for each"):
         train_classifier(
             SwiftFormerForImageClassification(single), images, TrainingRecipe(batch_size=4), tmp_path / "run"
         )
-    with pytest.raises(ConfigError, match="'single_label_classification': expected one right label a photograph"):
+    with pytest.raises(ConfigError, match="'single_label_classification': expected one correct label per photograph"):
         evaluate_classifier(lambda x: np.zeros((len(x), 2)), single, images)
     folders = ImageFolder(images.paths, (0,) * len(images), ("red", "green"))
     with pytest.raises(ConfigError, match=r"'multi_label_classification': expected photographs with a metadata\.csv"):
         evaluate_classifier(lambda x: np.zeros((len(x), 2)), config, folders)  # type: ignore[arg-type]
     teacher = Teacher(lambda x: np.zeros((len(x), 2)), config.transform, ("red", "green"))
     model = SwiftFormerForImageClassification(config)
-    with pytest.raises(ConfigError, match="distillation takes one right label of several"):
+    with pytest.raises(ConfigError, match="distillation needs a single label per photograph"):
         train_classifier(model, images, TrainingRecipe(batch_size=4), tmp_path / "run", teacher=teacher)
-    with pytest.raises(ConfigError, match="distillation takes one right label of several"):
+    with pytest.raises(ConfigError, match="distillation needs a single label per photograph"):
         compile_for(TrainingRecipe(), model, 10, teacher_labels=2)
 
 
@@ -188,7 +188,9 @@ def test_a_teacher_of_several_labels_is_refused_before_any_work(tmp_path: Path) 
     (tmp_path / "unread.keras").touch()
     command = ["train", data, "-o", tmp_path / "run", "--teacher", tmp_path / "unread.keras", "--variant", "tiny"]
     result = CliRunner().invoke(cli, [str(argument) for argument in command])
-    said = "problem_type='multi_label_classification': distillation takes one right label of several; train without a"
+    said = (
+        "problem_type='multi_label_classification': distillation needs a single label per photograph; train without a"
+    )
     assert said in result.stderr
     assert (result.exit_code, (tmp_path / "run").exists()) == (2, False)
 
@@ -211,5 +213,5 @@ def test_a_confusion_is_of_one_right_label(tmp_path: Path) -> None:
     SwiftFormerForImageClassification(config).save(tmp_path / "several.keras")
     command = ["evaluate", str(tmp_path / "several.keras"), str(data), "--confusion", str(tmp_path / "c.png")]
     result = CliRunner().invoke(cli, command)
-    assert "problem_type='multi_label_classification': a confusion matrix takes one right label" in result.stderr
+    assert "problem_type='multi_label_classification': a confusion matrix needs a single label" in result.stderr
     assert result.exit_code == 2

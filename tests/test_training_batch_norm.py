@@ -55,6 +55,6 @@ def test_drops_are_off() -> None:
 def test_no_batch_is_refused_and_changes_nothing() -> None:
     model = random_classifier()
     before = model.get_weights()
-    with pytest.raises(ConfigError, match="no batch of images: statistics need some dozens"):
+    with pytest.raises(ConfigError, match="no images: the statistics need a few dozen or more"):
         update_batch_norm(model, [])
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))

@@ -117,7 +117,7 @@ def test_fine_tuning_takes_other_classes_and_a_teacher(
     )
     settings = json.loads((tmp_path / "tuned" / "run.json").read_text())["settings"]
     assert settings["source"] == settings["teacher"] == identity(teacher)
-    assert "goes on" not in tuning.stderr
+    assert "continuing" not in tuning.stderr
     assert tuning.stderr.splitlines()[1:5] == [
         "validation: none",
         "size: 64 x 64 pixels",
@@ -180,10 +180,12 @@ def test_one_epoch_is_enough_for_any_recipe(photographs: Path, tmp_path: Path) -
 
 def test_what_contradicts_itself_is_refused(photographs: Path, tmp_path: Path) -> None:
     start = ("-o", tmp_path / "run", "--from", "swiftformer_xs_imagenette", "--variant", "xs")
-    with pytest.raises(ConfigError, match=r"^variant xs is of a new model, and .* brings its own; give one$"):
+    with pytest.raises(
+        ConfigError, match=r"^variant xs is for a new model, but .* has its own; give only one of them$"
+    ):
         invoke(photographs, *start)
     for options in (("--process-id", 1), ("--coordinator-address", "10.0.0.1:1"), ("--process-id", 2)):
-        with pytest.raises(ConfigError, match=r"^process_id and coordinator_address need a larger num_processes$"):
+        with pytest.raises(ConfigError, match=r"^process_id and coordinator_address need num_processes of 2 or more$"):
             invoke(photographs, "-o", tmp_path / "run", *options)
     assert not (tmp_path / "run").exists()
 

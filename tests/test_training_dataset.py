@@ -156,7 +156,7 @@ def test_kept_answers_belong_to_crops_that_come_back(folder: ImageFolder) -> Non
 
 
 def test_too_few_photographs_for_a_batch(folder: ImageFolder) -> None:
-    with pytest.raises(ImageError, match="21 photographs are less than one batch of 22"):
+    with pytest.raises(ImageError, match="21 photographs are fewer than one batch of 22"):
         steps_per_epoch(folder, RECIPE.replace(batch_size=22))
 
 

@@ -184,7 +184,7 @@ except ConfigError as error:
     assert [lines[0] for lines in said] == ["slice(0, 3, None) True", "slice(3, 6, None) False"]
     for lines in said:
         assert lines[1] == "batch_size=7: expected a multiple of the 2 devices"
-        assert lines[2] == "process 1 has another seed than process 0; give all the same"
+        assert lines[2] == "process 1 has another seed than process 0; give every process the same"
 
 
 def test_what_cannot_be_distributed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

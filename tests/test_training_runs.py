@@ -190,14 +190,16 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(photographs: Pa
     single = new_model(config(distillation=False), RECIPE)
     with pytest.raises(ConfigError, match="distillation=False: a teacher needs a model with head_dist"):
         train_classifier(single, folder, RECIPE, tmp_path / "run", teacher=color_teacher())
-    with pytest.raises(ImageError, match="21 photographs are less than one batch of 64; add some, or lower batch_size"):
+    with pytest.raises(
+        ImageError, match="21 photographs are fewer than one batch of 64; add some, or lower batch_size"
+    ):
         train_classifier(new_model(config(), RECIPE), folder, RECIPE.replace(batch_size=64), tmp_path / "run")
     narrow = Teacher(color_teacher().predict, color_teacher().transform, ("cat", "dog"))
     with pytest.raises(ImageError, match="class 'eel' is none of the model's 2 labels"):
         train_classifier(new_model(config(), RECIPE), folder, RECIPE, tmp_path / "run", teacher=narrow)
     eels = ImageFolder.open(write_photographs(tmp_path / "eels")).paths[-7:]
     one = config().replace(id2label={0: "eel"})
-    with pytest.raises(ConfigError, match="1 class in the folder: expected two or more, a subfolder each"):
+    with pytest.raises(ConfigError, match="1 class in the folder: expected two or more, one subfolder each"):
         train_classifier(new_model(one, RECIPE), ImageFolder(eels, (0,) * 7, ("eel",)), RECIPE, tmp_path / "run")
     (eels[0]).write_text("<html>")
     with pytest.raises(ImageError, match=r"eel/02\.png: cannot be read as a picture; remove or replace this file"):

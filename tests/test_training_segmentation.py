@@ -107,7 +107,7 @@ def test_training_refuses_other_classes_and_small_folders(pairs: Path, tmp_path:
     other = SwiftFormerForSemanticSegmentation(tiny().replace(id2label={0: "ground", 1: "sky"}), head=SMALL)
     with pytest.raises(ConfigError, match="classes sky, ground: expected those of the model, ground, sky"):
         train_segmenter(other, folder, RECIPE, tmp_path / "run")
-    with pytest.raises(ImageError, match="6 photographs are less than one batch of 8"):
+    with pytest.raises(ImageError, match="6 photographs are fewer than one batch of 8"):
         train_segmenter(segmenter(), folder, RECIPE.with_batch_size(8), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -161,8 +161,11 @@ def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path,
     ("options", "message"),
     [
         (["--task", "segmentation", "--head", "unet"], "head unet: expected one of semantic_fpn, "),
-        (["--task", "segmentation", "--crop", "0.9"], "crop is not for task semantic-segmentation; leave it out"),
-        (["--head", "all_mlp"], "head is not for task classification; leave it out"),
+        (
+            ["--task", "segmentation", "--crop", "0.9"],
+            "crop does not apply to task semantic-segmentation; leave it out",
+        ),
+        (["--head", "all_mlp"], "head does not apply to task classification; leave it out"),
     ],
 )
 def test_options_of_the_other_task_are_refused(pairs: Path, tmp_path: Path, options: list[str], message: str) -> None:

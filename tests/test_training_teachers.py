@@ -124,7 +124,7 @@ def test_files_that_are_no_teachers_are_named(plain: tuple[keras.Model, Path], t
     ):
         Teacher.open(foreign)
     (tmp_path / "lite.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"lite\.json: no card of a teacher \(KeyError: 'transform'\)"):
+    with pytest.raises(ModelError, match=r"lite\.json: not a valid teacher card \(KeyError: 'transform'\)"):
         Teacher.open(foreign)
     wide = {"transform": Transform(size=(32, 32)).to_dict(), "labels": ["cat"]}
     (tmp_path / "lite.json").write_text(json.dumps(wide))
@@ -146,7 +146,7 @@ def test_probabilities_and_wrong_cards_are_refused(lite: Any, plain: tuple[keras
     (tmp_path / "lite.tflite").write_bytes((plain[1] / "lite.tflite").read_bytes())
     (tmp_path / "lite.json").write_text(json.dumps({"transform": SMALL.to_dict(), "labels": "cats"}))
     with pytest.raises(
-        ModelError, match=r"lite\.json: no card of a teacher \(ValueError: labels: expected a list of names"
+        ModelError, match=r"lite\.json: not a valid teacher card \(ValueError: labels: expected a list of names"
     ):
         Teacher.open(tmp_path / "lite.tflite")
 

@@ -34,12 +34,12 @@ FloatName = Literal["float32", "float16"]
 # Files that people pass by mistake, by their first bytes, and what helps.
 MISTAKES: dict[bytes, str] = {
     # PyTorch's own began with a number of ten bytes.
-    b"\x80\x02\x8a\x0a": "a bare pickle, as PyTorch wrote before version 1.6; it cannot be read without running it. "
+    b"\x80\x02\x8a\x0a": "a bare pickle, as PyTorch wrote before version 1.6, which cannot be read without running it. "
     "With PyTorch: torch.save(torch.load(path, weights_only=True), new_path)",
-    b"\x80": "a bare pickle, not of PyTorch; it cannot be read without running it. If you trust where it comes from "
-    "and it holds NumPy's arrays, with PyTorch: torch.save({key: torch.from_numpy(array) for key, array in "
+    b"\x80": "a bare pickle, not written by PyTorch, which cannot be read without running it. If you trust its source "
+    "and it holds NumPy arrays, with PyTorch: torch.save({key: torch.from_numpy(array) for key, array in "
     "pickle.load(open(path, 'rb')).items()}, new_path)",
-    b"\x1f\x8b": "compressed by gzip; decompress it first, with gunzip or Python's gzip",
+    b"\x1f\x8b": "compressed with gzip; decompress it first, with gunzip or Python's gzip",
     b"version https://git-lfs": "a Git LFS pointer, not the weights; fetch them with git lfs pull",
     b"<": "a web page, not the weights; download the file itself",
 }
@@ -232,8 +232,9 @@ class Checkpoint:
         row = KEY_LAYOUTS[key_layout]
         if row.token_weights not in (None, self.token_weights):
             raise CheckpointError(
-                f"key_layout={key_layout!r}: its code computes token_weights={row.token_weights!r}, these weights are "
-                f"for {self.token_weights!r} and would give other results; key_layout='original' can hold both"
+                f"key_layout={key_layout!r}: its code computes token_weights={row.token_weights!r}, but these weights "
+                f"are for {self.token_weights!r} and would give other results; use key_layout='original', which "
+                "holds both"
             )
         tensors = dict(self.tensors)
         if row.two_heads and self.config.num_labels and not self.config.distillation:
@@ -250,7 +251,7 @@ class Checkpoint:
             with np.errstate(over="ignore"):
                 named[name] = tensors[key].astype(dtype)
             if not np.isfinite(named[name]).all():
-                raise CheckpointError(f"{name}: has values that {dtype} cannot hold; write float32")
+                raise CheckpointError(f"{name}: has values that {dtype} cannot represent; write float32")
             if key.endswith(".running_var"):
                 named[name.replace(".running_var", key_layouts.COUNTER)] = np.zeros((), np.int64)
         return named
@@ -261,11 +262,11 @@ def _notes(chosen: Weights, found: list[Weights]) -> Iterator[str]:
     if others := [str(weights) for weights in found if weights is not chosen]:
         yield f"taken: {chosen}; also in the file: {', '.join(others)}"
     if chosen.prefix:
-        yield f"all keys begin with {chosen.prefix!r}, which was left out"
+        yield f"all keys begin with {chosen.prefix!r}, which was ignored"
     if chosen.wrappers:
-        yield f"left out of the keys, since put there by PyTorch's wrappers: {', '.join(chosen.wrappers)}"
+        yield f"ignored in the keys, where PyTorch's wrappers put them: {', '.join(chosen.wrappers)}"
     if chosen.passed_over:
-        yield f"passed over, since no weights: {key_layouts.shorten(chosen.passed_over)}"
+        yield f"ignored, since they are not weights: {key_layouts.shorten(chosen.passed_over)}"
 
 
 def _label_notes(given: SwiftFormerConfig | None, config: SwiftFormerConfig) -> Iterator[str]:
@@ -300,7 +301,9 @@ def _reader(start: bytes) -> Callable[[Path], Contents] | None:
 def _as_float32(key: str, tensor: np.ndarray) -> np.ndarray:
     # Those of ml_dtypes have no kind of their own.
     if tensor.dtype.kind != "f" and not tensor.dtype.name.startswith(("bfloat16", "float8")):
-        raise CheckpointError(f"{key}: {tensor.dtype} numbers, expected floating point; quantized files are not read")
+        raise CheckpointError(
+            f"{key}: {tensor.dtype} numbers, expected floating point; quantized files are not supported"
+        )
     # Too large a float64 becomes infinite, which is refused with the other non-finite values.
     with np.errstate(over="ignore"):
         return tensor.astype(np.float32)
@@ -326,7 +329,7 @@ def _segmenter_labels(segmenter: Mapping[str, np.ndarray], given: SwiftFormerCon
         return {}
     classifier = segmenter.get("decode_head.conv_seg.weight")
     if classifier is None:
-        raise CheckpointError("missing: decode_head.conv_seg.weight, by which a segmenter's classes are counted")
+        raise CheckpointError("missing: decode_head.conv_seg.weight, which tells how many classes the segmenter has")
     count = len(classifier)
     return given.id2label if given and given.num_labels == count else numbered_labels(count)
 

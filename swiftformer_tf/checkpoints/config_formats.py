@@ -113,7 +113,7 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
     """
     for name, fixed in TIMM_FIXED.items():
         if getattr(config, name) != fixed:
-            raise ConfigError(f"{name}={getattr(config, name)!r}: timm's SwiftFormer has {fixed!r} and no other")
+            raise ConfigError(f"{name}={getattr(config, name)!r}: timm's SwiftFormer supports only {fixed!r}")
     usual = SwiftFormerConfig(
         depths=config.depths, embed_dims=config.embed_dims, downsamples=(True,) * len(config.depths)
     )
@@ -133,7 +133,7 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
     arguments = {name: value for name, (value, is_default) in ours.items() if not is_default}
     transform = config.transform
     if len(set(config.input_size)) == 2 and transform.crop_mode == "shortest_edge" and transform.crop:
-        raise ConfigError(f"transform.size={transform.size} with crop_mode='shortest_edge': timm makes no such crop")
+        raise ConfigError(f"transform.size={transform.size} with crop_mode='shortest_edge': timm has no such crop")
     values = {
         "architecture": f"swiftformer_{config.variant}" if named else "swiftformer_xs",
         "num_classes": config.num_labels,

@@ -90,6 +90,6 @@ def check_size(shapes: Iterable[tuple[int, ...]]) -> None:
     total = sum(math.prod(shape) for shape in shapes)
     if total > MAX_ELEMENTS:
         raise CheckpointError(
-            f"declares {total:,} numbers, more than the {MAX_ELEMENTS:,} that are read; the largest SwiftFormer has "
+            f"declares {total:,} numbers, but at most {MAX_ELEMENTS:,} are read; the largest SwiftFormer has "
             "28,494,736 parameters"
         )

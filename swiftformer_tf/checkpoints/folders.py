@@ -88,7 +88,7 @@ def shards(index: Path) -> dict[str, str]:
     if not isinstance(places, Mapping) or not all(isinstance(name, str) for name in places.values()):
         raise CheckpointError(f"{index.name} has no weight_map, which names the file of each tensor")
     if strange := [name for name in places.values() if Path(name).name != name or name.endswith(INDEX)]:
-        raise CheckpointError(f"{index.name} names {strange[0]!r}, which is no weight file of the same folder")
+        raise CheckpointError(f"{index.name} names {strange[0]!r}, which is not a weight file in the same folder")
     return dict(places)
 
 
@@ -107,16 +107,18 @@ def read_shards(index: Path, read: Callable[[Path], Contents]) -> Contents:
     for name in sorted(set(places.values())):
         path = index.with_name(name)
         if not path.is_file():
-            raise CheckpointError(f"{name} is missing, one of the files that {index.name} names")
+            raise CheckpointError(f"{name} is missing, although {index.name} names it")
         try:
             found = read(path).tensors
         except CheckpointError as error:
             raise CheckpointError(f"{name}: {error}") from None
         if strays := [key for key in found if places.get(key) != name]:
-            raise CheckpointError(f"{name} holds what {index.name} does not say ({len(strays)}): {shorten(strays)}")
+            raise CheckpointError(
+                f"{name} holds tensors that {index.name} does not list ({len(strays)}): {shorten(strays)}"
+            )
         tensors |= found
     if missing := [key for key in places if key not in tensors]:
-        raise CheckpointError(f"{index.name} lists what no file holds ({len(missing)}): {shorten(missing)}")
+        raise CheckpointError(f"{index.name} lists tensors that no file holds ({len(missing)}): {shorten(missing)}")
     return in_memory(tensors)
 
 

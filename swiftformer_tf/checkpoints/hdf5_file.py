@@ -47,7 +47,7 @@ def read(path: Path) -> Contents:
             for name, dataset in datasets.items():
                 key = _torch_name(name)
                 if key in tensors:
-                    raise CheckpointError(f"two variables stand for {key}, the second is {name}")
+                    raise CheckpointError(f"two variables map to {key}, the second is {name}")
                 tensors[key] = _to_torch(key, _numbers(name, dataset))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:  # h5py's, by what is damaged
         if isinstance(error, OSError) and error.errno:
@@ -68,8 +68,8 @@ def _torch_name(name: str) -> str:
     body, classifier = _BODY.match(plain), _CLASSIFIER.match(plain)
     if not (body or classifier):
         raise CheckpointError(
-            f"an HDF5 file with {name!r} in it; expected the tf_model.h5 of a SwiftFormer, as transformers 4.x wrote it"
-            ". What Keras wrote opens by keras.models.load_model(path), weights alone (.weights.h5) by "
+            f"an HDF5 file with {name!r} in it; expected the tf_model.h5 of a SwiftFormer, as transformers 4 wrote it"
+            ". Open a whole Keras model with keras.models.load_model(path), and a weights file (.weights.h5) with "
             "model.load_weights(path)"
         )
     tail = f"swiftformer/{body[1]}" if body else classifier[1] if classifier else ""
@@ -83,7 +83,7 @@ def _numbers(name: str, dataset: h5py.Dataset) -> np.ndarray:
     size = dataset.id.get_storage_size()
     if not own or size != dataset.size * dataset.dtype.itemsize:
         raise CheckpointError(
-            f"{name}: declares {dataset.size:,} numbers and stores {size:,} bytes, expected all of them, uncompressed, "
+            f"{name}: declares {dataset.size:,} numbers but stores {size:,} bytes; expected all of them, uncompressed, "
             "as transformers writes them"
         )
     return np.asarray(dataset[()])

@@ -46,12 +46,12 @@ def fetch(name: str | Path) -> Path:
         from huggingface_hub.errors import OfflineModeIsEnabled
     except ImportError:
         raise CheckpointError(
-            f"{name}: no such file or folder here; for an id on the Hugging Face hub, huggingface_hub is needed: "
+            f"{name}: no such file or folder here; to load an id from the Hugging Face Hub, install huggingface_hub: "
             "pip install 'swiftformer_tf[hub]'"
         ) from None
     match = _ID.fullmatch(str(name))
     if not match:
-        raise CheckpointError(f"{name}: expected OWNER/NAME or OWNER/NAME@REVISION, an id on the Hugging Face hub")
+        raise CheckpointError(f"{name}: expected OWNER/NAME or OWNER/NAME@REVISION, an id on the Hugging Face Hub")
     repository, revision = match[1], match[2]
     api = huggingface_hub.HfApi()
     try:
@@ -84,7 +84,7 @@ class _Repository:
         if weights.endswith(INDEX):
             for shard in sorted(set(shards(path).values())):
                 if shard not in self.files:
-                    raise CheckpointError(f"{self.name}: {shard} is missing, one of the files that {weights} names")
+                    raise CheckpointError(f"{self.name}: {shard} is missing, although {weights} names it")
                 self.get(shard)
         return path.parent
 
@@ -93,8 +93,8 @@ class _Repository:
             path = Path(self.api.hf_hub_download(self.repository, file, revision=self.revision))
         except Exception as error:  # no connection, in the words of whichever HTTP client the installed version has
             raise CheckpointError(
-                f"{self.name}: {file} could not be fetched from {self.api.endpoint} ({_said(error)}); what has come is "
-                "kept, and the next try goes on from there"
+                f"{self.name}: {file} could not be downloaded from {self.api.endpoint} ({_said(error)}); what has "
+                "arrived is kept, and the next try continues from there"
             ) from None
         _check(path, self.files[file], f"{self.name}: {file}")
         return path
@@ -123,8 +123,8 @@ def _check(path: Path, listed: Any, what: str) -> None:
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         raise CheckpointError(
-            f"{what} was damaged on the way: its checksum is {found[:12]}..., the hub has {expected[:12]}...; the copy "
-            "was removed, try again"
+            f"{what} was damaged during the download: its checksum is {found[:12]}..., the hub's is "
+            f"{expected[:12]}...; the copy was removed, try again"
         )
 
 

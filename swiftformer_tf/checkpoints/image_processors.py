@@ -68,9 +68,10 @@ WARPED = 384
 SWITCHES = {
     "do_flip_channel_order": "reverse the input channels of the first convolution (weight.flip(1) in PyTorch) and set "
     "it to false",
-    "rescale_offset": "set it to false, rescale_factor to 1/255, and image_mean and image_std to what both come to",
-    "include_top": "set it to false, and image_mean and image_std to what both normalizations come to",
-    "do_pad": "set it to false, or pad the photographs before",
+    "rescale_offset": "set it to false, rescale_factor to 1/255, and image_mean and image_std to the "
+    "combination of both",
+    "include_top": "set it to false, and image_mean and image_std to the combination of both normalizations",
+    "do_pad": "set it to false, or pad the photographs yourself",
 }
 
 
@@ -88,12 +89,12 @@ def read(values: Mapping[str, Any]) -> Transform:
     """
     for name, cure in SWITCHES.items():
         if values.get(name):
-            raise ConfigError(f"{name}={values[name]!r}: no transform here does that; {cure}")
+            raise ConfigError(f"{name}={values[name]!r}: not supported; {cure}")
     row = _class(values)
     # transformers takes null for what is left out.
     values = {name: value for name, value in values.items() if value is not None}
     if not values.get("do_resize", True):
-        raise ConfigError("do_resize=False: gives pictures of any size; set it to true, with the size to resize to")
+        raise ConfigError("do_resize=False: leaves images of any size; set it to true and give the size")
     resample = values.get("resample", row.resample)
     if resample not in tuple(RESAMPLE):
         raise ConfigError(f"resample={resample!r}: expected 2 (bilinear) or 3 (bicubic)")
@@ -142,7 +143,7 @@ def to_values(transform: Transform) -> dict[str, Any]:
     if transform.keeps_shape:
         if resized_height != resized_width:
             raise ConfigError(
-                f"transform.size={transform.size}: with crop_mode='center', Hugging Face's image processors want a "
+                f"transform.size={transform.size}: with crop_mode='center', Hugging Face's image processors need a "
                 "square; use a square image_size, or crop=None"
             )
         size = {"shortest_edge": resized_height}
@@ -158,8 +159,8 @@ def _class(values: Mapping[str, Any]) -> _Class:
     if row is None:
         known = ", ".join(f"{each}ImageProcessor" for each in CLASSES)
         raise ConfigError(
-            f"{field}={name!r}: makes other pixels than any transform here; expected one of {known}: write "
-            "preprocessor_config.json with the one, and its size, mean and std, that the weights are to be used with"
+            f"{field}={name!r}: not supported; expected one of {known}: name, in "
+            "preprocessor_config.json, the one that the weights are used with, and its size, mean and std"
         )
     return row
 
@@ -192,17 +193,20 @@ def _size(values: Mapping[str, Any], row: _Class) -> tuple[tuple[int, int], floa
         if crops or edge is None:
             raise ConfigError(
                 f"{'do_center_crop' if crops else f'size={size!r}'}: ConvNextImageProcessor takes a shortest_edge and "
-                "crop_pct here, and no second crop"
+                "crop_pct, without a second crop"
             )
         sides = _sides("size", edge)
         return (sides, values.get("crop_pct", row.share), "shortest_edge") if edge < WARPED else (sides, None, "center")
     if crops:
         crop_size = values.get("crop_size", row.crop)
         if crop_size is None:
-            raise ConfigError("crop_size: missing; do_center_crop wants one, such as 224")
+            raise ConfigError("crop_size: missing; do_center_crop needs one, such as 224")
         return _crop(size, edge, crop_size)
     if edge is not None:
-        raise ConfigError(f"size={size!r}: a shortest_edge without a crop gives pictures of any shape")
+        raise ConfigError(
+            f"size={size!r}: a shortest_edge without a crop leaves images of any shape; give height and width, or "
+            "add a crop_size"
+        )
     return _sides("size", size), None, "center"
 
 
@@ -213,8 +217,8 @@ def _crop(size: Any, edge: Any, crop_size: Any) -> tuple[tuple[int, int], float 
     transform = Transform(size=(height, width), crop=_share(max(height, width), max(resized)), crop_mode=mode)
     if transform.resized != resized:
         raise ConfigError(
-            f"size={size!r} with crop_size={crop_size!r}: expected a crop within, of the same share of both sides "
-            "where size has two"
+            f"size={size!r} with crop_size={crop_size!r}: expected a crop within that size, with the same share of "
+            "both sides where size has two"
         )
     return (height, width), transform.crop, mode
 

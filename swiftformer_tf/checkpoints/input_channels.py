@@ -37,7 +37,7 @@ def with_input_channels(checkpoint: Checkpoint, num_channels: int) -> Checkpoint
     if num_channels == before:
         return checkpoint
     if before != 3:
-        raise ConfigError(f"num_channels={num_channels}: the weights take {before}; expected weights of 3 channels")
+        raise ConfigError(f"num_channels={num_channels}: the weights take {before}; expected weights with 3 channels")
     config = checkpoint.config.replace(num_channels=num_channels)
     kernel = checkpoint.tensors[STEM]
     if num_channels == 1:

@@ -200,7 +200,7 @@ def _one_linear(plain: dict[str, str], head: str) -> dict[str, str]:
         raise CheckpointError(
             f"{head} has {len(layers)} layers ({shorten(layers)}), expected a linear one; with PyTorch, model.{head} = "
             "torch.nn.Identity() for each head before torch.save(model.state_dict(), new_path) makes a file whose "
-            "features are read, for layers of one's own in Keras"
+            "features are read, for a head of your own in Keras"
         )
     return plain | {file: f"{head}.{key.rpartition('.')[2]}" for file, key in within.items()}
 
@@ -234,7 +234,7 @@ def recognize(keys: Iterable[str], prefix: str = "") -> KeyLayoutName:
     if not found or not any(key.endswith(SIGNATURE) for key in keys):
         shown = ", ".join(sorted(keys)[:3]) or "none"
         raise CheckpointError(
-            f"not a SwiftFormer: expected keys that end in {SIGNATURE[1:]} beside those of a stem, found {len(keys)} "
+            f"not a SwiftFormer: expected keys that end in {SIGNATURE[1:]} and those of a stem, found {len(keys)} "
             f"keys ({shown}, ...)"
         )
     # Where names of two layouts are mixed, the keys of the one with fewer will be unexpected.
@@ -331,7 +331,7 @@ def _fronts_of_network(row: KeyLayout, keys: Iterable[str]) -> dict[str, str]:
         if match := re.match(re.escape(row.network) + r"\.(\d{1,6})\.(\w+)", key):
             holds.setdefault(int(match[1]), set()).add(match[2])
     if gaps := sorted(set(range(max(holds, default=-1) + 1)) - set(holds)):
-        raise CheckpointError(f"missing: {row.network}.{gaps[0]}, since {row.network} goes on to {max(holds)}")
+        raise CheckpointError(f"missing: {row.network}.{gaps[0]}, although {row.network} continues to {max(holds)}")
     modules, stage = [], 0
     for number in sorted(holds):
         if holds[number] & {"proj", "norm"}:
@@ -357,6 +357,6 @@ def _without_collisions(names: dict[str, str]) -> dict[str, str]:
     owners: dict[str, str] = {}
     for key, name in names.items():
         if name in owners:
-            raise CheckpointError(f"{owners[name]} and {key} stand for the same tensor, {name}")
+            raise CheckpointError(f"{owners[name]} and {key} map to the same tensor, {name}")
         owners[name] = key
     return names

@@ -46,10 +46,10 @@ def check_one_model(path: Path, weights: str | None) -> None:
         >>> check_one_model(Path("mine.keras"), "ema")
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ModelError: mine.keras: weights='ema': a file of this kind holds one model; leave it out
+        swiftformer_tf.errors.ModelError: mine.keras: weights='ema': this kind of file has one model; leave it out
     """
     if weights is not None and path.suffix.lower() in (".keras", ".tflite"):
-        raise ModelError(f"{path}: weights={weights!r}: a file of this kind holds one model; leave it out")
+        raise ModelError(f"{path}: weights={weights!r}: this kind of file has one model; leave it out")
 
 
 def license_of(path: Path) -> str | None:

@@ -55,7 +55,7 @@ def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 
     """
     if not checkpoint.has_final_norm:
         raise CheckpointError(
-            f"{checkpoint.source}: a backbone without the classifier's normalization; no head fits after it"
+            f"{checkpoint.source}: a backbone without the classifier's normalization; no new head can be put on it"
         )
     before = checkpoint.config
     config = before.replace(id2label=id2label)

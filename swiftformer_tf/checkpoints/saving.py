@@ -48,7 +48,7 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | 
     if checkpoint.segmenter:
         if layout is not None:
             raise CheckpointError(
-                f"layout={layout!r}: of a classifier; a segmenter is written as mmsegmentation names it"
+                f"layout={layout!r}: a layout for classifiers; leave it out to write a segmenter in mmsegmentation's"
             )
         with filling(folder) as beside:
             checkpoint.save(beside / WEIGHTS)
@@ -62,7 +62,7 @@ def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | 
             for name, values in _documents(checkpoint, layout, beside / WEIGHTS).items():
                 (beside / name).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
     except ConfigError as error:
-        raise CheckpointError(f"{folder}: layout={layout!r} cannot say it; {error}") from None
+        raise CheckpointError(f"{folder}: layout={layout!r} cannot represent it; {error}") from None
 
 
 def _documents(checkpoint: Checkpoint, layout: Layout, weights: Path) -> dict[str, dict[str, Any]]:

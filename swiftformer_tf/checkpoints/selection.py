@@ -98,7 +98,7 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
     strangers = [key for key in beside if key in state.shapes and key not in state.counters | state.integers]
     if strangers := [key for key in strangers if not _is_loss(plain[key])]:
         raise CheckpointError(
-            f"holds a SwiftFormer under {' and '.join(map(repr, owned))} and beside it what belongs to another module "
+            f"holds a SwiftFormer under {' and '.join(map(repr, owned))} next to tensors of another module "
             f"({len(strangers)}): {key_layouts.shorten(strangers)}; with PyTorch, save the state dict of the "
             f"SwiftFormer alone: torch.save({_submodule(next(iter(owned)))}.state_dict(), new_path)"
         )
@@ -125,7 +125,8 @@ def _refuse_replaced(keys: Iterable[str]) -> None:
         for end, made_by in REPLACED.items():
             if re.search(end, key):
                 raise CheckpointError(
-                    f"{key}: not the layer's own, but of {made_by}, then torch.save(model.state_dict(), new_path)"
+                    f"{key}: not a plain weight, but one made by {made_by}, then torch.save(model.state_dict(), "
+                    "new_path)"
                 )
 
 

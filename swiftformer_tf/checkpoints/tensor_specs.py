@@ -155,13 +155,13 @@ def _depths(shapes: Mapping[str, Shape]) -> tuple[int, ...]:
     for stage in range(len(blocks) or 1):
         found = blocks.get(stage, set())
         if gaps := set(range(len(found) or 1)) - found:
-            raise CheckpointError(f"missing: stages.{stage}.blocks.{min(gaps)}, though what comes after it is there")
+            raise CheckpointError(f"missing: stages.{stage}.blocks.{min(gaps)}, although later blocks are there")
     return tuple(len(blocks[stage]) for stage in sorted(blocks))
 
 
 def _size(shapes: Mapping[str, Shape], key: str, axis: int) -> int:
     if key not in shapes:
-        raise CheckpointError(f"missing: {key}, which tells the architecture")
+        raise CheckpointError(f"missing: {key}, from which the architecture is read")
     if len(shapes[key]) <= axis:
         raise CheckpointError(f"mis-shaped: {key} is {shapes[key]}, expected at least {axis + 1} axes")
     return shapes[key][axis]
@@ -203,7 +203,7 @@ def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape], name: Cal
     told = [f"{kind} ({len(names)}): {shorten(names)}" for kind, names in problems.items() if names]
     if told:
         raise CheckpointError(
-            f"{len(found)} tensors, where the architecture that they imply has {len(expected)}; {'; '.join(told)}"
+            f"{len(found)} tensors, but the architecture that they imply has {len(expected)}; {'; '.join(told)}"
             f"{_classifier_cure(found, [key for key in found if key not in expected])}"
         )
 
@@ -216,6 +216,6 @@ def _classifier_cure(found: Mapping[str, Shape], unexpected: list[str]) -> str:
     if within or not is_linear or len(found[f"{layer}.weight"]) != 2 or "head.weight" in found:
         return ""
     return (
-        f"; if {layer} is the classifier, its name here is head: with PyTorch, torch.save({{key.replace('{layer}.', "
-        "'head.'): value for key, value in state_dict.items()}, new_path) gives it that"
+        f"; if {layer} is the classifier, rename it to head: with PyTorch, torch.save({{key.replace('{layer}.', "
+        "'head.'): value for key, value in state_dict.items()}, new_path)"
     )

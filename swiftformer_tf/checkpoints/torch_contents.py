@@ -76,8 +76,8 @@ def state_dicts(content: Any) -> dict[Place, dict[str, Any]]:
     if found:
         return dict([max(found.items(), key=lambda item: len(item[1]))])
     raise CheckpointError(
-        f"holds no tensors with names: found {_shown(content)}; expected a state dict, bare or as model or state_dict "
-        "or under another name"
+        f"holds no tensors with names: found {_shown(content)}; expected a state dict, by itself or under model, "
+        "state_dict or another name"
     )
 
 

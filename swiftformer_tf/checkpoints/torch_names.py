@@ -74,9 +74,9 @@ INERT_CALLS = (
 
 # Tensors whose numbers are not those of a plain file, by the function that PyTorch makes them with: what to do.
 UNREAD_TENSORS = {
-    "torch._utils._rebuild_meta_tensor_no_storage": "on the device 'meta', so without numbers; save the model after "
-    "its weights were loaded",
-    "torch._utils._rebuild_nested_tensor": "a nested tensor; a weight file has plain ones",
+    "torch._utils._rebuild_meta_tensor_no_storage": "on the device 'meta', so it has no data; save the model after "
+    "its weights are loaded",
+    "torch._utils._rebuild_nested_tensor": "a nested tensor; save plain tensors",
     "torch._utils._rebuild_qtensor": "quantized by PyTorch; save the state dict of the float model that it was made "
     "from, and quantize with this package's recipes",
     "torch._utils._rebuild_sparse_tensor": "a sparse tensor; save its .to_dense()",
@@ -87,7 +87,7 @@ UNREAD_TENSORS = {
 
 # Other archives that are zip files, too, by a member of each, and what helps.
 OTHER_ARCHIVES = {
-    "model.weights.h5": "a zip archive, but a Keras model; its name has to end in .keras",
+    "model.weights.h5": "a zip archive, but a Keras model; rename it to end in .keras",
     "constants.pkl": "a TorchScript program; with PyTorch, torch.save(torch.jit.load(path).state_dict(), new_path) "
     "makes a weight file",
     **dict.fromkeys(

@@ -80,9 +80,9 @@ class PersistentId(NamedTuple):
 def refuse(name: str) -> NoReturn:
     """Refuses a call that a file asks for."""
     raise CheckpointError(
-        f"refused: the file asks for a call of {name}, and a weight file needs no such thing. Nothing was run. If you "
-        "trust where it comes from, save its tensors alone with PyTorch: torch.save(torch.load(path, weights_only="
-        "False)['model'], new_path), or what it calls its weights instead of 'model'"
+        f"refused: the file asks to call {name}, which a weight file does not need. Nothing was run. If you trust its "
+        "source, save only its tensors with PyTorch: torch.save(torch.load(path, weights_only=False)['model'], "
+        "new_path), with the file's own name for its weights instead of 'model'"
     )
 
 

@@ -73,7 +73,9 @@ def _checked_root(archive: zipfile.ZipFile, size: int) -> str:
         raise CheckpointError("two of its members have the same name")
     roots = [name.removesuffix("/data.pkl") for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(roots) != 1:
-        raise CheckpointError("a zip archive, but no PyTorch file: expected one data.pkl in it, as torch.save writes")
+        raise CheckpointError(
+            "a zip archive, but not a PyTorch file: expected one data.pkl in it, as torch.save writes it"
+        )
     if archive.getinfo(f"{roots[0]}/data.pkl").file_size > MAX_PICKLE_BYTES:
         raise CheckpointError(f"its data.pkl is larger than the {MAX_PICKLE_BYTES:,} bytes that are read")
     order = f"{roots[0]}/byteorder"
@@ -133,12 +135,12 @@ def _read_tensor(
 ) -> np.ndarray:
     name = f"{root}/data/{tensor.storage}"
     if not tensor.is_read:
-        raise CheckpointError(f"{key}: numbers of {tensor.kind}, which are not read; save the state dict in float32")
+        raise CheckpointError(f"{key}: {tensor.kind} numbers are not supported; save the state dict in float32")
     if name not in storages:
         try:
             storages[name] = archive.read(name)
         except KeyError:
-            raise CheckpointError(f"{key}: its numbers ({name}) are not in the file") from None
+            raise CheckpointError(f"{key}: its data ({name}) is missing from the file") from None
     data, item = storages[name], tensor.dtype.itemsize
     last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
     if len(data) != tensor.length * item or (0 not in tensor.shape and last >= tensor.length):
@@ -187,7 +189,7 @@ def _rebuild_subclass(function: torch_pickle.Global, _kind: Any, arguments: tupl
     if function.name in UNREAD_TENSORS:
         return Unread(UNREAD_TENSORS[function.name])
     if function.name not in _TENSOR_CALLS:
-        raise CheckpointError(f"refused: the file asks for a call of {function.name} to build a tensor")
+        raise CheckpointError(f"refused: the file asks to call {function.name} to build a tensor")
     return _TENSOR_CALLS[function.name](*arguments)
 
 

@@ -34,7 +34,7 @@ def _output_tasks(_: click.Context, option: click.Parameter, values: tuple[str, 
 
 def _answers(*, mask: bool, probabilities: bool) -> Any:
     if mask and probabilities:
-        raise click.UsageError("--mask and --probabilities are two answers of one output; give one of them")
+        raise click.UsageError("--mask and --probabilities exclude each other; give only one of them")
     return "argmax" if mask else "probabilities" if probabilities else None
 
 

@@ -27,7 +27,7 @@ def progress() -> Iterator[list[Any]]:
             if bar.tasks[task].total is None:
                 bar.update(task, total=(self.params["epochs"] - epoch) * self.params["steps"])
                 if epoch:
-                    note(f"goes on after epoch {epoch}/{self.params['epochs']}")
+                    note(f"continuing after epoch {epoch}/{self.params['epochs']}")
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             last = batch + 1 == self.params["steps"]

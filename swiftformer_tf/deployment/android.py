@@ -174,12 +174,12 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
     config, transform = first.config, first.config.transform
     if (task := first.main_output.task) not in KOTLIN_CLASSES:
         raise ExportError(
-            f"the Android folder: there are Kotlin classes for {' and '.join(KOTLIN_CLASSES)}, not for {task}; export "
+            f"the Android folder: Kotlin classes exist for {' and '.join(KOTLIN_CLASSES)}, not for {task}; export "
             "without it"
         )
     if config.num_channels not in (1, 3):
         raise ExportError(
-            f"the Android folder: expected a model of RGB or gray pictures, not of {config.num_channels} channels; "
+            f"the Android folder: expected a model for RGB or gray images, not for {config.num_channels} channels; "
             "export without it"
         )
     stem = _stem(models)
@@ -242,12 +242,12 @@ def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
         >>> kotlin_name("package", "a.in", dots=True)
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ExportError: package 'a.in': expected a name that Kotlin takes, such as com.example.app
+        swiftformer_tf.errors.ExportError: package 'a.in': expected a valid name in Kotlin, such as com.example.app
     """
     parts = name.split(".") if dots else [name]
     if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) and part not in KEYWORDS for part in parts):
         example = "com.example.app" if dots else "FlowerClassifier"
-        raise ExportError(f"{field} {name!r}: expected a name that Kotlin takes, such as {example}")
+        raise ExportError(f"{field} {name!r}: expected a valid name in Kotlin, such as {example}")
     return name
 
 
@@ -302,7 +302,9 @@ def _model(name: str, model: LiteModel) -> dict[str, Any]:
 
 def _tensor(name: str, side: str, dtype: str, quantization: tuple[float, int]) -> dict[str, Any]:
     if dtype not in STORAGE:
-        raise ExportError(f"{name}: an {side} of type {dtype}: LiteRT's Kotlin library takes {' or '.join(STORAGE)}")
+        raise ExportError(
+            f"{name}: an {side} of type {dtype}: LiteRT's Kotlin library supports only {' or '.join(STORAGE)}"
+        )
     scale, zero_point = quantization
     return {"storage": dtype.upper(), "scale": repr(float(np.float32(scale or 1.0))), "zero_point": zero_point}
 

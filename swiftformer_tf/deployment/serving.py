@@ -47,7 +47,7 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
         raise ModelError(f"{name}: {error}") from None
     types = (model.recipe.inference_input_type, model.recipe.inference_output_type)
     if types != ("float32", "float32"):
-        raise ModelError(f"{name}: takes {types[0]} and gives {types[1]}: the page needs float32 at both ends")
+        raise ModelError(f"{name}: takes {types[0]} and returns {types[1]}: the page needs float32 inputs and outputs")
     return {
         "name": name,
         "url": url,

@@ -56,18 +56,18 @@ class Target:
             >>> TARGETS["mediapipe"].fuse_options(config, "semantic-segmentation", "argmax")
             Traceback (most recent call last):
             ...
-            swiftformer_tf.errors.ExportError: a mask for mediapipe: its ImageSegmenter opens such a file and misreads \
-it, since it takes a number for each class; export probabilities for it
+            swiftformer_tf.errors.ExportError: a mask for mediapipe: its ImageSegmenter opens such a file but misreads \
+it, since it expects a number for each class; export probabilities instead
         """
         if config.num_channels not in self.channels:
             raise ExportError(
-                f"num_channels={config.num_channels} for {self.name}: {self.description}' {self.classes[task]} takes "
-                f"{' or '.join(map(str, self.channels))} alone; export without --for {self.name}"
+                f"num_channels={config.num_channels} for {self.name}: {self.description}' {self.classes[task]} "
+                f"takes only {' or '.join(map(str, self.channels))}; export without --for {self.name}"
             )
         if wanted in INDICES:
             raise ExportError(
-                f"a mask for {self.name}: its {self.classes[task]} opens such a file and misreads it, since it takes a "
-                "number for each class; export probabilities for it"
+                f"a mask for {self.name}: its {self.classes[task]} opens such a file but misreads it, since it "
+                "expects a number for each class; export probabilities instead"
             )
         return {
             "include_preprocessing": self.include_preprocessing,

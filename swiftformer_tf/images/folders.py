@@ -65,7 +65,7 @@ def list_images(folder: str | Path) -> list[Path]:
         and (path.is_file() or not path.exists())  # a link to nothing is told of when it is opened
     )
     if foreign := [path for path in found if path.suffix.lower() not in suffixes]:
-        raise ImageError(f"{foreign[0]}: a picture of a kind that is not decoded here; save it as JPEG or PNG")
+        raise ImageError(f"{foreign[0]}: an image format that is not supported; save it as JPEG or PNG")
     if not found:
         raise ImageError(f"{root}: no photographs in this folder; expected .jpg, .png or others that Pillow opens")
     return found

@@ -52,7 +52,7 @@ def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False
             if image.shape != expected:
                 raise ImageError(f"an image of shape {image.shape}: expected {expected}; resize it, or give its file")
             if not np.isfinite(image).all():
-                raise ImageError("an image with numbers that are not finite: expected pixels; leave it out")
+                raise ImageError("an image with values that are not finite: expected pixels; leave it out")
             found = True
             yield _as_input(image, transform, raw)[None]
     if not found:

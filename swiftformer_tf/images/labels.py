@@ -83,8 +83,8 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int
     stray = next((name for name in names if name not in index), names[0])
     shown = ", ".join(map(repr, labels[:3])) + (", ..." if len(labels) > 3 else "")
     raise ImageError(
-        f"class {stray!r} is none of the model's {len(labels)} labels ({shown}), and not ImageNet's id for one of "
-        "them; rename the folders to labels, or give a list of files and labels"
+        f"class {stray!r} is none of the model's {len(labels)} labels ({shown}) and not the ImageNet id of one of "
+        "them; rename the folders to labels, or give a file with photographs and labels"
     )
 
 
@@ -110,7 +110,7 @@ def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]
         except (OSError, ValueError) as error:
             raise ConfigError(f"{source}: cannot be read as a list of labels ({error})") from None
     if count is not None and len(labels) != count:
-        raise ConfigError(f"{source}: {len(labels)} labels for the {count} outputs of the model: expected one a line")
+        raise ConfigError(f"{source}: {len(labels)} labels for the {count} outputs of the model: expected one per line")
     if "" in labels:
         raise ConfigError(f"{source}, line {labels.index('') + 1}: empty, expected a label")
     return labels
@@ -168,20 +168,20 @@ def _ground_truth(path: Path, lines: list[str], paths: list[Path]) -> list[str]:
     for number, line in enumerate(lines, 1):
         if line not in known:
             raise ImageError(
-                f"{path}, line {number}: {line!r} is no class of ImageNet; expected a WordNet id, or a number from "
-                "1 to 1000 as in ILSVRC2012_validation_ground_truth.txt; of others, begin lines with the photograph"
+                f"{path}, line {number}: {line!r} is not a class of ImageNet; expected a WordNet id, or a number from "
+                "1 to 1000 as in ILSVRC2012_validation_ground_truth.txt; otherwise begin each line with its photograph"
             )
     wnids = []
     for photograph in paths:
         name = _VALIDATION_NAME.fullmatch(photograph.stem)
         if not name:
             raise ImageError(
-                f"{path} has classes alone, and {photograph} is not named like ILSVRC2012_val_00000001, which would "
+                f"{path} lists only classes, and {photograph} is not named like ILSVRC2012_val_00000001, which would "
                 "tell its line; begin each line with its photograph's name"
             )
         position = int(name[1])
         if not 1 <= position <= len(lines):
-            raise ImageError(f"{photograph}: no line {position} in {path}, which has {len(lines)}")
+            raise ImageError(f"{photograph}: no line {position} in {path}, which has {len(lines)} lines")
         wnids.append(known[lines[position - 1]])
     return wnids
 
@@ -197,7 +197,7 @@ def _read_list(path: Path, lines: list[str], stems: set[str]) -> dict[str, str]:
         if stem not in stems:
             if number == 1:
                 continue
-            raise ImageError(f"{path}, line {number}: {name!r} is no photograph of the folder")
+            raise ImageError(f"{path}, line {number}: {name!r} is not a photograph in the folder")
         if not rest:
             raise ImageError(f"{path}, line {number}: expected a photograph's name and its class, got {line!r}")
         wnid = _WNID.match(rest)

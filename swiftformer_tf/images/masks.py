@@ -60,14 +60,16 @@ class MaskClasses:
 
     def __post_init__(self) -> None:
         if not self.labels:
-            raise ImageError("class list: no class; expected a line with the name of each, in the order of the indices")
+            raise ImageError("class list: empty; expected the name of a class per line, in the order of the indices")
         if len(self.names) > VOID:
             raise ImageError(f"class list: {len(self.names)} lines; expected at most {VOID}, since {VOID} is void")
         if self.colors and len(self.colors) != len(self.names):
             raise ImageError(f"class list: {len(self.colors)} colors for {len(self.names)} names; give all or none")
         for kind, values in (("name", self.labels), ("color", self.colors)):
             if twice := next((value for value in values if values.count(value) > 1), None):
-                raise ImageError(f"class list: the {kind} {twice} twice; expected one for each class")
+                raise ImageError(
+                    f"class list: the {kind} {twice} appears twice; expected a different one for each class"
+                )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ class MaskClasses:
                 colors += [color] if color else []
             return cls(tuple(names), tuple(colors))
         except OSError as error:
-            raise ImageError(f"{path}: {error.strerror}; expected a class list, a line for each class") from None
+            raise ImageError(f"{path}: {error.strerror}; expected a class list, one class per line") from None
         except (ValueError, csv.Error, ImageError) as error:
             raise ImageError(f"{path}: {one_line(error, 200)}") from None
 
@@ -119,13 +121,13 @@ def _class(number: int, row: list[str]) -> tuple[str, tuple[int, int, int] | Non
     if not 1 <= len(fields) <= 2 or not fields[0] or not fields[0].isprintable():
         raise ImageError(f"line {number}: expected a name, or a name and a color such as road,#804080")
     if ";" in fields[0]:
-        raise ImageError(f"line {number}: {fields[0]!r} has a semicolon; expected name and color with a comma between")
+        raise ImageError(f"line {number}: {fields[0]!r} has a semicolon; expected name and color separated by a comma")
     if len(fields) == 1:
         return fields[0], None
     try:
         red, green, blue = ImageColor.getrgb(fields[1])[:3]
     except ValueError:
-        raise ImageError(f"line {number}: {fields[1]!r} is no color; expected one such as #804080") from None
+        raise ImageError(f"line {number}: {fields[1]!r} is not a color; expected one such as #804080") from None
     return fields[0], (red, green, blue)
 
 
@@ -160,20 +162,20 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
         return _from_colors(path, pixels, classes)
     if depth not in ("L", "P", "1"):
         kind = "of 16 bits" if depth.startswith("I") else f"of Pillow's mode {depth}"
-        raise ImageError(f"{path}: a mask {kind}; expected a PNG of 8 bits, with a palette or gray")
+        raise ImageError(f"{path}: a mask {kind}; expected a palette or gray PNG of at most 8 bits")
     indices = pixels.astype(np.uint8) // max(steps, default=1)
     labels = classes.lookup[indices]
     if (beyond := labels == VOID - 1).any():
         raise ImageError(
-            f"{path}: index {indices[beyond].max()} is beyond the class list, which has {len(classes.names)}; "
-            f"add its name there, or make it {VOID}, which is void"
+            f"{path}: index {indices[beyond].max()} is beyond the class list of {len(classes.names)} classes; "
+            f"add its name there, or set these pixels to {VOID}, which is void"
         )
     return labels
 
 
 def _from_colors(path: str | Path, pixels: np.ndarray, classes: MaskClasses) -> np.ndarray:
     if not classes.colors:
-        raise ImageError(f"{path}: a mask in RGB, and the class list has no colors; add them, or save indices")
+        raise ImageError(f"{path}: an RGB mask, but the class list has no colors; add them, or save class indices")
     keys = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     known = np.array([red << 16 | green << 8 | blue for red, green, blue in classes.colors])
     order = np.argsort(known)
@@ -214,7 +216,9 @@ class MaskFolder:
         """
         root = Path(folder).absolute()
         if (parts := _parts(root)) is None:
-            raise ImageError(f"{folder}: expected a folder called images, or one below it, and its masks in masks")
+            raise ImageError(
+                f"{folder}: expected a folder named images, or one inside it, with its masks in masks next to it"
+            )
         base, below = parts
         classes = classes or MaskClasses.open(base / CLASSES)
         images = list_images(root)
@@ -224,9 +228,9 @@ class MaskFolder:
             more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
             raise ImageError(f"{missing[0]}{more}: no mask; expected {masks[images.index(missing[0])]}")
         if twice := [mask for mask, count in Counter(masks).items() if count > 1]:
-            raise ImageError(f"{twice[0]}: the mask of two photographs with this stem; give one of them another name")
+            raise ImageError(f"{twice[0]}: two photographs have this mask's stem; give one of them another name")
         if alone := sorted({path for path in beside.rglob("*.png") if path.name[0] != "."} - set(masks)):
-            raise ImageError(f"{alone[0]}: a mask without a photograph; expected {root}/{alone[0].stem}.jpg or alike")
+            raise ImageError(f"{alone[0]}: a mask without a photograph; expected {root}/{alone[0].stem}.jpg or similar")
         return cls(tuple(images), tuple(masks), classes)
 
     def __len__(self) -> int:
@@ -242,7 +246,7 @@ class MaskFolder:
         if labels.shape[::-1] != image.size:
             width, height = image.size
             raise ImageError(
-                f"{self.masks[index]}: {labels.shape[1]} x {labels.shape[0]} pixels, and its photograph has "
+                f"{self.masks[index]}: {labels.shape[1]} x {labels.shape[0]} pixels, but its photograph has "
                 f"{width} x {height}; expected a mask of the same size"
             )
         return image, labels
@@ -295,7 +299,7 @@ def count_pixels(folder: MaskFolder) -> np.ndarray:
     for _, mask in folder:
         counts += np.bincount(mask.ravel(), minlength=256)
     if empty := [label for label, count in zip(labels, counts, strict=False) if not count]:
-        raise ImageError(f"class {empty[0]!r}: no pixel in {len(folder)} masks; add pictures of it, or make it void")
+        raise ImageError(f"class {empty[0]!r}: no pixel in {len(folder)} masks; add photographs of it, or make it void")
     return counts[: len(labels)]
 
 

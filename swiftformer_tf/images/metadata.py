@@ -86,10 +86,10 @@ def read_metadata(folder: str | Path) -> Metadata:
         name = cells[position].strip()
         photograph = known.get(PurePosixPath(name.replace("\\", "/")).as_posix())
         if photograph is None:
-            raise ImageError(f"{path}, line {line}: {name!r} is no photograph below {folder}")
+            raise ImageError(f"{path}, line {line}: {name!r} is not a photograph in {folder}")
         if photograph in lines:
             before = lines[photograph]
-            raise ImageError(f"{path}, line {line}: {name!r} is in line {before} too; expected one a photograph")
+            raise ImageError(f"{path}, line {line}: {name!r} is in line {before} too; expected one line per photograph")
         lines[photograph] = line
     if missing := sorted(set(known.values()) - set(lines)):
         raise ImageError(f"{missing[0]}: no line in {path}; every photograph needs one")
@@ -120,6 +120,6 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
     if FILE_NAME not in names:
         raise ImageError(f"{path}: no column {FILE_NAME!r} among {', '.join(map(repr, names[:5]))}; {expected}")
     if len(names) == 1:
-        raise ImageError(f"{path}: no column but {FILE_NAME!r}; {expected}")
+        raise ImageError(f"{path}: no column except {FILE_NAME!r}; {expected}")
     if twice := [name for name in names if names.count(name) > 1 or not name]:
-        raise ImageError(f"{path}: column {twice[0]!r} twice or without a name; {expected}")
+        raise ImageError(f"{path}: column {twice[0]!r} appears twice or has no name; {expected}")

@@ -57,7 +57,7 @@ def require_photographs() -> None:
     """
     if importlib.util.find_spec("skimage") is None:
         raise ImageError(
-            "no photographs: give --images FOLDER, or install those of the demo with pip install 'swiftformer_tf[demo]'"
+            "no photographs: give --images FOLDER, or install the demo's own with pip install 'swiftformer_tf[demo]'"
         )
 
 

@@ -148,8 +148,8 @@ class Transform:
         """
         if len(self.mean) not in _MODES:
             raise ImageError(
-                f"the model takes {len(self.mean)} channels, which photographs do not have; give arrays to "
-                "swiftformer_tf's functions in Python instead of files"
+                f"the model takes {len(self.mean)} channels, which photographs do not have; pass arrays instead of "
+                "files to swiftformer_tf's Python functions"
             )
 
     def for_channels(self, count: int) -> Self:
@@ -343,14 +343,14 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise ValueError("its pixels are floats, which have no agreed white; save it with 8 or 16 bits")
+        raise ValueError("its pixels are floats, whose white level is undefined; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         # 16 bits a pixel, which Pillow would clip and not scale.
         pixels = np.asarray(image)
         # Numbers of 32 bits that 8 would hold are no dark picture of 16 bits.
         eight = image.mode == "I" and 0 < pixels.max() < 0x100
         if pixels.min() < 0 or pixels.max() > 0xFFFF or eight:
-            raise ValueError("its pixels are 32-bit numbers, which have no agreed white; save it with 8 or 16 bits")
+            raise ValueError("its pixels are 32-bit numbers, whose white level is undefined; save it with 8 or 16 bits")
         return Image.fromarray((pixels >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         picture = image.convert("RGBA")
@@ -369,6 +369,6 @@ def undecoded_reason(error: Exception, path: str | Path) -> str:
             return "it is empty"
         for kind, beginning in _FOREIGN.items():
             if beginning.search(start):
-                return f"{kind}, which is not decoded here; save it as JPEG or PNG"
-        return "of no kind that Pillow knows"
+                return f"{kind}, which is not supported; save it as JPEG or PNG"
+        return "not a format that Pillow knows"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

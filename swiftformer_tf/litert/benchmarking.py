@@ -187,7 +187,8 @@ def peak_bytes(path: str | Path, *, num_threads: int = 1) -> int | None:
     command = [sys.executable, peak_memory.__file__, str(path), str(num_threads)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise ModelError(f"{path}: its memory cannot be measured: {result.stderr.strip().splitlines()[-1:]}")
+        *_, said = ["no message", *result.stderr.strip().splitlines()]
+        raise ModelError(f"{path}: its memory cannot be measured ({said})")
     return int(result.stdout)
 
 

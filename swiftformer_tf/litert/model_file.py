@@ -139,7 +139,7 @@ class LiteModel:
                 config_json = json.loads(file.read(CONFIG_MEMBER))
             flatbuffer = content[: config_json["flatbuffer"]["bytes"]]
             if hashlib.sha256(flatbuffer).hexdigest() != config_json["flatbuffer"]["sha256"]:
-                raise ModelError(f"{path}: damaged (its content is not what was written)")
+                raise ModelError(f"{path}: damaged (its checksum does not match)")
             return cls(
                 content,
                 config=SwiftFormerConfig.from_dict(config_json["config"]),

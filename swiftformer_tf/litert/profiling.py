@@ -247,7 +247,7 @@ def _operations(api: _Api, profiler: ctypes.c_void_p) -> list[_Operation]:
 def _ask_for_profile(api: _Api, options: ctypes.c_void_p) -> None:
     # LiteRT frees the text with the function given: it must be the C library's memory.
     if sys.platform == "win32":
-        raise RuntimeError("nobody has tried which of Windows's C libraries it frees memory with")
+        raise RuntimeError("profiling is not supported on Windows")
     libc = ctypes.CDLL(None)
     libc.strdup.restype, libc.strdup.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
     text = ctypes.c_void_p(libc.strdup(b"enable_profiling = true\n"))

@@ -34,7 +34,7 @@ def find_unused(graph: Any) -> tuple[str, ...]:
     named = [f"{operation_name(code)} {code.version}" for code in graph.operatorCodes]
     return (
         *(f"operation code {name}" for index, name in enumerate(named) if index not in codes),
-        *(f"operation code {name} twice" for name, count in collections.Counter(named).items() if count > 1),
+        *(f"duplicate operation code {name}" for name, count in collections.Counter(named).items() if count > 1),
         *(f"tensor {_name(tensor)}" for index, tensor in enumerate(subgraph.tensors) if index not in tensors),
         *(f"buffer {index}" for index in range(len(graph.buffers)) if index not in buffers),
     )
@@ -66,7 +66,7 @@ def _fault(tensor: Any, kind: str) -> str:
         (kind in FLOATS and scales.size, "floats with a scale"),
         (kind in SCALED and not scales.size, "integers without a scale"),
         (len(zero_points) != len(scales), f"{len(scales)} scales and {len(zero_points)} zero points"),
-        (not (np.isfinite(scales) & (scales > 0)).all(), "a scale that is no positive number"),
+        (not (np.isfinite(scales) & (scales > 0)).all(), "a scale that is not a positive number"),
         (len(scales) > 1 and [*tensor.shape][axis : axis + 1] != [len(scales)], f"{len(scales)} scales on axis {axis}"),
         (kind == "INT16" and zero_points.any(), "a zero point of 16 bits"),
     )
@@ -91,7 +91,7 @@ def _matrix_faults(graph: Any, types: Sequence[str]) -> Iterator[tuple[int, str]
             continue
         steps, sums = _scales(subgraph.tensors[bias]), _scales(subgraph.tensors[source]) * _scales(matrix)
         if steps.shape != sums.shape or not np.allclose(steps, sums, rtol=ROUNDING, atol=0):
-            yield bias, "a bias in other steps than its sums"
+            yield bias, "a bias with another scale than its sums"
         elif _zero_points(subgraph.tensors[bias]).any():
             yield bias, "a bias with a zero point"
 

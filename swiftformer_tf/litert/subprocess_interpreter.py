@@ -97,7 +97,7 @@ class SubprocessInterpreter:
                 reason = f"LiteRT did not answer within {ANSWER_SECONDS:g} s when {doing}"
             else:
                 reason = f"LiteRT crashed when {doing} ({_death(status)})"
-            raise ModelError(f"{reason}: the file is damaged, or was made to do harm") from None
+            raise ModelError(f"{reason}: the file is damaged or malicious") from None
         finally:
             timer.cancel()
         if answer[:1] != b"+":

@@ -53,7 +53,7 @@ def operation_precisions(graph: Graph, recipe: Recipe) -> dict[Operation, Precis
             if not recipe.float_ops:
                 raise ExportError(
                     f"recipe {recipe.name}: {op.name} ({graph.label(op.outputs[0])}) has no form in "
-                    f"{recipe.activations}; take mixed_int8 or dynamic_int8, or make the head of other layers"
+                    f"{recipe.activations}; use mixed_int8 or dynamic_int8, or build the head from other layers"
                 )
             how[op] = "float32"
     return how

@@ -68,7 +68,7 @@ class Graph:
         self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
         if len(self._model.subgraphs) != 1:
             count = len(self._model.subgraphs)
-            raise ModelError(f"the model has {count} subgraphs: expected one; unroll=True makes a recurrent layer so")
+            raise ModelError(f"the model has {count} subgraphs: expected one; give recurrent layers unroll=True")
         (self._subgraph,) = self._model.subgraphs
         codes = [operation_name(code) for code in self._model.operatorCodes]
         self.operations = tuple(

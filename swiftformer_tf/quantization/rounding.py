@@ -142,7 +142,9 @@ def _inverse_factor(covariance: np.ndarray, floor: np.ndarray) -> tuple[np.ndarr
             found = np.linalg.cholesky(np.linalg.inv(raised)).transpose(0, 2, 1)
             if np.isfinite(found).all():
                 return found, raised
-    raise ExportError("what a matrix multiplies on the calibration images is not finite; give others, or another model")
+    raise ExportError(
+        "the inputs of a matrix are not finite on the calibration images; use other images or another model"
+    )
 
 
 def rounded_filter(

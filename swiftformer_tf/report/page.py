@@ -26,21 +26,21 @@ MAX_CLASSES = 20
 # What each check of `verify` asks, in the order of the page; one that is not here is shown by its name.
 QUESTIONS = {
     "finite": "All outputs are finite",
-    "snr": "Outputs are close to Keras's",
-    "agreement": "The best label, or the class of a pixel, is Keras's",
-    "no_flex": "LiteRT's own operations only",
+    "snr": "Outputs are close to those of Keras",
+    "agreement": "Top labels, or the classes of pixels, are the same as in Keras",
+    "no_flex": "Only LiteRT's built-in operations",
     "static_shapes": "Every shape is fixed",
-    "unique_names": "Every tensor has a name of its own",
+    "unique_names": "Every tensor has a unique name",
     "unused_parts": "Nothing in the file is unused",
-    "quantization": "Integers are scaled as strict readers want them",
-    "versions": "Integer operations are of their first version",
+    "quantization": "Integer scales satisfy strict readers",
+    "versions": "Integer operations have their first version",
     "inference_types": "Input and output have the recipe's types",
     "integer": "Integer throughout",
     "weights": "Matrices are stored as the recipe says",
     "partitions": "Few XNNPACK partitions",
-    "metadata": "TFLite Metadata says what the file is",
-    "labels": "Labels inside are the model's",
-    "raw_pixels": "Pixels' bytes go in as they are",
+    "metadata": "TFLite Metadata describes the file correctly",
+    "labels": "The labels in the file are the model's",
+    "raw_pixels": "The input takes pixel bytes unchanged",
 }
 # What a number of a file's answers is.
 UNITS = {"logits": "logit", "probabilities": "probability", "mask": "class", "features": "feature"}
@@ -50,8 +50,8 @@ MARKS = {"passed": "✓", "failed": "✗", "refused": "?", "not compared": "-"}
 # What is said of files that did not pass, the worst first.
 HEADLINES: dict[Verdict, str] = {
     "failed": "failed",
-    "refused": "could not be judged by these photographs",
-    "not compared": "passed the checks of the file alone, not compared with Keras",
+    "refused": "could not be judged on these photographs",
+    "not compared": "passed the checks of the file itself, but not compared with Keras",
 }
 
 Results = Sequence[tuple[LiteModel, VerificationReport]]

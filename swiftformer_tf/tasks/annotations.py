@@ -20,7 +20,7 @@ _YES_OR_NO = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 
 
 _LARGEST = float(np.finfo(np.float32).max)
 
-_ASK = "say what they are: --problem-type multi_label_classification, regression or single_label_classification"
+_ASK = "say what they mean: --problem-type multi_label_classification, regression or single_label_classification"
 
 
 def has_metadata(folder: str | Path) -> bool:
@@ -34,13 +34,13 @@ def has_metadata(folder: str | Path) -> bool:
         return True
     if below := sorted(root.glob(f"*/{METADATA}")):
         raise ImageError(
-            f"{root}: has no {METADATA}, but {below[0]} is one; give the folder that it is in, or where the subfolders "
-            "are the classes, move it away"
+            f"{root}: has no {METADATA}, but {below[0]} is one; give its folder, or if the subfolders are the "
+            "classes, move it away"
         )
     if (lines := root / "metadata.jsonl").is_file():
         raise ImageError(
-            f"{lines}: not read; pandas.read_json({str(lines)!r}, lines=True).to_csv({str(root / METADATA)!r}, "
-            "index=False) makes a table of it; where the subfolders are the classes, move it away"
+            f"{lines}: not supported; pandas.read_json({str(lines)!r}, lines=True).to_csv({str(root / METADATA)!r}, "
+            "index=False) converts it; if the subfolders are the classes, move it away"
         )
     return False
 
@@ -137,7 +137,7 @@ def _binary(metadata: Metadata) -> np.ndarray:
         for column, cell in zip(metadata.columns, row, strict=True):
             if cell.lower() not in _YES_OR_NO:
                 raise ImageError(
-                    f"{metadata.where(index, column)}: {cell!r}, expected 0 or 1; of numbers, train with "
+                    f"{metadata.where(index, column)}: {cell!r}, expected 0 or 1; for numbers, train with "
                     "--problem-type regression"
                 )
     return np.asarray([[_YES_OR_NO[cell.lower()] for cell in row] for row in metadata.rows], np.float32)
@@ -161,7 +161,7 @@ def _listed(metadata: Metadata, labels: Sequence[str] | None) -> AnnotatedImages
         if wrong := [name for name in names if not name or name.startswith("[")]:
             raise ImageError(f"{where}: {wrong[0]!r}, expected names of labels, or a list of them")
         if strange := [name for name in names if labels is not None and name not in labels]:
-            raise ImageError(f"{where}: {strange[0]!r} is none of the model's labels {', '.join(labels or ())}")
+            raise ImageError(f"{where}: {strange[0]!r} is not one of the model's labels, {', '.join(labels or ())}")
     labels = labels or sorted({name for names in listed for name in names})
     if not labels:
         raise ImageError(f"{metadata.path}: no photograph has a label")
@@ -174,7 +174,7 @@ def _single(metadata: Metadata) -> ImageFolder:
         targets = _binary(metadata)
         for index in np.flatnonzero(targets.sum(axis=1) != 1)[:1]:
             raise ImageError(
-                f"{metadata.path}, line {metadata.lines[index]}: {targets[index].sum():.0f} labels, expected one; of "
+                f"{metadata.path}, line {metadata.lines[index]}: {targets[index].sum():.0f} labels, expected one; for "
                 "several, train with --problem-type multi_label_classification"
             )
         return ImageFolder(metadata.photographs, _indices(targets.argmax(axis=1)), metadata.columns)

@@ -77,11 +77,11 @@ def require_single_label(config: SwiftFormerConfig, what: str, cure: str) -> Non
         >>> require_single_label(SwiftFormerConfig(problem_type="regression"), "a race", "walk")
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ConfigError: problem_type='regression': a race takes one right label of several; walk
+        swiftformer_tf.errors.ConfigError: problem_type='regression': a race needs a single label per photograph; walk
     """
     if config.num_labels and problem_type(config) != "single_label_classification":
         said = f"problem_type={config.problem_type!r}" if config.num_labels > 1 or config.problem_type else "one label"
-        raise ConfigError(f"{said}: {what} takes one right label of several; {cure}")
+        raise ConfigError(f"{said}: {what} needs a single label per photograph; {cure}")
 
 
 def output_name(activation: Activation | None) -> str:

@@ -64,7 +64,7 @@ class LabelScores:
 
     def __post_init__(self) -> None:
         if not self.targets.any():
-            raise ModelError(f"none of {self.images} photographs has a label: there is nothing to find")
+            raise ModelError(f"none of the {self.images} photographs has a label, so there is nothing to find")
 
     @property
     def images(self) -> int:

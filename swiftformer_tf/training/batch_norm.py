@@ -41,7 +41,7 @@ def update_batch_norm(model: keras.Model, batches: Iterable[np.ndarray]) -> None
             norm.momentum = 1 - 1 / count
         copy(batch, training=True)
     if not count:
-        raise ConfigError("no batch of images: statistics need some dozens")
+        raise ConfigError("no images: the statistics need a few dozen or more")
     model.set_weights(copy.get_weights())
 
 

@@ -90,7 +90,7 @@ class FiniteLoss(keras.callbacks.Callback):
         if not np.isfinite(loss := float(logs["loss"])):
             raise ConfigError(
                 f"learning_rate={self.learning_rate:g}: the loss is {loss} in step {batch + 1} of epoch "
-                f"{self._epoch + 1}; train into another folder with a lower one, or with clip_norm"
+                f"{self._epoch + 1}; train into another folder with a lower rate, or with clip_norm"
             )
 
 
@@ -194,7 +194,7 @@ class RunFolder(keras.callbacks.Callback):
             raise CheckpointError(f"{path}: cannot be read ({error}); remove it to start over") from None
         shapes = {name: tuple(variable.shape) for name, variable in targets.items()}
         if shapes != {name: array.shape for name, array in found.items()}:
-            raise CheckpointError(f"{path}: the state of another model or optimizer; train into another folder")
+            raise CheckpointError(f"{path}: belongs to another model or optimizer; train into another folder")
         for name, variable in targets.items():
             variable.assign(found[name])
         self.history = history

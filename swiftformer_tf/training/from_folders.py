@@ -216,11 +216,13 @@ def _check(task: str, options: _Options) -> None:
         raise ConfigError(f"task={task!r}: expected one of {', '.join(TRAINING_TASKS)}")
     for name, default in TRAINING_TASKS[task].unused.items():
         if getattr(options, name) != default:
-            raise ConfigError(f"{name} is not for task {task}; leave it out")
+            raise ConfigError(f"{name} does not apply to task {task}; leave it out")
     if options.variant and options.source:
-        raise ConfigError(f"variant {options.variant} is of a new model, and {options.source} brings its own; give one")
+        raise ConfigError(
+            f"variant {options.variant} is for a new model, but {options.source} has its own; give only one of them"
+        )
     if options.process_id >= options.num_processes or (options.coordinator_address and options.num_processes == 1):
-        raise ConfigError("process_id and coordinator_address need a larger num_processes")
+        raise ConfigError("process_id and coordinator_address need num_processes of 2 or more")
 
 
 def _tensorboard(output: Path, *, wanted: bool, process_id: int) -> list[keras.callbacks.Callback]:

@@ -48,7 +48,10 @@ def training_photographs(
         images, kind = open_annotated(folder, problem_type or config.problem_type)
         said: ProblemType | None = kind
     elif problem_type not in (None, "single_label_classification"):
-        raise ConfigError(f"{folder}: no {METADATA}, which says what is right to a model of {problem_type}")
+        raise ConfigError(
+            f"{folder}: no {METADATA}; a model with problem_type={problem_type!r} needs one with the answers for "
+            "each photograph"
+        )
     else:
         images = ImageFolder.open(folder)
         _check_splits(Path(folder), images.class_names)

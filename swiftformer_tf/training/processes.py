@@ -148,4 +148,4 @@ def check_same_settings(about: dict[str, Any]) -> None:
     for process, theirs in enumerate(everyone):
         for name, same in zip(about, theirs == everyone[0], strict=True):
             if not same:
-                raise ConfigError(f"process {process} has another {name} than process 0; give all the same")
+                raise ConfigError(f"process {process} has another {name} than process 0; give every process the same")

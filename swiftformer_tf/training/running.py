@@ -144,13 +144,13 @@ def _check_answers(folder: ImageFolder | AnnotatedImages, config: SwiftFormerCon
     kind = problem_type(config)
     said = config.problem_type or "single_label_classification"  # one label alone is no word for another kind
     if isinstance(folder, ImageFolder) and said == "single_label_classification" and len(folder.class_names) < 2:
-        raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, a subfolder each")
+        raise ConfigError(f"{len(folder.class_names)} class in the folder: expected two or more, one subfolder each")
     if kind != "single_label_classification":
         if not isinstance(folder, AnnotatedImages):
-            raise ConfigError(f"problem_type={kind!r}: folders name one label a photograph; expected {METADATA}")
+            raise ConfigError(f"problem_type={kind!r}: folders give one label per photograph; expected {METADATA}")
         return
     if isinstance(folder, AnnotatedImages):
-        raise ConfigError(f"problem_type={kind!r}: expected one right label of several for each photograph")
+        raise ConfigError(f"problem_type={kind!r}: expected one correct label for each photograph")
 
 
 def fit_in_folder(

@@ -91,7 +91,7 @@ class MaskBatches:
     ) -> None:
         if len(folder) < recipe.batch_size:
             raise ImageError(
-                f"{len(folder)} photographs are less than one batch of {recipe.batch_size}; "
+                f"{len(folder)} photographs are fewer than one batch of {recipe.batch_size}; "
                 "add some, or lower batch_size"
             )
         self.folder, self.recipe, self.config, self.seed = folder, recipe, config, seed

@@ -119,7 +119,7 @@ class Teacher:
             if labels != "imagenet" and not (isinstance(labels, list) and all(isinstance(x, str) for x in labels)):
                 raise ValueError('labels: expected a list of names, or "imagenet"')
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{card_path}: no card of a teacher ({type(error).__name__}: {error})") from None
+            raise ModelError(f"{card_path}: not a valid teacher card ({type(error).__name__}: {error})") from None
         labels = tuple(imagenet_classes().values()) if labels == "imagenet" else tuple(labels)
         if path.suffix == ".tflite":
             return cls.from_tflite(path, transform, labels)

@@ -174,7 +174,9 @@ def report(result: Result) -> None:
             figures = (
                 f"{each.agreeing} of {each.photographs} labels, off by {each.difference:.1e}, {each.snr_db:.1f} dB"
             )
-        said = " ".join(filter(None, [figures, each.reason, "(too old, by the file's word)" if each.too_old else ""]))
+        said = " ".join(
+            filter(None, [figures, each.reason, "(too old, according to the file)" if each.too_old else ""])
+        )
         print(f"  {each.variant:22} {each.recipe:12} {each.status:8} {said}")
     for part in result.without:
         print(f"  left out: {part}")
