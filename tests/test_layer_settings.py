@@ -1,5 +1,6 @@
 """Models of Keras users: frozen, quantized by Keras, with LoRA, in half precision; each as plain Keras has it."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ from swiftformer_tf.errors import CheckpointError, ConfigError, ExportError, Mod
 from swiftformer_tf.layer_settings import named_layers
 
 PIXELS = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype("float32")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _heap_as_it_was() -> None:
+    """Keras collects garbage for each layer that it quantizes, which need not go through what other tests have made."""
+    gc.collect()
+    gc.freeze()
 
 
 def tiny(**fields: Any) -> SwiftFormerForImageClassification:
