@@ -1,6 +1,7 @@
 """Trains and measures the published CamVid segmenter.
 
     python docs/results/camvid.py train CAMVID RUN
+    python docs/results/camvid.py train CAMVID RUN --start docs/results/camvid/camvid_xs_fpn64_float16.safetensors
     python docs/results/camvid.py measure CAMVID RUN/model.keras RESULT
     python docs/results/camvid.py publish CAMVID RESULT/camvid_xs_fpn64.keras docs/results/camvid
 
@@ -118,11 +119,14 @@ def main() -> None:
         for argument in arguments:
             command.add_argument(argument, type=Path)
         if name == "train":
-            command.add_argument("--epochs", type=int, default=RECIPE.epochs, help="%(default)s, as published.")
+            command.add_argument("--epochs", type=int, default=RECIPE.epochs, help="Default: %(default)s.")
+            command.add_argument("--start", type=Path, help="Weights that `publish` wrote, to learn more from.")
     options = parser.parse_args()
     if options.command == "train":
         recipe = RECIPE.with_epochs(options.epochs)
-        train_segmenter(segmenter(), folder(options.camvid, "train"), recipe, options.run, source=BACKBONE)
+        model = published(options.start) if options.start else segmenter()
+        source = options.start.name if options.start else BACKBONE
+        train_segmenter(model, folder(options.camvid, "train"), recipe, options.run, source=source)
     else:
         act = measure if options.command == "measure" else publish
         act(keras.models.load_model(options.model, compile=False), options.camvid, options.result)
