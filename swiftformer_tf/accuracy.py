@@ -102,7 +102,8 @@ def evaluate(
     """Counts how often a classifier or a segmenter is right: what `swiftformer-tf evaluate` does.
 
     Args:
-        model: A Keras model, a TFLite model or a checkpoint; or its path or name, see `open_any`.
+        model: A Keras model, also one that `fuse` made, a TFLite model or a checkpoint; or its path or name, see
+            `open_any`.
         folder: For a classifier, photographs in a subfolder a class or with a `metadata.csv`, see `labeled_for`; for a
             segmenter, photographs beside masks, see `MaskFolder.open`. Or what these return.
         task: What the model is expected to be for, in the words of `train`: `"classification"` or

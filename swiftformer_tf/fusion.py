@@ -12,7 +12,7 @@ from swiftformer_tf.folding import normalized
 from swiftformer_tf.graph_walk import Walk, is_graph, tensor_of
 from swiftformer_tf.pretrained_model import config_of
 from swiftformer_tf.registration import PACKAGE
-from swiftformer_tf.tasks import TASKS, Activation, Output
+from swiftformer_tf.tasks import TASKS, Activation, Output, main_output
 
 __all__ = ["DeployModel", "fuse", "graph_config", "output_names", "tasks_of"]
 
@@ -67,6 +67,11 @@ class DeployModel(keras.Model):
     def named_outputs(self) -> tuple[Output, ...]:
         """What the outputs are, in the order of `outputs`."""
         return self._facts[2]
+
+    @property
+    def main_output(self) -> Output:
+        """See `LiteModel.main_output`."""
+        return main_output(self.named_outputs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return super().call(inputs, training=False, mask=mask)

@@ -10,11 +10,12 @@ from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.model_file import LiteModel
 
 if TYPE_CHECKING:  # Keras is imported where a Keras model is made, and not to look into other files
+    from swiftformer_tf.fusion import DeployModel
     from swiftformer_tf.pretrained_model import PretrainedModel
 
 __all__ = ["Opened", "open_any", "open_checkpoint", "open_model"]
 
-Opened: TypeAlias = "PretrainedModel | LiteModel | Checkpoint"
+Opened: TypeAlias = "PretrainedModel | DeployModel | LiteModel | Checkpoint"
 
 
 def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None) -> Opened:

@@ -12,6 +12,7 @@ from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ImageError, ModelError, prefix_path
 from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import filling
+from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.images.folders import photographs_in
 from swiftformer_tf.images.overlays import Color, class_colors, mask_picture, overlay
 from swiftformer_tf.images.transform import open_image
@@ -42,14 +43,16 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
     """A function from normalized images to outputs, and the configuration that goes with it.
 
     Args:
-        opened: What `open_any` returned.
+        opened: What `open_any` returned, or what `fuse` made.
         num_threads: Number of threads of LiteRT's interpreter; Keras uses all there are.
 
     Raises:
         ModelError: LiteRT cannot load the model.
     """
     if isinstance(opened, LiteModel):
-        return _lite_predictor(opened, num_threads), opened.config
+        return _bound_predictor(opened, LiteRunner(opened, num_threads=num_threads)), opened.config
+    if isinstance(opened, DeployModel):
+        return _bound_predictor(opened, _deploy_runner(opened)), opened.config
     task_of(opened)
     model = port(opened).model if isinstance(opened, Checkpoint) else opened
     return model.predict_on_batch, model.config
@@ -57,7 +60,7 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
 
 def activated(opened: Opened) -> Activation | None:
     """What a model makes probabilities of its logits with itself; None where it answers with logits or numbers."""
-    return opened.classifier_activation if isinstance(opened, LiteModel) else None
+    return opened.main_output.activation if isinstance(opened, (LiteModel, DeployModel)) else None
 
 
 def task_of(opened: Opened) -> str:
@@ -66,7 +69,7 @@ def task_of(opened: Opened) -> str:
     Raises:
         ModelError: A model with a head of the user's own, which does not say it.
     """
-    if isinstance(opened, LiteModel):
+    if isinstance(opened, (LiteModel, DeployModel)):
         return opened.main_output.task
     if isinstance(opened, Checkpoint):
         return "classification" if opened.config.num_labels else "features"
@@ -209,11 +212,25 @@ def _hex(color: Color) -> str:
 PREDICT = {"classification": _labels, "semantic-segmentation": _masks}
 
 
-def _lite_predictor(lite: LiteModel, num_threads: int) -> Predictor:
-    runner = LiteRunner(lite, num_threads=num_threads)
+def _deploy_runner(deploy: DeployModel) -> Predictor:
+    """Its main output of one image, without the batch, as `LiteRunner` has it."""
+    at = deploy.named_outputs.index(deploy.main_output)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        if images.shape != deploy.input.shape:
+            raise ModelError(f"an input of shape {images.shape}: the model takes {deploy.input.shape}")
+        outputs = deploy.predict_on_batch(images)
+        outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        return np.asarray(outputs[at][0])
+
+    return run
+
+
+def _bound_predictor(model: LiteModel | DeployModel, run: Predictor) -> Predictor:
+    """Of a graph for one image, which may take pixels from 0 to 255."""
 
     def predict(images: np.ndarray) -> np.ndarray:
-        given = lite.config.transform.denormalize(images) if lite.include_preprocessing else images
-        return np.stack([runner(image[None]) for image in given])
+        given = model.config.transform.denormalize(images) if model.include_preprocessing else images
+        return np.stack([run(image[None]) for image in given])
 
     return predict

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
+from swiftformer_tf import LiteModel, ModelError, SwiftFormerForImageClassification, fuse, to_checkpoint
 from swiftformer_tf.loading import Opened
 from swiftformer_tf.predicting import predictor, probabilities
 
@@ -24,6 +24,9 @@ def test_all_kinds_agree(
     kinds: dict[str, Opened] = {
         "keras": model,
         "checkpoint": to_checkpoint(model),
+        "fused": fuse(model),
+        "fused, pixels": fuse(model, include_preprocessing=True),
+        "fused, probabilities": fuse(model, classifier_activation="softmax"),
         "tflite": lite("float32"),
         "pixels": lite("float32", include_preprocessing=True),
         "probabilities": lite("float32", classifier_activation="softmax"),
@@ -33,8 +36,16 @@ def test_all_kinds_agree(
         assert config == model.config
         outputs = run(images)
         assert outputs.shape == (5, 10)
-        np.testing.assert_allclose(outputs, softmax if kind == "probabilities" else expected, atol=1e-4, err_msg=kind)
+        np.testing.assert_allclose(
+            outputs, softmax if kind.endswith("probabilities") else expected, atol=1e-4, err_msg=kind
+        )
         np.testing.assert_allclose(probabilities(outputs, opened), softmax, atol=1e-5, err_msg=kind)
+
+
+def test_a_fused_model_for_a_batch_is_refused(model: SwiftFormerForImageClassification, images: np.ndarray) -> None:
+    run, _ = predictor(fuse(model, batch_size=2))
+    with pytest.raises(ModelError, match=r"an input of shape \(1, .*\): the model takes \(2, "):
+        run(images)
 
 
 def test_probabilities_of_large_logits_are_finite(model: SwiftFormerForImageClassification) -> None:

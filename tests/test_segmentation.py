@@ -12,7 +12,16 @@ from support.random_models import randomized
 from support.segments import SMALL, segmenter, tiny
 from support.tracing import steps_traced
 
-from swiftformer_tf import ConfigError, ModelError, SwiftFormerConfig, SwiftFormerForImageClassification
+from swiftformer_tf import (
+    RECIPES,
+    ConfigError,
+    ModelError,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    export,
+    fuse,
+)
+from swiftformer_tf.accuracy import evaluate
 from swiftformer_tf.evaluation import answers_at, evaluate_segmentation
 from swiftformer_tf.images.masks import VOID, MaskFolder
 from swiftformer_tf.segmentation import (
@@ -161,6 +170,17 @@ def test_evaluation_is_at_the_masks_own_size(pairs: Path) -> None:
     constant = evaluate_segmentation(lambda images: np.zeros((1, 4, 4), np.int64), tiny(), folder)
     assert constant.iou[1] == 0
     assert constant.pixel_accuracy == pytest.approx(constant.iou[0])
+
+
+def test_evaluation_is_the_same_for_keras_fused_models_and_files(pairs: Path) -> None:
+    model = segmenter()
+    expected = evaluate(model, pairs).to_dict()
+    logits, mask = fuse(model), fuse(model, classifier_activation="argmax", include_preprocessing=True)
+    for deploy in (logits, fuse(model, classifier_activation="softmax"), mask):
+        fused = evaluate(deploy, pairs, task="semantic-segmentation").to_dict()
+        assert fused == evaluate(export(deploy, RECIPES["float32"]), pairs).to_dict()
+        if deploy is logits:  # the others are resized twice where the mask has another size than the model
+            assert fused == expected
 
 
 def test_evaluation_refuses_what_it_cannot_count(pairs: Path) -> None:

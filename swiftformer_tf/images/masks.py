@@ -43,8 +43,7 @@ class MaskClasses:
 
     Args:
         names: Name of each index, in order. An index called `void` counts nowhere and is no class; 255 is always void.
-        colors: (red, green, blue) of each index, for pictures of masks and to read masks that are written in colors;
-            empty for none.
+        colors: (red, green, blue) of each index, to read masks that are written in colors; empty for none.
 
     Raises:
         ImageError: No class, the same name or color twice, or other numbers of names and colors.

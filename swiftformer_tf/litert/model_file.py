@@ -16,7 +16,7 @@ from swiftformer_tf.files import replacing
 from swiftformer_tf.litert.metadata import LABELS, attach, model_metadata
 from swiftformer_tf.notebook import html_table
 from swiftformer_tf.recipes import Recipe
-from swiftformer_tf.tasks import TASKS, Activation, Output
+from swiftformer_tf.tasks import TASKS, Activation, Output, main_output
 
 __all__ = ["LiteModel"]
 
@@ -71,7 +71,7 @@ class LiteModel:
     @property
     def main_output(self) -> Output:
         """The output that stands for all where one is shown: the scores of the labels, or the first."""
-        return next((each for each in self.outputs if TASKS[each.task].rank), self.outputs[0])
+        return main_output(self.outputs)
 
     @property
     def answers(self) -> str:

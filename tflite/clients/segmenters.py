@@ -142,9 +142,9 @@ def judge_masks(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     total = answers[..., 0].size
     its, ours, true = flat(answers).argmax(axis=1), flat(here).argmax(axis=1), keras[:total].argmax(axis=1)
     same, apart = float(np.mean(its == true)), float(np.mean(ours != true))
-    # Of two with the same noise, the numbers of such pixels differ by chance: two standard deviations.
-    least_same = min(1 - ROOM * apart - 2 * math.sqrt(apart / total), recipe.min_pixel_agreement)
-    stray, most_stray = float(np.mean((its != true) & (its != ours))), 1 - recipe.min_pixel_agreement
+    stray, may_differ = float(np.mean((its != true) & (its != ours))), 1 - recipe.min_pixel_agreement
+    least_same = 1 - max(may_differ, ROOM * apart + by_chance(apart, total))
+    most_stray = may_differ + by_chance(may_differ, total)
     snr, least = signal_to_noise(keras, flat(answers)), signal_to_noise(keras, flat(here)) - SNR_ROOM
     least = min(least, recipe.min_snr)
     # Written so that NaN fails.
@@ -164,6 +164,11 @@ def judge_masks(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
         snr_db=snr,
         agreeing=int(np.sum(its == true)),
     )
+
+
+def by_chance(share: float, pixels: int) -> float:
+    """How much larger a share of so few pixels is in one of twenty by chance: two standard deviations."""
+    return 2 * math.sqrt(share / pixels)
 
 
 def own_runs(runs: list[dict[str, Any]], kit: Kit) -> list[dict[str, Any]]:
