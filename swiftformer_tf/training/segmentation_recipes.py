@@ -22,7 +22,7 @@ class SegmentationRecipe(RecipeFields):
         weight_decay: AdamW's, on kernels; biases, norms and layer scales have none.
         clip_norm: Largest global norm of the gradient, or None.
         ema: Share that a step keeps of the averaged weights, which are the ones evaluated and saved.
-        crop_size: (height, width) in pixels of what is cut out of the scaled photograph.
+        crop_size: (height, width) in pixels of what is cut out of the scaled photograph, at most the model's own size.
         scale: Smallest and largest factor that a photograph is scaled by.
         whole_epochs: Share of the epochs, the last ones, that see crops of the model's own size.
         whole_scale: `scale` in these.
@@ -40,6 +40,8 @@ class SegmentationRecipe(RecipeFields):
         >>> recipe = SegmentationRecipe(epochs=10, whole_epochs=0.3)
         >>> [recipe.crop(epoch, (360, 480)) for epoch in (0, 6, 7)]
         [(256, 352), (256, 352), (352, 480)]
+        >>> recipe.crop(0, (128, 400))
+        (128, 352)
     """
 
     epochs: int = 33
@@ -88,7 +90,8 @@ class SegmentationRecipe(RecipeFields):
 
     def crop(self, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the crops in an epoch, for a model of `size`: multiples of 32 that are not larger."""
-        wanted = size if self.is_whole(epoch) else self.crop_size
+        # Beyond the model's own size there would be nothing but void in photographs of that size.
+        wanted = size if self.is_whole(epoch) else map(min, self.crop_size, size)
         height, width = (max(32, side // 32 * 32) for side in wanted)
         return height, width
 
