@@ -47,7 +47,11 @@ class RecipeFile(click.Path):
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's; the warm-up is cut to fit.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the recipe's.")
-@click.option("--image-size", type=ImageSize(), help="Default: that of --from, or 224.")
+@click.option(
+    "--image-size",
+    type=ImageSize(),
+    help="Default: that of --from, or 224; for segmentation that of the first photograph.",
+)
 @click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Share that evaluation's center crop keeps.")
 @click.option(
     "--teacher",
