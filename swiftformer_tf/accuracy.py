@@ -99,7 +99,7 @@ def evaluate(
     weights: str | None = None,
     progress: Progress = silent,
 ) -> Accuracy:
-    """Counts how often a classifier or a segmenter is right: what `swiftformer-tf evaluate` does.
+    """Measures the accuracy of a classifier or a segmenter, as `swiftformer-tf evaluate` does.
 
     Args:
         model: A Keras model, also one that `fuse` made, a TFLite model or a checkpoint; or its path or name, see
@@ -118,11 +118,11 @@ def evaluate(
 
     Raises:
         ModelError: A model of another task, or one that cannot be used; outputs that do not fit the labels.
-        ImageError: The folder does not say what is right, or a photograph cannot be read; the message names it.
+        ImageError: The folder has no labels, or a photograph cannot be read; the message names it.
         ConfigError: No such task, an argument of another one, or masks of other classes.
         CheckpointError: See `Checkpoint.open`.
         OSError: The PNG cannot be written.
-        SwiftFormerError: matplotlib is not installed for it; said before anything runs.
+        SwiftFormerError: matplotlib, which the PNG needs, is not installed; raised before anything runs.
 
     Examples:
         >>> import tempfile

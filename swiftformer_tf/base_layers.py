@@ -22,7 +22,7 @@ def convolved_size(size: int | None, kernel_size: int, strides: int, padding: in
 
 
 def initializer() -> keras.initializers.Initializer:
-    """Of every kernel: a normal distribution of standard deviation 0.02, cut at two of them (arXiv:2303.15446)."""
+    """Initializer of all kernels: normal with standard deviation 0.02, truncated at two of them (arXiv:2303.15446)."""
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
 

@@ -21,7 +21,7 @@ TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """Pixels, and what a PyTorch model answered to them.
+    """Pixels, and the outputs of a PyTorch model for them.
 
     Args:
         pixels: As the model took them, normalized: (N, H, W, channels), or (N, channels, H, W) as PyTorch has them.
@@ -104,7 +104,7 @@ def fit_token_weights(checkpoint: Checkpoint, expected: Expected) -> Fit:
         expected: Pixels and logits.
 
     Raises:
-        CheckpointError: Shapes that do not belong to each other, or numbers that are not finite.
+        CheckpointError: Shapes that do not match, or numbers that are not finite.
 
     Examples:
         >>> from swiftformer_tf import PRETRAINED
@@ -140,7 +140,7 @@ def fitted(
     Args:
         checkpoint: Weights of a classifier.
         expected: Pixels and logits.
-        token_weights: What the caller says, which then has to fit.
+        token_weights: The attention type that must fit; None takes the one that fits.
 
     Raises:
         CheckpointError: Neither attention type fits, or not that of `token_weights`; or see `fit_token_weights`.

@@ -38,13 +38,13 @@ Status = Literal["passed", "failed", "refused"]
 
 @dataclasses.dataclass(frozen=True)
 class VerificationCheck:
-    """One question and its answer.
+    """One check and its result.
 
     Args:
-        name: What was asked, such as `"snr"`.
-        status: `"refused"` where the images or the file do not allow an answer; that is not a pass.
-        measured: The answer, for people.
-        expected: What would have passed.
+        name: What was checked, such as `"snr"`.
+        status: `"refused"` if the images or the file cannot decide it, which counts as a failure.
+        measured: What was found, in words or figures.
+        expected: What the check requires.
 
     Examples:
         >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").status
@@ -74,7 +74,7 @@ class Outputs:
 
     Args:
         expected: The reference's, (images, labels); of segmentation the class of each pixel.
-        actual: The file's, of the same shape.
+        actual: The file's, in the same shape.
     """
 
     expected: np.ndarray
@@ -145,7 +145,7 @@ class Signal:
         self._noise = self._power = 0.0
 
     def add(self, expected: np.ndarray, actual: np.ndarray) -> None:
-        """One image's outputs, of the reference and of the model under test."""
+        """Adds one image's outputs from the reference and from the model under test."""
         one = expected.astype(np.float64)
         self._count += 1
         # Welford's sums: the squares of what differs from the mean so far, which lose nothing where little varies.
@@ -185,7 +185,7 @@ def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
 
 
 def decibels(signal: float, noise: float) -> float | None:
-    """Of two powers: infinite without noise; None without a signal, or where one of them is not finite.
+    """Ratio of two powers in dB: infinite without noise; None without a signal, or if one of them is not finite.
 
     Examples:
         >>> decibels(4.0, 0.04), decibels(4.0, 0.0), decibels(0.0, 1.0)

@@ -96,7 +96,7 @@ def _convert_file(saved: str, weights: Literal["float32", "float16"], output: st
 
 
 def _layer_names(model: keras.Model) -> Iterator[str]:
-    """Of a model and of those inside it."""
+    """Names of the layers of a model and of those inside it."""
     for layer in model.layers:
         yield layer.name
         if isinstance(layer, keras.Model):

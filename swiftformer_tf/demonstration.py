@@ -21,7 +21,7 @@ __all__ = ["DEMO_WEIGHTS", "Demonstration", "demonstrate"]
 
 DEMO_WEIGHTS = "swiftformer_xs_imagenette"
 
-# Of a folder; half of them calibrate, the others verify.
+# Photographs taken from a folder; half of them calibrate, the others verify.
 IMAGES = 400
 
 
@@ -32,7 +32,7 @@ class Demonstration:
     Args:
         exported: Each file.
         page: The report.
-        remark: What there is to say of the photographs; empty where they are the user's.
+        remark: A remark about the photographs; empty if they are the user's.
     """
 
     exported: Sequence[Exported]

@@ -49,12 +49,12 @@ class VerificationError(SwiftFormerError):
 
 
 def require_packages(what: str, *packages: str, extra: str = "report") -> None:
-    """Refuses what optional packages carry out where one is not installed: asked at the start, before all other work.
+    """Raises if an optional package is not installed; called before all other work.
 
     Args:
-        what: What is asked for, the start of the message.
-        packages: As they are imported.
-        extra: The package's extra that brings them.
+        what: What needs the packages; starts the message.
+        packages: Names under which they are imported.
+        extra: The extra of this package that installs them.
 
     Raises:
         SwiftFormerError: Names the package.
@@ -72,7 +72,7 @@ def require_packages(what: str, *packages: str, extra: str = "report") -> None:
 
 @contextlib.contextmanager
 def prefix_path(path: Path | None) -> Iterator[None]:
-    """Puts a file in front of what a `ModelError` says; None where there is no file.
+    """Prefixes a `ModelError` with the path of its file; None leaves it as it is.
 
     Examples:
         >>> with prefix_path(Path("x.tflite")):
@@ -90,11 +90,11 @@ def prefix_path(path: Path | None) -> Iterator[None]:
 
 
 def one_line(error: Exception | str, length: int = 1500) -> str:
-    """A message with a file's own words in it, fit for a terminal: whatever those are made of, and however long.
+    """A message that quotes a file, made safe for a terminal: escaped and shortened.
 
     Args:
         error: The error, or its message.
-        length: Most letters.
+        length: Maximum number of characters.
 
     Examples:
         >>> one_line(ValueError("no field\\x1b[2J\\n"))
@@ -108,9 +108,9 @@ def one_line(error: Exception | str, length: int = 1500) -> str:
 
 
 def first_line(error: Exception, length: int = 300) -> str:
-    """The first line of what another library says, `one_line` of it; the error's type where it says nothing.
+    """The first line of another library's message, by `one_line`; the error's type if it is empty.
 
-    A hostile file can have it say thousands of lines.
+    A malicious file can make such a message thousands of lines long.
 
     Examples:
         >>> first_line(ValueError("\\nno such operation\\n  in graph.cc:12")), first_line(KeyError())

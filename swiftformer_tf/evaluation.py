@@ -284,9 +284,9 @@ _COUNTS: dict[ProblemType, Callable[..., Evaluation | LabelScores | NumberErrors
 def labeled_for(
     config: SwiftFormerConfig, folder: str | Path, *, label_file: str | Path | None = None
 ) -> LabeledImages | AnnotatedImages:
-    """Photographs of a folder with what is right of them, as `evaluate` takes them for a model.
+    """The labeled photographs of a folder, as `evaluate` takes them for a model.
 
-    Of a `metadata.csv`, or of what `labeled_images` reads.
+    Reads a `metadata.csv` if there is one, and otherwise what `labeled_images` reads.
 
     Args:
         config: Configuration of the model: labels and problem type.

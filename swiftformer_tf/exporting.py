@@ -46,12 +46,12 @@ IMAGES_SEEN_TWICE = 200
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Calibration:
-    """What `calibrate` found: all that recipes need of a deploy graph.
+    """The result of `calibrate`: everything that recipes need to know about a deploy graph.
 
     Args:
         content: The deploy graph as a float flatbuffer.
-        statistics: What flows through it on the images.
-        weights_sha256: Digest of the deploy graph's weights, so that it is used for no other.
+        statistics: Ranges and samples of its activations on the images.
+        weights_sha256: Digest of the deploy graph's weights, so that it is not used with another one.
 
     Examples:
         >>> import numpy as np
@@ -75,14 +75,14 @@ def calibrate(
     recipes: Iterable[Recipe] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Calibration:
-    """Measures once, for all recipes, what flows through a deploy graph.
+    """Measures the activations of a deploy graph, once for all recipes.
 
     Args:
         deploy: What `fuse` returned.
         images: A folder; a list of files; an array (N, height, width, channels), where uint8 is pixels and float is
             normalized pixels; or a `tf.data.Dataset` or other iterable of such images or batches. All of them are
             used; 100 to 500 that are like those to come are enough.
-        recipes: Those that it is for: what they cannot hold is refused before an image is read.
+        recipes: Recipes to check: what they do not support is refused before an image is read.
         progress: Called with the number of the graph's inputs seen so far: images, where it takes one at a time.
 
     Returns:
@@ -91,7 +91,7 @@ def calibrate(
     Raises:
         ExportError: No deploy graph, weights are NaN or infinite, the converter failed, or an operation has no form in
             a recipe.
-        ConfigError: A recipe that is none, such as the name of one.
+        ConfigError: Not a `Recipe`, such as the name of one.
         ImageError: An image cannot be used.
 
     Examples:
@@ -118,7 +118,7 @@ def calibrate(
 
 
 def require_calibration(recipe: Recipe, calibration: object) -> None:
-    """Raises where a recipe needs images and there are none.
+    """Raises if a recipe needs calibration and there is none.
 
     Raises:
         ExportError: Says so.
@@ -158,7 +158,7 @@ def export(
         The model, with one signature: `image` in, the graph's named outputs out.
 
     Raises:
-        ConfigError: A recipe that is none, such as the name of one.
+        ConfigError: Not a `Recipe`, such as the name of one.
         ExportError: No deploy graph, the recipe needs calibration and there is none, an operation has no form in it,
             weights are NaN or infinite, or the converter failed.
         ImageError: A calibration image cannot be used.

@@ -28,13 +28,13 @@ LATENCY_SECONDS = 3.0
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OpenedFile:
-    """A file with what its checks ask: one reading and one interpreter for all that is asked of it.
+    """A file opened once for all of its checks, with one interpreter.
 
     Args:
         lite: The model.
         inspection: What is in it.
         runner: What runs it; None where LiteRT has no such operation.
-        num_threads: Of the runner.
+        num_threads: Threads of the runner.
     """
 
     lite: LiteModel
@@ -112,7 +112,7 @@ def _latency(runner: LiteRunner) -> float:
 
 
 def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
-    """Of the graph: its operations, shapes, names, types and matrices.
+    """Checks of the graph: its operations, shapes, names, types and matrices.
 
     Args:
         lite: The model.
@@ -211,7 +211,7 @@ def _int4_checks(matrices: Sequence[Matrix]) -> Iterable[VerificationCheck]:
 
 
 def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[VerificationCheck]:
-    """Of what the file says of itself.
+    """Checks of what the file says about itself.
 
     Args:
         lite: The model.

@@ -15,8 +15,8 @@ from swiftformer_tf.errors import ConfigError
 
 __all__ = ["check_place", "filling", "identity", "read_text", "replacing"]
 
-# Of the hidden folders in which files wait until they are whole. One that is this old belongs to a process that was
-# killed, since no file takes so long to write.
+# Start of the names of hidden folders in which files wait until they are whole, and their age from which on they belong
+# to a process that was killed: no file takes so long to write.
 WAITING = ".swiftformer_tf-"
 ABANDONED_SECONDS = 24 * 3600
 
@@ -64,7 +64,7 @@ def read_text(path: str | Path) -> str:
 
 
 def check_place(path: str | Path, *, made: str | Path | None = None) -> None:
-    """Whether `replacing` can write there: better known before the work than after it.
+    """Raises if `replacing` could not write there; called before the work begins.
 
     Args:
         path: Path of the file or folder to write.

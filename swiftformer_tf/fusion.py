@@ -254,7 +254,7 @@ def _check_model(model: Any) -> None:
 
 
 def _size(shape: tuple[int | None, ...], wanted: Any, default: Any) -> Any:
-    """Of the graph: what is wanted, or else what the model is made for."""
+    """Size of the graph: what is wanted, or else what the model was built for."""
     _, height, width, _ = shape
     if height is None or width is None:
         return default if wanted is None else wanted
@@ -320,7 +320,7 @@ def _told(names: Sequence[str]) -> str:
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """Of each output of a model, in the order of `model.outputs`: its key, or the layer that makes it.
+    """Names of a model's outputs, in the order of `model.outputs`: the key, or the layer that makes it.
 
     Raises:
         ModelError: It has no graph.

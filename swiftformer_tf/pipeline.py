@@ -283,7 +283,7 @@ def _checked_stem(model: keras.Model | str | Path, stem: str | None) -> str:
 
 
 def _name_of(path: Path) -> str:
-    """Of a file without its suffix, of a folder as a whole: `.` has none, and `swiftformer_xs.dist_in1k` no suffix."""
+    """Name of a file without its suffix, or of a folder: `.` has none, and `swiftformer_xs.dist_in1k` no suffix."""
     return path.resolve().name if path.is_dir() else path.stem
 
 

@@ -227,7 +227,7 @@ def _deploy_runner(deploy: DeployModel) -> Predictor:
 
 
 def _bound_predictor(model: LiteModel | DeployModel, run: Predictor) -> Predictor:
-    """Of a graph for one image, which may take pixels from 0 to 255."""
+    """Predicts with a graph for one image, which may take pixels from 0 to 255."""
 
     def predict(images: np.ndarray) -> np.ndarray:
         given = model.config.transform.denormalize(images) if model.include_preprocessing else images

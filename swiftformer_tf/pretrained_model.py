@@ -170,7 +170,7 @@ class PretrainedModel(keras.Model):
 
 
 def _largest(x: Any) -> float:
-    """Of the first batch of what `fit` takes, whatever the sign; 0 where nobody can look without taking it away."""
+    """Largest absolute value in the first batch for `fit`; 0 where looking at a batch would consume it."""
     if isinstance(x, keras.utils.PyDataset):
         x = x[0]
     elif hasattr(x, "element_spec"):  # tf.data's
@@ -209,7 +209,7 @@ def open_weights(
 
 
 def config_of(model: keras.Model) -> SwiftFormerConfig:
-    """Of the model, or of the SwiftFormers in it.
+    """Configuration of the model, or of the SwiftFormers in it.
 
     Raises:
         ModelError: None of them has one, or they have different transforms.

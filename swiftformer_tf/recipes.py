@@ -161,7 +161,7 @@ class Recipe:
         return self.weights == "int4" and inputs % 2 == 0 and not chosen
 
     def least_agreement(self, unit: str) -> float:
-        """Of `"images"` or of `"pixels"`."""
+        """Threshold of the agreement on `"images"` or `"pixels"`."""
         return {"images": self.min_agreement, "pixels": self.min_pixel_agreement}[unit]
 
     def replace(self, **fields: Any) -> Self:
@@ -214,7 +214,7 @@ MIXED_FLOAT_OPS = {
     "SOFTMAX": "probabilities are not rounded to steps",
 }
 
-# Of XS, what loses most by four bits for the bytes that they save, the worst first: docs/results/int4.md.
+# Layers of XS that lose most in four bits for the bytes saved, worst first: docs/results/int4.md.
 INT8_LAYERS = (
     *("stages-0-blocks-0-pwconv1", "stages-0-blocks-2-local_representation-pwconv1", "stages-0-blocks-1-pwconv1"),
     *("stages-0-blocks-2-attn-to_query", "head", "stages-0-blocks-2-local_representation-pwconv2"),

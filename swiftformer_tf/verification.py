@@ -167,11 +167,11 @@ def verify(
 ) -> VerificationReport:
     """Compares a file with its Keras model on images, and the file with its recipe.
 
-    Of the outputs: all are finite; their signal-to-noise ratio, 10 log10(signal power / error power) dB with both
-    sides centered by the reference's mean outputs; they mean the same to their task, such as the same best label. Of
-    the file: Only LiteRT's built-in operations, fixed shapes, a name a tensor and none twice, no unused part, integers
-    scaled as strict readers want them and operations in their first version, the recipe's types, weights and integers
-    as the recipe has them, XNNPACK partitions, metadata and labels. The thresholds are the recipe's.
+    The outputs must be finite, reach the recipe's signal-to-noise ratio (10 log10(signal power / error power) dB, with
+    both sides centered by the reference's mean outputs) and agree in what they mean to their task, such as the top
+    label. The file must have only LiteRT's built-in operations, fixed shapes, a unique name for each tensor, no unused
+    part, integer scales and operation versions that strict readers accept, the recipe's types, weights and integers,
+    few enough XNNPACK partitions, and true metadata and labels.
 
     Args:
         lite: The model.

@@ -36,7 +36,7 @@ def test_every_command_is_listed_and_has_examples() -> None:
     assert listed.exit_code == 0
     said = " ".join(listed.output.split())
     assert "Exit status: 0 done, 1 a check failed, 2 invalid arguments or input, 130 interrupted." in said
-    assert "swiftformer-tf export xs.safetensors -o models --recipe int8" in said
+    assert "swiftformer-tf export xs.pth -o models --recipe int8" in said
     assert "..." not in listed.output.partition("Commands:")[2]  # cut off at 80 columns
     for name in COMMANDS:
         assert name in listed.output
@@ -48,6 +48,7 @@ def test_each_help_says_what_and_shows_how(name: str) -> None:
     assert shown.exit_code == 0
     assert f"\n  swiftformer-tf {name}" in shown.output  # an example
     assert "Usage:" in shown.output
+    assert [line for line in shown.output.splitlines() if len(line) > 80] == []
     assert cli.commands[name].get_short_help_str(100).endswith(".")
     # Every option explains itself.
     unexplained = [p.name for p in cli.commands[name].params if isinstance(p, click.Option) and not p.help]

@@ -166,13 +166,13 @@ def test_an_archive_with_more_in_it_is_not_unpacked(tmp_path: Path, saved: Path)
     path.write_bytes(saved.read_bytes())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("assets/vocabulary.txt", "")
-    with pytest.raises(ModelError, match=r"x\.keras: holds assets/vocabulary\.txt, and the archive of a Swift"):
+    with pytest.raises(ModelError, match=r"x\.keras: holds assets/vocabulary\.txt, but the archive of a Swift"):
         open_keras_file(path)
 
 
 def test_what_keras_makes_is_looked_at(tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: keras.Sequential())
-    with pytest.raises(ModelError, match=r"\.keras: Keras makes a Sequential of it; the file was made to do harm"):
+    with pytest.raises(ModelError, match=r"\.keras: Keras loads it as a Sequential; the file may be malicious"):
         open_keras_file(saved)
 
 

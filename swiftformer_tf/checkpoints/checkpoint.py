@@ -56,9 +56,9 @@ class Checkpoint:
             width), depthwise (channels, 1, height, width), dense (out, in), layer scale (channels, 1, 1).
         config: Architecture, labels, attention type and transform.
         key_layout: Names of the file that they came from: `"original"`, `"hf"` or `"timm"`.
-        token_weights_assumed: Nothing said which attention type the weights were trained with, and `"l2"` was assumed.
+        token_weights_assumed: Whether nothing told the attention type of the weights, and `"l2"` was assumed.
         source: The file, and what was taken from it.
-        notes: What was seen on the way: other weights in the file, a prefix of all keys, what was passed over.
+        notes: Remarks: other weights in the file, a prefix of all keys, what was ignored.
         segmenter: float32 arrays of a segmentation head by mmsegmentation's names; `tensors` are its backbone then.
         segmenter_labels: Names of that head's classes by index.
 

@@ -33,7 +33,7 @@ def requested_labels(num_labels: int | None, id2label: Mapping[int, str] | None)
 
 
 def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 0) -> tuple[Checkpoint, str]:
-    """A checkpoint with these labels, and in words what became of its heads.
+    """A checkpoint with these labels, and a sentence about its heads.
 
     As many labels as before are new names for the same outputs. Another number drops the heads and makes new ones of
     random weights, to be trained.

@@ -20,7 +20,7 @@ WEIGHTS = "model.safetensors"
 
 
 def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | None = None) -> None:
-    """Writes a folder that transformers' or timm's `from_pretrained` loads, and this package's.
+    """Writes a folder that `from_pretrained` of transformers, timm and this package loads.
 
     The folder gets `model.safetensors`, `config.json` with the names of the labels (`id2label`), and the transform
     where the library looks for it: in `preprocessor_config.json` or in `pretrained_cfg`.

@@ -137,7 +137,7 @@ def _submodule(prefix: str) -> str:
 
 
 def _segmenter(prefixes: list[str], beside: Mapping[str, str]) -> dict[str, str]:
-    """Of what stands beside one backbone, the tensors of mmsegmentation's neck and head under its names."""
+    """Tensors of mmsegmentation's neck and head next to one backbone, under its names."""
     if len(prefixes) != 1 or not prefixes[0].endswith(BACKBONE):
         return {}
     before = prefixes[0].removesuffix(BACKBONE)

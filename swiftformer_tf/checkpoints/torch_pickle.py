@@ -43,7 +43,7 @@ class Instance:
     """Something of a class that the file names.
 
     Args:
-        name: Of the class.
+        name: Name of the class.
         arguments: What it is made with, if anything.
 
     Attributes:

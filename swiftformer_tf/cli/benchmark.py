@@ -15,11 +15,11 @@ from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progr
 def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: bool) -> None:
     """Compare the speed of TFLite files on this machine.
 
-    The files, of whatever origin, take turns. Shown are medians and quartiles after a warm-up, XNNPACK partitions,
-    memory, and the time by kind of operation on one thread.
+    The files, which any tool may have made, take turns. Shows medians and quartiles after a warm-up, XNNPACK
+    partitions, memory, and the time by kind of operation on one thread.
 
     \b
-    swiftformer-tf benchmark models/xs_float32.tflite models/xs_int8.tflite --threads 2
+    swiftformer-tf benchmark models/xs_float32.tflite models/xs_int8.tflite
     """
     from swiftformer_tf.litert.benchmarking import benchmark_files
     from swiftformer_tf.litert.profiling import matrix_share

@@ -50,11 +50,12 @@ def debug_quantization(
     """Find where an integer TFLite model loses accuracy.
 
     Runs it beside the float32 export of the same model and ranks tensors by signal-to-noise ratio in dB, worst first:
-    `own dB` is with inputs that are right, so that only the tensor's own operation counts; `as run dB` includes the
+    `own dB` is with correct inputs, so that only the tensor's own operation counts; `as run dB` includes the
     errors of all operations before it.
 
     \b
-    swiftformer-tf debug-quantization models/xs_int8.tflite --reference xs.keras --images photos/val --plot snr.png
+    swiftformer-tf debug-quantization models/xs_int8.tflite \\
+        --reference xs.keras --images photos/val --plot snr.png
     """
     from swiftformer_tf.debugging.debugger import debug_quantization as compare_tensors
 

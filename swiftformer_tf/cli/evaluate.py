@@ -24,7 +24,7 @@ from swiftformer_tf.cli.console import (
     "--labels",
     "label_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A line a photograph: its name and its class; or ILSVRC2012_validation_ground_truth.txt. "
+    help="File with a photograph's name and class per line, or ILSVRC2012_validation_ground_truth.txt. "
     "Default: FOLDER's metadata.csv, or the names of its subfolders.",
 )
 @click.option(
@@ -33,7 +33,7 @@ from swiftformer_tf.cli.console import (
     help="Draw the confusion matrix as a PNG.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Photographs at a time.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For a .tflite file.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads for a .tflite file.")
 @click.option(
     "--task",
     type=click.Choice(list(TASK_OPTIONS)),
@@ -61,7 +61,8 @@ def evaluate(
     per photograph the average precision and F1 of each are shown, with numbers the mean absolute error.
 
     \b
-    swiftformer-tf evaluate models/xs_int8.tflite imagenette/val --confusion confusion.png
+    swiftformer-tf evaluate models/xs_int8.tflite imagenette/val \\
+        --confusion confusion.png
     """
     from swiftformer_tf.accuracy import evaluate as evaluate_model
 

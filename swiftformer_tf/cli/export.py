@@ -49,14 +49,16 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     type=click.Choice([*RECIPES, ALL]),
     multiple=True,
     required=True,
-    help=" ".join(["May be repeated; all is every recipe.", *(f"{row.name} is {row.caution}." for row in CAUTIOUS)]),
+    metavar="NAME",
+    help=f"{', '.join(RECIPES)}, or all. May be repeated. "
+    + " ".join(f"{row.name} is {row.caution}." for row in CAUTIOUS),
 )
-@click.option("--calibration", type=EXISTING, help="Folder of photographs to calibrate integer scales on.")
+@click.option("--calibration", type=EXISTING, help="Folder of photographs on which integer scales are calibrated.")
 @click.option(
     "--calibration-count", type=click.IntRange(min=1), default=200, show_default=True, help="How many of them to use."
 )
 @click.option(
-    "--images", type=EXISTING, help="Folder of other photographs to verify on. Default: those of the calibration."
+    "--images", type=EXISTING, help="Folder of other photographs to verify on. Default: the calibration photographs."
 )
 @click.option("--image-size", type=ImageSize(), help="Default: the model's own.")
 @click.option(
@@ -65,17 +67,21 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     type=click.Choice(list(TARGETS)),
     help="Make files for this library; sets the two options below.",
 )
-@click.option("--include-preprocessing", is_flag=True, help="Normalize inside: the model takes RGB from 0 to 255.")
+@click.option(
+    "--include-preprocessing", is_flag=True, help="Normalize in the model, which then takes RGB from 0 to 255."
+)
 @click.option(
     "--probabilities",
     is_flag=True,
-    help="Answer with probabilities instead of logits: softmax or sigmoid, by the model's problem_type. "
+    help="Return probabilities instead of logits: softmax or sigmoid, by the model's problem_type. "
     "For a segmenter, at the size of the image.",
 )
-@click.option("--mask", is_flag=True, help="Answer with the class of each pixel; for a segmenter.")
+@click.option("--mask", is_flag=True, help="Return the class of each pixel; for a segmenter.")
 @click.option("--input-type", type=click.Choice(get_args(InferenceType)), help="Input type of integer recipes.")
 @click.option("--output-type", type=click.Choice(get_args(InferenceType)), help="Output type of integer recipes.")
-@click.option("--labels", metavar="FILE|imagenet", help="A label a line, or ImageNet's. Default: the model's own.")
+@click.option(
+    "--labels", metavar="FILE|imagenet", help="File with a label per line, or ImageNet's. Default: the model's own."
+)
 @click.option(
     "--task",
     "tasks",
@@ -88,7 +94,7 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
 @click.option(
     "--android",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Also write a folder for an Android project: the files, their labels, a Kotlin class.",
+    help="Also write a folder for an Android project: the files, their labels and a Kotlin class.",
 )
 @click.option("--android-package", metavar="NAME", help="Package of that class. Default: swiftformer.")
 @click.option("--android-class", metavar="NAME", help="Name of that class. Default: from the file names.")
@@ -132,9 +138,11 @@ def export(
 
     \b
     swiftformer-tf export swiftformer_xs.keras -o models --recipe float16
-    swiftformer-tf export swiftformer_xs.pth -o models --recipe int8 --recipe float32 \\
-        --calibration photos/train --images photos/val --include-preprocessing --input-type uint8
-    swiftformer-tf export swiftformer_xs.keras -o models --recipe float16 --for mediapipe --android app/src/main
+    swiftformer-tf export swiftformer_xs.pth -o models --recipe int8 \\
+        --recipe float32 --calibration photos/train --images photos/val \\
+        --include-preprocessing --input-type uint8
+    swiftformer-tf export swiftformer_xs.keras -o models --recipe float16 \\
+        --for mediapipe --android app/src/main
     """
     from swiftformer_tf.pipeline import export_files
 

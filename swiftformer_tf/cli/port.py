@@ -11,7 +11,9 @@ from swiftformer_tf.config import WeightForm
 
 @click.command()
 @click.argument("checkpoint", type=ModelFile(), metavar="CHECKPOINT|MODEL.keras")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="What to write, by --to.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="File or folder to write, see --to."
+)
 @click.option(
     "--to",
     type=click.Choice(get_args(WeightForm)),
@@ -25,12 +27,12 @@ from swiftformer_tf.config import WeightForm
 @click.option(
     "--expected",
     type=EXISTING_FILE,
-    help="pixels and logits of a PyTorch run, as numpy.savez(FILE, pixels=pixels, logits=logits) writes them: says "
-    "which --token-weights fit, and takes those.",
+    help="Pixels and logits of a PyTorch run, written by numpy.savez(FILE, pixels=pixels, logits=logits). Reports "
+    "which --token-weights fit, and uses them.",
 )
-@click.option("--num-labels", type=click.IntRange(1), help="New heads for so many labels, of random weights.")
+@click.option("--num-labels", type=click.IntRange(1), help="New heads for this many labels, with random weights.")
 @click.option(
-    "--labels", help="A file with a label a line, or 'imagenet': names of the outputs; another number is new."
+    "--labels", help="File with a label per line, or 'imagenet'. For another number of labels, the heads are new."
 )
 def port(
     checkpoint: Path,

@@ -33,7 +33,9 @@ class RecipeFile(click.Path):
 @click.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("-o", "--output", type=_RUN, required=True, help="The run's folder.")
-@click.option("--validation", type=_FOLDER, help="Photographs to evaluate each epoch on, in subfolders like FOLDER.")
+@click.option(
+    "--validation", type=_FOLDER, help="Photographs to evaluate on after each epoch, in subfolders like FOLDER."
+)
 @click.option("--variant", type=click.Choice(list(VARIANTS)), help="Variant of a new model.  [default: xs]")
 @click.option("--from", "source", type=ModelFile(), help="A .keras model or a checkpoint to start from.")
 @click.option(
@@ -42,26 +44,24 @@ class RecipeFile(click.Path):
     metavar="|".join([*TRAINING_RECIPES, "FILE.json"]),
     default="short",
     show_default=True,
-    help="Settings: one by name, a .json file with their fields, or the run.json of another run.",
+    help="Training recipe: a name, a .json file with its fields, or the run.json of another run.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's; the warm-up is cut to fit.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Instead of the recipe's; its rates are scaled.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the recipe's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Overrides the recipe's; the warm-up is cut to fit.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Overrides the recipe's; its rates are scaled.")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Overrides the recipe's.")
 @click.option(
     "--image-size",
     type=ImageSize(),
     help="Default: that of --from, or 224; for segmentation that of the first photograph.",
 )
-@click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Share that evaluation's center crop keeps.")
+@click.option("--crop", type=click.FloatRange(0, 1, min_open=True), help="Share kept by evaluation's center crop.")
 @click.option(
     "--teacher",
     type=ModelFile(),
-    help="A classifier to distil from: a .keras or .tflite file or a checkpoint. One that is no SwiftFormer needs "
-    "NAME.json beside it, with its `transform` and its `labels`.",
+    help="A classifier to distill from: a .keras or .tflite file or a checkpoint. If it is not a SwiftFormer, it needs "
+    "a NAME.json next to it with its `transform` and its `labels`.",
 )
-@click.option(
-    "--freeze", "frozen", type=click.IntRange(min=0), default=0, help="How many stages to freeze, and the stem."
-)
+@click.option("--freeze", "frozen", type=click.IntRange(min=0), default=0, help="Freeze the stem and this many stages.")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
@@ -77,15 +77,17 @@ class RecipeFile(click.Path):
 @click.option(
     "--problem-type",
     type=click.Choice(get_args(ProblemType)),
-    help="What labels mean. Default: that of --from, or what FOLDER implies; for a single label it is required.",
+    metavar="NAME",
+    help=f"What labels mean: {', '.join(get_args(ProblemType))}. Default: that of --from, or what FOLDER implies; "
+    "required if there is only one label.",
 )
 @click.option(
     "--task",
     type=click.Choice(list(TASK_OPTIONS)),
     default="classification",
     show_default=True,
-    help="For segmentation FOLDER is, or is below, a folder images; masks of the same stems are .png in masks beside "
-    "it, and beside both is classes.csv, with a line `name` or `name,color` for each index.",
+    help="For segmentation, FOLDER is a folder named images or one inside it. The masks are .png files of the same "
+    "names in a folder masks next to images, and classes.csv next to both has a line `name` or `name,color` per class.",
 )
 @click.option(
     "--head", metavar="NAME", help="Head of a segmenter, from SEGMENTATION_HEADS.  [default: semantic_fpn_64]"
@@ -120,16 +122,17 @@ def train(
 ) -> None:
     """Train or fine-tune a classifier or a segmenter.
 
-    FOLDER has photographs in one subfolder per class, or a metadata.csv; for --task segmentation see there. A
-    metadata.csv as in Hugging Face's ImageFolder has a column file_name, then one of 0 and 1 for each label, or one
-    with the names of the labels that are there, or one of numbers for each number to learn (--problem-type regression).
+    FOLDER has photographs in one subfolder per class, or photographs and a metadata.csv; for segmentation, see --task.
+    As in Hugging Face's ImageFolder, metadata.csv has a column file_name, followed by a column of 0 and 1 for each
+    label, one column with the names of the labels that apply, or a column for each number to learn (--problem-type
+    regression).
 
-    Interrupted at any moment, the same command goes on from the last epoch.
+    If interrupted, run the same command again to continue from the last complete epoch.
 
     \b
-    swiftformer-tf train photos/train -o run --validation photos/val --from xs.safetensors
+    swiftformer-tf train photos/train -o run --validation photos/val --from xs.pth
 
-    On several machines, with KERAS_BACKEND=jax, each runs the same command with a --process-id of its own:
+    To train on several machines, set KERAS_BACKEND=jax and run the same command on each with its own --process-id:
 
     \b
     swiftformer-tf train ... --num-processes 2 --process-id 0 \\

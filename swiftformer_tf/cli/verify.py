@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.argument("models", type=EXISTING_FILE, metavar="MODEL.tflite...", nargs=-1, required=True)
 @click.option("--reference", type=ModelFile(), required=True, help="The model or checkpoint that they came from.")
 @click.option("--images", type=EXISTING, required=True, help="Folder of photographs that calibration did not see.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="For the latency.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads for the latency.")
 @token_weights_option
 @weights_option
 @html_option
@@ -49,8 +49,8 @@ def verify(
     Exit status 0 if every check passed, 1 if one did not, 2 for invalid arguments or input.
 
     \b
-    swiftformer-tf verify models/xs_int8.tflite --reference xs.keras --images photos/val
-    swiftformer-tf verify models/*.tflite --reference xs.keras --images photos/val
+    swiftformer-tf verify models/xs_int8.tflite --reference xs.keras --images photos
+    swiftformer-tf verify models/*.tflite --reference xs.keras --images photos
     """
     from swiftformer_tf.pipeline import verify_files
 

@@ -137,7 +137,7 @@ def compare(
 
 
 def _floors(graph: Graph) -> dict[int, float]:
-    """Of tensors that are never less: a norm's floor is one step in the file, and far less in the float graph."""
+    """Least value that a tensor can have: a norm's floor is one step in the file, and far less in the float graph."""
     floors = {}
     for op in graph.operations:
         for each in op.inputs if op.name == "MAXIMUM" else ():

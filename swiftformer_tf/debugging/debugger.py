@@ -92,7 +92,7 @@ def debug_quantization(
     """Runs an integer file and the float32 export of the same deploy graph side by side, tensor by tensor.
 
     Each tensor is compared twice: as the file computes it, errors of everything before it included, and as its own
-    operation makes it of inputs that are right. A ratio that falls in the second is where to look. Where the file was
+    operation makes it from correct inputs. Look where the second ratio falls. Where the file was
     equalized by channel, the float graph is scaled likewise first, by factors that the weights of both tell. Where it
     has several operations in the place of one, a GELU or a reciprocal root, the row of the last is all of them.
 

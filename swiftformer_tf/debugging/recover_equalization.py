@@ -14,7 +14,7 @@ __all__ = ["equalize_alike"]
 # weights that the file holds in float as what they are; earlier, they would hold their neighbours where they are.
 ROUNDS = 40
 
-# Of the greatest weight, what a float weight is trusted to: in the first half of the rounds, and in the last.
+# Trusted precision of a float weight, as a share of the largest: in the first half of the rounds, and in the last.
 FLOAT_STEPS = 1 / 128, 2.0**-20
 
 # No factor is further from one; a channel whose weights are nothing but rounding would have any.

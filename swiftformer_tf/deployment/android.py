@@ -22,7 +22,7 @@ from swiftformer_tf.tasks.classification import activation
 
 __all__ = ["PACKAGE", "check_android", "kotlin_name", "write_android_folder"]
 
-# Of the Kotlin class, and so the folder that it lies in.
+# Default package of the Kotlin class, and so its folder.
 PACKAGE = "swiftformer"
 
 # What Kotlin's TensorBuffer writes and reads.
@@ -252,7 +252,7 @@ def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
 
 
 def check_android(package: str | None, class_name: str | None) -> None:
-    """Whether `write_android_folder` takes these names: better known before the work than after it.
+    """Raises if `write_android_folder` would refuse these names; called before the work begins.
 
     Raises:
         ExportError: One of them is no name in Kotlin.
@@ -266,7 +266,7 @@ def check_android(package: str | None, class_name: str | None) -> None:
 
 
 def _default(described: list[dict[str, Any]]) -> str:
-    """Of the models that are there the one to take where nobody knows what runs it."""
+    """The model to take by default, of those that are there."""
     there: dict[str, str] = {model["recipe"]: model["name"] for model in described}
     return next((there[recipe] for recipe in RECIPE_OF.values() if recipe in there), next(iter(there.values())))
 

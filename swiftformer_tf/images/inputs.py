@@ -18,7 +18,7 @@ ImageSource = str | Path | np.ndarray | Iterable[Any]
 
 
 def known_count(images: ImageSource | None) -> int | None:
-    """How many images there are, None where that is known only once they were read.
+    """How many images there are; None if that is known only after reading them.
 
     Args:
         images: In any form but a folder, whose files `photographs_in` lists.

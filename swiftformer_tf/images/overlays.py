@@ -12,7 +12,7 @@ __all__ = ["Color", "class_colors", "mask_picture", "overlay"]
 
 Color = tuple[int, int, int]
 
-# Of a turn of the color wheel: hues that follow each other by it stay far apart, however many there are.
+# Step between hues, as a share of the color wheel: hues at this distance stay far apart, however many there are.
 GOLDEN_ANGLE = 0.381966
 
 # Two thirds of the colors are lighter or duller, so that neighbors of one hue are told apart.
@@ -64,7 +64,7 @@ def overlay(photograph: Image.Image, mask: np.ndarray, colors: Sequence[Color], 
 
     Args:
         photograph: In RGB.
-        mask: uint8 (height, width), of the photograph's size; `VOID` leaves it as it is.
+        mask: uint8 (height, width), at the photograph's size; `VOID` leaves it as it is.
         colors: Colors of the classes.
         opacity: Opacity of the mask, from 0 to 1.
 

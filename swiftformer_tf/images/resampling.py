@@ -44,7 +44,7 @@ FILTERS: dict[str, _Filter] = {
 
 
 class _Weights(NamedTuple):
-    """Of every output along one axis.
+    """The inputs and weights of every output along one axis.
 
     Args:
         starts: First pixel that each covers.

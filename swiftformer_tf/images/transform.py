@@ -198,7 +198,7 @@ class Transform:
         """A photograph's mask where `crop_image` leaves the photograph; each pixel is one of the mask's.
 
         Args:
-            mask: uint8 (height, width), of the photograph's size.
+            mask: uint8 (height, width), at the photograph's size.
 
         Examples:
             >>> Transform(size=(1, 2), crop=None).crop_mask(np.array([[3, 3, 7, 7]], np.uint8)).tolist()
@@ -294,12 +294,12 @@ Example:
 def open_image(path: str | Path) -> Image.Image:
     """A photograph in RGB, as a viewer shows it.
 
-    Upright by its EXIF, where that can be read; of an animation the first picture; on white where it is transparent;
-    of 16 bits the upper 8.
+    It is turned upright by its EXIF if that can be read; an animation gives its first picture; transparent parts
+    become white; 16-bit images keep the upper 8 bits.
 
     Raises:
         ImageError: The file is not a picture that Pillow can decode, has more pixels than it takes (179 million), or
-            has pixels without an agreed white; the message names it.
+            has pixels whose white level is undefined; the message names it.
     """
     try:
         with Image.open(path) as image:
@@ -359,7 +359,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def undecoded_reason(error: Exception, path: str | Path) -> str:
-    """Why Pillow did not decode a file, in words for people; what it raised may name the file once more."""
+    """Why Pillow could not decode a file, in a few words."""
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller"
     if isinstance(error, UnidentifiedImageError):

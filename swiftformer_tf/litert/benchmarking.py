@@ -91,7 +91,7 @@ class FileTiming:
 def interleave(
     runs: Mapping[str, Callable[[], float]], *, repeats: int, progress: Callable[[int], None] | None = None
 ) -> dict[str, Timing]:
-    """Takes turns, so that what else the machine does strikes all alike.
+    """Takes turns, so that other load on the machine affects all alike.
 
     Args:
         runs: By name, what runs the thing once and answers with its milliseconds.
@@ -129,7 +129,7 @@ def benchmark_files(
     repeats: int = 30,
     progress: Progress = silent,
 ) -> list[FileTiming]:
-    """Measures `.tflite` files of whatever origin, taking turns.
+    """Measures `.tflite` files, which any tool may have made, taking turns.
 
     Args:
         paths: The files; each has one input.

@@ -48,7 +48,7 @@ FIRST_RUNTIMES = {
 # Bytes that the converter keeps for the oldest runtime.
 RUNTIME_BYTES = 16
 
-# Of the data of a buffer, in bytes.
+# Alignment of the data of a buffer, in bytes.
 ALIGNMENT = 16
 
 # The schema's numbers.
@@ -74,7 +74,7 @@ def model_metadata(
     outputs: Sequence[Output],
     license: str | None,  # noqa: A002  the schema's word
 ) -> dict[str, Any]:
-    """What is true of an exported model, in the words of the schema (see `metadata_schema.TABLES`).
+    """The metadata of an exported model, by the names of the schema (see `metadata_schema.TABLES`).
 
     Args:
         config: Configuration of the model; its `image_size` is the size that the file takes.
@@ -248,7 +248,7 @@ def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
 
 
 def _first_runtimes(graph: Any) -> Iterator[str | None]:
-    """Of each operation, where `FIRST_RUNTIMES` knows it."""
+    """First runtime of each operation that `FIRST_RUNTIMES` knows."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     names = [operation_name(code) for code in graph.operatorCodes]
@@ -303,7 +303,7 @@ def packed_labels(content: bytes) -> tuple[str, ...] | None:
 
 
 def min_runtime_version(content: bytes) -> str | None:
-    """The oldest TFLite that has all operations of a model, by the file's own word; None where it says nothing.
+    """The oldest TFLite that has all operations of a model, according to the file; None if it does not say.
 
     Raises:
         ModelError: The file is damaged.

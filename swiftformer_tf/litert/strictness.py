@@ -15,7 +15,7 @@ SCALED = ("INT4", "INT8", "INT16")
 FLOATS = ("FLOAT16", "FLOAT32")
 # What LiteRT's kernels leave out of matrices, so that a product of two fits.
 LEAST_OF_INT8 = -128
-# Of a bias's step against that of the sums that it is added to: both are products of float32.
+# Relative tolerance between a bias's scale and that of its sums: both are products of float32.
 ROUNDING = 1e-5
 
 
@@ -74,7 +74,7 @@ def _fault(tensor: Any, kind: str) -> str:
 
 
 def _matrix_faults(graph: Any, types: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Of matrices and their biases: symmetric, and in the steps of the sums that they are added to."""
+    """Faults of matrices, which are symmetric, and of biases, which have the scale of their sums."""
     (subgraph,) = graph.subgraphs
     for op in subgraph.operators:
         name = operation_name(graph.operatorCodes[op.opcodeIndex])

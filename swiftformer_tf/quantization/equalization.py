@@ -201,7 +201,7 @@ def _power(graph: Graph, index: int, guessed: dict[int, np.ndarray]) -> np.ndarr
 
 
 def _factors(group: Group, graph: Graph, sizes: np.ndarray, share: float) -> np.ndarray:
-    """Of the channels of a group, float64 (channels,).
+    """Factors for the channels of a group, float64 (channels,).
 
     Args:
         group: The group.

@@ -39,7 +39,7 @@ class Operation:
 
     @property
     def matrix(self) -> tuple[int, int, int]:
-        """Of one of `MATRIX_OPS`: what it multiplies, its matrix, and its bias, -1 where there is none."""
+        """Tensors of one of `MATRIX_OPS`: its input, its matrix, and its bias, -1 if there is none."""
         first, weights, *others = (*self.inputs, -1)
         # The first input of a transposed convolution is the shape of its output.
         return (others[0], weights, others[1]) if self.name == "TRANSPOSE_CONV" else (first, weights, others[0])
@@ -114,7 +114,7 @@ class Graph:
         return op.name in MATRIX_OPS and self.constant(op.matrix[1]) is not None
 
     def groups(self, op: Operation) -> int:
-        """Of a matrix or filter: how many sets of channels it has, each of which makes outputs of its own."""
+        """Number of groups of a matrix or filter: sets of channels, each of which makes outputs of its own."""
         source, weights, _ = op.matrix
         channels = self.shape(source)[-1]
         shared = {"DEPTHWISE_CONV_2D": channels, "CONV_2D": channels // self.shape(weights)[-1]}

@@ -18,7 +18,7 @@ LOWERED: dict[str, Steps] = {
     ),
     "NEG": (("MUL", "NONE", (0, -1.0)),),
     "RELU_N1_TO_1": (("MAXIMUM", "NONE", (0, -1.0)), ("MINIMUM", "NONE", (BEFORE, 1.0))),
-    # Of a norm without a floor: an integer may be zero where no float was.
+    # Floor for a norm that has none: an integer may be zero where no float was.
     "RSQRT": (("MAXIMUM", "NONE", (0, 1e-24)), ("RSQRT", "NONE", (BEFORE,))),
     "SQUARE": (("MUL", "NONE", (0, 0)),),
     "SQUARED_DIFFERENCE": (("SUB", "NONE", (0, 1)), ("MUL", "NONE", (BEFORE, BEFORE))),

@@ -78,7 +78,7 @@ class _Namer:
         return next(named, "") or max(read, default=(0, "constant"))[1]
 
     def _layers_in(self, label: str) -> Iterator[str]:
-        """Of the scopes that TensorFlow joined, each with a number behind it where it is not the first of that name."""
+        """The scopes that TensorFlow joined, each followed by a number unless it is the first of that name."""
         for scopes in label.split(";"):
             for scope in reversed(scopes.split("/")):
                 for name in (scope, re.sub(r"_\d+$", "", scope)):

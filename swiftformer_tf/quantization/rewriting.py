@@ -48,13 +48,13 @@ RSQRT_PIECES, RSQRT_REACH = 256, 1.8
 
 BITS = {"int8": 8, "int4": 4}
 
-# Of the sample in which a range is searched: all of it would take long and find the same.
+# Distance of the pixels sampled to search a range: all of them would take long and give the same.
 PIXELS_APART = 2
 
-# Of a matrix in eight bits.
+# Largest integer of a matrix in eight bits.
 LARGEST_WEIGHT = 127
 
-# Of a bias in steps of its sums: it leaves room for what is added to it, and for the sums.
+# Largest bias, in steps of its sums: leaves room for what is added to it, and for the sums.
 LARGEST_SUM = 2**28
 
 

@@ -135,7 +135,7 @@ def _revised(
 
 def _inverse_factor(covariance: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Upper triangular U with inverse(covariance + floor) = U' U, and that sum, all (G, K, K); floor (G, 1)."""
-    # Of images that are all the same, the covariance is nothing but errors of sums, some of them negative.
+    # If all images are the same, the covariance is nothing but rounding errors, some of them negative.
     for factor in FLOOR_FACTORS:
         with contextlib.suppress(np.linalg.LinAlgError):
             raised = covariance + factor * floor[:, :, None] * np.eye(covariance.shape[1])

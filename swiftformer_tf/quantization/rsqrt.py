@@ -14,7 +14,7 @@ __all__ = ["fit_norm_ranges", "lower_rsqrt"]
 SHARES = 0.75 ** np.arange(16)
 ROUNDS = 2
 
-# Of the greatest mean: eight bits hold nothing less.
+# Share of the largest mean: eight bits hold nothing smaller.
 LEAST_SHARE = 1 / 255
 
 SUFFIXES = ("/log", "/half")
@@ -62,7 +62,7 @@ def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics
 
 
 def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Operation, floor: Operation) -> None:
-    """Of squares and their means over channels.
+    """Ranges of squares and their means over channels.
 
     The error of a normalized vector is that of its own norm. Ranges that suit squares best leave the many vectors
     that are much shorter than the longest a step or two.

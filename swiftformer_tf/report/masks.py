@@ -84,6 +84,6 @@ def _right(answers: np.ndarray, truth: np.ndarray | None) -> str:
 
 
 def _shares(outputs: Outputs) -> np.ndarray:
-    """Of each image, the share of pixels of the same class."""
+    """For each image, the share of pixels of the same class."""
     same = outputs.expected == outputs.actual
     return np.asarray(same.reshape(len(same), -1).mean(axis=1))

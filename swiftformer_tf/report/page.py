@@ -307,7 +307,7 @@ def _output_plots(
 
 
 def _by_channel(outputs: Outputs) -> Outputs:
-    """Of maps, every pixel for itself."""
+    """Maps as rows, one for each pixel."""
     channels = outputs.expected.shape[-1]
     return Outputs(outputs.expected.reshape(-1, channels), outputs.actual.reshape(-1, channels))
 

@@ -66,7 +66,7 @@ def _masks(
 
 
 def _truth(image: str | Path, lite: LiteModel) -> tuple[np.ndarray | None, str]:
-    """Of a photograph as the model sees it; or why its mask does not tell, which is no reason to have no page."""
+    """True classes of a photograph as the model sees it, or why its mask cannot be used: the page goes on without."""
     try:
         found = find_mask(image, lite.config.labels)
     except ImageError as error:

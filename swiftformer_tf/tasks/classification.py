@@ -63,10 +63,10 @@ def problem_type(config: SwiftFormerConfig) -> ProblemType:
 
 
 def require_single_label(config: SwiftFormerConfig, what: str, cure: str) -> None:
-    """Refuses a model whose labels are not one right one of several, where only that can be computed.
+    """Refuses a model that does not assign a single label to each photograph, where only that is supported.
 
     Args:
-        config: Of the model.
+        config: Configuration of the model.
         what: Is computed.
         cure: What to do instead.
 
@@ -85,7 +85,7 @@ def require_single_label(config: SwiftFormerConfig, what: str, cure: str) -> Non
 
 
 def output_name(activation: Activation | None) -> str:
-    """Of the output in files."""
+    """Name of the output in files."""
     return "probabilities" if activation else "logits"
 
 
@@ -102,7 +102,7 @@ def activate(logits: Any, activation: Activation | None) -> Any:
 
 
 def answers(outputs: np.ndarray, found: Activation | None, config: SwiftFormerConfig) -> np.ndarray:
-    """Of logits or probabilities: a label is given by its probability, whichever of the two comes out of a file."""
+    """Given labels from logits or probabilities: a label is given by its probability, whichever a file returns."""
     return np.asarray(activate(outputs, None if found else activation(config)))
 
 
@@ -114,7 +114,7 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
     lowest of these shares counts.
 
     Args:
-        expected: Probabilities (images, labels), of the reference.
+        expected: The reference's probabilities (images, labels).
         actual: Outputs of the file.
         config: Configuration of the model.
 
@@ -147,12 +147,12 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
 
 
 def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> float | None:
-    """Of a model of numbers the largest error, as a share of three standard deviations of the reference's answers.
+    """Largest error of a regression model, as a share of three standard deviations of the reference's answers.
 
     None for other models, see `agreement`.
 
     Args:
-        expected: Numbers (images, labels), of the reference.
+        expected: The reference's numbers (images, labels).
         actual: Outputs of the file.
         config: Configuration of the model.
 
@@ -164,7 +164,7 @@ def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerC
     if problem_type(config) != "regression":
         return None
     errors, spread = np.abs(actual - expected).max(axis=0), 3 * expected.std(axis=0)
-    # Of a number that does not vary, any error is too large.
+    # If a number does not vary, any error is too large.
     shares = np.divide(errors, spread, out=np.where(errors > 0, np.inf, 0.0), where=spread > 0)
     return float(shares.max())
 

@@ -73,7 +73,7 @@ class LabelScores:
 
     @property
     def average_precision(self) -> np.ndarray:
-        """Of each label, (labels,), see `average_precision`; NaN where no photograph has it."""
+        """Average precision of each label, (labels,); NaN where no photograph has it."""
         columns = zip(self.targets.T, self.probabilities.T, strict=True)
         return np.asarray([average_precision(*column) for column in columns])
 
@@ -84,7 +84,7 @@ class LabelScores:
 
     @property
     def f1(self) -> np.ndarray:
-        """Of each label at a probability of 0.5, (labels,); 0 where it is neither there nor given."""
+        """F1 of each label at a probability of 0.5, (labels,); 0 where it is neither there nor given."""
         wanted, given = self.targets > 0, self.probabilities >= THRESHOLD
         sums = wanted.sum(axis=0) + given.sum(axis=0)
         both = 2 * (wanted & given).sum(axis=0)

@@ -61,7 +61,7 @@ def classes(outputs: np.ndarray, activation: Activation | None, config: SwiftFor
 
 
 def logits_shape(output: Output, config: SwiftFormerConfig) -> tuple[int | None, ...]:
-    """Of what `activate` made an output, at whatever stride."""
+    """Shape of the logits behind an output of `activate`, at any stride."""
     return output.shape if output.activation is None else (output.shape[0], None, None, config.num_labels)
 
 
@@ -69,7 +69,7 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
     """Share of the pixels of all images that are of the same class.
 
     Args:
-        expected: Classes (images, height, width), of the reference.
+        expected: The reference's classes (images, height, width).
         actual: Outputs of the file.
         config: Configuration of the model.
 
@@ -93,7 +93,7 @@ def confusion_matrix(truth: np.ndarray, answers: np.ndarray, num_labels: int) ->
 
     Args:
         truth: Class of each pixel, or `VOID`; integers of any shape.
-        answers: Class of each pixel, of the same shape.
+        answers: Class of each pixel, in the same shape.
         num_labels: Number of classes.
 
     Returns:
@@ -135,7 +135,7 @@ class PixelConfusion:
 
     @classmethod
     def empty(cls, labels: tuple[str, ...]) -> Self:
-        """Of no picture."""
+        """A count without any image."""
         return cls(np.zeros((len(labels), len(labels)), np.int64), labels)
 
     def add(self, truth: np.ndarray, answers: np.ndarray) -> Self:

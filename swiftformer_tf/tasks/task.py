@@ -14,7 +14,7 @@ __all__ = ["INDICES", "Activation", "Agreement", "Output", "Task"]
 
 Activation = Literal["softmax", "sigmoid", "argmax"]
 
-# Of these, outputs are indices and no numbers: to be nearly the same says nothing about them.
+# Activations whose outputs are indices: that two of them are close in value says nothing.
 INDICES: tuple[Activation, ...] = ("argmax",)
 
 

@@ -126,7 +126,7 @@ class Validation(keras.callbacks.Callback):
     def __init__(self, averages: AveragedWeights, measure: Callable[[keras.Model], Measured]) -> None:
         super().__init__()
         self.averages, self.measure = averages, measure
-        #: Of the last epoch.
+        #: Metrics of the last epoch.
         self.measured: Measured | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ class Validation(keras.callbacks.Callback):
 class RunFolder(keras.callbacks.Callback):
     """Writes after each epoch what the next one needs, and what people want to see; each file appears whole.
 
-    Of several processes the first writes.
+    If there are several processes, the first one writes.
 
     * `state.safetensors`: weights, optimizer, random generators, averages and the metrics so far.
     * `model.keras`: the averaged model of the best epoch by validation, or of the last without one.

@@ -34,7 +34,7 @@ __all__ = ["TRAINING_TASKS", "train"]
 
 TrainingTask = Literal["classification", "semantic-segmentation"]
 
-# Of a new model, where nobody says.
+# Default of a new model.
 VARIANT, HEAD = "xs", "semantic_fpn_64"
 
 History = list[dict[str, float]]

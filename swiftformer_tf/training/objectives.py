@@ -65,7 +65,7 @@ OBJECTIVES: dict[ProblemType, Objective] = {
     ),
     "multi_label_classification": Objective(
         lambda recipe, _: keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        # Of logits: 0 is a probability of one half.
+        # Threshold for logits: 0 is a probability of one half.
         lambda: keras.metrics.BinaryAccuracy(threshold=0.0, name="binary_accuracy"),
     ),
     "regression": Objective(

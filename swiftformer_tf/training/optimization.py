@@ -60,7 +60,7 @@ class ClippedAdamW(keras.optimizers.AdamW):
         adaptive_clip: Largest norm of a unit's gradient over the norm of its weights; None does not clip.
         rate_shares: Share of the rate that variables learn with whose path begins so, one or one for each of their
             last axis; others learn with all of it.
-        **kwargs: Of `keras.optimizers.AdamW`.
+        **kwargs: Arguments of `keras.optimizers.AdamW`.
 
     Examples:
         >>> import keras
