@@ -1,6 +1,7 @@
 """The walk along a functional model's operations, which folds SwiftFormer's blocks and what follows them."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -94,7 +95,9 @@ class Walk(_Copy):
         _check_operation(operation)
         args, kwargs = keras.tree.map_structure(tensor_of, (args, kwargs))
         try:
-            return super()._call(operation, *args, **kwargs)
+            result = super()._call(operation, *args, **kwargs)
+            self._check_shapes(operation, args, kwargs, result)
+            return result
         except ModelError:
             raise
         except Exception as error:  # whatever a layer, one of a user's among them, says of a size or of its arguments
@@ -102,6 +105,19 @@ class Walk(_Copy):
             raise ModelError(
                 f"{_named(operation)} fails in a graph with fixed sizes ({one_line(reason, 300)})"
             ) from error
+
+    def _check_shapes(self, layer: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Refuses a layer that tells Keras of other sizes than it computes at inference, as a `RandomCrop` does."""
+        copy = self._copies.get(id(layer))
+        if copy is None or not copy._call_has_training_arg:
+            return
+        computed = keras.Operation.compute_output_spec(copy, *args, **{**kwargs, "training": False})
+        for mine, its in zip(*map(keras.tree.flatten, (computed, result)), strict=True):
+            if mine.shape != its.shape:
+                raise ModelError(
+                    f"{_named(layer)} makes {mine.shape} at inference, but tells Keras {its.shape}; remove it from the "
+                    "model"
+                )
 
     def _taken(self, operation: Any, value: Any) -> Any:
         """What becomes of a layer that is part of a chain which the package folds whole; None for others."""
@@ -203,9 +219,20 @@ def _check_operation(layer: Any) -> None:
         )
     if isinstance(layer, PARTS):
         raise ModelError(f"{_named(layer)} is part of a block; expected whole blocks")
-    for inner in layer._flatten_layers(include_self=False) if isinstance(layer, keras.layers.Layer) else ():
+    for inner in _reached(layer) if isinstance(layer, keras.layers.Layer) else ():
         if isinstance(inner, BLOCKS + PARTS):
             raise ModelError(
                 f"{_named(layer)} contains a SwiftFormer ({inner.path}), which cannot be folded there; call the "
                 "backbone in the functional model itself"
             )
+
+
+def _reached(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """Layers inside a layer, and those that its function finds around itself, of which Keras knows nothing."""
+    yield from layer._flatten_layers(include_self=False)
+    function = layer.function if isinstance(layer, keras.layers.Lambda) else type(layer).call
+    if inspect.isfunction(function) and not function.__module__.startswith("keras."):
+        around = inspect.getclosurevars(function)
+        for each in (*around.nonlocals.values(), *around.globals.values(), *(function.__defaults__ or ())):
+            if isinstance(each, keras.layers.Layer):
+                yield from each._flatten_layers()

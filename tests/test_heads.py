@@ -287,6 +287,31 @@ def _on_image(function: Any) -> keras.Model:
     return keras.Model(image, function(image))
 
 
+ELSEWHERE = SwiftFormerModel(CONFIG)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Borrowing(keras.layers.Layer):
+    """A layer of a user's that calls a backbone which it does not hold."""
+
+    def call(self, inputs: Any) -> Any:
+        return ELSEWHERE(inputs)
+
+
+def _beside_a_backbone(layer: Any) -> keras.Model:
+    """Which is folded, so that nothing is missed by its absence."""
+    return _on_image(lambda image: [SwiftFormerModel(CONFIG)(image), layer(image)])
+
+
+def _enclosing(other: keras.Model) -> keras.layers.Layer:
+    return layers.Lambda(lambda image: other(image))
+
+
+def _cropped_at_random() -> keras.Model:
+    image = keras.Input((80, 72, 3))
+    return keras.Model(image, SwiftFormerModel(CONFIG)(layers.RandomCrop(SIZE, SIZE, name="crop")(image)))
+
+
 def _two_pictures() -> keras.Model:
     images = [keras.Input((SIZE, SIZE, 3)) for _ in range(2)]
     backbone = SwiftFormerModel(CONFIG)
@@ -305,7 +330,31 @@ def _half_a_block() -> keras.Model:
             lambda: _on_image(Wrapped(name="mine")),
             {},
             ModelError,
-            r"mine \(Wrapped\) has a SwiftFormer inside \(",
+            r"mine \(Wrapped\) contains a SwiftFormer \(",
+        ),
+        (
+            lambda: _beside_a_backbone(Borrowing(name="mine")),
+            {},
+            ModelError,
+            r"mine \(Borrowing\) contains a SwiftFormer \(",
+        ),
+        (
+            lambda: _beside_a_backbone(layers.Lambda(lambda image, other=ELSEWHERE: other(image))),
+            {},
+            ModelError,
+            r"lambda.* \(Lambda\) contains a SwiftFormer \(",
+        ),
+        (
+            lambda: _beside_a_backbone(_enclosing(ELSEWHERE)),
+            {},
+            ModelError,
+            r"lambda.* \(Lambda\) contains a SwiftFormer \(",
+        ),
+        (
+            _cropped_at_random,
+            {},
+            ModelError,
+            r"crop \(RandomCrop\) makes \(1, 80, 72, 3\) at inference, but tells Keras \(1, 64, 64, 3\); remove",
         ),
         (lambda: Subclassed(name="loose"), {}, ModelError, r"loose is a subclassed model \(Subclassed\), which has no"),
         (_half_a_block, {}, ModelError, r"attn \(EfficientAdditiveAttention\) is a part of a block; expected whole"),
