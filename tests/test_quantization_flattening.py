@@ -99,13 +99,29 @@ def test_a_row_is_kept_until_something_looks_at_neighbours() -> None:
     assert graph.shape(last.inputs[0]) == (1, 8, 8, 32)
 
 
-@pytest.mark.parametrize("axis", [(1, 2), 3, 2])
-def test_outputs_and_means_over_one_side_are_of_maps(axis: Any) -> None:
-    def layer(source: Any) -> Any:
-        hidden = source + keras.layers.Conv2D(32, 1)(source)
-        return hidden + keras.ops.mean(hidden, axis=axis, keepdims=True)
+def _drawn(*shape: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
 
-    content = converted(layer, 8, 6, 32)
+
+# What is made of a map (B, 8, 6, 32) that would lie in a row.
+READERS: dict[str, Callable[[Any], Any]] = {
+    "the mean of all": lambda x: x + keras.ops.mean(x, axis=(1, 2), keepdims=True),
+    "of each pixel": lambda x: x + keras.ops.mean(x, axis=3, keepdims=True),
+    "of each row": lambda x: x + keras.ops.mean(x, axis=2, keepdims=True),
+    "of each column": lambda x: x + keras.ops.mean(x, axis=1, keepdims=True),
+    "of each pixel, without the axis": lambda x: keras.ops.mean(x, axis=3),
+    "of all, without the axes": lambda x: keras.ops.mean(x, axis=(1, 2)),
+    "a constant for each channel": lambda x: x * _drawn(32),
+    "for each place in a row": lambda x: x + _drawn(6, 32),
+    "for each row": lambda x: x * _drawn(1, 8, 1, 1),
+    "for each pixel": lambda x: x + _drawn(8, 6, 1),
+    "a number": lambda x: keras.ops.maximum(x, 0.1),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_rows_are_maps_again_where_something_has_places(reader: str) -> None:
+    content = converted(lambda source: READERS[reader](source + keras.layers.Conv2D(32, 1)(source)), 8, 6, 32)
     graph = Graph(content)
     images = np.random.default_rng(0).normal(size=(4, 1, 8, 6, 32)).astype(np.float32)
     found, wanted = (

@@ -105,14 +105,22 @@ class _Flattener:
 
 
 def _is_pixelwise(graph: Graph, op: Operation) -> bool:
+    made = graph.shape(op.outputs[0])
     if op.name == "MEAN":
         axes = graph.constant(op.inputs[1])
-        return axes is not None and sorted((axes.reshape(-1) % 4).tolist()) in ([1, 2], [3])
+        over = [] if axes is None else sorted((axes.reshape(-1) % 4).tolist())
+        return over == [1, 2] or (over == [3] and len(made) == 4)
     if op.name != "CONV_2D":
-        constants = [tensor for tensor in op.inputs if tensor >= 0 and graph.constant(tensor) is not None]
-        return op.name in PIXELWISE and not any(_is_map(graph, tensor) for tensor in constants)
+        return op.name in PIXELWISE and all(_fits_rows(graph, each, made[1:3]) for each in op.inputs if each >= 0)
     options = op.source.builtinOptions
     return (*graph.shape(op.inputs[1])[1:3], options.strideH, options.strideW) == (1, 1, 1, 1)
+
+
+def _fits_rows(graph: Graph, tensor: int, places: tuple[int, ...]) -> bool:
+    """Whether a tensor is a map with those places, which can be laid in a row, or is the same at all of them."""
+    shape = graph.shape(tensor)
+    is_map = len(shape) == 4 and shape[1:3] == places and graph.constant(tensor) is None
+    return is_map or max(shape[-3:-1], default=1) == 1
 
 
 def _is_map(graph: Graph, tensor: int) -> bool:
