@@ -57,6 +57,16 @@ class VerificationCheck:
     expected: str
 
     @property
+    def question(self) -> str:
+        """What is asked, of whichever output.
+
+        Examples:
+            >>> VerificationCheck("snr of labels", "passed", measured="40.0 dB", expected="at least 20 dB").question
+            'snr'
+        """
+        return self.name.partition(" of ")[0]
+
+    @property
     def explanation(self) -> str:
         """What was measured, what would have passed, and the cure where the photographs are at fault.
 

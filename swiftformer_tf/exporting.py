@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 from swiftformer_tf.conversion import convert
 from swiftformer_tf.errors import ExportError
 from swiftformer_tf.fusion import DeployModel
-from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.images.inputs import ImageSource, image_inputs, in_batches
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import (
@@ -108,7 +107,8 @@ def calibrate(
     for recipe in recipes:
         if recipe.has_integer_weights:
             operation_precisions(graph, recipe)
-    inputs = _batches(image_inputs(images, deploy.config.transform, raw=deploy.include_preprocessing), deploy)
+    found = image_inputs(images, deploy.config.transform, raw=deploy.include_preprocessing)
+    inputs = in_batches(found, deploy.inputs[0].shape[0])
     with native_stderr_silenced():
         statistics = measure(graph, inputs, progress, kept=IMAGES_SEEN_TWICE)
     if deploy.include_preprocessing:
@@ -257,14 +257,6 @@ def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
     if not recipe.correct_output_bias:
         return content
     return correct_output_bias(content, statistics.images, statistics.outputs)
-
-
-def _batches(images: Iterable[np.ndarray], deploy: DeployModel) -> Iterator[np.ndarray]:
-    """As many images at once as the graph takes; the last ones once more where they do not fill it."""
-    size = deploy.inputs[0].shape[0]
-    found = iter(images)
-    while batch := list(itertools.islice(found, size)):
-        yield np.concatenate([batch[place % len(batch)] for place in range(size)])
 
 
 def _check_deploy(asked: str, deploy: DeployModel, recipes: Iterable[Recipe]) -> None:

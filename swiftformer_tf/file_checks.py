@@ -102,7 +102,7 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
 def _latency(runner: LiteRunner) -> float:
     """Median time of a run in milliseconds, after one to warm up."""
     config = runner.model.config
-    runner.run(np.zeros((1, *config.input_size, config.num_channels), np.float32))
+    runner.run(np.zeros((runner.model.batch_size, *config.input_size, config.num_channels), np.float32))
     times: list[float] = []
     while len(times) < LATENCY_RUNS and sum(times) < LATENCY_SECONDS:
         start = time.perf_counter()

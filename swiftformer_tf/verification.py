@@ -20,7 +20,7 @@ from swiftformer_tf.errors import ModelError, VerificationError
 from swiftformer_tf.file_checks import OpenedFile, check_file
 from swiftformer_tf.fusion import output_names
 from swiftformer_tf.graph_walk import in_float32
-from swiftformer_tf.images.inputs import ImageSource, image_inputs
+from swiftformer_tf.images.inputs import ImageSource, image_inputs, in_batches
 from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
@@ -113,6 +113,16 @@ class VerificationReport:
         if bad:
             raise VerificationError("; ".join(bad))
         return self
+
+    def least(self, figure: str) -> float | None:
+        """A figure of the output for which it is least; None where it was measured of none.
+
+        Examples:
+            >>> VerificationReport((), {"outputs": {"a": {"snr_db": 40.0}, "b": {"snr_db": 12.5}}}).least("snr_db")
+            12.5
+        """
+        outputs = self.measured.get("outputs") or {"": self.measured}
+        return min((each[figure] for each in outputs.values() if each.get(figure) is not None), default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -243,10 +253,13 @@ def _compared(
             asked = [each[count : count + len(pixels)] for each in reference.outputs]
         else:
             asked = _ask(reference, normalized)
-        for index, image in enumerate((pixels if lite.include_preprocessing else normalized)[: len(asked[0])]):
-            answers = runner.run(image[None])
+        inputs = (pixels if lite.include_preprocessing else normalized)[: len(asked[0]), None]
+        for number, batch in enumerate(in_batches(inputs, lite.batch_size)):
+            answers, start = runner.run(batch), number * lite.batch_size
             for name, expected in zip(names, asked, strict=True):
-                outputs[name].add(expected[index], answers[name])
+                actual = answers[name].reshape(outputs[name].output.shape)
+                for mine, its in zip(expected[start:], actual, strict=False):  # the last batch may have others twice
+                    outputs[name].add(mine, its)
         count += len(pixels)
         if progress is not None:
             progress(count)

@@ -169,6 +169,26 @@ def test_where_an_integer_file_loses(name: str, recipe: str) -> None:
     assert last.snr > 5
     assert last.own_snr is not None
     assert last.own_snr > 20
+    assert (last.part == "head") == (name != "maps")
+
+
+def test_files_for_several_images_at_once_are_verified_and_looked_into() -> None:
+    """Of six, the last two of two batches of four come once more, and count once."""
+    model, _, pixels = made("labels_and_embedding")
+    ratios = []
+    for batch_size in (1, 4):
+        deploy = fuse(model, config=CONFIG, batch_size=batch_size, tasks=TASKS_OF["labels_and_embedding"])
+        lite = export(deploy, RECIPES["int8"], calibration=pixels[:8])
+        assert lite.batch_size == batch_size
+        report = verify(lite, reference=model, images=pixels[:6])
+        assert report.measured["images"] == 6
+        assert report.outputs is not None
+        assert len(report.outputs.actual) == 6
+        ratios.append(report.measured["outputs"])
+        assert debug_quantization(lite, reference=model, images=pixels[:6]).images == 6
+    alone, together = ratios
+    for name, measured in alone.items():
+        assert abs(together[name]["snr_db"] - measured["snr_db"]) < 1.5
 
 
 def test_speed_of_a_file_with_two_outputs(tmp_path: Path) -> None:
@@ -188,6 +208,19 @@ def test_the_page_of_outputs_without_labels(tmp_path: Path) -> None:
         page = (tmp_path / f"{name}.html").read_text()
         for output in deploy.named_outputs:
             assert f"snr of {output.name}" in page
+            assert f"{output.name} ({' x '.join(map(str, output.shape[1:]))})" in page
+
+
+def test_the_page_shows_the_output_that_failed(tmp_path: Path) -> None:
+    model, deploy, pixels = made("labels_and_embedding")
+    other = keras.models.clone_model(model)
+    other.set_weights([each * (2 if each.shape == (20, 12) else 1) for each in model.get_weights()])
+    lite = export(deploy, RECIPES["float32"])
+    report = verify(lite, reference=other, images=pixels[:8])
+    save_page(tmp_path / "page.html", [(lite, report)])
+    failed, passed = (report.measured["outputs"][name]["snr_db"] for name in ("embedding", "labels"))
+    assert report.least("snr_db") == failed < 10 < 100 < passed
+    assert f'data-name="SNR, dB" class="failed"><span>{failed:.1f}<' in (tmp_path / "page.html").read_text()
 
 
 def test_export_files_of_a_head(tmp_path: Path) -> None:

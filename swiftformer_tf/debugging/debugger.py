@@ -20,7 +20,7 @@ from swiftformer_tf.exporting import export
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.images.folders import photographs_in
-from swiftformer_tf.images.inputs import ImageSource, image_inputs, known_count
+from swiftformer_tf.images.inputs import ImageSource, image_inputs, in_batches, known_count
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, open_interpreter
@@ -31,7 +31,7 @@ from swiftformer_tf.recipes import RECIPES
 
 __all__ = ["QuantizationReport", "TensorReport", "debug_quantization"]
 
-# What part of the network a tensor belongs to; sums and norms have no such name and belong to the last one before.
+# What part of the network a tensor belongs to. Others are of what stands before the stem, or of a head of one's own.
 PARTS = re.compile(r"stem|stages-\d+-(?:blocks-\d+|downsample)|head")
 
 
@@ -161,6 +161,7 @@ def _compared(
         reference,
         config=lite.config,
         image_size=lite.config.image_size,
+        batch_size=lite.batch_size,
         include_preprocessing=lite.include_preprocessing,
         classifier_activation=lite.classifier_activation,
         tasks={each.name: each.task for each in lite.outputs} if len(lite.outputs) > 1 else lite.main_output.task,
@@ -189,7 +190,8 @@ def _compared(
             count += 1
             progress(count)
 
-    distances = compare(graph, reference_graph, pairs, found, inputs(), _loader(lite), _loader(floats))
+    batches = in_batches(inputs(), lite.batch_size)
+    distances = compare(graph, reference_graph, pairs, found, batches, _loader(lite), _loader(floats))
     rows = [
         TensorReport(
             position,
@@ -210,7 +212,7 @@ def _parts(names: list[str]) -> list[str]:
     parts, last = [], "stem"
     for name in names:
         named = PARTS.search(name)
-        last = named[0] if named else last
+        last = named[0] if named else "stem" if last == "stem" else "head"
         parts.append(last)
     return parts
 

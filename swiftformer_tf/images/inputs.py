@@ -1,5 +1,6 @@
 """Images in whatever form a caller has them, as what a model takes: one at a time."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from swiftformer_tf.errors import ImageError
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.transform import Transform, open_image
 
-__all__ = ["ImageSource", "image_inputs", "known_count"]
+__all__ = ["ImageSource", "image_inputs", "in_batches", "known_count"]
 
 # A folder; files; pixels 0-255 as uint8 (N, H, W, C); normalized floats of that shape; or a `tf.data.Dataset` or
 # another iterable of such images or batches, labels beside them passed over.
@@ -57,6 +58,22 @@ def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False
             yield _as_input(image, transform, raw)[None]
     if not found:
         raise ImageError("no images: the array, dataset or list is empty")
+
+
+def in_batches(inputs: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """As many inputs at once as a graph takes; the last ones again where they do not fill it.
+
+    Args:
+        inputs: What `image_inputs` makes, one image each.
+        size: Images at once.
+
+    Examples:
+        >>> [batch.ravel().tolist() for batch in in_batches([np.full((1, 1), place) for place in range(3)], 2)]
+        [[0, 1], [2, 2]]
+    """
+    found = iter(inputs)
+    while batch := list(itertools.islice(found, size)):
+        yield np.resize(np.concatenate(batch), (size, *batch[0].shape[1:]))
 
 
 def _as_input(image: np.ndarray, transform: Transform, raw: bool) -> np.ndarray:

@@ -64,6 +64,11 @@ class LiteModel:
         return hashlib.sha256(self.content).hexdigest()
 
     @property
+    def batch_size(self) -> int:
+        """Images that a run takes at once."""
+        return self.outputs[0].shape[0]
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes in the order of the outputs."""
         return self.config.labels

@@ -20,7 +20,7 @@ INFERENCE_DTYPES = ("float32", "int8", "uint8", "int16")
 
 
 class LiteRunner:
-    """Runs a `LiteModel` through LiteRT's interpreter, one image at a time.
+    """Runs a `LiteModel` through LiteRT's interpreter, as many images at a time as it takes: one, in most.
 
     A model that was read from a file runs in a process of its own, since a damaged or hostile file can crash LiteRT;
     one that this process exported runs here.
@@ -43,10 +43,9 @@ class LiteRunner:
     def __init__(self, model: LiteModel, *, num_threads: int = 1) -> None:
         self.model = model
         config = model.config
-        batch = model.outputs[0].shape[0]
         with prefix_path(model.path):
             self.interpreter = open_interpreter(model, num_threads=num_threads)
-            expected = [(batch, *config.input_size, config.num_channels)]
+            expected = [(model.batch_size, *config.input_size, config.num_channels)]
             (self._input,) = _tensors("input", self.interpreter, expected)
             self._outputs = _tensors("output", self.interpreter, [each.shape for each in model.outputs])
             self._output = self._outputs[model.outputs.index(model.main_output)]
@@ -77,7 +76,7 @@ class LiteRunner:
         return _kind(self._output)
 
     def set_input(self, inputs: np.ndarray) -> None:
-        """Quantizes (1, height, width, channels) float32 as the file wants it.
+        """Quantizes (batch, height, width, channels) float32 as the file wants it.
 
         Raises:
             ModelError: Another shape, or no floats.
@@ -113,13 +112,13 @@ class LiteRunner:
         return results
 
     def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """One image (1, height, width, channels) float32 to all outputs by their names."""
+        """Images (batch, height, width, channels) float32 to all outputs by their names."""
         self.set_input(inputs)
         self.invoke()
         return self.outputs()
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """One image (1, height, width, channels) float32 to the main output, such as (num_labels,) float32."""
+        """Images (batch, height, width, channels) float32 to the main output, such as (num_labels,) float32 of one."""
         return self.run(inputs)[self.model.main_output.name]
 
 

@@ -27,7 +27,7 @@ MAX_CLASSES = 20
 QUESTIONS = {
     "finite": "All outputs are finite",
     "snr": "Outputs are close to those of Keras",
-    "agreement": "Top labels, or the classes of pixels, are the same as in Keras",
+    "agreement": "Top labels, classes of pixels, or nearest images of features are the same as in Keras",
     "no_flex": "Only LiteRT's built-in operations",
     "static_shapes": "Every shape is fixed",
     "unique_names": "Every tensor has a unique name",
@@ -108,7 +108,7 @@ def html_report(
         title=f"SwiftFormer-{config.variant.upper()}" if config.variant else "SwiftFormer",
         config=config,
         include_preprocessing=first.include_preprocessing,
-        answers=first.answers,
+        gives=_gives(first),
         palette=PALETTE,
         compared_on=_compared_on(results),
         verdict=worst,
@@ -208,6 +208,13 @@ def _compared_on(results: Results) -> str:
     return f"Compared with its Keras model on {_count(figures['images'], 'image')}{source}."
 
 
+def _gives(lite: LiteModel) -> str:
+    """What comes out, where it is not the logits of labels alone."""
+    if len(lite.outputs) > 1 or not lite.labels:
+        return ", ".join(f"{each.name} ({' x '.join(map(str, each.shape[1:]))})" for each in lite.outputs)
+    return {"logits": "", "mask": "a mask"}.get(lite.answers, lite.answers)
+
+
 def _row(lite: LiteModel, report: VerificationReport, styles: Mapping[str, str]) -> dict[str, Any]:
     recipe, figures = lite.recipe, report.measured
     least = recipe.least_agreement(TASKS[lite.main_output.task].unit)
@@ -223,10 +230,10 @@ def _row(lite: LiteModel, report: VerificationReport, styles: Mapping[str, str])
             for name, value, form, wanted, asked in (
                 ("Size, MB", figures["bytes"] / 1e6, ".2f", "", ""),
                 ("Latency, ms", figures["latency_ms"], ".1f", "", ""),
-                ("SNR, dB", figures.get("snr_db"), ".1f", f"≥ {recipe.min_snr:g}", "snr"),
+                ("SNR, dB", report.least("snr_db"), ".1f", f"≥ {recipe.min_snr:g}", "snr"),
                 (
                     "Agreement",
-                    figures.get("agreement"),
+                    report.least("agreement"),
                     ".1%",
                     f"≥ {100 * least:g}%",
                     "agreement",
@@ -238,8 +245,8 @@ def _row(lite: LiteModel, report: VerificationReport, styles: Mapping[str, str])
 
 
 def _check(report: VerificationReport, name: str) -> VerificationCheck | None:
-    """The check of a name; one that was asked twice by the answer that is not a pass."""
-    found = [check for check in report.checks if check.name == name]
+    """The check of a name; one that was asked twice, or of each output, by the answer that is not a pass."""
+    found = [check for check in report.checks if name in (check.name, check.question)]
     return next((check for check in found if check.status != "passed"), found[0] if found else None)
 
 
@@ -249,13 +256,14 @@ def _figure(value: Any, form: str) -> str:
 
 def _checks(results: Results) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
     """A line for each check: its name, what it asks, and the mark, status and measurement of each file."""
-    asked = {check.name for _, report in results for check in report.checks}
-    order = [*(name for name in QUESTIONS if name in asked), *sorted(asked - {*QUESTIONS})]
+    asked = {check.name: check.question for _, report in results for check in report.checks}
+    places = {name: place for place, name in enumerate(QUESTIONS)}
+    order = sorted(asked, key=lambda name: (places.get(asked[name], len(places)), name))
     lines = []
     for name in order:
         found = [_check(report, name) for _, report in results]
         marks = [(MARKS[each.status], each.status, each.measured) if each else ("-", "not asked", "") for each in found]
-        lines.append((name, QUESTIONS.get(name, name), marks))
+        lines.append((name, QUESTIONS.get(asked[name], name), marks))
     return lines
 
 
