@@ -247,16 +247,16 @@ def test_a_reference_without_a_graph_is_refused(lite: Any) -> None:
         (_wrong_reshape, r"fuse: reshape.* \(Reshape\) fails in a graph with fixed sizes \(.*3"),
         (
             lambda: _on_map(lambda x: x > 0),
-            r"output it is of type bool, expected float32; keras.ops.cast\(x, 'float32'\)",
+            r"output it has type bool, expected float32; keras.ops.cast\(x, 'float32'\)",
         ),
         (
             lambda: _on_map(lambda x: ops.argmax(x, axis=-1)),
-            r"argmax.* \(Argmax\) becomes operations that only TensorFlow has; end the model at its logits, and have",
+            r"argmax.* \(Argmax\) needs operations that only TensorFlow has; end the model at its logits, and cho",
         ),
-        (_same_twice, r"outputs one and two are the same; expected one of them"),
+        (_same_twice, r"outputs one and two are the same tensor; give only one of them"),
         (_bytes_in, r"has an input of uint8; expected floats: normalized pixels"),
         (_quantized_inside, r"inner: quantized by Keras \(int8\), expected float weights"),
-        (lambda: keras.Sequential([layers.Dense(4)], name="loose"), r"loose is not built, .* begin it with a keras.In"),
+        (lambda: keras.Sequential([layers.Dense(4)], name="loose"), r"loose is not built, .* start it with a keras.In"),
     ],
 )
 def test_what_cannot_be_copied_is_named_in_one_line(make: Callable[[], keras.Model], message: str) -> None:
