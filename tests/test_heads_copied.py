@@ -247,7 +247,7 @@ def test_a_reference_without_a_graph_is_refused(lite: Any) -> None:
         (_wrong_reshape, r"fuse: reshape.* \(Reshape\) fails in a graph with fixed sizes \(.*3"),
         (
             lambda: _on_map(lambda x: x > 0),
-            r"output it has type bool, expected float32; keras.ops.cast\(x, 'float32'\)",
+            r"output it has type bool, expected float32; convert it with keras.ops.cast\(x, 'float32'\)",
         ),
         (
             lambda: _on_map(lambda x: ops.argmax(x, axis=-1)),
