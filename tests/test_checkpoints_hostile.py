@@ -196,6 +196,12 @@ def test_a_pickle_of_tuples_within_tuples_takes_no_time(tmp_path: Path) -> None:
     refused(torch_zip(tmp_path / "a.pth", bomb), "holds no tensors")
 
 
+def test_lists_within_lists_take_no_time(tmp_path: Path) -> None:
+    # The place of the innermost one would have a million numbers.
+    bomb = b"\x80\x02" + b"]" * 10**6 + b"a" * (10**6 - 1) + b"."
+    refused(torch_zip(tmp_path / "a.pth", bomb), "holds no tensors with names: found a list of 1;")
+
+
 def test_a_memo_index_of_four_billion_takes_no_memory(tmp_path: Path) -> None:
     pickled = b"\x80\x02}r\xff\xff\xff\xff(" + text("a") + tensor() + b"u."
     refused(torch_zip(tmp_path / "a.pth", pickled, _0=NUMBERS), "not a SwiftFormer")

@@ -13,6 +13,9 @@ from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["Place", "Tensor", "Unread", "dotted", "loaded", "state_dicts"]
 
+# Deeper than any script nests; without it, a few bytes a level would ask for all the time there is.
+MAX_DEPTH = 64
+
 # Keys and numbers that lead to a value from the whole content.
 Place = tuple[Any, ...]
 
@@ -108,7 +111,8 @@ def _containers(content: Any) -> Iterator[tuple[Place, Any]]:
             continue
         seen.add(id(value))
         yield place, value
-        waiting += [((*place, key), each) for key, each in _items(value).items() if _can_hold(each)]
+        if len(place) < MAX_DEPTH:
+            waiting += [((*place, key), each) for key, each in _items(value).items() if _can_hold(each)]
 
 
 def _items(value: Any) -> Mapping[Any, Any]:
