@@ -349,11 +349,20 @@ def _other_labels(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"id2label": labels}
 
 
-def _as_labels(value: Any) -> dict[int, str]:
+def check_labels(value: Any) -> None:
+    """Refuses what is no mapping of names, such as a list of them, with what makes one.
+
+    Raises:
+        ConfigError: Not a mapping.
+    """
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"id2label={value!r}: expected class names by index; dict(enumerate(names)) makes them of a list"
         )
+
+
+def _as_labels(value: Any) -> dict[int, str]:
+    check_labels(value)
     try:
         # JSON's keys are strings.
         pairs = [(int(key) if isinstance(key, str) else operator.index(key), str(value[key])) for key in value]

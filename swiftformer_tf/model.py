@@ -20,7 +20,7 @@ from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.variables import assign_tensors, backbone_of, checkpoint_of
 
-__all__ = ["SwiftFormerForImageClassification", "SwiftFormerModel"]
+__all__ = ["SwiftFormerForImageClassification", "SwiftFormerModel", "check_config"]
 
 FeatureOutputs = Literal["last_hidden_state", "hidden_states"]
 ClassifierOutputs = Literal["logits", "heads"]
@@ -102,7 +102,7 @@ class SwiftFormerModel(_SwiftFormer):
         dtype: Any = None,
         name: str = "swiftformer",
     ) -> None:
-        _check_config(config)
+        check_config(config)
         _check_outputs(outputs, FeatureOutputs)
         wanted = None if out_indices is None else _stages(out_indices, len(config.depths))
         _check_layers(config, share_layers_with)
@@ -177,7 +177,7 @@ class SwiftFormerForImageClassification(_SwiftFormer):
         dtype: Any = None,
         name: str = "swiftformer_for_image_classification",
     ) -> None:
-        _check_config(config)
+        check_config(config)
         _check_outputs(outputs, ClassifierOutputs)
         if outputs == "heads" and not (config.distillation and config.num_labels):
             raise ConfigError("outputs='heads': expected a config with distillation=True and at least one label")
@@ -339,7 +339,12 @@ def _stages(indices: int | Sequence[int] | np.ndarray, count: int) -> list[int]:
     return [int(index) % count for index in several]
 
 
-def _check_config(config: Any) -> None:
+def check_config(config: Any) -> None:
+    """Refuses what is no configuration, such as a variant's name, with what makes one.
+
+    Raises:
+        ConfigError: Not a `SwiftFormerConfig`.
+    """
     if not isinstance(config, SwiftFormerConfig):
         way = f"; SwiftFormerConfig.from_variant({config!r}) makes one" if config in list(VARIANTS) else ""
         raise ConfigError(f"config={config!r}: expected a SwiftFormerConfig{way}")

@@ -50,7 +50,7 @@ class Exported:
 
 def export_files(
     model: keras.Model | str | Path,
-    recipes: Iterable[str | Recipe],
+    recipes: str | Recipe | Iterable[str | Recipe],
     folder: str | Path,
     *,
     stem: str | None = None,
@@ -83,7 +83,7 @@ def export_files(
 
     Args:
         model: A classifier, a segmenter, or what else `fuse` takes; or the name or path of one, see `open_model`.
-        recipes: Names of `RECIPES`, its rows, or your own.
+        recipes: Names of `RECIPES`, its rows, or your own; or one of them.
         folder: Where to write; made if it is not there.
         stem: Start of the file names, `STEM_RECIPE.tflite`. Default: that of the model's file, or the model's name.
         config: See `fuse`.

@@ -364,7 +364,7 @@ def require_recipe(recipe: object) -> None:
 
 
 def choose_recipes(
-    recipes: Iterable[str | Recipe],
+    recipes: str | Recipe | Iterable[str | Recipe],
     *,
     inference_input_type: InferenceType | None = None,
     inference_output_type: InferenceType | None = None,
@@ -372,7 +372,7 @@ def choose_recipes(
     """Recipes by name or as they are, each once, with other types of input and output.
 
     Args:
-        recipes: Names of `RECIPES`, or recipes.
+        recipes: Names of `RECIPES`, or recipes; or one of them.
         inference_input_type: Type of the files' input; None leaves what each recipe has.
         inference_output_type: Type of the files' output, likewise.
 
@@ -385,7 +385,7 @@ def choose_recipes(
     """
     sides = {"input": inference_input_type, "output": inference_output_type}
     chosen = {}
-    for each in recipes:
+    for each in [recipes] if isinstance(recipes, (str, Recipe)) else recipes:
         if isinstance(each, str) and each not in RECIPES:
             raise ConfigError(f"recipe {each!r}: expected one of {', '.join(RECIPES)}")
         recipe = RECIPES[each] if isinstance(each, str) else each

@@ -13,7 +13,7 @@ from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM, Shape
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
+from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel, check_config
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead, infer_head
@@ -155,6 +155,10 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         dtype: Any = None,
         name: str = "swiftformer_for_semantic_segmentation",
     ) -> None:
+        check_config(config)
+        if not isinstance(head, SegmentationHead):
+            near = head if head in list(SEGMENTATION_HEADS) else "all_mlp"
+            raise ConfigError(f"head={head!r}: expected a SegmentationHead, such as SEGMENTATION_HEADS[{near!r}]")
         if not config.num_labels:
             raise ConfigError("id2label={}: a segmenter needs a label for each class")
         if config.down_stride != 2 and any(config.downsampled):
@@ -165,7 +169,9 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         backbone = SwiftFormerModel(config, out_indices=range(len(config.depths)), dtype=dtype)
         policy = backbone.dtype_policy
         hidden = _HEADS[head.name](_Head(config, head, policy), list(backbone.outputs))
-        hidden = keras.layers.SpatialDropout2D(head.dropout, dtype=policy, name="decode_head-dropout")(hidden)
+        hidden = keras.layers.SpatialDropout2D(
+            head.dropout, data_format="channels_last", dtype=policy, name="decode_head-dropout"
+        )(hidden)
         logits = _conv(config.num_labels, 1, dtype=policy.variable_dtype, name="decode_head-conv_seg")(hidden)
         super().__init__(inputs=backbone.input, outputs=logits, name=name)
         self.head = head
@@ -342,4 +348,4 @@ def _all_mlp(make: _Head, maps: list[Any]) -> Any:
 
 _HEADS: dict[str, Callable[[_Head, list[Any]], Any]] = {"semantic_fpn": _semantic_fpn, "all_mlp": _all_mlp}
 
-_conv = partial(keras.layers.Conv2D, padding="same", kernel_initializer="he_normal")
+_conv = partial(keras.layers.Conv2D, padding="same", data_format="channels_last", kernel_initializer="he_normal")

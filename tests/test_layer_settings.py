@@ -12,6 +12,7 @@ from support.random_models import seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
+    SEGMENTATION_HEADS,
     Checkpoint,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
@@ -134,11 +135,18 @@ def test_models_of_any_precision_are_fused(precision: str) -> None:
     assert np.abs(deploy(PIXELS[:1]) - wanted).max() <= tolerance * np.abs(wanted).max()
 
 
-def test_channels_first_as_keras_default_changes_nothing() -> None:
-    wanted = tiny()(PIXELS)
+@pytest.mark.parametrize("head", [None, *SEGMENTATION_HEADS])
+def test_channels_first_as_keras_default_changes_nothing(head: str | None) -> None:
+    def made() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        return (
+            tiny() if head is None else SwiftFormerForSemanticSegmentation(tiny_config(), head=SEGMENTATION_HEADS[head])
+        )
+
+    wanted = made()(PIXELS)
     keras.config.set_image_data_format("channels_first")
     try:
-        model = tiny()
+        model = made()
         assert np.array_equal(model(PIXELS), wanted)
         assert np.allclose(fuse(model)(PIXELS[:1]), wanted[:1], atol=1e-4)
     finally:
@@ -309,6 +317,8 @@ def test_out_indices_as_pythons_own() -> None:
 def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
     model: Any = SwiftFormerModel  # what a user may slip in is of other types
     classifier: Any = SwiftFormerForImageClassification
+    segmenter: Any = SwiftFormerForSemanticSegmentation
+    pretrained: Any = SwiftFormerForImageClassification.from_pretrained
     made: Any = SwiftFormerConfig
     for slip, answer in (
         (lambda: model("xs"), r"config='xs': expected .*; SwiftFormerConfig.from_variant\('xs'\) makes one"),
@@ -317,12 +327,22 @@ def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
         (lambda: SwiftFormerConfig.from_variant("xs", num_labels=2), "^num_labels: set by id2label; give id2label="),
         (lambda: made(num_labels=2, id2label={0: "a"}), "^num_labels: set by id2label; give id2label="),
         (lambda: tiny().config.replace(num_labels=2), "^num_labels: set by id2label; give id2label="),
+        (lambda: segmenter("xs"), r"config='xs': expected .*; SwiftFormerConfig.from_variant\('xs'\) makes one"),
+        (
+            lambda: segmenter(tiny_config(), head="all_mlp"),
+            r"^head='all_mlp': .* such as SEGMENTATION_HEADS\['all_mlp'\]$",
+        ),
+        (
+            lambda: pretrained("swiftformer_xs_imagenette", id2label=["a", "b"]),
+            r"^id2label=\['a', 'b'\]: .*makes them of a",
+        ),
     ):
         with pytest.raises(ConfigError, match=answer):
             slip()
     assert Checkpoint.open("swiftformer_xs_imagenette").config.num_labels == 10
-    with pytest.raises(CheckpointError, match=r"no such file; swiftformer_xs_imagenette ships with the package"):
-        Checkpoint.open("swiftformer_xs_imagenete")
+    for near in ("swiftformer_xs_imagenete", "xs"):
+        with pytest.raises(CheckpointError, match=r"no such file; swiftformer_xs_imagenette ships with the package"):
+            Checkpoint.open(near)
 
 
 def test_what_is_given_to_the_wrong_step_is_told_where_it_belongs() -> None:

@@ -179,6 +179,8 @@ def test_a_recipe_is_immutable() -> None:
 def test_recipes_are_chosen_by_name_or_as_they_are_each_once() -> None:
     mine = RECIPES["int8"].replace(name="mine", min_snr=1)
     assert choose_recipes(["float16", mine, "float16"]) == [RECIPES["float16"], mine]
+    assert choose_recipes("float16") == [RECIPES["float16"]]
+    assert choose_recipes(mine) == [mine]
     (bytes_only,) = choose_recipes(["int8"], inference_input_type="uint8", inference_output_type="int8")
     assert (bytes_only.inference_input_type, bytes_only.inference_output_type) == ("uint8", "int8")
 

@@ -147,6 +147,7 @@ class Checkpoint:
             raise CheckpointError(f"{path}: {one_line(error)}") from None
         except FileNotFoundError:
             near = difflib.get_close_matches(str(path), PRETRAINED, 1)
+            near = near or [name for name in PRETRAINED if str(path) in name.split("_")]
             ships = f"; {near[0]} ships with the package: Checkpoint.open({near[0]!r})" if near else ""
             raise CheckpointError(f"{path}: no such file{ships}") from None
         except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.config import numbered_labels
+from swiftformer_tf.config import check_labels, numbered_labels
 from swiftformer_tf.errors import CheckpointError, ConfigError
 
 __all__ = ["relabel", "requested_labels"]
@@ -27,6 +27,7 @@ def requested_labels(num_labels: int | None, id2label: Mapping[int, str] | None)
     """
     if id2label is None:
         return None if num_labels is None else numbered_labels(num_labels)
+    check_labels(id2label)
     if num_labels not in (None, len(id2label)):
         raise ConfigError(f"num_labels={num_labels}: id2label has {len(id2label)} labels; give one of the two")
     return dict(id2label)
