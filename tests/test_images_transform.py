@@ -160,7 +160,7 @@ def test_a_model_of_one_channel_sees_pillows_gray() -> None:
 
 
 def test_other_channels_are_for_arrays() -> None:
-    with pytest.raises(ImageError, match="the model takes 4 channels, which photographs do not have; give arrays"):
+    with pytest.raises(ImageError, match="the model takes 4 channels, which photographs do not have; pass arrays"):
         Transform(size=(32, 32)).for_channels(4).crop_image(picture(70, 50))
 
 

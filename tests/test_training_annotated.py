@@ -146,9 +146,9 @@ def test_one_label_has_to_be_said(tmp_path: Path) -> None:
 
 def test_folders_are_no_answer_for_several_labels(tmp_path: Path, folder: Path) -> None:
     config = tiny_config(problem_type="multi_label_classification")
-    with pytest.raises(ConfigError, match=r"no metadata\.csv, which says what is right to a model of regression"):
+    with pytest.raises(ConfigError, match=r"no metadata\.csv; a model with problem_type='regression' needs one"):
         training_photographs(folder, config, problem_type="regression")
-    with pytest.raises(ImageError, match=r"no metadata\.csv, which says what is right to .*'multi_label"):
+    with pytest.raises(ImageError, match=r"no metadata\.csv; a model with problem_type='multi_label"):
         labeled_for(config, folder)
     # Without a word of it, a folder a class learns one right label.
     images, single = training_photographs(folder, config)
