@@ -92,7 +92,7 @@ def test_types_are_named_in_the_help() -> None:
     shown = " ".join(CliRunner().invoke(cli, ["train", "--help"]).output.split())
     assert "--recipe paper|short|FILE.json" in shown
     assert "--from FILE|FOLDER|NAME" in shown
-    assert "--teacher FILE|FOLDER|NAME A classifier to distil from: a .keras or .tflite file or a checkpoint." in shown
+    assert "--teacher FILE|FOLDER|NAME A classifier to distill from: a .keras or .tflite file or a checkpoint." in shown
 
 
 @pytest.mark.parametrize("name", ["export", "train"])

@@ -49,7 +49,7 @@ def test_mediapipe_takes_bytes_but_no_int16() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"a\nb\n", r"names\.txt: 2 labels for the 3 outputs of the model: expected one a line"),
+        (b"a\nb\n", r"names\.txt: 2 labels for the 3 outputs of the model: expected one per line"),
         (b"a\n\nc\n", r"names\.txt, line 2: empty, expected a label"),
         (b"\xff\xfea", r"names\.txt: cannot be read as a list of labels"),
     ],

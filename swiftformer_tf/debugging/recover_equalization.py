@@ -10,8 +10,8 @@ from swiftformer_tf.quantization.graph import Graph
 
 __all__ = ["equalize_alike"]
 
-# Each factor depends on those of its neighbours: that many rounds over all of them. The last half of the rounds trusts
-# weights that the file holds in float as what they are; earlier, they would hold their neighbours where they are.
+# Each factor depends on those of its neighbors: that many rounds over all of them. The last half of the rounds trusts
+# weights that the file holds in float as what they are; earlier, they would hold their neighbors where they are.
 ROUNDS = 40
 
 # Trusted precision of a float weight, as a share of the largest: in the first half of the rounds, and in the last.

@@ -141,7 +141,7 @@ def train(
             first photograph.
         crop: Share that evaluation's center crop keeps, of a classifier. Default: that of the model's transform.
         problem_type: What the labels of a classifier mean, see `training_photographs`.
-        teacher: A classifier to distil from, see `Teacher.open`.
+        teacher: A classifier to distill from, see `Teacher.open`.
         head: Head of a segmenter, or its name in `SEGMENTATION_HEADS`; default is `"semantic_fpn_64"`.
         frozen: Stages to leave as they are, see `freeze`.
         dtype: Precision to compute in, such as `"mixed_bfloat16"`.
