@@ -79,7 +79,7 @@ def page(before: str, runs: dict[str, list[dict[str, float]]]) -> str:
         f"{len(runs['now'])}. XS at {IMAGE_SIZE} px, {IMAGES} images for calibration and verification. Seconds of user",
         "and system time of all threads, from the Keras model to the last verified file, without imports.",
         "",
-        f"Now it takes **{share:.2f}** of the time before; the goal is at most {GOAL}.",
+        f"It now takes **{share:.2f}** of the earlier time; the goal is at most {GOAL}.",
         "",
         "| step | before | now |",
         "|---|---|---|",

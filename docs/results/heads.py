@@ -23,19 +23,19 @@ PAGE = Path(__file__).with_suffix(".md")
 
 INTRODUCTION = """# Heads
 
-Written by `heads.py`. What people put on a SwiftFormer, here the `tiny` one of the tests with random weights that
-matter, folded and written by every recipe: `tests/support/heads.py` has the code of each head, `tests/test_heads.py`
-holds them to these figures. A tiny model loses more by integers than a trained XS, whose figures are on
-[Quantization](quantization.md); what counts here is that no head loses much more than another.
+Made by `python docs/results/heads.py`: heads that people put on a SwiftFormer, exported with every recipe. The
+backbone is the `tiny` model of the tests, with random weights. `tests/support/heads.py` has the code of each head, and
+`tests/test_heads.py` enforces these figures. A tiny model loses more to integers than a trained XS, whose figures are on
+[Quantization](quantization.md); what matters here is that no head loses much more than another.
 
-The least signal-to-noise ratio of any output in dB, centered, of eight pictures that calibration has seen:
+The lowest signal-to-noise ratio of any output in dB, with the mean subtracted, on eight images used for calibration:
 
 """
 
 PARTITIONS = """
-XNNPACK partitions, and what `mixed_int8` leaves in float behind the matrices that read the image, by LiteRT's names.
-Most of it is the backbone's own: residual sums, depthwise convolutions and the norms of the attention. The other three
-integer recipes leave nothing.
+XNNPACK partitions by recipe, and the operations that `mixed_int8` keeps in float after the matrices that read the
+image, by LiteRT's names. Most belong to the backbone: residual sums, depthwise convolutions and the norms of the attention.
+`int8`, `static_int8` and `int16x8` keep none.
 
 """
 

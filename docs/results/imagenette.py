@@ -113,7 +113,7 @@ def _page(ways: dict[str, Evaluation], by_size: dict[int, Evaluation], own: obje
     any_way = next(iter(ways.values()))
     yield f"# {NAME} on {any_way.images} validation photographs"
     yield "\nMade by `python docs/results/imagenette.py measure imagenette/val`.\n"
-    yield f"| at {own} px | top-1 | top-5 | moved in the confusion matrix |\n|---|---|---|---|"
+    yield f"| at {own} px | top-1 | top-5 | photographs moved in the confusion matrix |\n|---|---|---|---|"
     for name, way in ways.items():
         differing = int(np.abs(way.confusion - ways["Keras"].confusion).sum()) // 2
         yield f"| {name} | {way.top1:.2%} | {way.top5:.2%} | {differing} |"

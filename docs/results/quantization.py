@@ -39,7 +39,7 @@ def main(calibration: Path, folder: Path, calibration_count: int, names: tuple[s
         "",
         f"Made by `python docs/results/quantization.py imagenette/train imagenette/val`; {calibration_count} training",
         f"photographs for calibration, at {model.config.image_size} px; the float32 Keras model has {top1:.2%}",
-        "top-1. SNR of the logits, centered by the reference's mean. In brackets: the goal, where it is missed.",
+        "top-1. SNR of the logits, with the reference's mean subtracted. A goal that is missed is in parentheses.",
         "",
         "| recipe | MB | SNR dB | agreement | top-1 | points lost | XNNPACK partitions | export, s |",
         "|---|---|---|---|---|---|---|---|",

@@ -45,7 +45,7 @@ def main() -> None:
     lines = [
         "# Processor time of a start",
         "",
-        "Made by `python docs/results/start_time.py`: seconds of user and system time of all threads, the least of "
+        "Made by `python docs/results/start_time.py`: seconds of user and system time of all threads, the lowest of "
         f"{RUNS} runs.",
         "",
         "| `swiftformer-tf` | seconds | goal |",

@@ -48,8 +48,8 @@ def page(measured: dict[str, list[FileTiming]]) -> str:
     lines = [
         "# Variants by recipe",
         "",
-        f"Made by `python docs/results/variants.py FOLDER`: 1000 labels, 224 px, random weights; median of {REPEATS} "
-        "runs on one thread of an x86 core with VNNI, the files of a variant in turns.",
+        f"Made by `python docs/results/variants.py FOLDER`: 1000 labels, 224 px, random weights; medians of {REPEATS} "
+        "runs on one thread of an x86 core with VNNI, with the files of a variant taking turns.",
         "",
         "| MB, ms, partitions | " + " | ".join(name.upper() for name in measured) + " |",
         "|---|" + "---|" * len(measured),
