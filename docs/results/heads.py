@@ -24,9 +24,9 @@ PAGE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Heads
 
 Made by `python docs/results/heads.py`: heads that people put on a SwiftFormer, exported with every recipe. The
-backbone is the `tiny` model of the tests, with random weights. `tests/support/heads.py` has the code of each head, and
-`tests/test_heads.py` enforces these figures. A tiny model loses more to integers than a trained XS, whose figures are on
-[Quantization](quantization.md); what matters here is that no head loses much more than another.
+backbone is the `tiny` model of the tests, with random weights. `tests/support/heads.py` has the code of each head,
+and `tests/test_heads.py` enforces these figures. A tiny model loses more to integers than a trained XS, whose figures
+are on [Quantization](quantization.md); what matters here is that no head loses much more than another.
 
 The lowest signal-to-noise ratio of any output in dB, with the mean subtracted, on eight images used for calibration:
 
@@ -34,8 +34,8 @@ The lowest signal-to-noise ratio of any output in dB, with the mean subtracted, 
 
 PARTITIONS = """
 XNNPACK partitions by recipe, and the operations that `mixed_int8` keeps in float after the matrices that read the
-image, by LiteRT's names. Most belong to the backbone: residual sums, depthwise convolutions and the norms of the attention.
-`int8`, `static_int8` and `int16x8` keep none.
+image, by LiteRT's names. Most belong to the backbone: residual sums, depthwise convolutions and the norms of the
+attention. `int8`, `static_int8` and `int16x8` keep none.
 
 """
 
