@@ -55,7 +55,7 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
-	$(VENV)/bin/python -m pytest docs
+	$(VENV)/bin/python -m pytest docs --numprocesses auto --maxprocesses 4 --dist loadfile
 	$(VENV)/bin/jupyter execute --timeout 600 examples/*.ipynb
 
 parity: $(PARITY_VENV)/installed
