@@ -138,6 +138,9 @@ def test_subfolders_give_the_targets(tmp_path: Path) -> None:
         ("val_2.png,eel\n\nval_1.png,cat\n", (0, 1)),
         ("ImageId,PredictionString\nval_1,n01440764 85 131 499 425\nval_2,n01443537 1 2 3 4\n", (0, 1)),
         ("val_1\tgreat white shark\nval_2\tcat\n", (2, 0)),
+        # As spreadsheets with a decimal comma save it.
+        ("file;class\nval_1.png;great white shark\nval_2.png;cat\n", (2, 0)),
+        ("./data/val_1.JPEG 1\r\ndata\\val_2.JPEG 0\n", (1, 0)),
     ],
 )
 def test_a_list_gives_the_targets(tmp_path: Path, lines: str, targets: tuple[int, ...]) -> None:
@@ -147,12 +150,29 @@ def test_a_list_gives_the_targets(tmp_path: Path, lines: str, targets: tuple[int
     assert labeled_images(flat, labels, label_file=tmp_path / "list.txt").targets == targets
 
 
+def test_photographs_of_one_name_in_two_folders_have_a_class_each(tmp_path: Path) -> None:
+    photographs = folder_of(tmp_path / "all", "a/1.png", "b/1.png", "b/2.png")
+    lines = tmp_path / "list.csv"
+    lines.write_text("a/1.png,cat\nb\\1.png,dog\nval/2.png,cat\n")
+    assert labeled_images(photographs, ["cat", "dog"], label_file=lines).targets == (0, 1, 0)
+    folder_of(tmp_path / "all", "1.png")
+    lines.write_text("1.png,dog\na/1.png,cat\nb\\1.png,dog\nval/2.png,cat\n")
+    assert labeled_images(photographs, ["cat", "dog"], label_file=lines).targets == (1, 0, 1, 0)
+    (photographs / "1.png").unlink()
+    lines.write_text("1.png,cat\n2.png,dog\n")
+    with pytest.raises(
+        ImageError, match=r"line 1: '1\.png' may be .*a.1\.png or .*b.1\.png; begin the line with its fo"
+    ):
+        labeled_images(photographs, ["cat", "dog"], label_file=lines)
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
         ("val_1 0\n", r"val_2\.png: no line in .*list\.txt; every photograph needs one"),
         ("val_1 0\nval_2 1\nval_3 1\n", r"list\.txt, line 3: 'val_3' is not a photograph in the folder"),
         ("val_1 0\nval_2\n", r"list\.txt, line 2: expected a photograph's name and its class, got 'val_2'"),
+        ("val_1 0\nval_2 1\nval_1.png 1\n", r"line 3: .*val_1\.png is in line 1 too; expected one per photograph"),
         ("val_1 0\nval_2 7\n", "class '0' is none of the model's 2 labels"),
         ("val_1 0\nval_2 2\n", "class '0' is none of the model's 2 labels"),
     ],

@@ -2,9 +2,9 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from swiftformer_tf.errors import ConfigError, ImageError
 from swiftformer_tf.files import read_text
@@ -14,6 +14,7 @@ __all__ = ["LabeledImages", "imagenet_classes", "labeled_images", "match_classes
 
 _WNID = re.compile(r"n\d{8}")
 _VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
+_SUFFIX = re.compile(r"\.\w+")
 _CLASS_ALONE = re.compile(r"\d{1,4}|n\d{8}")
 
 
@@ -122,10 +123,10 @@ def labeled_images(folder: str | Path, labels: Sequence[str], *, label_file: str
     Args:
         folder: Photographs.
         labels: Labels of the model.
-        label_file: A line a photograph: its name, with or without suffix, then its class, separated by spaces,
-            a tab or a comma; what follows the class is passed over. A class is a label, a WordNet id or the
-            index of an output. A first line that names no photograph is a heading. Of photographs named
-            `ILSVRC2012_val_00000001` and so on also a list of classes alone, whose line 1 is of number 1: WordNet
+        label_file: A line a photograph: its name, with or without folders and suffix, then its class, separated by
+            spaces, a tab, a comma or a semicolon; what follows a WordNet id is passed over. A class is a label, a
+            WordNet id or the index of an output. A first line that names no photograph is a heading. Of photographs
+            named `ILSVRC2012_val_00000001` and so on also a list of classes alone, whose line 1 is of number 1: WordNet
             ids, or the numbers from 1 to 1000 of ImageNet's `ILSVRC2012_validation_ground_truth.txt`.
 
     Raises:
@@ -145,10 +146,10 @@ def labeled_images(folder: str | Path, labels: Sequence[str], *, label_file: str
         names = sorted(set(wnids))
         index = dict(zip(names, match_classes(names, labels)[0], strict=True))
         return LabeledImages(tuple(paths), tuple(index[wnid] for wnid in wnids), "ImageNet's classes by line number")
-    listed = _read_list(Path(label_file), lines, {path.stem for path in paths})
-    if missing := [path for path in paths if path.stem not in listed]:
+    listed = _read_list(Path(label_file), lines, _names_of(folder, paths))
+    if missing := [path for path in paths if path not in listed]:
         raise ImageError(f"{missing[0]}: no line in {label_file}; every photograph needs one")
-    wanted = [listed[path.stem] for path in paths]
+    wanted = [listed[path] for path in paths]
     names = sorted(set(wanted))
     if all(name.isdigit() and int(name) < len(labels) for name in names):
         return LabeledImages(tuple(paths), tuple(map(int, wanted)), "indices in the list")
@@ -186,20 +187,57 @@ def _ground_truth(path: Path, lines: list[str], paths: list[Path]) -> list[str]:
     return wnids
 
 
-def _read_list(path: Path, lines: list[str], stems: set[str]) -> dict[str, str]:
-    listed: dict[str, str] = {}
+def _read_list(path: Path, lines: list[str], called: Mapping[str, Sequence[Path]]) -> dict[Path, str]:
+    """The class of each photograph; `called` has the photographs by all their names."""
+    listed: dict[Path, str] = {}
+    numbers: dict[Path, int] = {}
     for number, line in enumerate(lines, 1):
         if not line:
             continue
-        # A label may have spaces in it, and then a tab or a comma ends the name.
-        name, _, rest = line.partition("\t" if "\t" in line else "," if "," in line else " ")
-        stem, rest = Path(name.strip()).stem, rest.strip()
-        if stem not in stems:
+        name, rest = _name_and_rest(line, called)
+        found = _photographs(name, called)
+        if not found:
             if number == 1:
                 continue
             raise ImageError(f"{path}, line {number}: {name!r} is not a photograph in the folder")
+        if len(found) > 1:
+            both = " or ".join(map(str, found[:2]))
+            raise ImageError(f"{path}, line {number}: {name!r} may be {both}; begin the line with its folder too")
         if not rest:
             raise ImageError(f"{path}, line {number}: expected a photograph's name and its class, got {line!r}")
+        (photograph,) = found
+        if photograph in listed:
+            before = numbers[photograph]
+            raise ImageError(
+                f"{path}, line {number}: {photograph} is in line {before} too; expected one per photograph"
+            )
         wnid = _WNID.match(rest)
-        listed[stem] = wnid.group() if wnid else rest
+        listed[photograph], numbers[photograph] = wnid.group() if wnid else rest, number
     return listed
+
+
+def _names_of(folder: str | Path, paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """Photographs by what a list may call them: with their folders or not, with their suffix or not."""
+    called: dict[str, list[Path]] = {}
+    for path in paths:
+        inside = PurePosixPath(path.relative_to(folder).as_posix())
+        for name in {str(inside.with_suffix("")), inside.name, inside.stem}:
+            called.setdefault(name, []).append(path)
+    # A whole path is that of one photograph, whatever others in folders are called.
+    return called | {path.relative_to(folder).as_posix(): [path] for path in paths}
+
+
+def _name_and_rest(line: str, called: Mapping[str, Sequence[Path]]) -> tuple[str, str]:
+    """A line at the first sign before which a photograph stands: a label may have the others in it."""
+    parts = [line.partition(sign) for sign in "\t,; " if sign in line] or [(line, "", "")]
+    name, _, rest = next((part for part in parts if _photographs(part[0], called)), parts[0])
+    return name.strip(), rest.strip()
+
+
+def _photographs(name: str, called: Mapping[str, Sequence[Path]]) -> Sequence[Path]:
+    """Those that a list calls so; the folders that it names need not be those of the disk, nor the suffix."""
+    path = PurePosixPath(name.strip().replace("\\", "/"))
+    names = [str(path), path.name]
+    if _SUFFIX.fullmatch(path.suffix):
+        names += [str(path.parent / path.stem), path.stem]
+    return next((called[each] for each in names if each in called), ())
