@@ -114,7 +114,7 @@ class PretrainedModel(keras.Model):
         largest, seen = self.config.transform.largest, _largest(x)
         if seen > FAR * largest:
             warnings.warn(
-                f"fit: inputs up to {seen:g}, and normalized ones reach {largest:.1f}; give "
+                f"fit: the inputs reach {seen:g}, but normalized pixels only {largest:.1f}; pass "
                 "model.config.transform.normalize(pixels) instead of pixels",
                 stacklevel=2,
             )

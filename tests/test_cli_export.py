@@ -61,7 +61,7 @@ def test_export_says_that_it_verified_on_the_calibration(saved: Path, tmp_path: 
     options = ("--recipe", "float32", "--calibration", folder, "--android", tmp_path / "android")
     result = run("export", saved, "-o", tmp_path, *options)
     assert result.exit_code == 0, result.output
-    said = "Verified on the photographs of --calibration; others say more: give --images FOLDER"
+    said = "Verified on the calibration photographs; to verify on others, give --images FOLDER"
     assert said in result.stderr
     assert "The models were verified against Keras" in (tmp_path / "tiny_android.md").read_text()
 

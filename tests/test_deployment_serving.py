@@ -144,7 +144,7 @@ def test_serve_opens_the_page_and_ends_when_it_is_interrupted(
     assert result.exit_code == 0, result.output
     (url,) = opened
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
-    assert result.stderr.splitlines() == [f"Serving {url} to this machine alone. Ctrl-C ends it.", "Ended."]
+    assert result.stderr.splitlines() == [f"Serving {url} to this machine only. Press Ctrl-C to stop.", "Ended."]
     CliRunner().invoke(cli, [*arguments, "--no-browse"])
     assert opened == [url]
 

@@ -121,7 +121,7 @@ def test_fine_tuning_takes_other_classes_and_a_teacher(
     assert tuning.stderr.splitlines()[1:5] == [
         "validation: none",
         "size: 64 x 64 pixels",
-        f"new weights: head, head_dist; all others are those of {teacher}",
+        f"new weights: head, head_dist; all others come from {teacher}",
         "frozen: stem, stage 1, stage 2",
     ]
     model, tuned = (

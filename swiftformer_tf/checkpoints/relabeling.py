@@ -52,7 +52,7 @@ def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, to_checkpoint
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> relabel(to_checkpoint(model), {0: "cat", 1: "dog"})[1]
-        'the heads for 1000 labels are dropped; new ones for 2 labels have random weights (seed 0), to be trained'
+        'the heads for 1000 labels are dropped; new ones for 2 labels have random weights (seed 0) and must be trained'
     """
     if not checkpoint.has_final_norm:
         raise CheckpointError(
@@ -66,7 +66,7 @@ def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 
     body = {key: tensor for key, tensor in checkpoint.tensors.items() if not key.startswith(("head.", "head_dist."))}
     heads = _new_heads(config.num_labels, config.embed_dims[-1], config.distillation, seed) if config.num_labels else {}
     dropped = f"the heads for {before.num_labels} labels are dropped" if before.num_labels else "there were no heads"
-    new = f"new ones for {config.num_labels} labels have random weights (seed {seed}), to be trained"
+    new = f"new ones for {config.num_labels} labels have random weights (seed {seed}) and must be trained"
     replaced = dataclasses.replace(checkpoint, tensors=body | heads, config=config)
     return replaced, f"{dropped}; {new if heads else 'features come out'}"
 

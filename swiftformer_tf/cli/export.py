@@ -184,7 +184,7 @@ def export(
         print_table([report_row(report) for report in reports], title=report_title(reports, output))
     note_failures(reports)
     if verified_on == "calibration images":
-        note("Verified on the photographs of --calibration; others say more: give --images FOLDER")
+        note("Verified on the calibration photographs; to verify on others, give --images FOLDER")
     if verified_on == "nothing":
         note("Only the files themselves were checked: give --images FOLDER to compare with Keras")
     if html:

@@ -21,7 +21,7 @@ def serve_page(models: Sequence[Path], *, litert_js: Path, port: int = 0, browse
     from swiftformer_tf.deployment.serving import PageServer
 
     with PageServer(models, litert_js=litert_js, port=port) as server:
-        note(f"Serving {server.url} to this machine alone. Ctrl-C ends it.")
+        note(f"Serving {server.url} to this machine only. Press Ctrl-C to stop.")
         if browse:
             click.launch(server.url)
         try:

@@ -38,7 +38,7 @@ class TrainingPlan:
         2 labels, 100 photographs: cat 60, dog 40
         validation: 20 photographs
         size: 224 x 224 pixels
-        new weights: head, head_dist; all others are those of xs.pth
+        new weights: head, head_dist; all others come from xs.pth
         frozen: nothing
     """
 
@@ -54,7 +54,7 @@ class TrainingPlan:
     @property
     def lines(self) -> tuple[str, ...]:
         """The same for people."""
-        known = f"; all others are those of {self.source}" if self.new else f"none; all are those of {self.source}"
+        known = f"; all others come from {self.source}" if self.new else f"none; all come from {self.source}"
         new = f"{', '.join(self.new)}{known}" if self.source else "all"
         return (
             f"{_number(len(self.labels), 'label')}, {_number(self.images, 'photograph')}: {self._labels}",
