@@ -99,9 +99,20 @@ def every(images: MaskFolder, apart: int) -> MaskFolder:
 
 
 def measured(camvid: Path, result: Path, recipes: list[str], *, with_light: bool) -> Iterator[tuple[str, Any]]:
-    """Writes the files; after each what was measured: a row for Keras and for each of them."""
+    """Writes the files; after each what was measured."""
     train, val = folder(camvid, "train"), folder(camvid, "val")
     model = published(HERE / WEIGHTS)
+    if recipes:
+        yield from whole(model, train, val, result, recipes)
+    if with_light:
+        other, lite = light(train, model)
+        yield "all_mlp, int8, new", speeds(lite, other, val)
+
+
+def whole(
+    model: keras.Model, train: MaskFolder, val: MaskFolder, result: Path, recipes: list[str]
+) -> Iterator[tuple[str, Any]]:
+    """A row for Keras and for each recipe's file."""
     keras_row, reference = figures(model.predict_on_batch, model, val)
     yield "Keras", keras_row
     deploy = sf.fuse(model, classifier_activation="softmax")
@@ -118,9 +129,6 @@ def measured(camvid: Path, result: Path, recipes: list[str], *, with_light: bool
             truth = np.stack([mask for _, mask in seen])
             found["Keras"] = against(truth, reference[::apart], model.config.labels)
         yield name, {**speeds(lite, model, val), **found}
-    if with_light:
-        other, lite = light(train, model)
-        yield "all_mlp, int8, new", speeds(lite, other, val)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -157,11 +165,14 @@ def main() -> None:
     parser.add_argument("camvid", type=Path)
     parser.add_argument("result", type=Path)
     parser.add_argument(
-        "--recipe", choices=list(sf.RECIPES), action="append", help="May be given many times; default: all."
+        "--recipe",
+        choices=list(sf.RECIPES),
+        action="append",
+        help="May be given many times; default: all, or none with --light.",
     )
-    parser.add_argument("--light", action="store_true", help="Also measure the light head's speed.")
+    parser.add_argument("--light", action="store_true", help="Measure the light head's speed, too.")
     options = parser.parse_args()
-    recipes, written = options.recipe or list(sf.RECIPES), HERE / "files.json"
+    recipes, written = options.recipe or ([] if options.light else list(sf.RECIPES)), HERE / "files.json"
     found = json.loads(written.read_text()) if written.is_file() else {"rows": {}}
     found["calibrated_on"] = len(range(0, len(folder(options.camvid, "train")), CALIBRATED_ON_EVERY))
     # Written after each file: int16x8 takes most of the time.
