@@ -151,7 +151,10 @@ def test_fit_notices_pixels_that_nobody_normalized(form: str, monkeypatch: pytes
     model = random_classifier()
     monkeypatch.setattr(keras.Model, "fit", lambda self, x, **options: "fitted")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.float32)
-    said = r"^fit: the inputs reach 255, but normalized pixels only 2\.6; pass model\.config\.transform\.normalize\(pixels\)"
+    said = (
+        r"^fit: the inputs reach 255, but normalized pixels only 2\.6; pass "
+        r"model\.config\.transform\.normalize\(pixels\)"
+    )
     with pytest.warns(UserWarning, match=said) as caught:
         assert model.fit(**pixels_in(form, pixels)) == "fitted"
     assert caught[0].filename == __file__
