@@ -4,8 +4,10 @@ import dataclasses
 import re
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+from support.random_models import pictures, randomized, tiny_config
 from support.segmenters import PIXELS, SIZE, lite, segmenter
 from support.small_graphs import packed
 
@@ -13,6 +15,8 @@ from swiftformer_tf import (
     RECIPES,
     ConfigError,
     ExportError,
+    LiteModel,
+    SwiftFormerModel,
     VerificationError,
     VerificationReport,
     fuse,
@@ -61,6 +65,32 @@ def test_outputs_to_choose(activation: Activation | None) -> None:
     else:
         expected = logits if activation is None else np.exp(whole) / np.exp(whole).sum(axis=-1, keepdims=True)
         np.testing.assert_allclose(actual, expected, atol=2e-5 * abs(expected).max())
+
+
+def test_a_head_of_ones_own_is_told_to_be_a_segmenter(tmp_path: Any) -> None:
+    """Layers of Keras on the first and the last map, by `tasks` a segmenter in the file, the report and `evaluate`."""
+    config = tiny_config(image_size=64)
+    backbone = randomized(SwiftFormerModel(config, out_indices=(0, 3)))
+    images = pictures(4, 64, 64)
+    convolutions = [keras.layers.Conv2D(2, 1) for _ in backbone.outputs]
+    first, last = (conv(each) for conv, each in zip(convolutions, backbone.outputs, strict=True))
+    logits = keras.layers.Add()([first, keras.layers.UpSampling2D(8, interpolation="bilinear")(last)])
+    model = keras.Model(backbone.input, logits, name="own")
+    outputs = model.predict(config.transform.normalize(images), verbose=0)
+    convolutions[0].bias.assign([0, np.median(outputs[..., 0] - outputs[..., 1])])  # as many pixels of either class
+    (exported,) = export_files(
+        model,
+        ["float32"],
+        tmp_path,
+        config=config,
+        labels=("road", "sky"),
+        tasks="semantic-segmentation",
+        classifier_activation="argmax",
+        images=images,
+    )
+    assert exported.report.verdict == "passed"
+    file = LiteModel.open(tmp_path / "own_float32.tflite")
+    assert file.outputs == (Output("mask", (1, 64, 64), "semantic-segmentation", "argmax"),)
 
 
 @pytest.mark.parametrize("name", ["semantic_fpn", "all_mlp"])
