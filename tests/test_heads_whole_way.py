@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from keras import layers
+from keras import layers, ops
 from PIL import Image
-from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, calibrated, made
+from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, calibrated, made, seeded
 
 from swiftformer_tf import (
     RECIPES,
@@ -31,6 +31,7 @@ from swiftformer_tf import (
 from swiftformer_tf.cli import cli
 from swiftformer_tf.litert.benchmarking import benchmark_files
 from swiftformer_tf.loading import open_any, open_model
+from swiftformer_tf.quantization import Graph
 from swiftformer_tf.report import save_page
 
 HEAD = "nested_labels_and_embedding"
@@ -189,6 +190,20 @@ def test_files_for_several_images_at_once_are_verified_and_looked_into() -> None
     alone, together = ratios
     for name, measured in alone.items():
         assert abs(together[name]["snr_db"] - measured["snr_db"]) < 1.5
+
+
+@pytest.mark.parametrize("recipe", ["mixed_int8", "int8"])
+def test_each_output_of_an_operation_is_looked_into(recipe: str) -> None:
+    backbone, pixels = SwiftFormerModel(CONFIG), made("labels_and_embedding")[2]
+    first, second = ops.split(layers.Conv2D(8, 1)(backbone.output), 2, axis=-1)
+    outputs = {"first": first, "second": second, "mixed": layers.Conv2D(4, 1)(layers.ReLU()(second))}
+    model = seeded(keras.Model(backbone.input, outputs), CONFIG.transform.normalize(pixels))
+    lite = export(fuse(model, config=CONFIG), RECIPES[recipe], calibration=pixels)
+    report = debug_quantization(lite, reference=model, images=pixels[:4])
+    ratios = {each.name: each.snr for each in report.tensors if each.name in outputs}
+    assert ratios.keys() == outputs.keys()
+    assert all(ratio is not None and ratio > 8 for ratio in ratios.values())
+    assert "SPLIT" in {op.name for op in Graph(lite.content).operations}
 
 
 def test_speed_of_a_file_with_two_outputs(tmp_path: Path) -> None:

@@ -100,16 +100,15 @@ def compare(
     """
     types = {each: (graph.kind(each), graph.quantization(each)) for each in found}
     shapes = {each: graph.shape(each) for each in found}  # a map may lie in a row
-    distances = [Distance(_limits(*types[each.op.outputs[0]])) for each in pairs]
+    distances = [Distance(_limits(*types[each.output])) for each in pairs]
     floors, passed_over = _floors(graph), read_by_gelus(reference)
     least = [
-        LEAST_OF_GELU if each.tensor in passed_over and types[each.op.outputs[0]][0] == "int8" else -np.inf
-        for each in pairs
+        LEAST_OF_GELU if each.tensor in passed_over and types[each.output][0] == "int8" else -np.inf for each in pairs
     ]
     (source,), (reference_source,) = graph.inputs, reference.inputs
-    tensors = tuple(op.outputs[0] for op in reference.operations)
+    tensors = tuple(output for op in reference.operations for output in op.outputs)
     run_reference = load_reference(reference.watched(tensors))
-    run = load(graph.watched(tuple(each.op.outputs[0] for each in pairs)))
+    run = load(graph.watched(tuple(each.output for each in pairs)))
     alone = separate(graph, reference, pairs, found)
     run_alone, run_reference_alone = load(alone.integer), load_reference(alone.reference)
     for image in images:
@@ -123,7 +122,7 @@ def compare(
         own = run_alone([stored.reshape(shapes[each]) for each, (stored, _) in feeds.items()])
         wanted = iter(run_reference_alone([value for _, value in feeds.values()]))
         for each, distance, lowest, output, own_output in zip(pairs, distances, least, outputs, own, strict=True):
-            _, quantization = types[each.op.outputs[0]]
+            _, quantization = types[each.output]
             value = right[each.tensor]
             expected = feeds[each.op.inputs[0]][1] if each.counterpart is None else next(wanted)
             # An input of a root that was rounded to zero has no answer of its own.

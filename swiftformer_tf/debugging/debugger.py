@@ -175,7 +175,7 @@ def _compared(
             if lite.recipe.equalize is not None:
                 reference_graph = equalize_alike(graph, reference_graph, pairs)
                 pairs, found = pair(graph, reference_graph)  # of the weights that are there now
-            parts = _parts([graph.label(each.op.outputs[0]) for each in pairs])
+            parts = _parts([graph.label(each.output) for each in pairs])
             facts = [_facts(graph, each) for each in pairs]
         except ModelError:
             raise
@@ -218,14 +218,13 @@ def _parts(names: list[str]) -> list[str]:
 
 
 def _facts(graph: Graph, each: Pair) -> dict[str, Any]:
-    output = each.op.outputs[0]
-    kind, quantization = graph.kind(output), graph.quantization(output)
+    kind, quantization = graph.kind(each.output), graph.quantization(each.output)
     weights = graph.quantization(each.op.inputs[1]) if each.op.name in MATRIX_OPS else None
     scheme: str = kind
     if weights is not None:
         scheme = {"float32": "hybrid", "int16": "int16x8"}.get(kind, kind)
     return {
-        "name": graph.label(output),
+        "name": graph.label(each.output),
         "op": each.op.name,
         "scheme": scheme,
         "scale": None if quantization is None else float(quantization.scale[0]),

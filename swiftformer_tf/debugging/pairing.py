@@ -16,15 +16,17 @@ __all__ = ["Pair", "Separated", "as_stored", "integer_range", "pair", "restored_
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pair:
-    """An operation of the integer graph and what stands for it in the float graph.
+    """An output of an operation of the integer graph, and what stands for it in the float graph.
 
     Args:
         op: Operation of the integer graph.
+        output: Tensor of the integer graph that it makes; most make one.
         counterpart: Operation of the float graph; None for a cast, whose output is a float tensor once more.
-        tensor: Tensor of the float graph that the operation's output is to equal.
+        tensor: Tensor of the float graph that the output is to equal.
     """
 
     op: Operation
+    output: int
     counterpart: Operation | None
     tensor: int
 
@@ -60,9 +62,9 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
         ModelError: A tensor of the float graph is missing, other than a maximum that changes no integer and that the
             file leaves out; or has another shape.
     """
-    producers = {op.outputs[0]: op for op in reference.operations}
+    producers = {output: op for op in reference.operations for output in op.outputs}
     tensors = {reference.label(tensor): tensor for tensor in (*reference.inputs, *producers)}
-    outputs = [op.outputs[0] for op in graph.operations]
+    outputs = [output for op in graph.operations for output in op.outputs]
     found = {each: tensors[graph.label(each)] for each in (*graph.inputs, *outputs) if graph.label(each) in tensors}
     cause = "expected the model that the file was made from, and a file that this version exported"
     known = set(found.values())
@@ -79,9 +81,10 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
                 f"{reference.shape(tensor)} in the reference's float graph: {cause}"
             )
     pairs = [
-        Pair(op, None if op.name in CASTS else producers[found[op.outputs[0]]], found[op.outputs[0]])
+        Pair(op, output, None if op.name in CASTS else producers[found[output]], found[output])
         for op in graph.operations
-        if op.outputs[0] in found and not _changes_nothing(op, producers.get(found[op.outputs[0]]))
+        for output in op.outputs
+        if output in found and not _changes_nothing(op, producers.get(found[output]))
     ]
     return pairs, found
 
@@ -149,7 +152,7 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
     idle = {op.outputs[0]: op for op in _left_out_maxima(reference, set(found.values()))}
     counterparts = []
     for row in pairs:
-        if row.counterpart is not None:
+        if row.counterpart is not None and row.output == row.op.outputs[0]:
             # By what they are: an operation may have been replaced by one with other inputs beside them.
             given = {feeds[source]: fresh_floats[source] for source in sources(row.op)}
             # A maximum that the file leaves out is a part of what reads it.
@@ -157,9 +160,9 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
             for op in (*read, row.counterpart):
                 inputs = tuple(given.get(source, source) for source in op.inputs)
                 counterparts.append((dataclasses.replace(op, inputs=inputs), op.version))
-    compared = tuple(row.counterpart.outputs[0] for row in pairs if row.counterpart is not None)
+    compared = tuple(row.tensor for row in pairs if row.counterpart is not None)
     return Separated(
-        graph.rewritten(operations, tuple(fresh.values()), tuple(row.op.outputs[0] for row in pairs)),
+        graph.rewritten(operations, tuple(fresh.values()), tuple(row.output for row in pairs)),
         reference.rewritten(counterparts, tuple(fresh_floats.values()), compared),
         feeds,
     )
