@@ -28,6 +28,7 @@ from swiftformer_tf import (
 )
 from swiftformer_tf.conversion import convert
 from swiftformer_tf.litert.inspection import inspect_model
+from swiftformer_tf.quantization import Graph
 from swiftformer_tf.verification import signal_to_noise
 
 Lite = Callable[..., LiteModel]
@@ -67,6 +68,34 @@ def test_a_recipe_converts_and_computes(
     assert outputs.shape == (48, 10)
     assert outputs.dtype == np.float32
     assert (signal_to_noise(np.asarray(model(images)), outputs) or 0) > BOUNDS[recipe]
+
+
+def test_float16_is_the_float32_graph_with_its_constants_in_halves(lite: Lite) -> None:
+    """Operation by operation, by what each one reads.
+
+    Which of several equal constants it is does not count: in halves all floors of norms are zero, and the converter
+    writes those in an order of its own.
+    """
+
+    def operations(content: bytes) -> list[Any]:
+        graph = Graph(content)
+        stored = {op.outputs[0]: op.inputs[0] for op in graph.operations if op.name == "DEQUANTIZE"}
+
+        def told(tensor: int) -> Any:
+            value = graph.constant(stored.get(tensor, tensor))
+            if value is None:
+                return graph.label(tensor)
+            return value.shape, value.astype(np.float16 if value.dtype.kind == "f" else value.dtype).tobytes()
+
+        return [
+            (op.name, op.version, graph.activation(op), *map(told, op.inputs), *map(graph.label, op.outputs))
+            for op in graph.operations
+            if op.outputs[0] not in stored
+        ]
+
+    floats, halves = (operations(lite(recipe).content) for recipe in ("float32", "float16"))
+    assert len(floats) > 100
+    assert halves == floats
 
 
 def test_recipes_share_a_calibration_and_none_writes_into_it(

@@ -117,7 +117,7 @@ def test_every_recipe(name: str, recipe: str) -> None:
         assert floats == (FLOAT.get(name, set()) if recipe == "mixed_int8" else set())
 
 
-@pytest.mark.parametrize("recipe", ["int8", "static_int8", "int16x8"])
+@pytest.mark.parametrize("recipe", ["mixed_int8", "int8", "static_int8", "int16x8"])
 @pytest.mark.parametrize("name", ["transposed", "fpn", "gate"])
 def test_a_wrong_scale_fails(name: str, recipe: str) -> None:
     """A scale of a head's own tensor that is an eighth of what it is to be: values saturate."""
