@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -201,6 +202,26 @@ def test_each_augmentation_changes_pixels_within_range_under_its_seed(step: str)
     assert changed.min() >= 0
     assert changed.max() <= 255
     np.testing.assert_array_equal(augment(images, Augmentation(), 1), images)
+
+
+def test_keras_default_layout_of_images_changes_no_augmentation() -> None:
+    """Under `channels_first`, Keras's layers take rows for channels where they are not told otherwise."""
+    images = pictures(6, 32, 40).astype(np.float32)
+    labels = np.eye(6, dtype=np.float32)
+    steps = [Augmentation(color_jitter=0.5), Augmentation(rand_augment=0.5), Augmentation(erase=0.5)]
+    mixes = [Augmentation(mixup=0.8), Augmentation(cutmix=1.0)]
+
+    def results() -> list[np.ndarray]:
+        return [augment(images, each, 1) for each in steps] + [mix(images, labels, each, 1)[0] for each in mixes]
+
+    wanted = results()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        found = results()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    for mine, expected in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(mine, expected)
 
 
 def test_erasing_takes_the_share_of_pictures_that_is_said() -> None:

@@ -1,11 +1,16 @@
 """Random crops, and Keras's augmentation layers under a seed of their own for every batch."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from swiftformer_tf.training.recipes import Augmentation
 
 __all__ = ["augment", "mix", "random_crop"]
+
+# That of photographs, whatever Keras's default is.
+LAYOUT: dict[str, Any] = {"data_format": "channels_last"}
 
 Box = tuple[float, float, float, float]
 
@@ -44,7 +49,7 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.nda
     # A layer's seed generator counts its calls, and so depends on what came before. One that is new for each batch
     # depends on the batch alone, which is what lets a training go on where it stopped.
     layers: list[keras.layers.Layer] = []
-    pixels = {"value_range": (0, 255), "seed": seed}
+    pixels = {"value_range": (0, 255), "seed": seed, **LAYOUT}
     if strength := augmentation.rand_augment:
         layers.append(keras.layers.RandAugment(num_ops=2, factor=strength, **pixels))
     if strength := augmentation.color_jitter:
@@ -61,6 +66,8 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.nda
     if channels == 1 and layers:
         images = np.repeat(images, 3, axis=-1)  # Keras's layers take colors alone, and leave gray gray
     for layer in layers:
+        for part in layer._flatten_layers():  # to those of its color jitter, Keras does not hand it on (3.15)
+            part.data_format = LAYOUT["data_format"]
         images = layer(images, training=True)
     return np.asarray(np.clip(keras.ops.convert_to_numpy(images)[..., :channels], 0, 255))
 
@@ -79,9 +86,9 @@ def mix(images: np.ndarray, labels: np.ndarray, augmentation: Augmentation, seed
     """
     layers: list[keras.layers.Layer] = []
     if augmentation.mixup:
-        layers.append(keras.layers.MixUp(alpha=augmentation.mixup, seed=seed))
+        layers.append(keras.layers.MixUp(alpha=augmentation.mixup, seed=seed, **LAYOUT))
     if augmentation.cutmix:
-        layers.append(keras.layers.CutMix(factor=(augmentation.cutmix,) * 2, seed=seed))
+        layers.append(keras.layers.CutMix(factor=(augmentation.cutmix,) * 2, seed=seed, **LAYOUT))
     if not layers:
         return images, labels
     mixed = layers[seed % len(layers)]({"images": images, "labels": labels}, training=True)

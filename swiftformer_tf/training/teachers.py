@@ -180,7 +180,8 @@ class TeacherLogits:
         """
         size = self.teacher.transform.size
         if pixels.shape[1:3] != size:
-            resized = keras.ops.image.resize(pixels, size, interpolation="bicubic", antialias=True)
+            options = {"interpolation": "bicubic", "antialias": True, "data_format": "channels_last"}
+            resized = keras.ops.image.resize(pixels, size, **options)
             pixels = np.clip(keras.ops.convert_to_numpy(resized), 0, 255)
         images = self.teacher.transform.normalize(pixels)
         logits = np.asarray(self.teacher.predict(images), np.float32)
