@@ -125,19 +125,18 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
         (
             ("--recipe", "int8", "--recipe", "float32", "--input-type", "uint8"),
             "inference input type uint8: recipe float32 supports float32; leave it out, or use it only with "
-            "mixed_int8, "
-            "int8, static_int8 alone",
+            "mixed_int8, int8, static_int8",
         ),
         (
             ("--recipe", "int16x8", "--output-type", "int8"),
-            "inference output type int8: recipe int16x8 has float32 or int16 there; leave",
+            "inference output type int8: recipe int16x8 supports float32 or int16; leave",
         ),
         (
             ("--recipe", "float32", "--mask", "--probabilities"),
-            "--mask and --probabilities are two answers of one",
+            "--mask and --probabilities exclude each other",
         ),
         (("--recipe", "float32", "--labels", "{labels}"), "2 labels for the 10 outputs of the model"),
-        (("--recipe", "float32", "--name", "a/b"), "name 'a/b': expected the start of a file name, without a folder"),
+        (("--recipe", "float32", "--name", "a/b"), "name 'a/b': expected the start of a file name; give its folder"),
         (("--recipe", "float32", "--image-size", "0"), "'0': expected pixels such as 224, or height x width"),
         (("--recipe", "float32", "--image-size", "64x"), "expected pixels such as 224"),
         (("--recipe", "float32", "--image-size", "1x2x3"), "expected pixels such as 224"),

@@ -137,7 +137,7 @@ def test_a_checkpoint_of_the_backbones_part(name: str, tmp_path: Path) -> None:
 
 def test_a_checkpoint_needs_a_backbone_and_a_configuration() -> None:
     assert to_checkpoint(nested_labels_and_embedding()).config.embed_dims == CONFIG.embed_dims
-    with pytest.raises(ModelError, match=r"no configuration, .* head\(backbone\(image\)\), which keeps it, or pass"):
+    with pytest.raises(ModelError, match=r"no configuration .* head\(backbone\(image\)\), which keeps it, or pass"):
         to_checkpoint(HEADS["gate"]())
     image = keras.Input((SIZE, SIZE, 3))
     with pytest.raises(ModelError, match="expected a SwiftFormerForImageClassification or SwiftFormerModel, or lay"):
