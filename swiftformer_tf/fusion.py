@@ -282,7 +282,7 @@ def _described(
         task = TASKS[by_name[name]]
         possible = task.activations(config)
         if possible and wanted not in (None, *possible):
-            raise ConfigError(f"classifier_activation={wanted!r}: expected {_told(possible)} or None")
+            raise ConfigError(f"classifier_activation={wanted!r}: expected {' or '.join(map(repr, possible))} or None")
         activation = wanted if possible else None
         if task.rank and (len(tensor.shape), tensor.shape[-1]) != (task.rank, config.num_labels):
             raise ConfigError(
@@ -313,10 +313,6 @@ def _check_outputs(names: list[str], tensors: list[Any], expected: list[tuple[in
                 f"fuse: output {name} has the shape {found}, expected {told}; give the batch_size that the model is "
                 "made for, or make it for any"
             )
-
-
-def _told(names: Sequence[str]) -> str:
-    return " or ".join(map(repr, names))
 
 
 def output_names(model: keras.Model) -> list[str]:

@@ -1,7 +1,8 @@
 """The walk along a functional model's operations, which folds SwiftFormer's blocks and what follows them."""
 
+import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -44,13 +45,14 @@ class _Copy:
         if isinstance(inputs, dict) and not isinstance(model.input, dict):
             inputs = [inputs[each.name] for each in model.inputs]
         # What `keras.models.clone_model` does too, which takes no tensors from the middle of another graph.
-        return model._run_through_graph(inputs, operation_fn=lambda operation: _bound(self._call, operation))
+        return model._run_through_graph(inputs, operation_fn=lambda operation: functools.partial(self._call, operation))
 
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
         if is_graph(operation):
             return self.run(operation, args[0] if args else kwargs.get("inputs"))
-        call = self._copied if isinstance(operation, keras.layers.Layer) else _called
-        return call(operation, args, kwargs)
+        if isinstance(operation, keras.layers.Layer):
+            return self._copied(operation, args, kwargs)
+        return operation(*args, **kwargs)
 
     def _copied(self, layer: keras.layers.Layer, args: Any, kwargs: Any) -> Any:
         copy = self._copies.get(id(layer))
@@ -157,14 +159,6 @@ def in_float32(model: keras.Model) -> keras.Model:
     images = [keras.Input(batch_shape=each.shape, dtype="float32", name=each.name) for each in model.inputs]
     # Alone, an image is asked as one array.
     return keras.Model(images if len(images) > 1 else images[0], _Copy().run(model, images), name=model.name)
-
-
-def _bound(call: Callable[..., Any], operation: Any) -> Callable[..., Any]:
-    return lambda *args, **kwargs: call(operation, *args, **kwargs)
-
-
-def _called(operation: Any, args: Any, kwargs: Any) -> Any:
-    return operation(*args, **kwargs)
 
 
 def _anew(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
