@@ -299,7 +299,7 @@ def _opened(path: Path) -> tuple[Checkpoint, str]:
         said = str(refusal).removeprefix(f"{path}: ").partition(";")[0]
         return Checkpoint.open(cure), f"refused: {said.partition(', ')[0]}; read after the cure that it names"
     mapping = checkpoint.source.partition(", ")[2]
-    notes = [re.sub(r"\(.*", "", note) for note in checkpoint.notes if "left out" in note or "passed over" in note]
+    notes = [re.sub(r"\(.*", "", note) for note in checkpoint.notes if "ignored" in note]
     return checkpoint, ", ".join([mapping or "all", checkpoint.key_layout, *notes]).replace("'", "`")
 
 
