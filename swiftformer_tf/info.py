@@ -104,6 +104,7 @@ def _lite_facts(lite: LiteModel) -> dict[str, Any]:
         "input": f"{inspection.input_type.lower()}, "
         + ("pixels 0 to 255" if lite.include_preprocessing else "normalized"),
         "output": f"{inspection.output_type.lower()}, {lite.answers}",
+        "outputs": {each.name: f"{each.task} {' x '.join(map(str, each.shape))}" for each in lite.outputs},
         "signature": {name: " to ".join(map(",".join, names)) for name, names in inspection.signatures.items()},
         "ops": inspection.counts,
         "partitions": LiteRunner(lite).partitions,

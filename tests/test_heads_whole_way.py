@@ -271,6 +271,15 @@ def test_the_commands_take_a_head_from_its_file_to_its_speed(folder: Path, tmp_p
     assert json.loads(told)["recipe"] == "int8"
     assert "mine_int8.tflite" in run("benchmark", files / "mine_int8.tflite", "--repeats", 1)
     assert "tiny" in run("info", keras_file)
+    facts = json.loads(run("info", files / "mine_float32.tflite", "--json"))
+    assert facts["outputs"] == {"embedding": "features 1 x 12", "labels": "classification 1 x 10"}
+    assert (facts["metadata"]["output_name"], facts["metadata"]["label_file"]) == (
+        ["embedding", "labels"],
+        "labels.txt",
+    )
+    assert "embedding features 1 x 12, labels classification 1 x 10" in " ".join(
+        run("info", files / "mine_float32.tflite").split()
+    )
     for command in (("predict", keras_file, *photos.iterdir()), ("evaluate", keras_file, photos)):
         said = " ".join(run(*command, code=2).split())
         assert "mine has a custom head, so the meaning of its outputs is unknown; export it with" in said

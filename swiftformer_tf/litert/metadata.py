@@ -281,9 +281,11 @@ def summary(metadata: dict[str, Any]) -> dict[str, Any]:
     subgraph = (metadata.get("subgraph_metadata") or [{}])[0]
     shown = {name: metadata.get(name) for name in ("name", "description", "license", "min_parser_version")}
     for side in ("input", "output"):
-        for tensor in (subgraph.get(f"{side}_tensor_metadata") or [])[:1]:
-            shown[f"{side}_name"] = tensor.get("name")
-            shown[f"{side}_description"] = tensor.get("description")
+        tensors = subgraph.get(f"{side}_tensor_metadata") or []
+        for field in ("name", "description") if tensors else ():
+            told = [tensor.get(field) for tensor in tensors]
+            shown[f"{side}_{field}"] = told if len(told) > 1 else told[0]
+        for tensor in tensors:
             for unit in tensor.get("process_units") or []:
                 shown |= (unit.get("options") or {}).get("NormalizationOptions") or {}
             if files := [file.get("name") for file in tensor.get("associated_files") or []]:
