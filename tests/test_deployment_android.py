@@ -137,7 +137,7 @@ def test_the_page_speaks_of_mediapipe_where_the_file_is_for_it(lite: Lite, tmp_p
     write_android_folder({"x_float32.tflite": inside}, tmp_path / "app", readme=tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert 'setModelAssetPath("x_float32.tflite")' in text
-    assert "`x_float32.tflite` can be run by MediaPipe's `ImageClassifier` too" in text
+    assert "`x_float32.tflite` can also be run by MediaPipe's `ImageClassifier`" in text
 
 
 def test_the_class_has_the_models_own_numbers(folder_of_app: Path, models: dict[str, LiteModel]) -> None:

@@ -191,7 +191,7 @@ def test_the_page_speaks_of_mediapipe_where_the_file_is_for_it(folders: Path, tm
         assert "segmenter.segment(context.contentResolver, uri)" in text
     export_files(segmenter(), ["float32"], tmp_path, stem="streets", target="mediapipe", android=tmp_path / "app")
     text = (tmp_path / "streets_android.md").read_text()
-    assert "`streets_float32.tflite` can be run by MediaPipe's `ImageSegmenter` too" in text
+    assert "`streets_float32.tflite` can also be run by MediaPipe's `ImageSegmenter`" in text
     assert 'setModelAssetPath("streets_float32.tflite")' in text
 
 
