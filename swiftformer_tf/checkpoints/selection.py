@@ -21,6 +21,9 @@ __all__ = ["Weights", "choose", "find"]
 SEGMENTER = ("neck.", "decode_head.")
 BACKBONE = "backbone."
 
+# Beginnings of keys of SwiftFormers: integers under others are what metrics have counted.
+OWN = (*(mark for row in KEY_LAYOUTS.values() for mark in row.marks), "norm.", "head.", "head_dist.", "dist_head.")
+
 # Words in the names of losses, which come into the state dict of a Lightning module with the weights of classes.
 LOSSES = {"criterion", "criterions", "loss", "losses"}
 
@@ -163,8 +166,8 @@ def _weights(
 
 
 def _no_weight(key: str, plain: str, state: StateDict) -> bool:
-    """Counters by what they are, and values that are no tensors by where they stand: beside the modules."""
-    if key in state.counters:
+    """Counters and what losses and metrics keep; and values that are no tensors, where they stand beside the modules."""
+    if key in state.counters or _is_loss(plain) or (key in state.integers and not plain.startswith(OWN)):
         return True
     return key in state.others and ("." not in plain or plain.endswith("._extra_state"))
 
