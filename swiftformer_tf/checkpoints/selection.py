@@ -166,7 +166,7 @@ def _weights(
 
 
 def _no_weight(key: str, plain: str, state: StateDict) -> bool:
-    """Counters and what losses and metrics keep; and values that are no tensors, where they stand beside the modules."""
+    """What counters, losses and metrics keep; and values that are no tensors, where they stand beside the modules."""
     if key in state.counters or _is_loss(plain) or (key in state.integers and not plain.startswith(OWN)):
         return True
     return key in state.others and ("." not in plain or plain.endswith("._extra_state"))
