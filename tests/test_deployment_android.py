@@ -46,6 +46,24 @@ def test_a_second_model_leaves_the_first_whole(lite: Lite, tmp_path: Path) -> No
     assert re.findall(r"^(?:\w+ )*(?:class|object|interface|fun|val) (\w+)", text, re.MULTILINE) == ["DogNamer"]
 
 
+def test_a_class_of_other_models_is_not_written_over(lite: Lite, tmp_path: Path) -> None:
+    write_android_folder({"my-cats_float32.tflite": lite("float32")}, tmp_path)
+    write_android_folder({"my-cats_float32.tflite": lite("float32")}, tmp_path)  # its own is
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    message = (
+        r"MyCats\.kt: expected no file or the class of my_cats, and there is another one; choose another class name"
+    )
+    with pytest.raises(ExportError, match=message):
+        write_android_folder({"my_cats_float32.tflite": lite("float32")}, tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_strings_of_kotlin_hold_any_name(lite: Lite, tmp_path: Path) -> None:
+    write_android_folder({'a$b"_float32.tflite': lite("float32")}, tmp_path)
+    assert r'FLOAT32("a\$b\"_float32.tflite", ' in kotlin(tmp_path)
+    assert r'LABELS = "a\$b\"_labels.txt"' in kotlin(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("field", "name", "example"),
     [
