@@ -35,7 +35,7 @@ def fading(shape: Any, dtype: Any = None) -> Any:
     return values * (factors if shape[-1] == 4 else factors[:, None])
 
 
-@pytest.mark.parametrize("recipe", ["mixed_int8", "int8", "int16x8"])
+@pytest.mark.parametrize("recipe", ["dynamic_int4", "mixed_int8", "int8", "static_int8", "int16x8"])
 @pytest.mark.parametrize("layer", ["dense", "depthwise"])
 def test_a_channel_without_weights_keeps_its_bias(recipe: str, layer: str) -> None:
     bias = keras.initializers.Constant(BIASES)
@@ -57,7 +57,7 @@ def test_a_channel_without_weights_keeps_its_bias(recipe: str, layer: str) -> No
     assert np.abs(found - wanted).max() < 0.2
 
 
-@pytest.mark.parametrize("recipe", ["mixed_int8", "int8", "int16x8"])
+@pytest.mark.parametrize("recipe", ["dynamic_int4", "mixed_int8", "int8", "static_int8", "int16x8"])
 def test_pruned_channels_do_no_harm(recipe: str) -> None:
     pictured = pictures(32, 64, 64)
     config = tiny_config(image_size=64)

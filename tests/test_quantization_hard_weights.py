@@ -54,7 +54,7 @@ def test_scaled_channels_are_the_same_function_of_other_ranges(kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", SCALINGS)
-@pytest.mark.parametrize("name", ["dynamic_int8", "dynamic_int4", "mixed_int8", "int8"])
+@pytest.mark.parametrize("name", ["dynamic_int8", "dynamic_int4", "mixed_int8", "int8", "static_int8", "int16x8"])
 def test_files_are_as_near_to_floats_as_those_of_even_channels(name: str, kind: str) -> None:
     recipe = RECIPES[name]
     goal = ratio(Scaling(0, dead=SCALINGS[kind].dead), recipe) - ALLOWED

@@ -62,13 +62,13 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
     assert statuses(report) == dict.fromkeys(names, "passed")
 
 
-@pytest.mark.parametrize("recipe", ["dynamic_int8", "mixed_int8", "int8", "int16x8"])
+@pytest.mark.parametrize("recipe", ["dynamic_int8", "dynamic_int4", "mixed_int8", "int8", "static_int8", "int16x8"])
 def test_a_quantized_file_passes_within_its_thresholds(
     recipe: str, lite: Lite, model: Model, pixels: np.ndarray
 ) -> None:
     report = verify(dataclasses.replace(lite(recipe), recipe=lenient(recipe)), reference=model, images=pixels)
     assert failing(report.checks) == {}
-    assert ("integer" in statuses(report)) is (recipe != "dynamic_int8")
+    assert ("integer" in statuses(report)) is (not recipe.startswith("dynamic"))
 
 
 @pytest.mark.parametrize("options", [{"include_preprocessing": True}, {"classifier_activation": "softmax"}])
