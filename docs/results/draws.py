@@ -80,5 +80,6 @@ def draws_table() -> list[str]:
             beside_goal(f"{max(points):.2f}", max(points) <= worst, worst),
             "; ".join(f"{row['won']}, {row['lost']}" for row in found),
         )
-        lines.append(f"| {recipe} | {' | '.join(cells)} |")
+        drawn = "" if len(found) == len(DRAWS) else f", {len(found)} draws"
+        lines.append(f"| {recipe}{drawn} | {' | '.join(cells)} |")
     return lines

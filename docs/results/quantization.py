@@ -3,6 +3,7 @@
 python docs/results/quantization.py imagenette/train imagenette/val
 """
 
+import datetime
 from pathlib import Path
 
 import click
@@ -25,7 +26,8 @@ PAGE = Path(__file__).with_suffix(".md")
 def main(calibration: Path, folder: Path, calibration_count: int, names: tuple[str, ...]) -> None:
     """Compare every recipe with the float32 Keras model on the photographs of FOLDER."""
     written = PAGE.read_text().splitlines() if PAGE.exists() else []
-    last = {name: line for line in written for name in GOALS if line.startswith(f"| {name} |")}
+    table, *sections = "\n".join(written).split("\n## ")  # the sections below are other scripts'
+    last = {name: line for line in table.splitlines() for name in GOALS if line.startswith(f"| {name} |")}
     model = sf.SwiftFormerForImageClassification.from_pretrained(NAME)
     images = labeled_images(folder, model.config.labels)
     inputs = prepared(images.paths, model.config)
@@ -39,10 +41,11 @@ def main(calibration: Path, folder: Path, calibration_count: int, names: tuple[s
         "",
         f"Made by `python docs/results/quantization.py imagenette/train imagenette/val`; {calibration_count} training",
         f"photographs for calibration, at {model.config.image_size} px; the float32 Keras model has {top1:.2%}",
-        "top-1. SNR of the logits, with the reference's mean subtracted. A goal that is missed is in parentheses.",
+        "top-1. SNR of the logits, with the reference's mean subtracted. A goal that is missed is in parentheses. Each",
+        "row is of the recipe as it was on its day; the seconds depend on what else the machine did.",
         "",
-        "| recipe | MB | SNR dB | agreement | top-1 | points lost | XNNPACK partitions | export, s |",
-        "|---|---|---|---|---|---|---|---|",
+        "| recipe | MB | SNR dB | agreement | top-1 | points lost | XNNPACK partitions | export, s | measured |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, goal in GOALS.items():
         if names and name not in names:
@@ -55,11 +58,11 @@ def main(calibration: Path, folder: Path, calibration_count: int, names: tuple[s
             f"| {name} | {found.bytes / 1e6:.2f} | {beside_goal(f'{found.snr:.1f}', found.snr >= goal.snr, goal.snr)} "
             f"| {beside_goal(f'{found.agreement:.2%}', found.agreement >= goal.agreement, f'{goal.agreement:.1%}')} "
             f"| {kept:.2%} | {beside_goal(f'{lost:.2f}', round(lost, 4) <= goal.drop, goal.drop)} "
-            f"| {found.partitions} | {found.seconds:.0f} |"
+            f"| {found.partitions} | {found.seconds:.0f} | {datetime.date.today()} |"
         )
         click.echo(lines[-1])
     with replacing(PAGE) as beside:
-        beside.write_text("\n".join(lines) + "\n")
+        beside.write_text("\n".join([*lines, *(f"\n## {section}" for section in sections)]) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
