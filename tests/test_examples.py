@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import labels_and_embedding
 import numpy as np
 import pytest
 import segmentation
@@ -26,6 +27,16 @@ def test_segmentation_learns_and_its_files_agree_with_keras(tmp_path: Path, caps
     assert status == 0
     for kind in ("mask", "overlay"):
         assert len(list((tmp_path / "masks").glob(f"*_{kind}.png"))) == 64
+
+
+def test_labels_and_embedding_agree_with_keras_in_each_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    least = {"float32": 92, "dynamic_int8": 26}
+    words = [word for name in least for word in ("--recipe", name)]
+    assert labels_and_embedding.main([str(tmp_path), "--count", "8", *words]) == 0
+    said = capsys.readouterr().out
+    found = re.findall(r"embedding_(\w+)\.tflite: embedding ([\d.]+) dB, labels ([\d.]+) dB; passed", said)
+    assert [name for name, *_ in found] == list(least)
+    assert all(min(map(float, ratios)) > least[name] for name, *ratios in found)
 
 
 def test_a_pixels_class_is_the_texture_around_it() -> None:
