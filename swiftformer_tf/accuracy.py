@@ -23,8 +23,8 @@ from swiftformer_tf.images.folders import check_images
 from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.loading import Opened, open_any
-from swiftformer_tf.predicting import activated, predictor, task_of
+from swiftformer_tf.loading import Answering, open_any
+from swiftformer_tf.predicting import activated, ported, predictor, task_of
 from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.tasks.classification import require_single_label
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
@@ -140,15 +140,15 @@ def evaluate(
     if confusion is not None:
         require_packages("a confusion matrix", "matplotlib")
         check_place(confusion)
-    opened = open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
+    opened = ported(
+        open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
+    )
     found = task_of(opened)
     expected = [task] if task else list(_EVALUATE)
     if found not in expected or found not in _EVALUATE:
         name = f"{model}: " if isinstance(model, (str, Path)) else ""
         raise ModelError(f"{name}a model for {found}; expected one for {' or '.join(expected)}")
-    if confusion is not None and found == "classification":
-        require_single_label(opened.config, "a confusion matrix", "leave it out: the report has each label's figures")
-    accuracy = _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, progress)
+    accuracy = _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, confusion, progress)
     if confusion is not None:
         with progress("confusion matrix", None):
             accuracy.save_confusion(confusion)
@@ -156,13 +156,16 @@ def evaluate(
 
 
 def _classifier(
-    opened: Opened,
+    opened: Answering,
     folder: str | Path | Truth,
     label_file: str | Path | None,
     batch_size: int,
     num_threads: int,
+    confusion: str | Path | None,
     progress: Progress,
 ) -> Accuracy:
+    if confusion is not None:
+        require_single_label(opened.config, "a confusion matrix", "leave it out: the report has each label's figures")
     predict, config = predictor(opened, num_threads=num_threads)
     config.transform.check_photographs()
     images = labeled_for(config, folder, label_file=label_file) if isinstance(folder, (str, Path)) else folder
@@ -182,11 +185,12 @@ def _classifier(
 
 
 def _segmenter(
-    opened: Opened,
+    opened: Answering,
     folder: str | Path | Truth,
     label_file: str | Path | None,
     batch_size: int,
     num_threads: int,
+    confusion: str | Path | None,
     progress: Progress,
 ) -> Accuracy:
     if label_file is not None:
@@ -196,8 +200,8 @@ def _segmenter(
         raise ConfigError("labels were given, but the model is a segmenter; expected masks")
     predict, config = predictor(opened, num_threads=num_threads)
     with progress("photographs", len(images)) as count:
-        confusion = evaluate_segmentation(predict, config, images, progress=count)
-    return Accuracy("semantic-segmentation", confusion, config, len(images))
+        scores = evaluate_segmentation(predict, config, images, progress=count)
+    return Accuracy("semantic-segmentation", scores, config, len(images))
 
 
 # How answers are counted, by their task.

@@ -32,14 +32,15 @@ def describe(opened: Opened) -> dict[str, Any]:
         ModelError: A TFLite file is damaged.
     """
     if isinstance(opened, Checkpoint):
+        tensors = {**opened.tensors, **opened.segmenter}
         own = {
             "scheme": opened.key_layout,
             "token_weights_assumed": opened.token_weights_assumed,
-            "parameters": sum(t.size for key, t in opened.tensors.items() if ".running_" not in key),
+            "parameters": sum(tensor.size for key, tensor in tensors.items() if ".running_" not in key),
             "source": opened.source,
             "notes": list(opened.notes),
         }
-        return {"kind": "checkpoint", **_config_facts(opened.config), **own}
+        return {"kind": "checkpoint", **_config_facts(opened.model_config), **own}
     if isinstance(opened, LiteModel):
         with prefix_path(opened.path):
             return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}

@@ -13,9 +13,10 @@ if TYPE_CHECKING:  # Keras is imported where a Keras model is made, and not to l
     from swiftformer_tf.fusion import DeployModel
     from swiftformer_tf.pretrained_model import PretrainedModel
 
-__all__ = ["Opened", "open_any", "open_checkpoint", "open_model"]
+__all__ = ["Answering", "Opened", "open_any", "open_checkpoint", "open_model"]
 
-Opened: TypeAlias = "PretrainedModel | DeployModel | LiteModel | Checkpoint"
+Answering: TypeAlias = "PretrainedModel | DeployModel | LiteModel"
+Opened: TypeAlias = "Answering | Checkpoint"
 
 
 def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None) -> Opened:

@@ -60,8 +60,7 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
         raise CheckpointError(f"port: a {given}, expected a Checkpoint; Checkpoint.open(path) reads one")
     if checkpoint.segmenter:
         shapes = {key: tensor.shape for key, tensor in checkpoint.segmenter.items()}
-        labeled = checkpoint.config.replace(id2label=checkpoint.segmenter_labels)
-        segmenter = SwiftFormerForSemanticSegmentation(labeled, head=infer_head(shapes), dtype=dtype)
+        segmenter = SwiftFormerForSemanticSegmentation(checkpoint.model_config, head=infer_head(shapes), dtype=dtype)
         return Ported(segmenter, assign_tensors(segmenter, {**checkpoint.tensors, **checkpoint.segmenter}))
     kind = SwiftFormerForImageClassification if checkpoint.has_final_norm else SwiftFormerModel
     model = kind(checkpoint.config, dtype=dtype)

@@ -18,7 +18,7 @@ from swiftformer_tf.images.overlays import Color, class_colors, mask_picture, ov
 from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.loading import Opened, open_any
+from swiftformer_tf.loading import Answering, Opened, open_any
 from swiftformer_tf.porting import port
 from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.tasks.classification import activate, activation
@@ -28,6 +28,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "activated",
+    "ported",
     "predict_photographs",
     "predictor",
     "probabilities",
@@ -49,13 +50,18 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
     Raises:
         ModelError: LiteRT cannot load the model.
     """
-    if isinstance(opened, LiteModel):
-        return _bound_predictor(opened, LiteRunner(opened, num_threads=num_threads)), opened.config
-    if isinstance(opened, DeployModel):
-        return _bound_predictor(opened, _deploy_runner(opened)), opened.config
-    task_of(opened)
-    model = port(opened).model if isinstance(opened, Checkpoint) else opened
+    model = ported(opened)
+    if isinstance(model, LiteModel):
+        return _bound_predictor(model, LiteRunner(model, num_threads=num_threads)), model.config
+    if isinstance(model, DeployModel):
+        return _bound_predictor(model, _deploy_runner(model)), model.config
+    task_of(model)
     return model.predict_on_batch, model.config
+
+
+def ported(opened: Opened) -> Answering:
+    """A checkpoint as the Keras model of its weights, a classifier or a segmenter; anything else as it is."""
+    return port(opened).model if isinstance(opened, Checkpoint) else opened
 
 
 def activated(opened: Opened) -> Activation | None:
@@ -63,7 +69,7 @@ def activated(opened: Opened) -> Activation | None:
     return opened.main_output.activation if isinstance(opened, (LiteModel, DeployModel)) else None
 
 
-def task_of(opened: Opened) -> str:
+def task_of(opened: Answering) -> str:
     """What its outputs mean: a key of `tasks.TASKS`.
 
     Raises:
@@ -71,8 +77,6 @@ def task_of(opened: Opened) -> str:
     """
     if isinstance(opened, (LiteModel, DeployModel)):
         return opened.main_output.task
-    if isinstance(opened, Checkpoint):
-        return "classification" if opened.config.num_labels else "features"
     if not hasattr(opened, "task"):
         raise ModelError(
             f"{opened.name} has a custom head, so the meaning of its outputs is unknown; export it with "
@@ -136,7 +140,9 @@ def predict_photographs(
     for file in files:
         if not file.exists():
             raise ImageError(f"{file}: no such file")
-    opened = open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
+    opened = ported(
+        open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
+    )
     run, config = predictor(opened)
     task = task_of(opened)
     if task not in PREDICT:
@@ -156,7 +162,7 @@ def _answers(
 
 
 def _labels(
-    opened: Opened, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
+    opened: Answering, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
 ) -> list[Prediction]:
     if output is not None:
         raise ImageError(f"{output}: a classifier draws no masks; leave out the output folder")
@@ -172,7 +178,7 @@ def _labels(
 
 
 def _masks(
-    opened: Opened, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
+    opened: Answering, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
 ) -> list[Prediction]:
     names = [path.stem for path in paths]
     if output is not None and (twice := next((name for name in names if names.count(name) > 1), None)):

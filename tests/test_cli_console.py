@@ -2,7 +2,7 @@
 
 import pytest
 
-from swiftformer_tf.cli.benchmark import _milliseconds
+from swiftformer_tf.cli.benchmark import milliseconds
 from swiftformer_tf.cli.console import print_table
 
 LONG = "/somewhere/deep/a_file_with_a_name_that_no_terminal_has_a_place_for_mixed_int8.tflite"
@@ -50,4 +50,4 @@ def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(0.054, "0.05"), (99.9, "99.90"), (6017.2, "6017")])
 def test_times_stay_short(value: float, text: str) -> None:
-    assert _milliseconds(value) == text
+    assert milliseconds(value) == text

@@ -63,7 +63,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], tuple[int, ...], int]] = {
     "square": (lambda x: keras.layers.Conv2D(32, 1)(x), (8, 8, 32), 1),
     "wider": (lambda x: keras.layers.Conv2D(64, 1)(x), (8, 8, 32), 0),
     "narrower": (lambda x: keras.layers.Conv2D(32, 1)(x), (8, 8, 64), 0),
-    "of neighbours": (lambda x: keras.layers.Conv2D(32, 3)(x), (8, 8, 32), 0),
+    "of neighbors": (lambda x: keras.layers.Conv2D(32, 3)(x), (8, 8, 32), 0),
     "of every second pixel": (lambda x: keras.layers.Conv2D(32, 1, strides=2)(x), (8, 8, 32), 0),
     "of one row": (lambda x: keras.layers.Conv2D(32, 1)(x), (1, 8, 32), 0),
     "too small for int8": (lambda x: keras.layers.Conv2D(16, 1)(x), (8, 8, 16), 0),
@@ -83,7 +83,7 @@ def test_square_matrices_of_maps_have_one_range(case: str) -> None:
         assert graph.shape(op.inputs[0])[:2] == graph.shape(op.outputs[0])[:2] == (1, 1)
 
 
-def test_a_row_is_kept_until_something_looks_at_neighbours() -> None:
+def test_a_row_is_kept_until_something_looks_at_neighbors() -> None:
     def attention_like(source: Any) -> Any:
         query, key = keras.layers.Conv2D(32, 1)(source), keras.layers.Conv2D(32, 1)(source)
         query = query * keras.ops.rsqrt(keras.ops.mean(query * query, axis=-1, keepdims=True))
@@ -197,8 +197,8 @@ def test_xnnpack_converts_such_inputs_in_a_pass_of_their_own(exported: LiteModel
     graph = Graph(exported.content)
     hybrid = [op for op in graph.operations if op.name == "CONV_2D" and graph.kind(op.inputs[1]) == "int8"]
     rows = sum(graph.shape(op.inputs[0])[1] == 1 and op.source.builtinOptions.strideH == 2 for op in hybrid)
-    neighbours = sum(graph.shape(op.inputs[1])[1] > 1 for op in hybrid)
+    neighbors = sum(graph.shape(op.inputs[1])[1] > 1 for op in hybrid)
     assert rows > 0
     counts = {op.name: op.count for op in profile_ops(path, repeats=3)}
     converted = sum(count for name, count in counts.items() if name.startswith("Convert ("))
-    assert converted == rows + neighbours
+    assert converted == rows + neighbors

@@ -7,12 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from PIL import Image
 from support.random_models import random_images, randomized, tiny_config
 from support.weight_files import GOLDEN
 
-from swiftformer_tf import Checkpoint, CheckpointError, SwiftFormerForSemanticSegmentation, port, to_checkpoint
+from swiftformer_tf import (
+    Checkpoint,
+    CheckpointError,
+    SwiftFormerForSemanticSegmentation,
+    evaluate,
+    port,
+    to_checkpoint,
+)
 from swiftformer_tf.checkpoints import torch_zip
-from swiftformer_tf.loading import open_model
+from swiftformer_tf.info import describe
+from swiftformer_tf.loading import open_any, open_model
+from swiftformer_tf.predicting import predict_photographs
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 
 LABELS = {0: "road", 1: "sky", 2: "tree"}
@@ -80,6 +90,24 @@ def test_a_training_file_of_mmsegmentation(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.predict(IMAGES, verbose=0), segmenter().predict(IMAGES, verbose=0))
     named = SwiftFormerForSemanticSegmentation.from_pretrained(path, id2label=LABELS)
     assert named.config.labels == ("road", "sky", "tree")
+
+
+def test_a_checkpoint_is_told_asked_and_measured_as_its_model(tmp_path: Path) -> None:
+    """Its backbone's configuration has no labels: it was taken for a model of features."""
+    rng = np.random.default_rng(0)
+    for kind, values in {"images": rng.integers(0, 256, (50, 70, 3)), "masks": rng.integers(0, 3, (50, 70))}.items():
+        (tmp_path / kind).mkdir()
+        Image.fromarray(values.astype(np.uint8)).save(tmp_path / kind / "1.png")
+    (tmp_path / "classes.csv").write_text("\n".join(LABELS.values()))
+    model, folder = segmenter(), tmp_path / "folder"
+    model.save_pretrained(folder)
+    told, known = describe(open_any(folder)), describe(model)
+    assert {told["num_labels"], known["num_labels"]} == {3}
+    assert {name: told[name] for name in ("labels", "parameters")} == {
+        name: known[name] for name in ("labels", "parameters")
+    }
+    assert predict_photographs(folder, [tmp_path / "images"]) == predict_photographs(model, [tmp_path / "images"])
+    assert evaluate(folder, tmp_path / "images").to_dict() == evaluate(model, tmp_path / "images").to_dict()
 
 
 def test_other_classes_make_the_classifier_new(tmp_path: Path) -> None:

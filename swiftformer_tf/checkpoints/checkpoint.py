@@ -103,6 +103,11 @@ class Checkpoint:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
 
     @property
+    def model_config(self) -> SwiftFormerConfig:
+        """Configuration of the model that these are the weights of: with the labels of a segmentation head."""
+        return self.config.replace(id2label=self.segmenter_labels) if self.segmenter else self.config
+
+    @property
     def token_weights(self) -> TokenWeights:
         """The attention type that these weights belong to; see `SwiftFormerConfig`."""
         return self.config.token_weights
@@ -215,8 +220,7 @@ class Checkpoint:
         if dtype not in get_args(FloatName):
             raise CheckpointError(f"dtype={dtype!r}: expected one of {', '.join(get_args(FloatName))}")
         named = self._named(key_layout, np.dtype(dtype))
-        # A backbone's configuration has no labels; those of the head beside it go with it.
-        record = self.config.replace(id2label=self.config.id2label or self.segmenter_labels).to_json()
+        record = self.model_config.to_json()
         with replacing(path) as beside:
             if path.suffix == ".safetensors":
                 safetensors_file.write(beside, named, record)

@@ -34,8 +34,8 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
             {
                 "file": each.path.stem,
                 "MB": f"{each.size / 1e6:.2f}",
-                "ms": _milliseconds(each.timing.median),
-                "quartiles": " to ".join(map(_milliseconds, each.timing.quartiles)),
+                "ms": milliseconds(each.timing.median),
+                "quartiles": " to ".join(map(milliseconds, each.timing.quartiles)),
                 "ratio": f"{each.timing.median / first:.2f}",
                 "partitions": str(each.partitions),
                 "peak MB": "-" if each.peak_memory is None else f"{each.peak_memory / 1e6:.1f}",
@@ -59,5 +59,6 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
             print_table(rows, title=f"{each.path.name}: time by operation, one thread")
 
 
-def _milliseconds(value: float) -> str:
+def milliseconds(value: float) -> str:
+    """A time for people, in a few signs however long it is."""
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"

@@ -111,7 +111,7 @@ def interleave(
     if repeats < 1:
         raise ConfigError(f"repeats={repeats}: expected at least one")
     times: dict[str, list[float]] = {name: [] for name in runs}
-    order = np.random.default_rng(0)  # no file always runs behind the same neighbour
+    order = np.random.default_rng(0)  # no file always runs behind the same neighbor
     for turn in range(WARM_UP + repeats):
         for name in order.permutation(list(runs)):
             milliseconds = runs[name]()

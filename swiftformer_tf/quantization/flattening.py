@@ -1,4 +1,4 @@
-"""Pixels laid in one row where nothing looks at their neighbours, so that XNNPACK rounds an image by one range."""
+"""Pixels laid in one row where nothing looks at their neighbors, so that XNNPACK rounds an image by one range."""
 
 from typing import Any
 

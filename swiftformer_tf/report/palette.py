@@ -6,7 +6,7 @@ from swiftformer_tf.recipes import RECIPES
 
 __all__ = ["PALETTE", "colors"]
 
-# On light and on dark paper. Each has a contrast of at least 3:1 with its paper; neighbours differ in lightness too,
+# On light and on dark paper. Each has a contrast of at least 3:1 with its paper; neighbors differ in lightness too,
 # for eyes that do not tell red from green. Plots add a marker of its own, so no color carries a meaning alone.
 PALETTE = (
     ("#16336b", "#a9c8ff"),

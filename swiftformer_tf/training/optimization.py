@@ -1,4 +1,4 @@
-"""What is minimised and how: losses for labels and teachers, AdamW, the schedule."""
+"""What is minimized and how: losses for labels and teachers, AdamW, the schedule."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
