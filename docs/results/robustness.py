@@ -1,4 +1,4 @@
-"""Every recipe where the weights, the size or the calibration are less kind: writes `robustness.md` here.
+"""Every recipe with other weights, sizes and calibration photographs: writes `robustness.md` here.
 
     python docs/results/robustness.py imagenette/train imagenette/val
 
@@ -160,21 +160,24 @@ def _page() -> str:
     rows = read_rows(ROWS)
     trained = max((int(row["images"]) for row in rows if not CASES[row["case"]].variant), default=0)
     lines = [
-        "# Where the weights, the size or the calibration are less kind",
+        "# Other weights, sizes and calibration photographs",
         "",
-        "Made by `python docs/results/robustness.py imagenette/train imagenette/val`, row by row in `robustness.csv`:",
-        f"all {trained} validation photographs for trained weights, {PHOTOGRAPHS} for random ones, as many of each "
-        "class",
-        f"(int16x8, whose kernels take seconds for one: {FEWER_PHOTOGRAPHS['int16x8']});",
-        "200 training photographs for calibration where nothing else is said. *Trained* are the weights that ship, at",
-        f"192 px where nothing else is said. *Random* weights are for 224 px and {len(LABELS)} labels: matrices normal "
-        "with deviation",
-        f"{GAIN} / sqrt(fan-in), the median of the trained ones, layer scales from 0.5 to 1 (trained: 0.9 of local "
-        "parts, 0.1 of",
-        f"attention and MLPs), BatchNorm with the statistics of {STATISTICS} training photographs (`seeded_model` in",
-        "`tests/support/random_models.py`). SNR of the logits in dB, centered by the reference's mean, top-1",
-        "agreement with the float32 Keras model, and where it was measured, the points of top-1 lost. In brackets: the",
-        "goal, where it is missed.",
+        "```sh",
+        "python docs/results/robustness.py imagenette/train imagenette/val",
+        "```",
+        "",
+        f"measures all {trained} validation photographs for trained weights and {PHOTOGRAPHS} for random ones, the",
+        f"same number from each class (int16x8 takes seconds per photograph: {FEWER_PHOTOGRAPHS['int16x8']}), and",
+        "keeps each row in `robustness.csv`. Files are calibrated on 200 training photographs unless the case",
+        "says otherwise. *Trained* weights are the ones that ship, at 192 px unless the case says otherwise.",
+        f"*Random* weights are for 224 px and {len(LABELS)} labels: normal with deviation {GAIN} / sqrt(fan-in),",
+        "the median of the trained matrices; layer scales from 0.5 to 1 (trained: 0.9 in local parts, 0.1 in",
+        f"attention and MLPs); BatchNorm with the statistics of {STATISTICS} training photographs (`seeded_model`",
+        "in `tests/support/random_models.py`).",
+        "",
+        "A cell has the SNR of the logits in dB, centered by the reference's mean; the top-1 agreement with the",
+        "float32 Keras model; and, where it was measured, the points of top-1 lost. Where a goal is missed, the",
+        "figure is bold and the goal follows in brackets.",
         "",
         f"| case | answers, commonest | {' | '.join(GOALS)} |",
         f"|---|---|{'---|' * len(GOALS)}",
@@ -191,16 +194,17 @@ def _page() -> str:
             )
     lines += [
         "",
-        "*Answers* is how many different classes the reference gives and the share of the commonest.",
+        "*Answers* is the number of different classes that the reference gives, with the share of the most common one.",
         "",
-        "Of 2026-11-26, before recipes changed: trained weights where no points are given, and random weights in",
-        "float32, float16, dynamic_int8, mixed_int8, int16x8 and, for `uniform`, int8.",
+        "Measured on 2026-11-26, before recipes changed: trained weights without points lost; random weights in",
+        "float32, float16, dynamic_int8, mixed_int8 and int16x8; and int8 of `uniform`.",
         "",
-        "Random weights pass on more noise than trained ones. float16 shows how much: it rounds weights alone, by",
-        "one part in 2048. Logits of random weights also lie closer together: the same noise changes more answers. In",
-        "int8, few photographs that go beyond what calibration saw make most of the noise: of XS's, 5 of 150 make two",
-        "thirds, and half of all have 26 dB or more. With a deviation of 1.4 / sqrt(fan-in), which was tried first, XS",
-        "`uniform` had 48.4, 27.1, 15.1, 13.0 and 28.6 dB from float16 to int16x8.",
+        "Random weights amplify noise more than trained ones. float16 shows by how much, since it only rounds",
+        "weights, by one part in 2048. The logits of random weights are also closer together, so the same noise",
+        "changes more answers. In int8, a few photographs beyond the calibrated ranges make most of the noise:",
+        "for XS, 5 of 150 photographs make two thirds of it, and half of all have 26 dB or more. With a deviation",
+        "of 1.4 / sqrt(fan-in), tried first, XS `uniform` had 48.4, 27.1, 15.1, 13.0 and 28.6 dB from float16 to",
+        "int16x8.",
     ]
     if unmeasured := [name for name in CASES if name not in {row["case"] for row in rows}]:
         lines += ["", f"Not measured yet: {'; '.join(unmeasured)}."]
