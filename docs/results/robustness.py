@@ -201,10 +201,8 @@ def _page() -> str:
         "",
         "Random weights amplify noise more than trained ones. float16 shows by how much, since it only rounds",
         "weights, by one part in 2048. The logits of random weights are also closer together, so the same noise",
-        "changes more answers. In int8, a few photographs beyond the calibrated ranges make most of the noise:",
-        "for XS, 5 of 150 photographs make two thirds of it, and half of all have 26 dB or more. With a deviation",
-        "of 1.4 / sqrt(fan-in), tried first, XS `uniform` had 48.4, 27.1, 15.1, 13.0 and 28.6 dB from float16 to",
-        "int16x8.",
+        "changes more answers. With a deviation of 1.4 / sqrt(fan-in), tried first, XS `uniform` had 48.4, 27.1,",
+        "15.1, 13.0 and 28.6 dB from float16 to int16x8.",
     ]
     if unmeasured := [name for name in CASES if name not in {row["case"] for row in rows}]:
         lines += ["", f"Not measured yet: {'; '.join(unmeasured)}."]
