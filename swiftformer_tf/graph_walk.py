@@ -113,6 +113,7 @@ class Walk(_Copy):
         copy = self._copies.get(id(layer))
         if copy is None or not copy._call_has_training_arg:
             return
+        args, kwargs = keras.tree.map_structure(_unsparse, (args, kwargs))
         computed = keras.Operation.compute_output_spec(copy, *args, **{**kwargs, "training": False})
         for mine, its in zip(*map(keras.tree.flatten, (computed, result)), strict=True):
             if mine.shape != its.shape:
@@ -191,6 +192,11 @@ def _named(operation: Any) -> str:
 
 def tensor_of(value: Any) -> Any:
     return value.tensor if isinstance(value, Affine) else value
+
+
+def _unsparse(value: Any) -> Any:
+    """A symbolic tensor as it is: Keras takes what was multiplied by a NumPy array for sparse."""
+    return keras.KerasTensor(value.shape, value.dtype) if isinstance(value, keras.KerasTensor) else value
 
 
 def is_graph(operation: Any) -> bool:

@@ -50,6 +50,7 @@ def test_every_golden_file_is_used() -> None:
     others = {"expected.safetensors", "hf/config.json", "legacy.pth", "keys_xs.tsv", "transforms.safetensors"}
     others |= {"original_tiny.pth", "original_tiny.npz"}  # for test_checking.py
     others |= {"cases_fast_processor.npz"}  # for test_cases.py
+    others |= {"mmseg/iter_40000.pth", "mmseg/expected.safetensors"}  # for test_segmentation_checkpoints.py
     tested = {name.split(",")[0] for name in CASES} | others
     assert files == tested
     outputs = {name for name in EXPECTED if not name.startswith("hf/hidden_states.")}

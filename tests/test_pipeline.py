@@ -109,7 +109,7 @@ def test_an_unreadable_picture_leaves_no_file(tmp_path: Path, model: Model, fold
 def test_a_failure_leaves_no_empty_folder_and_removes_none_of_yours(tmp_path: Path, model: Model) -> None:
     (tmp_path / "yours").mkdir()
     for folder in ("new/models", "yours"):
-        with pytest.raises(ConfigError, match="labels of one line of text"):
+        with pytest.raises(ConfigError, match="expected labels of one line each"):
             export_files(model, [RECIPES["float32"]], tmp_path / folder, stem="x", labels=["two\nlines"])
     assert [path.name for path in tmp_path.iterdir()] == ["yours"]
 
@@ -169,11 +169,17 @@ def test_paths_and_names_of_recipes_are_enough(saved: Path, tmp_path: Path, fold
         ({"recipes": ["int4"]}, "recipe 'int4': expected one of float32, float16, "),
         (
             {"recipes": ["float32"], "inference_input_type": "int8"},
-            "inference input type int8: recipe float32 has float32",
+            "inference input type int8: recipe float32 supports float32",
         ),
         ({"recipes": ["float32"], "target": "ios"}, "target 'ios': expected one of mediapipe"),
-        ({"recipes": ["float32"], "android": "app", "android_class": "object"}, "class_name 'object': expected a name"),
-        ({"recipes": ["float32"], "android": "app", "android_package": "a.in"}, "package 'a.in': expected a name"),
+        (
+            {"recipes": ["float32"], "android": "app", "android_class": "object"},
+            "class_name 'object': expected a valid name",
+        ),
+        (
+            {"recipes": ["float32"], "android": "app", "android_package": "a.in"},
+            "package 'a.in': expected a valid name",
+        ),
         ({"recipes": ["float32"], "html": "no/page.html"}, "no/page.html: no such folder: no"),
         ({"recipes": ["float32"], "labels": "no.txt"}, "no.txt: cannot be read as a list of labels"),
         ({"recipes": ["float32"], "images": "no"}, "no: no such folder"),

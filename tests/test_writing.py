@@ -21,6 +21,7 @@ from swiftformer_tf import (
     to_checkpoint,
 )
 from swiftformer_tf.cli import cli
+from swiftformer_tf.deployment.android import GENERATED
 
 Model = SwiftFormerForImageClassification
 
@@ -162,7 +163,8 @@ def run(arguments: list[str]) -> Result:
 def put_old(out: Path, names: list[str]) -> dict[str, bytes]:
     for name in names:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_text(f"old {name}")
+        # With what says that a Kotlin class is of the same models: another one is not written over.
+        (out / name).write_text(f"old {name}\n{GENERATED.format(stem='tiny')}")
     return files_in(out)
 
 
