@@ -229,6 +229,12 @@ def _npz(path: Path) -> torch.nn.Module:
     return model
 
 
+def _with_loss(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Weights of classes are tensors of the loss, which is no part of the network."""
+    parts = {"model": model, "criterion": torch.nn.CrossEntropyLoss(weight=torch.ones(SMALL.labels))}
+    return torch.nn.ModuleDict(parts).state_dict()
+
+
 def _tutorial(model: torch.nn.Module) -> dict[str, Any]:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     return {
@@ -265,6 +271,18 @@ FORMS = (
         "`torch.save`, a set beside the weights",
         _saved(lambda m: {"state_dict": m.state_dict(), "seen": {1}}),
     ),
+    Form(
+        "bytes.pt",
+        "`torch.save`, names in bytes as Python 2's pickles have them",
+        _saved(lambda m: {name.encode(): tensor for name, tensor in m.state_dict().items()}),
+    ),
+    Form(
+        "namespace.pt",
+        "`torch.save` of an `argparse.Namespace`",
+        _saved(lambda m: argparse.Namespace(epoch=3, weights=m.state_dict())),
+    ),
+    Form("pairs.pt", "`torch.save`, pairs of names and tensors", _saved(lambda m: list(m.state_dict().items()))),
+    Form("loss.pt", "a module that holds the model and its loss", _saved(_with_loss)),
     Form("module.pt", "`torch.save(model)`", _saved(lambda model: model)),
     Form("traced.pt", "`torch.jit.trace(model, x).save`", _traced),
     Form("exported.pt2", "`torch.export.save`", _exported),
