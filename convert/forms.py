@@ -318,7 +318,7 @@ def _opened(path: Path) -> tuple[Checkpoint, str]:
         return Checkpoint.open(cure), f"refused: {said.partition(', ')[0]}; read after the cure that it names"
     mapping = checkpoint.source.partition(", ")[2]
     notes = [re.sub(r"\(.*", "", note) for note in checkpoint.notes if "ignored" in note]
-    return checkpoint, ", ".join([mapping or "all", checkpoint.key_layout, *notes]).replace("'", "`")
+    return checkpoint, re.sub(r"'(\S*?)'", r"`\1`", "; ".join([f"{mapping or 'all'}, {checkpoint.key_layout}", *notes]))
 
 
 def _cure(message: str, path: Path) -> Path:

@@ -147,7 +147,7 @@ def faults(hub: Hub, folder: Path, names: list[str]) -> None:
     """A damaged download and wrong logits fail the model, and only it."""
     hub.damaged.add("model.safetensors")
     status, said = run(hub, folder / "damaged", folder / "damaged-zoo", names[0])
-    expect(status == 1 and "was damaged on the way" in said, f"a damaged download fails\n{said}")
+    expect(status == 1 and "was damaged during the download" in said, f"a damaged download fails\n{said}")
     hub.damaged.clear()
     mine = folder / "mine" / names[0].replace("/", "_") / "notes.txt"
     mine.parent.mkdir(parents=True)
