@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -230,9 +231,28 @@ def _check_operation(layer: Any) -> None:
 def _reached(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     """Layers inside a layer, and those that its function finds around itself, of which Keras knows nothing."""
     yield from layer._flatten_layers(include_self=False)
-    function = layer.function if isinstance(layer, keras.layers.Lambda) else type(layer).call
-    if inspect.isfunction(function) and not function.__module__.startswith("keras."):
-        around = inspect.getclosurevars(function)
-        for each in (*around.nonlocals.values(), *around.globals.values(), *(function.__defaults__ or ())):
+    own = layer.function if isinstance(layer, keras.layers.Lambda) else type(layer).call
+    waiting, seen = [own], set()
+    while waiting:
+        function = waiting.pop()
+        # Of functions that it calls, those of its own package: a library's hold no backbone of a user's.
+        if id(function) in seen or not inspect.isfunction(function) or _package(function) in ("keras", "tensorflow"):
+            continue
+        seen.add(id(function))
+        for each in _around(function):
             if isinstance(each, keras.layers.Layer):
                 yield from each._flatten_layers()
+            elif inspect.isfunction(each) and _package(each) == _package(own):
+                waiting.append(each)
+
+
+def _package(function: Any) -> str:
+    return str(function.__module__).partition(".")[0]
+
+
+def _around(function: types.FunctionType) -> Iterator[Any]:
+    """What a function finds in the scopes around it and in its defaults."""
+    # A cell is empty where its name is given its value later.
+    yield from (cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType())
+    yield from (function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__)
+    yield from (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
