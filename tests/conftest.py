@@ -58,6 +58,11 @@ FIRST = (
 )
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their number: compressed ones may hold the clock's second, and all workers must agree on names."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts slow files first; within a file, and among the others, the order stays."""
     places = {name: place for place, name in enumerate(FIRST)}
