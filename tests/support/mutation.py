@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -185,13 +186,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="Mutants at a time; default: one a core")
     parser.add_argument("--results", type=Path, default=Path("mutants.json"))
     given = parser.parse_args()
     known = json.loads(given.results.read_text()) if given.results.exists() else {}
     counted = [each for each in sample(given.count, given.seed) if each.text not in EQUIVALENT]
-    for each in counted:
-        if each.name not in known:
-            known[each.name] = caught(each)
+    todo = [each for each in counted if each.name not in known]
+    with ThreadPool(given.jobs) as pool:
+        for each, known[each.name] in pool.imap_unordered(lambda mutant: (mutant, caught(mutant)), todo):
             given.results.write_text(json.dumps(known, indent=1) + "\n")
             print("caught  " if known[each.name] else "SURVIVED", f"line {each.line}", each.name, flush=True)
     number = sum(known[each.name] for each in counted)
