@@ -36,6 +36,7 @@ BINARY = "file_name,rust,crack\nsub/2.png,0,1\n1.png,1,1\n"
         BINARY.replace(",", ";"),  # Excel where a comma is part of numbers
         "rust,file_name,crack\n0,sub/2.png,1\n\n1,./1.png,1\n",  # in another order, with an empty line
         'file_name,"rust",crack\n"sub\\2.png",false,True\n1.png,1.0,TRUE\n',  # as pandas and Windows write it
+        "file_name,rust,crack\nsub/2.png,0.0,1.0\n1.png,1.0,1.0\n",  # as pandas writes a column with gaps
     ],
 )
 def test_labels_by_column(tmp_path: Path, table: str | bytes) -> None:

@@ -253,6 +253,29 @@ def test_the_config_takes_the_size_of_the_graph() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((48, 80), (48, 80)), ((None, None), (64, 64)), ((None, 80), (64, 64)), ((48, None), (64, 64))],
+)
+def test_the_size_is_that_of_the_input_or_else_of_the_configuration(shape: Any, expected: tuple[int, int]) -> None:
+    """A side that is open says nothing: the configuration has both."""
+    config = tiny_config(image_size=64)
+    image = keras.Input((*shape, 3))
+    model = keras.Model(image, SwiftFormerForImageClassification(config)(image))
+    assert fuse(model, config=config, tasks="classification").config.input_size == expected
+
+
+@pytest.mark.parametrize("size", [(48, 80), [48, 80]])
+def test_the_size_that_a_model_is_made_for_may_be_said(size: Any) -> None:
+    config = tiny_config(image_size=64)
+    image = keras.Input((48, 80, 3))
+    model = keras.Model(image, SwiftFormerForImageClassification(config)(image))
+    assert fuse(model, config=config, image_size=size).input_shape == (1, 48, 80, 3)
+    for other in (48, 80, (80, 48)):
+        with pytest.raises(ConfigError, match=r"the model was built for \(48, 80\) only"):
+            fuse(model, config=config, image_size=other)
+
+
+@pytest.mark.parametrize(
     ("make", "options", "kind", "message"),
     [
         (lambda: "model.keras", {}, ModelError, "^fuse: expected a functional keras.Model, not a str$"),

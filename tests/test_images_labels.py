@@ -150,6 +150,26 @@ def test_a_list_gives_the_targets(tmp_path: Path, lines: str, targets: tuple[int
     assert labeled_images(flat, labels, label_file=tmp_path / "list.txt").targets == targets
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "Rex, asleep.png;cat\nMax.png;great, white shark\n",
+        "Rex, asleep.png\tcat\nMax.png\tgreat, white shark\n",
+        "Max.png,great, white shark\nRex, asleep.png;cat\n",
+        "Max great, white shark\nRex, asleep;cat\n",
+    ],
+)
+def test_names_and_labels_may_have_the_separators_in_them(tmp_path: Path, lines: str) -> None:
+    """The separator is the first one that a photograph's name stands before."""
+    flat = folder_of(tmp_path / "flat", "Rex, asleep.png", "Max.png")
+    (tmp_path / "list.txt").write_text(lines)
+    images = labeled_images(flat, ["cat", "great, white shark"], label_file=tmp_path / "list.txt")
+    assert {path.name: target for path, target in zip(images.paths, images.targets, strict=True)} == {
+        "Rex, asleep.png": 0,
+        "Max.png": 1,
+    }
+
+
 def test_photographs_of_one_name_in_two_folders_have_a_class_each(tmp_path: Path) -> None:
     photographs = folder_of(tmp_path / "all", "a/1.png", "b/1.png", "b/2.png")
     lines = tmp_path / "list.csv"

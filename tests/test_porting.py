@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.architectures import architectures
+from support.segments import segmenter
 from support.weight_files import SMALL, random_checkpoint, random_tensors
 
 from swiftformer_tf import variables
@@ -19,6 +20,7 @@ from swiftformer_tf.errors import CheckpointError, ModelError
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.porting import port, to_checkpoint
+from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.variables import canonical_name
 
 TINY = SwiftFormerConfig.from_variant("tiny", id2label={0: "cat", 1: "dog"})
@@ -134,6 +136,19 @@ def test_mixed_precision_keeps_float32_variables() -> None:
     model = port(checkpoint, dtype="mixed_bfloat16").model
     assert model.dtype_policy.name == "mixed_bfloat16"
     assert_equal(to_checkpoint(model), checkpoint)
+
+
+def test_a_segmenter_takes_the_precision_too() -> None:
+    checkpoint = to_checkpoint(segmenter())
+    model = port(checkpoint, dtype="mixed_bfloat16").model
+    assert isinstance(model, SwiftFormerForSemanticSegmentation)
+    assert model.get_layer("stem").dtype_policy.name == "mixed_bfloat16"
+    assert_equal(to_checkpoint(model), checkpoint)
+
+
+def test_a_configuration_that_is_given_comes_before_the_models_own() -> None:
+    named = SMALL.replace(id2label={0: "left", 1: "right"})
+    assert to_checkpoint(port(random_checkpoint()).model, config=named).config.labels == ("left", "right")
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,9 @@ def test_images_that_are_all_the_same_are_taken(deploy: DeployModel, recipe: str
 
 def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges, "SAMPLED_IMAGES", 4)
-    graph = Graph(converted(keras.layers.Conv2D(4, 1), 2, 2, 4))
+    monkeypatch.setattr(ranges, "IMAGES_PER_PRODUCT", 3)
+    content = converted(keras.layers.Conv2D(4, 1), 2, 2, 4)
+    graph = Graph(content)
     images = np.arange(11, dtype=np.float32)[:, None, None, None, None] * np.ones((11, 1, 2, 2, 4), np.float32)
     with native_stderr_silenced():
         statistics = measure(graph, images, kept=4)
@@ -103,6 +105,10 @@ def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -
     # Ranges and moments are of all.
     assert statistics.high[source].tolist() == [10] * 4
     assert statistics.moments[graph.outputs[0]][0, 0, -1] == pytest.approx(5)
+    assert statistics.moments[graph.outputs[0]][0, 0, 0] == pytest.approx(35)  # mean of 0, 1, 4, ... 100
+    (outputs,) = statistics.outputs.values()
+    assert (outputs.dtype, outputs.shape) == (np.float64, (4,))
+    np.testing.assert_allclose(outputs, answers(content, images[::4]).mean(axis=(0, 1, 2, 3)), rtol=1e-6)
 
 
 def test_numbers_that_are_none_are_named(deploy: DeployModel, model: SwiftFormerForImageClassification) -> None:

@@ -63,6 +63,34 @@ def test_activations_are_keras_own_and_do_not_overflow(scale: float) -> None:
     assert TASKS["features"].activate(logits, None, tiny_config()) is logits
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_maps_are_resized_along_rows_and_columns_whatever_keras_default(data_format: str) -> None:
+    import keras
+
+    config = tiny_config(image_size=(4, 6), id2label={0: "road", 1: "sky", 2: "tree"})
+    logits = RNG.normal(size=(1, 2, 3, 3)).astype(np.float32)
+    activate = TASKS["semantic-segmentation"].activate
+    keras.config.set_image_data_format(data_format)
+    try:
+        found = np.asarray(activate(logits, "softmax", config))
+        mask = np.asarray(activate(logits, "argmax", config))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    # By hand: with half-pixel centers the corners are those of the logits.
+    exponentials = np.exp(logits[0, -1, -1])
+    assert found.shape == (1, 4, 6, 3)
+    np.testing.assert_allclose(found[0, -1, -1], exponentials / exponentials.sum(), rtol=1e-5)
+    np.testing.assert_array_equal(mask, found.argmax(axis=-1))
+
+
+def test_maps_of_the_images_size_are_as_they_are() -> None:
+    config = tiny_config(image_size=(2, 3), id2label={0: "road", 1: "sky"})
+    logits = np.array([[[[2.0, 0], [0, 1], [3, 1]], [[0, 5], [1, 0], [0, 1]]]], np.float32)
+    mask = np.asarray(TASKS["semantic-segmentation"].activate(logits, "argmax", config))
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == [[[0, 1, 0], [1, 0, 1]]]
+
+
 def test_the_best_label() -> None:
     expected = np.eye(10)[np.arange(20) % 10]
     other = expected.copy()
@@ -95,6 +123,8 @@ def test_the_largest_error_of_numbers() -> None:
     # By hand: the deviation of 1, 2, 3 is the root of 2/3.
     assert task.largest_error(expected, actual, config) == pytest.approx(0.2 / (3 * (2 / 3) ** 0.5))
     assert task.largest_error(expected, expected, config) == 0
+    # What never varies has no deviation, and is right all the same where it is met.
+    assert task.largest_error(np.ones((3, 2)), np.ones((3, 2)), config) == 0
     assert task.largest_error(np.ones((3, 2)), np.ones((3, 2)) + 0.1, config) == np.inf
     assert task.largest_error(expected, actual, tiny_config()) is None
     assert TASKS["features"].largest_error(expected, actual, config) is None

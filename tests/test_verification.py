@@ -104,6 +104,14 @@ def test_the_report_says_what_was_measured(lite: Lite, model: Model, pixels: np.
     assert {"recipe", "token_weights", "image_size", *figures} <= set(document)
 
 
+def test_a_report_is_told_and_compared_without_its_arrays(lite: Lite, model: Model, pixels: np.ndarray) -> None:
+    report = verify(lite("float32"), reference=model, images=pixels[:16])
+    assert report.outputs is not None
+    other = dataclasses.replace(report, outputs=dataclasses.replace(report.outputs, actual=-report.outputs.actual))
+    assert other == report
+    assert "outputs" not in repr(VerificationReport((), {}, report.outputs))
+
+
 def test_the_reference_is_asked_once_for_several_files(
     lite: Lite, model: Model, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
