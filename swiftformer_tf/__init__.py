@@ -6,8 +6,8 @@
 >>> lite.config == model.config
 True
 
-Names are imported when they are first used, so that a command that needs no Keras does not wait for it: which name is
-where stands in `__init__.pyi`.
+Names are imported lazily, on first use, so that commands that do not need Keras start without it. `__init__.pyi` says
+which module each name comes from.
 """
 
 import importlib.metadata

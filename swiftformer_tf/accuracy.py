@@ -1,4 +1,4 @@
-"""How often a model in any kind of file is right on a folder of photographs."""
+"""Measures the accuracy of a model, in any kind of file, on a folder of photographs."""
 
 import dataclasses
 from collections.abc import Callable
@@ -38,12 +38,12 @@ Scores = Evaluation | LabelScores | NumberErrors | PixelConfusion
 
 @dataclasses.dataclass(frozen=True)
 class Accuracy:
-    """What `evaluate` counted.
+    """The result of `evaluate`.
 
     Args:
-        task: Task of the model: a key of `TASKS`.
-        scores: `Evaluation`, `LabelScores` or `NumberErrors` of a classifier by its problem type, `PixelConfusion` of a
-            segmenter.
+        task: The task of the model: a key of `TASKS`.
+        scores: For a classifier, `Evaluation`, `LabelScores` or `NumberErrors`, depending on its problem type; for a
+            segmenter, `PixelConfusion`.
         config: Configuration of the model.
         images: Number of photographs.
     """
@@ -55,21 +55,21 @@ class Accuracy:
 
     @property
     def rule(self) -> str | None:
-        """How names became labels; None where masks say it."""
+        """How names were matched to labels; None for masks."""
         return getattr(self.scores, "rule", None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: those of the scores, with the number of photographs and the transform."""
+        """Converts to plain JSON types: the scores, the number of photographs and the transform."""
         return {"transform": self.config.transform.to_dict(), "images": self.images, **self.scores.to_dict()}
 
     def save_confusion(self, path: str | Path) -> None:
-        """Draws the confusion matrix as a PNG; needs matplotlib (the extra `report`).
+        """Draws the confusion matrix as a PNG; needs matplotlib (extra `report`).
 
         Args:
             path: Path of the PNG.
 
         Raises:
-            ConfigError: Several labels or numbers, which have no such matrix.
+            ConfigError: The model predicts several labels or numbers, for which there is no such matrix.
         """
         if isinstance(self.scores, Evaluation):
             self.scores.save_confusion(path)
@@ -102,27 +102,28 @@ def evaluate(
     """Measures the accuracy of a classifier or a segmenter, as `swiftformer-tf evaluate` does.
 
     Args:
-        model: A Keras model, also one that `fuse` made, a TFLite model or a checkpoint; or its path or name, see
+        model: A Keras model (including a `DeployModel`), a TFLite model or a checkpoint; or its path or name, see
             `open_any`.
-        folder: For a classifier, photographs in a subfolder a class or with a `metadata.csv`, see `labeled_for`; for a
-            segmenter, photographs beside masks, see `MaskFolder.open`. Or what these return.
-        task: What the model is expected to be for, in the words of `train`: `"classification"` or
-            `"semantic-segmentation"`; None takes any.
-        label_file: Labels for a classifier, see `labeled_images`.
-        batch_size: Photographs of a classifier at a time.
-        num_threads: For a TFLite model.
-        confusion: A PNG with the confusion matrix to write as well, see `Accuracy.save_confusion`.
+        folder: For a classifier, a folder with a subfolder of photographs per class or with a `metadata.csv`, see
+            `labeled_for`; for a segmenter, a folder of photographs and masks, see `MaskFolder.open`. Or the value that
+            these functions return.
+        task: The expected task of the model, named as in `train`: `"classification"` or `"semantic-segmentation"`; None
+            accepts either.
+        label_file: Label file for a classifier, see `labeled_images`.
+        batch_size: Number of photographs per batch, for a classifier.
+        num_threads: Number of threads, for a TFLite model.
+        confusion: Path of a PNG to which the confusion matrix is written, see `Accuracy.save_confusion`.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        progress: Opens a progress display for a step, see `Progress`.
+        progress: Opens a progress display for each step, see `Progress`.
 
     Raises:
-        ModelError: A model of another task, or one that cannot be used; outputs that do not fit the labels.
+        ModelError: The model has a different task or cannot be used, or its outputs do not fit the labels.
         ImageError: The folder has no labels, or a photograph cannot be read; the message names it.
-        ConfigError: No such task, an argument of another one, or masks of other classes.
+        ConfigError: There is no such task, an argument belongs to another task, or the masks have different classes.
         CheckpointError: See `Checkpoint.open`.
         OSError: The PNG cannot be written.
-        SwiftFormerError: matplotlib, which the PNG needs, is not installed; raised before anything runs.
+        SwiftFormerError: matplotlib, which the PNG needs, is not installed; raised before any computation.
 
     Examples:
         >>> import tempfile

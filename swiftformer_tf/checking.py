@@ -1,4 +1,4 @@
-"""Which attention type a checkpoint's weights were trained with, by outputs of its owner's own run."""
+"""Finds the attention type that a checkpoint was trained with, from outputs of the PyTorch model."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """Pixels, and the outputs of a PyTorch model for them.
+    """Input pixels and the outputs of a PyTorch model for them.
 
     Args:
-        pixels: As the model took them, normalized: (N, H, W, channels), or (N, channels, H, W) as PyTorch has them.
+        pixels: Normalized pixels as fed to the model: (N, H, W, channels), or (N, channels, H, W) as in PyTorch.
         logits: (N, num_labels), averaged over both heads.
-        source: For messages.
+        source: Where they come from, for error messages.
     """
 
     pixels: np.ndarray
@@ -38,7 +38,7 @@ class Expected:
         """Reads a `.npz` file with the arrays `pixels` and `logits`.
 
         Raises:
-            CheckpointError: It cannot be read, or has other arrays.
+            CheckpointError: The file cannot be read, or does not contain these arrays.
         """
         try:
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -66,17 +66,17 @@ class Expected:
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """How far a checkpoint is from expected logits under each attention type.
+    """How far the logits of a checkpoint are from the expected ones, under each attention type.
 
     Args:
-        differences: Largest absolute difference over the largest expected number, by attention type.
+        differences: By attention type, the largest absolute difference divided by the largest absolute expected logit.
     """
 
     differences: Mapping[TokenWeights, float]
 
     @property
     def token_weights(self) -> TokenWeights | None:
-        """The attention type that fits; None where neither does, or both do."""
+        """The attention type that fits; None if neither or both do."""
         fitting = [name for name, difference in self.differences.items() if difference <= TOLERANCE]
         return fitting[0] if len(fitting) == 1 else None
 
@@ -95,16 +95,17 @@ class Fit:
 
 
 def fit_token_weights(checkpoint: Checkpoint, expected: Expected) -> Fit:
-    """Compares a checkpoint with outputs of a PyTorch run under both attention types.
+    """Compares a checkpoint under both attention types with the outputs of a PyTorch run.
 
-    An original file does not say which of the two releases trained it, and loads strictly into both; outputs do.
+    A file of the original repository does not say which of the two releases it was trained with, and loads into both
+    with `strict=True`; only the outputs tell them apart.
 
     Args:
-        checkpoint: Weights of a classifier.
-        expected: Pixels and logits.
+        checkpoint: The weights of a classifier.
+        expected: Pixels and the expected logits.
 
     Raises:
-        CheckpointError: Shapes that do not match, or numbers that are not finite.
+        CheckpointError: Shapes do not match, or values are not finite.
 
     Examples:
         >>> from swiftformer_tf import PRETRAINED
@@ -135,15 +136,15 @@ def fit_token_weights(checkpoint: Checkpoint, expected: Expected) -> Fit:
 def fitted(
     checkpoint: Checkpoint, expected: Expected, *, token_weights: TokenWeights | None = None
 ) -> tuple[Checkpoint, Fit]:
-    """The checkpoint with the attention type that gives these outputs, and how well each does.
+    """Returns the checkpoint with the attention type that reproduces these outputs, and how well each type fits.
 
     Args:
-        checkpoint: Weights of a classifier.
-        expected: Pixels and logits.
-        token_weights: The attention type that must fit; None takes the one that fits.
+        checkpoint: The weights of a classifier.
+        expected: Pixels and the expected logits.
+        token_weights: The attention type that must fit; None selects the one that does.
 
     Raises:
-        CheckpointError: Neither attention type fits, or not that of `token_weights`; or see `fit_token_weights`.
+        CheckpointError: Neither attention type fits, or `token_weights` does not; or see `fit_token_weights`.
     """
     fit = fit_token_weights(checkpoint, expected)
     best = fit.token_weights

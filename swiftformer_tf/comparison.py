@@ -1,4 +1,4 @@
-"""What two models answer to the same images, beside each other."""
+"""Compares the outputs of two models for the same images."""
 
 import dataclasses
 import math
@@ -41,9 +41,10 @@ class VerificationCheck:
     """One check and its result.
 
     Args:
-        name: What was checked, such as `"snr"`.
-        status: `"refused"` if the images or the file cannot decide it, which counts as a failure.
-        measured: What was found, in words or figures.
+        name: Name of the check, such as `"snr"`.
+        status: `"passed"`, `"failed"`, or `"refused"` if the images or the file cannot decide it, which counts as a
+            failure.
+        measured: The result, in words or figures.
         expected: What the check requires.
 
     Examples:
@@ -58,7 +59,7 @@ class VerificationCheck:
 
     @property
     def question(self) -> str:
-        """What is asked, of whichever output.
+        """The name of the check without that of the output.
 
         Examples:
             >>> VerificationCheck("snr of labels", "passed", measured="40.0 dB", expected="at least 20 dB").question
@@ -68,7 +69,7 @@ class VerificationCheck:
 
     @property
     def explanation(self) -> str:
-        """What was measured, what would have passed, and the cure where the photographs are at fault.
+        """What was measured, what would have passed and, if the photographs are at fault, what to do about it.
 
         Examples:
             >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").explanation
@@ -80,11 +81,11 @@ class VerificationCheck:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Outputs:
-    """Answers of both models to the same images, in their order.
+    """Outputs of both models for the same images, in order.
 
     Args:
-        expected: The reference's, (images, labels); of segmentation the class of each pixel.
-        actual: The file's, in the same shape.
+        expected: Outputs of the reference, (images, labels); for segmentation, the class of each pixel.
+        actual: Outputs of the file, in the same shape.
     """
 
     expected: np.ndarray
@@ -93,11 +94,11 @@ class Outputs:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ReferenceAnswers:
-    """What a Keras model answers to images; `reference_answers` makes it, once for all files of a run.
+    """The outputs of a Keras model for images, computed by `reference_answers` once for all files of a run.
 
     Args:
         outputs: float32 (images, ...), in the order of the model's outputs.
-        names: What the model calls them.
+        names: Names of the outputs in the model.
     """
 
     outputs: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
@@ -108,7 +109,7 @@ class ReferenceAnswers:
 
 
 def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) -> list[str]:
-    """Names in the file of the reference's outputs, in the order of those."""
+    """Returns the names in the file of the reference's outputs, in the reference's order."""
     if isinstance(reference, ReferenceAnswers):
         own, tensors = list(reference.names), list(reference.outputs)
     else:
@@ -135,10 +136,11 @@ def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) 
 
 
 class Signal:
-    """Signal-to-noise ratio of outputs, one image at a time: maps of all images at once would fill the memory.
+    """Accumulates the signal-to-noise ratio of outputs one image at a time, since the maps of all images would fill the
+    memory.
 
-    Both sides are centered by the reference's mean over the images. Uncentered, a model that gives every photograph the
-    same answer would score high, since most of a logit is the same for all of them.
+    Both sides are centered by the reference's mean over the images. Without centering, a model with a constant output
+    would score high, since most of a logit is the same for all photographs.
 
     Examples:
         >>> signal = Signal()
@@ -167,7 +169,7 @@ class Signal:
 
     @property
     def decibels(self) -> float | None:
-        """Infinite for equal outputs; None where the reference does not vary, or something is not finite."""
+        """The ratio in dB: infinite for equal outputs; None if the reference does not vary or a value is not finite."""
         signal = float(np.sum(self._squares))
         # What is left of the difference of two equal numbers is no signal.
         return decibels(0 if signal <= NO_SIGNAL * self._power else signal, self._noise)
@@ -178,7 +180,7 @@ def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
 
     Args:
         expected: The reference's outputs (images, labels).
-        actual: Those of the model under test.
+        actual: Outputs of the model under test, in the same shape.
 
     Returns:
         See `Signal.decibels`.
@@ -195,7 +197,7 @@ def signal_to_noise(expected: np.ndarray, actual: np.ndarray) -> float | None:
 
 
 def decibels(signal: float, noise: float) -> float | None:
-    """Ratio of two powers in dB: infinite without noise; None without a signal, or if one of them is not finite.
+    """Returns the ratio of two powers in dB: infinite without noise; None without a signal, or if either is not finite.
 
     Examples:
         >>> decibels(4.0, 0.04), decibels(4.0, 0.0), decibels(0.0, 1.0)
@@ -207,10 +209,10 @@ def decibels(signal: float, noise: float) -> float | None:
 
 
 class Comparison:
-    """One output of a file beside the reference's, one image at a time.
+    """Compares one output of a file with the reference's, one image at a time.
 
     Args:
-        output: What it is.
+        output: Description of the output.
         config: Configuration of the file.
     """
 
@@ -221,7 +223,7 @@ class Comparison:
         self._actual: list[np.ndarray] = []
 
     def add(self, reference: np.ndarray, actual: np.ndarray) -> None:
-        """What the reference and the file give out for one image, without the batch."""
+        """Adds the outputs of the reference and the file for one image, without the batch."""
         task, activation = TASKS[self.output.task], self.output.activation
         expected = np.asarray(task.activate(reference[None], activation, self.config))[0]
         self._not_finite += not np.isfinite(actual).all()
@@ -232,15 +234,15 @@ class Comparison:
 
     @property
     def outputs(self) -> Outputs:
-        """What was kept of all images."""
+        """The outputs that were kept for all images."""
         return Outputs(np.stack(self._expected), np.stack(self._actual))
 
     def judged(self, recipe: Recipe, suffix: str = "") -> tuple[list[VerificationCheck], dict[str, Any]]:
-        """The checks, and the figures.
+        """Returns the checks and the measured values.
 
         Args:
-            recipe: Recipe of the file, which has the thresholds.
-            suffix: Suffix of the checks' names, where there are several outputs.
+            recipe: Recipe of the file, which contains the thresholds.
+            suffix: Suffix of the names of the checks, if there are several outputs.
         """
         both, task = self.outputs, TASKS[self.output.task]
         bad, snr = self._not_finite, self._signal.decibels
@@ -284,18 +286,18 @@ def _agreement_check(recipe: Recipe, found: Agreement, images: int, suffix: str)
 
 
 def _digits(share: float) -> int:
-    """Behind the point of percents: shares near one are told apart."""
+    """Number of decimals of a percentage, so that shares close to one can be told apart."""
     return 1 if share < 0.99 or share == 1 else 2
 
 
 def check(name: str, passed: bool, measured: str, expected: str) -> VerificationCheck:
-    """A check that knows two answers only; what cannot be judged is a `VerificationCheck` of its own.
+    """Creates a check that either passed or failed; for `"refused"`, create a `VerificationCheck` directly.
 
     Args:
         name: A key of the report's questions.
-        passed: Whether what was measured is what was expected.
-        measured: In words or figures, for people.
-        expected: Likewise.
+        passed: Whether the measurement meets the expectation.
+        measured: The result, in words or figures.
+        expected: What the check requires, in words or figures.
 
     Examples:
         >>> check("no_flex", True, measured="none", expected="none").status

@@ -1,4 +1,4 @@
-"""What a SwiftFormer is made of, as one immutable value that travels with the weights."""
+"""The configuration of a SwiftFormer: one immutable value that travels with the weights."""
 
 import dataclasses
 import json
@@ -69,35 +69,35 @@ class SwiftFormerConfig:
     (transformers 5.23); `token_weights`, `distillation` and `transform` are this package's own.
 
     Args:
-        image_size: Height and width, in pixels, that a deploy graph is made for; an int means a square.
-            The Keras model itself takes any size.
-        num_channels: Channels of the input image.
-        depths: Blocks per stage; the last block of a stage is the one with attention.
-        embed_dims: Channels per stage.
-        mlp_ratio: Hidden over outer channels in `ConvEncoder` and `Mlp`.
-        downsamples: Whether a strided convolution follows stage `i`; one that changes the number of
-            channels is there in any case. The last entry has no effect.
+        image_size: Height and width, in pixels, of the input of a deploy graph; an int means a square. The Keras model
+            itself accepts any size.
+        num_channels: Number of channels of the input image.
+        depths: Number of blocks per stage; the last block of each stage is the one with attention.
+        embed_dims: Number of channels per stage.
+        mlp_ratio: Ratio of hidden to outer channels in `ConvEncoder` and `Mlp`.
+        downsamples: Whether a strided convolution follows stage `i`. Where the number of channels changes, there is one
+            regardless. The last entry has no effect.
         hidden_act: Activation of the `Mlp`; the other blocks always use the exact GELU.
         down_patch_size: Kernel size of the downsampling convolutions.
-        down_stride: Their stride.
-        down_pad: Their zero padding on every side.
-        drop_path_rate: Stochastic depth of the last block; rises linearly from 0 at the first.
-        drop_mlp_rate: Dropout in the `Mlp`.
-        drop_conv_encoder_rate: Dropout on the residual branch of `ConvEncoder`.
+        down_stride: Stride of the downsampling convolutions.
+        down_pad: Zero padding of the downsampling convolutions, on every side.
+        drop_path_rate: Stochastic depth rate of the last block; the rate rises linearly from 0 at the first block.
+        drop_mlp_rate: Dropout rate in the `Mlp`.
+        drop_conv_encoder_rate: Dropout rate on the residual branch of `ConvEncoder`.
         use_layer_scale: Whether attention and MLP have a layer scale. `ConvEncoder` and the local
             representation always have one.
-        layer_scale_init_value: Its initial value.
+        layer_scale_init_value: Initial value of the layer scales of attention and MLP.
         batch_norm_eps: Epsilon of every batch normalization.
-        token_weights: `"l2"` normalizes the token weights over the tokens (original repository since July
-            2023, timm); `"uniform"` makes them all one (first release, Hugging Face). The two share
-            keys and shapes but not results: this belongs to the weights.
-        distillation: Whether there is a second head that learned from a teacher.
-        id2label: Names of the classes by index, 0 to n-1. Empty means no head: pooled features.
-        problem_type: What the labels are to a photograph, in Hugging Face's words: one of them is right, each is right
-            or wrong by itself, or each is a number. None where nobody said: then one of several labels is right, and a
-            single one is right or wrong, as in transformers' pipeline.
-        transform: How evaluation prepares a photograph for these weights. Its `size` follows `image_size`; where its
-            `mean` and `std` are those of another number of channels, all channels get their average, as in timm.
+        token_weights: `"l2"` normalizes the token weights over the tokens (original repository since July 2023, timm);
+            `"uniform"` sets them all to one (first release, Hugging Face). Both use the same keys and shapes but
+            compute different results, so this setting must match the weights.
+        distillation: Whether there is a second head, trained by distillation from a teacher.
+        id2label: Class names by index, 0 to n-1. If empty, the model has no head and returns pooled features.
+        problem_type: Hugging Face's name for the kind of labels: `"single_label_classification"`,
+            `"multi_label_classification"` or `"regression"`. None if not specified: as in transformers' pipeline,
+            several labels then mean single-label classification, and a single label is a yes-or-no decision.
+        transform: How evaluation prepares photographs for these weights. Its `size` follows `image_size`. If its `mean`
+            and `std` are given for a different number of channels, their average is used for every channel, as in timm.
 
     Raises:
         ConfigError: An impossible value; the message names the field.
@@ -151,7 +151,7 @@ class SwiftFormerConfig:
         object.__setattr__(self, "transform", transform)
 
     def _rules(self) -> Iterator[tuple[str, bool, str]]:
-        """Field, whether it holds, what was expected; a later rule may rely on the earlier ones."""
+        """Yields each rule's field, whether it holds, and what was expected; later rules may rely on earlier ones."""
         stages = len(self.depths)
         per_stage = f"{stages} {{}}, one per entry of depths"
         size = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,) * 2
@@ -190,12 +190,12 @@ class SwiftFormerConfig:
 
     @property
     def num_labels(self) -> int:
-        """Number of classes, which is the number of entries of `id2label`."""
+        """Number of classes: the number of entries in `id2label`."""
         return len(self.id2label)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes in the order of the logits."""
+        """Class names in the order of the logits."""
         return tuple(self.id2label.values())
 
     @property
@@ -205,7 +205,7 @@ class SwiftFormerConfig:
 
     @property
     def downsampled(self) -> tuple[bool, ...]:
-        """Whether a downsampling module stands before stage `i`, by Hugging Face's rule (never before the first)."""
+        """Whether stage `i` is preceded by a downsampling module, by Hugging Face's rule (never before the first)."""
         widths = zip(self.downsamples, self.embed_dims, self.embed_dims[1:], strict=False)
         return (False, *(wanted or before != after for wanted, before, after in widths))
 
@@ -219,7 +219,7 @@ class SwiftFormerConfig:
 
     @classmethod
     def from_variant(cls, variant: str, **fields: Any) -> Self:
-        """The configuration of `"xs"`, `"s"`, `"l1"` or `"l3"` with 1000 labels; `fields` override.
+        """Returns the configuration of `"xs"`, `"s"`, `"l1"` or `"l3"` with 1000 labels; `fields` override its values.
 
         Raises:
             ConfigError: No such variant, or no such field.
@@ -230,7 +230,7 @@ class SwiftFormerConfig:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """A configuration from its fields; unlike `from_dict`, an unknown one is an error.
+        """Creates a configuration from its fields; unlike `from_dict`, it rejects unknown ones.
 
         Raises:
             ConfigError: A name that is not a field, or an impossible value.
@@ -241,17 +241,17 @@ class SwiftFormerConfig:
         return cls(**fields)
 
     def replace(self, **fields: Any) -> Self:
-        """A copy with some fields changed, checked like a new one."""
+        """Returns a copy with some fields changed, validated like a new configuration."""
         return self.from_fields({**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, **fields})
 
     @property
     def variant(self) -> str | None:
-        """Name in `VARIANTS` of these depths and widths, or None."""
+        """The name in `VARIANTS` with these depths and widths, or None."""
         mine = {"depths": self.depths, "embed_dims": self.embed_dims}
         return next((name for name, row in VARIANTS.items() if row == mine), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types only, `model_type` included, as Hugging Face's `config.json` has them."""
+        """Converts to plain JSON types, including `model_type`, in the form of Hugging Face's `config.json`."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields["id2label"] = {str(index): label for index, label in self.id2label.items()}
         fields["transform"] = self.transform.to_dict()
@@ -259,13 +259,13 @@ class SwiftFormerConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict` and Hugging Face's `config.json`; fields that neither knows are passed over.
+        """Reads the output of `to_dict` or Hugging Face's `config.json`; fields unknown to both are ignored.
 
-        A file without `token_weights` is Hugging Face's own, whose attention type is `"uniform"` in every
-        version, and whose transform is the plain bilinear resize of its image processor.
+        A dictionary without `token_weights` is taken to be Hugging Face's own, whose attention type is `"uniform"` in
+        every version and whose transform is the plain bilinear resize of its image processor.
 
         Raises:
-            ConfigError: Not a SwiftFormer's configuration, or an impossible value.
+            ConfigError: Not a SwiftFormer configuration, or an impossible value.
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"a configuration is a JSON object, not {type(values).__name__}")
@@ -290,15 +290,15 @@ class SwiftFormerConfig:
         return cls(**fields)
 
     def to_json(self) -> str:
-        """`to_dict` as text."""
+        """Returns `to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Reads what `to_json` wrote, or a Hugging Face `config.json`.
+        """Reads the output of `to_json` or the text of a Hugging Face `config.json`.
 
         Raises:
-            ConfigError: Not JSON, or as `from_dict`.
+            ConfigError: The text is not JSON, or see `from_dict`.
         """
         try:
             values = json.loads(text)
@@ -308,10 +308,10 @@ class SwiftFormerConfig:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """`from_json` of a file; errors name it.
+        """Reads a JSON file with `from_json`; error messages name the file.
 
         Raises:
-            ConfigError: As `from_json`.
+            ConfigError: See `from_json`.
             OSError: The file cannot be read.
         """
         try:
@@ -324,7 +324,7 @@ def numbered_labels(count: int) -> dict[int, str]:
     """Hugging Face's placeholder names, `LABEL_0` onwards.
 
     Raises:
-        ConfigError: `count` is not a number of labels.
+        ConfigError: `count` is not a valid number of labels.
     """
     if not _whole(count) or not 0 <= count <= 1_000_000:
         raise ConfigError(f"num_labels={count!r}: expected an int from 0 to 1,000,000")
@@ -338,7 +338,7 @@ def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:
 
 
 def _other_labels(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`id2label` by what else Hugging Face's file says of the classes: their indices by name, or their number."""
+    """Derives `id2label` from Hugging Face's other fields about classes: `label2id` or their number."""
     value = values.get("label2id")
     if not value:
         return {"id2label": numbered_labels(values["num_labels"])} if "num_labels" in values else {}
@@ -350,10 +350,10 @@ def _other_labels(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_labels(value: Any) -> None:
-    """Refuses what is no mapping of names, such as a list of them, with what makes one.
+    """Rejects labels that are not a mapping, such as a list, with a message that shows how to make one.
 
     Raises:
-        ConfigError: Not a mapping.
+        ConfigError: The labels are not a mapping.
     """
     if not isinstance(value, Mapping):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The package's exceptions. Each names the thing, what was expected, and the cure."""
+"""The package's exceptions. Each message names the offending item, what was expected, and how to fix it."""
 
 import contextlib
 import importlib.util
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class SwiftFormerError(Exception):
-    """Root of everything this package raises on purpose; the command line prints it as one line."""
+    """Base class of all errors that this package raises deliberately; the command line prints them as a single line."""
 
 
 class ConfigError(SwiftFormerError, ValueError):
@@ -33,7 +33,7 @@ class CheckpointError(SwiftFormerError):
 
 
 class ModelError(SwiftFormerError):
-    """A saved Keras or TFLite model cannot be used for what was asked."""
+    """A Keras or TFLite model cannot be used for the requested operation."""
 
 
 class ImageError(SwiftFormerError):
@@ -41,23 +41,23 @@ class ImageError(SwiftFormerError):
 
 
 class ExportError(SwiftFormerError):
-    """A conversion to TFLite was refused or did not produce what its recipe promises."""
+    """A conversion to TFLite was rejected, or its result does not match the recipe."""
 
 
 class VerificationError(SwiftFormerError):
-    """A verified model failed a check; raised by `VerificationReport.raise_for_failure`."""
+    """A model did not pass verification; raised by `VerificationReport.raise_for_failure`."""
 
 
 def require_packages(what: str, *packages: str, extra: str = "report") -> None:
-    """Raises if an optional package is not installed; called before all other work.
+    """Raises an error if an optional package is not installed; to be called before any other work.
 
     Args:
-        what: What needs the packages; starts the message.
-        packages: Names under which they are imported.
+        what: What needs the packages; the message begins with it.
+        packages: Import names of the packages.
         extra: The extra of this package that installs them.
 
     Raises:
-        SwiftFormerError: Names the package.
+        SwiftFormerError: A package is missing; the message names it.
 
     Examples:
         >>> require_packages("a plot", "no_such_package")
@@ -72,7 +72,7 @@ def require_packages(what: str, *packages: str, extra: str = "report") -> None:
 
 @contextlib.contextmanager
 def prefix_path(path: Path | None) -> Iterator[None]:
-    """Prefixes a `ModelError` with the path of its file; None leaves it as it is.
+    """Prefixes the message of a `ModelError` with the path of its file; None leaves it unchanged.
 
     Examples:
         >>> with prefix_path(Path("x.tflite")):
@@ -90,7 +90,7 @@ def prefix_path(path: Path | None) -> Iterator[None]:
 
 
 def one_line(error: Exception | str, length: int = 1500) -> str:
-    """A message that quotes a file, made safe for a terminal: escaped and shortened.
+    """Escapes and shortens a message that quotes a file, so that it is safe to print to a terminal.
 
     Args:
         error: The error, or its message.
@@ -108,7 +108,7 @@ def one_line(error: Exception | str, length: int = 1500) -> str:
 
 
 def first_line(error: Exception, length: int = 300) -> str:
-    """The first line of another library's message, by `one_line`; the error's type if it is empty.
+    """Returns the first line of another library's message through `one_line`, or the error's type if it is empty.
 
     A malicious file can make such a message thousands of lines long.
 

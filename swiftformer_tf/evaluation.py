@@ -1,4 +1,4 @@
-"""How often a model is right on photographs with labels or masks."""
+"""Measures how often a model is right on photographs with labels or masks."""
 
 import dataclasses
 import functools
@@ -35,14 +35,15 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` counted.
+    """The result of `evaluate` for a single-label classifier.
 
     Args:
-        confusion: int64 (labels, labels): photographs by right label (rows) and best output (columns).
-        within_top5: int64 (labels,): photographs of each label that is among their five best outputs.
-        confusion_present: Like `confusion`, where only outputs of labels with photographs compete.
-        labels: Names, in the order of the outputs.
-        rule: How folders or lists became labels.
+        confusion: int64 (labels, labels): number of photographs by true label (rows) and predicted label (columns).
+        within_top5: int64 (labels,): for each label, the number of its photographs for which it is among the top five
+            predictions.
+        confusion_present: Like `confusion`, but only labels that have photographs can be predicted.
+        labels: Label names in the order of the outputs.
+        rule: How the names of folders or the entries of lists were matched to labels.
     """
 
     confusion: np.ndarray
@@ -58,17 +59,17 @@ class Evaluation:
 
     @property
     def top1(self) -> float:
-        """Share of photographs whose best output is right."""
+        """Share of photographs whose top prediction is correct."""
         return float(np.trace(self.confusion) / self.images)
 
     @property
     def top5(self) -> float:
-        """Share of photographs whose right label is among the five best outputs."""
+        """Share of photographs whose true label is among the top five predictions."""
         return float(self.within_top5.sum() / self.images)
 
     @property
     def top1_present(self) -> float:
-        """`top1` where only the labels that have photographs compete."""
+        """`top1` if only labels that have photographs can be predicted."""
         return float(np.trace(self.confusion_present) / self.images)
 
     @property
@@ -78,11 +79,11 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figure of the whole to choose by."""
+        """The overall metric, by which the best epoch is chosen."""
         return {"accuracy": self.top1}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: shares from 0 to 1, photographs and shares per class."""
+        """Converts to plain JSON types: shares from 0 to 1, and the number of photographs and the shares per class."""
         totals = self.confusion.sum(axis=1)
         return {
             "top1": self.top1,
@@ -106,7 +107,7 @@ class Evaluation:
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """A row for each label that has photographs, for people to read."""
+        """A human-readable table with a row for each label that has photographs."""
         return [
             {
                 "label": row["label"],
@@ -119,14 +120,14 @@ class Evaluation:
 
     @property
     def summary(self) -> str:
-        """A line or two for people to read."""
+        """A human-readable summary of one or two lines."""
         line = f"top-1 {self.top1:.2%}, top-5 {self.top5:.2%} of {self.images} photographs"
         if len(self.present) == len(self.labels):
             return line
         return f"{line}\ntop-1 among the {len(self.present)} classes present: {self.top1_present:.2%}"
 
     def save_confusion(self, path: str | Path) -> None:
-        """Draws the confusion among the labels present as a PNG; needs matplotlib (the extra `report`)."""
+        """Draws the confusion matrix of the labels present as a PNG; needs matplotlib (extra `report`)."""
         save_confusion(
             path,
             self.confusion_present,
@@ -144,15 +145,15 @@ def save_confusion(
     answered: str = "best output",
     right: str = "right label",
 ) -> None:
-    """Draws a confusion among the labels that are there as a PNG; needs matplotlib (the extra `report`).
+    """Draws the confusion matrix of the labels that occur as a PNG; needs matplotlib (extra `report`).
 
     Args:
         path: Path of the PNG.
-        matrix: int64 (labels, labels): by right label (rows) and best output (columns).
-        labels: Names, in the order of the outputs.
-        title: Above it.
-        answered: What columns are.
-        right: What rows are.
+        matrix: int64 (labels, labels): counts by true label (rows) and predicted label (columns).
+        labels: Label names in the order of the outputs.
+        title: Title of the plot.
+        answered: Label of the horizontal axis.
+        right: Label of the vertical axis.
 
     Raises:
         SwiftFormerError: matplotlib is not installed.
@@ -197,20 +198,20 @@ def evaluate_classifier(
     """Runs labeled photographs through a classifier, one batch in memory at a time.
 
     Args:
-        predict: From normalized images (N, height, width, channels) to logits or probabilities
-            (N, num_labels); `predicting.predictor` makes one from a Keras or TFLite model.
-        config: Configuration of the model: its transform prepares the photographs, its labels name the outputs, its
-            problem type says what is counted.
-        images: What `labeled_for` returned.
-        classifier_activation: What `predict` makes probabilities with itself, as a file's `classifier_activation`
-            says; None for logits.
-        batch_size: Photographs a call of `predict`.
-        progress: Called with the number of photographs seen so far.
+        predict: Function from normalized images (N, height, width, channels) to logits or probabilities (N,
+            num_labels); `predicting.predictor` creates one from a Keras or TFLite model.
+        config: Configuration of the model: its transform prepares the photographs, its labels name the outputs, and its
+            problem type determines what is measured.
+        images: The photographs, as returned by `labeled_for`.
+        classifier_activation: The activation that `predict` applies itself, such as a file's `classifier_activation`;
+            None if it returns logits.
+        batch_size: Number of photographs per call of `predict`.
+        progress: Called with the number of photographs processed so far.
 
     Raises:
         ModelError: The outputs do not fit the labels, or are not finite.
-        ConfigError: Photographs with other answers than a model of this problem type gives.
-        ImageError: A photograph that cannot be decoded; the message names it.
+        ConfigError: The annotations of the photographs do not match the problem type of the model.
+        ImageError: A photograph cannot be decoded; the message names it.
     """
     count = _COUNTS[problem_type(config)]
     return count(_outputs(predict, config, images.paths, batch_size, progress), config, images, classifier_activation)
@@ -223,7 +224,7 @@ def _outputs(
     batch_size: int,
     progress: Callable[[int], None] | None,
 ) -> Iterator[np.ndarray]:
-    """What a model answers, a batch (photographs, labels) at a time."""
+    """Yields the outputs of a model, one batch (photographs, labels) at a time."""
     seen = 0
     for batch in iterate_images(paths, config.transform, batch_size):
         outputs = np.asarray(predict(batch))
@@ -284,17 +285,17 @@ _COUNTS: dict[ProblemType, Callable[..., Evaluation | LabelScores | NumberErrors
 def labeled_for(
     config: SwiftFormerConfig, folder: str | Path, *, label_file: str | Path | None = None
 ) -> LabeledImages | AnnotatedImages:
-    """The labeled photographs of a folder, as `evaluate` takes them for a model.
+    """Opens the labeled photographs of a folder in the form that `evaluate` needs for a model.
 
-    Reads a `metadata.csv` if there is one, and otherwise what `labeled_images` reads.
+    Reads `metadata.csv` if there is one, and otherwise calls `labeled_images`.
 
     Args:
         config: Configuration of the model: labels and problem type.
-        folder: Photographs.
-        label_file: See `labeled_images`; takes the place of a `metadata.csv`.
+        folder: Folder of photographs.
+        label_file: See `labeled_images`; overrides `metadata.csv`.
 
     Raises:
-        ImageError: The folder does not say what the model answers; the message names it.
+        ImageError: The folder does not contain the annotations that the model needs; the message names it.
     """
     kind = problem_type(config)
     if label_file is None and has_metadata(folder):
@@ -318,20 +319,20 @@ def evaluate_segmentation(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> PixelConfusion:
-    """Runs photographs through a segmenter, one at a time, and counts pixels at the size of each one's mask.
+    """Runs photographs through a segmenter, one at a time, and counts pixels at the size of each photograph's mask.
 
     Args:
-        predict: From normalized images (1, height, width, channels) to logits or probabilities of any height and
-            width, (1, h, w, num_labels): they are resized to the mask, bilinear. Or to a mask, integers (1, h, w),
-            which is resized to the nearest.
-        config: Configuration of the model: its transform prepares the photographs, its labels name the outputs.
-        folder: Photographs and masks. A photograph reaches the model as a whole, so that its transform must not crop.
-        progress: Called with the number of photographs seen so far.
+        predict: Function from normalized images (1, height, width, channels) to logits or probabilities of any height
+            and width, (1, h, w, num_labels), which are resized to the mask bilinearly; or to class indices, integers
+            (1, h, w), which are resized with nearest-neighbor interpolation.
+        config: Configuration of the model: its transform prepares the photographs, and its labels name the outputs.
+        folder: Photographs and masks. The model must see each photograph as a whole, so its transform must not crop.
+        progress: Called with the number of photographs processed so far.
 
     Raises:
         ModelError: The outputs do not fit the labels, or are not finite.
-        ConfigError: A transform that crops, or masks of other classes.
-        ImageError: A photograph or mask that cannot be used; the message names it.
+        ConfigError: The transform crops, or the masks have different classes.
+        ImageError: A photograph or mask cannot be used; the message names it.
     """
     if config.transform.crop is not None:
         raise ConfigError(
@@ -350,7 +351,7 @@ def evaluate_segmentation(
 
 
 def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> np.ndarray:
-    """Best class of each pixel at another size.
+    """Returns the predicted class of each pixel at a different size.
 
     Args:
         outputs: Logits or probabilities (1, h, w, num_labels), or classes, integers (1, h, w).
@@ -358,7 +359,7 @@ def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> n
         num_labels: Number of classes.
 
     Raises:
-        ModelError: Another shape, or outputs that are not finite.
+        ModelError: The outputs have a different shape, or are not finite.
 
     Examples:
         >>> answers_at(np.array([[[[1.0, 0.0], [0.0, 1.0]]]]), (1, 4), 2).tolist()

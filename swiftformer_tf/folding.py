@@ -1,6 +1,6 @@
-"""The folded form of each block: its function with every constant in the matrices, every tensor 4-D.
+"""The folded form of each block: the same function with all constants folded into the matrices, and all tensors 4-D.
 
-Every folding is exact in real numbers; what changes is the order of float32 roundings.
+Every folding is exact in real arithmetic; only the order of float32 roundings changes.
 """
 
 import dataclasses
@@ -49,14 +49,13 @@ Weights = list[np.ndarray]
 
 @dataclasses.dataclass(eq=False)
 class Affine:
-    """What a tensor is by a scale and a shift for each channel: not written yet, since the next layer may take it into
-    its own.
+    """A tensor to be scaled and shifted by channel; not computed yet, since the next layer may absorb scale and shift.
 
     Args:
         source: The tensor, 4-D.
         scale: float64 (C,).
         shift: Likewise.
-        write: Makes a tensor of it.
+        write: Computes the tensor.
     """
 
     source: Any
@@ -66,21 +65,21 @@ class Affine:
 
     @functools.cached_property
     def tensor(self) -> Any:
-        """Written once, however many layers read it."""
+        """The tensor, computed once, however many layers read it."""
         return self.write(self)
 
 
 @dataclasses.dataclass(eq=False)
 class Pooled(Affine):
-    """A vector (B, C) whose `source` is a map of 1x1, and what a matrix makes of it.
+    """A vector (B, C) that comes from a 1x1 map, `source`, followed by a matrix.
 
     Args:
-        source: See `Affine`.
-        scale: Likewise.
+        source: As in `Affine`.
+        scale: As in `Affine`.
         shift: Likewise.
         write: Likewise.
-        kernel: float64 (C, N), after scale and shift.
-        bias: float64 (N,), after the kernel.
+        kernel: float64 (C, N), applied after scale and shift.
+        bias: float64 (N,), added after the kernel.
     """
 
     kernel: np.ndarray | None = None
@@ -88,7 +87,7 @@ class Pooled(Affine):
 
 
 def normalized(image: Any, mean: np.ndarray, std: np.ndarray) -> Affine:
-    """Pixels from 0 to 255, (B, H, W, C), normalized.
+    """Normalizes pixels from 0 to 255, (B, H, W, C).
 
     Only the mean is subtracted here: 1/std folds into the stem. The stem's zero padding must see centered pixels,
     which is why the mean cannot fold into its bias.
@@ -99,7 +98,7 @@ def normalized(image: Any, mean: np.ndarray, std: np.ndarray) -> Affine:
 
 
 def pool(value: Any, name: str) -> Pooled:
-    """The mean over all pixels of a map (B, H, W, C) or of an `Affine` of one; (B, C) once it is written."""
+    """The mean over all pixels of a map (B, H, W, C), which may be an `Affine`; (B, C) once it is computed."""
     if not isinstance(value, Affine):
         value = Affine(value, np.ones(value.shape[-1]), np.zeros(value.shape[-1]), lambda each: each.source)
     source = ops.mean(value.source, axis=(1, 2), keepdims=True)
@@ -107,7 +106,7 @@ def pool(value: Any, name: str) -> Pooled:
 
 
 def dense(pooled: Pooled, layer: keras.layers.Dense, name: str) -> Pooled:
-    """A matrix and its bias behind a pooling."""
+    """A matrix and a bias that follow a pooling."""
     kernel, *bias = weights_of(layer)
     return dataclasses.replace(
         pooled,
@@ -118,7 +117,7 @@ def dense(pooled: Pooled, layer: keras.layers.Dense, name: str) -> Pooled:
 
 
 def average(values: list[Any]) -> Pooled | None:
-    """The mean of several matrices of the same pooled features; None for anything else."""
+    """The mean of several dense layers on the same pooled features; None for anything else."""
     matrices = [each for each in values if isinstance(each, Pooled) and each.kernel is not None]
     if len(matrices) < len(values) or len({id(each.source) for each in matrices}) > 1:
         return None
@@ -128,7 +127,7 @@ def average(values: list[Any]) -> Pooled | None:
 
 
 def upsampled(hidden: Any, size: tuple[int, int]) -> Any:
-    """Each pixel of a map (B, H, W, C) `size` times, by operations that XNNPACK takes, which does not take TILE."""
+    """Repeats each pixel of a map (B, H, W, C) `size` times without TILE, which XNNPACK does not support."""
     batch, height, width, channels = hidden.shape
     rows, columns = size
     wide = ops.reshape(ops.concatenate([hidden] * columns, axis=-1), (batch, height, 1, width * columns * channels))
@@ -136,12 +135,12 @@ def upsampled(hidden: Any, size: tuple[int, int]) -> Any:
 
 
 def folded(block: keras.layers.Layer, value: Any, name: Name) -> Any:
-    """What a block makes of a map (B, H, W, C) of fixed size.
+    """Applies the folded form of a block to a map (B, H, W, C) of fixed size.
 
     Args:
         block: One of `BLOCKS`.
-        value: The map; for a stem, pixels or `normalized` ones.
-        name: Name of the layers that are made.
+        value: The map; for a stem, normalized pixels or the result of `normalized`.
+        name: Name of the layers that are created.
     """
     prefix = functools.partial(_joined, name, block.name)
     if isinstance(block, Stem):
@@ -154,7 +153,7 @@ def folded(block: keras.layers.Layer, value: Any, name: Name) -> Any:
 
 
 def weights_of(layer: keras.layers.Layer) -> Weights:
-    """Arrays of a layer in float64."""
+    """The weights of a layer as float64 arrays."""
     return [array.astype(np.float64) for array in merged_weights(layer)]
 
 

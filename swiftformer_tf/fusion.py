@@ -1,4 +1,4 @@
-"""The deploy graph: the same function, static and folded, so that XNNPACK takes all of it in one piece."""
+"""Builds the deploy graph: the same function, static and folded, which XNNPACK runs as one partition."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -19,17 +19,17 @@ __all__ = ["DeployModel", "fuse", "graph_config", "output_names", "tasks_of"]
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class DeployModel(keras.Model):
-    """A model for deployment: fixed sizes, blocks folded, nothing that only training needs.
+    """A model for deployment: static shapes, folded blocks, and nothing that is needed only for training.
 
-    A functional `keras.Model`, which `fuse` makes. Input `image`: (batch, height, width, num_channels) float32;
-    normalized pixels, or 0 to 255 with `include_preprocessing`. It always runs with `training=False`: Keras would put
-    batch normalizations behind a `Resizing`, `RandomFlip` or `CenterCrop` into training mode where nobody says so.
+    A functional `keras.Model`, created by `fuse`. Input `image`: float32 (batch, height, width, num_channels),
+    normalized pixels, or pixels from 0 to 255 with `include_preprocessing`. It always runs with `training=False`: by
+    default, Keras would run batch normalizations after a `Resizing`, `RandomFlip` or `CenterCrop` in training mode.
 
     Args:
         *args: See `keras.Model`: inputs, outputs and name.
-        config: Transform, labels, and the `image_size` that the graph is bound to.
+        config: Transform, labels, and the `image_size` that the graph is built for.
         include_preprocessing: See `fuse`.
-        named_outputs: What the outputs are, in the order of `outputs`.
+        named_outputs: Descriptions of the outputs, in the order of `outputs`.
         **kwargs: See `keras.Model`.
 
     Examples:
@@ -60,12 +60,12 @@ class DeployModel(keras.Model):
 
     @property
     def include_preprocessing(self) -> bool:
-        """Whether it takes pixels from 0 to 255."""
+        """Whether the model takes pixels from 0 to 255."""
         return self._facts[1]
 
     @property
     def named_outputs(self) -> tuple[Output, ...]:
-        """What the outputs are, in the order of `outputs`."""
+        """Descriptions of the outputs, in the order of `outputs`."""
         return self._facts[2]
 
     @property
@@ -111,36 +111,39 @@ def fuse(
     tasks: str | Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
 ) -> DeployModel:
-    """Folds a functional model over SwiftFormer's blocks into its deploy graph; `model` stays as it is.
+    """Folds a functional model made of SwiftFormer blocks into its deploy graph; `model` itself is unchanged.
 
-    Each block gets its folded form; batch normalization, pooling and dense layers that follow each other become one
-    matrix; all other layers are copied.
+    Each block is replaced by its folded form; consecutive batch normalization, pooling and dense layers are merged into
+    one matrix; all other layers are copied.
 
     Args:
-        model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or any functional model with layers of
-            Keras on them, of any precision (the graph is in float32) and with LoRA (which is merged): nested, with
-            several outputs, with a backbone used twice.
-        config: Transform and labels; needed where no SwiftFormer in `model` has one, which is so for
+        model: A `SwiftFormerForImageClassification`, a `SwiftFormerModel`, or any functional model with Keras layers on
+            top of one: nested, with several outputs, or with a backbone that is used twice. It may have any precision
+            (the graph is in float32) and LoRA weights (which are merged).
+        config: Transform and labels; required if no SwiftFormer in `model` has a configuration, as in
             `keras.Model(backbone.input, head(backbone.output))`.
-        image_size: (height, width) in pixels, or an int for a square; default is the size that `model` is made for,
-            or else that of its configuration. The graph is bound to it, since the number of tokens folds into the
-            attention's matrices.
-        batch_size: Images at once; the graph is bound to it.
+        image_size: (height, width) in pixels, or an int for a square; default is the fixed input size of `model`, or
+            else the size in its configuration. The graph works for this size only, since the number of tokens is folded
+            into the matrices of the attention.
+        batch_size: Number of images per batch; the graph works for this number only.
         include_preprocessing: Whether the graph normalizes by `config.transform` itself and takes RGB from 0
             to 255, instead of normalized pixels.
-        classifier_activation: What the graph makes of logits. Of classification `"softmax"`, or `"sigmoid"` by its
-            `problem_type`: probabilities. Of semantic segmentation `"softmax"`: probabilities of each pixel of the
-            image; `"argmax"`: its class, uint8 (B, H, W). None for logits, of a segmenter at stride 4.
-        tasks: What outputs mean, by their names in `model` (keys of a dictionary, or `model.output_names`) or for all
-            of them: keys of `TASKS`. Default is what SwiftFormer's own models say, and `"features"` for others.
-        labels: Names of the classes, in their order; default is those of the configuration.
+        classifier_activation: The activation to apply to logits inside the graph. For classification, `"softmax"`, or
+            `"sigmoid"` if the `problem_type` calls for it, returns probabilities. For semantic segmentation,
+            `"softmax"` returns class probabilities for each pixel of the image, and `"argmax"` the class of each pixel,
+            uint8 (B, H, W). None returns logits, which a segmenter has at stride 4.
+        tasks: The task of each output, a key of `TASKS`, by the output's name in `model` (a key of its output
+            dictionary, or one of `model.output_names`); or one task for all outputs. Default: the task of a SwiftFormer
+            model, and `"features"` for any other.
+        labels: Class names in order; default is the labels of the configuration.
 
     Returns:
         A `DeployModel`.
 
     Raises:
         ConfigError: An impossible size, task, label or activation.
-        ModelError: `model` has no graph, was quantized by Keras, or holds blocks where they cannot be folded.
+        ModelError: `model` has no graph, was quantized by Keras, or contains blocks in a place where they cannot be
+            folded.
 
     Examples:
         >>> import keras
@@ -186,7 +189,7 @@ def fuse(
 def graph_config(
     model: keras.Model, config: SwiftFormerConfig | None = None, labels: Sequence[str] | None = None
 ) -> SwiftFormerConfig:
-    """The configuration that a deploy graph of a model is made by, but for its size.
+    """Returns the configuration from which the deploy graph of a model is built, apart from its size.
 
     Args:
         model: See `fuse`.
@@ -203,7 +206,7 @@ def graph_config(
 
 
 def tasks_of(model: keras.Model, tasks: str | Mapping[str, str] | None = None) -> dict[str, str]:
-    """What each output of a model means: a key of `TASKS`, by the output's name.
+    """Returns the task of each output of a model, a key of `TASKS`, by the output's name.
 
     Args:
         model: See `fuse`.
@@ -254,7 +257,7 @@ def _check_model(model: Any) -> None:
 
 
 def _size(shape: tuple[int | None, ...], wanted: Any, default: Any) -> Any:
-    """Size of the graph: what is wanted, or else what the model was built for."""
+    """Input size of the graph: the requested size, or else the one that the model was built for."""
     _, height, width, _ = shape
     if height is None or width is None:
         return default if wanted is None else wanted
@@ -272,7 +275,7 @@ def _described(
     wanted: Activation | None,
     batch_size: int,
 ) -> tuple[list[Any], list[Output]]:
-    """Outputs with the activation that is wanted, and what they are."""
+    """Applies the requested activation to the outputs, and describes them."""
     tensors = [tensor_of(each) for each in keras.tree.flatten(results)]
     names = output_names(model)
     _check_outputs(names, tensors, [(batch_size, *each.shape[1:]) for each in model.outputs])
@@ -298,7 +301,7 @@ def _described(
 
 
 def _check_outputs(names: list[str], tensors: list[Any], expected: list[tuple[int | None, ...]]) -> None:
-    """Refuses outputs that a file cannot have, and a model that is made for another number of images."""
+    """Rejects outputs that a file cannot have, and a model that was built for a different batch size."""
     seen: dict[int, str] = {}
     for name, tensor, shape in zip(names, tensors, expected, strict=True):
         if tensor.dtype != "float32":
@@ -316,10 +319,11 @@ def _check_outputs(names: list[str], tensors: list[Any], expected: list[tuple[in
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """Names of a model's outputs, in the order of `model.outputs`: the key, or the layer that makes it.
+    """Returns the names of a model's outputs, in the order of `model.outputs`: dictionary keys, or the names of the
+    layers.
 
     Raises:
-        ModelError: It has no graph.
+        ModelError: The model has no graph.
     """
     if isinstance(model, keras.Sequential):
         return [model.layers[-1].name]

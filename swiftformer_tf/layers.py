@@ -1,8 +1,8 @@
-"""The blocks of SwiftFormer in the order in which data meets them, channels last.
+"""The building blocks of SwiftFormer, channels last, in the order in which data passes through them.
 
-Layer names inside a block are timm's, so that a variable's path is its checkpoint key.
-Paper: Shaker et al., "SwiftFormer: Efficient Additive Attention for Transformer-based Real-time Mobile
-Vision Applications", ICCV 2023, https://arxiv.org/abs/2303.15446.
+Layers inside a block have timm's names, so that the path of a variable is its checkpoint key. Paper: Shaker et al.,
+"SwiftFormer: Efficient Additive Attention for Transformer-based Real-time Mobile Vision Applications", ICCV 2023,
+https://arxiv.org/abs/2303.15446.
 """
 
 from typing import Any
@@ -29,12 +29,12 @@ __all__ = [
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class LayerScale(keras.layers.Layer):
-    """A learned factor per channel (CaiT, arXiv:2103.17239).
+    """Multiplies each channel by a learned factor (CaiT, arXiv:2103.17239).
 
     Shapes: (..., C) in and out.
 
     Args:
-        initial_value: Value of every factor at the start.
+        initial_value: Initial value of every factor.
 
     Examples:
         >>> LayerScale(0.5)(keras.ops.ones((1, 2, 2, 3))).shape
@@ -66,10 +66,10 @@ class Stem(Block):
 
     Shapes: (B, H, W, channels) to (B, ceil(H / 4), ceil(W / 4), filters).
 
-    Children are numbered as in the original's `nn.Sequential`; 2 and 5 are the ReLUs.
+    Sublayers are numbered as in the original repository's `nn.Sequential`, in which 2 and 5 are the ReLUs.
 
     Args:
-        filters: Channels out; the first convolution has half as many.
+        filters: Number of output channels; the first convolution has half as many.
         epsilon: Epsilon of the batch normalizations.
     """
 
@@ -113,10 +113,10 @@ class Downsample(Block):
     Shapes: (B, H, W, C) to (B, H', W', filters) with H' = floor((H + 2 padding - kernel_size) / strides) + 1.
 
     Args:
-        filters: Channels out.
-        kernel_size: In pixels.
-        strides: In pixels.
-        padding: Zeros on every side.
+        filters: Number of output channels.
+        kernel_size: Kernel size in pixels.
+        strides: Stride in pixels.
+        padding: Number of rows and columns of zeros on every side.
         epsilon: Epsilon of the batch normalization.
     """
 
@@ -157,16 +157,16 @@ class Downsample(Block):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ConvEncoder(Block):
-    """Depthwise and pointwise convolutions on a residual branch: every block of a stage but the last.
+    """Depthwise and pointwise convolutions on a residual branch: every block of a stage except the last.
 
     `x + drop(scale * pwconv2(gelu(pwconv1(norm(dwconv(x))))))`; the layer scale starts at one.
 
     Shapes: (B, H, W, C) in and out.
 
     Args:
-        hidden_dim: Channels between the two pointwise convolutions.
+        hidden_dim: Number of channels between the two pointwise convolutions.
         epsilon: Epsilon of the batch normalization.
-        dropout: Plain dropout on the branch (Hugging Face's `drop_conv_encoder_rate`).
+        dropout: Rate of ordinary dropout on the branch (Hugging Face's `drop_conv_encoder_rate`).
     """
 
     ARGUMENTS = ("hidden_dim", "epsilon", "dropout")
@@ -190,7 +190,7 @@ class ConvEncoder(Block):
         self.drop.build(input_shape)
 
     def branch(self, inputs: Any, training: bool | None = None) -> Any:
-        """What is added to the input; (B, H, W, C)."""
+        """The residual that is added to the input, (B, H, W, C)."""
         hidden = self.pwconv1(self.norm(self.dwconv(inputs), training=training))
         return self.layer_scale(self.pwconv2(ops.gelu(hidden, approximate=False)))
 
@@ -200,7 +200,7 @@ class ConvEncoder(Block):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class LocalRepresentation(ConvEncoder):
-    """The `ConvEncoder` that opens an `Encoder`: as many hidden channels as outer ones, no dropout.
+    """The `ConvEncoder` at the start of an `Encoder`: as many hidden as outer channels, and no dropout.
 
     Shapes: (B, H, W, C) in and out.
     """
@@ -208,7 +208,7 @@ class LocalRepresentation(ConvEncoder):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class EfficientAdditiveAttention(Block):
-    """Additive attention over all positions at a cost linear in their number (paper, section 3.2, eq. 3-7).
+    """Additive attention over all positions, at a cost linear in their number (paper, section 3.2, eq. 3-7).
 
     With q and k the L2-normalized rows of query and key: token weights `a = norm(q @ w_g)`, one global
     query `g = sum(a * q)`, result `final(proj(g * k) + q)`.
@@ -216,9 +216,9 @@ class EfficientAdditiveAttention(Block):
     Shapes: (B, H, W, C) in and out.
 
     Args:
-        token_weights: `"l2"` divides the token weights by their L2 norm over the positions (original since
-            July 2023, timm). `"uniform"` gives every position the weight one, so that `w_g` is dead and not
-            trainable (first release, Hugging Face).
+        token_weights: `"l2"` divides the token weights by their L2 norm over the positions (original since July 2023,
+            timm). `"uniform"` gives every position a weight of one, so that `w_g` is unused and not trainable (first
+            release, Hugging Face).
 
     Examples:
         >>> EfficientAdditiveAttention("l2")(keras.ops.ones((1, 4, 4, 8))).shape
@@ -259,7 +259,7 @@ class EfficientAdditiveAttention(Block):
 
 
 def _l2_normalize(inputs: Any, axis: int | tuple[int, ...]) -> Any:
-    """`inputs / max(norm, 1e-12)`, PyTorch's form; written on the square, whose gradient at zero is finite."""
+    """Computes PyTorch's `inputs / max(norm, 1e-12)` from the squared norm, whose gradient at zero is finite."""
     square = ops.sum(ops.square(inputs), axis=axis, keepdims=True)
     return inputs * ops.rsqrt(ops.maximum(square, 1e-24))
 
@@ -273,10 +273,10 @@ class Mlp(Block):
     Shapes: (B, H, W, C) in and out.
 
     Args:
-        hidden_dim: Channels between the two convolutions.
-        activation: A key of `activations.FUNCTIONS`; `"gelu"` is the exact one.
+        hidden_dim: Number of channels between the two convolutions.
+        activation: A key of `activations.FUNCTIONS`; `"gelu"` is the exact GELU.
         epsilon: Epsilon of the batch normalization.
-        dropout: After the activation and after the second convolution.
+        dropout: Dropout rate after the activation and after the second convolution.
     """
 
     ARGUMENTS = ("hidden_dim", "activation", "epsilon", "dropout")
@@ -310,12 +310,12 @@ class Encoder(Block):
     Shapes: (B, H, W, C) in and out.
 
     Args:
-        hidden_dim: Hidden channels of the MLP.
+        hidden_dim: Number of hidden channels of the MLP.
         token_weights: See `EfficientAdditiveAttention`.
         activation: Activation of the MLP.
-        layer_scale_init_value: Start of the layer scales of attention and MLP; None leaves them out.
-        drop_path: Stochastic depth on attention and MLP.
-        dropout: In the MLP.
+        layer_scale_init_value: Initial value of the layer scales of attention and MLP; None omits them.
+        drop_path: Stochastic depth rate of attention and MLP.
+        dropout: Dropout rate in the MLP.
         epsilon: Epsilon of every batch normalization.
     """
 

@@ -1,4 +1,4 @@
-"""SwiftFormer as functional `keras.Model`s: what they return is fixed when they are made."""
+"""SwiftFormer as functional `keras.Model`s, whose outputs are chosen at construction."""
 
 import dataclasses
 import warnings
@@ -38,7 +38,7 @@ INSTEAD = {
 
 
 class _SwiftFormer(PretrainedModel):
-    """What both models share: a call takes Hugging Face's names, and graphs can share layers."""
+    """Common base of both models: calls accept Hugging Face's names, and graphs can share layers."""
 
     def __call__(self, *inputs: Any, pixel_values: Any = None, **arguments: Any) -> Any:
         for name in [
@@ -55,35 +55,38 @@ class _SwiftFormer(PretrainedModel):
 
     @property
     def task(self) -> str:
-        """What its outputs mean: a key of `tasks.TASKS`."""
+        """The task of the outputs: a key of `tasks.TASKS`."""
         return "features"
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SwiftFormerModel(_SwiftFormer):
-    """SwiftFormer without a head, a functional `keras.Model`: feature maps of a picture of any size.
+    """SwiftFormer without a head: a functional `keras.Model` that returns feature maps for images of any size.
 
     Input: pixels normalized by `config.transform`, (B, H, W, num_channels); any H and W.
 
-    Output, by `outputs`:
+    Output, depending on `outputs`:
 
     * `"last_hidden_state"`: (B, H/32, W/32, embed_dims[-1]).
-    * `"hidden_states"`: list of Hugging Face's maps, which is the stem's and one for each stage and each
-      downsampling between stages: 8 for the four variants.
-    * `out_indices` given: list of the maps of those stages, at strides 4, 8, 16 and 32; of one stage, its map.
+    * `"hidden_states"`: list of Hugging Face's hidden states: one for the stem, one for each stage and one for each
+      downsampling between stages, which makes 8 for the four variants.
+    * with `out_indices`: list of the feature maps of those stages, at strides 4, 8, 16 and 32; a single map for a
+      single stage.
 
-    Sizes are rounded up where they do not divide.
+    Heights and widths that are not divisible by the stride are rounded up.
 
     Args:
         config: Architecture.
-        outputs: What the graph returns.
-        out_indices: A stage or several, counted from 0, or from the last one as -1; takes the place of `outputs`.
-        share_layers_with: A `SwiftFormerModel` or classifier whose layers, and so whose weights, are used.
-        dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy.
+        outputs: Which outputs the graph returns.
+        out_indices: Index of a stage, or several indices, counted from 0, or backward from -1 for the last. Overrides
+            `outputs`.
+        share_layers_with: A `SwiftFormerModel` or classifier whose layers, and therefore weights, are reused.
+        dtype: Keras dtype or dtype policy, such as `"mixed_float16"`; default is Keras's global policy.
         name: Name of the model.
 
     Raises:
-        ConfigError: An unknown output, a stage that is not there, or a `share_layers_with` of another architecture.
+        ConfigError: An unknown output, a stage that does not exist, or a `share_layers_with` of a different
+            architecture.
 
     Examples:
         >>> import numpy as np
@@ -135,28 +138,29 @@ class SwiftFormerModel(_SwiftFormer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SwiftFormerForImageClassification(_SwiftFormer):
-    """SwiftFormer with its classification head, a functional `keras.Model` (arXiv:2303.15446).
+    """SwiftFormer with its classification head (arXiv:2303.15446), as a functional `keras.Model`.
 
     Input: pixels normalized by `config.transform`, (B, H, W, num_channels); any H and W.
 
-    Output, by `outputs`:
+    Output, depending on `outputs`:
 
-    * `"logits"`: (B, num_labels), the mean of both heads where `config.distillation`; the pooled features
-      (B, embed_dims[-1]) where there are no labels.
-    * `"heads"`: list of (B, num_labels) twice, `head` first and `head_dist` second, for training with a
+    * `"logits"`: (B, num_labels), the mean of both heads if `config.distillation` is set; the pooled features (B,
+      embed_dims[-1]) if there are no labels.
+    * `"heads"`: list of two tensors (B, num_labels), the logits of `head` and of `head_dist`, for training with a
       teacher.
 
     Args:
         config: Architecture and labels.
-        outputs: What the graph returns.
-        share_layers_with: A classifier whose layers, and so whose weights, are used. Training one trains the other.
-        dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy. Logits
-            are float32 under every mixed policy.
+        outputs: Which outputs the graph returns.
+        share_layers_with: A classifier whose layers, and therefore weights, are reused: training one model trains the
+            other.
+        dtype: Keras dtype or dtype policy, such as `"mixed_float16"`; default is Keras's global policy. Logits are
+            float32 under any mixed policy.
         name: Name of the model.
 
     Raises:
-        ConfigError: An unknown output, `"heads"` without two heads, or a `share_layers_with` of another architecture
-            or without the heads that are wanted.
+        ConfigError: An unknown output, `"heads"` for a model without two heads, or a `share_layers_with` of a different
+            architecture or without the required heads.
 
     Examples:
         >>> import numpy as np
@@ -206,7 +210,7 @@ class SwiftFormerForImageClassification(_SwiftFormer):
 
     @property
     def task(self) -> str:
-        """`"classification"`; `"features"` where there are no labels."""
+        """`"classification"`, or `"features"` for a model without labels."""
         return "classification" if self.config.num_labels else "features"
 
     @classmethod
@@ -237,7 +241,7 @@ def _checkpoint(stored: Checkpoint | PretrainedModel) -> Checkpoint:
 
 
 class _Layers:
-    """Makes layers, or takes those of the same name from another model."""
+    """Creates layers, or reuses the layers of the same name from another model."""
 
     def __init__(self, shared: keras.Model | None, policy: keras.DTypePolicy) -> None:
         self._shared, self._policy = shared, policy
@@ -255,7 +259,7 @@ def _head(units: int, *, name: str, dtype: keras.DTypePolicy) -> keras.layers.De
 
 
 def _features(config: SwiftFormerConfig, image: Any, layers: _Layers) -> tuple[list[Any], list[Any]]:
-    """Hugging Face's hidden states, and the maps at the end of each stage."""
+    """Hugging Face's hidden states, and the feature map at the end of each stage."""
     eps = config.batch_norm_eps
     hidden = layers.get("stem", partial(Stem, config.embed_dims[0], eps))(image)
     states, stages = [hidden], []
@@ -273,13 +277,13 @@ def _features(config: SwiftFormerConfig, image: Any, layers: _Layers) -> tuple[l
 
 
 def _conv_encoder(config: SwiftFormerConfig, stage: int, **kwargs: Any) -> ConvEncoder:
-    """The `ConvEncoder` of a stage as `config` wants it."""
+    """The `ConvEncoder` of a stage as specified by `config`."""
     hidden = int(config.embed_dims[stage] * config.mlp_ratio)
     return ConvEncoder(hidden, config.batch_norm_eps, config.drop_conv_encoder_rate, **kwargs)
 
 
 def _encoder(config: SwiftFormerConfig, stage: int, **kwargs: Any) -> Encoder:
-    """The `Encoder` of a stage as `config` wants it."""
+    """The `Encoder` of a stage as specified by `config`."""
     return Encoder(
         int(config.embed_dims[stage] * config.mlp_ratio),
         config.token_weights,
@@ -327,7 +331,7 @@ def _check_heads(config: SwiftFormerConfig, shared: _SwiftFormer | None) -> None
 
 
 def _stages(indices: int | Sequence[int] | np.ndarray, count: int) -> list[int]:
-    """Stages by indices as Python's lists have them."""
+    """Resolves stage indices, which may be negative as in Python lists."""
     several = [indices] if isinstance(indices, int | np.integer) else list(indices)
     if not several or not all(
         isinstance(index, int | np.integer) and not isinstance(index, bool) and -count <= index < count
@@ -340,10 +344,10 @@ def _stages(indices: int | Sequence[int] | np.ndarray, count: int) -> list[int]:
 
 
 def check_config(config: Any) -> None:
-    """Refuses what is no configuration, such as a variant's name, with what makes one.
+    """Rejects anything but a configuration, such as the name of a variant, with a message that shows how to make one.
 
     Raises:
-        ConfigError: Not a `SwiftFormerConfig`.
+        ConfigError: The argument is not a `SwiftFormerConfig`.
     """
     if not isinstance(config, SwiftFormerConfig):
         way = f"; SwiftFormerConfig.from_variant({config!r}) makes one" if config in list(VARIANTS) else ""

@@ -1,4 +1,4 @@
-"""The main job in one call: a Keras model becomes verified TFLite files in a folder."""
+"""The main task in one call: turns a Keras model into verified TFLite files in a folder."""
 
 import dataclasses
 import json
@@ -35,12 +35,12 @@ __all__ = ["Exported", "export_files", "verify_files"]
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """One file that was written.
+    """One exported file.
 
     Args:
-        path: The `.tflite`; its report lies beside it with the suffix `.json`.
-        model: Its content.
-        report: What was measured.
+        path: Path of the `.tflite` file; its report is next to it, with the suffix `.json`.
+        model: The TFLite model in the file.
+        report: The verification report.
     """
 
     path: Path
@@ -76,52 +76,54 @@ def export_files(
     weights: str | None = None,
     progress: Progress = silent,
 ) -> list[Exported]:
-    """Makes TFLite files of a model, one for each recipe, verifies each, and writes it with its report beside it.
+    """Exports a model to a TFLite file for each recipe, verifies each, and writes it along with its report.
 
-    What `swiftformer-tf export` does. Everything that can be known to go wrong is looked at before the first
-    computation. The model is fused once, the calibration images run once, the reference is asked once.
+    This is what `swiftformer-tf export` does. Arguments are validated before any computation. The model is fused once,
+    and the calibration images and the reference are run once for all recipes.
 
     Args:
-        model: A classifier, a segmenter, or what else `fuse` takes; or the name or path of one, see `open_model`.
-        recipes: Names of `RECIPES`, its rows, or your own; or one of them.
-        folder: Where to write; made if it is not there.
-        stem: Start of the file names, `STEM_RECIPE.tflite`. Default: that of the model's file, or the model's name.
+        model: A classifier, a segmenter, or any other model that `fuse` accepts; or its name or path, see `open_model`.
+        recipes: Names in `RECIPES`, or `Recipe` objects, including your own; or a single one.
+        folder: The folder to write to; created if needed.
+        stem: The first part of the file names, `STEM_RECIPE.tflite`. Default: the stem of the model's file, or the
+            model's name.
         config: See `fuse`.
-        calibration: Images, see `calibrate`; they are run once for all recipes.
-        calibration_count: How many at most are taken of a folder.
-        images: Images to verify on, see `verify`; default is `calibration`, and without both a file is checked
-            against its recipe only, which the report says.
+        calibration: Calibration images, see `calibrate`; they are run once for all recipes.
+        calibration_count: Maximum number of images taken from a folder.
+        images: Images to verify on, see `verify`; default is `calibration`. Without either, a file is checked against
+            its recipe only, and the report says so.
         image_size: See `fuse`.
-        target: A key of `TARGETS`: files that this library runs, which decides the two arguments that follow.
+        target: A key of `TARGETS`: the library that will run the files, which determines the next two arguments.
         include_preprocessing: See `fuse`.
-        classifier_activation: See `fuse`; `"probabilities"` is what makes them for the model's task, such as softmax
-            or sigmoid by its `problem_type`.
-        inference_input_type: Type of the input of integer files; default is each recipe's.
-        inference_output_type: Type of their output, likewise.
+        classifier_activation: See `fuse`; `"probabilities"` selects the activation that returns them for the model's
+            task, such as softmax or sigmoid, depending on its `problem_type`.
+        inference_input_type: Input type of integer files; default is that of each recipe.
+        inference_output_type: Output type of integer files; default is that of each recipe.
         tasks: See `fuse`.
-        labels: See `fuse`; or a file with one a line, or `"imagenet"`.
-        license: See `export`. Default: that of weights that ship with the package.
-        android: Folder for an Android project to write as well, see `write_android_folder`; `STEM_android.md` beside
-            the files says how to use it.
-        android_package: Package of the Kotlin class there.
-        android_class: Its name.
-        html: A page with the report to write as well, see `report.html_report`.
-        command: How the page was made, for its last section.
+        labels: See `fuse`; or a text file with one label per line, or `"imagenet"`.
+        license: See `export`. Default: the license of the weights if they ship with the package.
+        android: Folder to which an Android project is written as well, see `write_android_folder`; `STEM_android.md`,
+            next to the files, explains how to use it.
+        android_package: Package of the Kotlin class in the Android project.
+        android_class: Name of that Kotlin class.
+        html: Path of an HTML page to which the report is written as well, see `report.html_report`.
+        command: The command that created the page, for its last section.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        progress: Opens a progress display for a step, see `Progress`.
+        progress: Opens a progress display for each step, see `Progress`.
 
     Returns:
-        A value for each file, in the order of `recipes`.
+        One `Exported` per file, in the order of `recipes`.
 
     Raises:
-        ExportError: A recipe needs calibration and there is none, `target` takes no such file, or `stem` has a folder
-            in it; nothing is written then.
-        ConfigError: A recipe or label that is none, or answers that are no probabilities; nothing is written then.
+        ExportError: A recipe needs calibration images and there are none, `target` cannot run such a file, or `stem`
+            contains a folder; nothing is written.
+        ConfigError: A recipe or label is invalid, or probabilities are requested for a model that has none; nothing is
+            written.
         ImageError: An image cannot be used.
         ModelError: See `open_model` and `fuse`.
         CheckpointError: See `Checkpoint.open`.
-        OSError: `folder` cannot be written to; nothing is computed then.
+        OSError: `folder` cannot be written to; nothing is computed.
 
     Examples:
         >>> import tempfile
@@ -203,29 +205,30 @@ def verify_files(
     weights: str | None = None,
     progress: Progress = silent,
 ) -> list[VerificationReport]:
-    """Checks TFLite files against the model that they came from and their recipes: what `swiftformer-tf verify` does.
+    """Checks TFLite files against their recipes and the model they were made from, as `swiftformer-tf verify` does.
 
     Args:
         paths: The files.
-        reference: The model, or its name or path, see `open_model`. It is asked once for all files of one transform.
-        images: See `verify`; photographs of a folder that are no pictures are named before anything runs. For several
-            files, not an iterator, which could be read only once.
-        num_threads: For the latency.
-        html: A page with the reports to write as well, see `report.html_report`.
-        command: How the page was made, for its last section.
+        reference: The model, or its name or path, see `open_model`. It is run once for all files with the same
+            transform.
+        images: See `verify`; files in a folder that are not images are reported before any computation. For several
+            files, it must not be an iterator, which could be read only once.
+        num_threads: Number of threads, for the latency.
+        html: Path of an HTML page to which the reports are written as well, see `report.html_report`.
+        command: The command that created the page, for its last section.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        progress: Opens a progress display for a step, see `Progress`.
+        progress: Opens a progress display for each step, see `Progress`.
 
     Returns:
-        A report for each file, in the order of `paths`.
+        One report per file, in the order of `paths`.
 
     Raises:
         ModelError: See `LiteModel.open`, `open_model` and `verify`.
-        VerificationError: A file has other outputs than `reference`, see `verify`.
+        VerificationError: The outputs of a file do not match those of `reference`, see `verify`.
         CheckpointError: See `Checkpoint.open`.
         ImageError: An image cannot be used.
-        ConfigError: No folder for the page.
+        ConfigError: The folder for the page does not exist.
 
     Examples:
         >>> import tempfile
@@ -272,7 +275,7 @@ def verify_files(
 
 
 def _images(images: ImageSource | None, count: int | None = None) -> ImageSource | None:
-    """A folder's photographs as a list of files; other images are what they are."""
+    """Lists the photographs in a folder; returns other kinds of images unchanged."""
     return photographs_in(images, count) if isinstance(images, (str, Path)) else images
 
 
@@ -285,7 +288,7 @@ def _checked_stem(model: keras.Model | str | Path, stem: str | None) -> str:
 
 
 def _name_of(path: Path) -> str:
-    """Name of a file without its suffix, or of a folder: `.` has none, and `swiftformer_xs.dist_in1k` no suffix."""
+    """The name of a folder, or of a file without its suffix; `.` has no name, and `.dist_in1k` is not a suffix."""
     return path.resolve().name if path.is_dir() else path.stem
 
 
@@ -298,7 +301,7 @@ def _deploy_options(
     target: str | None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Arguments of `fuse`."""
+    """The arguments for `fuse`."""
     if isinstance(labels, (str, Path)):
         labels = read_labels(labels, config.num_labels if config else None)
     known = graph_config(model, config, labels)
@@ -333,7 +336,7 @@ def _write_files(
     license: str | None,  # noqa: A002
     progress: Progress,
 ) -> list[Exported]:
-    """One value flows: deploy graph, calibration, the reference's answers, and of each recipe file and report."""
+    """Computes deploy graph, calibration and the reference's answers, and from these each file and its report."""
     verified_on, source = (images, "images") if images is not None else (calibration, "calibration images")
     exported = []
     with _made(folder):
@@ -371,7 +374,7 @@ def _write(lite: LiteModel, report: VerificationReport, path: Path, source: str)
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Makes a folder and those around it; what of them is still empty when the block fails is removed again."""
+    """Creates a folder and its parents; if the block fails, those that are still empty are removed again."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Weights into Keras models and out of them, every tensor and every variable accounted for."""
+"""Copies weights from checkpoints into Keras models and back, accounting for every tensor and every variable."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ __all__ = ["Ported", "port", "to_checkpoint"]
 
 @dataclasses.dataclass(frozen=True)
 class Ported:
-    """A model with a checkpoint's weights.
+    """A model with the weights of a checkpoint.
 
     Args:
-        model: A `SwiftFormerForImageClassification`; a `SwiftFormerModel` where the checkpoint ends with the last
+        model: A `SwiftFormerForImageClassification`, or a `SwiftFormerModel` if the checkpoint ends after the last
             stage, without the classifier's normalization.
-        sources: Name in the checkpoint by the variable's path in the model, for every variable.
+        sources: For the path of every variable in the model, the name of its tensor in the checkpoint.
 
     Examples:
         >>> from swiftformer_tf import PRETRAINED
@@ -40,14 +40,15 @@ class Ported:
 
 
 def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
-    """A Keras model that computes what the PyTorch model did.
+    """Creates a Keras model that computes the same function as the PyTorch model.
 
     Args:
-        checkpoint: Weights and their configuration.
-        dtype: Keras precision or policy of the model; default is Keras's global policy.
+        checkpoint: The weights and their configuration.
+        dtype: Keras dtype or dtype policy of the model; default is Keras's global policy.
 
     Raises:
-        CheckpointError: A tensor or a variable has no partner, or another shape; lists both sides.
+        CheckpointError: A tensor or variable has no counterpart, or one of a different shape; the message lists both
+            sides.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
@@ -70,19 +71,20 @@ def port(checkpoint: Checkpoint, *, dtype: Any = None) -> Ported:
 def to_checkpoint(
     model: keras.Model, *, key_layout: KeyLayoutName = "timm", config: SwiftFormerConfig | None = None
 ) -> Checkpoint:
-    """The weights of a model as a checkpoint, with the configuration that the model carries.
+    """Returns the weights of a model as a checkpoint, with the model's configuration.
 
-    What `port` put in comes out bit by bit; a dead `w_g` is among it. LoRA is merged into the kernels.
+    Weights that were loaded with `port` come out bit for bit, including an unused `w_g`. LoRA weights are merged into
+    the kernels.
 
     Args:
-        model: A model of this package, or a functional model over a backbone, of which the backbone's part comes out
-            and the head of other layers is left out.
-        key_layout: Names that the checkpoint's `save` uses by default.
-        config: Configuration of the backbone; needed where no SwiftFormer in `model` has one, see `fuse`.
+        model: A model of this package, or a functional model on top of a backbone. In the latter case only the backbone
+            is returned; other layers are left out.
+        key_layout: The key layout that the checkpoint's `save` uses by default.
+        config: Configuration of the backbone; required if no SwiftFormer in `model` has one, see `fuse`.
 
     Raises:
-        ModelError: A model without a backbone or without a configuration, or one that Keras quantized.
-        CheckpointError: Its weights are not finite, or they are of two backbones.
+        ModelError: The model has no backbone or no configuration, or was quantized by Keras.
+        CheckpointError: The weights are not finite, or belong to two backbones.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig

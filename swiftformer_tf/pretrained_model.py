@@ -1,4 +1,4 @@
-"""What all models of the package are: Keras models that have a configuration, and are opened and saved by name."""
+"""Base class of the package's models: Keras models with a configuration that are loaded and saved by name."""
 
 import warnings
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ BATCH = 32
 
 
 class PretrainedModel(keras.Model):
-    """A Keras model with `from_pretrained` and `save_pretrained`, whose configuration travels with the saved file."""
+    """A Keras model with `from_pretrained` and `save_pretrained`, whose configuration is stored in the saved file."""
 
     config: SwiftFormerConfig
 
@@ -68,26 +68,29 @@ class PretrainedModel(keras.Model):
         num_channels: int | None = None,
         **arguments: Any,
     ) -> Self:
-        """A model with trained weights, by the name that they have.
+        """Loads a model with trained weights by name or path.
 
         Args:
-            name: A key of `PRETRAINED`; an id on the Hugging Face hub, such as `"timm/swiftformer_xs.dist_in1k"` or,
-                of one revision, `"timm/swiftformer_xs.dist_in1k@main"`; or the path of a folder or file: Hugging Face's
-                layout, timm's, a checkpoint or a `.keras` model.
+            name: A key of `PRETRAINED`; an id on the Hugging Face hub, such as `"timm/swiftformer_xs.dist_in1k"`, or
+                with a revision, `"timm/swiftformer_xs.dist_in1k@main"`; or the path of a folder in Hugging Face's or
+                timm's layout, of a checkpoint, or of a `.keras` model.
             token_weights: For checkpoints, see `Checkpoint.open`.
             weights: For checkpoints, see `Checkpoint.open`.
-            num_labels: Number of classes, if it shall be another: the heads are new then, and a warning says so.
-            id2label: Names of the classes by index. As many as there are outputs rename them; another number is as
-                `num_labels`.
-            num_channels: Number of channels of the input, if it shall be another, see `with_input_channels`: what three
-                channels have learned is kept.
-            **arguments: Arguments of the class, such as `dtype`; a `.keras` file has its own where none is given.
+            num_labels: Number of classes, if different from that of the weights: the heads are then newly initialized,
+                with a warning.
+            id2label: Class names by index. If there are as many as outputs, they rename the classes; otherwise they
+                have the same effect as `num_labels`.
+            num_channels: Number of input channels, if different from that of the weights: the learned weights of the
+                three channels are adapted, see `with_input_channels`.
+            **arguments: Arguments of the class, such as `dtype`; those not given default to the values stored in a
+                `.keras` file.
 
         Raises:
-            CheckpointError: No such weights, or they cannot be fetched or used.
-            ConfigError: Labels that contradict each other, or that a model without a head has no use for; or another
-                number of channels for weights that do not take three.
-            ModelError: A `.keras` file that cannot be used, a `.tflite` file, or weights of another kind of model.
+            CheckpointError: The weights do not exist, or cannot be downloaded or used.
+            ConfigError: Labels contradict each other or are given for a model without a head; or the number of channels
+                differs for weights that do not take three.
+            ModelError: The file is a `.keras` file that cannot be used, a `.tflite` file, or holds a different kind of
+                model.
 
         Examples:
             >>> from swiftformer_tf import SwiftFormerForImageClassification
@@ -104,12 +107,12 @@ class PretrainedModel(keras.Model):
         return cls._from_stored(stored, name, wanted, arguments)
 
     def fit(self, x: Any = None, *arguments: Any, **options: Any) -> Any:
-        """Keras's `fit`, which warns where `x` is pixels that nobody normalized.
+        """Keras's `fit`, with a warning if `x` appears to contain pixels that have not been normalized.
 
         Args:
-            x: As Keras's: arrays, or a dataset, of which one batch is read to look at it.
-            *arguments: As Keras's.
-            **options: As Keras's.
+            x: As in `keras.Model.fit`: arrays or a dataset, of which one batch is read for the check.
+            *arguments: As in `keras.Model.fit`.
+            **options: As in `keras.Model.fit`.
         """
         largest, seen = self.config.transform.largest, _largest(x)
         if seen > FAR * largest:
@@ -121,22 +124,22 @@ class PretrainedModel(keras.Model):
         return super().fit(x, *arguments, **options)
 
     def save_pretrained(self, folder: str | Path, *, layout: Layout | None = None) -> None:
-        """Writes a folder that transformers' or timm's `from_pretrained` loads, and this package's.
+        """Writes a folder that `from_pretrained` of transformers or timm, and of this package, can load.
 
-        The folder gets `model.safetensors`, `config.json` with the names of the labels (`id2label`), and the transform
+        The folder contains `model.safetensors`, `config.json` with the label names (`id2label`), and the transform
         where the library looks for it: in `preprocessor_config.json` or in `pretrained_cfg`.
 
         Args:
-            folder: Where to; is made if it is not there. Files of the same names are replaced once all are written,
-                others stay.
+            folder: The folder to write, created if needed. Files of the same names are replaced once all have been
+                written; other files are kept.
             layout: `"hf"`, `"timm"` or, for transformers' `TimmWrapperForImageClassification`, `"timm_wrapper"`.
-                Default: that of the library which computes what these weights were trained with, timm for `l2` and
-                Hugging Face for `uniform`.
+                Default: the layout of the library that implements the attention type of these weights: timm for `l2`
+                    and Hugging Face for `uniform`.
 
         Raises:
-            CheckpointError: The library would compute something else, or the weights are not finite.
-            ModelError: Keras quantized the model.
-            OSError: The folder cannot be written to; all files in it are what they were.
+            CheckpointError: The library would compute different results from these weights, or they are not finite.
+            ModelError: The model was quantized by Keras.
+            OSError: The folder cannot be written to; its files are then unchanged.
 
         Examples:
             >>> import tempfile
@@ -150,7 +153,7 @@ class PretrainedModel(keras.Model):
         save_folder(checkpoint_of(self, self.config), folder, layout=layout)
 
     def _finish(self, config: SwiftFormerConfig, policy: Any, arguments: dict[str, Any]) -> None:
-        """Keeps what a model was made of; `arguments` are the class's own, in JSON's types."""
+        """Stores the arguments that a model was created with; `arguments` are the class's own, as JSON types."""
         self.config = config
         self.dtype_policy = policy
         self._arguments = arguments
@@ -165,12 +168,12 @@ class PretrainedModel(keras.Model):
         wanted: Mapping[int, str] | None,
         arguments: Mapping[str, Any],
     ) -> Self:
-        """A model of this class from weights of any, with the labels that are wanted."""
+        """Creates a model of this class, with the requested labels, from the weights of any model class."""
         raise NotImplementedError
 
 
 def _largest(x: Any) -> float:
-    """Largest absolute value in the first batch for `fit`; 0 where looking at a batch would consume it."""
+    """Largest absolute value in the first batch for `fit`; 0 if inspecting a batch would consume it."""
     if isinstance(x, keras.utils.PyDataset):
         x = x[0]
     elif hasattr(x, "element_spec"):  # tf.data's
@@ -185,7 +188,7 @@ def _largest(x: Any) -> float:
 def open_weights(
     name: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
 ) -> Checkpoint | PretrainedModel:
-    """The model of a `.keras` file, or else a checkpoint.
+    """Opens the model in a `.keras` file, or a checkpoint.
 
     Args:
         name: See `PretrainedModel.from_pretrained`.
@@ -193,8 +196,8 @@ def open_weights(
         weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
-        ModelError: A `.keras` file that cannot be used, or a `.tflite` file, whose weights are no longer those of a
-            checkpoint.
+        ModelError: The file is a `.keras` file that cannot be used, or a `.tflite` file, whose weights can no longer be
+            turned into a checkpoint.
         CheckpointError: See `Checkpoint.open`.
     """
     path = weights_path(name)
@@ -209,10 +212,10 @@ def open_weights(
 
 
 def config_of(model: keras.Model) -> SwiftFormerConfig:
-    """Configuration of the model, or of the SwiftFormers in it.
+    """Returns the configuration of a model, or of the SwiftFormer models nested in it.
 
     Raises:
-        ModelError: None of them has one, or they have different transforms.
+        ModelError: There is no configuration, or there are several with different transforms.
     """
     configs = [getattr(each, "config", None) for each in model._flatten_layers()]
     found = [each for each in configs if isinstance(each, SwiftFormerConfig)]

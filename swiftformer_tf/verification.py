@@ -1,4 +1,4 @@
-"""Does a TFLite file do what its Keras model does? The checks, through the interpreter and from the file."""
+"""Checks whether a TFLite file computes what its Keras model does, by running it and by inspecting the file."""
 
 import dataclasses
 import itertools
@@ -49,10 +49,10 @@ class VerificationReport:
     """The result of `verify`.
 
     Args:
-        checks: One per question.
-        measured: Figures by name: `snr_db`, `agreement`, `images`, `distinct`, `partitions`, `bytes`,
-            `latency_ms`, `ops` and what made them. A figure that could not be measured is None.
-        outputs: What both models answered, for plots; None where only the file was checked.
+        checks: One entry per check.
+        measured: Measured values by name: `snr_db`, `agreement`, `images`, `distinct`, `partitions`, `bytes`,
+            `latency_ms`, `ops`, and the conditions of the measurement. A value that could not be measured is None.
+        outputs: Outputs of both models, for plots; None if only the file was checked.
 
     Examples:
         >>> check = VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB")
@@ -71,14 +71,15 @@ class VerificationReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed; a refused one did not."""
+        """Whether every check passed; a refused check counts as a failure."""
         return all(check.status == "passed" for check in self.checks)
 
     @property
     def verdict(self) -> Verdict:
-        """The worst that the checks say, the same word in tables, JSON and pages.
+        """The worst status among the checks, by the same word in tables, JSON and HTML reports.
 
-        A file that only its own checks have seen may still answer nonsense: it is `"not compared"`, which is no pass.
+        A file that was checked without comparing its outputs to the reference may still compute nonsense: its verdict
+        is `"not compared"`, which is not a pass.
 
         Examples:
             >>> check = VerificationCheck("no_flex", "passed", measured="none", expected="none")
@@ -93,7 +94,7 @@ class VerificationReport:
         return "passed" if self.outputs is not None else "not compared"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a line a check, and the file's outputs against Keras's."""
+        """The display in notebooks: one row per check, and a plot of the file's outputs against Keras's."""
         rows = [
             {"check": each.name, "status": each.status, "measured": each.measured, "expected": each.expected}
             for each in self.checks
@@ -104,10 +105,10 @@ class VerificationReport:
         return table + scatter_svg(self.outputs.expected, self.outputs.actual, "Keras", "file")
 
     def raise_for_failure(self) -> "VerificationReport":
-        """The report itself where everything passed.
+        """Returns the report itself if every check passed.
 
         Raises:
-            VerificationError: Names each check that did not pass.
+            VerificationError: A check did not pass; the message names each one.
         """
         bad = [f"{c.name} {c.status}: {c.measured}, expected {c.expected}" for c in self.checks if c.status != "passed"]
         if bad:
@@ -115,7 +116,7 @@ class VerificationReport:
         return self
 
     def least(self, figure: str) -> float | None:
-        """A figure of the output for which it is least; None where it was measured of none.
+        """The smallest value of a figure over all outputs; None if it was not measured for any.
 
         Examples:
             >>> VerificationReport((), {"outputs": {"a": {"snr_db": 40.0}, "b": {"snr_db": 12.5}}}).least("snr_db")
@@ -125,7 +126,7 @@ class VerificationReport:
         return min((each[figure] for each in outputs.values() if each.get(figure) is not None), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Converts to plain JSON types."""
         checks = [dataclasses.asdict(check) for check in self.checks]
         return {"passed": self.passed, "checks": checks, **self.measured}
 
@@ -137,13 +138,13 @@ def reference_answers(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> ReferenceAnswers:
-    """Asks a Keras model once for all files that are verified on the same images.
+    """Runs a Keras model once, for all files that are verified on the same images.
 
     Args:
-        reference: The Keras model, before fusion. One of half precision answers in float32, as files are made of it.
-        images: Photographs, in any form that `verify` takes.
-        transform: Transform of the files.
-        progress: Called with the number of images seen so far.
+        reference: The Keras model, before fusion. A half-precision model is run in float32, as it is for export.
+        images: Photographs, in any form that `verify` accepts.
+        transform: The transform of the files.
+        progress: Called with the number of images processed so far.
 
     Raises:
         ImageError: An image cannot be used.
@@ -175,29 +176,30 @@ def verify(
     num_threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> VerificationReport:
-    """Compares a file with its Keras model on images, and the file with its recipe.
+    """Compares a TFLite file with its Keras model on images, and checks the file against its recipe.
 
     The outputs must be finite, reach the recipe's signal-to-noise ratio (10 log10(signal power / error power) dB, with
-    both sides centered by the reference's mean outputs) and agree in what they mean to their task, such as the top
-    label. The file must have only LiteRT's built-in operations, fixed shapes, a unique name for each tensor, no unused
-    part, integer scales and operation versions that strict readers accept, the recipe's types, weights and integers,
-    few enough XNNPACK partitions, and true metadata and labels.
+    both sides centered by the reference's mean outputs) and agree with the reference in terms of the task, such as the
+    top label. The file must have only LiteRT's built-in operations, static shapes, a unique name for each tensor, no
+    unused parts, integer scales and operation versions that strict readers accept, the types, weights and integer
+    operations of its recipe, no more XNNPACK partitions than the recipe allows, and correct metadata and labels.
 
     Args:
         lite: The model.
-        reference: The Keras model that it was made from, before fusion; one of half precision answers in float32, as
-            the file is made of it. Or what `reference_answers` made of it and the same images, where several files are
-            verified.
-        images: Photographs that calibration did not see, in any form that `export` takes; the file's own transform
-            prepares them.
-        num_threads: Threads of the interpreter, for the latency.
-        progress: Called with the number of images seen so far.
+        reference: The Keras model that the file was made from, before fusion; a half-precision model is run in float32,
+            as it is for export. Or, to verify several files, the result of `reference_answers` for this model and the
+            same images.
+        images: Photographs that were not used for calibration, in any form that `export` accepts; they are prepared
+            with the transform stored in the file.
+        num_threads: Number of threads of the interpreter, for the latency.
+        progress: Called with the number of images processed so far.
 
     Returns:
-        A `VerificationReport`; call its `raise_for_failure` for an exception.
+        A `VerificationReport`; call its `raise_for_failure` to raise an exception if a check did not pass.
 
     Raises:
-        VerificationError: `reference` has other outputs than the file, or answered to another number of images.
+        VerificationError: The outputs of `reference` do not match those of the file, or its answers are for a different
+            number of images.
         ModelError: The file is damaged.
         ImageError: An image cannot be used.
 
@@ -241,7 +243,7 @@ def _compared(
     images: ImageSource,
     progress: Callable[[int], None] | None,
 ) -> tuple[dict[str, Comparison], int]:
-    """Each output by its name, and the number of images, which may be read only once."""
+    """Compares each output, by name, and counts the images, which may be readable only once."""
     transform, names = lite.config.transform, matched_outputs(reference, lite)
     outputs = {each.name: Comparison(each, lite.config) for each in lite.outputs}
     if isinstance(reference, keras.Model):
@@ -275,7 +277,7 @@ def _joined(batches: list[list[np.ndarray]]) -> tuple[np.ndarray, ...]:
 
 
 def _batches(images: ImageSource, transform: Transform) -> Iterator[np.ndarray]:
-    """Pixels (N, height, width, channels) of as many images as the reference sees at once."""
+    """Yields pixels (N, height, width, channels) in batches of the size that the reference is run with."""
     inputs = image_inputs(images, transform, raw=True)
     while batch := list(itertools.islice(inputs, REFERENCE_BATCH)):
         yield np.concatenate(batch)

@@ -1,4 +1,4 @@
-"""A weight file as a value: tensors under canonical names, and what is known about them."""
+"""A weight file as a value: tensors by canonical name, and what is known about them."""
 
 import dataclasses
 import difflib
@@ -49,21 +49,21 @@ TORCH_SUFFIXES = (".pth", ".pt", ".bin")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
-    """The weights of one SwiftFormer, complete and finite.
+    """The complete and finite weights of one SwiftFormer.
 
     Args:
         tensors: float32 arrays by canonical name (timm's), in PyTorch's shapes: convolution (out, in, height,
             width), depthwise (channels, 1, height, width), dense (out, in), layer scale (channels, 1, 1).
         config: Architecture, labels, attention type and transform.
-        key_layout: Names of the file that they came from: `"original"`, `"hf"` or `"timm"`.
-        token_weights_assumed: Whether nothing told the attention type of the weights, and `"l2"` was assumed.
-        source: The file, and what was taken from it.
-        notes: Remarks: other weights in the file, a prefix of all keys, what was ignored.
-        segmenter: float32 arrays of a segmentation head by mmsegmentation's names; `tensors` are its backbone then.
-        segmenter_labels: Names of that head's classes by index.
+        key_layout: Key layout of the file that they came from: `"original"`, `"hf"` or `"timm"`.
+        token_weights_assumed: Whether the attention type was unknown, so that `"l2"` was assumed.
+        source: The file, and which of its weights were used.
+        notes: Remarks, such as other weights in the file, a prefix of all keys, or ignored tensors.
+        segmenter: float32 arrays of a segmentation head by mmsegmentation's names; `tensors` is then its backbone.
+        segmenter_labels: Class names of that head by index.
 
     Raises:
-        CheckpointError: Tensors are missing, unexpected, mis-shaped, not finite or not float32.
+        CheckpointError: Tensors are missing, unexpected, of the wrong shape, not finite, or not float32.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerForImageClassification, to_checkpoint
@@ -104,45 +104,48 @@ class Checkpoint:
 
     @property
     def model_config(self) -> SwiftFormerConfig:
-        """Configuration of the model that these are the weights of: with the labels of a segmentation head."""
+        """The configuration of the model with these weights, including the labels of a segmentation head."""
         return self.config.replace(id2label=self.segmenter_labels) if self.segmenter else self.config
 
     @property
     def token_weights(self) -> TokenWeights:
-        """The attention type that these weights belong to; see `SwiftFormerConfig`."""
+        """The attention type of these weights; see `SwiftFormerConfig`."""
         return self.config.token_weights
 
     @property
     def has_final_norm(self) -> bool:
-        """Whether the classifier's normalization is there; Hugging Face's model without a head has none."""
+        """Whether the classifier's normalization is included; Hugging Face's model without a head lacks it."""
         return bool(self.config.num_labels) or any(key.startswith("norm.") for key in self.tensors)
 
     @classmethod
     def open(cls, path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None) -> Self:
-        """Reads the weights of the original repository, Hugging Face or timm, without PyTorch.
+        """Reads weights of the original repository, Hugging Face or timm, without PyTorch.
 
-        Nothing in the file is executed. Architecture, labels and heads follow from its tensors; what tensors do not
-        tell is at the references' defaults, unless a file written by `save` carries it or the library's `config.json`
-        (Hugging Face's, with its `preprocessor_config.json`, or timm's), of the same depths and widths, lies beside it.
+        No code in the file is executed. Architecture, labels and heads are inferred from its tensors. What cannot be
+        inferred has the default of the reference implementation, unless it is stored in the file (by `save`) or in a
+        `config.json` of the same depths and widths next to it (Hugging Face's, with `preprocessor_config.json`, or
+        timm's).
 
-        The weights are found in a training file by what they hold, under any name and depth. Where there are several
-        (raw and averaged ones), those are taken that the layout's reference takes: of timm's files the averaged
-        weights, of others `"model"`, as the original repository's evaluation does. `source` says which, `notes` what
-        else is there.
+        In a training checkpoint, weights are recognized by their content, under any name and at any depth. If there are
+        several sets (raw and averaged), the one that the reference implementation uses is chosen: the averaged weights
+        in timm's files, and `"model"` in others, as in the original repository's evaluation. `source` says which was
+        chosen, and `notes` lists the others.
 
         Args:
-            path: A `.pth`, `.pt`, `.bin`, `.safetensors` or `.h5` file (of transformers' TensorFlow port), which is
-                recognized by what it holds; the `.index.json` of several; or a folder with one of them under the name
-                that the libraries give it, such as `model.safetensors`. Or the name of weights that ship with the
-                package (`PRETRAINED`), or an id on the Hugging Face hub, `OWNER/NAME` or `OWNER/NAME@REVISION`.
+            path: A `.pth`, `.pt`, `.bin`, `.safetensors` or `.h5` file (from transformers' TensorFlow port), recognized
+                by its content; the `.index.json` of a sharded checkpoint; or a folder that contains one of these under
+                its usual name, such as `model.safetensors`. Or the name of weights that ship with the package
+                (`PRETRAINED`), or an id on the Hugging Face hub, `OWNER/NAME` or `OWNER/NAME@REVISION`.
             token_weights: The attention type that the weights were trained with: `"l2"` (original repository since July
-                2023, timm) or `"uniform"` (first release, Hugging Face). Default is what the file says, then what
-                its key layout implies; files of the original repository say nothing, and `"l2"` is assumed.
-            weights: Which of several in the file: the name, or a word that only one of the names has in it (`"ema"`).
+                2023, timm) or `"uniform"` (first release, Hugging Face). Default is the type stored in the file, or
+                else the one implied by its key layout. Files of the original repository do not specify it, and `"l2"`
+                is assumed.
+            weights: Which of several sets of weights in the file to use: its name, or a word that occurs in only one
+                name (`"ema"`).
 
         Raises:
-            CheckpointError: The file cannot be read, is not a SwiftFormer's, is incomplete or not finite; the message
-                names the file.
+            CheckpointError: The file cannot be read, is not a SwiftFormer, or its weights are incomplete or not finite;
+                the message names the file.
         """
         path = weights_path(path)
         try:
@@ -199,22 +202,22 @@ class Checkpoint:
         )
 
     def save(self, path: str | Path, *, key_layout: KeyLayoutName | None = None, dtype: FloatName = "float32") -> None:
-        """Writes the weights as a file that the key layout's own code loads strictly.
+        """Writes the weights to a file that the library of the key layout loads with `strict=True`.
 
-        `.safetensors` files carry the configuration (labels, attention type, transform) in their metadata, and so do
-        `.pth` files of the original key layout, as the original's `{"model": ...}`; the other `.pth` and `.bin` files
-        are bare state dicts with no place for it. Counters of seen batches are written as 0, and one head as two
-        equal ones where the key layout always has two.
+        `.safetensors` files store the configuration (labels, attention type, transform) in their metadata. `.pth` files
+        of the original key layout, whose form is `{"model": ...}`, store it too; other `.pth` and `.bin` files are bare
+        state dicts, which have no place for it. `num_batches_tracked` is written as 0. If the key layout always has two
+        heads, a single head is written as two equal ones.
 
         Args:
-            path: Ends in `.safetensors`, `.pth`, `.pt` or `.bin`. An existing file is replaced at once, or not at all.
-            key_layout: Names to use; default is the file's that they came from.
-            dtype: Precision of the file; `"float16"` halves it.
+            path: A path that ends in `.safetensors`, `.pth`, `.pt` or `.bin`. An existing file is replaced atomically.
+            key_layout: The key layout to write; default is that of the file that the weights came from.
+            dtype: Precision of the stored weights; `"float16"` halves the file size.
 
         Raises:
-            CheckpointError: Another suffix or dtype, a key layout whose code would compute something else with these
-                weights, or a value that float16 cannot hold.
-            OSError: It cannot be written.
+            CheckpointError: The suffix or dtype is not supported, the library of the key layout would compute different
+                results from these weights, or a value is out of float16's range.
+            OSError: The file cannot be written.
         """
         path, key_layout = Path(path), key_layout or ("original" if self.segmenter else self.key_layout)
         if dtype not in get_args(FloatName):
@@ -231,7 +234,7 @@ class Checkpoint:
                 raise CheckpointError(f"{path}: expected a name ending in .safetensors or {', '.join(TORCH_SUFFIXES)}")
 
     def _named(self, key_layout: KeyLayoutName, dtype: np.dtype) -> dict[str, np.ndarray]:
-        """Tensors as the key layout's own model lists them."""
+        """The tensors as listed by the key layout's own model."""
         if key_layout not in get_args(KeyLayoutName):
             raise CheckpointError(f"key_layout={key_layout!r}: expected one of {', '.join(get_args(KeyLayoutName))}")
         row = KEY_LAYOUTS[key_layout]
@@ -263,7 +266,7 @@ class Checkpoint:
 
 
 def _notes(chosen: Weights, found: list[Weights]) -> Iterator[str]:
-    """What was done that nobody asked for, in words."""
+    """Describes what was done without being asked for."""
     if others := [str(weights) for weights in found if weights is not chosen]:
         yield f"taken: {chosen}; also in the file: {', '.join(others)}"
     if chosen.prefix:
@@ -275,7 +278,7 @@ def _notes(chosen: Weights, found: list[Weights]) -> Iterator[str]:
 
 
 def _label_notes(given: SwiftFormerConfig | None, config: SwiftFormerConfig) -> Iterator[str]:
-    """Names of classes that were not taken since there are more or fewer of them than outputs."""
+    """Notes about class names that were ignored because their number differs from that of the outputs."""
     names = given.id2label if given and config.num_labels else {}
     if len(names) != config.num_labels and names != numbered_labels(len(names)):
         yield f"the configuration names {len(names)} classes, the head has {config.num_labels}: they are numbered"
@@ -317,7 +320,7 @@ def _as_float32(key: str, tensor: np.ndarray) -> np.ndarray:
 def _given_config(
     path: Path, record: str | None, key_layout: KeyLayoutName, shapes: Mapping[str, tuple[int, ...]]
 ) -> SwiftFormerConfig | None:
-    """What a configuration in the file, or its library's beside it, says about these tensors."""
+    """What the configuration in the file, or its library's next to it, says about these tensors."""
     if record is not None:
         return SwiftFormerConfig.from_json(record)
     given = folders.config_beside(path, key_layout)
@@ -329,7 +332,7 @@ def _given_config(
 
 
 def _segmenter_labels(segmenter: Mapping[str, np.ndarray], given: SwiftFormerConfig | None) -> Mapping[int, str]:
-    """Names of the classes: those of the file's own configuration where there are as many."""
+    """Class names: those of the file's own configuration if their number matches."""
     if not segmenter:
         return {}
     classifier = segmenter.get("decode_head.conv_seg.weight")
@@ -340,7 +343,7 @@ def _segmenter_labels(segmenter: Mapping[str, np.ndarray], given: SwiftFormerCon
 
 
 def _zero_biases(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Zeros for heads that were made without a bias."""
+    """Zeros for heads that were created without a bias."""
     heads = {head: tensors.get(f"{head}.weight") for head in ("head", "head_dist")}
     return {
         f"{head}.bias": np.zeros(len(weight), np.float32)
@@ -350,7 +353,7 @@ def _zero_biases(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _unit_layer_scales(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Ones for a model that was made without any layer scale."""
+    """Ones for a model that was created without any layer scale."""
     if any(".layer_scale" in key for key in tensors):
         return {}
     blocks = {
@@ -362,7 +365,7 @@ def _unit_layer_scales(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 
 def _all_or_no_layer_scales(tensors: dict[str, np.ndarray], config: SwiftFormerConfig) -> dict[str, np.ndarray]:
-    """The same function with no layer scale at all, if those that are there are ones, else with all of them."""
+    """The same function, without any layer scale if all that exist are ones, or else with all of them."""
     scales = {key: tensor for key, tensor in tensors.items() if key.endswith(".layer_scale.gamma")}
     if all((tensor == 1).all() for tensor in scales.values()):
         return {key: tensor for key, tensor in tensors.items() if key not in scales}

@@ -1,4 +1,4 @@
-"""Weights by name: those that ship with the package, and the hub's."""
+"""Weights by name: those that ship with the package, and those on the hub."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ Example:
 
 
 def weights_path(name: str | Path) -> Path:
-    """The file behind a name of `PRETRAINED`, or the folder with what an id on the hub holds; other names are paths.
+    """The file of a name in `PRETRAINED`, or the folder with the files of a hub id; other names are paths.
 
     Raises:
         CheckpointError: See `hub.fetch`.
@@ -37,10 +37,10 @@ def weights_path(name: str | Path) -> Path:
 
 
 def check_one_model(path: Path, weights: str | None) -> None:
-    """Refuses to choose among the weights of a file that holds one model.
+    """Rejects the argument `weights` for a file that contains only one model.
 
     Raises:
-        ModelError: Says so.
+        ModelError: `weights` is given.
 
     Examples:
         >>> check_one_model(Path("mine.keras"), "ema")
@@ -53,7 +53,7 @@ def check_one_model(path: Path, weights: str | None) -> None:
 
 
 def license_of(path: Path) -> str | None:
-    """The license of weights that ship with the package; None for a file of the user's.
+    """The license of weights that ship with the package; None for any other file.
 
     Examples:
         >>> license_of(weights_path("swiftformer_xs_imagenette"))

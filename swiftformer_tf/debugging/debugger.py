@@ -1,4 +1,4 @@
-"""Where does an integer file lose? Its tensors beside those of the float graph that it was made from, worst first."""
+"""Finds where an integer file loses accuracy by comparing its tensors with those of the float graph, worst first."""
 
 import dataclasses
 import math
@@ -41,8 +41,8 @@ class QuantizationReport:
 
     Args:
         recipe: Recipe of the file.
-        images: How many were run.
-        tensors: In the order in which the file computes.
+        images: Number of images.
+        tensors: The compared tensors, in the order of computation.
 
     Examples:
         >>> QuantizationReport("int8", 32, ()).to_dict()
@@ -55,16 +55,16 @@ class QuantizationReport:
 
     @property
     def worst_first(self) -> list[TensorReport]:
-        """Tensors by what their own operation loses: errors that they only pass on do not count."""
+        """Tensors sorted by the error of their own operation; errors passed on from earlier operations do not count."""
         return sorted(self.tensors, key=lambda each: math.inf if each.own_snr is None else each.own_snr)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, worst tensor first."""
+        """Converts to plain JSON types, worst tensor first."""
         rows = [each.to_dict() for each in self.worst_first]
         return {"recipe": self.recipe, "images": self.images, "tensors": rows}
 
     def save_plot(self, path: str | Path) -> None:
-        """Draws the ratios along the network as a PNG.
+        """Draws the signal-to-noise ratios along the network as a PNG.
 
         Raises:
             SwiftFormerError: matplotlib is not installed.
@@ -91,17 +91,18 @@ def debug_quantization(
 ) -> QuantizationReport:
     """Runs an integer file and the float32 export of the same deploy graph side by side, tensor by tensor.
 
-    Each tensor is compared twice: as the file computes it, errors of everything before it included, and as its own
-    operation makes it from correct inputs. Look where the second ratio falls. Where the file was
-    equalized by channel, the float graph is scaled likewise first, by factors that the weights of both tell. Where it
-    has several operations in the place of one, a GELU or a reciprocal root, the row of the last is all of them.
+    Each tensor is compared twice: as the file computes it, including the errors of everything before it, and as its own
+    operation computes it from correct inputs. A drop in the second ratio shows where accuracy is lost. If the file's
+    channels were equalized, the float graph is first scaled in the same way, by factors derived from the weights of
+    both. If several operations of the file replace a single one, such as a GELU or a reciprocal square root, the row of
+    the last operation covers all of them.
 
     Args:
-        lite: A file with int8 or int4 weights, or its path.
-        reference: The Keras model that it was made from, before fusion; or its name or path, see `open_model`.
-        images: In any form of `inputs.ImageSource`; some dozens are enough.
-        count: How many at most are taken of a folder; None takes all.
-        plot: A PNG to write as well, see `QuantizationReport.save_plot`.
+        lite: A TFLite model with int8 or int4 weights, or its path.
+        reference: The Keras model that the file was made from, before fusion; or its name or path, see `open_model`.
+        images: Images in any form of `inputs.ImageSource`; a few dozen are enough.
+        count: Maximum number of images taken from a folder; None takes all.
+        plot: Path of a PNG to write as well, see `QuantizationReport.save_plot`.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
         progress: Opens a progress display for a step, see `Progress`.
@@ -110,12 +111,12 @@ def debug_quantization(
         A `QuantizationReport`.
 
     Raises:
-        ModelError: The file has no int8 weights, was made from another architecture or by another version, or is
-            damaged.
+        ModelError: The file has no integer weights, was made from a different architecture or by a different version,
+            or is damaged.
         ImageError: An image cannot be used.
-        ConfigError: No folder for the PNG.
-        OSError: It cannot be written.
-        SwiftFormerError: matplotlib is not installed for the PNG; said before anything runs.
+        ConfigError: The folder for the PNG does not exist.
+        OSError: The PNG cannot be written.
+        SwiftFormerError: matplotlib, which the PNG needs, is not installed; raised before any computation.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification

@@ -1,4 +1,4 @@
-"""How evaluation prepares a photograph: the transforms of the weight sources as data, with one implementation."""
+"""How evaluation prepares a photograph: the transforms of all weight sources as data, with a single implementation."""
 
 import dataclasses
 import math
@@ -31,12 +31,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class _Crop(NamedTuple):
-    """How a crop mode computes.
+    """How a crop mode works.
 
     Args:
-        keeps_shape: Whether the photograph is scaled as a whole, or height and width each by itself.
-        square: Whether the shorter edge alone is given, and so both sides of what is covered are the same.
-        corner: Where a crop starts that leaves twice this over, in pixels.
+        keeps_shape: Whether the aspect ratio is kept, or height and width are scaled independently.
+        square: Whether only the shorter edge is specified, so that the area to cover is a square.
+        corner: Function from half of the surplus, in pixels, to the position where the crop starts.
     """
 
     keeps_shape: bool
@@ -54,29 +54,29 @@ _CROPS: dict[str, _Crop] = {
 
 
 def is_number(value: Any) -> bool:
-    """Whether JSON's `value` is a finite number; true and false are not."""
+    """Whether a JSON `value` is a finite number; true and false are not numbers."""
     # Not `math.isfinite`, which fails on an int that no float can hold.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Transform:
-    """Resize, crop and normalize, as the weights were evaluated.
+    """Resizes, crops and normalizes photographs in the way in which the weights were evaluated.
 
     Args:
         size: (height, width) of the result in pixels.
-        crop: Share of the resized picture that the center crop keeps: the photograph is scaled as `crop_mode`
-            says, then `size` is cut from its middle. None resizes straight to `size` and lets the shape go.
-        crop_mode: What is scaled to what before the crop. `"center"`, timm's and the original repository's:
-            the photograph, its shape kept, until it just covers `size / crop`. `"squash"`, timm's: height and width
-            to `size / crop`. `"shortest_edge"`, a size of Hugging Face's image processors: the photograph, its
-            shape kept, its shorter edge to `max(size) / crop`. `"height_width"`, the other one: as `"squash"`.
-            Where the crop leaves an odd number of pixels, Hugging Face's start at the lower one.
-        interpolation: `"bicubic"` or `"bilinear"`, as `backend` computes them.
-        backend: Whose roundings: `"pil"`, Pillow's, as timm and the original repository have them, or
-            `"torchvision"`, which Hugging Face's pipelines take. A pixel differs by no more than one step of 255.
-        mean: Per channel, for pixels from 0 to 1. One entry is a model of gray photographs, Pillow's `L`.
-        std: Per channel, for pixels from 0 to 1.
+        crop: Share of the resized image that the center crop keeps: the photograph is scaled according to `crop_mode`,
+            then `size` is cut from its center. None resizes directly to `size`, without keeping the aspect ratio.
+        crop_mode: How the photograph is scaled before the crop. `"center"` (timm and the original repository) keeps the
+            aspect ratio and scales it to just cover `size / crop`. `"squash"` (timm) scales height and width to `size /
+            crop`. `"shortest_edge"` (a size of Hugging Face's image processors) keeps the aspect ratio and scales the
+            shorter edge to `max(size) / crop`. `"height_width"` (their other kind of size) is like `"squash"`. If the
+            surplus is odd, the crop of Hugging Face's modes starts at the lower of the two middle positions.
+        interpolation: `"bicubic"` or `"bilinear"`, as implemented by `backend`.
+        backend: Whose rounding to reproduce: that of `"pil"` (Pillow), used by timm and the original repository, or of
+            `"torchvision"`, used by Hugging Face's pipelines. Their pixels differ by at most 1 of 255.
+        mean: Mean per channel, for pixels from 0 to 1. A single entry means grayscale photographs (Pillow's mode `L`).
+        std: Standard deviation per channel, for pixels from 0 to 1.
 
     Raises:
         ConfigError: An impossible value; the message names the field.
@@ -121,16 +121,16 @@ class Transform:
                 raise ConfigError(f"transform.{name}={getattr(self, name)!r}: expected {expected}")
 
     def replace(self, **fields: Any) -> Self:
-        """A copy with some fields changed, checked like a new one."""
+        """Returns a copy with some fields changed, validated like a new transform."""
         return dataclasses.replace(self, **fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Converts to plain JSON types."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`.
+        """Reads the output of `to_dict`.
 
         Raises:
             ConfigError: An unknown field or an impossible value.
@@ -141,10 +141,10 @@ class Transform:
         return cls(**values)
 
     def check_photographs(self) -> None:
-        """Asks whether photographs fit, which have one channel or three.
+        """Checks that the transform has one or three channels, as photographs do.
 
         Raises:
-            ImageError: They do not.
+            ImageError: The transform has a different number of channels.
         """
         if len(self.mean) not in _MODES:
             raise ImageError(
@@ -153,7 +153,7 @@ class Transform:
             )
 
     def for_channels(self, count: int) -> Self:
-        """The transform for as many channels; other numbers of `mean` and `std` become their average, as in timm."""
+        """Returns the transform for a number of channels; if it differs, `mean` and `std` are averaged, as in timm."""
         if count == len(self.mean):
             return self
         mean, std = (float(np.mean(values)) for values in (self.mean, self.std))
@@ -161,12 +161,13 @@ class Transform:
 
     @property
     def keeps_shape(self) -> bool:
-        """Whether a photograph is scaled as a whole, so that its shape stays."""
+        """Whether the aspect ratio of a photograph is kept."""
         return self.crop is not None and _CROPS[self.crop_mode].keeps_shape
 
     @property
     def resized(self) -> tuple[int, int]:
-        """(height, width) before the crop: of the photograph, or what it covers where its shape is kept.
+        """(height, width) before the crop: the size of the photograph, or the area that it covers if its aspect ratio
+        is kept.
 
         Examples:
             >>> Transform(size=(160, 224), crop=0.875).resized
@@ -180,25 +181,25 @@ class Transform:
         return (max(height, width),) * 2 if _CROPS[self.crop_mode].square else (height, width)
 
     def crop_image(self, image: Image.Image) -> np.ndarray:
-        """The pixels that the model sees, before normalization.
+        """Resizes and crops a photograph to the pixels that the model sees, before normalization.
 
         Args:
-            image: A photograph in RGB; a model of one channel takes it as Pillow's `L`.
+            image: A photograph in RGB; for a model with one channel it is converted to Pillow's mode `L`.
 
         Returns:
             uint8 array (height, width, channels).
 
         Raises:
-            ImageError: As `check_photographs`.
+            ImageError: See `check_photographs`.
         """
         pixels = self._cropped(self.in_channels(image), _RESAMPLING[self.interpolation])
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
     def crop_mask(self, mask: np.ndarray) -> np.ndarray:
-        """A photograph's mask where `crop_image` leaves the photograph; each pixel is one of the mask's.
+        """Crops the mask of a photograph like `crop_image`, with nearest-neighbor interpolation.
 
         Args:
-            mask: uint8 (height, width), at the photograph's size.
+            mask: uint8 (height, width), of the same size as the photograph.
 
         Examples:
             >>> Transform(size=(1, 2), crop=None).crop_mask(np.array([[3, 3, 7, 7]], np.uint8)).tolist()
@@ -207,10 +208,10 @@ class Transform:
         return self._cropped(Image.fromarray(mask), Image.Resampling.NEAREST)
 
     def in_channels(self, image: Image.Image) -> Image.Image:
-        """A photograph in the mode that the model takes: Pillow's `RGB` or, with one channel, `L`.
+        """Converts a photograph to the mode that the model takes: Pillow's `RGB` or, with one channel, `L`.
 
         Raises:
-            ImageError: As `check_photographs`.
+            ImageError: See `check_photographs`.
         """
         self.check_photographs()
         return image.convert(_MODES[len(self.mean)])
@@ -237,7 +238,7 @@ class Transform:
         return torchvision_resize(pixels, size[::-1], self.interpolation)
 
     def _scaled(self, image: Image.Image) -> tuple[int, int]:
-        """(width, height) of a whole photograph, rounded as the references do it, which then see the same pixels."""
+        """(width, height) of the scaled photograph, rounded like the reference implementations so that pixels match."""
         height, width = self.resized
         if not self.keeps_shape:
             return width, height
@@ -248,18 +249,18 @@ class Transform:
         return round(image.width / ratio), round(image.height / ratio)
 
     def normalize(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels from 0 to 255 as the network wants them: `(pixels / 255 - mean) / std`, float32, same shape."""
+        """Normalizes pixels from 0 to 255: `(pixels / 255 - mean) / std`, float32, same shape."""
         scaled = np.asarray(pixels, np.float32) / np.float32(255)
         return (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
 
     def denormalize(self, inputs: np.ndarray) -> np.ndarray:
-        """The way back: what `normalize` returned as pixels from 0 to 255, float32, same shape."""
+        """Reverts `normalize`: returns pixels from 0 to 255, float32, same shape."""
         scaled = np.asarray(inputs, np.float32) * np.asarray(self.std, np.float32)
         return (scaled + np.asarray(self.mean, np.float32)) * np.float32(255)
 
     @property
     def largest(self) -> float:
-        """No normalized value is larger, whatever its sign.
+        """The largest absolute value that a normalized pixel can have.
 
         Examples:
             >>> round(TRANSFORMS["timm"].largest, 2)
@@ -269,7 +270,7 @@ class Transform:
         return float((np.maximum(mean, 1 - mean) / std).max())
 
     def __call__(self, image: Image.Image | str | Path) -> np.ndarray:
-        """A photograph, or the path of one, as the network's input: float32 (height, width, channels)."""
+        """Prepares a photograph, or the file at a path, for the network: float32 (height, width, channels)."""
         return self.normalize(self.crop_image(image if isinstance(image, Image.Image) else open_image(image)))
 
 
@@ -292,14 +293,14 @@ Example:
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """A photograph in RGB, as a viewer shows it.
+    """Opens a photograph in RGB, as an image viewer shows it.
 
-    It is turned upright by its EXIF if that can be read; an animation gives its first picture; transparent parts
-    become white; 16-bit images keep the upper 8 bits.
+    It is rotated according to its EXIF data if they can be read. Of an animation, the first frame is used; transparent
+    parts become white; 16-bit images are reduced to their upper 8 bits.
 
     Raises:
-        ImageError: The file is not a picture that Pillow can decode, has more pixels than it takes (179 million), or
-            has pixels whose white level is undefined; the message names it.
+        ImageError: The file is not an image that Pillow can decode, has more pixels than Pillow accepts (179 million),
+            or has a pixel format without a defined white level; the message names it.
     """
     try:
         with Image.open(path) as image:
@@ -359,7 +360,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def undecoded_reason(error: Exception, path: str | Path) -> str:
-    """Why Pillow could not decode a file, in a few words."""
+    """Describes briefly why Pillow could not decode a file."""
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; make it smaller"
     if isinstance(error, UnidentifiedImageError):

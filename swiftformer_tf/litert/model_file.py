@@ -1,4 +1,4 @@
-"""A `.tflite` file as a value: its content, and what it says of itself."""
+"""A `.tflite` file as a value: its content and its metadata."""
 
 import dataclasses
 import functools
@@ -32,16 +32,16 @@ IDENTIFIER = b"TFL3"
 
 @dataclasses.dataclass(frozen=True)
 class LiteModel:
-    """A TFLite model with its configuration, labels and transform inside.
+    """A TFLite model that contains its configuration, labels and transform.
 
     Args:
         content: The bytes of the file.
-        config: Architecture, labels and transform; its `image_size` is the size that the file takes.
-        recipe: How it was quantized.
-        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalized ones.
-        outputs: What comes out, in the order of the file.
-        license: License of the weights, an SPDX name or a sentence; None where nobody said.
-        path: The file that it was read from; None where this process made it.
+        config: Architecture, labels and transform; its `image_size` is the input size of the file.
+        recipe: The recipe with which it was quantized.
+        include_preprocessing: Whether the model takes pixels from 0 to 255 instead of normalized ones.
+        outputs: Descriptions of the outputs, in the order of the file.
+        license: License of the weights, an SPDX identifier or a sentence; None if not specified.
+        path: The file that the model was read from; None if it was exported in this process.
 
     Examples:
         >>> LiteModel.open("no.tflite")
@@ -60,22 +60,22 @@ class LiteModel:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """Hash of the content, in hexadecimal digits."""
+        """SHA-256 hash of the content, in hexadecimal digits."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def batch_size(self) -> int:
-        """Images that a run takes at once."""
+        """Number of images per invocation."""
         return self.outputs[0].shape[0]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes in the order of the outputs."""
+        """Class names in the order of the outputs."""
         return self.config.labels
 
     @property
     def main_output(self) -> Output:
-        """The output that stands for all where one is shown: the scores of the labels, or the first."""
+        """The output to use where only one can be shown: the first one with scores of labels, or else the first."""
         return main_output(self.outputs)
 
     @property
@@ -85,12 +85,12 @@ class LiteModel:
 
     @property
     def classifier_activation(self) -> Activation | None:
-        """What was made of the logits inside; None where logits come out, or features."""
+        """The activation applied to the logits inside the model; None if the output is logits or features."""
         return self.main_output.activation
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the TFLite Metadata inside must say, in the names of its schema."""
+        """The TFLite Metadata that the file must contain, by the names of its schema."""
         return model_metadata(
             config=self.config,
             recipe=self.recipe,
@@ -101,7 +101,7 @@ class LiteModel:
 
     @classmethod
     def pack(cls, flatbuffer: bytes, **fields: Any) -> Self:
-        """Puts what the fields say into a converter's flatbuffer: as TFLite Metadata, and whole as our own JSON."""
+        """Adds the fields to a converter's flatbuffer, as TFLite Metadata and in full as this package's own JSON."""
         model = cls(flatbuffer, **{**fields, "outputs": _in_order(flatbuffer, fields["outputs"])})
         flatbuffer = attach(flatbuffer, model.metadata)
         config_json = {
@@ -124,10 +124,10 @@ class LiteModel:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Reads a file that `save` wrote, under whatever name.
+        """Reads a file that was written by `save`, under any name.
 
         Raises:
-            ModelError: Not a TFLite file, damaged, or not one of ours.
+            ModelError: The file is not a TFLite file, is damaged, or was not exported by this package.
         """
         try:
             content = Path(path).read_bytes()
@@ -164,7 +164,7 @@ class LiteModel:
             ) from None
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: what the file is, and what comes out of it."""
+        """The display in notebooks: a description of the file and its outputs."""
         height, width = self.config.input_size
         facts = {
             "recipe": self.recipe.name,
@@ -177,13 +177,13 @@ class LiteModel:
         return html_table([{"": name, "value": value} for name, value in facts.items()], "TFLite model")
 
     def save(self, path: str | Path) -> None:
-        """Writes the file; a file that is there stays whole until the new one is complete."""
+        """Writes the file atomically: an existing file stays intact until the new one is complete."""
         with replacing(path) as beside:
             beside.write_bytes(self.content)
 
 
 def _in_order(flatbuffer: bytes, outputs: Sequence[Output]) -> tuple[Output, ...]:
-    """Outputs in the order of the file, which its signature tells by their names."""
+    """Sorts outputs by name into the order of the file, which is given by its signature."""
     if len(outputs) == 1:
         return tuple(outputs)
     from ai_edge_litert.schema_py_generated import Model

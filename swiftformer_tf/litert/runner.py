@@ -1,4 +1,4 @@
-"""Runs a `LiteModel`, in this process or in one of its own."""
+"""Runs a `LiteModel`, in this process or in a subprocess."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -20,17 +20,17 @@ INFERENCE_DTYPES = ("float32", "int8", "uint8", "int16")
 
 
 class LiteRunner:
-    """Runs a `LiteModel` through LiteRT's interpreter, as many images at a time as it takes: one, in most.
+    """Runs a `LiteModel` with LiteRT's interpreter, on one batch at a time, which is usually a single image.
 
-    A model that was read from a file runs in a process of its own, since a damaged or hostile file can crash LiteRT;
-    one that this process exported runs here.
+    A model that was read from a file runs in a subprocess, since a damaged or malicious file can crash LiteRT; one that
+    was exported in this process runs in this process.
 
     Args:
         model: The model.
-        num_threads: Threads of the CPU kernels.
+        num_threads: Number of threads of the CPU kernels.
 
     Raises:
-        ModelError: LiteRT cannot load the content, or it is not what the model says of itself.
+        ModelError: LiteRT cannot load the content, or it does not match its metadata.
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
@@ -52,7 +52,7 @@ class LiteRunner:
 
     @property
     def partitions(self) -> int:
-        """Number of pieces of the graph that XNNPACK took."""
+        """Number of partitions of the graph that were delegated to XNNPACK."""
         return count_partitions(self.interpreter)
 
     @property
@@ -67,19 +67,19 @@ class LiteRunner:
 
     @property
     def input_type(self) -> str:
-        """Type of the input in numpy's word."""
+        """Input type, by NumPy's name."""
         return _kind(self._input)
 
     @property
     def output_type(self) -> str:
-        """Type of the outputs in numpy's word."""
+        """Output type, by NumPy's name."""
         return _kind(self._output)
 
     def set_input(self, inputs: np.ndarray) -> None:
-        """Quantizes (batch, height, width, channels) float32 as the file wants it.
+        """Quantizes float32 images (batch, height, width, channels) for the file's input and sets them.
 
         Raises:
-            ModelError: Another shape, or no floats.
+            ModelError: The images have a different shape or are not floats.
         """
         expected = tuple(self._input["shape"].tolist())
         if inputs.shape != expected:
@@ -94,15 +94,16 @@ class LiteRunner:
         """Runs the graph on the last input.
 
         Raises:
-            ModelError: LiteRT fails in an operation.
+            ModelError: LiteRT failed in an operation.
         """
         with prefix_path(self.model.path), litert_errors_as_model_errors("run"):
             self.interpreter.invoke()
 
     def outputs(self) -> dict[str, np.ndarray]:
-        """The last results by their names, dequantized, float32; integers that are plain numbers as they are.
+        """The outputs of the last run by name, dequantized to float32; integers without a scale are returned as they
+        are.
 
-        Without the batch where that is 1: (num_labels,) of a classifier.
+        With a batch size of 1, the batch axis is removed: (num_labels,) for a classifier.
         """
         results = {}
         with prefix_path(self.model.path), litert_errors_as_model_errors("read the output of"):
@@ -112,22 +113,22 @@ class LiteRunner:
         return results
 
     def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Images (batch, height, width, channels) float32 to all outputs by their names."""
+        """Runs float32 images (batch, height, width, channels) and returns all outputs by name."""
         self.set_input(inputs)
         self.invoke()
         return self.outputs()
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Images (batch, height, width, channels) float32 to the main output, such as (num_labels,) float32 of one."""
+        """Runs float32 images (batch, height, width, channels) and returns the main output, such as (num_labels,)."""
         return self.run(inputs)[self.model.main_output.name]
 
 
 @contextlib.contextmanager
 def litert_errors_as_model_errors(to: str) -> Iterator[None]:
-    """Tells LiteRT's errors in the block as a `ModelError`.
+    """Converts LiteRT's errors in the block to a `ModelError`.
 
     Args:
-        to: What LiteRT was to do with the model, such as `"run"`.
+        to: What LiteRT was asked to do with the model, such as `"run"`.
     """
     try:
         yield
@@ -136,11 +137,11 @@ def litert_errors_as_model_errors(to: str) -> Iterator[None]:
 
 
 def open_interpreter(model: LiteModel, *, num_threads: int = 1) -> Any:
-    """LiteRT's interpreter of a model with its tensors allocated, in a process of its own where it is from a file.
+    """Opens LiteRT's interpreter for a model and allocates its tensors, in a subprocess if the model is from a file.
 
     Args:
         model: The model.
-        num_threads: Threads of the CPU kernels.
+        num_threads: Number of threads of the CPU kernels.
 
     Raises:
         ModelError: LiteRT cannot load the content.

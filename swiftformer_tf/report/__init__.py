@@ -1,4 +1,4 @@
-"""What `verify` measured as a page that people look at."""
+"""The results of `verify` as an HTML page."""
 
 from swiftformer_tf.report.page import check_page, html_report, save_page
 

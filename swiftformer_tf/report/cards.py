@@ -1,4 +1,4 @@
-"""A photograph of the page and what models say of it."""
+"""A photograph on the page with the predictions of the models."""
 
 import base64
 import dataclasses
@@ -11,14 +11,14 @@ __all__ = ["Answer", "Card", "jpeg"]
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What one model says of a photograph.
+    """The prediction of one model for a photograph.
 
     Args:
         model: `"Keras"` or a recipe.
-        label: The best label.
+        label: The predicted label.
         probability: Probability of that label.
-        color: Color of the recipe, for the style.
-        other: Whether it is not Keras's label.
+        color: Style color of the recipe.
+        other: Whether it differs from Keras's label.
     """
 
     model: str
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A photograph and its answers, Keras's first; or pictures of both, side by side, where it is wide."""
+    """A photograph and its predictions, Keras's first; or, if it is wide, pictures of both side by side."""
 
     name: str
     source: str
@@ -41,7 +41,7 @@ class Card:
 
 
 def jpeg(picture: Image.Image) -> str:
-    """A picture as an address that holds it whole."""
+    """Encodes an image as a data URL."""
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=82, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

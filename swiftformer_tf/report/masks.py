@@ -1,4 +1,4 @@
-"""Photographs of a segmenter's page: each with the truth, the mask of Keras and of every file, side by side."""
+"""Photographs on the page of a segmenter, each with the ground truth and the masks of Keras and of every file."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ MAX_SIDE = 240
 
 
 def worst_first(compared: Sequence[tuple[LiteModel, Outputs]]) -> np.ndarray:
-    """Indices of the images: first those of which a file has the fewest pixels as Keras."""
+    """Indices of the images, sorted by the lowest share of pixels on which a file agrees with Keras."""
     shares = np.array([_shares(outputs) for _, outputs in compared])
     return np.argsort(shares.min(axis=0), kind="stable")
 
@@ -35,16 +35,16 @@ def mask_card(
     truth: np.ndarray | None,
     problem: str = "",
 ) -> Card:
-    """The photograph, and over it the truth, Keras's mask and each file's, from left to right.
+    """The photograph and, drawn over it, the ground truth, Keras's mask and each file's, from left to right.
 
     Args:
         name: What the photograph shows.
         pixels: Its pixels from 0 to 255, as the model sees them.
-        index: Among the images of the answers.
-        compared: Each file with what it and the reference answered: the class of each pixel.
+        index: Index among the images of the answers.
+        compared: Each file with the outputs of the file and the reference: the class of each pixel.
         colors: Style color of each recipe.
-        truth: uint8 (height, width), where it is known: the class of each pixel, or `VOID`.
-        problem: Why it is not known though there is a mask.
+        truth: Ground truth if known, uint8 (height, width): the class of each pixel, or `VOID`.
+        problem: Why the ground truth is unknown although there is a mask.
     """
     photograph = Image.fromarray(np.clip(pixels.round(), 0, 255).astype(np.uint8).squeeze()).convert("RGB")
     palette = class_colors(compared[0][0].config.num_labels)
@@ -72,7 +72,7 @@ def mask_card(
 
 
 def mask_legend(lite: LiteModel) -> list[tuple[str, str]]:
-    """Each class with its style color in the pictures."""
+    """Each class with its style color in the images."""
     palette = class_colors(lite.config.num_labels)
     return [(label, f"rgb{color}") for label, color in zip(lite.config.labels, palette, strict=True)]
 

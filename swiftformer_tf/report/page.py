@@ -1,4 +1,4 @@
-"""The page: verdict first, then the files, the plots, the photographs, and how it was made."""
+"""The page: the verdict first, then files, plots, photographs, and how it was created."""
 
 import importlib.metadata
 import platform
@@ -65,17 +65,17 @@ def html_report(
     about_images: str = "",
     command: str = "",
 ) -> str:
-    """One self-contained page about the files of one model; it asks nothing of any server.
+    """Creates a self-contained HTML page about the files of one model; it loads nothing from any server.
 
     Args:
-        results: Each file with its report, see `verification.verify`.
-        images: The images of the reports, in the same form and order; some are shown with their labels.
-        names: What each image shows. Default: the names of the files, or numbers.
+        results: Each file with its report, see `verify`.
+        images: The images that the reports are based on, in the same form and order; some are shown with their labels.
+        names: Caption of each image. Default: the file names, or numbers.
         about_images: A sentence about the images.
-        command: How the page was made, for its last section.
+        command: The command that created the page, for its last section.
 
     Returns:
-        HTML; the same for the same arguments.
+        The HTML, identical for identical arguments.
 
     Raises:
         SwiftFormerError: Jinja or matplotlib is not installed, or there is no result.
@@ -137,15 +137,15 @@ def html_report(
 
 
 def check_page(path: str | Path, *, made: str | Path | None = None) -> None:
-    """Whether `save_page` can write there: better known before the work than after it.
+    """Checks that `save_page` will be able to write the page, so that an error is raised before any work is done.
 
     Args:
         path: Path of the page.
-        made: A folder that will be there by then.
+        made: A folder that will have been created by then.
 
     Raises:
-        ConfigError: No such folder.
-        OSError: It cannot be written to.
+        ConfigError: The folder does not exist.
+        OSError: The folder cannot be written to.
         SwiftFormerError: Jinja or matplotlib is not installed.
 
     Examples:
@@ -161,7 +161,7 @@ def check_page(path: str | Path, *, made: str | Path | None = None) -> None:
 
 
 def save_page(path: str | Path, results: Results, **options: Any) -> None:
-    """Writes the page of `html_report`, whole or not at all.
+    """Writes the page of `html_report` atomically.
 
     Args:
         path: Path of the page.
@@ -170,7 +170,7 @@ def save_page(path: str | Path, results: Results, **options: Any) -> None:
 
     Raises:
         SwiftFormerError: See `html_report`.
-        OSError: The page cannot be written; what was there is there still.
+        OSError: The page cannot be written; an existing file is unchanged.
 
     Examples:
         >>> import tempfile
@@ -209,7 +209,7 @@ def _compared_on(results: Results) -> str:
 
 
 def _gives(lite: LiteModel) -> str:
-    """What comes out, where it is not the logits of labels alone."""
+    """Describes the outputs, unless they are only the logits of labels."""
     if len(lite.outputs) > 1 or not lite.labels:
         return ", ".join(f"{each.name} ({' x '.join(map(str, each.shape[1:]))})" for each in lite.outputs)
     return {"logits": "", "mask": "a mask"}.get(lite.answers, lite.answers)
@@ -245,7 +245,7 @@ def _row(lite: LiteModel, report: VerificationReport, styles: Mapping[str, str])
 
 
 def _check(report: VerificationReport, name: str) -> VerificationCheck | None:
-    """The check of a name; one that was asked twice, or of each output, by the answer that is not a pass."""
+    """Finds a check by name; if there are several, such as one per output, the one that did not pass."""
     found = [check for check in report.checks if name in (check.name, check.question)]
     return next((check for check in found if check.status != "passed"), found[0] if found else None)
 
@@ -255,7 +255,7 @@ def _figure(value: Any, form: str) -> str:
 
 
 def _checks(results: Results) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
-    """A line for each check: its name, what it asks, and the mark, status and measurement of each file."""
+    """One row per check: its name, its question, and the mark, status and measurement of each file."""
     asked = {check.name: check.question for _, report in results for check in report.checks}
     places = {name: place for place, name in enumerate(QUESTIONS)}
     order = sorted(asked, key=lambda name: (places.get(asked[name], len(places)), name))
@@ -315,13 +315,13 @@ def _output_plots(
 
 
 def _by_channel(outputs: Outputs) -> Outputs:
-    """Maps as rows, one for each pixel."""
+    """Reshapes maps to rows, one per pixel."""
     channels = outputs.expected.shape[-1]
     return Outputs(outputs.expected.reshape(-1, channels), outputs.actual.reshape(-1, channels))
 
 
 def _operations(counts: Sequence[Mapping[str, int]]) -> list[tuple[str, list[tuple[int, str]]]]:
-    """A line for each kind of operation, most first, with each file's count and its share of the largest."""
+    """One row per kind of operation, most frequent first, with the count in each file and its share of the largest."""
     totals: dict[str, int] = {}
     for each in counts:
         for name, count in each.items():

@@ -1,4 +1,4 @@
-"""One color a recipe, the same in every table and plot."""
+"""One color per recipe, the same in every table and plot."""
 
 from collections.abc import Sequence
 
@@ -21,10 +21,10 @@ PALETTE = (
 
 
 def colors(names: Sequence[str]) -> dict[str, int]:
-    """Places in `PALETTE` by recipe: those of `RECIPES` always have theirs, your own follow.
+    """Returns the index in `PALETTE` of each recipe: fixed for those in `RECIPES`, followed by your own.
 
     Args:
-        names: Recipes on the page.
+        names: Names of the recipes on the page.
 
     Examples:
         >>> colors(["int8", "mine"])["float32"]

@@ -1,4 +1,4 @@
-"""Photographs of the page, each with the answers of the Keras model and of every file."""
+"""Photographs on the page, each with the predictions of the Keras model and of every file."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -34,12 +34,12 @@ def photograph_groups(
     names: Sequence[str] | None,
     colors: Mapping[str, str],
 ) -> list[tuple[str, list[Card]]]:
-    """Photographs under headings: first those about which the models do not agree.
+    """Groups photographs under headings, beginning with those on which the models disagree.
 
     Args:
-        compared: Each file with what it and the reference answered.
+        compared: Each file with the outputs of the file and the reference.
         images: The images of the answers, in their order.
-        names: What each shows; default is its file's name or its number.
+        names: Caption of each image; default is its file name or number.
         colors: Style color of each recipe.
     """
     if images is None or not compared or not compared[0][0].labels:
@@ -66,7 +66,7 @@ def _masks(
 
 
 def _truth(image: str | Path, lite: LiteModel) -> tuple[np.ndarray | None, str]:
-    """True classes of a photograph as the model sees it, or why its mask cannot be used: the page goes on without."""
+    """True classes of a photograph as the model sees it, or why its mask cannot be used and is left out."""
     try:
         found = find_mask(image, lite.config.labels)
     except ImageError as error:
@@ -107,19 +107,19 @@ LEGENDS = {"semantic-segmentation": mask_legend}
 
 
 def legend(lite: LiteModel) -> list[tuple[str, str]]:
-    """Each class with its style color in the pictures; empty where they have none."""
+    """Each class with its style color in the images; empty if they have none."""
     return LEGENDS[task](lite) if (task := lite.main_output.task) in LEGENDS else []
 
 
 def _spread(indices: np.ndarray, most: int) -> list[int]:
-    """At most that many of them, from the first to the last."""
+    """At most that many items, evenly spread from the first to the last."""
     if len(indices) > most:
         indices = indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
     return [int(index) for index in indices]
 
 
 def _pixels(images: Any, chosen: Sequence[int], lite: LiteModel) -> dict[int, np.ndarray]:
-    """Those images as the model sees them; of a list only they are read."""
+    """The selected images as the model sees them; from a list, only these are read."""
     wanted = set(chosen)
     if isinstance(images, (list, tuple, np.ndarray)):
         ordered = sorted(wanted)

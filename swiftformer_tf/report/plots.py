@@ -1,4 +1,4 @@
-"""The plots of the page, as SVG that stands in it and takes its colors from the page's style."""
+"""The plots on the page, as inline SVG that takes its colors from the style of the page."""
 
 import io
 import math
@@ -30,14 +30,14 @@ MAX_POINTS = 600
 
 
 def bars(names: Sequence[str], values: Sequence[float], colors: Sequence[int], *, axis: str, form: str) -> str:
-    """A bar for each recipe with its value beside it.
+    """Draws a bar for each recipe, with its value next to it.
 
     Args:
-        names: Recipes.
+        names: Names of the recipes.
         values: Lengths of the bars.
-        colors: Places in `PALETTE`.
-        axis: Title of the axis, with the unit.
-        form: How a value is written, such as `".1f"`.
+        colors: Indices in `PALETTE`.
+        axis: Title of the axis, including the unit.
+        form: Format of a value, such as `".1f"`.
     """
     figure, axes = _figure(4.3, 0.34 * len(names) + 0.65)
     positions = np.arange(len(names))[::-1]
@@ -55,14 +55,14 @@ def bars(names: Sequence[str], values: Sequence[float], colors: Sequence[int], *
 
 
 def logits(name: str, outputs: Outputs, color: int, *, unit: str, limits: tuple[float, float]) -> str:
-    """Outputs of a file against those of the reference: a line where they are equal.
+    """Plots the outputs of a file against those of the reference, with a line where they are equal.
 
     Args:
-        name: The recipe.
+        name: Name of the recipe.
         outputs: Outputs of the file and of the reference.
-        color: Place in `PALETTE`.
+        color: Index in `PALETTE`.
         unit: What an output is, such as `"logit"`.
-        limits: Both axes' ends, the same for all files of a page.
+        limits: Limits of both axes, the same for all files on a page.
     """
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
@@ -90,7 +90,7 @@ def logits(name: str, outputs: Outputs, color: int, *, unit: str, limits: tuple[
 
 
 def worst_classes(outputs: Sequence[Outputs], most: int) -> list[int]:
-    """Classes whose root mean square error is largest in any file, at most `most`, in their own order."""
+    """Returns the classes with the largest root mean square error in any file, at most `most`, in their own order."""
     errors = np.max([_errors(each) for each in outputs], axis=0)
     return sorted(np.argsort(-np.nan_to_num(errors, nan=np.inf), kind="stable")[:most].tolist())
 
@@ -104,14 +104,14 @@ def error_per_class(
     *,
     unit: str,
 ) -> str:
-    """Root mean square error of each class's output, by recipe, on a logarithmic scale.
+    """Plots the root mean square error of each class's output, by recipe, on a logarithmic scale.
 
     Args:
-        names: Recipes.
+        names: Names of the recipes.
         outputs: Outputs of each file and of its reference.
         labels: Labels of all classes.
-        classes: Which of them to show.
-        colors: Places in `PALETTE`.
+        classes: Which classes to show.
+        colors: Indices in `PALETTE`.
         unit: What an output is, such as `"logit"`.
     """
     height = 0.24 * len(classes) + 1.1
@@ -149,7 +149,7 @@ def _shortened(label: str, most: int = 24) -> str:
 
 
 def _labeled(axes: Any, positions: np.ndarray, names: Sequence[str]) -> None:
-    """Names along the vertical axis, as they are: a dollar sign starts no formula."""
+    """Writes names along the vertical axis literally, so that a dollar sign does not start a formula."""
     axes.set_yticks(positions, names)
     for text in axes.get_yticklabels():
         text.set(parse_math=False, color=INK)

@@ -1,4 +1,4 @@
-"""What the outputs of a model mean, by task: functions of arrays and names."""
+"""The tasks: for each, what the outputs of a model mean, as functions of arrays and names."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ TASKS: dict[str, Task] = {task.name: task for task in (classification.TASK, feat
 
 
 def main_output(outputs: Sequence[Output]) -> Output:
-    """The output that stands for all where one is shown: the scores of the labels, or the first.
+    """Returns the output to use where only one can be shown: the scores of the labels, or else the first output.
 
     Args:
-        outputs: At least one.
+        outputs: The outputs of a model, at least one.
 
     Examples:
         >>> features, logits = Output("embedding", (1, 8), "features"), Output("logits", (1, 3), "classification")

@@ -1,4 +1,4 @@
-"""What a `metadata.csv` says of photographs, by what a model's outputs mean."""
+"""Reads the annotations of photographs from `metadata.csv`, according to the problem type of a model."""
 
 import ast
 import dataclasses
@@ -24,10 +24,10 @@ _ASK = "say what they mean: --problem-type multi_label_classification, regressio
 
 
 def has_metadata(folder: str | Path) -> bool:
-    """Whether a folder says in a `metadata.csv` what its photographs are.
+    """Whether a folder has a `metadata.csv` with annotations of its photographs.
 
     Raises:
-        ImageError: It has none, but one of its subfolders has, or a `metadata.jsonl` says it.
+        ImageError: It has none, but one of its subfolders has, or there is a `metadata.jsonl` instead.
     """
     root = Path(folder)
     if (root / METADATA).is_file():
@@ -48,25 +48,26 @@ def has_metadata(folder: str | Path) -> bool:
 def open_annotated(
     folder: str | Path, problem_type: ProblemType | None = None, *, labels: Sequence[str] | None = None
 ) -> tuple[AnnotatedImages | ImageFolder, ProblemType]:
-    """Photographs with what their `metadata.csv` says of them, as a model of a problem type learns it.
+    """Opens photographs with the annotations in their `metadata.csv`, as targets for a problem type.
 
-    * `multi_label_classification`: one column a label, with 0 or 1 (false or true), or one column with the names of
-      the labels that are there, separated by commas, semicolons or `|`, or as a list `["rust", "crack"]`.
-    * `regression`: one column of numbers a label.
-    * `single_label_classification`: one column with the name of the label, or one column a label of which one is 1.
+    * `multi_label_classification`: one column per label, with 0 or 1 (or false and true); or a single column with the
+      names of the labels that apply, separated by commas, semicolons or `|`, or as a list `["rust", "crack"]`.
+    * `regression`: one column of numbers per label.
+    * `single_label_classification`: a single column with the name of the label, or one column per label, exactly one of
+      which is 1.
 
     Args:
-        folder: Photographs, with the `metadata.csv`.
-        problem_type: Problem type of the model; None takes the one that the table implies.
-        labels: Labels of the model, whose order several labels and numbers then have; None takes those of the table.
-            Columns fit labels that say nothing themselves (`LABEL_0`, ...) in the order of the table.
+        folder: Folder with the photographs and `metadata.csv`.
+        problem_type: Problem type of the model; None infers it from the table.
+        labels: Labels of the model, which determine the order of the targets; None takes the labels of the table.
+            Placeholder labels (`LABEL_0`, ...) are matched to columns in the order of the table.
 
     Returns:
-        The photographs, and the problem type.
+        The photographs and the problem type.
 
     Raises:
-        ImageError: As `read_metadata`; a cell that is something else, which the message names by line and column;
-            other labels than the model's; or a table that could mean several things.
+        ImageError: See `read_metadata`; or a cell is invalid (the message names its line and column), the labels differ
+            from the model's, or the table is ambiguous.
 
     Examples:
         >>> import tempfile
@@ -99,7 +100,7 @@ def _in_order(images: AnnotatedImages, labels: Sequence[str], path: Path) -> Ann
 
 
 def _implied(metadata: Metadata) -> ProblemType:
-    """The problem type of a table that can only be one; others are asked for."""
+    """Infers the problem type of a table; an ambiguous table is an error that asks for it."""
     several, binary = len(metadata.columns) > 1, _all_yes_or_no(metadata)
     if several and binary:
         return "multi_label_classification"
@@ -144,7 +145,7 @@ def _binary(metadata: Metadata) -> np.ndarray:
 
 
 def _names(cell: str) -> list[str]:
-    """Labels in a cell: a list as Python and JSON write it, or names with separators."""
+    """Parses the labels in a cell: a Python or JSON list, or names with separators."""
     if cell.startswith("["):
         try:
             names = ast.literal_eval(cell)

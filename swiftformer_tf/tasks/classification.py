@@ -1,4 +1,4 @@
-"""Classification: one score for each label."""
+"""Classification: one score per label."""
 
 from typing import Any
 
@@ -36,9 +36,9 @@ MIN_DISTINCT = 5
 
 
 def activation(config: SwiftFormerConfig) -> Activation | None:
-    """What makes probabilities of a classifier's logits; None where nothing does: they are numbers as they are.
+    """Returns the activation that turns a classifier's logits into probabilities; None for regression, which has none.
 
-    The one place that decides it: everything else asks here. It decides as the pipeline of transformers (5.23) does.
+    This is the only place that decides it, following the pipeline of transformers (5.23).
 
     Examples:
         >>> cats = SwiftFormerConfig(id2label={0: "cat", 1: "dog"})
@@ -51,9 +51,10 @@ def activation(config: SwiftFormerConfig) -> Activation | None:
 
 
 def problem_type(config: SwiftFormerConfig) -> ProblemType:
-    """The problem type of a model: what its configuration says or, where it does not, implies.
+    """Returns the problem type of a model, as specified or, if not, implied by its configuration.
 
-    A softmax over a single logit can only answer 1, so that one label is right or wrong by itself whatever is said.
+    A softmax over a single logit is always 1, so a model with a single label is a multi-label classifier even if its
+    configuration says otherwise.
     """
     if config.problem_type == "regression":
         return "regression"
@@ -63,15 +64,15 @@ def problem_type(config: SwiftFormerConfig) -> ProblemType:
 
 
 def require_single_label(config: SwiftFormerConfig, what: str, cure: str) -> None:
-    """Refuses a model that does not assign a single label to each photograph, where only that is supported.
+    """Rejects a model that does not assign a single label to each photograph, where no other is supported.
 
     Args:
         config: Configuration of the model.
-        what: Is computed.
+        what: The operation that needs it; the message names it.
         cure: What to do instead.
 
     Raises:
-        ConfigError: It is such a model.
+        ConfigError: The model has a different problem type.
 
     Examples:
         >>> require_single_label(SwiftFormerConfig(problem_type="regression"), "a race", "walk")
@@ -85,7 +86,7 @@ def require_single_label(config: SwiftFormerConfig, what: str, cure: str) -> Non
 
 
 def output_name(activation: Activation | None) -> str:
-    """Name of the output in files."""
+    """Returns the name of the output in files."""
     return "probabilities" if activation else "logits"
 
 
@@ -102,16 +103,16 @@ def activate(logits: Any, activation: Activation | None) -> Any:
 
 
 def answers(outputs: np.ndarray, found: Activation | None, config: SwiftFormerConfig) -> np.ndarray:
-    """Given labels from logits or probabilities: a label is given by its probability, whichever a file returns."""
+    """Determines the assigned labels, by their probability, from logits or probabilities."""
     return np.asarray(activate(outputs, None if found else activation(config)))
 
 
 def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement | None:
-    """In how far two models choose the same labels; None for numbers, see `largest_error`.
+    """Measures to what extent two models choose the same labels; None for regression, see `largest_error`.
 
-    Of labels of which one is right, the share of images with the same best one. Of labels that are right or wrong by
-    themselves, for each label the share of images where both or neither give it a probability of `THRESHOLD`; the
-    lowest of these shares counts.
+    For single-label classification, the share of images with the same top label. For multi-label classification, the
+    share of images on which the models agree whether the probability of a label reaches `THRESHOLD`, for the label with
+    the lowest such share.
 
     Args:
         expected: The reference's probabilities (images, labels).
@@ -147,12 +148,13 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
 
 
 def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> float | None:
-    """Largest error of a regression model, as a share of three standard deviations of the reference's answers.
+    """Returns the largest error of a regression model, as a fraction of three standard deviations of the reference's
+    outputs.
 
-    None for other models, see `agreement`.
+    Returns None for other models, see `agreement`.
 
     Args:
-        expected: The reference's numbers (images, labels).
+        expected: Outputs of the reference (images, labels).
         actual: Outputs of the file.
         config: Configuration of the model.
 

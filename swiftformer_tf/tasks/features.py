@@ -1,4 +1,4 @@
-"""Features: numbers that mean something together only, such as embeddings and maps."""
+"""Features: numbers that are meaningful only together, such as embeddings and feature maps."""
 
 import numpy as np
 
@@ -15,12 +15,13 @@ SAME = 1 - 1e-6
 
 
 def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement:
-    """Share of images that a file's vector finds again among the reference's, by the cosine.
+    """Returns the share of images for which the file's vector is closest, by cosine similarity, to the reference's
+    vector.
 
-    Both sides are centered by the reference's mean first: what all images have in common finds none of them.
+    Both sides are first centered by the reference's mean, since what all images have in common identifies none of them.
 
     Args:
-        expected: (images, ...), of the reference.
+        expected: Outputs of the reference, (images, ...).
         actual: Outputs of the file.
         config: Configuration of the model.
 

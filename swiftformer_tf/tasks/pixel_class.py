@@ -12,9 +12,9 @@ __all__ = ["PixelClass"]
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class PixelClass(keras.layers.Layer):
-    """Index of the largest entry of each pixel; of equal ones the first.
+    """Returns the index of the largest entry of each pixel; among equal ones, the first.
 
-    Not `keras.ops.argmax`, of which the TFLite converter makes operations that only TensorFlow has.
+    `keras.ops.argmax` is not used because the TFLite converter turns it into operations that exist only in TensorFlow.
 
     Shapes: (B, H, W, C) to uint8 (B, H, W); C is at most 256.
 

@@ -1,4 +1,4 @@
-"""How good answers are that are not one label of several: precision and F1 of labels, errors of numbers."""
+"""Metrics for multi-label classification (average precision, F1) and regression (absolute error)."""
 
 import dataclasses
 from typing import Any
@@ -14,14 +14,14 @@ THRESHOLD = 0.5
 
 
 def average_precision(targets: np.ndarray, scores: np.ndarray) -> float:
-    """Average precision of one label: sum of (R_n - R_(n-1)) * P_n over the distinct scores, as scikit-learn has it.
+    """Average precision of one label: the sum of (R_n - R_(n-1)) * P_n over the distinct scores, as in scikit-learn.
 
     Args:
         targets: Whether each photograph has the label, (N,).
         scores: Its logit or probability, (N,).
 
     Returns:
-        0 to 1; NaN where no photograph has the label.
+        A number from 0 to 1; NaN if no photograph has the label.
 
     Examples:
         >>> round(average_precision(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])), 4)
@@ -40,16 +40,16 @@ def average_precision(targets: np.ndarray, scores: np.ndarray) -> float:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabelScores:
-    """Answers of a model whose labels are right or wrong each by itself, beside what is right.
+    """The outputs of a multi-label classifier and their targets.
 
     Args:
         targets: 0 or 1, (photographs, labels).
         probabilities: Outputs of the model, (photographs, labels).
-        labels: Names, in the order of the outputs.
-        rule: How what was written became targets.
+        labels: Label names in the order of the outputs.
+        rule: How annotations were converted to targets.
 
     Raises:
-        ModelError: No photograph has any label, so that nothing can be found.
+        ModelError: No photograph has any label, so the metrics are undefined.
 
     Examples:
         >>> scores = LabelScores(np.array([[1], [0], [1]]), np.array([[0.9], [0.6], [0.4]]), ("rust",), "by hand")
@@ -73,18 +73,18 @@ class LabelScores:
 
     @property
     def average_precision(self) -> np.ndarray:
-        """Average precision of each label, (labels,); NaN where no photograph has it."""
+        """Average precision of each label, (labels,); NaN if no photograph has the label."""
         columns = zip(self.targets.T, self.probabilities.T, strict=True)
         return np.asarray([average_precision(*column) for column in columns])
 
     @property
     def mean_average_precision(self) -> float:
-        """Mean over the labels that photographs have."""
+        """Mean average precision over the labels that photographs have."""
         return float(np.nanmean(self.average_precision))
 
     @property
     def f1(self) -> np.ndarray:
-        """F1 of each label at a probability of 0.5, (labels,); 0 where it is neither there nor given."""
+        """F1 score of each label at a probability of 0.5, (labels,); 0 if it is neither present nor predicted."""
         wanted, given = self.targets > 0, self.probabilities >= THRESHOLD
         sums = wanted.sum(axis=0) + given.sum(axis=0)
         both = 2 * (wanted & given).sum(axis=0)
@@ -92,17 +92,17 @@ class LabelScores:
 
     @property
     def mean_f1(self) -> float:
-        """Mean over all labels."""
+        """Mean F1 score over all labels."""
         return float(self.f1.mean())
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the whole, the one to choose by first."""
+        """The overall metrics; the first is the one by which the best epoch is chosen."""
         return {"mean_average_precision": self.mean_average_precision, "mean_f1": self.mean_f1}
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """A row for each label, for people to read."""
+        """A human-readable table with a row for each label."""
         return [
             {
                 "label": row["label"],
@@ -115,14 +115,14 @@ class LabelScores:
 
     @property
     def summary(self) -> str:
-        """One line for people to read."""
+        """A human-readable summary of one line."""
         return (
             f"mean average precision {self.mean_average_precision:.4f}, mean F1 {self.mean_f1:.4f} of {self.images} "
             "photographs"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; None stands for what cannot be told."""
+        """Converts to plain JSON types; None stands for undefined values."""
         return {
             **self.metrics,
             "images": self.images,
@@ -144,13 +144,13 @@ class LabelScores:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NumberErrors:
-    """Answers of a model of numbers, beside what is right.
+    """The outputs of a regression model and their targets.
 
     Args:
-        targets: (photographs, labels).
+        targets: True values, (photographs, labels).
         answers: Outputs of the model, (photographs, labels).
-        labels: Names, in the order of the outputs.
-        rule: How what was written became targets.
+        labels: Label names in the order of the outputs.
+        rule: How annotations were converted to targets.
 
     Examples:
         >>> NumberErrors(np.array([[10.0], [20.0]]), np.array([[11.0], [18.0]]), ("age",), "by hand").metrics
@@ -169,27 +169,27 @@ class NumberErrors:
 
     @property
     def errors(self) -> np.ndarray:
-        """Mean absolute error of each label, (labels,), in its own unit."""
+        """Mean absolute error of each label, (labels,), in the label's own unit."""
         return np.asarray(np.abs(self.targets - self.answers).mean(axis=0))
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figure of the whole: the mean over the labels."""
+        """The overall metric: the mean over the labels."""
         return {"mean_absolute_error": float(self.errors.mean())}
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """A row for each label, for people to read."""
+        """A human-readable table with a row for each label."""
         rows = zip(self.labels, self.errors, strict=True)
         return [{"label": label, "mean absolute error": f"{error:.4g}"} for label, error in rows]
 
     @property
     def summary(self) -> str:
-        """One line for people to read."""
+        """A human-readable summary of one line."""
         return f"mean absolute error {self.metrics['mean_absolute_error']:.4g} of {self.images} photographs"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Converts to plain JSON types."""
         return {
             **self.metrics,
             "images": self.images,

@@ -21,13 +21,14 @@ APPRECIABLE = 0.05
 
 
 def activate(logits: Any, activation: Activation | None, config: SwiftFormerConfig) -> Any:
-    """What a file gives out, of logits at any stride.
+    """Computes the output of a file from logits at any stride.
 
     Args:
         logits: (N, h, w, num_labels), an array or a Keras tensor.
-        activation: None: the logits as they are. `"softmax"`: probabilities (N, height, width, num_labels).
-            `"argmax"`: the class of each pixel, uint8 (N, height, width).
-        config: Its `input_size` is height and width; logits become as large, bilinear with half-pixel centers.
+        activation: None: the logits unchanged. `"softmax"`: probabilities (N, height, width, num_labels). `"argmax"`:
+            the class of each pixel, uint8 (N, height, width).
+        config: Configuration of the file; its `input_size` is the (height, width) to which logits are resized,
+            bilinearly with half-pixel centers.
 
     Examples:
         >>> config = SwiftFormerConfig.from_variant("tiny", image_size=(2, 4), id2label={0: "road", 1: "sky"})
@@ -46,11 +47,11 @@ def activate(logits: Any, activation: Activation | None, config: SwiftFormerConf
 
 
 def classes(outputs: np.ndarray, activation: Activation | None, config: SwiftFormerConfig) -> np.ndarray:
-    """Class of each pixel, uint8 (N, height, width), of what a file gives out.
+    """Returns the class of each pixel, uint8 (N, height, width), from the output of a file.
 
     Args:
         outputs: See `activate`.
-        activation: What was made of logits inside.
+        activation: The activation applied to the logits inside the file.
         config: Configuration of the file.
     """
     if activation == "argmax":
@@ -61,12 +62,12 @@ def classes(outputs: np.ndarray, activation: Activation | None, config: SwiftFor
 
 
 def logits_shape(output: Output, config: SwiftFormerConfig) -> tuple[int | None, ...]:
-    """Shape of the logits behind an output of `activate`, at any stride."""
+    """Returns the shape of the logits from which `activate` computes an output, at any stride."""
     return output.shape if output.activation is None else (output.shape[0], None, None, config.num_labels)
 
 
 def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement:
-    """Share of the pixels of all images that are of the same class.
+    """Returns the share of pixels, over all images, that have the same class.
 
     Args:
         expected: The reference's classes (images, height, width).
@@ -89,18 +90,18 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
 
 
 def confusion_matrix(truth: np.ndarray, answers: np.ndarray, num_labels: int) -> np.ndarray:
-    """Pixels by true class (rows) and answered class (columns); void pixels count nowhere.
+    """Counts pixels by true class (rows) and predicted class (columns), ignoring void pixels.
 
     Args:
-        truth: Class of each pixel, or `VOID`; integers of any shape.
-        answers: Class of each pixel, in the same shape.
+        truth: True class of each pixel, or `VOID`; integers of any shape.
+        answers: Predicted class of each pixel, in the same shape.
         num_labels: Number of classes.
 
     Returns:
         int64 (num_labels, num_labels).
 
     Raises:
-        ModelError: Other shapes, or a class beyond `num_labels`.
+        ModelError: The shapes differ, or a class is out of range for `num_labels`.
 
     Examples:
         >>> confusion_matrix(np.array([0, 0, 1, VOID]), np.array([0, 1, 1, 1]), 2).tolist()
@@ -118,11 +119,11 @@ def confusion_matrix(truth: np.ndarray, answers: np.ndarray, num_labels: int) ->
 
 @dataclasses.dataclass(frozen=True)
 class PixelConfusion:
-    """Sums over a whole set of pictures, and what follows from them.
+    """A confusion matrix over a set of images, and the metrics derived from it.
 
     Args:
-        matrix: int64 (labels, labels): pixels by true class (rows) and answered class (columns).
-        labels: Names, in the order of the outputs.
+        matrix: int64 (labels, labels): number of pixels by true class (rows) and predicted class (columns).
+        labels: Class names in the order of the outputs.
 
     Examples:
         >>> confusion = PixelConfusion.empty(("road", "sky")).add(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))
@@ -135,39 +136,39 @@ class PixelConfusion:
 
     @classmethod
     def empty(cls, labels: tuple[str, ...]) -> Self:
-        """A count without any image."""
+        """Creates a matrix of zeros."""
         return cls(np.zeros((len(labels), len(labels)), np.int64), labels)
 
     def add(self, truth: np.ndarray, answers: np.ndarray) -> Self:
-        """With the pixels of one more picture or batch, see `confusion_matrix`."""
+        """Returns the sum with the pixels of one more image or batch, see `confusion_matrix`."""
         return dataclasses.replace(self, matrix=self.matrix + confusion_matrix(truth, answers, len(self.labels)))
 
     @property
     def iou(self) -> np.ndarray:
-        """Intersection over union of each class, float64 (labels,); NaN for one that is neither there nor answered."""
+        """Intersection over union of each class, float64 (labels,); NaN if it is neither present nor predicted."""
         both = np.diag(self.matrix)
         either = self.matrix.sum(axis=0) + self.matrix.sum(axis=1) - both
         return np.asarray(np.divide(both, either, out=np.full(len(self.labels), np.nan), where=either > 0))
 
     @property
     def mean_iou(self) -> float:
-        """Mean of `iou` over the classes that are there or answered; NaN where no pixel counts."""
+        """Mean of `iou` over the classes that are present or predicted; NaN if no pixels were counted."""
         iou = self.iou[~np.isnan(self.iou)]
         return float(iou.mean()) if len(iou) else float("nan")
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of the pixels with the right class; NaN where no pixel counts."""
+        """Share of pixels with the correct class; NaN if no pixels were counted."""
         total = self.matrix.sum()
         return float(np.trace(self.matrix) / total) if total else float("nan")
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the whole, the one to choose by first."""
+        """The overall metrics; the first is the one by which the best epoch is chosen."""
         return {"mean_iou": self.mean_iou, "pixel_accuracy": self.pixel_accuracy}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: shares from 0 to 1, pixels and IoU of each class that is there or answered."""
+        """Converts to plain JSON types: shares from 0 to 1, pixels and IoU of each class present or predicted."""
         return {
             **self.metrics,
             "pixels": int(self.matrix.sum()),
@@ -180,12 +181,12 @@ class PixelConfusion:
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """A row a class that is there or answered, for people to read."""
+        """A human-readable table with a row for each class that is present or predicted."""
         return [{**row, "iou": f"{row['iou']:.2%}"} for row in self.to_dict()["per_class"]]
 
     @property
     def summary(self) -> str:
-        """The figures in a line."""
+        """A human-readable summary of one line."""
         return f"mIoU {self.mean_iou:.2%}, {self.pixel_accuracy:.2%} of {int(self.matrix.sum())} pixels right"
 
 

@@ -1,4 +1,4 @@
-"""What every task says of an output."""
+"""The interface of a task."""
 
 import dataclasses
 import math
@@ -20,14 +20,15 @@ INDICES: tuple[Activation, ...] = ("argmax",)
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """In how far two models say the same.
+    """To what extent the outputs of two models agree.
 
     Args:
-        share: Share of the items, from 0 to 1.
-        items: What was counted: images, or pixels of all images.
-        distinct: How many different answers the reference gives.
-        needed: Fewer say nothing: a model that always answers the same would agree as well.
-        unit: What the items are.
+        share: Share of items on which they agree, from 0 to 1.
+        items: Number of items: images, or pixels of all images.
+        distinct: Number of distinct answers of the reference.
+        needed: Number of distinct answers needed for the share to be meaningful: with fewer, a model with a constant
+            output would agree as well.
+        unit: What an item is.
 
     Examples:
         >>> Agreement(share=0.98, items=50, distinct=10, needed=5).reaches(0.97)
@@ -41,11 +42,11 @@ class Agreement:
     unit: str = "images"
 
     def allowed(self, least: float) -> int:
-        """Items that may differ where the share is to be `least`: of few, one may be more than that leaves."""
+        """Number of items that may differ if the share must be `least`, rounded up, since one item may exceed it."""
         return math.ceil((1 - least) * self.items - 1e-9)
 
     def reaches(self, least: float) -> bool:
-        """Whether no more items differ than are allowed."""
+        """Whether the number of items that differ is within `allowed`."""
         return round((1 - self.share) * self.items) <= self.allowed(least)
 
 
@@ -54,10 +55,10 @@ class Output:
     """One output of a deploy graph or a file.
 
     Args:
-        name: In the file's signature.
-        shape: With the batch.
+        name: Name in the file's signature.
+        shape: Shape, including the batch.
         task: A key of `TASKS`.
-        activation: What was made of logits inside; None for logits, and for what is neither.
+        activation: The activation applied to the logits inside; None for logits and features.
 
     Examples:
         >>> Output.from_dict(Output("features", (1, 220), "features").to_dict()).shape
@@ -70,19 +71,19 @@ class Output:
     activation: Activation | None = None
 
     def stored_type(self, numbers: str) -> str:
-        """In numpy's word, where numbers are of the type `numbers`: indices are bytes in any file."""
+        """The stored type, by NumPy's name: `numbers`, except for class indices, which are uint8 in any file."""
         return "uint8" if self.activation in INDICES else numbers
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Converts to plain JSON types."""
         return {**dataclasses.asdict(self), "shape": list(self.shape)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`.
+        """Reads the output of `to_dict`.
 
         Raises:
-            ConfigError: Fields missing or unknown.
+            ConfigError: Fields are missing or unknown.
         """
         try:
             return cls(**{**values, "shape": tuple(map(int, values["shape"]))})
@@ -92,21 +93,24 @@ class Output:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What depends on the meaning of an output.
+    """Everything that depends on the meaning of an output.
 
     Args:
         name: Key in `TASKS`.
-        activation: What makes probabilities of its logits, by the model's configuration; None where there are none.
-        output_name: Name of an output with that activation inside.
-        activate: Makes of logits (N, ...), arrays or Keras tensors, what comes out with an activation inside.
-        agreement: Share of equal answers of reference and file, both (images, ...); None where answers are numbers.
-        largest_error: Largest error between the same, where answers are numbers; None elsewhere.
-        kept: What stays in memory of outputs (N, ...) with an activation inside: all of them where they are few.
-        answers: From what was kept to what `agreement` takes.
-        logits_shape: From the shape of an output to that of the logits behind it; None where any size will do.
-        rank: Dimensions of its logits, the last of which has an entry for each label; None where there are no labels.
-        further_activations: What else can be made of its logits inside.
-        unit: What agreement counts.
+        activation: Function from the model's configuration to the activation that turns logits into probabilities; None
+            if there are none.
+        output_name: Function from an activation to the name of an output to which it has been applied.
+        activate: Function that applies an activation to logits (N, ...), arrays or Keras tensors.
+        agreement: Function that measures the agreement of reference and file, both (images, ...); returns None for
+            regression.
+        largest_error: Function that measures the largest error between the same for regression; None for other tasks.
+        kept: Function that reduces outputs (N, ...) to what is kept in memory; the identity for small outputs.
+        answers: Function from what was kept to the argument of `agreement`.
+        logits_shape: Function from the shape of an output to that of its logits; None if any shape is valid.
+        rank: Number of dimensions of the logits, the last of which has an entry for each label; None if there are no
+            labels.
+        further_activations: Further activations that can be applied to logits.
+        unit: What `agreement` counts.
     """
 
     name: str
@@ -123,6 +127,6 @@ class Task:
     unit: str = "images"
 
     def activations(self, config: SwiftFormerConfig) -> tuple[Activation, ...]:
-        """All that can be made of logits inside; what makes probabilities first."""
+        """All activations that can be applied to logits; first the one that returns probabilities."""
         usual = self.activation(config)
         return () if usual is None else (usual, *self.further_activations)

@@ -1,10 +1,10 @@
-"""Training and fine-tuning through plain `compile` and `fit`: recipes, batches, teachers, averages.
+"""Training and fine-tuning with Keras's `compile` and `fit`: recipes, batches, teachers and averaged weights.
 
-`train` goes from folders of photographs to a trained model, `train_classifier` and `train_segmenter` from a model; each
-part works alone too.
+`train` starts from folders of photographs, `train_classifier` and `train_segmenter` from a model; each part can also be
+used on its own.
 
-Names are imported when they are first used, as those of the package are: the help of a command shows the table of
-recipes without Keras.
+Names are imported lazily, on first use, like those of the package, so that `--help` can show the table of recipes
+without importing Keras.
 """
 
 import lazy_loader

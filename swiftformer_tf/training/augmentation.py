@@ -1,4 +1,4 @@
-"""Random crops, and Keras's augmentation layers under a seed of their own for every batch."""
+"""Random crops, and Keras's augmentation layers with a separate seed for every batch."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ Box = tuple[float, float, float, float]
 
 
 def random_crop(rng: np.random.Generator, width: int, height: int, augmentation: Augmentation) -> Box:
-    """A box of random area, shape and place inside a photograph ("Inception" crop, arXiv:1409.4842).
+    """Draws a box of random area, aspect ratio and position inside a photograph ("Inception" crop, arXiv:1409.4842).
 
-    Keras has no such layer. A box that does not fit is drawn again; after ten it is the largest square.
+    Keras has no such layer. A box that does not fit is redrawn; after ten attempts, the largest square is used.
 
     Returns:
-        (left, top, right, bottom) in pixels, not rounded: Pillow's `resize` takes such boxes.
+        (left, top, right, bottom) in pixels, not rounded, as accepted by Pillow's `resize`.
     """
     for _ in range(10):
         area = width * height * rng.uniform(*augmentation.crop_scale)
@@ -36,12 +36,12 @@ def random_crop(rng: np.random.Generator, width: int, height: int, augmentation:
 
 
 def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.ndarray:
-    """Color jitter, RandAugment and erasing.
+    """Applies color jitter, RandAugment and random erasing.
 
     Args:
-        images: float32 pixels from 0 to 255, (B, H, W, 3), or gray ones (B, H, W, 1).
-        augmentation: Which of them, and how strong.
-        seed: Seed of this batch.
+        images: float32 pixels from 0 to 255, (B, H, W, 3), or grayscale (B, H, W, 1).
+        augmentation: Which of these to apply, and how strongly.
+        seed: Seed for this batch.
 
     Returns:
         As `images`.
@@ -73,13 +73,13 @@ def augment(images: np.ndarray, augmentation: Augmentation, seed: int) -> np.nda
 
 
 def mix(images: np.ndarray, labels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """MixUp or CutMix, one of them for the whole batch.
+    """Applies MixUp or CutMix, one of them for the whole batch.
 
     Args:
         images: (B, H, W, 3).
         labels: One-hot, (B, classes).
-        augmentation: Which, and how strong.
-        seed: Seed of this batch.
+        augmentation: Which of these to apply, and how strongly.
+        seed: Seed for this batch.
 
     Returns:
         As `images` and `labels`.

@@ -1,4 +1,4 @@
-"""BatchNorm's statistics for the pictures that a model is to see, where training showed it others."""
+"""Recomputes BatchNorm statistics for the images that a model will see, if they differ from those in training."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,19 +12,20 @@ __all__ = ["update_batch_norm"]
 
 
 def update_batch_norm(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Replaces the statistics of all BatchNorms by their mean over some batches; no other weight changes.
+    """Replaces the statistics of all BatchNorm layers with their mean over some batches; no other weights change.
 
-    Things look larger in random crops than in whole photographs, and statistics depend on their size (Touvron et al.,
-    arXiv:1906.06423). After a training on crops, or for another image size, some thousand training photographs as
-    the model will be shown them make up for it ("precise BatchNorm", Wu and Johnson, arXiv:2105.07576).
+    Objects look larger in random crops than in whole photographs, and the statistics depend on their size (Touvron et
+    al., arXiv:1906.06423). After training on crops, or before using a different image size, recomputing the statistics
+    on a few thousand training photographs, prepared as for evaluation, corrects this ("precise BatchNorm", Wu and
+    Johnson, arXiv:2105.07576).
 
     Args:
-        model: Trained classifier or segmenter; changed.
-        batches: Normalized images, float32 (N, height, width, channels); some dozens of batches of 32 or more. A batch
-            counts as much as any other.
+        model: Trained classifier or segmenter; modified in place.
+        batches: Normalized images, float32 (N, height, width, channels); a few dozen batches of 32 or more. All batches
+            have the same weight.
 
     Raises:
-        ConfigError: No batch.
+        ConfigError: `batches` is empty.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification

@@ -1,4 +1,4 @@
-"""What happens around the steps: averaging, validation, and a folder from which a run goes on."""
+"""Callbacks for averaged weights, validation, and a folder from which an interrupted run resumes."""
 
 import csv
 import importlib.util
@@ -32,17 +32,17 @@ __all__ = [
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Keeps the exponential moving average of a model's weights in a model of its own.
+    """Keeps an exponential moving average of a model's weights in a separate model.
 
-    Keras's `use_ema` leaves out BatchNorm's statistics, which then do not fit the averaged weights, and
-    `SwapEMAWeights` swaps by adding and subtracting, after which the weights differ in their last bits: a run that
-    goes on from a checkpoint would drift from one without interruption. Here all weights are averaged and none moved.
+    Keras's `use_ema` omits BatchNorm statistics, which then do not match the averaged weights, and `SwapEMAWeights`
+    swaps by adding and subtracting, which changes the last bits of the weights, so that a resumed run would drift from
+    an uninterrupted one. This callback averages all weights and does not modify the model.
 
-    In the first steps the average is shorter, (1 + step) / (10 + step), so that the initial weights are forgotten.
+    During the first steps a smaller decay is used, (1 + step) / (10 + step), so that the initial weights are forgotten.
 
     Args:
-        model: The model in training, or one that shares its layers.
-        decay: Share of the average that a step keeps.
+        model: The model being trained, or one that shares its layers.
+        decay: Share of the average that each step keeps.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
@@ -73,10 +73,10 @@ class AveragedWeights(keras.callbacks.Callback):
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stops a training whose loss is no number any more; what the epochs before it left stays.
+    """Stops training when the loss is no longer finite; the results of earlier epochs are kept.
 
     Args:
-        learning_rate: Learning rate of the training, for the message.
+        learning_rate: Learning rate of the training, for the error message.
     """
 
     def __init__(self, learning_rate: float) -> None:
@@ -95,22 +95,22 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 class Measured(Protocol):
-    """What an evaluation of a model found, such as `Evaluation`."""
+    """The result of an evaluation of a model, such as `Evaluation`."""
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the whole."""
+        """The overall metrics."""
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures, those of each label too, in plain JSON types."""
+        """Converts all metrics, including those per label, to plain JSON types."""
 
 
 class Validation(keras.callbacks.Callback):
-    """Adds what is measured of the averaged model, such as `val_accuracy`, to an epoch's metrics.
+    """Evaluates the averaged model after each epoch and adds the results, such as `val_accuracy`, to its metrics.
 
     Args:
-        averages: Whose model to evaluate.
-        measure: Evaluates a model.
+        averages: The averaged weights to evaluate.
+        measure: Function that evaluates a model.
 
     Examples:
         >>> from swiftformer_tf.tasks.scores import NumberErrors
@@ -137,20 +137,20 @@ class Validation(keras.callbacks.Callback):
 
 
 class RunFolder(keras.callbacks.Callback):
-    """Writes after each epoch what the next one needs, and what people want to see; each file appears whole.
+    """Writes, after each epoch, the state to resume from and the results so far; each file is written atomically.
 
-    If there are several processes, the first one writes.
+    If there are several processes, only the first one writes.
 
-    * `state.safetensors`: weights, optimizer, random generators, averages and the metrics so far.
-    * `model.keras`: the averaged model of the best epoch by validation, or of the last without one.
-    * `validation.json`, where there is a validation: what it found of that model, each label's figures too, as
-      `evaluate --json` has them.
-    * `metrics.csv`, and `curves.png` where matplotlib is installed.
+    * `state.safetensors`: weights, optimizer, random generators, averaged weights and the metrics so far.
+    * `model.keras`: the averaged model of the best epoch by validation, or of the last epoch if there is no validation.
+    * `validation.json`, if there is a validation: its results for that model, including those per label, in the form of
+      `evaluate --json`.
+    * `metrics.csv`, and `curves.png` if matplotlib is installed.
 
     Args:
-        folder: Where to; it must exist.
-        averages: The run's averaged weights.
-        validation: Called before this; None without photographs for it.
+        folder: Folder to write to; it must exist.
+        averages: The averaged weights of the run.
+        validation: The validation, which must be called before this callback; None if there is none.
 
     Examples:
         >>> import tempfile
@@ -173,13 +173,13 @@ class RunFolder(keras.callbacks.Callback):
         self.history: list[dict[str, float]] = []
 
     def restore(self, model: keras.Model) -> int:
-        """Brings a compiled model to the end of the last epoch that is in the folder.
+        """Restores a compiled model to the end of the last epoch stored in the folder.
 
         Returns:
-            The number of epochs done, which is the `initial_epoch` for `fit`.
+            The number of completed epochs, to be passed to `fit` as `initial_epoch`.
 
         Raises:
-            CheckpointError: The state is damaged or of another model.
+            CheckpointError: The state is damaged or belongs to a different model.
         """
         path = self.folder / "state.safetensors"
         if not path.is_file():
@@ -255,10 +255,10 @@ _BEST_BY = {"val_accuracy": 1, "val_mean_iou": 1, "val_mean_average_precision": 
 
 
 def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The row of the epoch whose model is kept: the best by validation, and of equals the last.
+    """Returns the row of the epoch whose model is kept: the best by validation; among equal ones, the last.
 
     Args:
-        history: What `train` returns.
+        history: The metrics returned by `train`.
 
     Examples:
         >>> best_epoch([{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.4}])["epoch"]
@@ -271,10 +271,10 @@ def best_epoch(history: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def validation_figures(row: Mapping[str, float]) -> list[str]:
-    """What validation found in an epoch, for people to read.
+    """Formats the validation metrics of an epoch.
 
     Args:
-        row: A row of what `train` returns.
+        row: A row of the metrics returned by `train`.
 
     Examples:
         >>> validation_figures({"epoch": 1, "loss": 0.3, "val_accuracy": 0.5})
@@ -285,6 +285,6 @@ def validation_figures(row: Mapping[str, float]) -> list[str]:
 
 
 def synchronize(model: keras.Model) -> None:
-    """Brings a model's variables up to date while `fit` runs; only the JAX backend lets them lag behind."""
+    """Updates a model's variables while `fit` runs; only with the JAX backend do they lag behind."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()

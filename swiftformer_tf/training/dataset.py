@@ -22,14 +22,14 @@ _ORDER, _CROP, _FLIP, _AUGMENT, _MIX = range(5)
 
 
 def steps_per_epoch(folder: ImageFolder | AnnotatedImages, recipe: TrainingRecipe) -> int:
-    """Full batches in one pass; the photographs left over change with every epoch's order.
+    """Returns the number of full batches per epoch; the photographs left over are different ones in every epoch.
 
     Args:
-        folder: Photographs.
-        recipe: Its batch size.
+        folder: The photographs.
+        recipe: The recipe, for its batch size.
 
     Raises:
-        ImageError: Fewer photographs than one batch.
+        ImageError: There are fewer photographs than in one batch.
 
     Examples:
         >>> from pathlib import Path
@@ -54,28 +54,30 @@ def training_dataset(
     first_epoch: int = 0,
     teacher: TeacherLogits | None = None,
 ) -> Any:
-    """Batches from `first_epoch` to the end, for `fit(..., steps_per_epoch=steps_per_epoch(folder, recipe))`.
+    """Creates a dataset of batches from `first_epoch` on, for `fit(..., steps_per_epoch=steps_per_epoch(folder,
+    recipe))`.
 
-    Batch k of a training is a function of the seed and of k alone: order, crops and augmentation come from
-    generators seeded with (seed, epoch, ...). So a training that starts again at an epoch sees what one
-    without interruption sees, and batches are made in parallel without losing their order.
+    Batch k depends only on the seed and on k: order, crops and augmentation come from generators seeded with (seed,
+    epoch, ...). A resumed training therefore sees the same batches as an uninterrupted one, and batches are created in
+    parallel without losing their order.
 
     Args:
-        folder: Photographs and labels.
+        folder: The photographs and labels.
         recipe: Batch size, image sizes and augmentation.
         config: Configuration of the model: size and normalization.
         seed: Seed of everything random.
-        first_epoch: Where to start, from 0.
-        teacher: Adds a teacher's logits to the targets.
+        first_epoch: Epoch to start with, counted from 0.
+        teacher: Teacher whose logits are added to the targets.
 
     Returns:
-        `tf.data.Dataset` of (images, labels), or of (images, (labels, teacher's logits for the labels)), or of
-        (images, (labels, those logits, all of the teacher's)) where the recipe has a head for the teacher: images
-        float32 (batch, size, size, 3), labels float32 (batch, num_labels), one-hot or as `AnnotatedImages` has them.
+        `tf.data.Dataset` of (images, labels); with a teacher, of (images, (labels, the teacher's logits for these
+        labels)); or, if the recipe has a third head for the teacher, of (images, (labels, these logits, all of the
+        teacher's logits)). Images are float32 (batch, size, size, 3); labels are float32 (batch, num_labels), one-hot
+        or the targets of `AnnotatedImages`.
 
     Raises:
-        ImageError: Fewer photographs than one batch; later, a photograph that cannot be read.
-        ConfigError: A batch that cannot be divided by the number of devices.
+        ImageError: There are fewer photographs than in one batch; or, during iteration, a photograph cannot be read.
+        ConfigError: The batch size is not divisible by the number of devices.
 
     Examples:
         >>> import tempfile
@@ -96,11 +98,11 @@ def training_dataset(
 
 
 class Batches:
-    """Makes batch number `step` of a whole training; see `training_dataset`, whose arguments these are.
+    """Creates the batch of any step of a training; see `training_dataset` for the arguments.
 
     Raises:
-        ImageError: Fewer photographs than one batch.
-        ConfigError: A batch that cannot be divided by the number of devices.
+        ImageError: There are fewer photographs than in one batch.
+        ConfigError: The batch size is not divisible by the number of devices.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class Batches:
         self.failure: SwiftFormerError | None = None
 
     def dataset(self, first_epoch: int = 0) -> Any:
-        """What `training_dataset` returns."""
+        """The dataset that `training_dataset` returns."""
         import tensorflow as tf
 
         size = self.share.stop - self.share.start
@@ -137,7 +139,7 @@ class Batches:
         return steps.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
     def rng(self, *key: int) -> np.random.Generator:
-        """Random numbers of this training and this key, whatever was drawn before."""
+        """Random generator for this training and key, independent of what was drawn before."""
         return np.random.default_rng((self.seed, *key))
 
     def __call__(self, step: int) -> list[np.ndarray]:
@@ -180,7 +182,7 @@ class Batches:
         return [*batch, answers] if self.recipe.teacher_head_weight else batch
 
     def _chosen(self, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the photographs of a batch, and which crop of the epoch each is."""
+        """Indices of the photographs in a batch, and the number of each one's crop in the epoch."""
         repeats, size = self.recipe.augmentation.repeats, self.recipe.batch_size
         order = self.rng(_ORDER, epoch).permutation(len(self.folder))
         row = np.arange(position * size, (position + 1) * size)

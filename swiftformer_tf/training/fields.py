@@ -1,4 +1,4 @@
-"""Fields of recipes: their types, their rules, and how they stand in JSON."""
+"""Fields of recipes: their types, their rules, and their form in JSON."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ _TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecipeFields:
-    """What the recipes of all trainings have: copies with other fields, and JSON.
+    """Base class of training recipes: copies with changed fields, and conversion to and from JSON.
 
     Examples:
         >>> from swiftformer_tf.training import TrainingRecipe
@@ -36,33 +36,33 @@ class RecipeFields:
     """
 
     def replace(self, **fields: Any) -> Self:
-        """A copy with some fields changed, checked like a new one."""
+        """Returns a copy with some fields changed, validated like a new recipe."""
         return dataclasses.replace(self, **fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Converts to plain JSON types."""
         values: dict[str, Any] = to_json(dataclasses.asdict(self))
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`.
+        """Reads the output of `to_dict`.
 
         Raises:
-            ConfigError: An unknown field or an impossible value.
+            ConfigError: A field is unknown or has an impossible value.
         """
         return cls(**read_fields(cls, "recipe", values))
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Reads a JSON file as `to_dict` writes it; what it leaves out has its default.
+        """Reads a JSON file in the form of `to_dict`; missing fields have their defaults.
 
         Args:
-            path: The file, or the `run.json` of a training, whose recipe is taken.
+            path: The file, or the `run.json` of a training, whose recipe is read.
 
         Raises:
-            ConfigError: Not a JSON object, an unknown field, or a value that is impossible or of another type; the
-                message names the file and the field.
+            ConfigError: The file is not a JSON object, a field is unknown, or a value is impossible or of the wrong
+                type; the message names the file and the field.
             OSError: The file cannot be read.
 
         Examples:
@@ -96,7 +96,7 @@ def _are_whole(value: Any) -> bool:
 
 
 def check_types(prefix: str, value: Any) -> None:
-    """Before any rule compares: a comparison of the wrong types would not name the field."""
+    """Checks types before any rule is evaluated, since a comparison of wrong types would not name the field."""
     for field in dataclasses.fields(value):
         fits, expected = _TYPES.get(field.type, (lambda _: True, ""))
         if not fits(getattr(value, field.name)):
@@ -104,14 +104,14 @@ def check_types(prefix: str, value: Any) -> None:
 
 
 def check_rules(prefix: str, value: Any, rules: list[tuple[str, Any, str]]) -> None:
-    """Names the field of the first rule that does not hold, and what was expected."""
+    """Raises an error for the first rule that does not hold, with its field and what was expected."""
     for name, ok, expected in rules:
         if not ok:
             raise ConfigError(f"{prefix}.{name}={getattr(value, name)!r}: expected {expected}")
 
 
 def read_fields(cls: Any, prefix: str, values: Any) -> dict[str, Any]:
-    """Arguments of a dataclass from JSON, lists made tuples; refuses what is not among its fields."""
+    """Converts JSON to the arguments of a dataclass, lists to tuples, and rejects unknown fields."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{prefix}={values!r}: expected an object with the fields of a training {prefix}")
     known = {field.name for field in dataclasses.fields(cls)}
@@ -121,7 +121,7 @@ def read_fields(cls: Any, prefix: str, values: Any) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> Any:
-    """Plain JSON types of `dataclasses.asdict`."""
+    """Converts the result of `dataclasses.asdict` to plain JSON types."""
     if isinstance(value, dict):
         return {name: to_json(item) for name, item in value.items()}
     return [to_json(item) for item in value] if isinstance(value, tuple) else value

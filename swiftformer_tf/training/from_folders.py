@@ -1,4 +1,4 @@
-"""A training in one call: from folders of photographs to a model in the run's folder."""
+"""Training in one call: from folders of photographs to a model in the run's folder."""
 
 import contextlib
 import dataclasses
@@ -42,7 +42,7 @@ History = list[dict[str, float]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Options:
-    """The arguments of `train` that tasks read."""
+    """The arguments of `train` that tasks use."""
 
     folder: Path
     output: Path
@@ -70,21 +70,21 @@ class _Options:
     tell: Callable[[TrainingPlan], None]
 
     def told(self, plan: TrainingPlan) -> list[keras.callbacks.Callback]:
-        """All callbacks, that which tells the plan first."""
+        """All callbacks, beginning with the one that reports the plan."""
         return [telling(plan, self.tell), *self.callbacks]
 
     @property
     def starting_point(self) -> str:
-        """Where the weights come from, for `run.json`."""
+        """The origin of the weights, for `run.json`."""
         return identity(Path(self.source)) if self.source else "random"
 
     def sized(self, transform: Transform, size: int | tuple[int, int]) -> dict[str, Any]:
-        """Fields of a configuration for pictures of this size."""
+        """Configuration fields for images of this size."""
         sides = size if isinstance(size, tuple) else (size, size)
         return {"image_size": size, "transform": transform.replace(size=sides)}
 
     def changed(self, recipe: Any) -> Any:
-        """The recipe with the settings that were given instead of its own."""
+        """The recipe, with the settings that were passed as arguments."""
         recipe = recipe.with_batch_size(self.batch_size) if self.batch_size else recipe
         recipe = recipe.with_epochs(self.epochs) if self.epochs else recipe
         return recipe.replace(learning_rate=self.learning_rate) if self.learning_rate else recipe
@@ -119,49 +119,50 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     tell: Callable[[TrainingPlan], None] = lambda _: None,
 ) -> History:
-    """Trains or fine-tunes on a folder of photographs: what `swiftformer-tf train` does.
+    """Trains or fine-tunes a model on a folder of photographs, as `swiftformer-tf train` does.
 
-    Interrupted at any moment, the same call goes on from the last epoch. `train_classifier` and `train_segmenter` are
-    what it calls, for a model or for photographs of your own making.
+    If interrupted, the same call resumes after the last completed epoch. It calls `train_classifier` or
+    `train_segmenter`, which you can call directly with a model or photographs that you created yourself.
 
     Args:
-        folder: For classification, photographs in a subfolder a class, or with a `metadata.csv`, see
-            `training_photographs`; for segmentation, photographs beside masks, see `MaskFolder.open`.
-        output: The run's folder, see `RunFolder`; `model.keras` in it is the model of the best epoch.
-        task: What to train, a key of `TRAINING_TASKS`; those that `evaluate` counts.
-        validation: Photographs to evaluate each epoch on, in a folder like `folder`.
-        variant: Variant of a new model; default is `"xs"`.
-        source: A `.keras` model or a checkpoint to start from, instead of a new model.
-        recipe: A name of `TRAINING_RECIPES` or, for segmentation, `SEGMENTATION_RECIPES`; a JSON file with its fields,
-            or the `run.json` of another run; or a recipe.
-        epochs: Instead of the recipe's; the warm-up is cut to fit.
-        batch_size: Instead of the recipe's; its rates are scaled.
-        learning_rate: Instead of the recipe's.
-        image_size: In pixels, or (height, width). Default: that of `source`, or 224; for segmentation, that of the
-            first photograph.
-        crop: Share that evaluation's center crop keeps, of a classifier. Default: that of the model's transform.
-        problem_type: What the labels of a classifier mean, see `training_photographs`.
-        teacher: A classifier to distill from, see `Teacher.open`.
-        head: Head of a segmenter, or its name in `SEGMENTATION_HEADS`; default is `"semantic_fpn_64"`.
-        frozen: Stages to leave as they are, see `freeze`.
-        dtype: Precision to compute in, such as `"mixed_bfloat16"`.
+        folder: For classification, a folder with a subfolder of photographs per class, or with a `metadata.csv`, see
+            `training_photographs`; for segmentation, a folder of photographs and masks, see `MaskFolder.open`.
+        output: Folder of the run, see `RunFolder`; its `model.keras` is the model of the best epoch.
+        task: The task to train for, `"classification"` or `"semantic-segmentation"`.
+        validation: Photographs to evaluate on after each epoch, in a folder like `folder`.
+        variant: The variant of a new model; default is `"xs"`.
+        source: A `.keras` model or checkpoint to start from, instead of a new model.
+        recipe: A recipe; a name in `TRAINING_RECIPES` or, for segmentation, in `SEGMENTATION_RECIPES`; or the path of a
+            JSON file with the fields of a recipe, or of the `run.json` of another run.
+        epochs: Number of epochs, instead of the recipe's; the warm-up is shortened to fit.
+        batch_size: Batch size, instead of the recipe's; the recipe's learning rates are scaled in proportion.
+        learning_rate: Learning rate, instead of the recipe's.
+        image_size: Size in pixels, or (height, width). Default: the size of `source`, or 224; for segmentation, the
+            size of the first photograph.
+        crop: For a classifier, the share of the resized image that the center crop keeps in evaluation. Default: that
+            of the model's transform.
+        problem_type: The problem type of a classifier, see `training_photographs`.
+        teacher: Path of a classifier to distill from, see `Teacher.open`.
+        head: The head of a segmenter, or its name in `SEGMENTATION_HEADS`; default is `"semantic_fpn_64"`.
+        frozen: Number of stages to freeze, see `freeze`.
+        dtype: Keras dtype or dtype policy, such as `"mixed_bfloat16"`.
         seed: Seed of everything random.
-        tensorboard: Whether to log for TensorBoard, too, into `output`.
+        tensorboard: Whether to write logs for TensorBoard into `output` as well.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        num_processes: How many processes take part, see `distribute`; of a classifier.
-        process_id: Which of them this is.
-        coordinator_address: Where process 0 can be reached.
-        callbacks: More callbacks for `fit`.
-        tell: Called before the first step with what was understood of the arguments.
+        num_processes: Number of processes that take part, see `distribute`; for classifiers only.
+        process_id: Index of this process.
+        coordinator_address: Address at which process 0 can be reached.
+        callbacks: Additional callbacks for `fit`.
+        tell: Function called before the first step with the `TrainingPlan` that follows from the arguments.
 
     Returns:
-        The metrics, a row an epoch, those before an interruption included; `best_epoch` finds the best.
+        The metrics, one row per epoch, including epochs before an interruption; `best_epoch` finds the best one.
 
     Raises:
-        ConfigError: Arguments that contradict each other or are of another task; and see `train_classifier`.
+        ConfigError: Arguments contradict each other or belong to a different task; or see `train_classifier`.
         CheckpointError: See `Checkpoint.open` and `train_classifier`.
-        ImageError: Too few photographs, or some that cannot be read.
+        ImageError: There are too few photographs, or some cannot be read.
         ModelError: See `open_model` and `Teacher.open`.
 
     Examples:
@@ -211,7 +212,7 @@ def train(
 
 
 def _check(task: str, options: _Options) -> None:
-    """Whether the arguments go together."""
+    """Checks that the arguments are compatible."""
     if task not in TRAINING_TASKS:
         raise ConfigError(f"task={task!r}: expected one of {', '.join(TRAINING_TASKS)}")
     for name, default in TRAINING_TASKS[task].unused.items():
@@ -345,11 +346,11 @@ def _head(head: str | SegmentationHead) -> SegmentationHead:
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """How a task is trained.
+    """How to train for a task.
 
     Args:
-        run: Trains.
-        unused: Arguments that it has no use for, with their defaults.
+        run: Function that trains.
+        unused: Arguments that the task does not use, with their defaults.
     """
 
     run: Callable[[_Options], History]

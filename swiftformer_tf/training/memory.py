@@ -1,4 +1,4 @@
-"""Memory of large tensors: kept, not given back."""
+"""Keeps the memory of large tensors instead of returning it to the system."""
 
 import ctypes
 import platform
@@ -10,14 +10,14 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> bool:
-    """Makes glibc reuse the memory of large tensors within this process.
+    """Makes glibc reuse the memory of large tensors in this process.
 
-    By default it maps fresh pages for each and gives them back a moment later, so that a training step on a CPU spends
-    much of its time on the kernel's page faults: 56 ms of processor time a picture instead of 40 (XS at 128 px,
-    docs/results/training.md). The process then keeps the largest amount of memory that it needed.
+    By default, glibc maps new pages for each large tensor and returns them a moment later, so that a training step on a
+    CPU spends much of its time on page faults: 56 ms of CPU time per image instead of 40 ms (XS at 128 px,
+    docs/results/training.md). With this setting, the process keeps its peak amount of memory.
 
     Returns:
-        Whether the C library is glibc and agreed; elsewhere nothing happens.
+        Whether the setting was applied; with a C library other than glibc, nothing happens.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""Models to start a training from: new ones, and trained ones with other classes or frozen parts."""
+"""Models to start training from: new ones, and trained ones with different classes or frozen parts."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ HEADS = ("head", "head_dist")
 
 
 def class_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """Labels for classes whose folders have these names: English ones if all are ImageNet's WordNet ids.
+    """Returns the labels for classes whose folders have these names: English names if all are ImageNet's WordNet ids.
 
     Args:
-        names: Names of the folders, in the order of the classes.
+        names: Folder names in the order of the classes.
 
     Examples:
         >>> class_labels(["n01440764", "n02102040"]), class_labels(["cat", "dog"])
@@ -35,13 +35,13 @@ def class_labels(names: Sequence[str]) -> tuple[str, ...]:
 def new_model(
     config: SwiftFormerConfig, recipe: TrainingRecipe, *, seed: int = 0, dtype: str = "float32"
 ) -> SwiftFormerForImageClassification:
-    """An untrained classifier with the layer scales and the stochastic depth of a recipe.
+    """Creates an untrained classifier with the layer scales and stochastic depth of a recipe.
 
     Args:
         config: Architecture, labels and transform.
-        recipe: The recipe.
-        seed: Seed of the initial weights; sets Keras's, NumPy's and Python's global seed.
-        dtype: Precision or policy, such as `"mixed_bfloat16"`.
+        recipe: The training recipe.
+        seed: Seed for the initial weights; sets the global seeds of Keras, NumPy and Python.
+        dtype: Keras dtype or dtype policy, such as `"mixed_bfloat16"`.
 
     Examples:
         >>> new_model(SwiftFormerConfig.from_variant("tiny"), TrainingRecipe(drop_path_rate=0.1)).config.drop_path_rate
@@ -55,17 +55,17 @@ def new_model(
 def adapted_model(
     model: SwiftFormerForImageClassification, config: SwiftFormerConfig, *, seed: int = 0, dtype: str = "float32"
 ) -> SwiftFormerForImageClassification:
-    """A copy of a trained classifier under another configuration; heads start anew where the labels differ.
+    """Copies a trained classifier to a different configuration; heads are newly initialized if the labels differ.
 
     Args:
-        model: Trained.
-        config: Configuration of the copy, of the same architecture: labels, image size, transform, drop rates and
-            whether there are two heads may differ.
-        seed: Seed of new heads; sets Keras's, NumPy's and Python's global seed.
-        dtype: Precision or policy, such as `"mixed_bfloat16"`.
+        model: The trained classifier.
+        config: Configuration of the copy. The architecture must be the same; labels, image size, transform, drop rates
+            and the number of heads may differ.
+        seed: Seed for new heads; sets the global seeds of Keras, NumPy and Python.
+        dtype: Keras dtype or dtype policy, such as `"mixed_bfloat16"`.
 
     Raises:
-        ConfigError: Another architecture; the message names the field.
+        ConfigError: The architecture differs; the message names the field.
 
     Examples:
         >>> model = SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette")
@@ -86,10 +86,10 @@ def adapted_model(
 
 
 def new_heads(model: SwiftFormerForImageClassification, config: SwiftFormerConfig) -> tuple[str, ...]:
-    """Names of the heads that start anew where `adapted_model` puts a trained classifier under another configuration.
+    """Returns the names of the heads that `adapted_model` initializes anew for a configuration.
 
     Args:
-        model: Trained.
+        model: The trained classifier.
         config: Configuration of the copy.
 
     Examples:
@@ -103,13 +103,13 @@ def new_heads(model: SwiftFormerForImageClassification, config: SwiftFormerConfi
 
 
 def start_from_mean(model: SwiftFormerForImageClassification, targets: np.ndarray) -> None:
-    """Lets new heads of a regression answer about what photographs have, instead of about zero.
+    """Initializes the biases of new regression heads to the mean of the targets instead of zero.
 
-    Heads are new whose bias is all zero: others have learned, and stay as they are.
+    A head is considered new if its bias is all zeros; trained heads are left unchanged.
 
     Args:
-        model: To be trained.
-        targets: Numbers of the photographs, (photographs, labels).
+        model: The model to be trained.
+        targets: Targets of the photographs, (photographs, labels).
 
     Examples:
         >>> config = SwiftFormerConfig.from_variant("tiny", id2label={0: "age"}, problem_type="regression")
@@ -126,14 +126,14 @@ def start_from_mean(model: SwiftFormerForImageClassification, targets: np.ndarra
 
 
 def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:
-    """Keeps the stem and the first stages as they are; their BatchNorms use their statistics, as in evaluation.
+    """Freezes the stem and the first stages; their BatchNorm layers run in inference mode.
 
     Args:
-        model: To be trained; freeze before `compile_for`.
-        stages: How many, with the downsampling before each; 0 freezes nothing, not even the stem.
+        model: The model to be trained; freeze it before calling `compile_for`.
+        stages: Number of stages, including the downsampling before each; 0 freezes nothing, not even the stem.
 
     Raises:
-        ConfigError: More stages than there are.
+        ConfigError: The model has fewer stages.
 
     Examples:
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
@@ -150,10 +150,10 @@ def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:
 
 
 def frozen_parts(stages: int) -> tuple[str, ...]:
-    """What `freeze` keeps, for people to read.
+    """Returns human-readable names of the parts that `freeze` freezes.
 
     Args:
-        stages: How many.
+        stages: Number of stages.
 
     Examples:
         >>> frozen_parts(2), frozen_parts(0)

@@ -1,4 +1,4 @@
-"""What a classifier minimizes and counts while it learns, by its problem type."""
+"""The loss and metric of a classifier in training, by its problem type."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ __all__ = ["OBJECTIVES", "Objective", "ScaledAbsoluteError", "spreads"]
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ScaledAbsoluteError(keras.losses.Loss):
-    """Mean absolute error with a unit for each label: years and millimeters count alike.
+    """Mean absolute error with a unit for each label, so that years and millimeters have the same weight.
 
-    Shapes: targets and answers (B, labels).
+    Shapes: targets and predictions (B, labels).
 
     Args:
         units: Unit of each label.
@@ -45,11 +45,11 @@ class ScaledAbsoluteError(keras.losses.Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """How a problem type is learned.
+    """The loss and metric of a problem type.
 
     Args:
-        loss: From a recipe and the units of the labels to a loss.
-        metric: Makes what Keras counts in an epoch, of logits.
+        loss: Function from a recipe and the units of the labels to a loss.
+        metric: Function that creates the Keras metric of logits for an epoch.
     """
 
     loss: Callable[[TrainingRecipe, Sequence[float]], keras.losses.Loss]
@@ -76,7 +76,7 @@ OBJECTIVES: dict[ProblemType, Objective] = {
 
 
 def spreads(folder: Any) -> tuple[float, ...]:
-    """Standard deviation of each label's numbers; 1 for one that does not vary, and for labels of classes.
+    """Returns the standard deviation of each label's targets; 1 for constant targets and for classification.
 
     Examples:
         >>> spreads(AnnotatedImages(("a.png", "b.png"), np.array([[10.0], [30.0]]), ("age",)))

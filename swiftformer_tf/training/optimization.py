@@ -1,4 +1,4 @@
-"""What is minimized and how: losses for labels and teachers, AdamW, the schedule."""
+"""Losses for labels and teachers, the AdamW optimizer, and the learning rate schedule."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,11 +26,11 @@ __all__ = [
 
 
 def learning_rate(recipe: TrainingRecipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The rate by step: a linear rise, then half a cosine.
+    """Creates the learning rate schedule: linear warm-up, then cosine decay.
 
     Args:
-        recipe: The rates, and the epochs.
-        steps: Steps in an epoch.
+        recipe: Recipe with the learning rates and the number of epochs.
+        steps: Number of steps per epoch.
 
     Examples:
         >>> from swiftformer_tf.training.recipes import training_recipe
@@ -50,16 +50,17 @@ def learning_rate(recipe: TrainingRecipe, steps: int) -> keras.optimizers.schedu
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ClippedAdamW(keras.optimizers.AdamW):
-    """AdamW with adaptive gradient clipping (Brock et al., arXiv:2102.06171), which Keras lacks.
+    """AdamW with adaptive gradient clipping (Brock et al., arXiv:2102.06171), which Keras does not provide.
 
-    A unit is one output channel of a kernel, or a whole vector. Its gradient is shortened to `adaptive_clip` times
-    the norm of its weights, which counts as 1e-3 at least.
+    A unit is one output channel of a kernel, or a whole vector. The norm of its gradient is limited to `adaptive_clip`
+    times the norm of its weights, which is taken to be at least 1e-3.
 
     Args:
         learning_rate: A number or a schedule.
-        adaptive_clip: Largest norm of a unit's gradient over the norm of its weights; None does not clip.
-        rate_shares: Share of the rate that variables learn with whose path begins so, one or one for each of their
-            last axis; others learn with all of it.
+        adaptive_clip: Maximum ratio of the norm of a unit's gradient to the norm of its weights; None disables
+            clipping.
+        rate_shares: Factors on the learning rate, by the prefix of a variable's path: a number, or one for each entry
+            of the variable's last axis. All other variables use the full rate.
         **kwargs: Arguments of `keras.optimizers.AdamW`.
 
     Examples:
@@ -115,15 +116,15 @@ def _clipped(gradient: Any, variable: Any, clip: float) -> Any:
 def adamw(
     recipe: TrainingRecipe, model: keras.Model, steps: int, *, units: Sequence[float] = ()
 ) -> keras.optimizers.Optimizer:
-    """AdamW by a recipe; biases, norms and layer scales, which are vectors, do not decay.
+    """Creates AdamW for a recipe; biases, norms and layer scales, which are vectors, have no weight decay.
 
-    In `mixed_float16` the loss is scaled, so that small gradients are not lost.
+    With `mixed_float16`, the loss is scaled so that small gradients do not underflow.
 
     Args:
-        recipe: Rates, decay and clipping.
-        model: To be trained; frozen layers must be frozen before.
-        steps: Steps in an epoch.
-        units: Unit of each label of a regression: its head's steps are of that size, other heads' of one.
+        recipe: Recipe with learning rates, weight decay and clipping.
+        model: The model to be trained; layers to be frozen must already be frozen.
+        steps: Number of steps per epoch.
+        units: Unit of each label of a regression, to which the steps of its head are scaled; 1 for other heads.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig
@@ -142,7 +143,7 @@ def adamw(
 
 
 def prepared(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras.optimizers.Optimizer:
-    """The optimizer for a model: vectors do not decay, and in `mixed_float16` the loss is scaled."""
+    """Prepares an optimizer for a model: no weight decay on vectors, and a scaled loss for `mixed_float16`."""
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
     if any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers):
         # `compile` looks at the policy of the model itself, which a student does not have.
@@ -151,13 +152,13 @@ def prepared(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras
 
 
 def hard_distillation(teacher: Any, student: Any) -> Any:
-    """Cross entropy of the student's logits with the teacher's decision; (B, classes) twice to (B,)."""
+    """Cross-entropy of the student's logits with the teacher's decision; two (B, classes) tensors to (B,)."""
     decision = ops.one_hot(ops.argmax(teacher, axis=-1), teacher.shape[-1])
     return ops.categorical_crossentropy(decision, student, from_logits=True)
 
 
 def soft_distillation(temperature: float) -> Callable[[Any, Any], Any]:
-    """Kullback-Leibler divergence of softened probabilities, times the temperature squared (arXiv:1503.02531)."""
+    """Kullback-Leibler divergence of softened probabilities times the squared temperature (arXiv:1503.02531)."""
     # An instance: by name, which is the default, Keras 3.15 compares the logits themselves instead of probabilities.
     loss = keras.distillation.LogitsDistillation(temperature=temperature, loss=keras.losses.KLDivergence())
 
@@ -168,7 +169,7 @@ def soft_distillation(temperature: float) -> Callable[[Any, Any], Any]:
 
 
 def jit_compile() -> bool | str:
-    """Whether `compile` shall use XLA."""
+    """Whether `compile` should use XLA."""
     # XLA's CPU code for these layers is three times slower than TensorFlow's own kernels (docs/results/training.md).
     return False if keras.backend.backend() == "tensorflow" and keras.distribution.list_devices("gpu") == [] else "auto"
 
@@ -181,25 +182,27 @@ def compile_for(
     teacher_labels: int = 0,
     units: Sequence[float] | None = None,
 ) -> keras.Model:
-    """The model to `fit`: `model` itself, or its heads one by one where there is a teacher.
+    """Returns the compiled model to `fit`: `model` itself or, with a teacher, a model that returns each head
+    separately.
 
-    With a teacher, `head` learns the labels, `head_dist` the teacher, and a third head, which is not part of
-    `model`, all of the teacher's classes where the recipe wants it. The layers are those of `model`: training the
-    one trains the other. (`keras.distillation.Distiller` compares one output of two Keras models on the same input
-    in every step: it has no place for two heads, for kept answers, or for a teacher outside Keras. Its loss is used.)
+    With a teacher, `head` learns the labels, `head_dist` learns from the teacher and, if the recipe asks for it, a
+    third head, which is not part of `model`, learns all of the teacher's classes. Both models share their layers:
+    training one trains the other. (`keras.distillation.Distiller` compares one output of two Keras models on the same
+    input in every step; it does not support two heads, cached teacher logits, or a teacher outside Keras. Its loss is
+    used.)
 
     Args:
-        recipe: The recipe.
-        model: A classifier that returns logits; with a teacher, one with `head_dist`.
-        steps: Steps in an epoch.
-        teacher_labels: Number of the teacher's classes; 0 without a teacher.
-        units: Units of each label of a regression, see `spreads`; None for 1.
+        recipe: The training recipe.
+        model: A classifier that returns logits; with a teacher, it must have `head_dist`.
+        steps: Number of steps per epoch.
+        teacher_labels: Number of classes of the teacher; 0 without a teacher.
+        units: Unit of each label of a regression, see `spreads`; None for 1.
 
     Returns:
-        A compiled model for the batches of `training_dataset`.
+        A compiled model that accepts the batches of `training_dataset`.
 
     Raises:
-        ConfigError: A teacher, and a model without `head_dist` or of another problem type than one right label.
+        ConfigError: There is a teacher, but the model has no `head_dist` or is not a single-label classifier.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig

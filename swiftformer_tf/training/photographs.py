@@ -1,4 +1,4 @@
-"""Photographs to learn from, with what is right of them, for a new model or one that has learned before."""
+"""Photographs and targets for training, for a new model or a trained one."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ SPLITS = {"train", "val", "valid", "validation", "test"}
 def training_photographs(
     folder: str | Path, config: SwiftFormerConfig, *, problem_type: ProblemType | None = None
 ) -> tuple[ImageFolder | AnnotatedImages, SwiftFormerConfig]:
-    """Photographs with their labels or numbers, and a configuration whose outputs are these.
+    """Opens photographs with their labels or numbers, and returns a configuration with matching outputs.
 
     Args:
-        folder: With a subfolder a class, or with a `metadata.csv`, see `open_annotated`.
-        config: Configuration of the model to start from. Where its labels are those of the folder, their order wins, so
-            that its heads are kept.
-        problem_type: What the labels mean; None takes the configuration's, or what the folder implies.
+        folder: Folder with a subfolder per class, or with a `metadata.csv`, see `open_annotated`.
+        config: Configuration of the model to start from. If its labels are those of the folder, it keeps their order,
+            so that its heads are kept.
+        problem_type: The problem type; None takes that of the configuration, or the one implied by the folder.
 
     Raises:
-        ImageError: As `ImageFolder.open` and `open_annotated`: one label or numbers without a problem type too; and
-            a folder of splits, whose subfolders are named train and val.
-        ConfigError: Several labels or numbers, and a folder that has no `metadata.csv`.
+        ImageError: See `ImageFolder.open` and `open_annotated`; or a single label or numbers without a problem type; or
+            the folder contains splits, in subfolders named train and val.
+        ConfigError: The problem type is multi-label classification or regression, but the folder has no `metadata.csv`.
 
     Examples:
         >>> import tempfile
@@ -65,7 +65,7 @@ def training_photographs(
 
 
 def _check_splits(folder: Path, names: Sequence[str]) -> None:
-    """Refuses the folder around train and val, which would be learned as classes."""
+    """Rejects a folder that contains train and val, which would be learned as classes."""
     if "train" in names and {name.lower() for name in names} <= SPLITS:
         others = [name for name in names if name != "train"]
         validation = f", and {folder / others[-1]} as validation" if others else ""

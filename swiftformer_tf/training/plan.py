@@ -1,4 +1,4 @@
-"""What a training is about to do, told before its first step."""
+"""What a training is about to do, reported before its first step."""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,17 +17,17 @@ NAMED = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """What `train` understood of its arguments.
+    """What `train` is about to do, as derived from its arguments.
 
     Args:
-        labels: Names of the outputs.
-        counts: Photographs of each label; None where it is not known before they are read, or where they are numbers.
-        images: Number of photographs to learn from.
-        validation: Number of photographs to evaluate on; 0 for none.
+        labels: Label names in the order of the outputs.
+        counts: Number of photographs of each label; None if not known before they are read, or for regression.
+        images: Number of training photographs.
+        validation: Number of validation photographs; 0 for none.
         image_size: (height, width) in pixels.
-        source: Where trained weights come from; None for a new model.
-        new: Parts of the model whose weights are random.
-        frozen: Parts that stay as they are.
+        source: Origin of the trained weights; None for a new model.
+        new: Parts of the model with newly initialized weights.
+        frozen: Frozen parts of the model.
 
     Examples:
         >>> plan = TrainingPlan(
@@ -53,7 +53,7 @@ class TrainingPlan:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The same for people."""
+        """The plan as human-readable lines."""
         known = f"; all others come from {self.source}" if self.new else f"none; all come from {self.source}"
         new = f"{', '.join(self.new)}{known}" if self.source else "all"
         return (
@@ -74,7 +74,7 @@ class TrainingPlan:
 
 
 def count_labels(images: ImageFolder | AnnotatedImages) -> tuple[int, ...] | None:
-    """Photographs of each label; None where the targets are numbers.
+    """Returns the number of photographs of each label; None for regression.
 
     Args:
         images: See `training_photographs`.
@@ -94,11 +94,11 @@ def count_labels(images: ImageFolder | AnnotatedImages) -> tuple[int, ...] | Non
 
 
 def telling(plan: TrainingPlan, tell: Callable[[TrainingPlan], None]) -> keras.callbacks.Callback:
-    """A callback that tells the plan before the first step, when all that it rests on has been checked.
+    """Creates a callback that reports the plan before the first step, after everything has been validated.
 
     Args:
         plan: The plan.
-        tell: What is called with it.
+        tell: Function to call with the plan.
     """
     return keras.callbacks.LambdaCallback(on_train_begin=lambda _: tell(plan))
 

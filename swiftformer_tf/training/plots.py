@@ -1,4 +1,4 @@
-"""Learning curves as a picture."""
+"""Plots of learning curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +9,11 @@ __all__ = ["plot_history"]
 
 
 def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> None:
-    """Draws losses, accuracies and the learning rate by epoch as a PNG; needs matplotlib (the extra `train`).
+    """Draws losses, accuracies and the learning rate by epoch as a PNG; needs matplotlib (extra `train`).
 
     Args:
-        history: A row an epoch, as `metrics.csv` has them.
-        path: Where to.
+        history: Metrics, one row per epoch, as in `metrics.csv`.
+        path: Path of the PNG.
     """
     from matplotlib.figure import Figure
 

@@ -1,7 +1,7 @@
-"""One training on several devices, or in several processes on one or more machines, through Keras's distribution API.
+"""Training on several devices, or in several processes on one or more machines, with Keras's distribution API.
 
-Every process runs the same training on its share of each batch; Keras's JAX backend adds up losses, gradients and
-BatchNorm's statistics over the whole batch (between CPUs through Gloo), so that the result is that of one process.
+Every process runs the same training on its share of each batch. Keras's JAX backend sums losses, gradients and
+BatchNorm statistics over the whole batch (between CPUs with Gloo), so that the result is that of a single process.
 """
 
 import contextlib
@@ -28,19 +28,19 @@ RETRY_SECONDS = 0.5
 def distribute(
     num_processes: int = 1, process_id: int = 0, coordinator_address: str | None = None, *, wait_seconds: float = 60
 ) -> None:
-    """Spreads what is built and trained from now on over all devices of all processes; before anything is computed.
+    """Distributes all further training over all devices of all processes; to be called before any computation.
 
-    With one process on one device nothing happens.
+    With one process on one device, it does nothing.
 
     Args:
-        num_processes: How many take part; each calls this, and waits for the others.
-        process_id: Which of them this is, from 0; number 0 writes the run's folder.
-        coordinator_address: `"HOST:PORT"` of process 0, which listens there.
-        wait_seconds: How long the others try to reach process 0 before they give up.
+        num_processes: Number of processes; each of them calls this function and waits for the others.
+        process_id: Index of this process, from 0; process 0 writes the run's folder.
+        coordinator_address: `"HOST:PORT"` at which process 0 listens.
+        wait_seconds: Time in seconds for which the others try to reach process 0.
 
     Raises:
-        ConfigError: Several processes without Keras's JAX backend or without an address, an impossible number, or
-            an address at which nobody answers.
+        ConfigError: There are several processes but no JAX backend or no address, a number is impossible, or nothing
+            answers at the address.
 
     Examples:
         >>> import keras
@@ -75,7 +75,7 @@ def distribute(
 
 
 def _await_coordinator(host: str, port: int, wait_seconds: float) -> None:
-    """Waits until process 0 listens: JAX would do so in silence, and then end this process without an exception."""
+    """Waits until process 0 listens; JAX would wait silently and then terminate this process without an exception."""
     print(f"waits for process 0 at {host}:{port}", file=sys.stderr, flush=True)
     give_up = time.monotonic() + wait_seconds
     while True:
@@ -92,16 +92,16 @@ def _await_coordinator(host: str, port: int, wait_seconds: float) -> None:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes files; true where there is only one."""
+    """Whether this process writes files; true if there is only one."""
     distribution = keras.distribution.distribution()
     return distribution is None or distribution.data_shard_id == 0
 
 
 def share_of_batch(batch_size: int) -> slice:
-    """The part of every batch that this process feeds.
+    """Returns the part of every batch that this process provides.
 
     Raises:
-        ConfigError: The batch cannot be divided by the number of devices.
+        ConfigError: The batch size is not divisible by the number of devices.
 
     Examples:
         >>> share_of_batch(64)
@@ -119,7 +119,7 @@ def share_of_batch(batch_size: int) -> slice:
 
 @contextlib.contextmanager
 def undistributed() -> Iterator[None]:
-    """What is built or computed inside belongs to this process alone."""
+    """Within this context, models and computations are local to this process."""
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
@@ -129,13 +129,13 @@ def undistributed() -> Iterator[None]:
 
 
 def check_same_settings(about: dict[str, Any]) -> None:
-    """Makes sure that all processes do the same training, before they wait for each other without end.
+    """Checks that all processes run the same training, before they would wait for each other forever.
 
     Args:
-        about: What must be equal, in JSON's types; the first field that differs is named.
+        about: Settings that must be equal, as JSON types; the message names the first field that differs.
 
     Raises:
-        ConfigError: Something differs.
+        ConfigError: The settings differ.
     """
     distribution = keras.distribution.distribution()
     if distribution is None or distribution.num_processes == 1:

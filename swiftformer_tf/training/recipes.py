@@ -1,4 +1,4 @@
-"""Training recipes as data: the paper's for every variant, and a short one for small sets of photographs."""
+"""Training recipes as data: the paper's recipe for every variant, and a short one for small datasets."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ Distillation = Literal["hard", "soft"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What happens to a photograph before the network sees it; zero switches a step off.
+    """Augmentation of training photographs; a value of zero disables a step.
 
-    Crops are cut with Pillow; all else is done by Keras's layers of the same names.
+    Crops are cut with Pillow; everything else is done by the Keras layers of the same names.
 
     Args:
-        crop_scale: Smallest and largest share of the photograph's area that a random crop has.
-        crop_ratio: Narrowest and widest shape of a crop, width over height.
-        flip: Whether half of the crops are mirrored.
-        color_jitter: Brightness, contrast and saturation change by up to this share.
-        rand_augment: `factor` of `keras.layers.RandAugment`, two operations a picture.
-        erase: Share of the pictures in which a rectangle is erased.
+        crop_scale: Minimum and maximum area of a random crop, as a share of the photograph's area.
+        crop_ratio: Minimum and maximum aspect ratio of a crop, width divided by height.
+        flip: Whether half of the crops are mirrored horizontally.
+        color_jitter: Maximum relative change of brightness, contrast and saturation.
+        rand_augment: `factor` of `keras.layers.RandAugment`, with two operations per image.
+        erase: Share of images in which a rectangle is erased.
         mixup: `alpha` of `keras.layers.MixUp`.
-        cutmix: `factor` of `keras.layers.CutMix`. With both, every batch gets one of the two.
-        repeats: Crops of the same photograph in one epoch, with as many fewer photographs (repeated
-            augmentation, arXiv:1902.05509).
+        cutmix: `factor` of `keras.layers.CutMix`. If MixUp is enabled as well, one of the two is applied to each batch.
+        repeats: Number of crops of each photograph in an epoch, which then covers correspondingly fewer photographs
+            (repeated augmentation, arXiv:1902.05509).
 
     Raises:
         ConfigError: An impossible value; the message names the field.
@@ -68,38 +68,39 @@ class Augmentation:
 
     @property
     def mixes(self) -> bool:
-        """Whether pictures are blended with one another."""
+        """Whether images are mixed with one another."""
         return bool(self.mixup or self.cutmix)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingRecipe(RecipeFields):
-    """Everything about a training but the model, the photographs and the teacher.
+    """All settings of a training apart from the model, the photographs and the teacher.
 
     Args:
-        epochs: Passes over the photographs.
-        batch_size: Photographs a step.
-        learning_rate: Highest of the schedule, for this `batch_size`.
-        warmup_epochs: Epochs of the linear rise.
-        warmup_learning_rate: Start of the rise.
-        final_learning_rate: End of the cosine.
-        weight_decay: AdamW's, on kernels; biases, norms and layer scales have none.
-        label_smoothing: Share of the target that is spread over all classes.
-        clip_norm: Largest global norm of the gradient, or None.
-        adaptive_clip: Largest norm of a unit's gradient over the norm of its weights (arXiv:2102.06171), or None.
-        ema: Share that a step keeps of the averaged weights, which are the ones evaluated and saved; 0 takes
-            the weights as they are.
-        image_scales: Sizes of the crops in the course of the training, as shares of the size that the
-            model is made for; the epochs are split evenly among them.
-        distillation: How `head_dist` follows a teacher: its decision, or its probabilities.
-        distillation_weight: Share of `head_dist` in the loss; `head` has the rest.
+        epochs: Number of passes over the photographs.
+        batch_size: Number of photographs per step.
+        learning_rate: Peak learning rate of the schedule, for this `batch_size`.
+        warmup_epochs: Number of epochs of linear warm-up.
+        warmup_learning_rate: Learning rate at the start of the warm-up.
+        final_learning_rate: Learning rate at the end of the cosine decay.
+        weight_decay: Weight decay of AdamW, applied to kernels but not to biases, norms and layer scales.
+        label_smoothing: Share of the target that is spread evenly over all classes.
+        clip_norm: Maximum global norm of the gradient; None disables clipping.
+        adaptive_clip: Maximum ratio of the norm of a unit's gradient to the norm of its weights (arXiv:2102.06171);
+            None disables it.
+        ema: Decay per step of the averaged weights, which are the ones evaluated and saved; 0 disables averaging.
+        image_scales: Crop sizes in the course of the training, as fractions of the model's image size; the epochs are
+            divided evenly among them.
+        distillation: What `head_dist` learns from a teacher: `"hard"` for its decisions, `"soft"` for its
+            probabilities.
+        distillation_weight: Weight of `head_dist` in the loss, from 0 to 1; `head` has the rest.
         temperature: Temperature of soft distillation.
-        teacher_head_weight: Weight in the loss of a third head, dropped after the training, that learns the
-            teacher's probabilities of all its classes; 0 for none.
-        teacher_views: Number of crops of each photograph that the epochs take in turn, so that the
-            teacher's answers can be kept; 0 asks the teacher anew in every step.
-        layer_scale_init_value: Start of the layer scales of attention and MLP in a new model.
-        drop_path_rate: Stochastic depth of the last block of a new model.
+        teacher_head_weight: Weight in the loss of a third head, discarded after training, that learns the teacher's
+            probabilities for all of the teacher's classes; 0 for none.
+        teacher_views: Number of crops of each photograph that the epochs use in turn, so that the teacher's logits can
+            be cached; 0 runs the teacher in every step.
+        layer_scale_init_value: Initial value of the layer scales of attention and MLP in a new model.
+        drop_path_rate: Stochastic depth rate of the last block of a new model.
         augmentation: See `Augmentation`.
 
     Raises:
@@ -160,26 +161,26 @@ class TrainingRecipe(RecipeFields):
         check_rules("recipe", self, rules)
 
     def image_size(self, epoch: int, size: int) -> int:
-        """Side of the crops in an epoch, counted from 0, for a model of `size`: a multiple of 32."""
+        """Side length of the crops in an epoch, counted from 0, for a model of `size`: a multiple of 32."""
         scale = self.image_scales[min(epoch * len(self.image_scales) // self.epochs, len(self.image_scales) - 1)]
         return size if scale == 1 else max(32, round(scale * size / 32) * 32)
 
     def with_batch_size(self, batch_size: int) -> Self:
-        """The recipe for another batch size, its learning rates scaled in proportion."""
+        """Returns the recipe for a different batch size, with its learning rates scaled in proportion."""
         share = batch_size / self.batch_size
         rates = ("learning_rate", "warmup_learning_rate", "final_learning_rate")
         return self.replace(batch_size=batch_size, **{name: share * getattr(self, name) for name in rates})
 
     def with_epochs(self, epochs: int) -> Self:
-        """The recipe for another number of epochs; the warm-up is cut to leave one for the cosine at least."""
+        """Returns the recipe for a different number of epochs; its warm-up is shortened to leave at least one more."""
         return self.replace(epochs=epochs, warmup_epochs=min(self.warmup_epochs, max(0, epochs - 1)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`, its augmentation too.
+        """Reads the output of `to_dict`, including the augmentation.
 
         Raises:
-            ConfigError: An unknown field or an impossible value, of the recipe or of its augmentation.
+            ConfigError: A field of the recipe or its augmentation is unknown or has an impossible value.
 
         Examples:
             >>> TrainingRecipe.from_dict({"epochs": 30, "augmentation": {"flip": False}}).augmentation.flip
@@ -241,7 +242,7 @@ Example:
 
 
 def training_recipe(name: str, variant: str) -> TrainingRecipe:
-    """The recipe of a name for a variant.
+    """Returns a recipe by name, for a variant.
 
     Args:
         name: A key of `TRAINING_RECIPES`.

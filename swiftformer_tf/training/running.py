@@ -1,4 +1,4 @@
-"""One training from start to end, in a folder from which it goes on after an interruption."""
+"""Runs a training from start to end, in a folder from which it resumes after an interruption."""
 
 import functools
 import hashlib
@@ -48,38 +48,39 @@ def train_classifier(
     source: str = "random",
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[dict[str, float]]:
-    """Trains a classifier, or goes on with a training that stopped.
+    """Trains a classifier, or resumes an interrupted training.
 
-    The same call on the same folder continues after the last epoch that is in it, with the result that it would
-    have had without the interruption.
+    The same call with the same folder resumes after the last epoch stored in it, with the same result as without the
+    interruption.
 
-    After `distribute` it runs on all devices of all processes: each calls it with the same arguments, reads the same
-    photographs and the folder, which only process 0 writes to. Machines without a common file system need a copy of
-    `state.safetensors` to go on.
+    After `distribute`, it runs on all devices of all processes: each process calls it with the same arguments and reads
+    the same photographs and the same folder, to which only process 0 writes. Machines without a shared file system need
+    a copy of `state.safetensors` to resume.
 
     Args:
-        model: What `new_model`, `adapted_model` or `freeze` left; its weights are the start, and change.
-        folder: Photographs; as many classes as the model has labels. What `AnnotatedImages` has for each is learned
-            by the model's `problem_type`: several labels with a binary cross-entropy, numbers with their absolute
-            error, in units of their standard deviations; a head whose bias is all zero, as of a new one, starts
-            from their mean.
-        recipe: How.
-        output: The run's folder, see `RunFolder`; `run.json` there says how to repeat it.
-        validation: Photographs for `val_accuracy`, `val_mean_average_precision` or `val_mean_absolute_error`, and
-            to choose the best epoch by.
-        teacher: For distillation.
-        seed: Seed of order, crops and augmentation.
-        source: Where the model's weights come from, for `run.json`.
-        callbacks: More callbacks for `fit`.
+        model: A model from `new_model` or `adapted_model`, possibly after `freeze`; training starts from its weights
+            and changes them.
+        folder: The photographs, with as many classes as the model has labels. The targets of `AnnotatedImages` are
+            learned according to the model's `problem_type`: several labels with binary cross-entropy, numbers with the
+            absolute error in units of their standard deviations; a new head, whose bias is all zeros, then starts from
+            their mean.
+        recipe: The training recipe.
+        output: Folder of the run, see `RunFolder`; its `run.json` says how to repeat the run.
+        validation: Photographs for `val_accuracy`, `val_mean_average_precision` or `val_mean_absolute_error`, by which
+            the best epoch is chosen.
+        teacher: Teacher for distillation.
+        seed: Seed for order, crops and augmentation.
+        source: Origin of the model's weights, for `run.json`.
+        callbacks: Additional callbacks for `fit`.
 
     Returns:
-        The metrics, a row an epoch, those before the interruption included.
+        The metrics, one row per epoch, including epochs before an interruption.
 
     Raises:
-        ConfigError: The folder holds a run with other settings, the classes are not the model's, or the loss is no
-            number any more.
-        CheckpointError: The state in it cannot be read.
-        ImageError: Too few photographs, or some that cannot be read.
+        ConfigError: The folder contains a run with different settings, the classes differ from the model's, or the loss
+            is no longer finite.
+        CheckpointError: The state in the folder cannot be read.
+        ImageError: There are too few photographs, or some cannot be read.
 
     Examples:
         >>> import tempfile
@@ -140,7 +141,7 @@ def _measured(model: keras.Model, images: LabeledImages | AnnotatedImages) -> Me
 
 
 def _check_answers(folder: ImageFolder | AnnotatedImages, config: SwiftFormerConfig) -> None:
-    """Whether a folder says what a model of its problem type learns."""
+    """Checks that a folder contains the targets for the model's problem type."""
     kind = problem_type(config)
     said = config.problem_type or "single_label_classification"  # one label alone is no word for another kind
     if isinstance(folder, ImageFolder) and said == "single_label_classification" and len(folder.class_names) < 2:
@@ -163,22 +164,22 @@ def fit_in_folder(
     validating: Validation | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> list[dict[str, float]]:
-    """Fits a compiled model, or goes on with it, in a run's folder; the metrics, a row an epoch.
+    """Fits a compiled model, or resumes doing so, in a run's folder; returns the metrics, one row per epoch.
 
     Args:
-        student: Compiled.
-        averages: Averaged weights of the model that is kept.
-        batches: With `steps`, `dataset(first_epoch)` and `failure`, such as `Batches`.
-        recipe: With `epochs` and `learning_rate`.
-        output: The run's folder.
-        settings: What `run.json` holds; a folder with others is refused.
-        validating: Adds to an epoch's metrics before they are saved.
-        callbacks: More callbacks.
+        student: The compiled model.
+        averages: The averaged weights of the model that is saved.
+        batches: An object with `steps`, `dataset(first_epoch)` and `failure`, such as `Batches`.
+        recipe: A recipe with `epochs` and `learning_rate`.
+        output: Folder of the run.
+        settings: The content of `run.json`; a folder with different settings is rejected.
+        validating: Callback that adds to an epoch's metrics before they are saved.
+        callbacks: Additional callbacks.
 
     Raises:
-        ConfigError: The folder holds a run with other settings, or the loss is no number any more.
-        CheckpointError: The state in it cannot be read.
-        SwiftFormerError: Why a batch could not be made.
+        ConfigError: The folder contains a run with different settings, or the loss is no longer finite.
+        CheckpointError: The state in the folder cannot be read.
+        SwiftFormerError: A batch could not be created; the message says why.
     """
     import tensorflow as tf
 
@@ -208,9 +209,9 @@ def fit_in_folder(
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Writes `run.json` into a new folder, or compares it with the one in an old folder.
+    """Writes `run.json` to a new folder, or compares it with the one in an existing folder.
 
-    A run that ended in its first epoch left nothing to go on from: its folder is free for another one.
+    A run that ended in its first epoch left nothing to resume from, so its folder can be used for a different run.
     """
     path = output / "run.json"
     if path.is_file():
@@ -243,7 +244,7 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
 
 
 def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
-    """The path to the first field that differs, and its two values."""
+    """Returns the path to the first field that differs, and its two values."""
     if isinstance(before, dict) and isinstance(now, dict):
         field = next(field for field in {**before, **now} if before.get(field) != now.get(field))
         return _difference(f"{name} {field}", before.get(field), now.get(field))
@@ -251,7 +252,7 @@ def _difference(name: str, before: Any, now: Any) -> tuple[str, Any, Any]:
 
 
 def fingerprint(paths: Sequence[Path], labels: Sequence[Any] | np.ndarray) -> dict[str, Any]:
-    """Number of photographs, and a digest of their names and labels; the folder itself may move."""
+    """Returns the number of photographs and a digest of their names and labels, wherever the folder is."""
     plain = np.asarray(labels).tolist()
     names = "".join(f"{p.parent.name}/{p.name}\t{label}\n" for p, label in zip(paths, plain, strict=True))
     return {"count": len(paths), "sha256": hashlib.sha256(names.encode()).hexdigest()}

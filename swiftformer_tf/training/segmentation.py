@@ -1,4 +1,4 @@
-"""Training of segmenters on photographs and masks."""
+"""Trains segmenters on photographs and masks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,15 +29,15 @@ _BACKBONE = ("stem", "stages-")
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear rise, and from the first step a polynomial's fall to zero: (1 - step / steps) ** power.
+    """Linear warm-up, multiplied from the first step by a polynomial decay to zero: (1 - step / steps) ** power.
 
-    Keras's schedule of the name has no rise.
+    Keras's schedule of this name has no warm-up.
 
     Args:
-        learning_rate: At the start, where there is no rise.
-        steps: Number of steps of the whole training.
+        learning_rate: Initial learning rate, apart from the warm-up.
+        steps: Total number of steps of the training.
         power: Power of the polynomial.
-        warmup_steps: Number of steps of the rise.
+        warmup_steps: Number of warm-up steps.
 
     Examples:
         >>> rate = PolynomialDecay(1.0, steps=100, power=1.0, warmup_steps=10)
@@ -61,9 +61,10 @@ class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class PixelCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of every pixel, of logits that are resized to the labels; void pixels weigh nothing.
+    """Pixelwise cross-entropy of logits that are resized to the size of the labels; void pixels are ignored.
 
-    The mean over the batch's pixels, weighted by class. Shapes: labels int (B, H, W, 1), logits (B, h, w, classes).
+    The loss is the mean over the pixels of the batch, weighted by class. Shapes: labels int (B, H, W, 1), logits (B, h,
+    w, classes).
 
     Args:
         weights: Weight of each class; None for equal weights.
@@ -101,11 +102,11 @@ class PixelCrossEntropy(keras.losses.Loss):
 
 
 def class_weights(pixels: np.ndarray, recipe: SegmentationRecipe) -> np.ndarray:
-    """Weights of the classes, so that rare ones are learned too; a pixel's mean weight is one.
+    """Returns class weights with which rare classes are learned too; their mean over all pixels is one.
 
     Args:
         pixels: Number of pixels of each class, (labels,).
-        recipe: `class_balance` and `class_weights`.
+        recipe: Recipe with `class_balance` and `class_weights`.
 
     Examples:
         >>> class_weights(np.array([100, 400, 1600]), SegmentationRecipe()).round(3).tolist()
@@ -124,20 +125,21 @@ def segmenter_on(
     seed: int = 0,
     dtype: str = "float32",
 ) -> tuple[SwiftFormerForSemanticSegmentation, tuple[str, ...]]:
-    """A segmenter with the backbone of a trained model and a new head, or what fits of a segmenter's.
+    """Creates a segmenter from the backbone of a trained model, with a new head or, from a segmenter, all head weights
+    that fit.
 
     Args:
-        backbone: Classifier, backbone or segmenter of this package.
-        config: Configuration of the segmenter: classes, image size and drop rates may differ from the backbone's.
-        head: Head of the segmenter.
-        seed: Seed of the new weights; sets Keras's, NumPy's and Python's global seed.
-        dtype: Precision or policy, such as `"mixed_bfloat16"`.
+        backbone: A classifier, backbone or segmenter of this package.
+        config: Configuration of the segmenter; classes, image size and drop rates may differ from the backbone's.
+        head: The head of the segmenter.
+        seed: Seed for new weights; sets the global seeds of Keras, NumPy and Python.
+        dtype: Keras dtype or dtype policy, such as `"mixed_bfloat16"`.
 
     Returns:
-        The segmenter, and the paths of its variables that are new.
+        The segmenter, and the paths of its newly initialized variables.
 
     Raises:
-        ConfigError: Another architecture; the message names the layer.
+        ConfigError: The architecture differs; the message names the layer.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerForImageClassification
@@ -164,26 +166,27 @@ def train_segmenter(
     source: str = "random",
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[dict[str, float]]:
-    """Trains a segmenter, or goes on with a training that stopped, as `train` does with a classifier.
+    """Trains a segmenter, or resumes an interrupted training, as `train_classifier` does for classifiers.
 
     Args:
-        model: What `segmenter_on` made; its weights are the start, and change.
-        folder: Photographs and masks, with the model's classes.
-        recipe: How.
-        output: The run's folder, see `RunFolder`; `run.json` there says how to repeat it.
-        validation: Photographs and masks for `val_mean_iou` and `val_pixel_accuracy`, and to choose the best epoch by.
-        seed: Seed of order, crops and augmentation.
-        source: Where the model's weights come from, for `run.json`.
-        callbacks: More callbacks for `fit`.
+        model: A segmenter, such as one from `segmenter_on`; training starts from its weights and changes them.
+        folder: The photographs and masks, with the model's classes.
+        recipe: The training recipe.
+        output: Folder of the run, see `RunFolder`; its `run.json` says how to repeat the run.
+        validation: Photographs and masks for `val_mean_iou`, by which the best epoch is chosen, and
+            `val_pixel_accuracy`.
+        seed: Seed for order, crops and augmentation.
+        source: Origin of the model's weights, for `run.json`.
+        callbacks: Additional callbacks for `fit`.
 
     Returns:
-        The metrics, a row an epoch, those before the interruption included.
+        The metrics, one row per epoch, including epochs before an interruption.
 
     Raises:
-        ConfigError: The folder holds a run with other settings, the classes are not the model's, or the loss is no
-            number any more.
-        CheckpointError: The state in it cannot be read.
-        ImageError: Too few photographs, some that cannot be read, masks that do not fit, or a class without a pixel.
+        ConfigError: The folder contains a run with different settings, the classes differ from the model's, or the loss
+            is no longer finite.
+        CheckpointError: The state in the folder cannot be read.
+        ImageError: There are too few photographs, some cannot be read, masks do not fit, or a class has no pixels.
 
     Examples:
         >>> import tempfile

@@ -28,22 +28,22 @@ def augmented(
     scale: tuple[float, float],
     fill: tuple[float, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A random crop of a scaled photograph and of its mask alike.
+    """Scales and randomly crops a photograph and its mask in the same way.
 
-    Keras's augmentations fill masks with class 0 and blend classes where they scale; here nothing does: labels are
-    scaled to the nearest, and where the crop reaches beyond the photograph is void.
+    Keras's augmentations fill masks with class 0 and blend classes when they scale. Here, labels are scaled with
+    nearest-neighbor interpolation, and pixels of the crop outside the photograph are void.
 
     Args:
         image: Photograph in RGB.
-        labels: Classes of its pixels, uint8 (height, width).
-        rng: Where the choices come from.
-        recipe: How strong.
+        labels: Class of each pixel, uint8 (height, width).
+        rng: Random generator.
+        recipe: Recipe with the strength of each augmentation.
         size: (height, width) of the crop.
-        scale: Smallest and largest factor.
-        fill: Value of each channel, from 0 to 255, beyond the photograph.
+        scale: Minimum and maximum scale factor.
+        fill: Value of each channel, from 0 to 255, outside the photograph.
 
     Returns:
-        float32 (height, width, 3) from 0 to 255, and uint8 (height, width).
+        Pixels, float32 (height, width, 3) from 0 to 255, and labels, uint8 (height, width).
     """
     factor = math.exp(rng.uniform(*np.log(scale)))
     stretch = math.exp(rng.uniform(-1, 1) * math.log1p(recipe.stretch))
@@ -66,24 +66,24 @@ def augmented(
 
 
 def _overlap(rng: np.random.Generator, size: int, have: int) -> tuple[slice, slice]:
-    """Which part of a crop's axis is filled by which part of the photograph's."""
+    """Along one axis, the part of a crop that is filled, and the part of the photograph that fills it."""
     both, place = min(size, have), int(rng.integers(0, abs(size - have) + 1))
     moved = slice(place, place + both)
     return (slice(0, both), moved) if have >= size else (moved, slice(0, both))
 
 
 class MaskBatches:
-    """Makes batch number `step` of a whole training, a function of the seed and of the step alone.
+    """Creates the batch of any step of a training, which depends only on the seed and the step.
 
     Args:
-        folder: Photographs and masks.
+        folder: The photographs and masks.
         recipe: Batch size, crops and augmentation.
         config: Configuration of the model: size and normalization.
         seed: Seed of everything random.
 
     Raises:
-        ImageError: Fewer photographs than one batch.
-        ConfigError: A batch that cannot be divided by the number of devices.
+        ImageError: There are fewer photographs than in one batch.
+        ConfigError: The batch size is not divisible by the number of devices.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class MaskBatches:
         self.failure: SwiftFormerError | None = None
 
     def dataset(self, first_epoch: int = 0) -> Any:
-        """From an epoch to the end: pixels float32 (batch, H, W, 3), labels int32 (batch, H, W, 1)."""
+        """Creates a dataset from an epoch on: pixels float32 (batch, H, W, 3), labels int32 (batch, H, W, 1)."""
         import tensorflow as tf
 
         size = self.share.stop - self.share.start

@@ -1,4 +1,4 @@
-"""Recipes for training segmenters, as data."""
+"""Training recipes for segmenters, as data."""
 
 import dataclasses
 from typing import Self
@@ -10,28 +10,29 @@ __all__ = ["SEGMENTATION_RECIPES", "SegmentationRecipe"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentationRecipe(RecipeFields):
-    """Everything about a training of a segmenter but the model and the photographs.
+    """All settings of a segmenter's training apart from the model and the photographs.
 
     Args:
-        epochs: Passes over the photographs.
-        batch_size: Photographs a step.
-        learning_rate: Highest of the schedule, for the head.
-        backbone_rate: Share of it that the backbone learns with.
-        warmup_steps: Steps of the linear rise.
-        power: Power of the polynomial by which the rate falls to zero.
-        weight_decay: AdamW's, on kernels; biases, norms and layer scales have none.
-        clip_norm: Largest global norm of the gradient, or None.
-        ema: Share that a step keeps of the averaged weights, which are the ones evaluated and saved.
-        crop_size: (height, width) in pixels of what is cut out of the scaled photograph, at most the model's own size.
-        scale: Smallest and largest factor that a photograph is scaled by.
-        whole_epochs: Share of the epochs, the last ones, that see crops of the model's own size.
-        whole_scale: `scale` in these.
-        stretch: Width over height changes by up to this share.
-        flip: Whether half of the crops are mirrored.
-        color_jitter: Brightness, contrast and saturation change by up to this share.
-        class_balance: A class weighs (median frequency over its frequency) to this power, 0 for all the same.
-        class_weights: Smallest and largest weight of a class, before all are scaled so that a pixel's mean weight is 1.
-        drop_path_rate: Stochastic depth of the last block.
+        epochs: Number of passes over the photographs.
+        batch_size: Number of photographs per step.
+        learning_rate: Peak learning rate of the schedule, for the head.
+        backbone_rate: Learning rate of the backbone, as a fraction of the head's.
+        warmup_steps: Number of steps of linear warm-up.
+        power: Power of the polynomial decay of the learning rate to zero.
+        weight_decay: Weight decay of AdamW, applied to kernels but not to biases, norms and layer scales.
+        clip_norm: Maximum global norm of the gradient; None disables clipping.
+        ema: Decay per step of the averaged weights, which are the ones evaluated and saved.
+        crop_size: (height, width) in pixels of the crop from the scaled photograph; at most the model's own size.
+        scale: Minimum and maximum factor by which a photograph is scaled.
+        whole_epochs: Share of the epochs, at the end of the training, that use crops of the model's own size.
+        whole_scale: `scale` in these epochs.
+        stretch: Maximum relative change of the aspect ratio.
+        flip: Whether half of the crops are mirrored horizontally.
+        color_jitter: Maximum relative change of brightness, contrast and saturation.
+        class_balance: The weight of a class is the median frequency divided by its own frequency, to this power; 0
+            gives equal weights.
+        class_weights: Minimum and maximum weight of a class, before all are scaled to a mean of 1 over all pixels.
+        drop_path_rate: Stochastic depth rate of the last block.
 
     Raises:
         ConfigError: An impossible value; the message names the field.
@@ -85,22 +86,22 @@ class SegmentationRecipe(RecipeFields):
         check_rules("recipe", self, rules)
 
     def is_whole(self, epoch: int) -> bool:
-        """Whether an epoch, counted from 0, is one of the last, which see crops of the model's own size."""
+        """Whether an epoch, counted from 0, is one of the last, which use crops of the model's own size."""
         return epoch >= round(self.epochs * (1 - self.whole_epochs))
 
     def crop(self, epoch: int, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of the crops in an epoch, for a model of `size`: multiples of 32 that are not larger."""
+        """(height, width) of the crops in an epoch, for a model of `size`: multiples of 32, rounded down."""
         # Beyond the model's own size there would be nothing but void in photographs of that size.
         wanted = size if self.is_whole(epoch) else map(min, self.crop_size, size)
         height, width = (max(32, side // 32 * 32) for side in wanted)
         return height, width
 
     def with_batch_size(self, batch_size: int) -> Self:
-        """The recipe for another batch size, its learning rate scaled in proportion."""
+        """Returns the recipe for a different batch size, with its learning rate scaled in proportion."""
         return self.replace(batch_size=batch_size, learning_rate=self.learning_rate * batch_size / self.batch_size)
 
     def with_epochs(self, epochs: int) -> Self:
-        """The recipe for another number of epochs."""
+        """Returns the recipe for a different number of epochs."""
         return self.replace(epochs=epochs)
 
 

@@ -1,4 +1,4 @@
-"""Teachers: whatever turns pixels into logits, and a memory of what it said."""
+"""Teachers for distillation: anything that turns pixels into logits, with a cache of its outputs."""
 
 import dataclasses
 import io
@@ -26,13 +26,13 @@ __all__ = ["Teacher", "TeacherLogits"]
 
 @dataclasses.dataclass(frozen=True)
 class Teacher:
-    """A classifier that judges crops of the training photographs.
+    """A classifier from which a student learns, run on crops of the training photographs.
 
     Args:
-        predict: From normalized float32 images (B, height, width, 3) of the transform's size to logits
-            (B, num_labels): a Keras model's `predict_on_batch`, or any other callable.
-        transform: Its size and normalization; the crop is the training's.
-        labels: Names of its classes, in the order of the logits.
+        predict: Function from normalized float32 images (B, height, width, 3) of the transform's size to logits (B,
+            num_labels): a Keras model's `predict_on_batch`, or any other callable.
+        transform: The transform, for its size and normalization; crops are made by the training.
+        labels: Class names in the order of the logits.
         name: Name of the model, for the record.
 
     Examples:
@@ -48,7 +48,7 @@ class Teacher:
 
     @classmethod
     def from_torch(cls, module: Any, transform: Transform, labels: Sequence[str], name: str = "teacher") -> Self:
-        """A `torch.nn.Module` in evaluation mode, channels first."""
+        """Creates a teacher from a `torch.nn.Module` in evaluation mode, channels first."""
         import torch
 
         def predict(images: np.ndarray) -> np.ndarray:
@@ -60,10 +60,10 @@ class Teacher:
 
     @classmethod
     def from_tflite(cls, path: str | Path, transform: Transform, labels: Sequence[str]) -> Self:
-        """A float TFLite classifier with a batch of one, run in a process of its own.
+        """Creates a teacher from a float TFLite classifier with a batch size of one, run in a subprocess.
 
         Raises:
-            ModelError: LiteRT cannot load it or crashes on it, or it takes something else.
+            ModelError: LiteRT cannot load the file or crashes on it, or its input is of a different kind.
         """
         path = Path(path)
         try:
@@ -96,10 +96,11 @@ class Teacher:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """A SwiftFormer in any file that `open_any` reads, or another `.keras` or `.tflite` classifier with a card.
+        """Opens a SwiftFormer classifier in any file that `open_any` reads, or any other `.keras` or `.tflite`
+        classifier with a card.
 
-        The card is a JSON file of the same name beside it, with `transform`, as `Transform.to_dict` has it, and
-        `labels`, a list of names or `"imagenet"` for the usual 1000 classes.
+        The card is a JSON file of the same name next to the model, with `transform`, in the form of
+        `Transform.to_dict`, and `labels`, a list of names or `"imagenet"` for the usual 1000 classes.
 
         Raises:
             ModelError: The file or its card cannot be used.
@@ -144,16 +145,16 @@ class Teacher:
 
 
 class TeacherLogits:
-    """A teacher's logits for the photographs of one training, kept where they can be used again.
+    """A teacher's logits for the photographs of one training, cached if they can be reused.
 
     Args:
-        teacher: Who answers.
+        teacher: The teacher.
         labels: Labels of the student.
-        photographs: How many there are.
-        folder: Where the answers to recurring crops are kept, one file a view; None keeps them in memory.
+        photographs: Number of photographs.
+        folder: Folder in which the logits of recurring crops are cached, one file per view; None keeps them in memory.
 
     Raises:
-        ImageError: A label that the teacher does not know.
+        ImageError: A label is unknown to the teacher.
 
     Examples:
         >>> blind = Teacher(lambda images: np.zeros((len(images), 2)), Transform(size=(32, 32)), ("cat", "dog"))
@@ -173,10 +174,10 @@ class TeacherLogits:
         self._lock = threading.Lock()
 
     def ask(self, pixels: np.ndarray) -> np.ndarray:
-        """Logits float32 (B, num_labels) for pixels from 0 to 255, (B, height, width, 3), of any size.
+        """Computes logits, float32 (B, num_labels), for pixels from 0 to 255, (B, height, width, 3), of any size.
 
         Raises:
-            ModelError: Logits of another shape, or not finite.
+            ModelError: The logits have the wrong shape or are not finite.
         """
         size = self.teacher.transform.size
         if pixels.shape[1:3] != size:
@@ -194,12 +195,13 @@ class TeacherLogits:
         return logits
 
     def kept(self, view: int, indices: np.ndarray, crop: Callable[[int], np.ndarray]) -> np.ndarray:
-        """Logits float32 (len(indices), num_labels) for crops that are the same whenever `view` comes round.
+        """Returns logits, float32 (len(indices), num_labels), for crops that are the same whenever `view` recurs.
 
         Args:
-            view: Number of the set of crops.
+            view: Index of the set of crops.
             indices: Indices of the photographs.
-            crop: Renders the crop of a row of `indices`, (image_size, image_size, 3), where it is not known yet.
+            crop: Function that renders the crop of a row of `indices`, (image_size, image_size, 3), if its logits are
+                not cached yet.
         """
         with self._lock:
             memory = self._view(view)
