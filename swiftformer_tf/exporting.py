@@ -23,6 +23,7 @@ from swiftformer_tf.quantization import (
     lower_float_only,
     lower_gelu,
     lower_rsqrt,
+    lower_softmax,
     measure,
     operation_precisions,
     rewrite,
@@ -254,9 +255,9 @@ def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
     if recipe.equalize is not None:
         graph, statistics = equalize(graph, statistics, recipe.equalize)
     content = rewrite(graph, operation_precisions(graph, recipe), recipe, statistics)
-    if not recipe.correct_output_bias:
-        return content
-    return correct_output_bias(content, statistics.images, statistics.outputs)
+    if recipe.correct_output_bias:
+        content = correct_output_bias(content, statistics.images, statistics.outputs)
+    return lower_softmax(content) if recipe.leaves_probabilities_in_float else content
 
 
 def _check_deploy(asked: str, deploy: DeployModel, recipes: Iterable[Recipe]) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 from swiftformer_tf.comparison import VerificationCheck, check
 from swiftformer_tf.errors import prefix_path
 from swiftformer_tf.litert import metadata
-from swiftformer_tf.litert.inspection import Inspection, Matrix, inspect_model
+from swiftformer_tf.litert.inspection import Inspection, Matrix, Op, inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.quantization import PROBABILITY_OPS
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
@@ -144,7 +145,7 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
         known = KERNELS[integer_kind(recipe.activations)].versions if recipe.float_ops else None
         stray = tuple(
             name
-            for name in _behind_pixels(recipe, inspection).float_ops
+            for name in _without_ends(recipe, inspection).float_ops
             if name not in recipe.float_ops and (known is None or name in known)
         )
         allowed = f"only {', '.join(recipe.float_ops)}" if recipe.float_ops else "no operation"
@@ -176,7 +177,7 @@ def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[Verificat
     # one in groups, of which LiteRT has no hybrid form.
     float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
     names = tuple(each for each in MATRIX_OPS if each != "DEPTHWISE_CONV_2D" or not float_depthwise)
-    found = _behind_pixels(recipe, inspection).matrices(least, names)
+    found = _without_ends(recipe, inspection).matrices(least, names)
     matrices = [each for each in found if not (weights_only and each.is_grouped)]
     right = all(each.kind == _wanted(recipe, each).upper() for each in matrices) and bool(matrices or weights_only)
     large = "" if least == 1 else f" of {least} elements or more"
@@ -188,10 +189,16 @@ def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[Verificat
         yield from _int4_checks(fours)
 
 
-def _behind_pixels(recipe: Recipe, inspection: Inspection) -> Inspection:
-    """Without what the recipe leaves in float before the first matrices and at them, where there are others."""
-    behind = tuple(op for op in inspection.ops if not (recipe.float_pixels and op.is_first))
-    return dataclasses.replace(inspection, ops=behind) if any(op.matrix for op in behind) else inspection
+def _without_ends(recipe: Recipe, inspection: Inspection) -> Inspection:
+    """Without what the recipe leaves in float: at the pixels, where other matrices follow, and at probabilities."""
+
+    def is_end(op: Op) -> bool:
+        is_sum = op.matrix is not None and op.matrix.is_sum
+        makes_probabilities = op.is_last and (op.name in PROBABILITY_OPS or is_sum)
+        return (recipe.float_pixels and op.is_first) or (recipe.leaves_probabilities_in_float and makes_probabilities)
+
+    inner = tuple(op for op in inspection.ops if not is_end(op))
+    return dataclasses.replace(inspection, ops=inner) if any(op.matrix for op in inner) else inspection
 
 
 def _wanted(recipe: Recipe, matrix: Matrix) -> str:

@@ -45,21 +45,21 @@ class Recipe:
         float_ops: Operations that touch float tensors where the rest is integer, by LiteRT's name, each with the
             reason. `verify` holds the file to it.
         float_pixels: Whether the matrices that read the image stay float, with all that comes before them: pixels are
-            not rounded to steps other than their bytes'. They are small, and read few channels.
-        equalize: How far channels of very different size are made alike where that changes nothing else, from 0
-            (undone is what scaled them in the weights alone) to 1 (all are as large); None leaves them as they are.
-            Integer weights have a scale for each channel and are rounded by moments, and lose less than the tensors
-            win; in 16 bits small channels have steps enough, and the matrices would lose 1.6 dB.
+            not rounded to steps other than their bytes'.
+        float_probabilities: Whether logits are enlarged, and the probabilities of each pixel made of them, in float
+            where the outputs are floats: they are not rounded to steps, and take half the time.
+        equalize: How far channels of very different size are made alike, from 0 (only what scaled them in the weights
+            is undone) to 1 (all are as large); None leaves them as they are. Integer weights have a scale a channel and
+            lose less than the tensors win; 16 bits have steps enough, and their matrices would lose 1.6 dB.
         lower_float_only: Whether operations that LiteRT has in floats only become others that it has in integers.
         fit_norm_ranges: Whether ranges of integer norms are those with which the normalized vectors lose least.
-        lower_gelu: Whether GELU becomes operations that XNNPACK looks up in one table. It takes no integer GELU, so
-            that the graph falls into pieces; in 16 bits nothing but GELU itself is as faithful as the rest.
+        lower_gelu: Whether GELU becomes operations of which XNNPACK looks one up in a table. It takes no integer GELU;
+            in 16 bits nothing but GELU itself is as faithful as the rest.
         lower_rsqrt: Whether 1 / sqrt(x) becomes exp(-log(x) / 2). LiteRT's RSQRT of int8 takes 58 ns for a number, a
             table 1 ns, and the step of the logarithm, some 2 %, is halved with it; that of int16 is a table itself.
-        lower_mean: Whether a mean over channels becomes a 1x1 convolution by equal weights, which makes the same
-            integers: Arm's NPUs take no mean over channels.
-        correct_output_bias: Whether the last bias takes back what the outputs differ by in the mean. Steps of 16 bits
-            add up to nothing, and LiteRT takes seconds for an image with them.
+        lower_mean: Whether a mean over channels becomes a 1x1 convolution, which makes the same integers: Arm's NPUs
+            take no such mean.
+        correct_output_bias: Whether the last bias takes back what the outputs differ by in the mean.
         int8_layers: Layers whose matrices have eight bits where the others have four, by name or pattern.
 
     Raises:
@@ -83,6 +83,7 @@ class Recipe:
     max_partitions: int | None = None
     float_ops: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
     float_pixels: bool = False
+    float_probabilities: bool = False
     equalize: float | None = None
     lower_float_only: bool = False
     fit_norm_ranges: bool = False
@@ -114,7 +115,7 @@ class Recipe:
             ("float_pixels", self.float_pixels, not self.float_ops, "False", "none of its operations stays in float"),
             *(
                 (field, getattr(self, field), self.activations != "int8", "False", computes)
-                for field in ("fit_norm_ranges", "lower_gelu", "lower_rsqrt", "lower_mean")
+                for field in ("fit_norm_ranges", "float_probabilities", "lower_gelu", "lower_rsqrt", "lower_mean")
             ),
             ("correct_output_bias", self.correct_output_bias, no_correction, "False", f"{weighs} and {computes}"),
             ("equalize", self.equalize, not has_integers, "None", weighs),
@@ -144,10 +145,15 @@ class Recipe:
         """Whether images are needed: for the ranges of the tensors between operations, or to round to few steps."""
         return self.activations != "float32" or self.weights == "int4"
 
+    @property
+    def leaves_probabilities_in_float(self) -> bool:
+        """Whether it has `float_probabilities`, and outputs that are floats."""
+        return self.float_probabilities and self.inference_output_type == "float32"
+
     def stores_in_int4(self, layer: str, *, inputs: int) -> bool:
         """Whether the matrix of a layer has four bits a weight.
 
-        XNNPACK takes rows of whole bytes only, and of an odd number of inputs none is.
+        XNNPACK takes rows of whole bytes only.
 
         Args:
             layer: Its name, as the tensors of files have it.
@@ -179,8 +185,7 @@ class Recipe:
         Raises:
             ConfigError: Fields missing or unknown, or an impossible combination.
         """
-        try:
-            # Of JSON, which knows lists only.
+        try:  # JSON knows lists only
             layers = {"int8_layers": tuple(values["int8_layers"])} if "int8_layers" in values else {}
             return cls(**{**values, **layers})
         except TypeError as error:
@@ -292,6 +297,7 @@ RECIPES: dict[str, Recipe] = {
             activations="int8",
             min_snr=20,
             min_agreement=0.93,
+            float_probabilities=True,
             lower_float_only=True,
             fit_norm_ranges=True,
             equalize=0.65,

@@ -8,7 +8,7 @@ import numpy as np
 
 from swiftformer_tf.errors import ModelError, prefix_path
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, before_matrices, operation_name
+from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, before_matrices, behind_integers, operation_name
 from swiftformer_tf.litert.strictness import find_misquantized, find_unused
 
 __all__ = ["Inspection", "Matrix", "Op", "inspect_model"]
@@ -27,6 +27,7 @@ class Op:
         matrix: Where it has one.
         version: In LiteRT's registry.
         is_first: Whether no matrix comes before it.
+        is_last: Whether it and all operations behind it compute in float.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Op:
     matrix: "Matrix | None" = None
     version: int = 1
     is_first: bool = False
+    is_last: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Matrix:
         is_pointwise: Whether it makes a pixel of the pixel at the same place.
         places: How often a run multiplies by it: pixels, or rows.
         is_grouped: Whether it is a convolution's filter of which each output reads some of the inputs only.
+        is_sum: Whether all of its numbers are the float one: it adds channels up, and nothing was trained.
     """
 
     layer: str
@@ -58,6 +61,7 @@ class Matrix:
     is_pointwise: bool
     places: int = 1
     is_grouped: bool = False
+    is_sum: bool = False
 
     @property
     def size(self) -> int:
@@ -170,6 +174,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                     name != "DEPTHWISE_CONV_2D" and {*shape[1:-1]} <= {1} and source[1:-1] == output[1:-1],
                     int(np.prod(spread.shape[:-1])),
                     name == "CONV_2D" and source[-1] != shape[-1],
+                    types[index] == "FLOAT32" and _is_one(graph.buffers[tensors[index].buffer].data),
                 )
         if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
             continue  # part of how a constant is stored
@@ -183,6 +188,10 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                 graph.operatorCodes[op.opcodeIndex].version,
             )
         )
+    floats = [
+        (inputs, outputs, not any("INT" in kind and kind != "INT32" for kind in (*op.inputs, *op.outputs)))
+        for op, (inputs, outputs, _) in zip(ops, ends, strict=True)
+    ]
     signatures = {
         _text(signature.signatureKey): (
             tuple(_text(item.name) for item in signature.inputs),
@@ -192,7 +201,8 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
     }
     return Inspection(
         ops=tuple(
-            dataclasses.replace(op, is_first=is_first) for op, is_first in zip(ops, before_matrices(ends), strict=True)
+            dataclasses.replace(op, is_first=is_first, is_last=is_last)
+            for op, is_first, is_last in zip(ops, before_matrices(ends), behind_integers(floats), strict=True)
         ),
         repeated_names=tuple(
             name
@@ -206,6 +216,10 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
         output_type=types[subgraph.outputs[0]],
         signatures=signatures,
     )
+
+
+def _is_one(data: Any) -> bool:
+    return bool((np.frombuffer(bytes(data), np.float32) == 1).all())
 
 
 def _is_dynamic(tensor: Any) -> bool:

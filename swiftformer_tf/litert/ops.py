@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["CASTS", "MATRIX_OPS", "before_matrices", "count_partitions", "operation_name"]
+__all__ = ["CASTS", "MATRIX_OPS", "before_matrices", "behind_integers", "count_partitions", "operation_name"]
 
 # Operations that only change the type of a tensor, and so may stand between float and integer.
 CASTS = ("CAST", "QUANTIZE", "DEQUANTIZE")
@@ -41,6 +41,26 @@ def before_matrices(operations: Iterable[tuple[Iterable[int], Iterable[int], boo
         if is_matrix or not found[-1]:
             behind.update(outputs)
     return found
+
+
+def behind_integers(operations: Iterable[tuple[Iterable[int], Iterable[int], bool]]) -> list[bool]:
+    """For each operation of a graph, whether it and all that reads what it makes compute in float.
+
+    Args:
+        operations: Tensors that each reads and makes, and whether all of them are floats, in the order in which they
+            run.
+
+    Examples:
+        >>> behind_integers([([0], [1], True), ([1], [2], False), ([2], [3], True), ([3], [4], True)])
+        [False, False, True, True]
+    """
+    found = []
+    before: set[int] = set()  # tensors that an integer operation reads, or what makes them
+    for inputs, outputs, is_float in reversed(list(operations)):
+        found.append(is_float and before.isdisjoint(outputs))
+        if not found[-1]:
+            before.update(inputs)
+    return found[::-1]
 
 
 def count_partitions(interpreter: Any) -> int:

@@ -7,11 +7,13 @@ from swiftformer_tf.quantization.graph import Graph
 from swiftformer_tf.quantization.lowering import lower_float_only
 from swiftformer_tf.quantization.naming import name_tensors
 from swiftformer_tf.quantization.output_bias import correct_output_bias
+from swiftformer_tf.quantization.probabilities import PROBABILITY_OPS, lower_softmax
 from swiftformer_tf.quantization.ranges import Statistics, measure
 from swiftformer_tf.quantization.rewriting import rewrite
 from swiftformer_tf.quantization.rsqrt import fit_norm_ranges, lower_rsqrt
 
 __all__ = [
+    "PROBABILITY_OPS",
     "Graph",
     "Precision",
     "Statistics",
@@ -22,6 +24,7 @@ __all__ = [
     "lower_float_only",
     "lower_gelu",
     "lower_rsqrt",
+    "lower_softmax",
     "measure",
     "name_tensors",
     "operation_precisions",

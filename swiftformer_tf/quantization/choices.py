@@ -8,6 +8,7 @@ from swiftformer_tf.errors import ExportError
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
+from swiftformer_tf.quantization.probabilities import probability_operations
 from swiftformer_tf.quantization.ranges import first_operations, last_matrices
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
@@ -29,6 +30,7 @@ def operation_precisions(graph: Graph, recipe: Recipe) -> dict[Operation, Precis
             constant.
     """
     last, first = last_matrices(graph), first_operations(graph) if recipe.float_pixels else []
+    floats = probability_operations(graph) if recipe.leaves_probabilities_in_float else []
     if fixed := [graph.label(each) for each in graph.outputs if graph.constant(each) is not None]:
         raise ExportError(f"recipe {recipe.name}: output {fixed[0]} is the same for all images; leave it out")
 
@@ -39,7 +41,7 @@ def operation_precisions(graph: Graph, recipe: Recipe) -> dict[Operation, Precis
             may_be_hybrid = op.name in HYBRID_VERSIONS and graph.is_matrix(op) and graph.groups(op) == 1
             is_large = may_be_hybrid and np.prod(graph.shape(op.inputs[1])) >= MIN_QUANTIZED_ELEMENTS
             return "hybrid" if is_large else "float32"
-        if op in first and op not in last:
+        if op in floats or (op in first and op not in last):
             return "float32"
         is_last = op in last and is_pointwise(graph, op)
         if "FULLY_CONNECTED" in recipe.float_ops and (is_last or op.name == "FULLY_CONNECTED") and graph.is_matrix(op):

@@ -234,7 +234,7 @@ class Graph:
         schema, codes = self._schema, self._model.operatorCodes
         codes.append(_operator_code(schema, name, version=1))
         source = schema.OperatorT(opcodeIndex=len(codes) - 1, inputs=[*inputs], outputs=[output])
-        if name in ("ADD", "MUL", "SUB"):
+        if name in ("ADD", "DIV", "MUL", "SUB"):
             kind = f"{name.capitalize()}Options"
             source.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
             source.builtinOptions = getattr(schema, f"{kind}T")()
@@ -263,6 +263,12 @@ class Graph:
             padding=schema.Padding.VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1
         )
         return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.Conv2DOptions, builtinOptions=options)
+
+    def reduction(self) -> Any:
+        """Options of a `REDUCE_MAX` that keeps the dimension, in the place of an operation's `source`."""
+        schema = self._schema
+        options = schema.ReducerOptionsT(keepDims=True)
+        return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.ReducerOptions, builtinOptions=options)
 
     def reshape(self, shape: Sequence[int]) -> Any:
         """Options of a `RESHAPE`, in the place of an operation's `source`."""

@@ -1,0 +1,90 @@
+"""Probabilities in float behind integer logits, and softmax over few channels by what XNNPACK is fast at."""
+
+import dataclasses
+
+import numpy as np
+
+from swiftformer_tf.quantization.graph import Graph, Operation
+
+__all__ = ["PROBABILITY_OPS", "lower_softmax", "probability_operations"]
+
+# What makes probabilities of logits in float, beside the sum of a pixel's exponentials, which is a convolution by ones.
+PROBABILITY_OPS = ("DIV", "EXP", "REDUCE_MAX", "RESIZE_BILINEAR", "SOFTMAX", "SUB")
+
+# Largest distance of two logits whose exponentials, shifted by the largest logits of four pixels and weighted by where
+# a pixel lies between them, are normal float32 numbers whatever the weights.
+MOST_DISTANCE = 100.0
+
+
+def probability_operations(graph: Graph) -> list[Operation]:
+    """Those that make an output of each pixel's probabilities: the resizing of the logits, and their softmax.
+
+    Args:
+        graph: A float graph.
+    """
+    producers = {output: op for op in graph.operations for output in op.outputs}
+    found = []
+    for op in (producers[each] for each in graph.outputs if each in producers):
+        resize = producers.get(op.inputs[0]) if op.name == "SOFTMAX" else None
+        if resize is not None and resize.name == "RESIZE_BILINEAR":
+            found += [resize, op]
+    return found
+
+
+def lower_softmax(content: bytes) -> bytes:
+    """Writes the softmax of an enlarged map as exponentials, their sum by a 1x1 convolution, and the quotient.
+
+    XNNPACK's softmax calls three functions for each pixel, which for a dozen classes takes longer than the numbers do.
+    The largest logit is taken off before the map is enlarged, where there are few pixels: exponentials are then at most
+    one, and since bilinear resizing is linear, each pixel loses the same number in all of its classes.
+
+    Args:
+        content: What `rewrite` returned. Logits that were integers are bounded by their range, without which an
+            exponential could vanish in all classes of a pixel.
+
+    Returns:
+        The flatbuffer, the same where it has no such softmax.
+    """
+    graph = Graph(content)
+    producers = {output: op for op in graph.operations for output in op.outputs}
+    for op in graph.operations:
+        resize = producers.get(op.inputs[0]) if op.name == "SOFTMAX" else None
+        if resize is not None and resize.name == "RESIZE_BILINEAR" and _is_lowered(graph, producers, resize):
+            places = [graph.operations.index(each) for each in (resize, op)]
+            graph.replace_operation(places[1], _lowered(graph, resize, op))
+            graph.replace_operation(places[0], [])
+    return graph.rewritten([(each, each.version) for each in graph.operations], graph.inputs, graph.outputs)
+
+
+def _is_lowered(graph: Graph, producers: dict[int, Operation], resize: Operation) -> bool:
+    """Whether the logits are bounded, enlarged, and read by the softmax alone."""
+    (logits, _), (enlarged,) = resize.inputs, resize.outputs
+    cast = producers.get(logits)
+    integers = graph.quantization(cast.inputs[0]) if cast is not None and cast.name == "DEQUANTIZE" else None
+    readers = sum(enlarged in op.inputs for op in graph.operations)
+    is_larger = np.prod(graph.shape(logits)) < np.prod(graph.shape(enlarged))
+    is_bounded = integers is not None and 255 * float(integers.scale[0]) <= MOST_DISTANCE
+    return bool(is_bounded and is_larger and readers == 1 and enlarged not in graph.outputs)
+
+
+def _lowered(graph: Graph, resize: Operation, softmax: Operation) -> list[Operation]:
+    (logits, size), (enlarged,), (output,) = resize.inputs, resize.outputs, softmax.outputs
+    label, channels = graph.label(output), graph.shape(output)[-1]
+
+    def tensor(like: int, name: str, *, one: bool = False) -> int:
+        shape = (*graph.shape(like)[:-1], 1) if one else None
+        return graph.add_tensor(like, "float32", shape=shape, name=f"{label}/{name}")
+
+    largest, shifted = tensor(logits, "largest", one=True), tensor(logits, "shifted")
+    powers, total = tensor(output, "exp"), tensor(output, "sum", one=True)
+    ones = graph.add_tensor(output, "float32", value=np.ones((1, 1, 1, channels)), name=f"{label}/ones")
+    zero = graph.add_tensor(output, "float32", value=np.zeros(1), name=f"{label}/zero")
+    last_axis = graph.add_tensor(output, "int32", value=np.array([len(graph.shape(output)) - 1]), name=f"{label}/axis")
+    return [
+        Operation("REDUCE_MAX", (logits, last_axis), (largest,), graph.reduction()),
+        graph.operation("SUB", (logits, largest), shifted),
+        dataclasses.replace(resize, inputs=(shifted, size), outputs=(enlarged,)),
+        graph.operation("EXP", (enlarged,), powers),
+        Operation("CONV_2D", (powers, ones, zero), (total,), graph.pointwise()),
+        graph.operation("DIV", (powers, total), output),
+    ]

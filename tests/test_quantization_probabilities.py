@@ -1,0 +1,119 @@
+"""Probabilities of a segmenter in int8: made in float, by operations that are fast for few classes."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from support.segmenters import PIXELS, SIZE, deployed, lite, segmenter
+from support.small_graphs import answers, converted
+
+from swiftformer_tf import RECIPES, export
+from swiftformer_tf.litert.inspection import inspect_model
+from swiftformer_tf.native_logs import native_stderr_silenced
+from swiftformer_tf.quantization import Graph, lower_softmax, measure, operation_precisions, rewrite
+from swiftformer_tf.quantization.probabilities import MOST_DISTANCE
+from swiftformer_tf.verification import check_file
+
+LOWERED = ["DEQUANTIZE", "REDUCE_MAX", "SUB", "RESIZE_BILINEAR", "EXP", "CONV_2D", "DIV"]
+
+
+def probabilities(size: tuple[int, int]) -> Any:
+    def of(logits: Any) -> Any:
+        return keras.ops.softmax(keras.ops.image.resize(logits + 1.0, size, interpolation="bilinear"))
+
+    return of
+
+
+def in_bytes(size: tuple[int, int], images: np.ndarray) -> bytes:
+    """An int8 graph of an activation that reads logits of 6 by 7 pixels and 5 classes."""
+    graph = Graph(converted(probabilities(size), 6, 7, 5))
+    with native_stderr_silenced():
+        statistics = measure(graph, images)
+    return rewrite(graph, operation_precisions(graph, RECIPES["int8"]), RECIPES["int8"], statistics)
+
+
+def names(content: bytes) -> list[str]:
+    return [op.name for op in Graph(content).operations]
+
+
+def test_the_recipe_that_has_them() -> None:
+    assert [name for name, recipe in RECIPES.items() if recipe.float_probabilities] == ["int8"]
+
+
+def test_a_segmenter_in_int8() -> None:
+    file = lite("int8", "softmax")
+    inspection = inspect_model(file)
+    assert [op.name for op in inspection.ops][-len(LOWERED) :] == LOWERED
+    assert [op.name for op in inspection.ops if op.is_last] == LOWERED[1:]
+    assert [matrix.is_sum for matrix in inspection.matrices()].count(True) == 1
+    # Not rounded to steps of 1 / 256, as they are where the softmax has integers.
+    images = segmenter().config.transform.normalize(PIXELS)[:3, None]
+    ours = answers(file.content, images)[:, 0]
+    deploy, calibration = deployed("softmax")
+    row = RECIPES["int8"].replace(float_probabilities=False)
+    theirs = answers(export(deploy, row, calibration=calibration).content, images)[:, 0]
+    assert ours.shape == theirs.shape == (3, *SIZE, 5)
+    np.testing.assert_allclose(ours.sum(axis=-1), 1, atol=1e-5)
+    assert np.all(theirs * 256 == np.rint(theirs * 256))
+    assert len(np.unique(ours)) > 100 * len(np.unique(theirs))
+    np.testing.assert_allclose(ours, theirs, atol=0.03)
+
+
+def test_verify_takes_them_by_the_recipe_alone() -> None:
+    file = lite("int8", "softmax")
+    checks = {check.name: check for check in check_file(file)[0]}
+    assert {checks[name].status for name in ("integer", "weights", "versions", "unique_names")} == {"passed"}
+    strict = dataclasses.replace(file, recipe=RECIPES["int8"].replace(float_probabilities=False))
+    failed = {check.name: check.measured for check in check_file(strict)[0] if check.status == "failed"}
+    assert set(failed) == {"integer", "weights"}
+    assert "EXP" in failed["integer"]
+
+
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_verify_takes_no_other_operation_in_float(activation: Any) -> None:
+    """Such as the last matrix, or all of them."""
+    for recipe in ("mixed_int8", "float32"):
+        other = dataclasses.replace(lite(recipe, activation), recipe=RECIPES["int8"])
+        failed = {check.name for check in check_file(other)[0] if check.status == "failed"}
+        assert "integer" in failed
+
+
+def test_integer_outputs_keep_an_integer_softmax() -> None:
+    deploy, calibration = deployed("softmax")
+    ends = RECIPES["int8"].replace(inference_input_type="int8", inference_output_type="int8")
+    inspection = inspect_model(export(deploy, ends, calibration=calibration))
+    assert (inspection.ops[-1].name, inspection.float_ops) == ("SOFTMAX", ())
+
+
+@pytest.mark.parametrize(
+    ("size", "largest", "is_lowered"),
+    [
+        ((24, 28), MOST_DISTANCE * 0.97, True),
+        ((24, 28), MOST_DISTANCE * 1.01, False),  # an exponential could vanish in all classes of a pixel
+        ((3, 4), 10.0, False),  # fewer pixels than the logits have: the maxima would be what takes long
+    ],
+)
+def test_what_is_lowered(size: tuple[int, int], largest: float, is_lowered: bool) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.uniform(0, 1, (20, 1, 6, 7, 5))
+    logits = (largest * (logits - logits.min()) / np.ptp(logits)).astype(np.float32)
+    content = in_bytes(size, logits)  # whose range begins at zero, with one more than these
+    lowered = lower_softmax(content)
+    assert names(lowered)[-len(LOWERED) :] == LOWERED if is_lowered else names(lowered) == names(content)
+    plain, found = (answers(each, logits[:4]) for each in (content, lowered))
+    np.testing.assert_allclose(found, plain, atol=1e-5)  # what float32 holds of a logit of 97
+    assert np.ptp(plain) > 0.5
+
+
+def test_logits_of_any_size_and_sign_answer_alike() -> None:
+    """Far from zero, and of one class only: nothing overflows, and no pixel loses all of its classes."""
+    logits = np.full((8, 1, 6, 7, 5), -40.0, np.float32)
+    logits[::2, ..., 3] = 45.0
+    logits[1::2, :, ::2, :, 1] = 45.0
+    logits[1::2, :, 1::2, :, 2] = 45.0
+    content = in_bytes((24, 28), logits)
+    found = answers(lower_softmax(content), logits)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, answers(content, logits), atol=2e-6)
