@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and text is read however an editor wrote it."""
+"""Writes files atomically, and reads text in the encodings that editors use."""
 
 import codecs
 import contextlib
@@ -39,11 +39,11 @@ _ENCODINGS = {
 
 
 def read_text(path: str | Path) -> str:
-    """A text file in UTF-8, or in what its byte order mark says; lines end in `\\n`, whatever they end in there.
+    """Reads a text file in UTF-8, or in the encoding given by its byte order mark; line endings are converted to `\\n`.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: It is no text in UTF-8 and has no byte order mark, or has NUL characters.
+        OSError: The file cannot be read.
+        ValueError: The file is not UTF-8 text and has no byte order mark, or contains NUL characters.
 
     Examples:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -64,15 +64,15 @@ def read_text(path: str | Path) -> str:
 
 
 def check_place(path: str | Path, *, made: str | Path | None = None) -> None:
-    """Raises if `replacing` could not write there; called before the work begins.
+    """Raises an error if `replacing` could not write to a path; to be called before any work.
 
     Args:
         path: Path of the file or folder to write.
-        made: A folder that will be there by then.
+        made: A folder that will have been created by then.
 
     Raises:
-        ConfigError: No such folder.
-        OSError: It cannot be written to.
+        ConfigError: The folder does not exist.
+        OSError: The folder cannot be written to.
 
     Examples:
         >>> check_place("no/plot.png")
@@ -91,20 +91,20 @@ def check_place(path: str | Path, *, made: str | Path | None = None) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path to write to that takes the place of `path` when the block ends well.
+    """Provides a temporary path that replaces `path` if the block succeeds.
 
-    Whatever goes wrong inside, a file that stood at `path` is untouched and nothing is left beside it. A process that
-    is killed leaves a hidden folder, which a later call removes when it is a day old.
+    If the block fails, an existing file at `path` is unchanged and no temporary file is left. A process that is killed
+    leaves a hidden folder, which a later call removes when it is a day old.
 
     Args:
-        path: Where the finished file belongs; its folder must exist.
+        path: Path of the finished file; its folder must exist.
 
     Yields:
-        The path to write to, of the same name, since Keras and h5py choose a format by the suffix.
+        The path to write to, with the same file name, since Keras and h5py choose a format by the suffix.
 
     Raises:
-        OSError: No such folder, `path` is a folder or a device, or it cannot be written to; with `path` as its
-            `filename`, and the cure.
+        OSError: The folder does not exist, `path` is a folder or a device, or it cannot be written to; the error has
+            `path` as its `filename`, and says what to do.
 
     Examples:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -126,7 +126,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def identity(path: str | Path) -> str:
-    """Name and digest of a file, wherever it is; of anything else its path.
+    """Returns the name and digest of a file, wherever it is; for anything else, its path.
 
     Examples:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -143,21 +143,21 @@ def identity(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def filling(folder: str | Path) -> Iterator[Path]:
-    """An empty folder to write to, whose files move into `folder` when the block ends well.
+    """Provides an empty temporary folder whose files are moved to `folder` if the block succeeds.
 
-    What `folder` holds under other names stays. Whatever goes wrong, all files in it are what they were. A process
-    that is killed while the files move, which is a moment, leaves whole files, some of them old.
+    Other files in `folder` are kept. If anything fails, all files in it are unchanged. A process that is killed while
+    the files are being moved, which takes only a moment, leaves complete files, some of which may be old.
 
     Args:
-        folder: Where the finished files belong, in folders or not; is made if it is not there. The folder around it
-            must exist.
+        folder: Folder for the finished files, which may be in subfolders; created if needed. Its parent folder must
+            exist.
 
     Yields:
         The folder to write to.
 
     Raises:
-        OSError: No such folder around it, it is a file, or it cannot be written to; with `folder` or the file in it as
-            its `filename`, and the cure.
+        OSError: The parent folder does not exist, `folder` is a file, or it cannot be written to; the error has
+            `folder` or the file in it as its `filename`, and says what to do.
     """
     target = Path(folder)
     if target.exists() and not target.is_dir():
@@ -177,7 +177,7 @@ def filling(folder: str | Path) -> Iterator[Path]:
 
 
 def _move(names: list[Path], new: Path, target: Path, old: Path) -> None:
-    """Moves files of `new` into `target`, all of them or none; `old` keeps what they replace until then."""
+    """Moves the files in `new` to `target`, all or none; files that they replace are kept in `old` until then."""
     for name in names:
         for folder in (target, old):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -205,12 +205,12 @@ def _link(source: Path, copy: Path) -> None:
 
 
 class _UnwrittenError(OSError):
-    """What went wrong, and the cure; `filename` is the file that was asked for, and not one in a waiting room."""
+    """What went wrong and what to do; `filename` is the requested file, not a temporary one."""
 
 
 @contextlib.contextmanager
 def _waiting_room(target: Path, around: Path) -> Iterator[Path]:
-    """A hidden folder on the file system of `target`, gone at the end; errors are told of `target`."""
+    """Provides a temporary hidden folder on the file system of `target`; errors in it refer to `target`."""
     if not around.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
     _remove_abandoned(around)
@@ -229,7 +229,7 @@ def _waiting_room(target: Path, around: Path) -> Iterator[Path]:
 
 
 def _asked_for(error: OSError, target: Path, room: Path | None) -> Path:
-    """The file in `target` that an error is about, as far as it says so."""
+    """The file in `target` that an error refers to, if known."""
     name = Path(str(error.filename or ""))
     if room and name.is_relative_to(room / "new"):
         return target / name.relative_to(room / "new")
@@ -245,6 +245,6 @@ def _remove_abandoned(around: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Waits until a file is on the disk: some disks are only found to be full then."""
+    """Waits until a file has been written to disk, since some disks report only then that they are full."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())

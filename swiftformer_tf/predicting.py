@@ -1,4 +1,4 @@
-"""What models say of photographs, whichever kind of file they are in."""
+"""Predictions for photographs, by models in any kind of file."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,11 +41,11 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 
 
 def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, SwiftFormerConfig]:
-    """A function from normalized images to outputs, and the configuration that goes with it.
+    """Returns a function from normalized images to outputs, and its configuration.
 
     Args:
-        opened: What `open_any` returned, or what `fuse` made.
-        num_threads: Number of threads of LiteRT's interpreter; Keras uses all there are.
+        opened: A model from `open_any` or `fuse`.
+        num_threads: Number of threads of LiteRT's interpreter; Keras uses all available threads.
 
     Raises:
         ModelError: LiteRT cannot load the model.
@@ -60,20 +60,20 @@ def predictor(opened: Opened, *, num_threads: int = 1) -> tuple[Predictor, Swift
 
 
 def ported(opened: Opened) -> Answering:
-    """A checkpoint as the Keras model of its weights, a classifier or a segmenter; anything else as it is."""
+    """Ports a checkpoint to a Keras model, a classifier or a segmenter; returns anything else unchanged."""
     return port(opened).model if isinstance(opened, Checkpoint) else opened
 
 
 def activated(opened: Opened) -> Activation | None:
-    """What a model makes probabilities of its logits with itself; None where it answers with logits or numbers."""
+    """The activation that a model applies to its logits itself; None if it returns logits or numbers."""
     return opened.main_output.activation if isinstance(opened, (LiteModel, DeployModel)) else None
 
 
 def task_of(opened: Answering) -> str:
-    """What its outputs mean: a key of `tasks.TASKS`.
+    """Returns the task of a model: a key of `tasks.TASKS`.
 
     Raises:
-        ModelError: A model with a head of the user's own, which does not say it.
+        ModelError: The model has a custom head, whose task is unknown.
     """
     if isinstance(opened, (LiteModel, DeployModel)):
         return opened.main_output.task
@@ -86,7 +86,7 @@ def task_of(opened: Answering) -> str:
 
 
 def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:
-    """Outputs of `opened` as people read them, (N, num_labels): probabilities, or numbers by its `problem_type`."""
+    """Converts outputs of `opened` to probabilities or, for regression, numbers, (N, num_labels)."""
     if activated(opened):
         return outputs
     return np.asarray(activate(outputs, activation(opened.config)))
@@ -94,11 +94,11 @@ def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What a model says of a photograph.
+    """The prediction of a model for a photograph.
 
     Args:
-        result: Plain JSON types.
-        lines: The same for people.
+        result: The prediction as plain JSON types.
+        lines: The prediction as human-readable lines.
     """
 
     result: dict[str, Any]
@@ -115,22 +115,23 @@ def predict_photographs(
     weights: str | None = None,
     progress: Progress = silent,
 ) -> list[Prediction]:
-    """What a classifier or a segmenter says of photographs: what `swiftformer-tf predict` does.
+    """Runs a classifier or a segmenter on photographs, as `swiftformer-tf predict` does.
 
     Args:
-        model: What `open_any` returned, or its path or name.
-        paths: Photographs, or folders of them, see `photographs_in`. All are opened before anything is written.
-        top: How many labels or classes to tell.
-        output: Folder for the pictures that a segmenter makes of each photograph: `NAME_mask.png`, with a palette, the
-            class of each pixel at the photograph's own size, and `NAME_overlay.png`. None writes none.
+        model: A model from `open_any`, or its path or name.
+        paths: Photographs, or folders of photographs, see `photographs_in`. All are opened before anything is written.
+        top: Maximum number of labels or classes to return.
+        output: Folder for the images that a segmenter writes for each photograph: `NAME_mask.png`, a palette image with
+            the class of each pixel at the photograph's own size, and `NAME_overlay.png`. None writes nothing.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
-        progress: Opens a progress display for a step, see `Progress`.
+        progress: Opens a progress display for each step, see `Progress`.
 
     Raises:
-        ModelError: A model without labels, or one that cannot be used.
+        ModelError: The model has no labels, or cannot be used.
         CheckpointError: See `Checkpoint.open`.
-        ImageError: A photograph that cannot be opened, two of one name, or an output folder for a classifier.
+        ImageError: A photograph cannot be opened, two photographs have the same name, or an output folder was given for
+            a classifier.
 
     Examples:
         >>> predict_photographs("swiftformer_xs_imagenette", [])
@@ -219,7 +220,7 @@ PREDICT = {"classification": _labels, "semantic-segmentation": _masks}
 
 
 def _deploy_runner(deploy: DeployModel) -> Predictor:
-    """Its main output of one image, without the batch, as `LiteRunner` has it."""
+    """Runs a deploy graph on one image and returns its main output without the batch axis, like `LiteRunner`."""
     at = deploy.named_outputs.index(deploy.main_output)
 
     def run(images: np.ndarray) -> np.ndarray:
@@ -233,7 +234,7 @@ def _deploy_runner(deploy: DeployModel) -> Predictor:
 
 
 def _bound_predictor(model: LiteModel | DeployModel, run: Predictor) -> Predictor:
-    """Predicts with a graph for one image, which may take pixels from 0 to 255."""
+    """Predicts with a graph for single images, whose input may be pixels from 0 to 255."""
 
     def predict(images: np.ndarray) -> np.ndarray:
         given = model.config.transform.denormalize(images) if model.include_preprocessing else images

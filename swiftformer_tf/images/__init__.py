@@ -1,1 +1,1 @@
-"""Photographs: the transform of the weights, folders, inputs of a model, labels, samples."""
+"""Photographs: transforms, folders, model inputs, labels and samples."""

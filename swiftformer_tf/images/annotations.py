@@ -1,4 +1,4 @@
-"""Right answers that are not one class a photograph: several labels, or numbers."""
+"""Annotations other than one class per photograph: several labels, or numbers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ __all__ = ["AnnotatedImages"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AnnotatedImages:
-    """Photographs with a number for each label.
+    """Photographs with a target for each label.
 
     Args:
-        paths: Files.
-        targets: float32 (photographs, labels): 0 or 1, or any numbers.
+        paths: Paths of the photographs.
+        targets: Targets, float32 (photographs, labels): 0 or 1, or any numbers for regression.
         class_names: Names of the labels.
-        rule: How what was written became numbers, for people to read.
+        rule: Human-readable description of how annotations were converted to targets.
 
     Raises:
-        ImageError: Lengths that differ.
+        ImageError: The lengths differ.
     """
 
     paths: tuple[Path, ...]
@@ -40,14 +40,14 @@ class AnnotatedImages:
         return len(self.paths)
 
     def targets_of(self, rows: np.ndarray) -> np.ndarray:
-        """What a model learns of some of the photographs, float32 (rows, labels)."""
+        """Returns the targets of some of the photographs, float32 (rows, labels)."""
         return np.asarray(self.targets[rows])
 
     def reordered(self, class_names: Sequence[str]) -> Self:
-        """The same photographs, with the same labels in another order.
+        """Returns the same photographs, with the same labels in a different order.
 
         Raises:
-            ImageError: Other names.
+            ImageError: The names differ.
         """
         if sorted(class_names) != sorted(self.class_names):
             raise ImageError(f"labels {', '.join(self.class_names)}: expected {', '.join(class_names)}")

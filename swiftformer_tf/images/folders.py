@@ -1,4 +1,4 @@
-"""Photographs on disk: what is in a folder, which labels it has, and how its pictures reach a model."""
+"""Photographs on disk: lists the contents and classes of folders, and loads images for a model."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ _FOREIGN_SUFFIXES = {".avif", ".emf", ".eps", ".heic", ".heif", ".jxl", ".svg", 
 
 
 def image_suffixes() -> frozenset[str]:
-    """Suffixes in lower case of all still pictures that Pillow opens here, plug-ins that were registered included.
+    """Returns the lowercase suffixes of all still images that Pillow can open, including registered plug-ins.
 
     Examples:
         >>> {".jpg", ".jfif", ".ppm", ".jp2"} <= image_suffixes()
@@ -44,14 +44,15 @@ def image_suffixes() -> frozenset[str]:
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The photographs below a folder, sorted by path, known by their suffix (`image_suffixes`) in any case.
+    """Lists the photographs in a folder and its subfolders, sorted by path and recognized by suffix (`image_suffixes`),
+    ignoring case.
 
-    Hidden files and folders, whose names start with a dot, are passed over: file managers and archives
-    leave previews there.
+    Hidden files and folders, whose names start with a dot, are skipped, since file managers and archives leave previews
+    there.
 
     Raises:
-        ImageError: No such folder, nothing in it that looks like a photograph, or pictures among them that cannot be
-            decoded, which would be left out in silence.
+        ImageError: The folder does not exist, contains no photographs, or contains images in a format that cannot be
+            decoded, which would otherwise be omitted silently.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -72,12 +73,12 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def check_images(paths: Iterable[str | Path]) -> None:
-    """Reads the beginning of each file, which costs little and finds what is no picture at all.
+    """Reads the beginning of each file, which is fast and finds files that are not images.
 
-    Damage further inside shows when the picture is decoded.
+    Damage further into a file is found only when the image is decoded.
 
     Raises:
-        ImageError: Files that Pillow does not know; the message names the first three.
+        ImageError: Pillow does not recognize some files; the message names the first three.
     """
     damaged = []
     for path in paths:
@@ -91,11 +92,11 @@ def check_images(paths: Iterable[str | Path]) -> None:
 
 
 def photographs_in(folder: str | Path, count: int | None = None) -> list[Path]:
-    """The photographs of a folder, or a choice of them; those that are no pictures are named before anything runs.
+    """Lists the photographs in a folder, or a sample of them, and checks that all of them are images.
 
     Args:
         folder: See `list_images`.
-        count: How many at most, see `balanced_sample`; None takes all.
+        count: Maximum number of photographs, see `balanced_sample`; None takes all.
 
     Raises:
         ImageError: See `list_images` and `check_images`.
@@ -120,18 +121,18 @@ def _these(count: int) -> str:
 
 
 def iterate_images(paths: Iterable[str | Path], transform: Transform, batch_size: int = 32) -> Iterator[np.ndarray]:
-    """Photographs as batches for the network, one batch in memory at a time.
+    """Loads photographs as batches for the network, one batch in memory at a time.
 
     Args:
-        paths: Files, in the order wanted.
+        paths: Paths of the photographs, in the desired order.
         transform: The evaluation transform of the weights.
-        batch_size: Photographs a batch; the last batch may be smaller.
+        batch_size: Number of photographs per batch; the last batch may be smaller.
 
     Yields:
         float32 arrays (batch, height, width, 3), normalized.
 
     Raises:
-        ImageError: A file that cannot be decoded, which the message names, or a batch size below one.
+        ImageError: A file cannot be decoded (the message names it), or the batch size is less than one.
     """
     if batch_size < 1:
         raise ImageError(f"batch_size={batch_size}: expected at least one photograph")
@@ -142,15 +143,15 @@ def iterate_images(paths: Iterable[str | Path], transform: Transform, batch_size
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder:
-    """Photographs with the index of their class.
+    """Photographs with the index of each one's class.
 
     Args:
-        paths: Files.
-        labels: Index into `class_names` of each file.
-        class_names: One per class.
+        paths: Paths of the photographs.
+        labels: For each photograph, the index into `class_names`.
+        class_names: Names of the classes.
 
     Raises:
-        ImageError: Lengths that differ, or a label without a name.
+        ImageError: The lengths differ, or a label has no name.
     """
 
     paths: tuple[Path, ...]
@@ -165,13 +166,13 @@ class ImageFolder:
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """Reads a folder with one subfolder per class, named after it; classes in sorted order.
+        """Reads a folder with one subfolder per class, named after the class; classes are in sorted order.
 
-        Photographs deeper inside a class's folder belong to it.
+        Photographs in nested subfolders belong to the class as well.
 
         Raises:
-            ImageError: No such folder, no photographs, photographs outside the classes' folders, or a
-                class without any.
+            ImageError: The folder does not exist or has no photographs, there are photographs outside the class
+                folders, or a class has none.
         """
         root = Path(folder)
         paths = list_images(root)
@@ -189,18 +190,18 @@ class ImageFolder:
 
     @property
     def targets(self) -> tuple[int, ...]:
-        """The labels, by the name that they have in `LabeledImages`."""
+        """The labels, under the name used in `LabeledImages`."""
         return self.labels
 
     def targets_of(self, rows: np.ndarray) -> np.ndarray:
-        """What a model learns of some of the photographs: one-hot float32 (rows, classes)."""
+        """Returns the targets of some of the photographs: one-hot float32 (rows, classes)."""
         return np.asarray(np.eye(len(self.class_names), dtype=np.float32)[np.asarray(self.labels)[rows]])
 
     def reordered(self, class_names: Sequence[str]) -> Self:
-        """The same photographs, with the same classes in another order.
+        """Returns the same photographs, with the same classes in a different order.
 
         Raises:
-            ImageError: Other names.
+            ImageError: The names differ.
         """
         if sorted(class_names) != sorted(self.class_names):
             raise ImageError(f"classes {', '.join(self.class_names)}: expected {', '.join(class_names)}")
@@ -210,18 +211,18 @@ class ImageFolder:
 
 
 def balanced_sample(paths: Sequence[Path], count: int, seed: int = 0) -> list[Path]:
-    """A seeded choice of photographs, for a quantizer to measure ranges on.
+    """Draws a seeded sample of photographs, for a quantizer to measure ranges on.
 
-    Folders take turns until there are `count`, or all there are; which of a folder's photographs is up to the seed.
-    The same paths, count and seed give the same choice in the same order.
+    Photographs are taken from each folder in turn, until there are `count` or no more are left; the seed decides which
+    ones. The same paths, count and seed give the same sample in the same order.
 
     Args:
-        paths: Photographs, in folders or in one.
-        count: How many.
-        seed: Seed of the choice.
+        paths: Paths of photographs, in one or several folders.
+        count: Number of photographs.
+        seed: Seed for the sample.
 
     Raises:
-        ImageError: A count below one.
+        ImageError: `count` is less than one.
     """
     if count < 1:
         raise ImageError(f"count={count}: expected at least one photograph")

@@ -1,4 +1,4 @@
-"""Images in whatever form a caller has them, as what a model takes: one at a time."""
+"""Converts images in any form to model inputs, one at a time."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -19,10 +19,10 @@ ImageSource = str | Path | np.ndarray | Iterable[Any]
 
 
 def known_count(images: ImageSource | None) -> int | None:
-    """How many images there are; None if that is known only after reading them.
+    """Returns the number of images; None if it is known only after reading them.
 
     Args:
-        images: In any form but a folder, whose files `photographs_in` lists.
+        images: Images in any form except a folder, whose files `photographs_in` lists.
 
     Examples:
         >>> known_count(np.zeros((3, 8, 8, 3))), known_count(["a.jpg", "b.jpg"]), known_count(iter([]))
@@ -34,17 +34,17 @@ def known_count(images: ImageSource | None) -> int | None:
 
 
 def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False) -> Iterator[np.ndarray]:
-    """Network inputs, (1, height, width, channels) float32, one image at a time.
+    """Yields network inputs, float32 (1, height, width, channels), one image at a time.
 
     Args:
-        images: A folder or files of photographs, which `transform` prepares; an array (N, H, W, C) or a
-            `tf.data.Dataset` or other iterable of images or batches, already of the right size: uint8 is taken as
-            pixels, float as normalized pixels.
-        transform: Belongs to the weights.
-        raw: Whether the model wants pixels from 0 to 255 instead of normalized ones.
+        images: A folder of photographs or a list of files, which `transform` prepares; an array (N, H, W, C); or a
+            `tf.data.Dataset` or other iterable of images or batches. Arrays must already have the right size; uint8 is
+            interpreted as pixels, float as normalized pixels.
+        transform: The transform of the weights.
+        raw: Whether the model takes pixels from 0 to 255 instead of normalized ones.
 
     Raises:
-        ImageError: Nothing there, a picture that cannot be read, an array of another shape, or one with NaN in it.
+        ImageError: There are no images, an image cannot be read, or an array has the wrong shape or contains NaN.
     """
     found = False
     for batch in _batches(images, transform):
@@ -61,11 +61,11 @@ def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False
 
 
 def in_batches(inputs: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """As many inputs at once as a graph takes; the last ones again where they do not fill it.
+    """Groups inputs into batches of the size of a graph; the last batch is filled up by repeating inputs.
 
     Args:
-        inputs: What `image_inputs` makes, one image each.
-        size: Images at once.
+        inputs: Inputs from `image_inputs`, of one image each.
+        size: Number of images per batch.
 
     Examples:
         >>> [batch.ravel().tolist() for batch in in_batches([np.full((1, 1), place) for place in range(3)], 2)]

@@ -1,4 +1,4 @@
-"""Which label a photograph has: from the name of its folder or from a list, never by a guess left unsaid."""
+"""Determines the label of each photograph from the name of its folder or from a list, and reports the rule used."""
 
 import dataclasses
 import re
@@ -20,12 +20,12 @@ _CLASS_ALONE = re.compile(r"\d{1,4}|n\d{8}")
 
 @dataclasses.dataclass(frozen=True)
 class LabeledImages:
-    """Photographs with the index of the model's output that is right for them.
+    """Photographs with the index of the correct model output for each.
 
     Args:
-        paths: Files.
-        targets: Index of the right output for each file.
-        rule: How the names of classes became indices, for people to read.
+        paths: Paths of the photographs.
+        targets: For each photograph, the index of the correct output.
+        rule: Human-readable description of how class names were matched to indices.
     """
 
     paths: tuple[Path, ...]
@@ -34,7 +34,7 @@ class LabeledImages:
 
 
 def imagenet_classes() -> dict[str, str]:
-    """ImageNet-1k's 1000 classes in the order of every published model's outputs: WordNet id to English name.
+    """Returns the 1000 classes of ImageNet-1k, in the output order of all published models: WordNet id to English name.
 
     Examples:
         >>> list(imagenet_classes().items())[0]
@@ -44,24 +44,24 @@ def imagenet_classes() -> dict[str, str]:
 
 
 def _imagenet_table() -> list[list[str]]:
-    """WordNet id, English name and ILSVRC2012_ID, which orders the classes otherwise, of each class."""
+    """For each class, its WordNet id, English name and ILSVRC2012_ID, which numbers classes in a different order."""
     text = resources.files("swiftformer_tf.images").joinpath("imagenet.tsv").read_text("utf-8")
     return [line.split("\t") for line in text.splitlines()]
 
 
 def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int], str]:
-    """The index into `labels` of each name of a class, and the rule that found it.
+    """Returns the index into `labels` of each class name, and the rule by which they were matched.
 
-    The first rule that covers all names is taken: the names are labels; they are WordNet ids, and the model
-    has ImageNet's 1000 outputs or labels with the ids' English names; there are as many as labels, and the
-    labels say nothing themselves (`LABEL_0`, `LABEL_1`, ...), so that sorted order decides.
+    The first rule that covers all names is used: the names are labels; they are WordNet ids, and the model has
+    ImageNet's 1000 outputs or labels with the English names of these ids; or there are as many names as labels, and the
+    labels are placeholders (`LABEL_0`, `LABEL_1`, ...), so that they are matched in sorted order.
 
     Args:
-        names: Names of the classes, as folders have them; sorted.
+        names: Sorted class names, as used for the folders.
         labels: Labels of the model.
 
     Raises:
-        ImageError: No rule covers all names; the message names one that is left over.
+        ImageError: No rule covers all names; the message gives one that could not be matched.
 
     Examples:
         >>> match_classes(["dog", "tench"], ["tench", "cat", "dog"])
@@ -90,14 +90,14 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int
 
 
 def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]:
-    """Names for the outputs of a model, from a text file with a line each.
+    """Reads names for the outputs of a model from a text file with one name per line.
 
     Args:
         source: The file, or `"imagenet"` for the names of ImageNet's 1000 classes.
-        count: How many outputs the model has; None takes as many as there are lines.
+        count: Number of outputs of the model; None accepts any number of lines.
 
     Raises:
-        ConfigError: The file cannot be read, has an empty line, none at all, or another number of them.
+        ConfigError: The file cannot be read, is empty, has an empty line, or has a different number of lines.
 
     Examples:
         >>> read_labels("imagenet", 1000)[:2]
@@ -118,19 +118,20 @@ def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]
 
 
 def labeled_images(folder: str | Path, labels: Sequence[str], *, label_file: str | Path | None = None) -> LabeledImages:
-    """Photographs in one subfolder a class, or in one folder with a list of labels.
+    """Opens photographs in one subfolder per class, or in one folder with a list of labels.
 
     Args:
-        folder: Photographs.
+        folder: Folder of photographs.
         labels: Labels of the model.
-        label_file: A line a photograph: its name, with or without folders and suffix, then its class, separated by
-            spaces, a tab, a comma or a semicolon; what follows a WordNet id is passed over. A class is a label, a
-            WordNet id or the index of an output. A first line that names no photograph is a heading. Of photographs
-            named `ILSVRC2012_val_00000001` and so on also a list of classes alone, whose line 1 is of number 1: WordNet
-            ids, or the numbers from 1 to 1000 of ImageNet's `ILSVRC2012_validation_ground_truth.txt`.
+        label_file: A text file with one line per photograph: its name, with or without folders and suffix, then its
+            class, separated by spaces, a tab, a comma or a semicolon; anything after a WordNet id is ignored. A class
+            is a label, a WordNet id or the index of an output. A first line that does not name a photograph is treated
+            as a header. For photographs named `ILSVRC2012_val_00000001` and so on, the file may also list only classes,
+            beginning with that of number 1: WordNet ids, or the numbers from 1 to 1000 of ImageNet's
+            `ILSVRC2012_validation_ground_truth.txt`.
 
     Raises:
-        ImageError: As `ImageFolder.open` and `match_classes`; or the list and the folder differ.
+        ImageError: See `ImageFolder.open` and `match_classes`; or the list does not match the folder.
     """
     if label_file is None:
         images = ImageFolder.open(folder)
@@ -164,7 +165,7 @@ def _read_lines(path: str | Path) -> list[str]:
 
 
 def _ground_truth(path: Path, lines: list[str], paths: list[Path]) -> list[str]:
-    """WordNet ids of photographs whose names say which line of a list of classes is theirs."""
+    """WordNet ids of photographs whose names contain their line number in a list of classes."""
     known = {wnid: wnid for wnid in imagenet_classes()} | {number: wnid for wnid, _, number in _imagenet_table()}
     for number, line in enumerate(lines, 1):
         if line not in known:
@@ -188,7 +189,7 @@ def _ground_truth(path: Path, lines: list[str], paths: list[Path]) -> list[str]:
 
 
 def _read_list(path: Path, lines: list[str], called: Mapping[str, Sequence[Path]]) -> dict[Path, str]:
-    """The class of each photograph; `called` has the photographs by all their names."""
+    """Reads the class of each photograph; `called` maps all names of a photograph to it."""
     listed: dict[Path, str] = {}
     numbers: dict[Path, int] = {}
     for number, line in enumerate(lines, 1):
@@ -217,7 +218,7 @@ def _read_list(path: Path, lines: list[str], called: Mapping[str, Sequence[Path]
 
 
 def _names_of(folder: str | Path, paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """Photographs by what a list may call them: with their folders or not, with their suffix or not."""
+    """Maps all names by which a list may refer to a photograph, with or without folders and suffix, to it."""
     called: dict[str, list[Path]] = {}
     for path in paths:
         inside = PurePosixPath(path.relative_to(folder).as_posix())
@@ -228,14 +229,14 @@ def _names_of(folder: str | Path, paths: Sequence[Path]) -> dict[str, list[Path]
 
 
 def _name_and_rest(line: str, called: Mapping[str, Sequence[Path]]) -> tuple[str, str]:
-    """A line at the first sign before which a photograph stands: a label may have the others in it."""
+    """Splits a line at the first separator that follows a photograph's name; a label may contain the others."""
     parts = [line.partition(sign) for sign in "\t,; " if sign in line] or [(line, "", "")]
     name, _, rest = next((part for part in parts if _photographs(part[0], called)), parts[0])
     return name.strip(), rest.strip()
 
 
 def _photographs(name: str, called: Mapping[str, Sequence[Path]]) -> Sequence[Path]:
-    """Those that a list calls so; the folders that it names need not be those of the disk, nor the suffix."""
+    """The photographs with a name from a list, whose folders and suffix may differ from those on disk."""
     path = PurePosixPath(name.strip().replace("\\", "/"))
     names = [str(path), path.name]
     if _SUFFIX.fullmatch(path.suffix):

@@ -1,4 +1,4 @@
-"""Photographs with a mask beside each: which class every pixel is of."""
+"""Photographs with masks, which contain the class of every pixel."""
 
 import csv
 import dataclasses
@@ -39,14 +39,14 @@ CLASSES = "classes.csv"
 
 @dataclasses.dataclass(frozen=True)
 class MaskClasses:
-    """The meaning of a mask's numbers.
+    """The meaning of the indices in a mask.
 
     Args:
-        names: Name of each index, in order. An index called `void` counts nowhere and is no class; 255 is always void.
-        colors: (red, green, blue) of each index, to read masks that are written in colors; empty for none.
+        names: Name of each index, in order. An index named `void` is ignored and is not a class; 255 is always void.
+        colors: (red, green, blue) of each index, to read masks stored as RGB colors; may be empty.
 
     Raises:
-        ImageError: No class, the same name or color twice, or other numbers of names and colors.
+        ImageError: There is no class, a name or color occurs twice, or the numbers of names and colors differ.
 
     Examples:
         >>> classes = MaskClasses(("void", "road", "sky"))
@@ -72,12 +72,12 @@ class MaskClasses:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of a model's outputs."""
+        """Class names in the order of a model's outputs."""
         return tuple(name for name in self.names if name.lower() != "void")
 
     @property
     def lookup(self) -> np.ndarray:
-        """Label of each number in a mask, uint8 (256,): `VOID`, or 254 for a number that is not in the list."""
+        """For each index in a mask, its label, uint8 (256,): `VOID`, or 254 for an index that is not in the list."""
         table = np.full(256, VOID - 1, np.uint8)
         table[VOID] = VOID
         label = 0
@@ -89,10 +89,10 @@ class MaskClasses:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Reads a file with a line for each index: `name` or `name,color`, such as `road,#804080`.
+        """Reads a file with one line per index: `name` or `name,color`, such as `road,#804080`.
 
         Raises:
-            ImageError: No such file, no text, or not such a list; the message names the file and the line.
+            ImageError: The file does not exist or is not such a list; the message names the file and the line.
 
         Examples:
             >>> import tempfile
@@ -131,20 +131,20 @@ def _class(number: int, row: list[str]) -> tuple[str, tuple[int, int, int] | Non
 
 
 def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
-    """Labels of a mask's pixels.
+    """Reads the label of each pixel from a mask.
 
-    A PNG with a palette or in gray holds indices; one in RGB colors, which the class list must have.
+    A palette or grayscale PNG contains indices; an RGB PNG contains colors, which must be in the class list.
 
     Args:
-        path: The file.
-        classes: Meaning of its numbers.
+        path: Path of the mask.
+        classes: The meaning of its indices.
 
     Returns:
         uint8 (height, width): index into `classes.labels`, or `VOID`.
 
     Raises:
-        ImageError: No such file, no PNG, 16 bits, or an index or color that is not in the class list; the message
-            names it.
+        ImageError: The file does not exist, is not a PNG, or has 16 bits, or an index or color is not in the class
+            list; the message names it.
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
@@ -189,9 +189,9 @@ class MaskFolder:
     """Photographs with their masks.
 
     Args:
-        images: Files of the photographs.
-        masks: File of each one's mask.
-        classes: Meaning of the masks' numbers.
+        images: Paths of the photographs.
+        masks: Path of each photograph's mask.
+        classes: The meaning of the indices in the masks.
     """
 
     images: tuple[Path, ...]
@@ -200,18 +200,19 @@ class MaskFolder:
 
     @classmethod
     def open(cls, folder: str | Path, classes: MaskClasses | None = None) -> Self:
-        """Reads a folder `images`, or one below it, and of the same stems the masks in `masks` beside it.
+        """Reads photographs from a folder `images` or a subfolder of it, and masks of the same stems from the sibling
+        folder `masks`.
 
-        `streets/images/train/0001.jpg` has its mask in `streets/masks/train/0001.png`, and the class list is
-        `streets/classes.csv`.
+        For example, the mask of `streets/images/train/0001.jpg` is `streets/masks/train/0001.png`, and the class list
+        is `streets/classes.csv`.
 
         Args:
-            folder: With the photographs.
-            classes: Instead of the file `classes.csv`.
+            folder: Folder with the photographs.
+            classes: Classes to use instead of the file `classes.csv`.
 
         Raises:
-            ImageError: No `images` in the path, no such folder, no class list, a photograph without a mask, a mask
-                without a photograph, or two photographs with the same mask.
+            ImageError: The folder does not exist, its path does not contain `images`, there is no class list, a
+                photograph has no mask, a mask has no photograph, or two photographs have the same mask.
         """
         root = Path(folder).absolute()
         if (parts := _parts(root)) is None:
@@ -236,10 +237,10 @@ class MaskFolder:
         return len(self.images)
 
     def read(self, index: int) -> tuple[Image.Image, np.ndarray]:
-        """A photograph in RGB, and the labels of its pixels, uint8 (height, width).
+        """Reads a photograph in RGB, and the labels of its pixels, uint8 (height, width).
 
         Raises:
-            ImageError: One of them cannot be read, or the sizes differ; the message names it.
+            ImageError: Either cannot be read, or their sizes differ; the message names the file.
         """
         image, labels = open_image(self.images[index]), open_mask(self.masks[index], self.classes)
         if labels.shape[::-1] != image.size:
@@ -255,17 +256,17 @@ class MaskFolder:
 
 
 def find_mask(image: str | Path, labels: tuple[str, ...]) -> np.ndarray | None:
-    """The mask of a photograph, if both lie as `MaskFolder.open` has it; None where no mask lies so.
+    """Finds the mask of a photograph in the folder layout of `MaskFolder.open`; None if there is none.
 
     Args:
-        image: File of the photograph.
-        labels: Labels of the classes that are meant; a class list of others says nothing about them, and gives None.
+        image: Path of the photograph.
+        labels: Expected class names; if the class list has different ones, the result is None.
 
     Returns:
         See `open_mask`.
 
     Raises:
-        ImageError: A mask or a class list that cannot be used; the message names it.
+        ImageError: The mask or class list cannot be used; the message names it.
     """
     if (parts := _parts(Path(image).absolute())) is None:
         return None
@@ -278,7 +279,7 @@ def find_mask(image: str | Path, labels: tuple[str, ...]) -> np.ndarray | None:
 
 
 def _parts(path: Path) -> tuple[Path, Path] | None:
-    """What holds the last folder `images` of a path, and the way from that folder on."""
+    """The parent of the last folder named `images` in a path, and the rest of the path after that folder."""
     if "images" not in path.parts:
         return None
     at = len(path.parts) - 1 - path.parts[::-1].index("images")
@@ -286,10 +287,10 @@ def _parts(path: Path) -> tuple[Path, Path] | None:
 
 
 def count_pixels(folder: MaskFolder) -> np.ndarray:
-    """Pixels of each class in all masks, int64 (labels,), to weight classes by.
+    """Counts the pixels of each class in all masks, int64 (labels,), as a basis for class weights.
 
     Raises:
-        ImageError: A mask that cannot be used, a class without a pixel, or fewer than two photographs.
+        ImageError: A mask cannot be used, a class has no pixels, or there are fewer than two photographs.
     """
     if len(folder) < 2:
         raise ImageError(f"{folder.images[0]}: the only photograph in its folder; expected two or more to learn from")
@@ -303,10 +304,10 @@ def count_pixels(folder: MaskFolder) -> np.ndarray:
 
 
 def same_classes(folder: MaskFolder, labels: tuple[str, ...]) -> None:
-    """Refuses masks whose classes are not those of a model.
+    """Rejects masks whose classes differ from those of a model.
 
     Raises:
-        ConfigError: Other names, or another order.
+        ConfigError: The names or their order differ.
     """
     if folder.classes.labels != labels:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""`metadata.csv`: what is known of each photograph of a folder, as in Hugging Face's ImageFolder."""
+"""Reads `metadata.csv`, which annotates the photographs in a folder, as in Hugging Face's ImageFolder."""
 
 import csv
 import dataclasses
@@ -24,15 +24,15 @@ _DECIMALS = re.compile(r"[+-]?\d*([.,])\d+(?:[eE][+-]?\d+)?")
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """A table with a row for each photograph of a folder.
+    """A table with a row for each photograph in a folder.
 
     Args:
         path: Path of the file.
-        photographs: In the order of the rows.
-        columns: Names, but for `file_name`.
+        photographs: Paths of the photographs, in the order of the rows.
+        columns: Names of the columns, except for `file_name`.
         rows: For each photograph, the text of each column.
-        lines: For each photograph, its line in the file, for messages.
-        decimal: What stands before the decimals of its numbers.
+        lines: For each photograph, its line in the file, for error messages.
+        decimal: The decimal separator of numbers.
     """
 
     path: Path
@@ -43,18 +43,19 @@ class Metadata:
     decimal: str
 
     def where(self, row: int, column: str) -> str:
-        """A cell, as messages name it."""
+        """Describes the position of a cell for error messages."""
         return f"{self.path}, line {self.lines[row]}, column {column!r}"
 
 
 def read_metadata(folder: str | Path) -> Metadata:
-    """Reads the `metadata.csv` of a folder, and holds it against the photographs that are there.
+    """Reads the `metadata.csv` of a folder and checks it against the photographs that exist.
 
-    The first line names the columns: `file_name`, which is relative to the folder, and others. Columns are separated
-    by commas, or all by semicolons or tabs; then numbers may have a decimal comma, as spreadsheets write both.
+    The first line contains the names of the columns: `file_name`, relative to the folder, and others. Columns are
+    separated by commas, semicolons or tabs; with semicolons or tabs, numbers may have a decimal comma, as written by
+    some spreadsheets.
 
     Args:
-        folder: Photographs, in subfolders or not, with `metadata.csv` beside them.
+        folder: Folder with `metadata.csv` and the photographs, which may be in subfolders.
 
     Raises:
         ImageError: The file is missing or damaged, or does not have one row for each photograph.
@@ -101,13 +102,13 @@ def read_metadata(folder: str | Path) -> Metadata:
 
 
 def _decimal(rows: Iterable[Iterable[str]], delimiter: str) -> str:
-    """A comma where it separates no columns and every number with decimals has one; with both, nobody knows."""
+    """A comma, if it does not separate columns and is the only decimal separator used; a mixture is ambiguous."""
     marks = {match[1] for row in rows for cell in row if (match := _DECIMALS.fullmatch(cell))}
     return "," if delimiter != "," and marks == {","} else "."
 
 
 def _table(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """Lines that are not empty, each with its number; the first has the names of the columns."""
+    """Non-empty lines with their line numbers; the first contains the names of the columns."""
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     table = [(reader.line_num, cells) for cells in reader if cells]
     if not table:

@@ -1,4 +1,4 @@
-"""Pictures of masks: a color for each class, over the photograph or alone."""
+"""Images of masks with a color for each class, on their own or overlaid on a photograph."""
 
 import colorsys
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ SHADES = ((0.85, 0.95), (0.55, 0.7), (0.95, 0.6))
 
 
 def class_colors(count: int) -> tuple[Color, ...]:
-    """Colors of so many classes, the same whenever they are asked for.
+    """Returns a color for each class, the same for every call.
 
     Args:
         count: Number of classes.
 
     Returns:
-        (red, green, blue) of each, from 0 to 255.
+        (red, green, blue) of each class, from 0 to 255.
 
     Examples:
         >>> class_colors(3)
@@ -42,7 +42,7 @@ def class_colors(count: int) -> tuple[Color, ...]:
 
 
 def mask_picture(mask: np.ndarray, colors: Sequence[Color]) -> Image.Image:
-    """A mask as a picture with a palette, which `open_mask` reads again.
+    """Converts a mask to a palette image, which `open_mask` can read.
 
     Args:
         mask: uint8 (height, width): class of each pixel, or `VOID`, which is black.
@@ -60,11 +60,12 @@ def mask_picture(mask: np.ndarray, colors: Sequence[Color]) -> Image.Image:
 
 
 def overlay(photograph: Image.Image, mask: np.ndarray, colors: Sequence[Color], *, opacity: float = 0.5) -> Image.Image:
-    """A photograph with its mask over it.
+    """Overlays a mask on its photograph.
 
     Args:
-        photograph: In RGB.
-        mask: uint8 (height, width), at the photograph's size; `VOID` leaves it as it is.
+        photograph: The photograph in RGB.
+        mask: uint8 (height, width), of the same size as the photograph, which is left unchanged where the mask is
+            `VOID`.
         colors: Colors of the classes.
         opacity: Opacity of the mask, from 0 to 1.
 

@@ -1,7 +1,8 @@
-"""Pixels resized as torchvision does it, bit by bit, which differs from Pillow in the last step of 255.
+"""Resizes pixels exactly as torchvision does, whose results differ from Pillow's by at most 1 of 255.
 
-Both weigh the pixels that an output covers by the same filters, along the rows and then along the columns. Pillow
-(13.0) rounds the weights to 22 bits; PyTorch (2.15, on processors with AVX2) to 16, and what is between is of 8 bits.
+Both weight the pixels that an output covers with the same filters, along the rows and then along the columns. Pillow
+(13.0) rounds the weights to 22 bits; PyTorch (2.15, on processors with AVX2) rounds them to 16 bits, and the
+intermediate result to 8 bits.
 """
 
 from collections.abc import Callable
@@ -19,11 +20,11 @@ _ROWS = 128
 
 
 class _Filter(NamedTuple):
-    """How much a pixel counts, by its distance in pixels of the output.
+    """The weight of a pixel as a function of its distance, in pixels of the output.
 
     Args:
-        reach: Distance from which on it counts nothing.
-        weigh: Weights from an array of distances.
+        reach: Distance beyond which the weight is zero.
+        weigh: Function from an array of distances to weights.
     """
 
     reach: int
@@ -31,7 +32,7 @@ class _Filter(NamedTuple):
 
 
 def _cubic(distances: np.ndarray) -> np.ndarray:
-    """Keys's kernel with a = -0.5, as every resize that does not alias has it."""
+    """Keys's kernel with a = -0.5, as used by antialiased resizing."""
     x = np.abs(distances)
     inner, outer = (1.5 * x - 2.5) * x * x + 1, ((x - 5) * x + 8) * x - 4
     return np.where(x < 1, inner, np.where(x < 2, -0.5 * outer, 0.0))
@@ -47,9 +48,9 @@ class _Weights(NamedTuple):
     """The inputs and weights of every output along one axis.
 
     Args:
-        starts: First pixel that each covers.
-        rows: Whole numbers, as float64: every sum of theirs is exact.
-        bits: By how many they are shifted.
+        starts: The first pixel that each output covers.
+        rows: Integer weights stored as float64, so that every sum is exact.
+        bits: Number of bits by which the sums are shifted.
     """
 
     starts: list[int]
@@ -91,7 +92,7 @@ def _along_rows(pixels: np.ndarray, width: int, interpolation: str) -> np.ndarra
 
 
 def torchvision_resize(pixels: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """What `torchvision.transforms.v2.functional.resize` with `antialias=True` makes of uint8 on a CPU.
+    """Computes the result of `torchvision.transforms.v2.functional.resize` with `antialias=True` for uint8 on a CPU.
 
     Args:
         pixels: uint8 (height, width, channels).

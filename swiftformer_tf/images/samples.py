@@ -1,4 +1,4 @@
-"""Photographs for the demo, from a pip package."""
+"""Photographs for the demo, taken from a pip package."""
 
 import dataclasses
 import importlib.resources
@@ -38,11 +38,11 @@ CROPS = (1.0, 0.6, 0.4)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Photographs:
-    """Pictures of one size.
+    """Photographs of the same size.
 
     Args:
         pixels: uint8 (N, height, width, 3).
-        names: What each shows.
+        names: Caption of each photograph.
     """
 
     pixels: np.ndarray
@@ -50,10 +50,10 @@ class Photographs:
 
 
 def require_photographs() -> None:
-    """Raises where the photographs are not installed.
+    """Raises an error if the photographs are not installed.
 
     Raises:
-        ImageError: Says so.
+        ImageError: scikit-image is not installed.
     """
     if importlib.util.find_spec("skimage") is None:
         raise ImageError(
@@ -62,13 +62,13 @@ def require_photographs() -> None:
 
 
 def photographs(transform: Transform) -> tuple[Photographs, Photographs]:
-    """Crops of scikit-image's photographs, for calibration and for verification.
+    """Returns crops of scikit-image's photographs, for calibration and for verification.
 
     Args:
-        transform: Gives the size; the crops are resized straight to it.
+        transform: Transform with the size to which the crops are resized.
 
     Returns:
-        Two sets: of each photograph every other crop.
+        Two sets, each with every other crop of each photograph.
 
     Raises:
         ImageError: scikit-image is not installed.
@@ -88,7 +88,7 @@ def photographs(transform: Transform) -> tuple[Photographs, Photographs]:
 
 
 def _crops(image: Image.Image) -> list[Image.Image]:
-    """Square crops of each share, spread over the picture."""
+    """Square crops of each relative size, spread over the photograph."""
     crops = []
     for share in CROPS:
         side = round(share * min(image.size))

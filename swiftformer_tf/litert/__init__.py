@@ -1,1 +1,1 @@
-"""A `.tflite` file: the value, its runner, its inspection, its metadata, and a process of its own to run it in."""
+"""TFLite files: their content, metadata, inspection and profiling, and running them in this process or a subprocess."""

@@ -1,4 +1,4 @@
-"""How fast are files, compared with each other in one run? Times, XNNPACK partitions, memory, time by operation."""
+"""Compares the speed of files in a single run: latency, XNNPACK partitions, memory, and time by operation."""
 
 import dataclasses
 import subprocess
@@ -24,10 +24,10 @@ WARM_UP = 3
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Milliseconds of each run of one thing.
+    """Durations of repeated runs.
 
     Args:
-        runs: In the order in which they were taken.
+        runs: Milliseconds of each run, in order.
 
     Examples:
         >>> Timing((3.0, 1.0, 2.0)).median
@@ -38,12 +38,12 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Half of the runs were faster."""
+        """Median of the runs in milliseconds."""
         return self._quantile(0.5)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The middle half of the runs lies between."""
+        """First and third quartiles of the runs in milliseconds."""
         return self._quantile(0.25), self._quantile(0.75)
 
     def _quantile(self, share: float) -> float:
@@ -52,16 +52,16 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class FileTiming:
-    """One file of `benchmark_files`.
+    """The result of `benchmark_files` for one file.
 
     Args:
         path: The file.
-        size: Its bytes.
-        num_threads: Threads of the kernels.
-        timing: Milliseconds a run.
-        partitions: Pieces of the graph that XNNPACK took.
-        peak_memory: Bytes that the interpreter takes; None on Windows, where nothing measures it yet.
-        ops: Time by kind of operation on one thread, most first; None where the profiler does not work.
+        size: File size in bytes.
+        num_threads: Number of threads of the CPU kernels.
+        timing: Milliseconds per run.
+        partitions: Number of partitions of the graph that were delegated to XNNPACK.
+        peak_memory: Memory used by the interpreter in bytes; None on Windows, where it is not measured.
+        ops: Time by kind of operation on one thread, longest first; None if the profiler is not available.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class FileTiming:
     ops: list[OpKind] | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Converts to plain JSON types."""
         return {
             "file": str(self.path),
             "bytes": self.size,
@@ -91,18 +91,18 @@ class FileTiming:
 def interleave(
     runs: Mapping[str, Callable[[], float]], *, repeats: int, progress: Callable[[int], None] | None = None
 ) -> dict[str, Timing]:
-    """Takes turns, so that other load on the machine affects all alike.
+    """Measures several things in turn, so that other load on the machine affects them equally.
 
     Args:
-        runs: By name, what runs the thing once and answers with its milliseconds.
-        repeats: Turns that count; a few more before them do not.
-        progress: Called with the number of turns so far.
+        runs: By name, a function that runs the thing once and returns its duration in milliseconds.
+        repeats: Number of measured rounds, after a few warm-up rounds.
+        progress: Called with the number of rounds so far.
 
     Returns:
         A `Timing` by name.
 
     Raises:
-        ConfigError: Fewer than one turn.
+        ConfigError: `repeats` is less than one.
 
     Examples:
         >>> interleave({"a": lambda: 2.0, "b": lambda: 5.0}, repeats=3)["b"].runs
@@ -129,17 +129,17 @@ def benchmark_files(
     repeats: int = 30,
     progress: Progress = silent,
 ) -> list[FileTiming]:
-    """Measures `.tflite` files, which any tool may have made, taking turns.
+    """Measures `.tflite` files, from this or any other tool, in turn.
 
     Args:
-        paths: The files; each has one input.
-        num_threads: Threads of the CPU kernels.
-        repeats: Runs of each file that count.
-        progress: Opens a progress display for a step, see `Progress`.
+        paths: The files, each with a single input.
+        num_threads: Number of threads of the CPU kernels.
+        repeats: Number of measured runs of each file.
+        progress: Opens a progress display for each step, see `Progress`.
 
     Raises:
         ModelError: LiteRT cannot load a file.
-        ConfigError: Fewer than one repeat.
+        ConfigError: `repeats` is less than one.
 
     Examples:
         >>> import tempfile
@@ -177,10 +177,10 @@ def benchmark_files(
 
 
 def peak_bytes(path: str | Path, *, num_threads: int = 1) -> int | None:
-    """Bytes by which loading and running a file raise the memory of a fresh process; None on Windows.
+    """Measures by how many bytes loading and running a file raises the memory of a new process; None on Windows.
 
     Raises:
-        ModelError: That process failed.
+        ModelError: The process failed.
     """
     if sys.platform == "win32":
         return None

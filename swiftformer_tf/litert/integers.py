@@ -1,4 +1,4 @@
-"""What the integers of a tensor stand for, the same for what writes a file and for what runs it."""
+"""Quantization of tensors, shared by the code that writes files and the code that runs them."""
 
 import dataclasses
 from typing import Literal
@@ -12,12 +12,12 @@ Kind = Literal["float32", "int4", "int8", "uint8", "int16", "int32", "int64"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Quantization:
-    """What the integers of a tensor stand for: `scale * (integer - zero_point)`.
+    """The quantization of a tensor, whose real values are `scale * (integer - zero_point)`.
 
     Args:
-        scale: float32 (1,) for the whole tensor, or one per entry of `axis`.
-        zero_point: An integer; zero where there are many scales.
-        axis: Axis of the scales, where there are many.
+        scale: float32 (1,) for the whole tensor, or one scale per entry of `axis`.
+        zero_point: The zero point; zero if there are several scales.
+        axis: Axis of the scales if there are several.
     """
 
     scale: np.ndarray
@@ -26,7 +26,7 @@ class Quantization:
 
 
 def quantized(values: np.ndarray, quantization: Quantization, kind: Kind = "int8") -> np.ndarray:
-    """Integers of floats, with one scale for all of them.
+    """Quantizes floats with a single scale.
 
     Examples:
         >>> quantized(np.array([-9.0, 0.0, 0.4]), Quantization(np.array([0.5], "float32"), 3)).tolist()
@@ -38,7 +38,7 @@ def quantized(values: np.ndarray, quantization: Quantization, kind: Kind = "int8
 
 
 def dequantized(integers: np.ndarray, quantization: Quantization) -> np.ndarray:
-    """float32 of integers with one scale for all of them.
+    """Dequantizes integers with a single scale to float32.
 
     Examples:
         >>> dequantized(np.array([-15, 3, 4], "int8"), Quantization(np.array([0.5], "float32"), 3)).tolist()

@@ -1,9 +1,9 @@
-"""The other end of `subprocess_interpreter.SubprocessInterpreter`: run as a script, it holds one LiteRT interpreter.
+"""The worker of `subprocess_interpreter.SubprocessInterpreter`: a script that runs one LiteRT interpreter.
 
-It imports nothing of this package, so that it starts in a fraction of a second and not in the seconds of Keras.
-Reads and writes messages of an 8-byte length and that many bytes: first the model, answered with JSON of what the
-interpreter holds; then one request a message: `s`, an input's place among the inputs and an array's bytes to set it,
-`i` to invoke, `g` and an output's place to get it. An answer starts with `+`, or with `-` and the words of an error.
+It imports nothing from this package, so that it starts in a fraction of a second, without the seconds that Keras takes.
+It reads and writes messages that consist of an 8-byte length and that many bytes: first the model, which is answered
+with the interpreter's details as JSON; then one request per message: `s`, an input's index and an array's bytes to set
+it, `i` to invoke, `g` and an output's index to get it. A response starts with `+`, or with `-` and an error message.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ PLACE = struct.Struct("<I")
 
 
 def read_message(stream: IO[bytes]) -> bytes:
-    """The next message.
+    """Reads the next message.
 
     Raises:
-        EOFError: The other end is gone.
+        EOFError: The other end was closed.
     """
     header = stream.read(8)
     if len(header) < 8:

@@ -1,4 +1,4 @@
-"""What a `.tflite` says of itself in TFLite Metadata, the public form that Android's libraries read."""
+"""TFLite Metadata in `.tflite` files, the public format that Android's libraries read."""
 
 import dataclasses
 import io
@@ -74,14 +74,14 @@ def model_metadata(
     outputs: Sequence[Output],
     license: str | None,  # noqa: A002  the schema's word
 ) -> dict[str, Any]:
-    """The metadata of an exported model, by the names of the schema (see `metadata_schema.TABLES`).
+    """Creates the metadata of an exported model, by the names of the schema (see `metadata_schema.TABLES`).
 
     Args:
-        config: Configuration of the model; its `image_size` is the size that the file takes.
-        recipe: How it was quantized.
-        include_preprocessing: Whether it takes pixels from 0 to 255 instead of normalized ones.
-        outputs: In the order of the file.
-        license: License of the weights; None where nobody said.
+        config: Configuration of the model; its `image_size` is the input size of the file.
+        recipe: The recipe with which it was quantized.
+        include_preprocessing: Whether the model takes pixels from 0 to 255 instead of normalized ones.
+        outputs: The outputs in the order of the file.
+        license: License of the weights; None if not specified.
     """
     variant = f"-{config.variant.upper()}" if config.variant else ""
     height, width = config.input_size
@@ -161,7 +161,7 @@ def _pixels(output: Output, config: SwiftFormerConfig) -> dict[str, Any]:
 
 
 def _segmenter_entry(output: Output) -> list[dict[str, Any]]:
-    """What MediaPipe's ImageSegmenter is to do with an output; none where it would misread it."""
+    """Custom metadata that tells MediaPipe's ImageSegmenter how to read an output; none if it would misread it."""
     if output.activation not in SEGMENTER_ACTIVATIONS:
         return []
     options = {"activation": SEGMENTER_ACTIVATIONS[output.activation], "min_parser_version": MIN_PARSER_VERSION}
@@ -178,12 +178,12 @@ PROBABILITIES: dict[str, Any] = {"stats": {"max": [1.0], "min": [0.0]}}
 
 @dataclasses.dataclass(frozen=True)
 class TaskMetadata:
-    """What a file says of an output, by its task.
+    """The metadata of an output, by its task.
 
     Args:
-        kind: Kind of model, with a place for the number of labels.
-        output: A `TensorMetadata` without its name.
-        custom: Each `CustomMetadata` of the file.
+        kind: Kind of model, with a placeholder for the number of labels.
+        output: The output's `TensorMetadata` without its name.
+        custom: The `CustomMetadata` entries of the file.
     """
 
     kind: str
@@ -199,22 +199,22 @@ TASK_METADATA = {
 
 
 def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
-    """A converter's flatbuffer with the metadata in it, and its matrices aligned; metadata that is there is replaced.
+    """Adds metadata to a converter's flatbuffer, replacing any that exists, and aligns its matrices.
 
-    What it says of the oldest runtime is raised where an operation needs a newer one.
+    The minimum runtime version in it is raised if an operation needs a newer one.
 
     Args:
-        flatbuffer: A TFLite model without anything behind it.
-        metadata: What `model_metadata` returned.
+        flatbuffer: A TFLite model without trailing data.
+        metadata: The metadata from `model_metadata`.
     """
     from ai_edge_litert.schema_py_generated import BufferT, MetadataT
     from ai_edge_litert.tools import flatbuffer_utils
 
     class AlignedBuffer(BufferT):
-        """A buffer whose data starts at a multiple of 16 bytes.
+        """A buffer whose data is aligned to 16 bytes.
 
-        So the schema has it, and the generated Python, by which the converter wrote the file, does not: runtimes then
-        copy each matrix, where they could use it in the mapped file.
+        The schema requires it, but the generated Python code, with which the converter wrote the file, does not do it;
+        runtimes then copy each matrix instead of using it directly from the mapped file.
         """
 
         def __init__(self, data: np.ndarray | None) -> None:
@@ -248,7 +248,7 @@ def attach(flatbuffer: bytes, metadata: dict[str, Any]) -> bytes:
 
 
 def _first_runtimes(graph: Any) -> Iterator[str | None]:
-    """First runtime of each operation that `FIRST_RUNTIMES` knows."""
+    """First runtime version of each operation that is in `FIRST_RUNTIMES`."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     names = [operation_name(code) for code in graph.operatorCodes]
@@ -263,7 +263,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def read(content: bytes) -> dict[str, Any] | None:
-    """The TFLite Metadata of a model, as `model_metadata` has it; None where there is none.
+    """Reads the TFLite Metadata of a model in the form of `model_metadata`; None if there is none.
 
     Raises:
         ModelError: The file is damaged.
@@ -273,10 +273,10 @@ def read(content: bytes) -> dict[str, Any] | None:
 
 
 def summary(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The same for people: what kind of file, and what goes in and comes out.
+    """Summarizes metadata for people: the kind of file, and its inputs and outputs.
 
     Args:
-        metadata: What `read` returned, of whatever file.
+        metadata: The metadata from `read`, of any file.
     """
     subgraph = (metadata.get("subgraph_metadata") or [{}])[0]
     shown = {name: metadata.get(name) for name in ("name", "description", "license", "min_parser_version")}
@@ -294,7 +294,7 @@ def summary(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def packed_labels(content: bytes) -> tuple[str, ...] | None:
-    """The lines of the label file in a model; None where there is none that can be read."""
+    """Reads the lines of the label file in a model; None if there is none that can be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if archive.getinfo(LABELS).file_size > MAX_LABEL_BYTES:
@@ -305,7 +305,8 @@ def packed_labels(content: bytes) -> tuple[str, ...] | None:
 
 
 def min_runtime_version(content: bytes) -> str | None:
-    """The oldest TFLite that has all operations of a model, according to the file; None if it does not say.
+    """Reads the oldest TFLite version that supports all operations of a model, according to the file; None if not
+    stated.
 
     Raises:
         ModelError: The file is damaged.
@@ -332,5 +333,5 @@ def _entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _float32(values: list[float]) -> list[float]:
-    """As the file holds them, so that what is read equals what was written."""
+    """Rounds numbers as the file stores them, so that reading returns what was written."""
     return [float(np.float32(value)) for value in values]

@@ -1,8 +1,8 @@
 """The part of the public TFLite Metadata schema that image models need, written and read with `flatbuffers`.
 
-Written out here since no package that ships the generated schema is light enough to depend on: mediapipe (1.2.2) brings
-OpenCV and 650 MB, and its metadata writers fail on import; tflite-support (0.4.4) needs numpy below 2. Names and slots
-are those of the schema; `tflite/clients/mediapipe_client.py` reads our files with mediapipe's own generated code.
+It is implemented here because every package with the generated schema is too heavy a dependency: mediapipe (1.2.2)
+brings OpenCV and 650 MB, and its metadata writers fail on import; tflite-support (0.4.4) needs NumPy below 2. Names and
+slots are those of the schema; `tflite/clients/mediapipe_client.py` reads our files with mediapipe's own generated code.
 """
 
 import struct
@@ -79,10 +79,11 @@ MAX_ITEMS = 10_000
 
 
 def encode(metadata: Mapping[str, Any], table: str = "ModelMetadata") -> bytes:
-    """A table as a flatbuffer, such as the one that goes into a model.
+    """Encodes a table as a flatbuffer, such as the metadata in a model.
 
     Args:
-        metadata: Fields by name; tables as mappings, a union as a mapping from the name of its table, bytes as such.
+        metadata: Fields by name: tables as mappings, a union as a mapping from the name of its table, and bytes
+            unchanged.
         table: One of `IDENTIFIERS`.
 
     Examples:
@@ -95,10 +96,10 @@ def encode(metadata: Mapping[str, Any], table: str = "ModelMetadata") -> bytes:
 
 
 def decode(content: bytes, table: str = "ModelMetadata") -> dict[str, Any]:
-    """The way back; fields that `TABLES` does not know are passed over.
+    """Reverts `encode`; fields that are not in `TABLES` are ignored.
 
     Raises:
-        ModelError: Not TFLite Metadata, or damaged.
+        ModelError: The bytes are not TFLite Metadata, or are damaged.
     """
     if content[4:8] != IDENTIFIERS[table]:
         raise ModelError(f"the TFLite Metadata is damaged: no {IDENTIFIERS[table].decode()} at its byte 4")

@@ -1,4 +1,4 @@
-"""Names and kinds of LiteRT's operations, the same for all that reads a file."""
+"""Names and kinds of LiteRT's operations, shared by all code that reads files."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ MATRIX_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV
 
 
 def operation_name(code: Any) -> str:
-    """Name of an `OperatorCode`, such as `CONV_2D`; `Flex...` or `CUSTOM ...` for what is not LiteRT's own."""
+    """Name of an `OperatorCode`, such as `CONV_2D`; `Flex...` or `CUSTOM ...` if it is not built into LiteRT."""
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
     # Old files keep the code in a byte; new ones in an int beside it.
@@ -25,10 +25,11 @@ def operation_name(code: Any) -> str:
 
 
 def before_matrices(operations: Iterable[tuple[Iterable[int], Iterable[int], bool]]) -> list[bool]:
-    """For each operation of a graph, whether no matrix comes before it.
+    """Returns, for each operation of a graph, whether no matrix multiplication precedes it.
 
     Args:
-        operations: Tensors that each reads and makes, and whether it multiplies by a matrix, as they run.
+        operations: In the order of execution, the tensors that each operation reads and writes, and whether it
+            multiplies by a matrix.
 
     Examples:
         >>> before_matrices([([0], [1], False), ([1], [2], True), ([0], [3], False), ([2, 3], [4], False)])
@@ -64,5 +65,5 @@ def behind_integers(operations: Iterable[tuple[Iterable[int], Iterable[int], boo
 
 
 def count_partitions(interpreter: Any) -> int:
-    """Number of pieces of a graph that XNNPACK took, which LiteRT's Python interface tells nowhere else."""
+    """Counts the partitions of a graph that were delegated to XNNPACK, which LiteRT's Python API does not report."""
     return sum(op["op_name"] == "DELEGATE" for op in interpreter._get_ops_details())

@@ -1,4 +1,4 @@
-"""Bytes of a file: models as flatbuffers that write nothing twice, and two integers of four bits in a byte."""
+"""Serialization of files: models as flatbuffers without duplicate vectors, and int4 values packed two to a byte."""
 
 from typing import Any
 
@@ -11,14 +11,16 @@ IDENTIFIER = b"TFL3"
 
 
 def pack_model(model: Any) -> bytes:
-    """A flatbuffer of the generated schema's `ModelT`, in which all equal vectors of numbers but weights are one.
+    """Packs the generated schema's `ModelT` as a flatbuffer in which equal vectors of numbers, except weights, are
+    shared.
 
-    Of a scale for each channel LiteRT wants a zero point each, eight bytes of zero: 5 % of an int4 file.
+    For per-channel scales, LiteRT needs as many zero points, each of which takes eight bytes of zeros: 5 % of an int4
+    file.
     """
     import flatbuffers
 
     class SharingBuilder(flatbuffers.Builder):
-        """Writes each vector of numbers once; those of bytes are the model's buffers, each with an owner."""
+        """Writes each vector of numbers once; vectors of bytes are the model's buffers, which are not shared."""
 
         def __init__(self) -> None:
             super().__init__(1024)
@@ -38,9 +40,9 @@ def pack_model(model: Any) -> bytes:
 
 
 def pack_int4(values: np.ndarray) -> np.ndarray:
-    """Bytes of integers from -8 to 7, the first in its lower half, one row right behind the other.
+    """Packs integers from -8 to 7 two to a byte, the first in the lower half, without gaps between rows.
 
-    No row is filled up: XNNPACK reads on, and answers wrongly where one is.
+    Rows are not padded to whole bytes: XNNPACK reads them continuously and would compute wrong results.
 
     Examples:
         >>> pack_int4(np.array([[1, -1], [7, -8]])).tolist()
@@ -52,7 +54,7 @@ def pack_int4(values: np.ndarray) -> np.ndarray:
 
 
 def unpack_int4(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    """int8 of that shape.
+    """Unpacks to an int8 array of a shape.
 
     Examples:
         >>> unpack_int4(bytes([241, 135]), (2, 2)).tolist()

@@ -1,6 +1,6 @@
-"""A program of its own, `python peak_memory.py MODEL.tflite THREADS`: how much memory LiteRT's interpreter takes.
+"""A script that measures the memory of LiteRT's interpreter: `python peak_memory.py MODEL.tflite THREADS`.
 
-It loads nothing but LiteRT, since the most that a process ever held is all that the system tells.
+It loads nothing but LiteRT, since the system reports only the peak memory of the whole process.
 """
 
 import sys
@@ -10,7 +10,7 @@ __all__ = ["measure"]
 
 
 def measure(path: str, num_threads: int) -> int:
-    """Bytes by which loading the file and three runs raise the peak of this process."""
+    """Measures by how many bytes loading the file and three runs raise the peak memory of this process."""
     from ai_edge_litert.interpreter import Interpreter
 
     before = _peak()
@@ -22,7 +22,7 @@ def measure(path: str, num_threads: int) -> int:
 
 
 def _peak() -> int:
-    """Most bytes that this process ever held."""
+    """Peak memory of this process in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
         # Not `ru_maxrss`: on Linux it starts with what the parent process held.

@@ -1,4 +1,4 @@
-"""Time by kind of operation, XNNPACK's own included, through LiteRT's C API: its Python interpreter has no profiler."""
+"""Profiles time by kind of operation, including XNNPACK's, with LiteRT's C API: its Python API has no profiler."""
 
 import collections
 import contextlib
@@ -35,13 +35,13 @@ MATRIX_KINDS = ("GEMM", "CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL")
 
 @dataclasses.dataclass(frozen=True)
 class OpKind:
-    """Operations of one kind in a run.
+    """All operations of one kind in a run.
 
     Args:
         name: XNNPACK's name of the operator, or LiteRT's of a builtin kernel.
-        count: How many there are.
-        milliseconds: What they take together in a run.
-        xnnpack: Whether XNNPACK took them.
+        count: Number of operations.
+        milliseconds: Their total time in a run.
+        xnnpack: Whether they ran in XNNPACK.
     """
 
     name: str
@@ -51,17 +51,17 @@ class OpKind:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether it multiplies matrices: fully connected, or a convolution that is not depthwise."""
+        """Whether it is a matrix multiplication: fully connected, or a convolution that is not depthwise."""
         return any(kind in self.name for kind in MATRIX_KINDS) and "DEPTHWISE" not in self.name
 
 
 def open_for_timing(path: str | Path, *, num_threads: int) -> Any:
-    """LiteRT's interpreter of a file, its tensors allocated and its inputs filled with noise from 0 to 1.
+    """Opens LiteRT's interpreter for a file, with its tensors allocated and its inputs filled with noise from 0 to 1.
 
-    The file is loaded and run in a process of its own before: one on which LiteRT crashes ends that process.
+    The file is first loaded and run in a subprocess, so that a crash of LiteRT does not end this process.
 
     Raises:
-        ModelError: No such file, or LiteRT cannot load or run it.
+        ModelError: The file does not exist, or LiteRT cannot load or run it.
 
     Examples:
         >>> open_for_timing("no.tflite", num_threads=1)
@@ -99,16 +99,16 @@ def _fill_inputs(interpreter: Any) -> None:
 
 
 def profile_ops(path: str | Path, *, repeats: int = 15) -> list[OpKind]:
-    """Profiles a file on one thread, which has one input.
+    """Profiles a file with a single input on one thread.
 
-    Every operation's time is its median over the runs, so that an interruption in one run does not count.
+    The time of each operation is the median over all runs, so that interruptions do not matter.
 
     Args:
         path: The `.tflite` file.
-        repeats: Runs.
+        repeats: Number of runs.
 
     Returns:
-        The kinds of operations, most time first. What the profiler itself costs is in their sum.
+        The kinds of operations, longest time first. Their sum includes the overhead of the profiler.
 
     Raises:
         ModelError: LiteRT cannot run the file.
@@ -139,7 +139,7 @@ def profile_ops(path: str | Path, *, repeats: int = 15) -> list[OpKind]:
 
 
 def matrix_share(ops: list[OpKind]) -> float:
-    """Share of the time that goes into multiplying matrices; the rest is what can still be won.
+    """Returns the share of time spent on matrix multiplication; only the rest can be optimized away.
 
     Examples:
         >>> matrix_share([OpKind("Fully Connected (NC, F32) GEMM", 2, 3.0, True), OpKind("Add (ND)", 1, 1.0, True)])
@@ -178,7 +178,7 @@ _Operation = tuple[str, bool, int]
 
 
 class _Api:
-    """The functions of `libLiteRt`, with a status other than zero as an exception."""
+    """The functions of `libLiteRt`, which raise an exception for a nonzero status."""
 
     def __init__(self) -> None:
         import ai_edge_litert
@@ -202,7 +202,7 @@ class _Api:
 
 
 def _runs(path: str, interpreter: Any, repeats: int, stack: contextlib.ExitStack) -> Iterator[list[_Operation]]:
-    """The operations of each run in their order."""
+    """The operations of each run in order."""
     api = _Api()
     env, model, options, compiled, profiler = (ctypes.c_void_p() for _ in range(5))
 
@@ -259,7 +259,7 @@ def _ask_for_profile(api: _Api, options: ctypes.c_void_p) -> None:
 def _buffers(
     api: _Api, interpreter: Any, env: ctypes.c_void_p, compiled: ctypes.c_void_p, create: Callable[..., None]
 ) -> tuple[ctypes.Array[ctypes.c_void_p], ctypes.Array[ctypes.c_void_p]]:
-    """The model's inputs, filled as the interpreter's are, and its outputs."""
+    """Buffers for the model's inputs, filled like the interpreter's, and for its outputs."""
     details = {"Input": interpreter.get_input_details(), "Output": interpreter.get_output_details()}
     made = {}
     for kind, tensors in details.items():

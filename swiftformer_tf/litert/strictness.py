@@ -1,4 +1,4 @@
-"""What readers stricter than LiteRT look at in a flatbuffer: parts that nothing uses, and how integers are scaled."""
+"""Checks for readers that are stricter than LiteRT: unused parts of a flatbuffer, and scales of integers."""
 
 import collections
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ ROUNDING = 1e-5
 
 
 def find_unused(graph: Any) -> tuple[str, ...]:
-    """Buffers, operation codes and tensors that nothing uses, and codes that are there twice.
+    """Finds buffers, operation codes and tensors that are unused, and duplicate operation codes.
 
     Args:
-        graph: The generated schema's `ModelT`, of one subgraph.
+        graph: The generated schema's `ModelT`, with one subgraph.
     """
     (subgraph,) = graph.subgraphs
     tensors = {*subgraph.inputs, *subgraph.outputs}
@@ -41,11 +41,11 @@ def find_unused(graph: Any) -> tuple[str, ...]:
 
 
 def find_misquantized(graph: Any, types: Sequence[str]) -> tuple[str, ...]:
-    """Tensors whose scales a strict reader refuses or takes for others, each with what is wrong.
+    """Finds tensors whose scales a strict reader would reject or misinterpret, each with the reason.
 
     Args:
-        graph: The generated schema's `ModelT`, of one subgraph.
-        types: Types of its tensors, in LiteRT's words.
+        graph: The generated schema's `ModelT`, with one subgraph.
+        types: Types of its tensors, by LiteRT's names.
     """
     (subgraph,) = graph.subgraphs
     found = {
@@ -59,7 +59,7 @@ def find_misquantized(graph: Any, types: Sequence[str]) -> tuple[str, ...]:
 
 
 def _fault(tensor: Any, kind: str) -> str:
-    """What is wrong with the scales of a tensor by itself."""
+    """The fault in the scales of a single tensor."""
     scales, zero_points = _scales(tensor), _zero_points(tensor)
     axis = tensor.quantization.quantizedDimension if tensor.quantization is not None else 0
     rules = (
@@ -74,7 +74,7 @@ def _fault(tensor: Any, kind: str) -> str:
 
 
 def _matrix_faults(graph: Any, types: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Faults of matrices, which are symmetric, and of biases, which have the scale of their sums."""
+    """Faults of matrices, which must be symmetric, and of biases, which must have the scale of the sums."""
     (subgraph,) = graph.subgraphs
     for op in subgraph.operators:
         name = operation_name(graph.operatorCodes[op.opcodeIndex])
@@ -97,7 +97,7 @@ def _matrix_faults(graph: Any, types: Sequence[str]) -> Iterator[tuple[int, str]
 
 
 def _places(name: str, inputs: Sequence[int]) -> tuple[int, int, int]:
-    """What an operation multiplies, by what, and what it adds; -1 for nothing."""
+    """Indices of the input, the matrix and the bias of an operation; -1 for none."""
     first = 1 if name == "TRANSPOSE_CONV" else 0
     source = inputs[2] if first else inputs[0]
     return source, inputs[1], inputs[first + 2] if len(inputs) > first + 2 else -1

@@ -1,7 +1,7 @@
-"""LiteRT's interpreter in a process of its own: a damaged or hostile file can crash that one and not ours.
+"""LiteRT's interpreter in a subprocess, so that a damaged or malicious file cannot crash the calling process.
 
-LiteRT checks a file's structure and trusts what it means: an operation with the wrong options, an impossible shape or
-an index outside a tensor can end the process.
+LiteRT validates the structure of a file but not its meaning: an operation with wrong options, an impossible shape or an
+index outside a tensor can crash the process.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ ANSWER_SECONDS = 120.0
 
 
 class SubprocessInterpreter:
-    """The calls of `ai_edge_litert.interpreter.Interpreter` that this package makes, carried out in another process.
+    """The part of `ai_edge_litert.interpreter.Interpreter` that this package uses, running in a subprocess.
 
     Args:
         model_content: The bytes of the file.
-        num_threads: Threads of the CPU kernels.
+        num_threads: Number of threads of the CPU kernels.
 
     Raises:
-        RuntimeError: LiteRT refuses the file, in its words.
-        ModelError: LiteRT crashed on it, or did not answer.
+        RuntimeError: LiteRT rejected the file; the message is LiteRT's.
+        ModelError: LiteRT crashed on the file, or did not respond.
     """
 
     def __init__(self, model_content: bytes, num_threads: int = 1) -> None:
@@ -47,14 +47,14 @@ class SubprocessInterpreter:
         self._facts = json.loads(self._ask("loading it", model_content))
 
     def allocate_tensors(self) -> None:
-        """Done when the file was loaded."""
+        """Does nothing: tensors are allocated when the file is loaded."""
 
     def get_input_details(self) -> list[dict[str, Any]]:
         """Index, shape, type and quantization of each input."""
         return list(map(_details, self._facts["inputs"]))
 
     def get_output_details(self) -> list[dict[str, Any]]:
-        """The same of each output."""
+        """Index, shape, type and quantization of each output."""
         return list(map(_details, self._facts["outputs"]))
 
     def _get_ops_details(self) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ class SubprocessInterpreter:
         self._ask("running it", b"i")
 
     def get_tensor(self, index: int) -> np.ndarray:
-        """An output."""
+        """Returns an output."""
         place = _place(self._facts["outputs"], index)
         facts = self._facts["outputs"][PLACE.unpack(place)[0]]
         return np.frombuffer(self._ask("reading its output", b"g", place), facts["dtype"]).reshape(facts["shape"])
