@@ -1,4 +1,4 @@
-"""Activations by the names that transformers' configurations give them, equal to PyTorch's within 1e-6."""
+"""Activations by their names in transformers' configurations, equal to PyTorch's within 1e-6."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ _tanh = partial(ops.gelu, approximate=True)
 
 
 def _softplus(x: Any) -> Any:
-    """By numbers from 0.5 to 1, which integers hold; e to the power of x, of which others make it, they do not."""
+    """Uses values between 0.5 and 1, which integers can represent, rather than exp(x), which they cannot."""
     return ops.relu(x) - ops.log(ops.sigmoid(ops.abs(x)))
 
 
@@ -43,7 +43,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def activation(name: str) -> Callable[[Any], Any]:
-    """The function that a configuration calls so.
+    """Returns the activation function with a name from a configuration.
 
     Examples:
         >>> round(float(activation("quick_gelu")(keras.ops.convert_to_tensor([1.0]))[0]), 4)

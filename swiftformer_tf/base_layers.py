@@ -1,4 +1,4 @@
-"""What the blocks have in common: their children in their own precision, and their arguments in files."""
+"""The base class of blocks: sublayers in the block's own precision, and arguments in saved files."""
 
 import json
 from typing import Any, ClassVar, Self
@@ -17,19 +17,20 @@ BATCH_NORM_MOMENTUM = 0.9
 
 
 def convolved_size(size: int | None, kernel_size: int, strides: int, padding: int) -> int | None:
-    """Pixels along an axis after a convolution; None where they are not known before it runs."""
+    """Size along an axis after a convolution; None if it is unknown before the model runs."""
     return None if size is None else (size + 2 * padding - kernel_size) // strides + 1
 
 
 def initializer() -> keras.initializers.Initializer:
-    """Initializer of all kernels: normal with standard deviation 0.02, truncated at two of them (arXiv:2303.15446)."""
+    """Initializer of all kernels: normal with standard deviation 0.02, truncated at 0.04 (arXiv:2303.15446)."""
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
 
 class Block(keras.layers.Layer):
-    """A layer made of layers: keeps its arguments for `get_config`, runs children in its own precision.
+    """A layer made of sublayers, which stores its arguments for `get_config` and runs sublayers in its own precision.
 
-    What users set on its children goes with it, since Keras saves and copies layers one by one.
+    Settings that users make on its sublayers are saved and copied with it, since Keras saves and copies layers one by
+    one.
     """
 
     ARGUMENTS: ClassVar[tuple[str, ...]] = ()
@@ -61,7 +62,7 @@ class Block(keras.layers.Layer):
             self._saved_settings = None
 
     def build_children(self, input_shape: Shape) -> None:
-        """Makes what depends on the input's channels: variables, and layers with them."""
+        """Creates everything that depends on the number of input channels: variables, and layers with variables."""
         raise NotImplementedError
 
     def _settings(self) -> Settings:

@@ -1,7 +1,7 @@
-"""A deploy graph as a float flatbuffer, by the TFLite converter.
+"""Converts a deploy graph to a float flatbuffer with the TFLite converter.
 
-The converter takes TensorFlow's graphs alone. On Keras's other backends it runs in a process of its own, which loads
-the graph on TensorFlow: `python -m swiftformer_tf.conversion DEPLOY.keras WEIGHTS OUTPUT [MODULE:CLASS]...`.
+The converter accepts only TensorFlow graphs. With Keras's other backends, it runs in a subprocess, which loads the
+graph with the TensorFlow backend: `python -m swiftformer_tf.conversion DEPLOY.keras WEIGHTS OUTPUT [MODULE:CLASS]...`.
 """
 
 import importlib
@@ -24,15 +24,15 @@ __all__ = ["convert"]
 
 
 def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float32") -> bytes:
-    """Writes a deploy graph with one signature: `image` in, the graph's named outputs out.
+    """Converts a deploy graph with one signature, from `image` to the graph's named outputs.
 
     Args:
-        deploy: What `fuse` returned.
-        weights: Type of the stored weights; all else is float32.
+        deploy: The deploy graph, as returned by `fuse`.
+        weights: Type of the stored weights; everything else is float32.
 
     Raises:
-        ExportError: The converter failed; the message has the first line of what it said. Or Keras does not run on
-            TensorFlow, and another process cannot load the graph.
+        ExportError: The converter failed; the message contains the first line of its error. Or Keras does not use the
+            TensorFlow backend, and a subprocess cannot load the graph.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerModel, fuse
@@ -56,7 +56,7 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
 
 
 def _converted_elsewhere(deploy: DeployModel, weights: str) -> bytes:
-    """What `convert` returns, from a process on Keras's TensorFlow backend."""
+    """Returns the result of `convert` from a subprocess with Keras's TensorFlow backend."""
     with tempfile.TemporaryDirectory() as folder:
         saved, output = Path(folder, "deploy.keras"), Path(folder, "deploy.tflite")
         deploy.save(saved)
@@ -80,7 +80,7 @@ def _is_known(layer: type) -> bool:
 
 
 def _convert_file(saved: str, weights: Literal["float32", "float16"], output: str, *classes: str) -> None:
-    """The other process: its last line on standard error is the reason why it failed."""
+    """Runs in the subprocess; if it fails, its last line on standard error is the reason."""
     try:
         found = {
             each: getattr(importlib.import_module(module), each)
@@ -96,7 +96,7 @@ def _convert_file(saved: str, weights: Literal["float32", "float16"], output: st
 
 
 def _layer_names(model: keras.Model) -> Iterator[str]:
-    """Names of the layers of a model and of those inside it."""
+    """Names of the layers of a model, including nested ones."""
     for layer in model.layers:
         yield layer.name
         if isinstance(layer, keras.Model):

@@ -1,4 +1,4 @@
-"""The main job on weights that ship with the package and photographs that a pip package has."""
+"""Runs the main task on weights that ship with the package and photographs from a pip package."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ IMAGES = 400
 
 @dataclasses.dataclass(frozen=True)
 class Demonstration:
-    """What `demonstrate` made.
+    """The result of `demonstrate`.
 
     Args:
-        exported: Each file.
-        page: The report.
+        exported: The exported files.
+        page: Path of the HTML report.
         remark: A remark about the photographs; empty if they are the user's.
     """
 
@@ -56,28 +56,29 @@ def demonstrate(
     command: str = "",
     progress: Progress = silent,
 ) -> Demonstration:
-    """From end to end: checkpoint, port, fuse, export by every recipe, verify, report. What `swiftformer-tf demo` does.
+    """Runs everything from a checkpoint to a report: port, fuse, export with every recipe, verify. This is
+    `swiftformer-tf demo`.
 
     Args:
-        folder: Where to write; made if it is not there.
-        images: Folder of photographs. Default: a few that scikit-image ships.
-        command: How the page was made, for its last section.
-        progress: Opens a progress display for a step, see `Progress`.
+        folder: The folder to write to; created if needed.
+        images: Folder of photographs. Default: a few that ship with scikit-image.
+        command: The command that created the page, for its last section.
+        progress: Opens a progress display for each step, see `Progress`.
 
     Raises:
-        ImageError: No photographs, or some that are no pictures; or scikit-image is not installed.
+        ImageError: There are no photographs, some files are not images, or scikit-image is not installed.
         SwiftFormerError: Jinja or matplotlib is not installed.
         OSError: The folder cannot be written to.
 
     Examples:
-        Every recipe takes minutes; what cannot work is said at once:
+        All recipes together take minutes, but invalid arguments are reported at once:
 
         >>> demonstrate("demo", images="nowhere")
         Traceback (most recent call last):
         ...
         swiftformer_tf.errors.ImageError: ...
 
-        From a shell it is `swiftformer-tf demo -o demo`, which ends with a line for each file and the page's name.
+        From a shell, run `swiftformer-tf demo -o demo`, which prints a line for each file and the path of the page.
     """
     folder = Path(folder)
     page = folder / "report.html"

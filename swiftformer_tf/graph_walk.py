@@ -1,4 +1,4 @@
-"""The walk along a functional model's operations, which folds SwiftFormer's blocks and what follows them."""
+"""Walks along a functional model's operations and folds SwiftFormer's blocks and what follows them."""
 
 import functools
 import inspect
@@ -29,7 +29,7 @@ TRAINING_ONLY = (
 
 
 class _Copy:
-    """Calls a model's operations anew, each layer in float32."""
+    """Calls a model's operations again, with each layer in float32."""
 
     def __init__(self) -> None:
         self._names: set[str] = {"image"}
@@ -37,7 +37,7 @@ class _Copy:
         self._copies: dict[int, keras.layers.Layer] = {}
 
     def run(self, model: keras.Model, inputs: Any) -> Any:
-        """The outputs of a model, in its structure; of some only what makes them is known, as an `Affine`."""
+        """The outputs of a model, in its structure; some may not be computed yet but an `Affine`."""
         if isinstance(model, keras.Sequential):
             (inputs,) = keras.tree.flatten(inputs)
             for layer in model.layers:
@@ -79,7 +79,7 @@ class _Copy:
 
 
 class Walk(_Copy):
-    """Calls a model's operations on tensors of fixed size, with folded forms in the place of blocks."""
+    """Calls a model's operations on tensors of fixed size, with blocks replaced by their folded forms."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Walk(_Copy):
             ) from error
 
     def _check_shapes(self, layer: Any, args: Any, kwargs: Any, result: Any) -> None:
-        """Refuses a layer that tells Keras of other sizes than it computes at inference, as a `RandomCrop` does."""
+        """Rejects a layer whose shape in Keras differs from what it computes at inference, such as `RandomCrop`."""
         copy = self._copies.get(id(layer))
         if copy is None or not copy._call_has_training_arg:
             return
@@ -124,7 +124,7 @@ class Walk(_Copy):
                 )
 
     def _taken(self, operation: Any, value: Any) -> Any:
-        """What becomes of a layer that is part of a chain which the package folds whole; None for others."""
+        """The result for a layer in a chain that is folded as a whole; None for other layers."""
         kind, is_plain = type(operation), getattr(operation, "data_format", "channels_last") == "channels_last"
         if kind in TRAINING_ONLY:
             return value
@@ -146,10 +146,10 @@ class Walk(_Copy):
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """A model that computes in float32 what one of half precision stands for: itself, or a copy if a layer does not.
+    """Returns a model that computes in float32: the model itself, or a copy if one of its layers has half precision.
 
     Raises:
-        ModelError: It is of half precision and has no graph.
+        ModelError: The model has half precision and no graph.
     """
     if not any(each.compute_dtype in ("float16", "bfloat16") for each in model._flatten_layers()):
         return model
@@ -164,7 +164,7 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def _anew(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
-    """A layer with the same configuration in float32, without LoRA, and not built yet."""
+    """Returns an unbuilt layer with the same configuration, but in float32 and without LoRA."""
     if type(layer) is keras.layers.Lambda:
         # From its configuration Keras makes none, since it may be of a file. The function is here.
         return keras.layers.Lambda(layer.function, arguments=layer.arguments, dtype="float32", name=name)
@@ -176,7 +176,7 @@ def _anew(layer: keras.layers.Layer, name: str) -> keras.layers.Layer:
 
 
 def _in_floats(value: Any) -> Any:
-    """A configuration in which the layers within are in float32 too, without LoRA."""
+    """Returns a configuration in which nested layers are also in float32 and without LoRA."""
     if isinstance(value, dict):
         return {
             key: "float32" if key == "dtype" else _in_floats(each)
@@ -187,7 +187,7 @@ def _in_floats(value: Any) -> Any:
 
 
 def _named(operation: Any) -> str:
-    """How a refusal begins."""
+    """The beginning of an error message about a layer."""
     return f"fuse: {operation.name} ({type(operation).__name__})"
 
 
@@ -196,12 +196,12 @@ def tensor_of(value: Any) -> Any:
 
 
 def _unsparse(value: Any) -> Any:
-    """A symbolic tensor as it is: Keras takes what was multiplied by a NumPy array for sparse."""
+    """Marks a symbolic tensor as dense, since Keras considers products with a NumPy array sparse."""
     return keras.KerasTensor(value.shape, value.dtype) if isinstance(value, keras.KerasTensor) else value
 
 
 def is_graph(operation: Any) -> bool:
-    """Whether an operation is a model whose own operations say all that it does."""
+    """Whether an operation is a model that is completely described by its own operations."""
     if not isinstance(operation, keras.Sequential | keras.Function) or not isinstance(operation, keras.Model):
         return False
     own = [each for each in type(operation).__mro__ if not each.__module__.startswith("keras.")]
@@ -229,7 +229,7 @@ def _check_operation(layer: Any) -> None:
 
 
 def _reached(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """Layers inside a layer, and those that its function finds around itself, of which Keras knows nothing."""
+    """Layers inside a layer, including those that its function refers to, which Keras does not track."""
     yield from layer._flatten_layers(include_self=False)
     own = layer.function if isinstance(layer, keras.layers.Lambda) else type(layer).call
     waiting, seen = [own], set()
@@ -251,7 +251,7 @@ def _package(function: Any) -> str:
 
 
 def _around(function: types.FunctionType) -> Iterator[Any]:
-    """What a function finds in the scopes around it and in its defaults."""
+    """The values that a function refers to in enclosing scopes and in its defaults."""
     # A cell is empty where its name is given its value later.
     yield from (cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType())
     yield from (function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__)

@@ -1,4 +1,4 @@
-"""What a file is, as plain facts."""
+"""Describes files as plain facts."""
 
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,17 @@ __all__ = ["describe", "describe_file"]
 
 
 def describe(opened: Opened) -> dict[str, Any]:
-    """Facts about what `open_any` returned, in plain JSON types.
+    """Describes a model from `open_any` in plain JSON types.
 
     Args:
         opened: A Keras model, a TFLite model or a checkpoint.
 
     Returns:
         `kind`, `variant`, `token_weights`, `parameters`, `image_size`, `num_labels`, `labels`, `transform`, `config`,
-        and what only this kind has.
+        and facts that are specific to its kind.
 
     Raises:
-        ModelError: A TFLite file is damaged.
+        ModelError: The TFLite file is damaged.
     """
     if isinstance(opened, Checkpoint):
         tensors = {**opened.tensors, **opened.segmenter}
@@ -57,17 +57,17 @@ def describe(opened: Opened) -> dict[str, Any]:
 
 
 def describe_file(path: str | Path, *, weights: str | None = None) -> dict[str, Any]:
-    """Facts about a file or folder: what `swiftformer-tf info` shows.
+    """Describes a file or folder, as `swiftformer-tf info` does.
 
     Args:
         path: A checkpoint, a `.keras` or a `.tflite` file, a name of `PRETRAINED`, or an id on the Hugging Face hub.
-        weights: Which of several in a checkpoint, see `Checkpoint.open`.
+        weights: Which of several sets of weights in a checkpoint, see `Checkpoint.open`.
 
     Returns:
-        As `describe`, and `bytes`, of the file or of all files in the folder.
+        The facts from `describe`, and `bytes`, the size of the file or of all files in the folder.
 
     Raises:
-        ModelError: A `.keras` or `.tflite` file that cannot be used.
+        ModelError: The `.keras` or `.tflite` file cannot be used.
         CheckpointError: See `Checkpoint.open`.
 
     Examples:

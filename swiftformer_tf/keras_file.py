@@ -1,4 +1,4 @@
-"""A `.keras` file of one of this package's models: looked into before Keras makes anything of it."""
+"""Opens `.keras` files of this package's models, after inspecting them before Keras deserializes anything."""
 
 import json
 import math
@@ -28,13 +28,14 @@ MAX_KERAS_CONFIG_BYTES = 2**26
 
 
 def open_keras_file(path: str | Path) -> keras.Model:
-    """A model that was saved with `model.save("name.keras")`: one of this package's, or Keras's layers on one.
+    """Opens a model that was saved with `model.save("name.keras")`: a model of this package, or one with Keras layers
+    on top.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Raises:
-        ModelError: No such file, damaged, or another kind of model.
+        ModelError: The file does not exist, is damaged, or contains a different kind of model.
     """
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such file")
@@ -53,7 +54,7 @@ def open_keras_file(path: str | Path) -> keras.Model:
 
 
 def _checked_kind(path: str | Path) -> str:
-    """Refuses other classes, and a model larger than the file; the name of the class."""
+    """Rejects other classes, and a model larger than the file; returns the name of the class."""
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo(KERAS_CONFIG).file_size > MAX_KERAS_CONFIG_BYTES:
             raise ModelError(f"its {KERAS_CONFIG} is larger than the {MAX_KERAS_CONFIG_BYTES:,} bytes that are read")
@@ -76,7 +77,7 @@ def _checked_kind(path: str | Path) -> str:
 
 
 def _check_layers(values: dict[str, Any], stored: int) -> None:
-    """Refuses a functional model with layers of others, or with sizes that its weights cannot have."""
+    """Rejects a functional model with third-party layers, or with sizes that do not match its weights."""
     ours = f"{PACKAGE}>"
     objects = list(_objects(values))
     for value in objects:
@@ -93,7 +94,7 @@ def _check_layers(values: dict[str, Any], stored: int) -> None:
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """All objects of a JSON document."""
+    """All objects in a JSON document."""
     if isinstance(value, dict):
         yield value
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

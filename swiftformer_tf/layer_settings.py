@@ -1,7 +1,7 @@
-"""What users set on the layers of a finished model: frozen ones, Keras's own quantization, LoRA.
+"""Settings that users make on the layers of an existing model: freezing, Keras's own quantization, and LoRA.
 
-A model's configuration says how it is made; these come on top, and a saved model has to have them, too: what is frozen
-decides which variables an optimizer keeps state for, and a quantized layer has other variables.
+They are not part of the model's configuration, but a saved model must include them: frozen layers determine which
+variables an optimizer keeps state for, and quantized layers have different variables.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ Settings = dict[str, dict[str, Any]]
 
 
 def named_layers(model: keras.layers.Layer, above: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
-    """Every layer within a model with its path of names, outer ones first."""
+    """All layers within a model with their paths, outer ones first."""
     layers = model.layers if isinstance(model, keras.Model) else model._flatten_layers(False, False)
     for layer in layers:
         path = f"{above}/{layer.name}" if above else layer.name
@@ -27,13 +27,13 @@ def named_layers(model: keras.layers.Layer, above: str = "") -> Iterator[tuple[s
 
 
 def settings_of(model: keras.layers.Layer, made_with: Mapping[str, str]) -> Settings:
-    """What was set on each layer since the model was made, in JSON's types; layers as they were made are left out.
+    """Returns the settings made on each layer since the model was created, as JSON types; unchanged layers are omitted.
 
-    A layer is frozen with the one around it: what is kept of `trainable` is where they differ.
+    A layer is frozen along with the one that contains it, so `trainable` is stored only where they differ.
 
     Args:
-        model: Whose layers have names of their own.
-        made_with: Name of each layer's precision as the model was made.
+        model: A model whose layers have unique names.
+        made_with: Dtype policy of each layer when the model was created, by name.
 
     Examples:
         >>> dense = keras.layers.Dense(2, name="dense")
@@ -61,7 +61,7 @@ def settings_of(model: keras.layers.Layer, made_with: Mapping[str, str]) -> Sett
 
 
 def apply_settings(model: keras.layers.Layer, settings: Settings) -> None:
-    """Sets on a model that was just made what `settings_of` found on another one, which was frozen as it is."""
+    """Applies settings from `settings_of` to a newly created model with the same `trainable` as the original."""
     for path, layer in named_layers(model):
         own = settings.get(path, {})
         if "dtype" in own:
@@ -79,15 +79,15 @@ def apply_settings(model: keras.layers.Layer, settings: Settings) -> None:
 
 
 def is_changed(layer: keras.layers.Layer) -> bool:
-    """Whether a layer has LoRA or was quantized, so that its kernel is not all of its function."""
+    """Whether a layer has LoRA or was quantized, so that its kernel alone does not define its function."""
     return bool(getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False))
 
 
 def check_floats(layer: keras.layers.Layer) -> None:
-    """Raises for a layer whose float weights are gone.
+    """Raises an error for a layer whose float weights are gone.
 
     Raises:
-        ModelError: Keras quantized it.
+        ModelError: The layer was quantized by Keras.
     """
     if getattr(layer, "quantization_mode", None):
         raise ModelError(
@@ -97,13 +97,13 @@ def check_floats(layer: keras.layers.Layer) -> None:
 
 
 def merged_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
-    """The weights of one layer as `get_weights` has them, with LoRA's product added to the kernel.
+    """Returns the weights of a layer in the order of `get_weights`, with LoRA's product added to the kernel.
 
     Args:
-        layer: Without layers of its own.
+        layer: A layer without sublayers.
 
     Raises:
-        ModelError: Keras quantized it, so that its float weights are gone.
+        ModelError: The layer was quantized by Keras, so its float weights are gone.
 
     Examples:
         >>> dense = keras.layers.Dense(1, kernel_initializer="zeros", use_bias=False)

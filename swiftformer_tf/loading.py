@@ -1,4 +1,4 @@
-"""Opens whatever holds a model, for what it is: a `.keras` file, a `.tflite` file, or a checkpoint."""
+"""Opens any file that contains a model: a `.keras` file, a `.tflite` file, or a checkpoint."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,7 +20,7 @@ Opened: TypeAlias = "Answering | Checkpoint"
 
 
 def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None) -> Opened:
-    """Opens a file for what it is: `.keras` and `.tflite` by their suffix, everything else as a checkpoint.
+    """Opens a file according to its kind: `.keras` and `.tflite` by suffix, everything else as a checkpoint.
 
     Args:
         path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
@@ -28,7 +28,7 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, wei
         weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
-        ModelError: A `.keras` or `.tflite` file that cannot be used.
+        ModelError: The `.keras` or `.tflite` file cannot be used.
         CheckpointError: See `Checkpoint.open`.
 
     Examples:
@@ -51,7 +51,7 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, wei
 def open_checkpoint(
     path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
 ) -> Checkpoint:
-    """The weights of a checkpoint or of a `.keras` model.
+    """Opens the weights of a checkpoint or of a `.keras` model.
 
     Args:
         path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
@@ -59,8 +59,8 @@ def open_checkpoint(
         weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
-        ModelError: A `.tflite` file, whose weights are no longer those of a checkpoint, or a `.keras` file that cannot
-            be used.
+        ModelError: The file is a `.tflite` file, whose weights can no longer be turned into a checkpoint, or a `.keras`
+            file that cannot be used.
         CheckpointError: See `Checkpoint.open`.
     """
     from swiftformer_tf.porting import to_checkpoint
@@ -73,7 +73,7 @@ def open_checkpoint(
 def open_model(
     path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None
 ) -> "PretrainedModel":
-    """A Keras model that answers something: a classifier or a segmenter, of a `.keras` file or, ported, a checkpoint.
+    """Opens a classifier or segmenter as a Keras model, from a `.keras` file or, by porting it, from a checkpoint.
 
     Args:
         path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
@@ -81,8 +81,8 @@ def open_model(
         weights: For checkpoints, see `Checkpoint.open`.
 
     Raises:
-        ModelError: A `.tflite` file, which cannot become a Keras model again; a `.keras` file that cannot be used; or a
-            backbone, which has no answers yet.
+        ModelError: The file is a `.tflite` file, which cannot be turned back into a Keras model; a `.keras` file that
+            cannot be used; or a backbone, which has no head.
         CheckpointError: See `Checkpoint.open`.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Keeps the lines that TensorFlow and other native libraries print away from our users."""
+"""Hides the log lines that TensorFlow and other native libraries print."""
 
 import contextlib
 import logging
@@ -12,9 +12,9 @@ __all__ = ["native_stderr_silenced", "native_stdout_silenced", "tensorflow_notes
 
 @contextlib.contextmanager
 def native_stderr_silenced() -> Iterator[None]:
-    """Drops what C++ writes to file descriptor 2; Python's own `sys.stderr` still arrives.
+    """Discards what C++ writes to file descriptor 2; output to Python's `sys.stderr` still appears.
 
-    TensorFlow and LiteRT log there before any logging level can reach them. Errors come as exceptions.
+    TensorFlow and LiteRT log there before any logging level can be set. Errors are raised as exceptions.
     """
     with _silenced("stderr", 2):
         yield
@@ -22,16 +22,16 @@ def native_stderr_silenced() -> Iterator[None]:
 
 @contextlib.contextmanager
 def native_stdout_silenced() -> Iterator[None]:
-    """Drops what C++ writes to file descriptor 1, as Gloo does when it is connected; `sys.stdout` still arrives."""
+    """Discards what C++ writes to file descriptor 1, as Gloo does when it connects; `sys.stdout` still works."""
     with _silenced("stdout", 1):
         yield
 
 
 @contextlib.contextmanager
 def tensorflow_notes_silenced() -> Iterator[None]:
-    """Drops what TensorFlow's Python part says for information; its warnings still arrive.
+    """Discards informational messages of TensorFlow's Python code; its warnings still appear.
 
-    Its converter tells of a SavedModel in a temporary folder, which is gone when a reader looks for it.
+    Its converter reports a SavedModel in a temporary folder, which no longer exists when the message is read.
     """
     logger = logging.getLogger("tensorflow")
     level = logger.level
@@ -66,7 +66,7 @@ def _silenced(name: str, descriptor: int) -> Iterator[None]:
 
 
 class _StandIn:
-    """What `sys.stderr` is for a while: a logging handler that is made meanwhile holds on to it and writes later."""
+    """A temporary `sys.stderr`, which logging handlers that are created meanwhile may keep and write to later."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

@@ -1,4 +1,4 @@
-"""Small pieces of HTML, by which values show themselves in a notebook."""
+"""Small pieces of HTML for the display of values in notebooks."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -14,7 +14,7 @@ SIDE = 240
 
 
 def html_table(rows: Sequence[Mapping[str, object]], caption: str) -> str:
-    """A table with a line for each mapping; the keys of the first one are its heading.
+    """Creates a table with a row for each mapping; the keys of the first are its header.
 
     Examples:
         >>> html_table([{"snr": "< 1 dB"}], "int8")
@@ -30,7 +30,7 @@ def html_table(rows: Sequence[Mapping[str, object]], caption: str) -> str:
 
 
 def scatter_svg(x: np.ndarray, y: np.ndarray, x_label: str, y_label: str) -> str:
-    """Points of two arrays of one size as an SVG picture, with the line on which they are equal.
+    """Plots two arrays of the same size against each other as SVG, with a line where they are equal.
 
     Examples:
         >>> scatter_svg(np.arange(3.0), np.arange(3.0), "Keras", "file").count("<circle")

@@ -1,4 +1,4 @@
-"""How a long piece of work says where it is, to whatever shows it."""
+"""The interface through which long computations report progress."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,11 +12,11 @@ Progress = Callable[[str, int | None], AbstractContextManager[Callable[[int], No
 
 @contextmanager
 def silent(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A display that shows nothing, for those who asked for none.
+    """A progress display that shows nothing.
 
     Args:
         title: Title of the step.
-        total: How many there are in it.
+        total: Total number of items in the step.
 
     Examples:
         >>> with silent("verify", 3) as count:

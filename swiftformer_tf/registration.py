@@ -1,9 +1,9 @@
-"""Lets Keras find this package's classes by the names that saved files have for them, whoever is imported first.
+"""Lets Keras find this package's classes by their names in saved files, in whichever order the two are imported.
 
-Keras looks up a class of a saved file among those that were registered, and imports no module but its own for one. Its
-registry can only be filled once Keras is there, for which `import swiftformer_tf` does not wait. So it is filled at the
-end of the import of Keras, with stand-ins that import the module of a class when a file has one. Importing the modules
-themselves at that moment would come back to a module of this package that is waiting for Keras.
+Keras looks up the class in a saved file among those that are registered, and imports no modules but its own. Its
+registry can be filled only after Keras has been imported, which `import swiftformer_tf` does not do. So it is filled at
+the end of the import of Keras, with placeholders that import the module of a class when a file contains it. Importing
+the modules themselves at that point would be a circular import if a module of this package is what imports Keras.
 """
 
 import importlib
@@ -46,7 +46,7 @@ MODELS = (
 
 
 class _StandIn:
-    """A class as deserialization uses it."""
+    """A placeholder for a class, with what deserialization needs."""
 
     def __init__(self, module: str, name: str) -> None:
         self._module, self._name = module, name
@@ -57,7 +57,7 @@ class _StandIn:
 
 
 class _KerasFinder:
-    """Finds Keras where it is, and has the registry filled when its import ends."""
+    """Finds Keras as usual, and fills the registry at the end of its import."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -90,7 +90,7 @@ class _KerasLoader:
 
 
 def register_with_keras() -> None:
-    """Puts the classes of this package into Keras's registry: now, or as soon as Keras is imported."""
+    """Registers the classes of this package with Keras: now, or as soon as Keras is imported."""
     keras = sys.modules.get("keras")
     if keras is None:
         sys.meta_path.insert(0, _KerasFinder())

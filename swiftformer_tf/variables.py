@@ -1,4 +1,4 @@
-"""Variables of Keras models under the names and in the shapes that checkpoints have for them."""
+"""Maps the variables of Keras models to the names and shapes of tensors in checkpoints."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -39,18 +39,18 @@ CLASSIFIER = ("norm.", "head.", "head_dist.")
 
 
 def assign_tensors(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Gives a model a checkpoint's tensors, all of them, and none is left as it was.
+    """Assigns all tensors of a checkpoint to a model, and a tensor to every variable.
 
     Args:
-        model: A model of this package, which is changed.
-        tensors: By canonical name, in PyTorch's shapes.
+        model: A model of this package; modified in place.
+        tensors: Tensors by canonical name, in PyTorch's shapes.
 
     Returns:
-        The tensor's name by the variable's path.
+        The name of the tensor for the path of each variable.
 
     Raises:
-        CheckpointError: A tensor or a variable has no partner, or another shape; lists both sides, and nothing was
-            changed.
+        CheckpointError: A tensor or variable has no counterpart, or one of a different shape; the message lists both
+            sides, and the model is unchanged.
     """
     variables = _by_canonical_name(model)
     compare(
@@ -63,17 +63,18 @@ def assign_tensors(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dic
 
 
 def assign_head(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Gives a segmenter the tensors of another's head that fit it.
+    """Assigns the tensors of another segmenter's head to a segmenter, as far as they fit.
 
     Args:
-        model: A segmenter; changed.
-        tensors: By mmsegmentation's names, in PyTorch's shapes.
+        model: A segmenter; modified in place.
+        tensors: Tensors by mmsegmentation's names, in PyTorch's shapes.
 
     Returns:
-        Paths of the variables that have no such tensor, or one of another shape, and stay as they were.
+        Paths of the variables without a tensor of the same shape, which are unchanged.
 
     Raises:
-        CheckpointError: Every variable has its tensor, and there are more: the head computes something else.
+        CheckpointError: Every variable has a tensor but there are further ones, so that the other head computes
+            something different.
     """
     variables = {key: each for key, each in _by_canonical_name(model).items() if key.startswith(SEGMENTER)}
     new = []
@@ -92,17 +93,17 @@ def assign_head(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> tuple[
 def checkpoint_of(
     model: keras.Model, config: SwiftFormerConfig, *, key_layout: KeyLayoutName = "timm", backbone_only: bool = False
 ) -> Checkpoint:
-    """The weights of a model as a checkpoint; of a segmenter, those of its backbone with its head beside them.
+    """Returns the weights of a model as a checkpoint; for a segmenter, those of its backbone and, separately, its head.
 
     Args:
-        model: A model of this package. LoRA is merged into the kernels.
+        model: A model of this package; LoRA weights are merged into the kernels.
         config: Configuration of the model.
-        key_layout: Names that the checkpoint's `save` uses by default.
-        backbone_only: Whether variables of other layers are left out, whatever they are called.
+        key_layout: The key layout that the checkpoint's `save` uses by default.
+        backbone_only: Whether variables of other layers are left out, whatever their names are.
 
     Raises:
-        ModelError: Keras quantized it.
-        CheckpointError: Its weights are not finite.
+        ModelError: The model was quantized by Keras.
+        CheckpointError: The weights are not finite.
     """
     kernels = {f"{path}/kernel": merged_weights(layer)[0] for path, layer in named_layers(model) if is_changed(layer)}
     tensors = {
@@ -124,20 +125,20 @@ def checkpoint_of(
 
 
 def backbone_of(checkpoint: Checkpoint) -> Checkpoint:
-    """A checkpoint without what follows the last stage: normalization and heads."""
+    """Returns a checkpoint without what follows the last stage: normalization and heads."""
     tensors = {key: tensor for key, tensor in checkpoint.tensors.items() if not key.startswith(CLASSIFIER)}
     bare = checkpoint.config.replace(id2label={})
     return dataclasses.replace(checkpoint, tensors=tensors, config=bare, segmenter={}, segmenter_labels={})
 
 
 def canonical_name(path: str) -> str:
-    """The checkpoint's name of a Keras variable.
+    """Returns the name of a Keras variable in a checkpoint.
 
     Args:
         path: `keras.Variable.path` in a model of this package.
 
     Raises:
-        CheckpointError: A variable that no SwiftFormer has.
+        CheckpointError: No SwiftFormer has such a variable.
 
     Examples:
         >>> canonical_name("stages-0-blocks-2/attn/to_query/kernel")
@@ -162,7 +163,7 @@ def _by_canonical_name(model: keras.Model, beginnings: tuple[str, ...] = ("",)) 
 
 
 def _axes(path: str, rank: int) -> tuple[int, ...]:
-    """Axes of the variable in Keras, in PyTorch's order."""
+    """The axes of a Keras variable in PyTorch's order."""
     if path.endswith("/kernel"):
         return DENSE if rank == 2 else DEPTHWISE if path.endswith("/dwconv/kernel") else CONVOLUTION
     return tuple(range(rank))

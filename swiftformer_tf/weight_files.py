@@ -1,4 +1,4 @@
-"""A weight file of any layout becomes a Keras model, or a file or folder of another layout."""
+"""Converts weight files of any layout to a Keras model, or to a file or folder of another layout."""
 
 import dataclasses
 from pathlib import Path
@@ -27,12 +27,12 @@ ASSUMED = (
 
 @dataclasses.dataclass(frozen=True)
 class PortedFile:
-    """What `port_file` wrote.
+    """The result of `port_file`.
 
     Args:
-        path: The file or folder.
-        checkpoint: The weights that are in it.
-        notes: What was found in the source and done with it, in lines for people.
+        path: Path of the file or folder.
+        checkpoint: The weights in it.
+        notes: Human-readable lines about what was found in the source and how it was converted.
     """
 
     path: Path
@@ -51,24 +51,28 @@ def port_file(
     num_labels: int | None = None,
     labels: str | Path | None = None,
 ) -> PortedFile:
-    """Turns a checkpoint into a Keras model, or either into a checkpoint: what `swiftformer-tf port` does.
+    """Converts a checkpoint to a Keras model, or either to a checkpoint, as `swiftformer-tf port` does.
 
     Args:
         source: A checkpoint, a `.keras` model, a name of `PRETRAINED`, or an id on the Hugging Face hub.
-        output: For `"keras"` a name that ends in `.keras`; else a file (`.safetensors`, `.pth`, `.pt`, `.bin`) or, for
-            all but `"original"`, a folder.
-        to: A Keras model, or weights for Hugging Face, timm, transformers' wrapper of timm or the original repository.
+        output: For `"keras"`, a path that ends in `.keras`; otherwise a file (`.safetensors`, `.pth`, `.pt`, `.bin`)
+            or, except for `"original"`, a folder.
+        to: The format to write: a Keras model, or weights for Hugging Face, timm, transformers' wrapper of timm or the
+            original repository.
         token_weights: See `Checkpoint.open`.
         weights: See `Checkpoint.open`.
-        expected: `pixels` and `logits` of a PyTorch run, see `Expected.open`: says which `token_weights` fit.
-        num_labels: New heads for so many labels, of random weights.
-        labels: A file with a label a line, or `"imagenet"`: names of the outputs; another number is new.
+        expected: File with the `pixels` and `logits` of a PyTorch run, see `Expected.open`, which determines the
+            `token_weights`.
+        num_labels: Number of labels for which to create new heads with random weights.
+        labels: A file with one label per line, or `"imagenet"`: names for the outputs. If their number differs, new
+            heads are created.
 
     Raises:
-        CheckpointError: The weights cannot be used, or the layout cannot hold them.
-        ConfigError: A name of another form than `to`, no such folder, or labels that contradict each other.
-        ModelError: A `.keras` file that cannot be used.
-        OSError: The file cannot be written; what was there is there still.
+        CheckpointError: The weights cannot be used, or the layout cannot represent them.
+        ConfigError: The output path does not match `to`, its folder does not exist, or the labels contradict each
+            other.
+        ModelError: The `.keras` file cannot be used.
+        OSError: The file cannot be written; an existing file is unchanged.
 
     Examples:
         >>> import tempfile

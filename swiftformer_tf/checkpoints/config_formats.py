@@ -1,6 +1,6 @@
-"""A configuration in the words of Hugging Face's and of timm's `config.json`, to and from ours.
+"""Converts configurations from and to Hugging Face's and timm's `config.json`.
 
-Both say what a model is and how a photograph is prepared for it; neither says more than its own code can compute.
+Both describe a model and how photographs are prepared for it; neither can express more than its own library computes.
 """
 
 from collections.abc import Mapping
@@ -37,12 +37,12 @@ def is_timm(values: Any) -> bool:
 
 
 def from_hf(values: Mapping[str, Any], processor: Mapping[str, Any] | None) -> SwiftFormerConfig:
-    """Reads Hugging Face's `config.json` and, where there is one, `preprocessor_config.json`.
+    """Reads Hugging Face's `config.json` and, if there is one, `preprocessor_config.json`.
 
-    A `config.json` that `to_hf` wrote has the transform in it, which is then taken.
+    If `config.json` was written by `to_hf`, it contains the transform, which is then used.
 
     Raises:
-        ConfigError: An impossible value, or an image processor that does what no transform here does.
+        ConfigError: A value is impossible, or the image processor does something that `Transform` does not support.
     """
     config = SwiftFormerConfig.from_dict(values)
     if processor is None or "transform" in values:
@@ -52,7 +52,7 @@ def from_hf(values: Mapping[str, Any], processor: Mapping[str, Any] | None) -> S
 
 
 def to_hf(config: SwiftFormerConfig) -> dict[str, Any]:
-    """What Hugging Face's `config.json` holds, with this package's own fields beside it.
+    """Returns the content of Hugging Face's `config.json`, with this package's own fields added.
 
     Examples:
         >>> to_hf(SwiftFormerConfig(id2label={0: "cat"}))["label2id"]
@@ -65,10 +65,10 @@ def to_hf(config: SwiftFormerConfig) -> dict[str, Any]:
 
 
 def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
-    """Reads timm's `config.json`; without names in it, 1000 classes are ImageNet's, as for timm itself.
+    """Reads timm's `config.json`; without class names, 1000 classes are taken to be ImageNet's, as in timm.
 
     Raises:
-        ConfigError: An impossible value, or one with which timm computes what this package does not.
+        ConfigError: A value is impossible, or makes timm compute something that this package does not support.
 
     Examples:
         >>> from_timm({"architecture": "swiftformer_s", "num_classes": 1000}).labels[0]
@@ -102,14 +102,14 @@ def from_timm(values: Mapping[str, Any]) -> SwiftFormerConfig:
 
 
 def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
-    """What timm's `config.json` holds.
+    """Returns the content of timm's `config.json`.
 
     Args:
-        config: Configuration of weights that timm computes as they were trained.
-        layer_scales: Whether there are layer scales among the weights, which timm has everywhere or nowhere.
+        config: Configuration of weights that can be used with timm.
+        layer_scales: Whether the weights include layer scales, which timm has everywhere or nowhere.
 
     Raises:
-        ConfigError: A value that timm's code fixes otherwise.
+        ConfigError: A value differs from one that is fixed in timm's code.
     """
     for name, fixed in TIMM_FIXED.items():
         if getattr(config, name) != fixed:
@@ -158,10 +158,10 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
 
 
 def to_timm_wrapper(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the `config.json` of transformers' `TimmWrapper` models holds.
+    """Returns the content of `config.json` for transformers' `TimmWrapper` models.
 
     Args:
-        values: As `to_timm` returns them.
+        values: The result of `to_timm`.
 
     Examples:
         >>> to_timm_wrapper({"num_classes": 2, "label_names": ["cat", "dog"]})["label2id"]

@@ -1,4 +1,4 @@
-"""What any weight file holds, and how much of it this package is ready to read."""
+"""The content of any weight file, and the limit on its size."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -18,14 +18,14 @@ RECORD = "swiftformer_tf"
 
 
 class StateDict(NamedTuple):
-    """A mapping of tensors in a file, whose numbers are not read yet.
+    """A mapping of tensors in a file, whose values are read lazily.
 
     Args:
-        shapes: By the file's own keys.
-        counters: Keys of what counts or switches, and is no weight: `n_averaged`, `step`, `initted`.
-        integers: Keys of all tensors that are not of floating point: counters, and what metrics have counted.
-        others: What stands where a tensor might, by key: the kind of each.
-        read: Reads the tensors of these keys in the file's own precision.
+        shapes: Shapes by the file's own keys.
+        counters: Keys of counters and flags, which are not weights: `n_averaged`, `step`, `initted`.
+        integers: Keys of all tensors that are not floating-point: counters and the state of metrics.
+        others: By key, the kind of each value that is not a tensor.
+        read: Function that reads the tensors with given keys in the file's own precision.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -39,8 +39,8 @@ class Contents(NamedTuple):
     """All mappings of tensors in a file.
 
     Args:
-        state_dicts: By the name that the file gives them, dots between levels; `""` is the file itself.
-        record: JSON of the configuration, where the file carries one.
+        state_dicts: Mappings by their name in the file, with dots between levels; `""` is the file itself.
+        record: JSON of the configuration, if the file contains one.
     """
 
     state_dicts: Mapping[str, StateDict]
@@ -48,13 +48,13 @@ class Contents(NamedTuple):
 
     @property
     def tensors(self) -> dict[str, np.ndarray]:
-        """Tensors of the first mapping by their keys."""
+        """The tensors of the first mapping by key."""
         state = next(iter(self.state_dicts.values()))
         return state.read(state.shapes)
 
 
 def in_memory(tensors: Mapping[str, np.ndarray], record: str | None = None) -> Contents:
-    """The contents of a file that holds one mapping and was read whole."""
+    """Creates the contents of a file with a single mapping that was read completely."""
     shapes = {key: tensor.shape for key, tensor in tensors.items()}
     kinds = {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
     state = StateDict(shapes, counters(kinds), integers(kinds), {}, lambda keys: {key: tensors[key] for key in keys})
@@ -62,10 +62,10 @@ def in_memory(tensors: Mapping[str, np.ndarray], record: str | None = None) -> C
 
 
 def counters(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> frozenset[str]:
-    """Keys of tensors that are one number, which counts or switches: no weight of a SwiftFormer has no axis.
+    """Returns the keys of tensors that hold a single number, a counter or flag: no weight of a SwiftFormer is a scalar.
 
     Args:
-        kinds: Shape and type by key.
+        kinds: Shape and dtype by key.
 
     Examples:
         >>> one, whole = np.dtype("float32"), np.dtype("int64")
@@ -77,15 +77,15 @@ def counters(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> frozenset
 
 
 def integers(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> frozenset[str]:
-    """Keys of tensors of integers and booleans; `kinds` as for `counters`."""
+    """Returns the keys of integer and boolean tensors; for `kinds` see `counters`."""
     return frozenset(key for key, (_, dtype) in kinds.items() if dtype.kind in "iub")
 
 
 def check_size(shapes: Iterable[tuple[int, ...]]) -> None:
-    """Refuses what is too large before any of it is read.
+    """Rejects a file that is too large before reading it.
 
     Raises:
-        CheckpointError: More than `MAX_ELEMENTS` numbers in all.
+        CheckpointError: The file contains more than `MAX_ELEMENTS` numbers.
     """
     total = sum(math.prod(shape) for shape in shapes)
     if total > MAX_ELEMENTS:

@@ -1,4 +1,4 @@
-"""Folders of weights, as Hugging Face's and timm's libraries and their hub lay them out."""
+"""Folders of weights, in the layouts of the Hugging Face hub, transformers and timm."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -48,15 +48,15 @@ PARTS = (
 
 
 def is_part(name: str) -> bool:
-    """Whether a file of this name is one of those that `torch.distributed.checkpoint` fills a folder with."""
+    """Whether a file with this name is part of a `torch.distributed.checkpoint` folder."""
     return name == ".metadata" or name.endswith(".distcp")
 
 
 def weight_file(folder: Path) -> Path:
-    """The weights in a folder: a file, or the index of several.
+    """Finds the weights in a folder: a file, or the index of a sharded checkpoint.
 
     Raises:
-        CheckpointError: None of the names that the libraries give them.
+        CheckpointError: There is no file with one of the usual names.
     """
     for name in WEIGHTS:
         if (folder / name).is_file():
@@ -75,13 +75,13 @@ def weight_file(folder: Path) -> Path:
 
 
 def shards(index: Path) -> dict[str, str]:
-    """Name of the file that holds each tensor.
+    """Returns the name of the file that contains each tensor.
 
     Args:
         index: A file whose name ends in `.index.json`.
 
     Raises:
-        CheckpointError: Not an index, or one that names files outside its folder.
+        CheckpointError: The file is not an index, or refers to files outside its folder.
     """
     found = _json(index)
     places = found.get("weight_map") if isinstance(found, Mapping) else None
@@ -93,14 +93,14 @@ def shards(index: Path) -> dict[str, str]:
 
 
 def read_shards(index: Path, read: Callable[[Path], Contents]) -> Contents:
-    """Tensors of all files that an index names.
+    """Reads the tensors of all files in an index.
 
     Args:
-        index: As in `shards`.
-        read: Reads one of them.
+        index: See `shards`.
+        read: Function that reads one file.
 
     Raises:
-        CheckpointError: A file is missing or damaged, or holds other tensors than the index says.
+        CheckpointError: A file is missing or damaged, or its tensors do not match the index.
     """
     places = shards(index)
     tensors: dict[str, np.ndarray] = {}
@@ -123,14 +123,14 @@ def read_shards(index: Path, read: Callable[[Path], Contents]) -> Contents:
 
 
 def config_beside(path: Path, key_layout: KeyLayoutName) -> SwiftFormerConfig | None:
-    """What the `config.json` in the same folder says; that of another model, or of another library, does not count.
+    """Reads the `config.json` in the same folder, unless it belongs to a different model or library.
 
     Args:
         path: A weight file.
-        key_layout: Its names.
+        key_layout: Key layout of the weight file.
 
     Raises:
-        CheckpointError: Damaged, or an impossible value.
+        CheckpointError: The file is damaged, or a value is impossible.
     """
     beside = path.with_name(CONFIG)
     if key_layout == "original" or not beside.is_file():

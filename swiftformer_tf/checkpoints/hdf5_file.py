@@ -1,8 +1,8 @@
-"""`tf_model.h5`, as the TensorFlow port in transformers 4.x saved its weights; read through h5py.
+"""Reads `tf_model.h5`, as saved by the TensorFlow port in transformers 4.x, with h5py.
 
-The file has Keras 2's layout: a group a layer, and in it the variables under the names of the scopes that they were
-made in, which begin with the class that was saved. What follows the scopes are Hugging Face's names, with `_._` for
-the dot before a number.
+The file has Keras 2's layout: one group per layer, which contains the variables under the names of the scopes in which
+they were created, beginning with the saved class. The scopes are followed by Hugging Face's names, with `_._` for the
+dot before a number.
 """
 
 import re
@@ -31,10 +31,10 @@ _CLASSIFIER = re.compile(r"^(?:.*/)?((?:norm|head|dist_head)/\w+)$")
 
 
 def read(path: Path) -> Contents:
-    """Tensors of a `tf_model.h5` under the names and in the shapes of Hugging Face's PyTorch model.
+    """Reads the tensors of a `tf_model.h5`, with the names and shapes of Hugging Face's PyTorch model.
 
     Raises:
-        CheckpointError: Damaged, cut short, too large, or another kind of HDF5 file.
+        CheckpointError: The file is damaged, truncated, too large, or a different kind of HDF5 file.
         OSError: The file cannot be read.
     """
     try:

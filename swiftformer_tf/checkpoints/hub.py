@@ -1,4 +1,4 @@
-"""Weights from the Hugging Face hub, through `huggingface_hub`: fetched once, checked, and kept in its cache."""
+"""Downloads weights from the Hugging Face hub with `huggingface_hub`, verifies them, and keeps them in its cache."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ _FILES = (".keras", ".tflite", ".safetensors", ".pth", ".pt", ".bin", ".h5", ".j
 
 
 def is_hub_id(name: str | Path) -> bool:
-    """Whether this is meant as `OWNER/NAME` or `OWNER/NAME@REVISION` on the hub: nothing of that name is here.
+    """Whether a name means `OWNER/NAME` or `OWNER/NAME@REVISION` on the hub, because no such path exists locally.
 
     Examples:
         >>> is_hub_id("timm/swiftformer_xs.dist_in1k"), is_hub_id("weights/swiftformer_xs.pth"), is_hub_id("xs")
@@ -28,18 +28,17 @@ def is_hub_id(name: str | Path) -> bool:
 
 
 def fetch(name: str | Path) -> Path:
-    """The folder in `huggingface_hub`'s cache with a repository's configuration and weights.
+    """Returns the folder in `huggingface_hub`'s cache with a repository's configuration and weights.
 
-    The repository, `HF_ENDPOINT`, the cache and the token are `huggingface_hub`'s own settings. Each file is
-    compared with the checksum that the hub has for it. An interrupted download goes on where it stopped. Where the hub
-    cannot be reached, what is in the cache is taken.
+    `HF_ENDPOINT`, the cache and the token are `huggingface_hub`'s own settings. Each file is compared with its checksum
+    on the hub. An interrupted download is resumed. If the hub cannot be reached, the files in the cache are used.
 
     Args:
         name: `OWNER/NAME`, or with the branch, tag or commit `OWNER/NAME@REVISION`.
 
     Raises:
-        CheckpointError: `huggingface_hub` is not installed; no such repository or revision, or no weights in it;
-            interrupted, or damaged on the way.
+        CheckpointError: `huggingface_hub` is not installed, the repository or revision does not exist or contains no
+            weights, or the download was interrupted or damaged.
     """
     try:
         import huggingface_hub
@@ -67,7 +66,7 @@ def fetch(name: str | Path) -> Path:
 
 
 class _Repository:
-    """What the hub lists of a repository, and how its files come here."""
+    """The files that the hub lists for a repository, and their download."""
 
     def __init__(self, name: str | Path, repository: str, revision: str | None, api: Any, listing: Any) -> None:
         self.name, self.repository, self.revision, self.api = name, repository, revision, api

@@ -1,7 +1,8 @@
-"""A transform in the words of Hugging Face's `preprocessor_config.json`, to and from ours.
+"""Converts transforms from and to Hugging Face's `preprocessor_config.json`.
 
-What a file leaves out, and what a size of one number means, is its class's. A class that is not in the table, or a
-switch that no transform here has, is refused: its pixels would be others without a word.
+Missing values, and the meaning of a size given as one number, depend on the class of the image processor. A class that
+is not in the table, or an option that `Transform` does not support, is rejected, since the pixels would silently
+differ.
 """
 
 import math
@@ -19,16 +20,16 @@ RESAMPLE = {2: "bilinear", 3: "bicubic"}
 
 
 class _Class(NamedTuple):
-    """What an image processor of Hugging Face does where the file does not say.
+    """The defaults of one of Hugging Face's image processors.
 
     Args:
-        square: Whether a size of one number is both sides; otherwise it is the shorter one's.
-        size: As in the file.
-        resample: Pillow's number of the interpolation.
-        mean: Per channel.
-        std: Per channel.
-        crop: Sides of the center crop; None makes none.
-        share: Share of the crop of those that have one instead, below `WARPED` pixels.
+        square: Whether a size given as one number means both sides; otherwise it means the shorter side.
+        size: Size, as in the file.
+        resample: Pillow's constant for the interpolation.
+        mean: Mean per channel.
+        std: Standard deviation per channel.
+        crop: Size of the center crop; None for no crop.
+        share: Share that is kept by the crop, for processors that specify it instead, below `WARPED` pixels.
     """
 
     square: bool
@@ -76,12 +77,12 @@ SWITCHES = {
 
 
 def read(values: Mapping[str, Any]) -> Transform:
-    """The transform of a `preprocessor_config.json`.
+    """Reads the transform from a `preprocessor_config.json`.
 
-    Without a class in it, it is that of transformers for a SwiftFormer, `ViTImageProcessor`.
+    If it does not name a class, transformers' class for SwiftFormer is used, `ViTImageProcessor`.
 
     Raises:
-        ConfigError: A class or a value with which it does what no transform here does.
+        ConfigError: The image processor does something that `Transform` does not support.
 
     Examples:
         >>> read({"image_processor_type": "DeiTImageProcessor"}).resized
@@ -113,12 +114,12 @@ def read(values: Mapping[str, Any]) -> Transform:
 
 
 def to_values(transform: Transform) -> dict[str, Any]:
-    """A transform as Hugging Face's `preprocessor_config.json`.
+    """Converts a transform to the content of Hugging Face's `preprocessor_config.json`.
 
-    Where a crop leaves an odd number of pixels, those processors start it at the lower one.
+    If the surplus is odd, these processors start the crop at the lower of the two middle positions.
 
     Raises:
-        ConfigError: A crop that no image processor there makes from any photograph.
+        ConfigError: No image processor makes such a crop from every photograph.
 
     Examples:
         >>> to_values(Transform())["size"]
@@ -166,7 +167,7 @@ def _class(values: Mapping[str, Any]) -> _Class:
 
 
 def _normalization(values: Mapping[str, Any], row: _Class) -> tuple[Any, Any]:
-    """Mean and deviation of pixels from 0 to 1, whatever the processor divides them by before it normalizes."""
+    """Mean and standard deviation for pixels from 0 to 1, whatever factor the processor rescales pixels by."""
     factor = values.get("rescale_factor", 1 / 255) if values.get("do_rescale", True) else 1.0
     if not is_number(factor) or factor <= 0:
         raise ConfigError(f"rescale_factor={factor!r}: expected a positive number, such as 1/255")
@@ -185,7 +186,7 @@ def _normalization(values: Mapping[str, Any], row: _Class) -> tuple[Any, Any]:
 
 
 def _size(values: Mapping[str, Any], row: _Class) -> tuple[tuple[int, int], float | None, CropMode]:
-    """(height, width) of the result, share of the crop and its mode."""
+    """(height, width) of the result, share that is kept by the crop, and crop mode."""
     size = values.get("size", row.size)
     edge = size.get("shortest_edge") if isinstance(size, Mapping) else None if row.square else size
     crops = values.get("do_center_crop", row.crop is not None)
@@ -224,7 +225,7 @@ def _crop(size: Any, edge: Any, crop_size: Any) -> tuple[tuple[int, int], float 
 
 
 def _share(size: int, edge: int) -> float:
-    """The share of a crop that leads back to this edge, whichever way the division was rounded; 1 if there is none."""
+    """The share of a crop that leads back to this edge, whichever way the division is rounded; 1 if there is none."""
     share = min(size / edge, 1.0)
     return share if math.floor(size / share) == edge else math.nextafter(share, 0)
 
@@ -237,7 +238,7 @@ def _sides(name: str, value: Any) -> tuple[int, int]:
 
 
 def whole_numbers(name: str, value: Any, count: int) -> tuple[int, ...]:
-    """A list of as many positive whole numbers, or a refusal that names it."""
+    """Checks that a value is a list of `count` positive integers; the error message names it."""
     if (
         not isinstance(value, (list, tuple))
         or len(value) != count

@@ -1,4 +1,4 @@
-"""Trained weights for another number of input channels."""
+"""Adapts trained weights to a different number of input channels."""
 
 import dataclasses
 import math
@@ -14,18 +14,18 @@ STEM = "stem.0.weight"
 
 
 def with_input_channels(checkpoint: Checkpoint, num_channels: int) -> Checkpoint:
-    """A checkpoint whose first convolution takes another number of channels, as timm's `in_chans` makes it.
+    """Adapts a checkpoint's first convolution to a different number of channels, as timm's `in_chans` does.
 
-    One channel gets the sum of the kernels, so that a gray photograph is answered like one of three equal channels.
-    More get the three kernels in turn, weakened so that their sum stays. The transform's means and deviations follow:
-    three become their mean.
+    A single channel gets the sum of the kernels, so that a grayscale photograph has the same result as one with three
+    equal channels. More than three get the three kernels in turn, scaled so that their sum is unchanged. The means and
+    standard deviations of the transform are replaced by their average.
 
     Args:
-        checkpoint: Checkpoint with three channels, or with `num_channels`, where nothing changes.
+        checkpoint: Checkpoint with three channels, or with `num_channels`, which is returned unchanged.
         num_channels: Number of channels of the result.
 
     Raises:
-        ConfigError: Weights of another number of channels than three, or a number that is none.
+        ConfigError: The weights do not have three channels, or `num_channels` is invalid.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, to_checkpoint

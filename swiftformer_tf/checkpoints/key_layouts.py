@@ -1,9 +1,9 @@
-"""How each source of weights names its tensors; timm's names are the canonical ones.
+"""The names that each source of weights uses for its tensors; timm's names are the canonical ones.
 
-A key layout is two tables of synonyms. One is for the front of a key, where the module stands: original and Hugging
-Face count stages and downsamplings through as `network.N`, so that this table follows from the keys at hand. The
-other is for words further back. Read from left to right they lead from canonical to the key layout's names, read
-from right to left back again; a key that does not survive the way there and back belongs to no key layout.
+A key layout is two tables of synonyms. One is for the front of a key, which names the module: the original repository
+and Hugging Face number stages and downsamplings consecutively as `network.N`, so that this table depends on the keys.
+The other is for words further back. From left to right, the tables map canonical names to those of the key layout; from
+right to left, back again. A key that does not survive the round trip belongs to no key layout.
 """
 
 import dataclasses
@@ -40,20 +40,21 @@ COUNTER = ".num_batches_tracked"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KeyLayout:
-    """One row of `KEY_LAYOUTS`.
+    """An entry of `KEY_LAYOUTS`.
 
     Args:
-        stem: What canonical `stem` is called.
-        network: What the numbered list of stages and downsamplings is called; None where they have names.
-        blocks: What stands between the number of a stage and that of its block.
-        words: Canonical names inside a module, and the key layout's.
-        token_weights: The attention type of the code that reads this key layout; None where there are two.
-        transform: Its evaluation transform.
-        marks: A key that starts with one of these is of this key layout.
-        two_heads: Whether its model always has a second head.
-        containers: Where its reference looks for weights in a training file, first choice first.
-        prefix: What its library puts before every key.
-        all_layer_scales: Whether its `use_layer_scale` is about all layer scales, not those of the Encoder only.
+        stem: Name of the canonical `stem`.
+        network: Name of the numbered list of stages and downsamplings; None if they have names of their own.
+        blocks: The part between the number of a stage and that of its block.
+        words: Canonical names inside a module, and those of the key layout.
+        token_weights: The attention type of the code that uses this key layout; None if there are two.
+        transform: The evaluation transform of that code.
+        marks: A key that starts with one of these belongs to this key layout.
+        two_heads: Whether the model always has a second head.
+        containers: Where the reference implementation looks for weights in a training checkpoint, in order of
+            preference.
+        prefix: The prefix that the library adds to every key.
+        all_layer_scales: Whether `use_layer_scale` applies to all layer scales, not only those of the `Encoder`.
     """
 
     stem: str
@@ -141,10 +142,10 @@ _PREFIXED = re.compile(
 
 
 def prefix_of(key: str) -> str | None:
-    """What a key that ends in `.attn.w_g` has before its key layout's own names; None for another key.
+    """Returns the prefix of a key that ends in `.attn.w_g`, before the names of its key layout; None for any other key.
 
     Args:
-        key: As `unwrapped` returns it.
+        key: A key, as returned by `unwrapped`.
 
     Examples:
         >>> prefix_of("model.backbone.network.0.2.attn.w_g"), prefix_of("stages.0.blocks.2.attn.w_g")
@@ -155,7 +156,7 @@ def prefix_of(key: str) -> str | None:
 
 
 def unwrapped(key: str) -> str:
-    """A key without what `WRAPPERS` put into it.
+    """Removes the parts that `WRAPPERS` added to a key.
 
     Examples:
         >>> unwrapped("_fsdp_wrapped_module.stages.0._fsdp_wrapped_module.blocks.0.norm.weight")
@@ -165,16 +166,16 @@ def unwrapped(key: str) -> str:
 
 
 def strip(keys: Mapping[str, str]) -> dict[str, str]:
-    """Keys without counters, under the names of the layout's whole model.
+    """Removes counters from keys, and restores the names of the layout's complete model.
 
-    timm's `features_only` models write numbers into the word before them, and people put a head of one linear layer
-    into a `Sequential`; both are undone.
+    timm's `features_only` models join numbers to the preceding word, and users wrap a head of one linear layer in a
+    `Sequential`; both are reverted.
 
     Args:
-        keys: Key by that in the file, without wrappers and prefix.
+        keys: By the key in the file, the key without wrappers and prefix.
 
     Raises:
-        CheckpointError: Two keys stand for one, or a head has several layers.
+        CheckpointError: Two keys stand for the same tensor, or a head has several layers.
 
     Examples:
         >>> strip({"module.head.1.bias": "head.1.bias", "module.norm.num_batches_tracked": "norm.num_batches_tracked"})
@@ -191,7 +192,7 @@ def strip(keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def _one_linear(plain: dict[str, str], head: str) -> dict[str, str]:
-    """The one linear layer within a head under the head's own name."""
+    """Renames the only linear layer within a head to the head itself."""
     within = {file: key for file, key in plain.items() if re.match(rf"{head}\.\w+\..", key)}
     if not within or f"{head}.weight" in plain.values():
         return plain
@@ -206,14 +207,14 @@ def _one_linear(plain: dict[str, str], head: str) -> dict[str, str]:
 
 
 def recognize(keys: Iterable[str], prefix: str = "") -> KeyLayoutName:
-    """Whose names these are.
+    """Recognizes the key layout of keys.
 
     Args:
-        keys: Without prefix.
-        prefix: That was before all of them.
+        keys: Keys without their common prefix.
+        prefix: The common prefix that was removed.
 
     Raises:
-        CheckpointError: Not those of a SwiftFormer, or of one made for detection.
+        CheckpointError: The keys are not those of a SwiftFormer, or are those of one for detection.
 
     Examples:
         >>> recognize(["patch_embed.0.weight", "network.0.2.attn.w_g"])
@@ -244,17 +245,18 @@ def recognize(keys: Iterable[str], prefix: str = "") -> KeyLayoutName:
 
 
 def to_canonical(keys: Iterable[str], key_layout: KeyLayoutName) -> dict[str, str]:
-    """What each key of a key layout is called in timm's.
+    """Returns the canonical (timm's) name of each key of a key layout.
 
     Args:
-        keys: As `strip` returns them.
-        key_layout: Whose names they are.
+        keys: Keys, as returned by `strip`.
+        key_layout: The key layout of the keys.
 
     Returns:
-        Canonical name by the key layout's.
+        Canonical names by key.
 
     Raises:
-        CheckpointError: A key that the key layout does not have, two for one tensor, or a gap in `network`.
+        CheckpointError: A key is unknown in the key layout, two keys stand for the same tensor, or the numbers in
+            `network` have a gap.
 
     Examples:
         >>> to_canonical(["network.0.0.attn.Proj.bias"], "original")
@@ -277,14 +279,14 @@ def to_canonical(keys: Iterable[str], key_layout: KeyLayoutName) -> dict[str, st
 
 
 def from_canonical(keys: Iterable[str], key_layout: KeyLayoutName) -> dict[str, str]:
-    """What each canonical key is called in a key layout; the inverse of `to_canonical`.
+    """Returns the name of each canonical key in a key layout; the inverse of `to_canonical`.
 
     Args:
-        keys: All of a model's canonical keys, since they decide how `network` is numbered.
-        key_layout: Whose names to give.
+        keys: All canonical keys of a model, since they determine how `network` is numbered.
+        key_layout: The key layout of the result.
 
     Returns:
-        The key layout's name by the canonical one.
+        Names in the key layout by canonical key.
 
     Examples:
         >>> names = from_canonical(["stages.0.blocks.0.dwconv.bias", "stages.1.downsample.norm.bias"], "original")
@@ -301,7 +303,7 @@ def from_canonical(keys: Iterable[str], key_layout: KeyLayoutName) -> dict[str, 
 
 
 def shorten(names: Iterable[str], limit: int = 8) -> str:
-    """The first few names, and how many more there are.
+    """Lists the first few names, and how many more there are.
 
     Examples:
         >>> shorten(["head.bias", "head.weight", "norm.bias"], limit=2)
@@ -312,7 +314,7 @@ def shorten(names: Iterable[str], limit: int = 8) -> str:
 
 
 def _fronts(row: KeyLayout, modules: Iterable[str]) -> dict[str, str]:
-    """The key layout's names of the stem and of these canonical modules."""
+    """The key layout's names for the stem and for these canonical modules."""
     if row.network is None:
         return {}
     network = {
@@ -323,7 +325,7 @@ def _fronts(row: KeyLayout, modules: Iterable[str]) -> dict[str, str]:
 
 
 def _fronts_of_network(row: KeyLayout, keys: Iterable[str]) -> dict[str, str]:
-    """The same from the key layout's keys: a number is a downsampling or a stage by what it holds."""
+    """The same, from the key layout's keys: the content of a number tells a downsampling from a stage."""
     if row.network is None:
         return {}
     holds: dict[int, set[str]] = {}

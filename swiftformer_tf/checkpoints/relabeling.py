@@ -1,4 +1,4 @@
-"""Other labels for a checkpoint: new names for its heads, or new heads."""
+"""Changes the labels of a checkpoint: renames its outputs, or creates new heads."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ STDDEV = 0.02
 
 
 def requested_labels(num_labels: int | None, id2label: Mapping[int, str] | None) -> dict[int, str] | None:
-    """The labels that two arguments of one meaning ask for; None if neither is given.
+    """Returns the labels requested by either of two arguments; None if neither is given.
 
     Raises:
-        ConfigError: They contradict each other, or are no labels.
+        ConfigError: The arguments contradict each other, or are invalid.
 
     Examples:
         >>> requested_labels(2, None)
@@ -34,19 +34,19 @@ def requested_labels(num_labels: int | None, id2label: Mapping[int, str] | None)
 
 
 def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 0) -> tuple[Checkpoint, str]:
-    """A checkpoint with these labels, and a sentence about its heads.
+    """Returns a checkpoint with these labels, and a sentence about its heads.
 
-    As many labels as before are new names for the same outputs. Another number drops the heads and makes new ones of
-    random weights, to be trained.
+    If the number of labels is unchanged, they are new names for the same outputs. Otherwise, the heads are replaced
+    with new ones with random weights, which must be trained.
 
     Args:
-        checkpoint: With the classifier's normalization.
-        id2label: Names of the classes by index.
-        seed: Seed of new heads.
+        checkpoint: A checkpoint with the classifier's normalization.
+        id2label: Class names by index.
+        seed: Seed for new heads.
 
     Raises:
-        CheckpointError: A backbone, which ends before the classifier's normalization.
-        ConfigError: No labels.
+        CheckpointError: The checkpoint is a backbone, which ends before the classifier's normalization.
+        ConfigError: There are no labels.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, to_checkpoint

@@ -1,4 +1,4 @@
-"""The safetensors format, through its own library."""
+"""Reads and writes the safetensors format with its own library."""
 
 import json
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ FLOAT8 = {
 
 
 def read(path: Path) -> Contents:
-    """Tensors of a `.safetensors` file.
+    """Reads the tensors of a `.safetensors` file.
 
     Raises:
-        CheckpointError: Damaged, cut short, or too large.
+        CheckpointError: The file is damaged, truncated, or too large.
         OSError: The file cannot be read.
     """
     try:
@@ -49,11 +49,11 @@ def read(path: Path) -> Contents:
 
 
 def write(path: Path, tensors: Mapping[str, np.ndarray], record: str) -> None:
-    """A file that the `safetensors` library, and so transformers and timm, reads.
+    """Writes a file that the `safetensors` library, and therefore transformers and timm, can read.
 
     Args:
-        path: Where to.
-        tensors: By key.
+        path: Path of the file.
+        tensors: Tensors by key.
         record: JSON of the configuration, for the file's metadata.
     """
     # transformers refuses files whose metadata does not name a format.
@@ -63,7 +63,7 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], record: str) -> None:
 
 
 def _reproducible(data: bytes) -> bytes:
-    """The same file with its metadata in order: the library's order changes from run to run."""
+    """Sorts the metadata of the file, whose order otherwise changes from run to run."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

@@ -1,4 +1,4 @@
-"""Writes checkpoints the way other libraries look for them."""
+"""Writes checkpoints in the form that other libraries expect."""
 
 import json
 from pathlib import Path
@@ -20,23 +20,23 @@ WEIGHTS = "model.safetensors"
 
 
 def save_folder(checkpoint: Checkpoint, folder: str | Path, *, layout: Layout | None = None) -> None:
-    """Writes a folder that `from_pretrained` of transformers, timm and this package loads.
+    """Writes a folder that `from_pretrained` of transformers or timm, and of this package, can load.
 
-    The folder gets `model.safetensors`, `config.json` with the names of the labels (`id2label`), and the transform
-    where the library looks for it: in `preprocessor_config.json` or in `pretrained_cfg`.
+    The folder contains `model.safetensors`, `config.json` with the label names (`id2label`), and the transform where
+    the library looks for it: in `preprocessor_config.json` or in `pretrained_cfg`.
 
     Args:
         checkpoint: The weights.
-        folder: Where to; is made if it is not there. Files of the same names are replaced once all are written, others
-            stay.
+        folder: The folder to write, created if needed. Files of the same names are replaced once all have been written;
+            other files are kept.
         layout: `"hf"`, `"timm"` or, for transformers' `TimmWrapperForImageClassification`, `"timm_wrapper"`. Default:
-            that of the library which computes what these weights were trained with, timm for `l2` and Hugging Face
-            for `uniform`. A segmenter has none: its one file names tensors as mmsegmentation does, and its
-            configuration is in the file.
+            the layout of the library that implements the attention type of these weights: timm for `l2` and Hugging
+            Face for `uniform`. A segmenter has no layout: it is a single file with mmsegmentation's names for tensors,
+            which also contains its configuration.
 
     Raises:
-        CheckpointError: The library would compute something else.
-        OSError: The folder cannot be written to; all files in it are what they were.
+        CheckpointError: The library would compute different results from these weights.
+        OSError: The folder cannot be written to; its files are then unchanged.
 
     Examples:
         >>> import tempfile

@@ -1,7 +1,7 @@
-"""Which tensors of a file are a SwiftFormer's, and which of several are taken.
+"""Finds the tensors of a SwiftFormer in a file, and chooses among several sets.
 
-Training scripts put weights under names of their own, and models into models: the mapping is found by what it holds,
-and what all its keys begin with is no obstacle.
+Training scripts store weights under arbitrary names and nest models in models, so a mapping is recognized by its
+content, whatever prefix all of its keys have.
 """
 
 import re
@@ -43,15 +43,15 @@ class Weights(NamedTuple):
     """The weights of one model in a file.
 
     Args:
-        name: What the file calls them, dots between levels; `""` where they are all that it holds.
-        key_layout: Their names.
-        keys: Key as the key layout has it, by the file's own.
-        prefix: What all of them begin with in the file and the key layout does not know.
-        wrappers: What PyTorch's wrappers put into them and is left out, too.
-        passed_over: Beside them, and no weights.
-        segmenter: Key of a segmentation head's tensor, beside a backbone, by the file's own.
-        shapes: By the file's key.
-        read: Reads tensors by the file's keys.
+        name: Name of the weights in the file, with dots between levels; `""` if the file contains nothing else.
+        key_layout: Key layout of the weights.
+        keys: Keys of the key layout by the file's keys.
+        prefix: Common prefix in the file, which is not part of the key layout.
+        wrappers: Parts added by PyTorch's wrappers, which are removed as well.
+        passed_over: Other entries, which are not weights.
+        segmenter: Keys of the tensors of a segmentation head, if there is one, by the file's keys.
+        shapes: Shapes by the file's keys.
+        read: Function that reads tensors by the file's keys.
     """
 
     name: str
@@ -70,10 +70,10 @@ class Weights(NamedTuple):
 
 
 def find(contents: Contents) -> list[Weights]:
-    """The weights of all SwiftFormers in a file, in the file's order.
+    """Finds the weights of all SwiftFormers in a file, in the file's order.
 
     Raises:
-        CheckpointError: There are none; or beside one there are tensors that belong to something else.
+        CheckpointError: There are none; or there are further tensors that belong to something else.
     """
     return [weights for name, state in contents.state_dicts.items() for weights in _in_mapping(name, state)]
 
@@ -123,7 +123,7 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
 
 
 def _refuse_replaced(keys: Iterable[str]) -> None:
-    """Refuses tensors from which those of the layers have first to be computed."""
+    """Rejects tensors from which the weights of the layers would first have to be computed."""
     for key in keys:
         for end, made_by in REPLACED.items():
             if re.search(end, key):
@@ -134,13 +134,13 @@ def _refuse_replaced(keys: Iterable[str]) -> None:
 
 
 def _submodule(prefix: str) -> str:
-    """What of a PyTorch model has these keys, as its users write it; a Sequential's parts have numbers for names."""
+    """The part of a PyTorch model with these keys, as Python code; the parts of a Sequential are numbered."""
     name = prefix.rstrip(".")
     return f"model.{name}" if all(map(str.isidentifier, name.split("."))) else f"model.get_submodule({name!r})"
 
 
 def _segmenter(prefixes: list[str], beside: Mapping[str, str]) -> dict[str, str]:
-    """Tensors of mmsegmentation's neck and head next to one backbone, under its names."""
+    """Tensors of mmsegmentation's neck and head that belong to one backbone, under mmsegmentation's names."""
     if len(prefixes) != 1 or not prefixes[0].endswith(BACKBONE):
         return {}
     before = prefixes[0].removesuffix(BACKBONE)
@@ -166,7 +166,7 @@ def _weights(
 
 
 def _no_weight(key: str, plain: str, state: StateDict) -> bool:
-    """What counters, losses and metrics keep; and values that are no tensors, where they stand beside the modules."""
+    """Whether an entry is not a weight: the state of counters, losses and metrics, or a value that is not a tensor."""
     if key in state.counters or _is_loss(plain) or (key in state.integers and not plain.startswith(OWN)):
         return True
     return key in state.others and ("." not in plain or plain.endswith("._extra_state"))
@@ -177,14 +177,14 @@ def _is_loss(key: str) -> bool:
 
 
 def choose(found: list[Weights], name: str | None) -> Weights:
-    """The weights that are asked for, or those that the reference of their layout takes.
+    """Chooses the requested weights, or else those that the reference implementation of their layout uses.
 
     Args:
-        found: As `find` returns them.
-        name: The whole name, its last part, or a word that only one of the names has in it, such as `"ema"`.
+        found: All weights, as returned by `find`.
+        name: The full name, its last part, or a word that occurs in only one of the names, such as `"ema"`.
 
     Raises:
-        CheckpointError: None or several are called so; or there are several, and nothing says which.
+        CheckpointError: No weights or several match the name; or there are several, and none is preferred.
     """
     if name is not None:
         for matches in (lambda w: w.name == name, lambda w: _last(w) == name, lambda w: name in _words(w)):

@@ -1,6 +1,6 @@
-"""What a SwiftFormer's weights consist of: from a configuration to names and shapes, and back.
+"""Names and shapes of a SwiftFormer's weights: derives them from a configuration, and vice versa.
 
-Names are canonical (timm's), shapes PyTorch's: convolution (out, in, height, width), dense (out, in).
+Names are canonical (timm's) and shapes are PyTorch's: convolution (out, in, height, width), dense (out, in).
 """
 
 import math
@@ -18,14 +18,14 @@ Shape = tuple[int, ...]
 
 
 def expected_shapes(config: SwiftFormerConfig, *, final_norm: bool = True) -> dict[str, Shape]:
-    """Every tensor of a model with this configuration, counters left out.
+    """Returns all tensors of a model with this configuration, except for counters.
 
     Args:
         config: Architecture, labels and heads.
-        final_norm: Whether there is a classifier's normalization after the last stage.
+        final_norm: Whether the classifier's normalization follows the last stage.
 
     Returns:
-        Shape by canonical name.
+        Shapes by canonical name.
 
     Examples:
         >>> shapes = expected_shapes(SwiftFormerConfig.from_variant("xs"))
@@ -104,19 +104,19 @@ def _scale(width: int) -> dict[str, Shape]:
 
 
 def infer_config(shapes: Mapping[str, Shape], given: SwiftFormerConfig) -> SwiftFormerConfig:
-    """The configuration that tensors imply.
+    """Infers a configuration from tensors.
 
-    Depths, widths, channels, labels, heads, MLP ratio, layer scales, downsamplings and their kernel are read from
-    names and shapes. What shapes do not tell (image size, stride and padding of the downsamplings, activation,
-    epsilon, drop rates, names of the labels, attention type, transform) is taken from `given`.
+    Depths, widths, channels, labels, heads, MLP ratio, layer scales, downsamplings and their kernel size are inferred
+    from names and shapes. What cannot be inferred (image size, stride and padding of the downsamplings, activation,
+    epsilon, drop rates, label names, attention type, transform) is taken from `given`.
 
     Args:
-        shapes: By canonical name.
-        given: What is known otherwise.
+        shapes: Shapes by canonical name.
+        given: Configuration with the values that cannot be inferred.
 
     Raises:
-        CheckpointError: A tensor is missing without which the architecture is not known.
-        ConfigError: Sizes that no SwiftFormer has.
+        CheckpointError: A tensor that is needed to infer the architecture is missing.
+        ConfigError: The sizes are impossible for a SwiftFormer.
     """
     depths = _depths(shapes)
     last = [f"stages.{stage}.blocks.{depth - 1}" for stage, depth in enumerate(depths)]
@@ -168,7 +168,7 @@ def _size(shapes: Mapping[str, Shape], key: str, axis: int) -> int:
 
 
 def _ratio(widths: Shape, hidden: Shape, given: float) -> float:
-    """The roundest ratio that gives these hidden channels, or the given one if that does."""
+    """The simplest ratio that gives these hidden channels, or the given one if it does."""
 
     def fits(ratio: float) -> bool:
         return all(int(width * ratio) == inner for width, inner in zip(widths, hidden, strict=True))
@@ -182,15 +182,15 @@ def _ratio(widths: Shape, hidden: Shape, given: float) -> float:
 
 
 def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape], name: Callable[[str], str] = str) -> None:
-    """Every tensor that is expected is there in its shape, and nothing else.
+    """Checks that all expected tensors exist with the expected shapes, and no others.
 
     Args:
         found: Shapes by name.
         expected: Shapes by name.
-        name: What to call a name in the message.
+        name: Function that formats a name for the message.
 
     Raises:
-        CheckpointError: Lists what is missing, unexpected and mis-shaped.
+        CheckpointError: They differ; the message lists missing and unexpected tensors and wrong shapes.
     """
     missing = [name(key) for key in expected if key not in found]
     unexpected = [name(key) for key in found if key not in expected]
@@ -209,7 +209,7 @@ def compare(found: Mapping[str, Shape], expected: Mapping[str, Shape], name: Cal
 
 
 def _classifier_cure(found: Mapping[str, Shape], unexpected: list[str]) -> str:
-    """What helps where the one thing that is unexpected looks like a head under another name."""
+    """Advice if the only unexpected tensors look like a head under a different name."""
     layer = unexpected[0].rpartition(".")[0] if unexpected else ""
     is_linear = set(unexpected) in ({f"{layer}.weight"}, {f"{layer}.weight", f"{layer}.bias"})
     within = layer.partition(".")[0] in ("", "stem", "stages", "norm")

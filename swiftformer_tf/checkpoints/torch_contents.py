@@ -1,4 +1,4 @@
-"""What a PyTorch file's pickle describes: where in it tensors are, and what else it is where there are none."""
+"""Interprets the pickle of a PyTorch file: where its tensors are, and what the file is if there are none."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ Place = tuple[Any, ...]
 
 
 class Tensor(NamedTuple):
-    """Where a tensor lies: `torch._utils._rebuild_tensor_v2`'s arguments."""
+    """The location of a tensor: the arguments of `torch._utils._rebuild_tensor_v2`."""
 
     storage: str
     kind: str
@@ -32,30 +32,30 @@ class Tensor(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of its numbers, where `is_read`."""
+        """The dtype, if `is_read`."""
         return (STORAGES | DTYPES)[self.kind]
 
     @property
     def is_read(self) -> bool:
-        """Whether NumPy knows such numbers."""
+        """Whether NumPy supports the dtype."""
         return self.kind in STORAGES or self.kind in DTYPES
 
 
 class Unread(NamedTuple):
-    """A tensor of a kind that is not read, and why."""
+    """A tensor of a kind that cannot be read, and the reason."""
 
     reason: str
 
 
 def state_dicts(content: Any) -> dict[Place, dict[str, Any]]:
-    """The mappings of tensors under any name and depth, by the place of each.
+    """Finds the mappings of tensors, under any name and at any depth, by location.
 
-    A mapping is a dict, whatever else has items or attributes (a `defaultdict`, a `Namespace`, a user's own), or a
-    list of names and values. Where some are a SwiftFormer's, those; where none is, the largest, which then says what
-    it holds instead.
+    A mapping is a dict, any other object with items or attributes (a `defaultdict`, a `Namespace`, a user's class), or
+    a list of names and values. If some belong to a SwiftFormer, these are returned; otherwise, the largest, from which
+    the error message can tell what the file contains instead.
 
     Raises:
-        CheckpointError: No tensors, or those of whole modules, which only PyTorch can take apart.
+        CheckpointError: There are no tensors, or only whole modules, which only PyTorch can unpack.
     """
     found: dict[Place, dict[str, Any]] = {}
     others: dict[Place, Instance] = {}
@@ -85,12 +85,12 @@ def state_dicts(content: Any) -> dict[Place, dict[str, Any]]:
 
 
 def dotted(place: Place) -> str:
-    """What the file calls a place."""
+    """The name of a location in the file."""
     return ".".join(map(_name, place))
 
 
 def loaded(place: Place) -> str:
-    """What of a file has this place, as PyTorch's users write it.
+    """Returns the Python code with which PyTorch users access a location in a file.
 
     Examples:
         >>> loaded(("runs", 0))
@@ -102,7 +102,7 @@ def loaded(place: Place) -> str:
 
 
 def _containers(content: Any) -> Iterator[tuple[Place, Any]]:
-    """Everything that can hold something, once; not what modules hold, which is in pieces there."""
+    """All containers, each once, except for the contents of modules, which are stored in pieces."""
     waiting: list[tuple[Place, Any]] = [((), content)]
     seen: set[int] = set()
     while waiting:
@@ -116,14 +116,14 @@ def _containers(content: Any) -> Iterator[tuple[Place, Any]]:
 
 
 def _items(value: Any) -> Mapping[Any, Any]:
-    """What is held, by key, name or number."""
+    """The contents by key, name or number."""
     if isinstance(value, Instance):
         return {} if value.is_module else value.contents
     return value if isinstance(value, dict) else dict(enumerate(value))
 
 
 def _named(value: Any) -> dict[str, Any]:
-    """What is held by name."""
+    """The contents that have names."""
     if isinstance(value, list) and value and all(_is_pair(each) for each in value):
         return dict(value)
     if isinstance(value, (list, tuple)):

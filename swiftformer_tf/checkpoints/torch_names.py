@@ -1,4 +1,4 @@
-"""Names that PyTorch's files use, and what this package makes of each."""
+"""Names in PyTorch's files, and how this package interprets each of them."""
 
 import ml_dtypes
 import numpy as np

@@ -1,11 +1,11 @@
-"""The pickle stream inside a PyTorch file, read as data.
+"""Reads the pickle stream inside a PyTorch file as plain data.
 
-Python's `pickle` is a machine that imports modules and calls functions, which a file may name at will.
-This reader decodes the same instructions (`pickletools.genops` of the standard library) and never imports
-or calls anything on a file's word: a class becomes its name, an instance becomes a record of its class's
-name and of what it holds, and a call is carried out only by a function of ours from an explicit table. A call of a
-class of a user or of another library, as enumerations and some mappings are written, becomes a record, too. A call of
-anything else is refused by name, wherever in the file it stands.
+Python's `pickle` imports modules and calls functions that a file can name at will. This reader decodes the same
+instructions (with `pickletools.genops` of the standard library) but never imports or calls anything that a file names:
+a class becomes its name, an instance becomes a record of the class name and its contents, and a call is only ever
+replaced by one of this package's functions from an explicit table. A call of a class of the user's or another
+library's, which is how enumerations and some mappings are stored, becomes a record as well. A call of anything else is
+rejected by name, wherever it is in the file.
 """
 
 import _compat_pickle
@@ -28,26 +28,26 @@ _LITERALS = (
 
 
 class Global(NamedTuple):
-    """A class or function that the file names; it is never looked up."""
+    """A class or function named in the file; it is never imported."""
 
     name: str
 
 
 class Attribute(str):
-    """A name behind a dot, where items of a mapping have theirs in brackets."""
+    """The name of an attribute, as opposed to the key of an item."""
 
     __slots__ = ()
 
 
 class Instance:
-    """Something of a class that the file names.
+    """An instance of a class named in the file.
 
     Args:
         name: Name of the class.
-        arguments: What it is made with, if anything.
+        arguments: Arguments with which it was created, if any.
 
     Attributes:
-        contents: What it holds: items by key, attributes by `Attribute`, elements and arguments by number.
+        contents: Its contents: items by key, attributes by `Attribute`, elements and arguments by number.
     """
 
     def __init__(self, name: str, arguments: Any = ()) -> None:
@@ -60,11 +60,11 @@ class Instance:
 
     @property
     def is_module(self) -> bool:
-        """Whether it is a module of PyTorch."""
+        """Whether it is a PyTorch module."""
         return "_parameters" in self.contents
 
     def extend(self, elements: Iterable[Any]) -> None:
-        """Adds what comes without a key."""
+        """Adds contents without keys."""
         self.contents |= dict(enumerate(elements, len(self.contents)))
 
     def __repr__(self) -> str:
@@ -72,13 +72,13 @@ class Instance:
 
 
 class PersistentId(NamedTuple):
-    """Something that the file keeps outside the pickle; in a PyTorch file, a storage."""
+    """An object that is stored outside the pickle; in a PyTorch file, a storage."""
 
     value: Any
 
 
 def refuse(name: str) -> NoReturn:
-    """Refuses a call that a file asks for."""
+    """Rejects a call that a file requests."""
     raise CheckpointError(
         f"refused: the file asks to call {name}, which a weight file does not need. Nothing was run. If you trust its "
         "source, save only its tensors with PyTorch: torch.save(torch.load(path, weights_only=False)['model'], "
@@ -87,18 +87,18 @@ def refuse(name: str) -> NoReturn:
 
 
 def load(data: bytes, calls: Mapping[str, Callable[..., Any]]) -> Any:
-    """The object that a pickle describes.
+    """Loads the object that a pickle describes.
 
     Args:
-        data: The pickle, of any protocol up to 5.
-        calls: Functions that stand for those which the file may call, by "module.name".
+        data: The pickle, in any protocol up to 5.
+        calls: By "module.name", the functions that replace those that the file may call.
 
     Returns:
         Dicts, lists, tuples, sets, strings, numbers, `Global`, `Instance`, `PersistentId`, and what the
         functions in `calls` return.
 
     Raises:
-        CheckpointError: A damaged pickle, or one that wants something called which is not in `calls`.
+        CheckpointError: The pickle is damaged, or requests a call that is not in `calls`.
     """
     try:
         with warnings.catch_warnings():
@@ -110,7 +110,7 @@ def load(data: bytes, calls: Mapping[str, Callable[..., Any]]) -> Any:
 
 
 class _Machine:
-    """The stack machine that pickle's instructions are written for."""
+    """The stack machine for pickle's instructions."""
 
     def __init__(self, calls: Mapping[str, Callable[..., Any]]) -> None:
         self.calls = calls
@@ -200,14 +200,14 @@ class _Machine:
 
 
 def _global(argument: str) -> Global:
-    """A name under Python 3's word for it: protocols below 3, and so `torch.save`, write Python 2's."""
+    """Converts a name to Python 3: protocols below 3, and therefore `torch.save`, write Python 2's names."""
     module, _, name = argument.partition(" ")
     module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
     return Global(f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{name}")
 
 
 def _is_foreign_class(name: str) -> bool:
-    """Whether this is a class of a user or of another library than those whose calls make tensors, by its name."""
+    """Whether a name is that of a class of the user's, or of a library whose calls do not create tensors."""
     module, _, function = name.rpartition(".")
     return module.partition(".")[0] not in {*sys.stdlib_module_names, "torch", "numpy"} and function[:1].isupper()
 

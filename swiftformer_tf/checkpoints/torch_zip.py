@@ -1,8 +1,8 @@
-"""PyTorch's zip container (`torch.save` since 1.6), read and written without PyTorch.
+"""Reads and writes PyTorch's zip container (`torch.save` since 1.6) without PyTorch.
 
-The archive holds one folder with `data.pkl`, which describes the objects, and `data/0`, `data/1`, ... with the
-bytes of the storages. `torch.save` never compresses, so a compressed member is refused: what is read is never
-larger than the file.
+The archive contains one folder with `data.pkl`, which describes the objects, and `data/0`, `data/1`, ..., which contain
+the bytes of the storages. `torch.save` never compresses, so compressed members are rejected: no more is read than the
+size of the file.
 """
 
 import contextlib
@@ -28,10 +28,11 @@ MAX_PICKLE_BYTES = 2**24
 
 
 def read(path: Path) -> Contents:
-    """Mappings of tensors in a `.pth`, `.pt` or `.bin` file.
+    """Reads the mappings of tensors in a `.pth`, `.pt` or `.bin` file.
 
     Raises:
-        CheckpointError: Damaged, compressed or encrypted; too large; asks for code; holds no state dict.
+        CheckpointError: The file is damaged, compressed, encrypted or too large, requests code to be run, or contains
+            no state dict.
         OSError: The file cannot be read.
     """
     with _opened(path) as archive:
@@ -55,7 +56,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _checked_root(archive: zipfile.ZipFile, size: int) -> str:
-    """Name of the folder in the archive, once nothing in it can grow beyond the file."""
+    """Name of the folder in the archive, after checking that nothing in it can expand beyond the file size."""
     members = archive.infolist()
     names = [member.filename for member in members]
     _check_kind(names)
@@ -85,7 +86,7 @@ def _checked_root(archive: zipfile.ZipFile, size: int) -> str:
 
 
 def _check_kind(names: list[str]) -> None:
-    """Refuses other archives of PyTorch and Keras for what they are."""
+    """Rejects other archives of PyTorch and Keras with a message that says what they are."""
     ends = {name.partition("/")[2] for name in names} | set(names)
     for member, kind in OTHER_ARCHIVES.items():
         if member in ends:
@@ -98,7 +99,7 @@ def _check_kind(names: list[str]) -> None:
 
 
 def _state_dict(path: Path, root: str, place: Place, state: Mapping[str, Any]) -> StateDict:
-    """One mapping; its numbers are read from the archive when they are asked for."""
+    """A mapping whose values are read from the archive on demand."""
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     others = {
         key: value.reason if isinstance(value, Unread) else _kind(value, place)
@@ -179,7 +180,7 @@ def _rebuild_tensor_v3(
     dtype: Any,
     *_: Any,
 ) -> Tensor:
-    """A tensor of a type for which there is no storage of its own: bytes, and the type beside them."""
+    """A tensor of a dtype without a storage class of its own: bytes and, separately, the dtype."""
     tensor = _rebuild_tensor(storage, offset, shape, strides)
     size = DTYPES[dtype.name].itemsize if dtype.name in DTYPES else 1
     return tensor._replace(kind=dtype.name, length=tensor.length // size)
@@ -194,12 +195,12 @@ def _rebuild_subclass(function: torch_pickle.Global, _kind: Any, arguments: tupl
 
 
 def _encoded(text: Any, encoding: Any = "utf-8") -> Any:
-    """Bytes, which protocols below 3 write as a text of as many signs."""
+    """Bytes, which protocols below 3 store as text with as many characters."""
     return text.encode("latin1") if (type(text), encoding) == (str, "latin1") else torch_pickle.Instance("bytes")
 
 
 def _attribute(*arguments: Any) -> Any:
-    """A class within a class, or a method, as protocols below 4 write them; whoever calls it is refused by its name."""
+    """A nested class or a method, as stored by protocols below 4; calling it is rejected by name."""
     owner, name = arguments if len(arguments) == 2 else (None, None)
     if not isinstance(name, str):
         torch_pickle.refuse("builtins.getattr")
@@ -230,13 +231,13 @@ CALLS: dict[str, Callable[..., Any]] = {
 
 
 def write(path: Path, tensors: Mapping[str, np.ndarray], part: str | None, record: str | None) -> None:
-    """A file that `torch.load(path, weights_only=True)` reads.
+    """Writes a file that `torch.load(path, weights_only=True)` can read.
 
     Args:
-        path: Where to.
-        tensors: By key.
+        path: Path of the file.
+        tensors: Tensors by key.
         part: Name of the dict around the state dict; None writes a bare state dict.
-        record: JSON of the configuration, beside the part; a bare state dict has no place for it.
+        record: JSON of the configuration, stored next to `part`; a bare state dict has no place for it.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
 
@@ -252,7 +253,7 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], part: str | None, recor
 
 
 def _pickle(tensors: Mapping[str, np.ndarray], part: str | None, record: str | None) -> bytes:
-    """The stream that describes the state dict, in pickle's protocol 2."""
+    """The pickle stream that describes the state dict, in protocol 2."""
     kinds = {dtype: name.removeprefix("torch.") for name, dtype in STORAGES.items()}
     ordered = _global("collections", "OrderedDict") + b")R"
     out = io.BytesIO()

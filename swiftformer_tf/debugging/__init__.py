@@ -1,4 +1,4 @@
-"""Where an integer file loses: its tensors beside those of the float graph that it was made from."""
+"""Finds where an integer file loses accuracy, by comparing its tensors with those of the float graph."""
 
 from swiftformer_tf.debugging.debugger import QuantizationReport, TensorReport, debug_quantization
 

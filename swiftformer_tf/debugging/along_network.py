@@ -1,4 +1,4 @@
-"""Signal-to-noise ratios of a file's tensors along the network, as a picture."""
+"""Plots the signal-to-noise ratios of a file's tensors along the network."""
 
 import math
 from collections.abc import Sequence
@@ -20,11 +20,12 @@ AS_IT_RUNS, ALONE = PALETTE[0][0], PALETTE[3][0]
 
 
 def ratios_along_network(tensors: Sequence[TensorReport], worst_first: Sequence[TensorReport]) -> "Figure":
-    """A line of the ratios as the file runs, and a dot for each operation alone, in the order in which it computes.
+    """Draws a line for the ratios with accumulated errors, and a dot for each operation alone, in the order of
+    computation.
 
     Args:
-        tensors: In the order in which the file computes.
-        worst_first: The same, of which the first are called by their names.
+        tensors: The tensors in the order of computation.
+        worst_first: The same tensors, worst first; the first ones are labeled with their names.
     """
     from matplotlib.figure import Figure
 

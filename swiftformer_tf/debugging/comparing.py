@@ -1,4 +1,4 @@
-"""An integer graph and its float graph run on the same images: how far apart is each tensor?"""
+"""Runs an integer graph and its float graph on the same images, and measures how far each tensor differs."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -18,10 +18,10 @@ Run = Callable[[list[np.ndarray]], list[np.ndarray]]
 
 @dataclasses.dataclass(eq=False)
 class Distance:
-    """What was seen of a tensor; `add` takes an image.
+    """Accumulates the differences of a tensor, one image at a time.
 
     Args:
-        limits: Values beyond are cut off; infinite for floats.
+        limits: Values outside of these limits saturate; infinite for floats.
     """
 
     limits: tuple[float, float]
@@ -35,7 +35,7 @@ class Distance:
     beyond: int = 0
 
     def add(self, right: np.ndarray, noise: np.ndarray, own_noise: np.ndarray) -> None:
-        """Takes the float graph's value, and what the file's differs by, as it runs and by its own operation alone."""
+        """Adds the float graph's value and the file's difference from it, accumulated and by its own operation."""
         channels = right.reshape(-1, right.shape[-1]).astype(np.float64)
         self.count += len(channels)
         self.sums = self.sums + channels.sum(axis=0)
@@ -47,24 +47,24 @@ class Distance:
 
     @property
     def signal(self) -> float:
-        """Root mean square of the float tensor, each channel centered by its mean."""
+        """Root mean square of the float tensor, with each channel centered by its mean."""
         centered = self.squares - float(np.sum(np.square(self.sums))) / self.count
         # What is left of the difference of two equal numbers is no signal.
         return self._mean_root(centered if centered > 1e-12 * self.squares else 0.0)
 
     @property
     def noise(self) -> float:
-        """Root mean square of the difference as the file runs."""
+        """Root mean square of the difference with accumulated errors."""
         return self._mean_root(self.noise_squares)
 
     @property
     def own_noise(self) -> float:
-        """Root mean square of the difference that the tensor's own operation makes."""
+        """Root mean square of the difference caused by the tensor's own operation."""
         return self._mean_root(self.own_noise_squares)
 
     @property
     def saturated(self) -> float:
-        """Share of the float tensor's values that lie beyond what the integers reach."""
+        """Share of the float tensor's values that are outside the range of the integers."""
         return self.beyond / self._values
 
     @property
@@ -84,19 +84,19 @@ def compare(
     load: Callable[[bytes], Run],
     load_reference: Callable[[bytes], Run],
 ) -> list[Distance]:
-    """Runs both graphs, and every operation of both alone.
+    """Runs both graphs, and every operation of both on its own.
 
     Args:
-        graph: The integer graph; used up.
-        reference: The float graph; used up.
-        pairs: What `pairing.pair` returned.
-        found: Likewise.
+        graph: The integer graph; modified.
+        reference: The float graph; modified.
+        pairs: The pairs from `pairing.pair`.
+        found: The float tensors from `pairing.pair`.
         images: Inputs of the float graph.
-        load: Makes what runs a flatbuffer of the integer graph.
+        load: Function that creates an interpreter for a flatbuffer of the integer graph.
         load_reference: The same for the float graph.
 
     Returns:
-        One for each pair.
+        One `Distance` for each pair.
     """
     types = {each: (graph.kind(each), graph.quantization(each)) for each in found}
     shapes = {each: graph.shape(each) for each in found}  # a map may lie in a row
@@ -136,7 +136,7 @@ def compare(
 
 
 def _floors(graph: Graph) -> dict[int, float]:
-    """Least value that a tensor can have: a norm's floor is one step in the file, and far less in the float graph."""
+    """Minimum values of tensors: the floor of a norm is one step in the file, but far smaller in the float graph."""
     floors = {}
     for op in graph.operations:
         for each in op.inputs if op.name == "MAXIMUM" else ():

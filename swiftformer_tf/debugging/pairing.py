@@ -1,4 +1,4 @@
-"""An integer graph beside its float graph: which tensors are the same, and both cut between all operations."""
+"""Matches the tensors of an integer graph with those of its float graph, and separates the operations of both."""
 
 import dataclasses
 import math
@@ -16,13 +16,14 @@ __all__ = ["Pair", "Separated", "as_stored", "integer_range", "pair", "restored_
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pair:
-    """An output of an operation of the integer graph, and what stands for it in the float graph.
+    """An output of an operation in the integer graph, and its counterpart in the float graph.
 
     Args:
-        op: Operation of the integer graph.
-        output: Tensor of the integer graph that it makes; most make one.
-        counterpart: Operation of the float graph; None for a cast, whose output is a float tensor once more.
-        tensor: Tensor of the float graph that the output is to equal.
+        op: Operation in the integer graph.
+        output: Tensor of the integer graph that it writes; most operations write one.
+        counterpart: Operation in the float graph; None for a cast, whose output is a float tensor that occurs
+            elsewhere.
+        tensor: Tensor of the float graph that the output should equal.
     """
 
     op: Operation
@@ -33,13 +34,13 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Separated:
-    """Both graphs cut between all operations, so that each of them is fed by the caller.
+    """Both graphs, separated between all operations, so that the caller provides the inputs of each operation.
 
     Args:
-        integer: Flatbuffer whose inputs are `feeds`, and whose outputs are those of the pairs.
-        reference: The float operations on the same inputs in float32; outputs are those of the pairs that have
-            a counterpart.
-        feeds: Tensors of the integer graph with the tensor of the float graph that each is to hold.
+        integer: Flatbuffer whose inputs are `feeds` and whose outputs are those of the pairs.
+        reference: The float operations on the same inputs in float32; its outputs are those of the pairs that have a
+            counterpart.
+        feeds: Tensors of the integer graph, each with the tensor of the float graph whose value it takes.
     """
 
     integer: bytes
@@ -48,19 +49,19 @@ class Separated:
 
 
 def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
-    """Finds the float graph's tensors in the integer one, by their names.
+    """Finds the float graph's tensors in the integer graph by name.
 
     Args:
         graph: Graph of a file with int8 weights.
         reference: The float graph of the same deploy graph.
 
     Returns:
-        The pairs in the order in which they run, casts to float and maps laid in rows left out since they change
-        nothing; and the float tensor of each activation of the integer graph.
+        The pairs in the order of execution, without casts to float and reshapes of maps to rows, which change no
+        values; and the float tensor of each activation of the integer graph.
 
     Raises:
-        ModelError: A tensor of the float graph is missing, other than a maximum that changes no integer and that the
-            file leaves out; or has another shape.
+        ModelError: A tensor of the float graph is missing or has a different shape, unless it is a maximum that changes
+            no integers, which files may omit.
     """
     producers = {output: op for op in reference.operations for output in op.outputs}
     tensors = {reference.label(tensor): tensor for tensor in (*reference.inputs, *producers)}
@@ -90,7 +91,8 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
 
 
 def _left_out_maxima(reference: Graph, known: Collection[int]) -> list[Operation]:
-    """Maxima of the float graph that the integer one does without, while it has what they read and what reads them.
+    """Maxima of the float graph that the integer graph omits, although it has their inputs and the operations that read
+    them.
 
     Args:
         reference: The float graph.
@@ -107,7 +109,7 @@ def _left_out_maxima(reference: Graph, known: Collection[int]) -> list[Operation
 
 
 def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """How many there are, and their channels: a map may lie in a row."""
+    """Number of pixels and of channels, since a map may be reshaped to a row."""
     return (math.prod(shape[:-1]), *shape[-1:])
 
 
@@ -116,12 +118,12 @@ def _changes_nothing(op: Operation, producer: Operation | None) -> bool:
 
 
 def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int, int]) -> Separated:
-    """Cuts both graphs between all operations that both have.
+    """Separates both graphs between all operations that they have in common.
 
     Args:
         graph: The integer graph.
         reference: The float graph.
-        pairs: What `pair` returned.
+        pairs: The pairs from `pair`.
         found: Likewise.
     """
     graph, reference = graph.copy(), reference.copy()
@@ -169,7 +171,7 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
 
 
 def integer_range(kind: str, quantization: Quantization | None) -> tuple[float, float] | None:
-    """Least and greatest value that a tensor's integers stand for; None for floats."""
+    """Minimum and maximum value that a tensor's integers can represent; None for floats."""
     if quantization is None:
         return None
     limits = np.iinfo(kind)
@@ -178,7 +180,7 @@ def integer_range(kind: str, quantization: Quantization | None) -> tuple[float, 
 
 
 def as_stored(values: np.ndarray, kind: Kind, quantization: Quantization | None) -> tuple[np.ndarray, np.ndarray]:
-    """Floats as a tensor stores them, and the floats that this stands for.
+    """Returns floats as a tensor stores them, and the floats that these represent.
 
     Args:
         values: float32.
@@ -192,5 +194,5 @@ def as_stored(values: np.ndarray, kind: Kind, quantization: Quantization | None)
 
 
 def restored_floats(stored: np.ndarray, quantization: Quantization | None) -> np.ndarray:
-    """The float32 that a tensor holds, whether it stores integers or floats."""
+    """Returns the values of a tensor as float32, whether it stores integers or floats."""
     return stored if quantization is None else dequantized(stored, quantization)

@@ -1,4 +1,4 @@
-"""By which factors were the channels of an integer file scaled? Its weights tell, beside those of the float graph."""
+"""Recovers the factors by which the channels of an integer file were scaled, from its weights and the float graph's."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ NEAREST = 0.51
 
 @dataclasses.dataclass(eq=False)
 class _Matrix:
-    """A matrix of the file and of the float graph, float64 in the float graph's layout, and the file's steps."""
+    """A matrix in the file and in the float graph, float64 in the float graph's layout, and the file's scales."""
 
     wanted: np.ndarray
     stored: np.ndarray
@@ -41,15 +41,16 @@ class _Matrix:
 
 
 def equalize_alike(graph: Graph, reference: Graph, pairs: list[Pair]) -> Graph:
-    """A float graph with its channels scaled as those of the integer file are scaled.
+    """Scales the channels of a float graph like those of the integer file.
 
-    `equalize` had the calibration images, which are not here. A factor is what fits best between the weights of both:
-    those that make the channel are larger by it, those that read it smaller, and each is off by its rounding.
+    `equalize` used the calibration images, which are not available here. A factor is therefore fitted to the weights of
+    both: those that write the channel are larger by this factor and those that read it are smaller, apart from rounding
+    errors.
 
     Args:
         graph: The integer graph.
         reference: The float graph.
-        pairs: What `pairing.pair` returned; they do not hold for the new weights.
+        pairs: The pairs from `pairing.pair`; they are not valid for the new weights.
     """
     groups = channel_groups(reference)
     matrices = _matrices(graph, reference, pairs)
@@ -98,7 +99,7 @@ def _matrices(graph: Graph, reference: Graph, pairs: list[Pair]) -> dict[int, _M
 
 
 def _fitted(group: Group, matrices: dict[int, _Matrix], factors: list[np.ndarray], float_step: float) -> np.ndarray:
-    """Factors of a group, those of all others as they are: the mean of their logarithms, the surest counting most."""
+    """Factors of a group, with all others fixed: the mean of the logarithms, weighted by certainty."""
     total, weight = np.zeros(()), np.zeros(())
     for index in (*group.writers, *group.readers):
         each = matrices[index]

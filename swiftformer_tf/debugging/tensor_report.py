@@ -1,4 +1,4 @@
-"""What an integer file makes of one tensor."""
+"""The report on one tensor of an integer file."""
 
 import dataclasses
 import math
@@ -11,24 +11,24 @@ __all__ = ["TensorReport"]
 
 @dataclasses.dataclass(frozen=True)
 class TensorReport:
-    """One tensor of an integer file beside the float graph's, whose channels are scaled as the file's are.
+    """Compares one tensor of an integer file with that of the float graph, whose channels are scaled like the file's.
 
     Args:
-        position: In the order in which the file computes.
-        name: Name of the tensor in the float graph, which the file's starts with.
+        position: Position in the order of computation.
+        name: Name of the tensor in the float graph; the name in the file starts with it.
         part: Part of the network, such as `"stages-0-blocks-1"`.
-        op: The operation that makes it; QUANTIZE casts a float.
-        scheme: How that operation computes: `"int8"`, `"int16x8"`, `"hybrid"` (floats times integers) or `"float32"`.
+        op: The operation that writes it; QUANTIZE casts a float.
+        scheme: Arithmetic of that operation: `"int8"`, `"int16x8"`, `"hybrid"` (floats times integers) or `"float32"`.
         scale: Scale of the tensor's integers; None for floats.
-        zero_point: Likewise.
-        weight_scales: Least and greatest scale of the operation's weights; None where it has none in integers.
-        signal: Root mean square of the float tensor, each channel centered by its mean.
-        noise: Root mean square of the difference as the file runs: with the errors of all operations before it.
-        own_noise: The same of the operation alone, which is fed the float graph's values, as the file holds them, on
-            both sides. A bias that takes back what operations before it shift in the mean counts as noise here.
-        range_used: What the tensor's integers reach; None for floats.
-        range_seen: Least and greatest value of the float tensor.
-        saturated: Share of the float tensor's values that lie beyond what the integers reach.
+        zero_point: Zero point of the tensor's integers; None for floats.
+        weight_scales: Minimum and maximum scale of the operation's weights; None if it has no integer weights.
+        signal: Root mean square of the float tensor, with each channel centered by its mean.
+        noise: Root mean square of the difference, including the errors of all operations before it.
+        own_noise: The same for the operation alone, with the float graph's values, as the file stores them, as inputs
+            on both sides. A bias that corrects mean shifts of earlier operations counts as noise here.
+        range_used: Range that the tensor's integers can represent; None for floats.
+        range_seen: Minimum and maximum value of the float tensor.
+        saturated: Share of the float tensor's values that are outside `range_used`.
 
     Examples:
         >>> rounded = TensorReport(
@@ -57,21 +57,21 @@ class TensorReport:
 
     @property
     def snr(self) -> float | None:
-        """Signal-to-noise ratio in dB as the file runs; infinite for equal tensors, None where the signal is zero."""
+        """Signal-to-noise ratio in dB, with accumulated errors; infinite for equal tensors, None without a signal."""
         return decibels(self.signal**2, self.noise**2)
 
     @property
     def own_snr(self) -> float | None:
-        """The same of the operation alone: what this tensor adds to the loss."""
+        """The same for the operation alone: the contribution of this tensor to the loss of accuracy."""
         return decibels(self.signal**2, self.own_noise**2)
 
     @property
     def short_name(self) -> str:
-        """The name, with the part of the network where it does not say it."""
+        """The name, preceded by the part of the network if the name does not contain it."""
         return self.name if self.part in self.name else f"{self.part}/{self.name}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; a ratio that is infinite or unknown is None."""
+        """Converts to plain JSON types; infinite and unknown ratios become None."""
         ratios = {"snr_db": self.snr, "own_snr_db": self.own_snr}
         known = {name: value if value is not None and math.isfinite(value) else None for name, value in ratios.items()}
         return {**dataclasses.asdict(self), **known}

@@ -1,3 +1,3 @@
-"""What turns an exported file into something that an app can use: metadata, targets, the Android folder."""
+"""Makes exported files usable in apps: targets, Android folders, and a page for the browser."""
 
 __all__: list[str] = []

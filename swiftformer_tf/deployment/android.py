@@ -1,4 +1,4 @@
-"""A folder for an Android project: models and labels, and a Kotlin class that runs them."""
+"""Writes a folder for an Android project: models and labels, and a Kotlin class that runs them."""
 
 import dataclasses
 import re
@@ -68,22 +68,23 @@ def write_android_folder(
     readme: str | Path | None = None,
     verified: bool = False,
 ) -> None:
-    """Writes `assets/` and `kotlin/`, to be laid among an app's sources.
+    """Writes `assets/` and `kotlin/`, to be placed among an app's sources.
 
-    Models, labels and class are called after the Keras model, so that a second one finds its place beside the first.
+    Models, labels and class are named after the Keras model, so that several models can be placed in one app.
 
     Args:
-        models: By file name, `NAME_RECIPE.tflite`; of one Keras model and with the same options of `fuse`.
-        folder: Where to write; made if it is not there. What it holds under other names stays.
+        models: Models by file name, `NAME_RECIPE.tflite`, all made from the same Keras model with the same options of
+            `fuse`.
+        folder: The folder to write to, created if needed. Other files in it are kept.
         package: Package of the Kotlin class.
-        class_name: Name of the Kotlin class. Default: NAME, in Kotlin's spelling.
-        readme: File to write a page to that says how to use the folder. It does not belong among an app's sources.
-        verified: Whether all of them were compared with Keras and passed, for that page.
+        class_name: Name of the Kotlin class. Default: NAME, converted to Kotlin's naming convention.
+        readme: Path of a Markdown page that explains how to use the folder. It does not belong among an app's sources.
+        verified: Whether all models passed verification against Keras, for that page.
 
     Raises:
-        ExportError: No model, models that differ in more than their recipe, an input that LiteRT's Kotlin library
-            cannot write, a name that Kotlin does not take, a class of other models in its place, or jinja2 is not
-            installed.
+        ExportError: There are no models, they differ in more than their recipe, LiteRT's Kotlin library does not
+            support their input, a name is not valid in Kotlin, a class for other models already exists, or jinja2 is
+            not installed.
         OSError: The folder or the page cannot be written.
 
     Examples:
@@ -133,17 +134,17 @@ def _rendered(template: str, facts: Mapping[str, Any]) -> bytes:
 
 
 def _quoted(text: str) -> str:
-    """A string in Kotlin, where a dollar would begin a variable's name."""
+    """A string literal in Kotlin, in which a dollar sign would start a variable name."""
     return '"' + re.sub(r'([\\"$])', r"\\\1", text) + '"'
 
 
 @dataclasses.dataclass(frozen=True)
 class KotlinClass:
-    """What there is of a task.
+    """What the Kotlin class needs for a task.
 
     Args:
-        noun: What its templates are called after, `NOUN.kt.jinja` and `NOUN.md.jinja`.
-        facts: What those need beside what all do.
+        noun: The name of its templates, `NOUN.kt.jinja` and `NOUN.md.jinja`.
+        facts: Additional variables for these templates.
     """
 
     noun: str
@@ -173,7 +174,7 @@ KOTLIN_CLASSES = {
 
 
 def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None) -> dict[str, Any]:
-    """What the templates are filled with."""
+    """The variables for the templates."""
     if not models:
         raise ExportError("the Android folder: no models to put into it")
     first = next(iter(models.values()))
@@ -244,10 +245,10 @@ def _camel(stem: str) -> str:
 
 
 def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
-    """`name`, which is one in Kotlin; with `dots`, a package.
+    """Returns `name` if it is valid in Kotlin or, with `dots`, as a package.
 
     Raises:
-        ExportError: It is none; names `field`.
+        ExportError: It is not valid; the message names `field`.
 
     Examples:
         >>> kotlin_name("package", "a.in", dots=True)
@@ -263,10 +264,10 @@ def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
 
 
 def check_android(package: str | None, class_name: str | None) -> None:
-    """Raises if `write_android_folder` would refuse these names; called before the work begins.
+    """Raises an error if `write_android_folder` would reject these names; to be called before any work.
 
     Raises:
-        ExportError: One of them is no name in Kotlin.
+        ExportError: A name is not valid in Kotlin.
         SwiftFormerError: jinja2 is not installed.
     """
     require_packages("the Android folder", "jinja2")
@@ -277,10 +278,10 @@ def check_android(package: str | None, class_name: str | None) -> None:
 
 
 def check_class(folder: str | Path, stem: str, *, package: str | None = None, class_name: str | None = None) -> str:
-    """Where `write_android_folder` writes the class of files `STEM_RECIPE.tflite`, as a path in `folder`.
+    """Returns where `write_android_folder` writes the class for files `STEM_RECIPE.tflite`, as a path in `folder`.
 
     Raises:
-        ExportError: Something else is there: the class of other models, or a file of one's own.
+        ExportError: There already is a different file: the class for other models, or a file of the user's.
 
     Examples:
         >>> check_class("app/src/main", "birds", package="org.example")
@@ -297,7 +298,7 @@ def check_class(folder: str | Path, stem: str, *, package: str | None = None, cl
 
 
 def _default(described: list[dict[str, Any]]) -> str:
-    """The model to take by default, of those that are there."""
+    """The model to use by default."""
     there: dict[str, str] = {model["recipe"]: model["name"] for model in described}
     return next((there[recipe] for recipe in RECIPE_OF.values() if recipe in there), next(iter(there.values())))
 
@@ -341,7 +342,7 @@ def _tensor(name: str, side: str, dtype: str, quantization: tuple[float, int]) -
 
 
 def _chips(model: LiteModel) -> str:
-    """The processor that this precision suits."""
+    """The processor for which this precision is suitable."""
     recipe = model.recipe
     if recipe.caution:
         return recipe.caution

@@ -1,4 +1,4 @@
-"""Which recipe is for which processor, in one place."""
+"""The recipe for each kind of processor."""
 
 __all__ = ["RECIPE_OF", "WHICH_RECIPE"]
 

@@ -1,4 +1,4 @@
-"""A page that runs models in the browser, served to this machine alone."""
+"""Serves a page that runs models in the browser, to this machine only."""
 
 import base64
 import hashlib
@@ -29,15 +29,15 @@ TYPES = {".js": "text/javascript", ".wasm": "application/wasm"}
 
 
 def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
-    """What the page needs to know of a model.
+    """Returns what the page needs to know about a model.
 
     Args:
-        model: One with labels, and float32 as input and output.
-        name: For people.
-        url: Where the page finds its content.
+        model: A model with labels and float32 input and output.
+        name: Display name.
+        url: URL at which the page finds the file.
 
     Raises:
-        ModelError: It has no labels, or takes integers.
+        ModelError: The model has no labels, or its input is integer.
     """
     if not model.config.num_labels:
         raise ModelError(f"{name}: no labels to show; it returns pooled features")
@@ -85,10 +85,10 @@ SHOWN = {"classification": _labels, "semantic-segmentation": _mask}
 
 
 def runtime_folder(litert_js: str | Path) -> Path:
-    """Where in a folder npm put LiteRT.js.
+    """Finds LiteRT.js in a folder in which npm installed it.
 
     Raises:
-        ModelError: It is not there, or not all of it; the message says how to get it.
+        ModelError: It is missing or incomplete; the message says how to install it.
 
     Examples:
         >>> runtime_folder("nowhere")
@@ -109,17 +109,17 @@ def runtime_folder(litert_js: str | Path) -> Path:
 
 
 class PageServer(http.server.ThreadingHTTPServer):
-    """Serves the page, models and LiteRT.js on this machine's loopback address, and nothing else of the disk.
+    """Serves the page, models and LiteRT.js, and no other files, on this machine's loopback address.
 
-    The page may load nothing from another host; its Content-Security-Policy says so to the browser.
+    The page's Content-Security-Policy prevents the browser from loading anything from another host.
 
     Args:
-        models: Files of models; the first is chosen when the page opens.
-        litert_js: Folder in which npm installed `LITERT_JS`: it has a `node_modules`.
-        port: 0 takes a free one.
+        models: Paths of the models; the first is selected when the page opens.
+        litert_js: Folder in which npm installed `LITERT_JS`, with a `node_modules`.
+        port: Port; 0 selects a free one.
 
     Raises:
-        ModelError: No LiteRT.js there, or a model that the page cannot run.
+        ModelError: LiteRT.js is not installed there, or the page cannot run a model.
         OSError: The port is taken.
 
     Examples:
@@ -143,7 +143,7 @@ class PageServer(http.server.ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where to point the browser."""
+        """The URL to open in the browser."""
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
 
@@ -186,11 +186,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return None
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
-        """The terminal of who serves is not a log."""
+        """Does not log requests to the terminal."""
 
 
 def _policy() -> str:
-    """Nothing from another host; the one inline script, which says where LiteRT.js is, goes by its hash."""
+    """The policy: nothing from another host; the only inline script, which locates LiteRT.js, is allowed by its hash."""
     (inline,) = re.findall(r'<script type="importmap">(.*?)</script>', (WEB / "index.html").read_text(), re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
     return (

@@ -1,4 +1,4 @@
-"""What each way to run a model on Android asks of the file, as data."""
+"""The requirements that each library for running models on Android has for the file, as data."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ __all__ = ["TARGETS", "Target", "find_target"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """One library that runs the file.
+    """A library that runs the file.
 
     Args:
-        name: For the command line.
-        description: One line for people.
-        classes: Which of its classes runs a file, by its task.
-        include_preprocessing: Whether the file must normalize itself.
-        probabilities: Whether it wants probabilities, where the model's answers can be made some.
-        channels: Numbers of channels that it takes.
-        input_types: What the file's input may be, in LiteRT's words.
-        output_types: What its output may be.
+        name: Name on the command line.
+        description: Human-readable description in one line.
+        classes: By task, the library's class that runs the file.
+        include_preprocessing: Whether the file must normalize pixels itself.
+        probabilities: Whether it expects probabilities, if the model can return them.
+        channels: Supported numbers of channels.
+        input_types: Supported input types, by LiteRT's names.
+        output_types: Supported output types, by LiteRT's names.
     """
 
     name: str
@@ -39,15 +39,15 @@ class Target:
     def fuse_options(
         self, config: SwiftFormerConfig, task: str = "classification", wanted: Activation | None = None
     ) -> dict[str, Any]:
-        """Arguments of `fuse`, and of `export_files`, for a model with this configuration.
+        """Returns the arguments for `fuse` and `export_files` for a model with this configuration.
 
         Args:
             config: Configuration of the model.
-            task: What its outputs mean, a key of `TASKS`.
-            wanted: What the user wants the outputs to be.
+            task: The task of the model, a key of `TASKS`.
+            wanted: The activation that the user requested.
 
         Raises:
-            ExportError: The library does not take such a model.
+            ExportError: The library does not support such a model.
 
         Examples:
             >>> config = SwiftFormerConfig(id2label={0: "road", 1: "sky"})
@@ -75,10 +75,10 @@ it, since it expects a number for each class; export probabilities instead
         }
 
     def check(self, recipe: Recipe) -> None:
-        """Whether a file of this recipe can be run.
+        """Checks that the library can run files of a recipe.
 
         Raises:
-            ExportError: The library refuses such an input or output.
+            ExportError: The library does not support its input or output type.
 
         Examples:
             >>> from swiftformer_tf.recipes import RECIPES
@@ -122,7 +122,7 @@ TARGETS: dict[str, Target] = {
 
 
 def find_target(name: str) -> Target:
-    """The row of `TARGETS`.
+    """Returns an entry of `TARGETS`.
 
     Raises:
         ExportError: No such target.
