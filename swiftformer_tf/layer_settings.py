@@ -61,7 +61,7 @@ def settings_of(model: keras.layers.Layer, made_with: Mapping[str, str]) -> Sett
 
 
 def apply_settings(model: keras.layers.Layer, settings: Settings) -> None:
-    """Applies settings from `settings_of` to a newly created model with the same `trainable` as the original."""
+    """Applies settings from `settings_of` to a newly created model, which has the same `trainable` as the original."""
     for path, layer in named_layers(model):
         own = settings.get(path, {})
         if "dtype" in own:

@@ -190,7 +190,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _policy() -> str:
-    """The policy: nothing from another host; the only inline script, which locates LiteRT.js, is allowed by its hash."""
+    """The policy: nothing from another host; the one inline script, which locates LiteRT.js, is allowed by its hash."""
     (inline,) = re.findall(r'<script type="importmap">(.*?)</script>', (WEB / "index.html").read_text(), re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
     return (
