@@ -1,14 +1,14 @@
 """Heads of segmenters as data."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.errors import CheckpointError, ConfigError
 
 __all__ = ["SEGMENTATION_HEADS", "SegmentationHead", "infer_head"]
 
-HeadName = Literal["semantic_fpn", "all_mlp"]
+HeadName = Literal["semantic_fpn", "separable_fpn"]
 
 # Far beyond what any phone runs: without it, a few bytes in a file could ask for all the memory there is.
 MAX_WIDTH = 4096
@@ -20,8 +20,8 @@ class SegmentationHead:
 
     Args:
         name: `"semantic_fpn"` is the paper's: a feature pyramid and a stack of 3x3 convolutions for each of its levels
-            (Kirillov et al., arXiv:1901.02446). `"all_mlp"` is SegFormer's (Xie et al., arXiv:2105.15203): a 1x1
-            convolution for each map, upsampled and summed, which is the same function as concatenated and mixed.
+            (Kirillov et al., arXiv:1901.02446). `"separable_fpn"` is for phones: a 1x1 convolution for each map, all of
+            them resized to the first's size and summed, and one separable 3x3 convolution of the sum.
         fpn_dim: Channels of the pyramid; of `"semantic_fpn"` only.
         head_dim: Channels from which the classifier reads.
         dropout: Share of the channels that training drops before the classifier.
@@ -51,8 +51,8 @@ class SegmentationHead:
 
     @property
     def least_parameters(self) -> int:
-        """Parameters that such a head has in any case, whatever the backbone: those of one wide convolution."""
-        return 9 * self.fpn_dim * max(self.fpn_dim, self.head_dim) if self.name == "semantic_fpn" else self.head_dim
+        """Parameters that such a head has in any case, whatever the backbone."""
+        return _KINDS[self.name].least_parameters(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -72,6 +72,37 @@ class SegmentationHead:
         return cls(**values)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """What sets the heads of one name apart.
+
+    Args:
+        mark: A tensor that each of them has, and no other head.
+        width: The field that says how long the mark's first axis is.
+        least_parameters: See `SegmentationHead.least_parameters`.
+    """
+
+    mark: str
+    width: str
+    least_parameters: Callable[[SegmentationHead], int]
+
+
+_KINDS: dict[HeadName, _Kind] = {
+    "semantic_fpn": _Kind(
+        mark="neck.lateral_convs.0.conv.weight",
+        width="fpn_dim",
+        # One of its convolutions.
+        least_parameters=lambda head: 9 * head.fpn_dim * max(head.fpn_dim, head.head_dim),
+    ),
+    "separable_fpn": _Kind(
+        mark="decode_head.fuse.depthwise_conv.conv.weight",
+        width="head_dim",
+        # Depthwise and pointwise.
+        least_parameters=lambda head: (9 + head.head_dim) * head.head_dim,
+    ),
+}
+
+
 def infer_head(shapes: Mapping[str, tuple[int, ...]]) -> SegmentationHead:
     """The head that tensors imply.
 
@@ -82,33 +113,39 @@ def infer_head(shapes: Mapping[str, tuple[int, ...]]) -> SegmentationHead:
         CheckpointError: No head of this package.
 
     Examples:
-        >>> level, last = "decode_head.layers.0.conv.weight", "decode_head.conv_seg.weight"
-        >>> infer_head({level: (64, 48, 1, 1), last: (2, 64, 1, 1)})
-        SegmentationHead(name='all_mlp', fpn_dim=256, head_dim=64, dropout=0.1)
+        >>> depthwise, last = "decode_head.fuse.depthwise_conv.conv.weight", "decode_head.conv_seg.weight"
+        >>> infer_head({depthwise: (64, 1, 3, 3), last: (2, 64, 1, 1)})
+        SegmentationHead(name='separable_fpn', fpn_dim=256, head_dim=64, dropout=0.1)
     """
-    width = shapes.get("decode_head.conv_seg.weight", (0, 0))[1]
-    lateral = shapes.get("neck.lateral_convs.0.conv.weight")
-    try:
-        if lateral is not None:
-            return SegmentationHead(fpn_dim=lateral[0], head_dim=width)
-        if "decode_head.layers.0.conv.weight" in shapes:
-            return SegmentationHead(name="all_mlp", head_dim=width)
-    except (ConfigError, IndexError) as error:
-        raise CheckpointError(f"decode_head: {error}") from None
+    for name, kind in _KINDS.items():
+        if kind.mark not in shapes:
+            continue
+        widths = {"head_dim": _side(shapes, "decode_head.conv_seg.weight", 1), kind.width: _side(shapes, kind.mark, 0)}
+        try:
+            return SegmentationHead(name=name, **widths)
+        except ConfigError as error:
+            raise CheckpointError(f"decode_head: {error}") from None
     raise CheckpointError(
         f"decode_head: none of this package's heads, {', '.join(get_args(HeadName))}; found "
         f"{', '.join(sorted(shapes)[:3])}, ..."
     )
 
 
+def _side(shapes: Mapping[str, tuple[int, ...]], key: str, axis: int) -> int:
+    shape = shapes.get(key, ())
+    if len(shape) != 4:
+        raise CheckpointError(f"{key}: shape {shape}, expected the four axes of a 2-D convolution's kernel")
+    return shape[axis]
+
+
 SEGMENTATION_HEADS: dict[str, SegmentationHead] = {
     "semantic_fpn": SegmentationHead(),
     "semantic_fpn_64": SegmentationHead(fpn_dim=64, head_dim=64),
-    "all_mlp": SegmentationHead(name="all_mlp", head_dim=64),
+    "separable_fpn": SegmentationHead(name="separable_fpn", head_dim=64),
 }
-"""Heads by name: Semantic FPN as the paper's family configures it, the same for phones, and the lightest.
+"""Heads by name: Semantic FPN as the paper's family configures it, the same for phones, and the light one.
 
-Example:
+Examples:
     >>> SEGMENTATION_HEADS["semantic_fpn"]
     SegmentationHead(name='semantic_fpn', fpn_dim=256, head_dim=128, dropout=0.1)
 """

@@ -33,6 +33,8 @@ from swiftformer_tf.segmentation import (
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, confusion_matrix
 
+SEPARABLE = SegmentationHead(name="separable_fpn", head_dim=8)
+
 
 @pytest.mark.parametrize("name", SEGMENTATION_HEADS)
 def test_heads_answer_alike_called_predicted_and_saved(name: str, tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_heads_answer_alike_called_predicted_and_saved(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("semantic_fpn", 4_099_979), ("semantic_fpn_64", 436_427), ("all_mlp", 29_131)]
+    ("name", "parameters"), [("semantic_fpn", 4_099_979), ("semantic_fpn_64", 436_427), ("separable_fpn", 33_803)]
 )
 def test_heads_have_their_parameters_on_xs(name: str, parameters: int) -> None:
     config = SwiftFormerConfig.from_variant("xs", id2label={index: str(index) for index in range(11)})
@@ -105,7 +107,7 @@ def test_another_backbone_is_refused() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "unet"}, r"head.name='unet': expected one of semantic_fpn, all_mlp"),
+        ({"name": "unet"}, r"head.name='unet': expected one of semantic_fpn, separable_fpn"),
         ({"fpn_dim": 0}, "head.fpn_dim=0: expected a whole number from 1 to 4096"),
         ({"head_dim": True}, "head.head_dim=True: expected a whole number"),
         ({"dropout": 1.0}, "head.dropout=1.0: expected a number from 0 to below 1"),
@@ -115,6 +117,14 @@ def test_another_backbone_is_refused() -> None:
 def test_impossible_heads_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SegmentationHead.from_dict(fields)
+
+
+@pytest.mark.parametrize("name", SEGMENTATION_HEADS)
+def test_a_head_has_at_least_the_parameters_that_its_widths_ask_for(name: str) -> None:
+    head = SEGMENTATION_HEADS[name]
+    model = segmenter(head)
+    has = sum(layer.count_params() for layer in model.layers if layer.name.startswith(("neck-", "decode_head-")))
+    assert 0.05 * has < head.least_parameters < has
 
 
 def test_a_segmenter_needs_labels_and_halving_stages() -> None:
@@ -195,11 +205,15 @@ def test_evaluation_refuses_what_it_cannot_count(pairs: Path) -> None:
     assert answers_at(np.array([[[0, 1], [1, 0]]]), (4, 4), 2)[0].tolist() == [0, 0, 1, 1]
 
 
-def test_a_file_that_asks_for_a_head_larger_than_itself_is_refused(tmp_path: Path) -> None:
-    segmenter().save(tmp_path / "model.keras")
+@pytest.mark.parametrize(("head", "width"), [(SMALL, b"fpn_dim"), (SEPARABLE, b"head_dim")])
+def test_a_file_that_asks_for_a_head_larger_than_itself_is_refused(
+    head: SegmentationHead, width: bytes, tmp_path: Path
+) -> None:
+    segmenter(head).save(tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as archive, zipfile.ZipFile(tmp_path / "huge.keras", "w") as huge:
         for name in archive.namelist():
             data = archive.read(name)
-            huge.writestr(name, data.replace(b'"fpn_dim": 8', b'"fpn_dim": 4096') if name == "config.json" else data)
+            written = data.replace(b'"%b": 8' % width, b'"%b": 4096' % width) if name == "config.json" else data
+            huge.writestr(name, written)
     with pytest.raises(ModelError, match=r"parameters, which its .* bytes cannot hold"):
         SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path / "huge.keras")

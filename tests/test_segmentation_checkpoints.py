@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -28,7 +29,7 @@ from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHe
 LABELS = {0: "road", 1: "sky", 2: "tree"}
 HEADS = {
     "semantic_fpn": SegmentationHead(fpn_dim=12, head_dim=8),
-    "all_mlp": SegmentationHead(name="all_mlp", head_dim=8),
+    "separable_fpn": SegmentationHead(name="separable_fpn", head_dim=8),
 }
 IMAGES = random_images(1, 50, 70, 3)
 
@@ -77,6 +78,34 @@ def test_names_are_mmsegmentations(suffix: str, tmp_path: Path) -> None:
         assert keys["decode_head.conv_seg.weight"].shape == (3, 8, 1, 1)
         assert {"backbone.patch_embed.0.weight", "backbone.network.0.1.attn.w_g"} <= set(keys)
         assert all(key.startswith(("backbone.", "neck.", "decode_head.")) for key in keys)
+
+
+def test_the_light_heads_tensors_are_named_and_laid_out_as_mmcvs_modules_would() -> None:
+    """mmsegmentation has no such head: its tensors, taken as PyTorch computes with them, give the model's logits."""
+    model = segmenter("separable_fpn")
+    tensors = to_checkpoint(model).segmenter
+    depthwise = tensors["decode_head.fuse.depthwise_conv.conv.weight"]
+    pointwise = tensors["decode_head.fuse.pointwise_conv.conv.weight"]
+    assert (depthwise.shape, pointwise.shape) == ((8, 1, 3, 3), (8, 8, 1, 1))
+    names = [f"layers.{index}.conv.{leaf}" for index in range(4) for leaf in ("weight", "bias")]
+    names += [f"fuse.{part}_conv.conv.weight" for part in ("depthwise", "pointwise")]
+    norm = {leaf: f"fuse.pointwise_conv.bn.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var")}
+    names += [*norm.values(), "conv_seg.weight", "conv_seg.bias"]
+    assert set(tensors) == {f"decode_head.{name}" for name in names}
+
+    whole = keras.Model(model.input, [model.get_layer("decode_head-sum").output, model.output])
+    summed, logits = (np.asarray(each, np.float64) for each in whole(IMAGES, training=False))
+    height, width = summed.shape[1:3]
+    padded = np.pad(summed, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    hidden = sum(
+        padded[:, row : row + height, column : column + width] * depthwise[:, 0, row, column]
+        for row, column in np.ndindex(3, 3)
+    )
+    scale, offset, mean, variance = (tensors[f"decode_head.{name}"] for name in norm.values())
+    hidden = hidden @ pointwise[:, :, 0, 0].T
+    hidden = np.maximum((hidden - mean) / np.sqrt(variance + model.config.batch_norm_eps) * scale + offset, 0)
+    expected = hidden @ tensors["decode_head.conv_seg.weight"][:, :, 0, 0].T + tensors["decode_head.conv_seg.bias"]
+    assert np.abs(logits - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_a_training_file_of_mmsegmentation(tmp_path: Path) -> None:
@@ -135,7 +164,15 @@ def changed(tmp_path: Path, change: Any) -> Path:
         (lambda t: t.pop("backbone.network.0.0.dwconv.weight"), "network.0.0.dwconv.weight"),
         (
             lambda t: [t.pop(key) for key in [*t] if key.startswith("neck.")],
-            "none of this package's heads, semantic_fpn, all_mlp",
+            "none of this package's heads, semantic_fpn, separable_fpn",
+        ),
+        (
+            lambda t: t.update({"decode_head.conv_seg.weight": np.ones(3, np.float32)}),
+            r"decode_head.conv_seg.weight: shape \(3,\), expected the four axes of a 2-D convolution's kernel",
+        ),
+        (
+            lambda t: t.update({"decode_head.conv_seg.weight": np.ones((), np.float32)}),
+            r"decode_head.conv_seg.weight: shape \(\), expected the four axes of a 2-D convolution's kernel",
         ),
     ],
 )

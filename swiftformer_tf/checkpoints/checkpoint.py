@@ -338,6 +338,11 @@ def _segmenter_labels(segmenter: Mapping[str, np.ndarray], given: SwiftFormerCon
     classifier = segmenter.get("decode_head.conv_seg.weight")
     if classifier is None:
         raise CheckpointError("missing: decode_head.conv_seg.weight, which tells how many classes the segmenter has")
+    if classifier.ndim != 4:
+        raise CheckpointError(
+            f"decode_head.conv_seg.weight: shape {classifier.shape}, expected the four axes of a 2-D convolution's "
+            "kernel"
+        )
     count = len(classifier)
     return given.id2label if given and given.num_labels == count else numbered_labels(count)
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from support.random_models import pictures, tiny_config
+from support.random_models import fan_in, pictures, tiny_config
 from swiftformer_tf import (
     DeployModel,
     SwiftFormerConfig,
@@ -191,8 +191,7 @@ def seeded(model: keras.Model, images: np.ndarray, seed: int = 0, gain: float = 
     for variable in model.trainable_variables:
         shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
         if kind == "kernel":
-            fan_in = math.prod(shape[:2]) if "dwconv" in variable.path else math.prod(shape[:-1])
-            variable.assign(rng.normal(0, gain / math.sqrt(fan_in), shape))
+            variable.assign(rng.normal(0, gain / math.sqrt(fan_in(variable)), shape))
         elif kind in ("scale", "gamma"):
             variable.assign(rng.uniform(0.5, 1.0, shape))
         elif kind in ("beta", "bias"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
 from swiftformer_tf.training import update_batch_norm
+from swiftformer_tf.variables import DEPTHWISE_KERNELS
 
 LABELS = {index: f"class {index}" for index in range(10)}
 
@@ -21,6 +22,12 @@ def tiny_config(**fields: Any) -> SwiftFormerConfig:
     return SwiftFormerConfig.from_variant("tiny", **{"image_size": 64, "id2label": LABELS, **fields})
 
 
+def fan_in(kernel: keras.Variable) -> int:
+    """How many values one output of a convolution or a dense layer is a sum of."""
+    shape, depthwise = tuple(kernel.shape), kernel.path.endswith(DEPTHWISE_KERNELS)
+    return math.prod(shape[:2] if depthwise else shape[:-1])
+
+
 def randomized(model: keras.Model, seed: int = 0) -> Any:
     """Draws all weights anew: at default initialization the layer scales hide attention and MLP."""
     rng = np.random.default_rng(seed)
@@ -29,8 +36,7 @@ def randomized(model: keras.Model, seed: int = 0) -> Any:
         if kind in ("gamma", "scale", "moving_variance"):
             value = rng.uniform(0.5, 1.5, shape)
         elif kind == "kernel":
-            fan_in = math.prod(shape[:2]) if "dwconv" in variable.path else math.prod(shape[:-1])
-            value = rng.normal(0, 1 / math.sqrt(fan_in), shape)
+            value = rng.normal(0, 1 / math.sqrt(fan_in(variable)), shape)
         else:
             value = rng.normal(0, 1 if kind == "w_g" else 0.3, shape)
         variable.assign(value)
@@ -88,8 +94,7 @@ def seeded_model(
     for variable in model.trainable_variables:
         shape, kind = tuple(variable.shape), variable.path.rpartition("/")[2]
         if kind == "kernel":
-            fan_in = math.prod(shape[:2]) if "dwconv" in variable.path else math.prod(shape[:-1])
-            variable.assign(rng.normal(0, gain / math.sqrt(fan_in), shape))
+            variable.assign(rng.normal(0, gain / math.sqrt(fan_in(variable)), shape))
         elif kind == "scale":
             variable.assign(rng.uniform(0.5, 1.0, shape))
         elif kind == "w_g":

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from support.random_models import pictures, tiny_config
+from support.random_models import fan_in, pictures, tiny_config
 from swiftformer_tf import RECIPES, LiteModel, export, fuse
 from swiftformer_tf.exporting import Calibration, calibrate
 from swiftformer_tf.fusion import DeployModel
@@ -34,8 +34,7 @@ def _segmenter(name: str) -> SwiftFormerForSemanticSegmentation:
     for variable in model.trainable_variables:
         if variable.path.endswith("/kernel"):
             shape = tuple(variable.shape)
-            fan_in = np.prod(shape[:2]) if "dwconv" in variable.path else np.prod(shape[:-1])
-            variable.assign(rng.normal(0, 1.4 / np.sqrt(fan_in), shape))
+            variable.assign(rng.normal(0, 1.4 / np.sqrt(fan_in(variable)), shape))
         elif variable.path.endswith("/scale"):
             variable.assign(rng.uniform(0.5, 1.0, tuple(variable.shape)))
         elif variable.path.endswith("/w_g"):
