@@ -236,6 +236,12 @@ def test_one_wrong_output_of_two_fails() -> None:
     other.set_weights([each * (2 if each.shape == (20, 12) else 1) for each in model.get_weights()])
     report = verify(export(deploy, RECIPES["float32"]), reference=other, images=pixels[:8])
     assert {check.name for check in report.checks if check.status == "failed"} == {"snr of embedding"}
+    figures = report.measured["outputs"]
+    assert figures.keys() == {"embedding", "labels"}
+    assert figures["embedding"]["snr_db"] < 10 < RECIPES["float32"].min_snr < figures["labels"]["snr_db"]
+    # Those of the main output are the file's.
+    assert report.measured["snr_db"] == figures["labels"]["snr_db"]
+    assert report.least("snr_db") == figures["embedding"]["snr_db"]
 
 
 def test_a_deploy_graph_never_trains() -> None:

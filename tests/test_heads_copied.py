@@ -144,6 +144,23 @@ def test_several_pictures_made_of_one() -> None:
     check_folded(keras.Model(image, several_at_once(image)))
 
 
+@pytest.mark.parametrize("layer", [lambda: layers.BatchNormalization(axis=1), lambda: layers.RandomFlip(seed=0)])
+def test_what_is_copied_never_trains(layer: Callable[[], keras.layers.Layer]) -> None:
+    """A normalization of rows is no matrix's, and stays in the graph as it is; so does augmentation."""
+    image = keras.Input((SIZE, SIZE, 3))
+    copied = layer()
+    model = keras.Model(image, SwiftFormerModel(CONFIG)(copied(image)))
+    if copied.weights:
+        randomized(copied)
+    deploy = fuse(model, config=CONFIG)
+    before = deploy.get_weights()
+    for picture in IMAGES:
+        expected = model(picture[None], training=False)
+        assert relative_error(deploy(picture[None], training=True), expected) < BOUND
+    for mine, its in zip(deploy.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
 class Halved(layers.Layer):
     """A layer of a user's that is registered nowhere."""
 
