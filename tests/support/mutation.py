@@ -44,11 +44,13 @@ TESTS: dict[str, tuple[str, ...]] = {
 # By a mutant's name, why nobody can tell it from the program.
 EQUIVALENT: dict[str, str] = {
     "swiftformer_tf/quantization/scales.py: np.array([scale], np.float32), int(np.clip(np.rint(lowest - low / scale), "
-    "lowest, lowest + 255)): 255 to 256 (node 164)": "the range is at least as wide as its low end is far from zero, "
-    "so that no zero point gets there",
+    "lowest, lowest + 255)): 255 to 256 (node 164)": (
+        "the range is at least as wide as its low end is far from zero, so that no zero point gets there"
+    ),
     "swiftformer_tf/quantization/ranges.py: count = 0: 0 to 1 (node 587)": "the loop sets it before anyone reads it",
-    "swiftformer_tf/quantization/ranges.py: if count % IMAGES_PER_PRODUCT == 0:: condition turned round (node 855)": "the "
-    "same sums, added up after other images: slower, and different in float32's last digits",
+    "swiftformer_tf/quantization/ranges.py: if count % IMAGES_PER_PRODUCT == 0:: condition turned round (node 855)": (
+        "the same sums, added up after other images: slower, and different in float32's last digits"
+    ),
 }
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
