@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import VerificationError
+from swiftformer_tf.errors import VerificationError, number_of
 from swiftformer_tf.fusion import output_names
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.recipes import Recipe
@@ -119,7 +119,7 @@ def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) 
     told = ", ".join(f"{each.name} {each.shape[1:]}" for each in lite.outputs)
     if len(tensors) != len(shapes) or set(names) != set(shapes):
         raise VerificationError(
-            f"the reference has {len(tensors)} outputs ({', '.join(own)}) and the file "
+            f"the reference has {number_of(len(tensors), 'output')} ({', '.join(own)}) and the file "
             f"{len(shapes)} ({told}): expected the model that the file was made from"
         )
     for name, tensor in zip(names, tensors, strict=True):
@@ -280,7 +280,8 @@ def _agreement_check(recipe: Recipe, found: Agreement, images: int, suffix: str)
         f"at least {least:.{_digits(least)}%} (at most {found.allowed(least)} of {found.items} {found.unit} differ)"
     )
     if found.distinct < found.needed:
-        told = f"{found.distinct} distinct answers on {images} images, {found.needed} are needed"
+        answers, seen = number_of(found.distinct, "distinct answer"), number_of(images, "image")
+        told = f"{answers} on {seen}, {found.needed} are needed"
         return VerificationCheck(f"agreement{suffix}", "refused", f"the reference gives {told}", wanted)
     return check(f"agreement{suffix}", found.reaches(least), f"{found.share:.{_digits(found.share)}%}", wanted)
 

@@ -14,6 +14,7 @@ __all__ = [
     "SwiftFormerError",
     "VerificationError",
     "first_line",
+    "number_of",
     "one_line",
     "prefix_path",
     "require_packages",
@@ -118,3 +119,14 @@ def first_line(error: Exception, length: int = 300) -> str:
     """
     lines = (line.strip() for line in str(error).splitlines())
     return one_line(next(filter(None, lines), type(error).__name__), length)
+
+
+def number_of(count: int, noun: str) -> str:
+    """Returns a count with its noun, in the singular for one.
+
+    Examples:
+        >>> number_of(1, "label"), number_of(0, "image"), number_of(2, "class")
+        ('1 label', '0 images', '2 classes')
+    """
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{count:d} {noun}{'' if count == 1 else ending}"

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError, ImageError, ModelError, prefix_path, require_packages
+from swiftformer_tf.errors import ConfigError, ImageError, ModelError, number_of, prefix_path, require_packages
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import iterate_images
@@ -121,10 +121,10 @@ class Evaluation:
     @property
     def summary(self) -> str:
         """A human-readable summary of one or two lines."""
-        line = f"top-1 {self.top1:.2%}, top-5 {self.top5:.2%} of {self.images} photographs"
+        line = f"top-1 {self.top1:.2%}, top-5 {self.top5:.2%} of {number_of(self.images, 'photograph')}"
         if len(self.present) == len(self.labels):
             return line
-        return f"{line}\ntop-1 among the {len(self.present)} classes present: {self.top1_present:.2%}"
+        return f"{line}\ntop-1 among the {number_of(len(self.present), 'class')} present: {self.top1_present:.2%}"
 
     def save_confusion(self, path: str | Path) -> None:
         """Draws the confusion matrix of the labels present as a PNG; needs matplotlib (extra `report`)."""
@@ -132,7 +132,8 @@ class Evaluation:
             path,
             self.confusion_present,
             self.labels,
-            title=f"top-1 {self.top1_present:.1%} of {self.images} photographs, {len(self.present)} classes",
+            title=f"top-1 {self.top1_present:.1%} of {number_of(self.images, 'photograph')}, "
+            f"{number_of(len(self.present), 'class')}",
         )
 
 

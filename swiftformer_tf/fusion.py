@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.errors import ConfigError, ModelError, number_of
 from swiftformer_tf.folding import normalized
 from swiftformer_tf.graph_walk import Walk, is_graph, tensor_of
 from swiftformer_tf.pretrained_model import config_of
@@ -289,7 +289,8 @@ def _described(
         activation = wanted if possible else None
         if task.rank and (len(tensor.shape), tensor.shape[-1]) != (task.rank, config.num_labels):
             raise ConfigError(
-                f"output {name} has the shape {tensor.shape}, but there are {config.num_labels} labels; give its labels"
+                f"output {name} has the shape {tensor.shape}, but the model has "
+                f"{number_of(config.num_labels, 'label')}; give its labels"
             )
         tensor = task.activate(tensor, activation, config)
         outputs.append(tensor)

@@ -40,17 +40,18 @@ def describe(opened: Opened) -> dict[str, Any]:
             "source": opened.source,
             "notes": list(opened.notes),
         }
-        return {"kind": "checkpoint", **_config_facts(opened.model_config), **own}
+        task = "semantic-segmentation" if opened.segmenter else None
+        return {"kind": "checkpoint", **_config_facts(opened.model_config, task), **own}
     if isinstance(opened, LiteModel):
         with prefix_path(opened.path):
-            return {"kind": "tflite", **_config_facts(opened.config), **_lite_facts(opened)}
+            return {"kind": "tflite", **_config_facts(opened.config, opened.main_output.task), **_lite_facts(opened)}
     from swiftformer_tf.pretrained_model import config_of  # which imports Keras, as what was opened did
 
     # As PyTorch counts: without BatchNorm's statistics, with what is frozen and a `w_g` that `uniform` does not train.
     counted = [v for v in opened.weights if "/moving_" not in v.path]
     return {
         "kind": "keras",
-        **_config_facts(config_of(opened)),
+        **_config_facts(config_of(opened), getattr(opened, "task", None)),
         "parameters": sum(int(np.prod(v.shape)) for v in counted),
         "dtype": opened.dtype_policy.name,
     }
@@ -81,13 +82,15 @@ def describe_file(path: str | Path, *, weights: str | None = None) -> dict[str, 
     return {**facts, "bytes": sum(each.stat().st_size for each in files)}
 
 
-def _config_facts(config: SwiftFormerConfig) -> dict[str, Any]:
+def _config_facts(config: SwiftFormerConfig, task: str | None) -> dict[str, Any]:
+    # `distillation` is about a classifier: its backbone under another head keeps it, so that the weights can go back.
+    of_classifier = (2 if config.distillation else 1) if config.num_labels else 0
     return {
         "variant": config.variant or "non-standard",
         "depths": list(config.depths),
         "embed_dims": list(config.embed_dims),
         "token_weights": config.token_weights,
-        "heads": (2 if config.distillation else 1) if config.num_labels else 0,
+        "heads": {"semantic-segmentation": 1, "features": 0}.get(str(task), of_classifier),
         "image_size": list(config.input_size),
         "num_labels": config.num_labels,
         "labels": list(config.labels),

@@ -16,7 +16,7 @@ from swiftformer_tf.comparison import (
     matched_outputs,
     signal_to_noise,
 )
-from swiftformer_tf.errors import ModelError, VerificationError
+from swiftformer_tf.errors import ModelError, VerificationError, number_of
 from swiftformer_tf.file_checks import OpenedFile, check_file
 from swiftformer_tf.fusion import output_names
 from swiftformer_tf.graph_walk import in_float32
@@ -267,7 +267,8 @@ def _compared(
             progress(count)
     if isinstance(reference, ReferenceAnswers) and len(reference) != count:
         raise VerificationError(
-            f"the reference answered to {len(reference)} images and the file to {count}: expected the same images"
+            f"the reference answered to {number_of(len(reference), 'image')} and the file to {count}: "
+            "expected the same images"
         )
     return outputs, count
 

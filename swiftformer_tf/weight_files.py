@@ -9,7 +9,7 @@ from swiftformer_tf.checkpoints.checkpoint import TORCH_SUFFIXES
 from swiftformer_tf.checkpoints.relabeling import relabel, requested_labels
 from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.config import TokenWeights, WeightForm
-from swiftformer_tf.errors import CheckpointError, ConfigError
+from swiftformer_tf.errors import CheckpointError, ConfigError, number_of
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.images.labels import read_labels
 from swiftformer_tf.loading import open_checkpoint
@@ -89,7 +89,8 @@ def port_file(
     checkpoint = open_checkpoint(source, token_weights=token_weights, weights=weights)
     config = checkpoint.config
     notes = [
-        f"{checkpoint.key_layout} layout, {config.variant or 'non-standard'} architecture, {config.num_labels} labels",
+        f"{checkpoint.key_layout} layout, {config.variant or 'non-standard'} architecture, "
+        f"{number_of(config.num_labels, 'label')}",
         *checkpoint.notes,
     ]
     if expected:

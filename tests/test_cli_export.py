@@ -110,9 +110,7 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
     assert result.exit_code == 1
     assert "refused" in result.stdout
     assert "FAILED" not in result.stdout
-    assert (
-        "float32: agreement refused: the reference gives 1 distinct answers on 1 images, 5 are needed" in result.stderr
-    )
+    assert "float32: agreement refused: the reference gives 1 distinct answer on 1 image, 5 are needed" in result.stderr
     assert result.stderr.rstrip().endswith("; give photographs of more classes")
     assert files(tmp_path / "out") == ["tiny_float32.json", "tiny_float32.tflite"]
 

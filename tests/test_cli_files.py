@@ -128,7 +128,7 @@ def test_port_makes_new_heads_and_says_so(saved: Path, tmp_path: Path) -> None:
     assert config["id2label"]["0"] == config["label_names"][0] == "tench"
     (tmp_path / "ten.txt").write_text("".join(f"name {index}\n" for index in range(10)))
     result = run("port", saved, "-o", tmp_path / "ten.safetensors", "--to", "timm", "--labels", tmp_path / "ten.txt")
-    assert "labels: the 10 outputs keep their weights" in result.stderr
+    assert "labels: the weights of the 10 outputs are kept" in result.stderr
     assert Checkpoint.open(tmp_path / "ten.safetensors").config.labels[9] == "name 9"
 
 

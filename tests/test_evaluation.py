@@ -77,6 +77,13 @@ def test_counts_against_a_hand_made_case(photographs: tuple[Path, ...]) -> None:
     assert result.confusion[0, [0, 1, 3]].tolist() == [1, 1, 1]
 
 
+def test_one_photograph_and_one_class_are_told_in_the_singular() -> None:
+    one = np.zeros((LABELS, LABELS), np.int64)
+    one[0, 0] = 1
+    result = Evaluation(one, one.diagonal(), one, CONFIG.labels, "by hand")
+    assert result.summary == ("top-1 100.00%, top-5 100.00% of 1 photograph\ntop-1 among the 1 class present: 100.00%")
+
+
 def test_outputs_that_do_not_fit_or_are_not_finite_are_refused(photographs: tuple[Path, ...]) -> None:
     images = LabeledImages(photographs, (0,) * 6, "by hand")
     with pytest.raises(ModelError, match=r"outputs of shape \(6, 3\): expected \(6, 10\), one for each label"):

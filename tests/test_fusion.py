@@ -191,12 +191,14 @@ def test_static_shapes_batch_one_and_four_dimensions(token_weights: str) -> None
 def unfused(model: SwiftFormerForImageClassification) -> LiteModel:
     """The classifier itself through the converter, at batch 1, its variables made constants as `export` does."""
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     size = (1, *model.config.input_size, model.config.num_channels)
-    function = tf.function(lambda image: model(image), input_signature=[tf.TensorSpec(size, tf.float32)])
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
+    states = [[each.numpy() for each in kind] for kind in (model.trainable_variables, model.non_trainable_variables)]
+    function = tf.function(
+        lambda image: model.stateless_call(*states, image, training=False)[0],
+        input_signature=[tf.TensorSpec(size, tf.float32)],
+    )
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], tf.Module())
     outputs = (Output("logits", (1, 10), "classification"),)
     return LiteModel.pack(converter.convert(), config=model.config, recipe=RECIPES["float32"], outputs=outputs)
 

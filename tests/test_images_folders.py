@@ -150,9 +150,9 @@ def test_a_class_without_photographs_is_an_error(root: Path) -> None:
 
 
 def test_a_folder_of_labels_that_do_not_fit_is_an_error() -> None:
-    with pytest.raises(ImageError, match="1 photographs but 2 labels"):
+    with pytest.raises(ImageError, match="1 photograph but 2 labels"):
         ImageFolder((Path("x.png"),), (0, 0), ("a",))
-    with pytest.raises(ImageError, match="label 1 has no name among 1 classes"):
+    with pytest.raises(ImageError, match="label 1 has no name among 1 class"):
         ImageFolder((Path("x.png"),), (1,), ("a",))
 
 

@@ -13,6 +13,7 @@ from swiftformer_tf import (
     LiteModel,
     SwiftFormerForImageClassification,
     SwiftFormerForSemanticSegmentation,
+    SwiftFormerModel,
     export,
     fuse,
     to_checkpoint,
@@ -73,6 +74,16 @@ def test_heads_and_names() -> None:
     assert describe(SwiftFormerForImageClassification(tiny_config(id2label={})))["heads"] == 0
     own = describe(SwiftFormerForImageClassification(tiny_config(distillation=False, depths=(1, 1, 1, 1))))
     assert (own["heads"], own["variant"]) == (1, "non-standard")
+
+
+def test_a_segmenter_has_one_head_and_a_backbone_none_though_its_configuration_is_a_classifier_s_of_two() -> None:
+    config = tiny_config(image_size=32)
+    assert config.distillation
+    segmenter = SwiftFormerForSemanticSegmentation(config)
+    checkpoint, lite = to_checkpoint(segmenter), export(fuse(segmenter), RECIPES["float32"])
+    assert [describe(each)["heads"] for each in (segmenter, checkpoint, lite)] == [1, 1, 1]
+    backbone = SwiftFormerModel(config)
+    assert [describe(each)["heads"] for each in (backbone, export(fuse(backbone), RECIPES["float32"]))] == [0, 0]
 
 
 def test_a_file_or_folder_is_told_with_its_bytes(model: SwiftFormerForImageClassification, tmp_path: Path) -> None:

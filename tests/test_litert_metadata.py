@@ -9,10 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swiftformer_tf import RECIPES, LiteModel, LiteRunner, ModelError, SwiftFormerForImageClassification, export, fuse
+from swiftformer_tf import (
+    RECIPES,
+    LiteModel,
+    LiteRunner,
+    ModelError,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    export,
+    fuse,
+)
 from swiftformer_tf.info import describe
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.metadata_schema import decode, encode
+from swiftformer_tf.tasks.task import Output
 from swiftformer_tf.verification import check_file
 
 Lite = Callable[..., LiteModel]
@@ -51,6 +61,22 @@ def test_every_file_says_what_it_is(recipe: str, lite: Lite) -> None:
     assert told["min_parser_version"] == "1.0.0"
     assert check(lite(recipe), "metadata") == ("passed", "true")
     assert check(lite(recipe), "labels")[0] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        ("classification", "Image classifier with 1 label, "),
+        ("semantic-segmentation", "Image segmenter with 1 class, "),
+    ],
+)
+def test_one_label_is_told_in_the_singular(task: str, told: str) -> None:
+    config = SwiftFormerConfig.from_variant("tiny", id2label={0: "rust"})
+    outputs = (Output("logits", (1, 8, 8, 1), task),)
+    made = metadata.model_metadata(
+        config=config, recipe=RECIPES["float32"], include_preprocessing=False, outputs=outputs, license=None
+    )
+    assert made["description"].startswith(told)
 
 
 def test_pixels_normalized_outside_are_told_by_channel(lite: Lite, pixels: np.ndarray) -> None:

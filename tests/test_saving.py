@@ -382,7 +382,7 @@ def test_as_many_labels_rename_the_outputs(saved: Path, model: Model) -> None:
 
 
 def test_labels_that_contradict_each_other_are_refused(saved: Path) -> None:
-    with pytest.raises(ConfigError, match="num_labels=3: id2label has 1 labels; give one of the two"):
+    with pytest.raises(ConfigError, match="num_labels=3: id2label has 1 label; give one of the two"):
         Model.from_pretrained(saved, num_labels=3, id2label={0: "cat"})
     with pytest.raises(ConfigError, match="num_labels=-1: expected an int from 0"):
         Model.from_pretrained(saved, num_labels=-1)
@@ -392,7 +392,7 @@ def test_heads_can_be_left_out_and_put_on_again(saved: Path) -> None:
     none, said = relabel(to_checkpoint(Model.from_pretrained(saved)), {})
     assert (none.config.num_labels, said) == (0, "the heads for 10 labels are dropped; features come out")
     again, said = relabel(none, {0: "cat"}, seed=3)
-    assert said == "there were no heads; new ones for 1 labels have random weights (seed 3) and must be trained"
+    assert said == "there were no heads; new ones for 1 label have random weights (seed 3) and must be trained"
     assert again.tensors["head.weight"].shape == (1, 20)
     with pytest.raises(CheckpointError, match="a backbone without the classifier's normalization; no new head"):
         relabel(to_checkpoint(SwiftFormerModel(tiny_config())), {0: "cat"})

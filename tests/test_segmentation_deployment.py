@@ -158,7 +158,7 @@ def test_a_segmenter_is_verified_on_classes_that_vary() -> None:
     checks, figures = comparison.judged(RECIPES["float32"])
     (check,) = [each for each in checks if each.name == "agreement"]
     assert (check.status, figures["distinct"]) == ("refused", 1)
-    assert check.measured == "the reference gives 1 distinct answers on 2 images, 2 are needed"
+    assert check.measured == "the reference gives 1 distinct answer on 2 images, 2 are needed"
 
 
 # Each threshold, failing.
@@ -249,7 +249,7 @@ def test_another_reference_is_misuse() -> None:
     ("options", "message"),
     [
         ({"classifier_activation": "sigmoid"}, "='sigmoid': expected 'softmax' or 'argmax' or None"),
-        ({"labels": ["a", "b"]}, r"has the shape \(1, 18, 23, 5\), but there are 2 labels; give its labels"),
+        ({"labels": ["a", "b"]}, r"has the shape \(1, 18, 23, 5\), but the model has 2 labels; give its labels"),
     ],
 )
 def test_what_a_segmenter_cannot_give_is_refused(options: dict[str, Any], message: str) -> None:

@@ -12,16 +12,21 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
-from support.random_models import pictures
+from support.random_models import pictures, tiny_config
 from support.training_runs import LABELS, color_teacher
 
 from swiftformer_tf import (
+    RECIPES,
     CheckpointError,
     ImageError,
     LiteModel,
     ModelError,
     SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
     Transform,
+    export,
+    fuse,
+    to_checkpoint,
 )
 from swiftformer_tf.training import Teacher, TeacherLogits
 
@@ -136,6 +141,19 @@ def test_files_that_are_no_teachers_are_named(plain: tuple[keras.Model, Path], t
     (tmp_path / "nothing.bin").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"needs its card nothing\.json beside it"):
         Teacher.open(tmp_path / "nothing.bin")
+
+
+def test_a_segmenter_is_no_teacher_in_whatever_file(tmp_path: Path) -> None:
+    model = SwiftFormerForSemanticSegmentation(tiny_config(image_size=32))
+    model.save(tmp_path / "streets.keras")
+    to_checkpoint(model).save(tmp_path / "streets.safetensors")
+    export(fuse(model), RECIPES["float32"]).save(tmp_path / "streets.tflite")
+    for path in sorted(tmp_path.iterdir()):
+        with pytest.raises(ModelError) as caught:
+            Teacher.open(path)
+        assert str(caught.value) == (
+            f"{path}: a model for semantic-segmentation cannot teach a classifier; give a classifier as the teacher"
+        )
 
 
 def test_probabilities_and_wrong_cards_are_refused(lite: Any, plain: tuple[keras.Model, Path], tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
 from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
 from swiftformer_tf.checkpoints.selection import Weights
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights, numbered_labels
-from swiftformer_tf.errors import CheckpointError, ConfigError, one_line
+from swiftformer_tf.errors import CheckpointError, ConfigError, number_of, one_line
 from swiftformer_tf.files import replacing
 
 __all__ = ["Checkpoint"]
@@ -281,7 +281,8 @@ def _label_notes(given: SwiftFormerConfig | None, config: SwiftFormerConfig) -> 
     """Notes about class names that were ignored because their number differs from that of the outputs."""
     names = given.id2label if given and config.num_labels else {}
     if len(names) != config.num_labels and names != numbered_labels(len(names)):
-        yield f"the configuration names {len(names)} classes, the head has {config.num_labels}: they are numbered"
+        named = number_of(len(names), "class")
+        yield f"the configuration names {named}, the head has {config.num_labels}: they are numbered"
 
 
 def _read(path: Path) -> Contents:

@@ -7,7 +7,7 @@ import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import check_labels, numbered_labels
-from swiftformer_tf.errors import CheckpointError, ConfigError
+from swiftformer_tf.errors import CheckpointError, ConfigError, number_of
 
 __all__ = ["relabel", "requested_labels"]
 
@@ -29,7 +29,8 @@ def requested_labels(num_labels: int | None, id2label: Mapping[int, str] | None)
         return None if num_labels is None else numbered_labels(num_labels)
     check_labels(id2label)
     if num_labels not in (None, len(id2label)):
-        raise ConfigError(f"num_labels={num_labels}: id2label has {len(id2label)} labels; give one of the two")
+        named = number_of(len(id2label), "label")
+        raise ConfigError(f"num_labels={num_labels}: id2label has {named}; give one of the two")
     return dict(id2label)
 
 
@@ -61,12 +62,13 @@ def relabel(checkpoint: Checkpoint, id2label: Mapping[int, str], *, seed: int = 
     before = checkpoint.config
     config = before.replace(id2label=id2label)
     if config.num_labels == before.num_labels:
-        said = f"the {config.num_labels} outputs keep their weights"
+        said = f"the weights of the {number_of(config.num_labels, 'output')} are kept"
         return dataclasses.replace(checkpoint, config=config), said
     body = {key: tensor for key, tensor in checkpoint.tensors.items() if not key.startswith(("head.", "head_dist."))}
     heads = _new_heads(config.num_labels, config.embed_dims[-1], config.distillation, seed) if config.num_labels else {}
-    dropped = f"the heads for {before.num_labels} labels are dropped" if before.num_labels else "there were no heads"
-    new = f"new ones for {config.num_labels} labels have random weights (seed {seed}) and must be trained"
+    old, wanted = (number_of(each.num_labels, "label") for each in (before, config))
+    dropped = f"the heads for {old} are dropped" if before.num_labels else "there were no heads"
+    new = f"new ones for {wanted} have random weights (seed {seed}) and must be trained"
     replaced = dataclasses.replace(checkpoint, tensors=body | heads, config=config)
     return replaced, f"{dropped}; {new if heads else 'features come out'}"
 

@@ -13,7 +13,7 @@ import numpy as np
 from swiftformer_tf.checkpoints import key_layouts
 from swiftformer_tf.checkpoints.container import Contents, StateDict
 from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
-from swiftformer_tf.errors import CheckpointError
+from swiftformer_tf.errors import CheckpointError, number_of
 
 __all__ = ["Weights", "choose", "find"]
 
@@ -66,7 +66,7 @@ class Weights(NamedTuple):
 
     def __str__(self) -> str:
         labels = next((self.shapes[key][0] for key, name in self.keys.items() if name == "head.weight"), 0)
-        return f"{self.name!r} ({len(self.keys)} tensors in the {self.key_layout} layout, {labels} labels)"
+        return f"{self.name!r} ({len(self.keys)} tensors in the {self.key_layout} layout, {number_of(labels, 'label')})"
 
 
 def find(contents: Contents) -> list[Weights]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progress_bar
+from swiftformer_tf.errors import number_of
 
 
 @click.command()
@@ -43,7 +44,8 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
             }
             for each in measured
         ],
-        title=f"{repeats} runs on {threads} thread{'s' * (threads > 1)}; medians, ratio to the first, matrices' share",
+        title=f"{number_of(repeats, 'run')} on {number_of(threads, 'thread')}; medians, ratio to the first, "
+        "matrices' share",
     )
     for each in measured:
         if each.ops:

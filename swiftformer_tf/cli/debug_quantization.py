@@ -17,6 +17,7 @@ from swiftformer_tf.cli.console import (
     token_weights_option,
     weights_option,
 )
+from swiftformer_tf.errors import number_of
 
 if TYPE_CHECKING:
     from swiftformer_tf.debugging.debugger import TensorReport
@@ -73,7 +74,8 @@ def debug_quantization(
         print_json({"file": str(model), **report.to_dict()})
     else:
         shown = report.worst_first[:top]
-        title = f"{model}: {len(shown)} of {len(report.tensors)} tensors, worst first, on {report.images} images"
+        counted = f"{len(shown)} of {number_of(len(report.tensors), 'tensor')}"
+        title = f"{model}: {counted}, worst first, on {number_of(report.images, 'image')}"
         print_table([_row(each) for each in shown], title=title)
     if plot:
         note(f"wrote {plot}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swiftformer_tf.cli.console import note
+from swiftformer_tf.errors import number_of
 
 if TYPE_CHECKING:
     from swiftformer_tf.verification import VerificationReport
@@ -49,7 +50,8 @@ def report_title(reports: "Sequence[VerificationReport]", folder: Path) -> str:
     pattern = measured["file"].removesuffix(f"{measured['recipe']}.tflite") + "RECIPE.tflite"
     if measured["verified_on"] == "nothing":
         return f"{folder / pattern}, not compared with Keras"
-    return f"{folder / pattern}, compared with Keras on {measured.get('images', 0)} {measured['verified_on']}"
+    seen = number_of(measured.get("images", 0), measured["verified_on"].removesuffix("s"))
+    return f"{folder / pattern}, compared with Keras on {seen}"
 
 
 def shown_verdict(report: "VerificationReport") -> str:

@@ -17,6 +17,7 @@ from swiftformer_tf.cli.console import (
     weights_option,
 )
 from swiftformer_tf.cli.reports import command_line, file_row, html_option, note_failures, shown_verdict
+from swiftformer_tf.errors import number_of
 
 if TYPE_CHECKING:
     from swiftformer_tf.verification import VerificationReport
@@ -84,11 +85,10 @@ def _show_checks(report: "VerificationReport") -> None:
     print_table([vars(check) for check in report.checks], title=figures["file"])
     facts = [figures["recipe"], f"{figures['bytes'] / 1e6:.2f} MB"]
     if figures["latency_ms"] is not None:
-        threads = figures["num_threads"]
         facts += [
-            f"{figures['latency_ms']:.1f} ms on {threads} thread{'s' * (threads > 1)}",
-            f"{figures['partitions']} XNNPACK partitions",
-            f"{figures['images']} images",
+            f"{figures['latency_ms']:.1f} ms on {number_of(figures['num_threads'], 'thread')}",
+            number_of(figures["partitions"], "XNNPACK partition"),
+            number_of(figures["images"], "image"),
         ]
     click.echo(", ".join(facts))
     click.echo(shown_verdict(report))

@@ -15,7 +15,7 @@ from swiftformer_tf.debugging.comparing import Run, compare
 from swiftformer_tf.debugging.pairing import Pair, integer_range, pair
 from swiftformer_tf.debugging.recover_equalization import equalize_alike
 from swiftformer_tf.debugging.tensor_report import TensorReport
-from swiftformer_tf.errors import ModelError, one_line, prefix_path, require_packages
+from swiftformer_tf.errors import ModelError, number_of, one_line, prefix_path, require_packages
 from swiftformer_tf.exporting import export
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.fusion import fuse
@@ -155,8 +155,8 @@ def _compared(
     told = getattr(reference, "config", lite.config).num_labels
     if lite.labels and told != lite.config.num_labels:
         raise ModelError(
-            f"the reference has {told} labels and the file {lite.config.num_labels}: expected the model that the file "
-            "was made from, and a file that this version exported"
+            f"the reference has {number_of(told, 'label')} and the file {lite.config.num_labels}: expected the "
+            "model that the file was made from, and a file that this version exported"
         )
     deploy = fuse(
         reference,

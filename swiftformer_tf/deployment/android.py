@@ -11,7 +11,7 @@ import numpy as np
 
 from swiftformer_tf.deployment.chips import RECIPE_OF, WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.errors import ExportError, require_packages
+from swiftformer_tf.errors import ExportError, number_of, require_packages
 from swiftformer_tf.files import filling, replacing
 from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.litert.metadata import UNKNOWN_LICENSE
@@ -214,6 +214,7 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
         "height": height,
         "channels": channels,
         "count": config.num_labels,
+        "counted_labels": number_of(config.num_labels, "label"),
         "labels": f"{stem}_labels.txt",
         "license": first.license or UNKNOWN_LICENSE,
         "output_index": first.outputs.index(first.main_output),

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from swiftformer_tf.errors import ImageError
+from swiftformer_tf.errors import ImageError, number_of
 from swiftformer_tf.images.transform import Transform
 
 __all__ = [
@@ -160,9 +160,9 @@ class ImageFolder:
 
     def __post_init__(self) -> None:
         if len(self.paths) != len(self.labels):
-            raise ImageError(f"{len(self.paths)} photographs but {len(self.labels)} labels")
+            raise ImageError(f"{number_of(len(self.paths), 'photograph')} but {number_of(len(self.labels), 'label')}")
         if stray := [label for label in self.labels if not 0 <= label < len(self.class_names)]:
-            raise ImageError(f"label {stray[0]} has no name among {len(self.class_names)} classes")
+            raise ImageError(f"label {stray[0]} has no name among {number_of(len(self.class_names), 'class')}")
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:

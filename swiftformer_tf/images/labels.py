@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from swiftformer_tf.errors import ConfigError, ImageError
+from swiftformer_tf.errors import ConfigError, ImageError, number_of
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import ImageFolder, list_images
 
@@ -84,8 +84,8 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int
     stray = next((name for name in names if name not in index), names[0])
     shown = ", ".join(map(repr, labels[:3])) + (", ..." if len(labels) > 3 else "")
     raise ImageError(
-        f"class {stray!r} is none of the model's {len(labels)} labels ({shown}) and not the ImageNet id of one of "
-        "them; rename the folders to labels, or give a file with photographs and labels"
+        f"class {stray!r} is none of the model's {number_of(len(labels), 'label')} ({shown}) and not the ImageNet id "
+        "of one of them; rename the folders to labels, or give a file with photographs and labels"
     )
 
 
@@ -111,7 +111,8 @@ def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]
         except (OSError, ValueError) as error:
             raise ConfigError(f"{source}: cannot be read as a list of labels ({error})") from None
     if count is not None and len(labels) != count:
-        raise ConfigError(f"{source}: {len(labels)} labels for the {count} outputs of the model: expected one per line")
+        had, wanted = number_of(len(labels), "label"), number_of(count, "output")
+        raise ConfigError(f"{source}: {had} for the {wanted} of the model: expected one per line")
     if "" in labels:
         raise ConfigError(f"{source}, line {labels.index('') + 1}: empty, expected a label")
     return labels

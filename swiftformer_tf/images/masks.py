@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from PIL import Image, ImageColor
 
-from swiftformer_tf.errors import ConfigError, ImageError, one_line
+from swiftformer_tf.errors import ConfigError, ImageError, number_of, one_line
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.transform import open_image, undecoded_reason
@@ -166,8 +166,9 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
     labels = classes.lookup[indices]
     if (beyond := labels == VOID - 1).any():
         raise ImageError(
-            f"{path}: index {indices[beyond].max()} is beyond the class list of {len(classes.names)} classes; "
-            f"add its name there, or set these pixels to {VOID}, which is void"
+            f"{path}: index {indices[beyond].max()} is beyond the class list of "
+            f"{number_of(len(classes.names), 'class')}; add its name there, or set these "
+            f"pixels to {VOID}, which is void"
         )
     return labels
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import ModelError, number_of
 from swiftformer_tf.litert.metadata_schema import decode, encode
 from swiftformer_tf.litert.ops import operation_name
 from swiftformer_tf.litert.packing import pack_model
@@ -85,7 +85,7 @@ def model_metadata(
     """
     variant = f"-{config.variant.upper()}" if config.variant else ""
     height, width = config.input_size
-    kind = " and ".join(dict.fromkeys(TASK_METADATA[each.task].kind.format(config.num_labels) for each in outputs))
+    kind = " and ".join(dict.fromkeys(TASK_METADATA[each.task].kind(config.num_labels) for each in outputs))
     custom = [entry for each in outputs for entry in TASK_METADATA[each.task].custom(each)]
     return {
         "name": f"SwiftFormer{variant} {recipe.name}",
@@ -181,20 +181,22 @@ class TaskMetadata:
     """The metadata of an output, by its task.
 
     Args:
-        kind: Kind of model, with a placeholder for the number of labels.
+        kind: Function from the number of labels to the kind of model.
         output: The output's `TensorMetadata` without its name.
         custom: The `CustomMetadata` entries of the file.
     """
 
-    kind: str
+    kind: Callable[[int], str]
     output: Callable[[Output, SwiftFormerConfig], dict[str, Any]]
     custom: Callable[[Output], list[dict[str, Any]]] = lambda _: []
 
 
 TASK_METADATA = {
-    "classification": TaskMetadata("image classifier with {} labels", _scores),
-    "features": TaskMetadata("image features", _features),
-    "semantic-segmentation": TaskMetadata("image segmenter with {} classes", _pixels, _segmenter_entry),
+    "classification": TaskMetadata(lambda count: f"image classifier with {number_of(count, 'label')}", _scores),
+    "features": TaskMetadata(lambda _: "image features", _features),
+    "semantic-segmentation": TaskMetadata(
+        lambda count: f"image segmenter with {number_of(count, 'class')}", _pixels, _segmenter_entry
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import SwiftFormerError, require_packages
+from swiftformer_tf.errors import SwiftFormerError, number_of, require_packages
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
@@ -107,6 +107,7 @@ def html_report(
     return template.render(
         title=f"SwiftFormer-{config.variant.upper()}" if config.variant else "SwiftFormer",
         config=config,
+        counted_labels=number_of(config.num_labels, "label"),
         include_preprocessing=first.include_preprocessing,
         gives=_gives(first),
         palette=PALETTE,
@@ -115,7 +116,7 @@ def html_report(
         mark=MARKS[worst],
         headline=_headline(worst, verdicts.count(worst), len(results)),
         failures=[(lite.recipe.name, c.explanation) for lite, r in results for c in r.checks if c.status != "passed"],
-        threads=_count(max(report.measured.get("num_threads", 1) for _, report in results), "thread"),
+        threads=number_of(max(report.measured.get("num_threads", 1) for _, report in results), "thread"),
         rows=[_row(lite, report, styles) for lite, report in results],
         checks=_checks(results),
         bars=_bars(results, places),
@@ -195,17 +196,13 @@ def _headline(worst: Verdict, count: int, total: int) -> str:
     return f"The file {HEADLINES[worst]}" if total == 1 else f"{count} of {total} files {HEADLINES[worst]}"
 
 
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'s' * (number != 1)}"
-
-
 def _compared_on(results: Results) -> str:
     figures = results[0][1].measured
     if not figures.get("images"):
         return "Checked against the recipe only."
     same = figures.get("verified_on") == "calibration images"
     source = ", the same that set the integer scales: new ones would say more" if same else ""
-    return f"Compared with its Keras model on {_count(figures['images'], 'image')}{source}."
+    return f"Compared with its Keras model on {number_of(figures['images'], 'image')}{source}."
 
 
 def _gives(lite: LiteModel) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import ModelError, number_of
 
 __all__ = ["LabelScores", "NumberErrors", "average_precision"]
 
@@ -117,8 +117,8 @@ class LabelScores:
     def summary(self) -> str:
         """A human-readable summary of one line."""
         return (
-            f"mean average precision {self.mean_average_precision:.4f}, mean F1 {self.mean_f1:.4f} of {self.images} "
-            "photographs"
+            f"mean average precision {self.mean_average_precision:.4f}, mean F1 {self.mean_f1:.4f} of "
+            f"{number_of(self.images, 'photograph')}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,7 +186,8 @@ class NumberErrors:
     @property
     def summary(self) -> str:
         """A human-readable summary of one line."""
-        return f"mean absolute error {self.metrics['mean_absolute_error']:.4g} of {self.images} photographs"
+        error = self.metrics["mean_absolute_error"]
+        return f"mean absolute error {error:.4g} of {number_of(self.images, 'photograph')}"
 
     def to_dict(self) -> dict[str, Any]:
         """Converts to plain JSON types."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from swiftformer_tf.errors import number_of
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 
@@ -57,8 +58,8 @@ class TrainingPlan:
         known = f"; all others come from {self.source}" if self.new else f"none; all come from {self.source}"
         new = f"{', '.join(self.new)}{known}" if self.source else "all"
         return (
-            f"{_number(len(self.labels), 'label')}, {_number(self.images, 'photograph')}: {self._labels}",
-            f"validation: {_number(self.validation, 'photograph') if self.validation else 'none'}",
+            f"{number_of(len(self.labels), 'label')}, {number_of(self.images, 'photograph')}: {self._labels}",
+            f"validation: {number_of(self.validation, 'photograph') if self.validation else 'none'}",
             f"size: {self.image_size[0]} x {self.image_size[1]} pixels",
             f"new weights: {new}",
             f"frozen: {', '.join(self.frozen) or 'nothing'}",
@@ -101,7 +102,3 @@ def telling(plan: TrainingPlan, tell: Callable[[TrainingPlan], None]) -> keras.c
         tell: Function to call with the plan.
     """
     return keras.callbacks.LambdaCallback(on_train_begin=lambda _: tell(plan))
-
-
-def _number(count: int, name: str) -> str:
-    return f"{count} {name}{'s' * (count != 1)}"

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, number_of
 from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.files import read_text, replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
@@ -102,7 +102,8 @@ def train_classifier(
     """
     if len(folder.class_names) != model.config.num_labels:
         raise ConfigError(
-            f"{len(folder.class_names)} classes in the folder, {model.config.num_labels} labels in the model"
+            f"{number_of(len(folder.class_names), 'class')} in the folder, "
+            f"{number_of(model.config.num_labels, 'label')} in the model"
         )
     if teacher and not model.config.distillation:
         raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")

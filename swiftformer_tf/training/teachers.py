@@ -18,7 +18,7 @@ from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.loading import open_any
-from swiftformer_tf.predicting import predictor
+from swiftformer_tf.predicting import ported, predictor, task_of
 from swiftformer_tf.training.processes import undistributed
 
 __all__ = ["Teacher", "TeacherLogits"]
@@ -133,10 +133,12 @@ class Teacher:
     @classmethod
     def _swiftformer(cls, path: Path, card_path: Path) -> Self:
         try:
-            opened = open_any(path)
+            opened = ported(open_any(path))
             predict, config = predictor(opened)
         except SwiftFormerError as error:
             raise type(error)(f"{error}; a teacher of another kind needs its card {card_path.name} beside it") from None
+        if (task := task_of(opened)) != "classification":
+            raise ModelError(f"{path}: a model for {task} cannot teach a classifier; give a classifier as the teacher")
         if isinstance(opened, LiteModel) and opened.classifier_activation:
             raise ModelError(
                 f"{path}: answers with probabilities; a teacher's logits are needed, export without --probabilities"
