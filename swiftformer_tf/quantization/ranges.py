@@ -124,7 +124,6 @@ def measure(
     matrices = [op for op in graph.operations if graph.is_matrix(op)]
     last = {graph.label(op.outputs[0]): op.outputs[0] for op in last_matrices(graph)}
     pending: dict[int, list[np.ndarray]] = {op.outputs[0]: [] for op in matrices}
-    count = 0
     for count, image in enumerate(images, start=1):
         interpreter.set_tensor(source["index"], image)
         interpreter.invoke()

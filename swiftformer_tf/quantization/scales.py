@@ -23,9 +23,8 @@ def from_range(low: float, high: float, kind: Kind = "int8") -> Quantization:
         return Quantization(np.array([max(-low, high, LEAST_RANGE) / 32767], np.float32))
     scale = max(high - low, LEAST_RANGE) / 255
     lowest = int(np.iinfo(kind).min)
-    return Quantization(
-        np.array([scale], np.float32), int(np.clip(np.rint(lowest - low / scale), lowest, lowest + 255))
-    )
+    # The range is no narrower than its low end is far from zero, so that the zero point is within the 256 integers.
+    return Quantization(np.array([scale], np.float32), int(np.rint(lowest - low / scale)))
 
 
 def rounded(values: np.ndarray, quantization: Quantization) -> np.ndarray:

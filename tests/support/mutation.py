@@ -9,10 +9,11 @@ test catches is printed with its place; EQUIVALENT names those that change nothi
 
 import argparse
 import ast
+import collections
 import dataclasses
+import hashlib
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -43,12 +44,7 @@ TESTS: dict[str, tuple[str, ...]] = {
 
 # By a mutant's name, why nobody can tell it from the program.
 EQUIVALENT: dict[str, str] = {
-    "swiftformer_tf/quantization/scales.py: np.array([scale], np.float32), int(np.clip(np.rint(lowest - low / scale), "
-    "lowest, lowest + 255)): 255 to 256 (node 164)": (
-        "the range is at least as wide as its low end is far from zero, so that no zero point gets there"
-    ),
-    "swiftformer_tf/quantization/ranges.py: count = 0: 0 to 1 (node 587)": "the loop sets it before anyone reads it",
-    "swiftformer_tf/quantization/ranges.py: if count % IMAGES_PER_PRODUCT == 0:: condition turned round (node 855)": (
+    "swiftformer_tf/quantization/ranges.py: if count % IMAGES_PER_PRODUCT == 0:: condition turned round": (
         "the same sums, added up after other images: slower, and different in float32's last digits"
     ),
 }
@@ -71,7 +67,7 @@ class _Code(ast.NodeVisitor):
         if isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr | ast.Raise):
             return
         if isinstance(node, ast.keyword) and node.arg == "strict":
-            return  # it changes what happens to mistakes of ours alone
+            return  # it changes only what happens where there is another mistake already
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return
         self.found.append(node)
@@ -93,6 +89,7 @@ class Mutant:
     variant: int
     line: int
     change: str
+    turn: int
 
     @property
     def text(self) -> str:
@@ -100,7 +97,9 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        return f"{self.path.relative_to(ROOT)}: {self.text}: {self.change} (node {self.node})"
+        """Without a number of its place, so that it stays the same when other lines of the module change."""
+        turn = f" ({self.turn})" if self.turn > 1 else ""
+        return f"{self.path.relative_to(ROOT)}: {self.text}: {self.change}{turn}"
 
     @property
     def source(self) -> str:
@@ -110,11 +109,15 @@ class Mutant:
 
 
 def mutants(path: Path, tests: tuple[str, ...]) -> Iterator[Mutant]:
+    lines, turns = path.read_text("utf-8").splitlines(), collections.Counter[tuple[str, str]]()
     for variant in range(2):
         # Each node is changed in turn, and only what is said of the change is kept.
         for index, node in enumerate(_nodes(ast.parse(path.read_text("utf-8")))):
             if change := _mutate(node, variant):
-                yield Mutant(path, tests, index, variant, getattr(node, "lineno", 1), change)
+                line = getattr(node, "lineno", 1)
+                same = (lines[line - 1].strip(), change)
+                turns[same] += 1
+                yield Mutant(path, tests, index, variant, line, change, turns[same])
 
 
 def _nodes(tree: ast.AST) -> list[ast.AST]:
@@ -135,7 +138,7 @@ def _mutate(node: ast.AST, variant: int) -> str | None:
     if isinstance(node, ast.If | ast.IfExp | ast.While) and not variant:
         node.test = ast.UnaryOp(ast.Not(), node.test)
         return "condition turned round"
-    if isinstance(node, ast.Call) and variant and node.keywords:
+    if isinstance(node, ast.Call) and variant and node.keywords and node.keywords[-1].arg != "strict":
         return f"argument {node.keywords.pop().arg} left out"
     return None
 
@@ -158,16 +161,15 @@ def _constant(node: ast.Constant) -> str | None:
 
 
 def sample(count: int, seed: int) -> list[Mutant]:
-    """Modules take turns, so that a large one has no more mutants than a small one."""
-    rng = random.Random(seed)
+    """Modules take turns, so that a large one has no more mutants than a small one.
+
+    A hash of its name draws a mutant, so that the sample stays the same but for lines that change.
+    """
     queues = []
     for name, tests in TESTS.items():
         paths = sorted((PACKAGE / name).glob("*.py")) if (PACKAGE / name).is_dir() else [PACKAGE / name]
         found = [mutant for path in paths for mutant in mutants(path, tests)]
-        rng.shuffle(found)
-        # Without `strict`, a zip differs only where there is another mistake already. These mutants are left out after
-        # the shuffle, so that the others of a seed stay what they were.
-        queues.append([mutant for mutant in found if mutant.change != "argument strict left out"])
+        queues.append(sorted(found, key=lambda each: hashlib.sha256(f"{seed}: {each.name}".encode()).digest()))
     chosen = [each[turn] for turn in range(count) for each in queues if turn < len(each)]
     return chosen[:count]
 
