@@ -23,12 +23,16 @@ __all__ = [
     "Affine",
     "Name",
     "Pooled",
+    "Resized",
+    "added",
     "average",
     "dense",
     "folded",
     "norm_of",
     "normalized",
     "pool",
+    "resizable",
+    "tensor_of",
     "upsampled",
     "weights_of",
 ]
@@ -84,6 +88,71 @@ class Pooled(Affine):
 
     kernel: np.ndarray | None = None
     bias: np.ndarray | None = None
+
+
+@dataclasses.dataclass(eq=False)
+class Resized:
+    """A map resized bilinearly, or a sum of such maps; not computed yet, since a matrix to fewer channels may go first.
+
+    Resizing treats all channels alike: what comes first changes the number of channels that are resized, and no value.
+
+    Args:
+        parts: Each a map and what resizes it, step by step; nothing for one that has the size already.
+        shape: Of the result.
+        add: Computes the sum of the parts, where there are several.
+    """
+
+    parts: tuple[tuple[Any, tuple[Callable[[Any], Any], ...]], ...]
+    shape: tuple[int, ...]
+    add: Callable[[list[Any]], Any] = sum
+
+    @functools.cached_property
+    def tensor(self) -> Any:
+        """The tensor, computed once, however many layers read it."""
+        return self._computed([source for source, _ in self.parts])
+
+    def resized(self, resize: Callable[[Any], Any], shape: tuple[int, ...]) -> "Resized":
+        """Resized once more."""
+        if len(self.parts) > 1:
+            return Resized(((self.tensor, (resize,)),), shape)
+        ((source, steps),) = self.parts
+        return Resized(((source, (*steps, resize)),), shape)
+
+    def mixed(self, layer: keras.layers.Conv2D, name: Name) -> Any:
+        """The result of a 1x1 convolution of the sum, from one of each map."""
+        kernel, *bias = weights_of(layer)
+        convolved = [
+            _conv(tensor_of(source), [kernel] if index else [kernel, *bias], name(layer.name))
+            for index, (source, _) in enumerate(self.parts)
+        ]
+        return self._computed(convolved)
+
+    def _computed(self, sources: list[Any]) -> Any:
+        maps = [
+            functools.reduce(lambda hidden, resize: resize(hidden), steps, tensor_of(source))
+            for source, (_, steps) in zip(sources, self.parts, strict=True)
+        ]
+        return self.add(maps) if len(maps) > 1 else maps[0]
+
+
+def tensor_of(value: Any) -> Any:
+    """The tensor itself, of what may not be computed yet."""
+    return value.tensor if isinstance(value, Affine | Resized) else value
+
+
+def resizable(value: Any) -> Resized:
+    """A map as a sum of one part, or the sum that it is."""
+    hidden = value if isinstance(value, Resized) else tensor_of(value)
+    return hidden if isinstance(hidden, Resized) else Resized(((hidden, ()),), tuple(hidden.shape))
+
+
+def added(values: list[Any], add: Callable[[list[Any]], Any]) -> Resized | None:
+    """The sum of maps of one shape some of which are resized; None for anything else."""
+    parts = [resizable(each) for each in values]
+    is_resized = any(steps for each in parts for _, steps in each.parts)
+    if not is_resized or len({each.shape for each in parts}) > 1 or any(len(each.parts) > 1 for each in parts):
+        return None
+    return Resized(tuple(each.parts[0] for each in parts), parts[0].shape, add)
 
 
 def normalized(image: Any, mean: np.ndarray, std: np.ndarray) -> Affine:
@@ -145,7 +214,7 @@ def folded(block: keras.layers.Layer, value: Any, name: Name) -> Any:
     prefix = functools.partial(_joined, name, block.name)
     if isinstance(block, Stem):
         return _stem(block, value, prefix)
-    hidden = value.tensor if isinstance(value, Affine) else value
+    hidden = tensor_of(value)
     if isinstance(block, Downsample):
         weights = _before_norm(weights_of(block.proj), block.norm)
         return _conv(_pad(hidden, block.padding), weights, name(block.name), strides=block.strides)
@@ -193,7 +262,7 @@ def _stem(block: Stem, value: Any, name: Name) -> Any:
     if isinstance(value, Affine) and not np.any(value.shift):
         first[0] = first[0] * value.scale[:, None]
         value = value.source
-    hidden = value.tensor if isinstance(value, Affine) else value
+    hidden = tensor_of(value)
     hidden = ops.relu(_conv(_pad(hidden, 1), first, name("0"), strides=2))
     second = _before_norm(weights_of(block.conv2), block.norm2)
     return ops.relu(_conv(_pad(hidden, 1), second, name("3"), strides=2))

@@ -9,10 +9,26 @@ from typing import Any
 import keras
 
 from swiftformer_tf.errors import ModelError, first_line, one_line
-from swiftformer_tf.folding import BLOCKS, PARTS, Affine, Pooled, average, dense, folded, norm_of, pool, upsampled
+from swiftformer_tf.folding import (
+    BLOCKS,
+    PARTS,
+    Affine,
+    Pooled,
+    Resized,
+    added,
+    average,
+    dense,
+    folded,
+    norm_of,
+    pool,
+    resizable,
+    tensor_of,
+    upsampled,
+)
 from swiftformer_tf.layer_settings import check_floats
+from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling
 
-__all__ = ["Walk", "in_float32", "is_graph", "tensor_of"]
+__all__ = ["Walk", "in_float32", "is_graph"]
 
 # What does nothing but in training. Of these classes alone: one of a user's may do anything.
 TRAINING_ONLY = (
@@ -92,7 +108,10 @@ class Walk(_Copy):
         if isinstance(operation, BLOCKS):
             self.blocks += 1
             return folded(operation, given, self._name)
-        taken = self._taken(operation, given)
+        taken = self._resized(operation, given, args[1:])
+        if taken is None:
+            given = tensor_of(given) if isinstance(given, Resized) else given
+            taken = self._taken(operation, given)
         if taken is not None:
             return taken
         _check_operation(operation)
@@ -122,6 +141,25 @@ class Walk(_Copy):
                     f"{_named(layer)} makes {mine.shape} at inference, but tells Keras {its.shape}; remove it from the "
                     "model"
                 )
+
+    def _resized(self, operation: Any, value: Any, others: tuple[Any, ...]) -> Any:
+        """What becomes of a layer that resizes a map, adds such maps, or mixes their channels; None for others."""
+        kind = type(operation)
+        if kind in (BilinearResize, BilinearUpsampling):
+            likes = [tensor_of(each) for each in others]
+            value = resizable(value)
+            shape = operation.compute_output_shape(value.shape, *(each.shape for each in likes))
+            return value.resized(lambda hidden: self._copied(operation, (hidden, *likes), {}), tuple(shape))
+        if kind is keras.layers.Add:
+            return added(value, lambda maps: self._copied(operation, (maps,), {}))
+        if not isinstance(value, Resized):
+            return None
+        is_plain_conv = kind is keras.layers.Conv2D and operation.data_format == "channels_last"
+        if kind in TRAINING_ONLY:
+            return value
+        if is_plain_conv and _is_pointwise(operation) and operation.filters < value.shape[-1]:
+            return value.mixed(operation, self._name)
+        return None
 
     def _taken(self, operation: Any, value: Any) -> Any:
         """The result for a layer in a chain that is folded as a whole; None for other layers."""
@@ -191,10 +229,6 @@ def _named(operation: Any) -> str:
     return f"fuse: {operation.name} ({type(operation).__name__})"
 
 
-def tensor_of(value: Any) -> Any:
-    return value.tensor if isinstance(value, Affine) else value
-
-
 def _unsparse(value: Any) -> Any:
     """Marks a symbolic tensor as dense, since Keras considers products with a NumPy array sparse."""
     return keras.KerasTensor(value.shape, value.dtype) if isinstance(value, keras.KerasTensor) else value
@@ -206,6 +240,12 @@ def is_graph(operation: Any) -> bool:
         return False
     own = [each for each in type(operation).__mro__ if not each.__module__.startswith("keras.")]
     return not any("call" in vars(each) for each in own)
+
+
+def _is_pointwise(conv: keras.layers.Conv2D) -> bool:
+    """Whether a convolution is a matrix for each pixel, and nothing else."""
+    is_linear = conv.activation is keras.activations.linear
+    return conv.kernel_size == (1, 1) and conv.strides == (1, 1) and conv.groups == 1 and is_linear
 
 
 def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:

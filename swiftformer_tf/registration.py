@@ -28,10 +28,8 @@ REGISTERED = {
         *("LayerScale", "LocalRepresentation", "Mlp", "Stem"),
     ),
     "model": ("SwiftFormerForImageClassification", "SwiftFormerModel"),
-    "segmentation": (
-        *("BilinearResize", "BilinearUpsampling", "NearestUpsampling"),
-        "SwiftFormerForSemanticSegmentation",
-    ),
+    "resizing": ("BilinearResize", "BilinearUpsampling", "NearestUpsampling"),
+    "segmentation": ("SwiftFormerForSemanticSegmentation",),
     "tasks.pixel_class": ("PixelClass",),
     "training.objectives": ("ScaledAbsoluteError",),
     "training.optimization": ("ClippedAdamW",),

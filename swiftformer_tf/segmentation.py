@@ -7,119 +7,27 @@ from pathlib import Path
 from typing import Any, Self
 
 import keras
-from keras import ops
 
-from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM, Shape
+from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel, check_config
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
+from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling, NearestUpsampling
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead, infer_head
 from swiftformer_tf.variables import assign_head, assign_tensors, backbone_of
 
 __all__ = [
-    "BilinearResize",
-    "BilinearUpsampling",
-    "NearestUpsampling",
     "SwiftFormerForSemanticSegmentation",
     "copy_backbone",
     "copy_head",
-    "resize_bilinear",
 ]
 
 
 # Beginnings of the names of a head's layers.
 HEAD = ("neck-", "decode_head-")
-
-
-class _OfItsInputs(keras.layers.Layer):
-    """A layer that has no settings of its own, and copies of which are made of its configuration."""
-
-    def get_config(self) -> dict[str, Any]:
-        # Keras's own works out what a layer was given, and gives up where that is a policy object.
-        return {"name": self.name, "dtype": keras.saving.serialize_keras_object(self.dtype_policy)}
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class NearestUpsampling(_OfItsInputs):
-    """Doubles a map and cuts it to another map's size, where a downsampling had rounded up: 12 rows become 23.
-
-    Equal to PyTorch's `interpolate(mode="nearest")` to such a size. It is two concatenations and a reshape, which
-    XNNPACK takes; of Keras's nearest upsampling the converter makes operations that break a graph into four.
-
-    Shapes: (B, H, W, C) and (B, H', W', D) to (B, H', W', C), where H' is 2 H or 2 H - 1.
-
-    Examples:
-        >>> rows = ops.reshape(ops.arange(2, dtype="float32"), (1, 2, 1, 1))
-        >>> ops.convert_to_numpy(NearestUpsampling()(rows, ops.zeros((1, 3, 1, 5))))[0, :, 0, 0].tolist()
-        [0.0, 0.0, 1.0]
-    """
-
-    def call(self, inputs: Any, like: Any) -> Any:
-        batch, height, width, channels = ops.shape(inputs)
-        columns = ops.concatenate([inputs, inputs], axis=-1)
-        doubled = ops.reshape(ops.concatenate([columns, columns], axis=2), (batch, 2 * height, 2 * width, channels))
-        if _same_size(doubled, like):
-            return doubled
-        return doubled[:, : ops.shape(like)[1], : ops.shape(like)[2]]
-
-    def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Shape:
-        return (*inputs_shape[:1], *like_shape[1:3], inputs_shape[-1])
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class BilinearResize(_OfItsInputs):
-    """Resizes a map to another map's size, bilinear with half-pixel centers (PyTorch's `align_corners=False`).
-
-    Not `keras.layers.Resizing`, which wants numbers, and puts BatchNorms behind it into training mode (Keras 3.15).
-
-    Shapes: (B, H, W, C) and (B, H', W', D) to (B, H', W', C).
-
-    Examples:
-        >>> rows = ops.reshape(ops.arange(2, dtype="float32"), (1, 2, 1, 1))
-        >>> ops.convert_to_numpy(BilinearResize()(rows, ops.zeros((1, 4, 1, 5))))[0, :, 0, 0].tolist()
-        [0.0, 0.25, 0.75, 1.0]
-    """
-
-    def call(self, inputs: Any, like: Any) -> Any:
-        if _same_size(inputs, like):
-            return inputs
-        return resize_bilinear(inputs, ops.shape(like)[1:3])
-
-    def compute_output_shape(self, inputs_shape: Shape, like_shape: Shape) -> Shape:
-        return (*inputs_shape[:1], *like_shape[1:3], inputs_shape[-1])
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class BilinearUpsampling(_OfItsInputs):
-    """Doubles a map, bilinear with half-pixel centers; `keras.layers.UpSampling2D` wants sizes that are known.
-
-    Shapes: (B, H, W, C) to (B, 2 H, 2 W, C).
-    """
-
-    def call(self, inputs: Any) -> Any:
-        return resize_bilinear(inputs, tuple(2 * side for side in ops.shape(inputs)[1:3]))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        doubled = (None if side is None else 2 * side for side in input_shape[1:3])
-        return (*input_shape[:1], *doubled, input_shape[-1])
-
-
-def resize_bilinear(inputs: Any, size: Any) -> Any:
-    """Resizes (B, H, W, C) to a (height, width) that need not be known before the graph runs; half-pixel centers."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # Keras's own asks whether a size is above zero, which a graph does not know of one yet to come.
-        return tf.cast(tf.image.resize(inputs, size), inputs.dtype)
-    return ops.image.resize(inputs, size, interpolation="bilinear", data_format="channels_last")
-
-
-def _same_size(inputs: Any, like: Any) -> bool:
-    """Whether height and width are known before the graph runs, and equal: no operation gets into the graph then."""
-    return None not in like.shape[1:3] and tuple(inputs.shape[1:3]) == tuple(like.shape[1:3])
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

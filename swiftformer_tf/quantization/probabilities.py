@@ -1,6 +1,7 @@
 """Probabilities in float behind integer logits, and softmax over few channels by what XNNPACK is fast at."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from swiftformer_tf.quantization.graph import Graph, Operation
 __all__ = ["PROBABILITY_OPS", "lower_softmax", "probability_operations"]
 
 # What makes probabilities of logits in float, beside the sum of a pixel's exponentials, which is a convolution by ones.
-PROBABILITY_OPS = ("DIV", "EXP", "REDUCE_MAX", "RESIZE_BILINEAR", "SOFTMAX", "SUB")
+PROBABILITY_OPS = ("ADD", "DIV", "EXP", "REDUCE_MAX", "RESIZE_BILINEAR", "SOFTMAX", "SUB")
 
 # Largest distance of two logits whose exponentials, shifted by the largest logits of four pixels and weighted by where
 # a pixel lies between them, are normal float32 numbers whatever the weights.
@@ -17,7 +18,7 @@ MOST_DISTANCE = 100.0
 
 
 def probability_operations(graph: Graph) -> list[Operation]:
-    """Those that make an output of each pixel's probabilities: the resizing of the logits, and their softmax.
+    """Those that make an output of each pixel's probabilities: logits that are resized and added up, and their softmax.
 
     Args:
         graph: A float graph.
@@ -25,9 +26,12 @@ def probability_operations(graph: Graph) -> list[Operation]:
     producers = {output: op for op in graph.operations for output in op.outputs}
     found = []
     for op in (producers[each] for each in graph.outputs if each in producers):
-        resize = producers.get(op.inputs[0]) if op.name == "SOFTMAX" else None
-        if resize is not None and resize.name == "RESIZE_BILINEAR":
-            found += [resize, op]
+        before = producers.get(op.inputs[0]) if op.name == "SOFTMAX" else None
+        waiting = [] if before is None or before.name != "RESIZE_BILINEAR" else [op]
+        while waiting:
+            found.append(waiting.pop())
+            makers = [producers[each] for each in found[-1].inputs if each in producers]
+            waiting += [each for each in makers if each.name in ("ADD", "RESIZE_BILINEAR")]
     return found
 
 
@@ -59,12 +63,19 @@ def lower_softmax(content: bytes) -> bytes:
 def _is_lowered(graph: Graph, producers: dict[int, Operation], resize: Operation) -> bool:
     """Whether the logits are bounded, enlarged, and read by the softmax alone."""
     (logits, _), (enlarged,) = resize.inputs, resize.outputs
-    cast = producers.get(logits)
-    integers = graph.quantization(cast.inputs[0]) if cast is not None and cast.name == "DEQUANTIZE" else None
     readers = sum(enlarged in op.inputs for op in graph.operations)
     is_larger = np.prod(graph.shape(logits)) < np.prod(graph.shape(enlarged))
-    is_bounded = integers is not None and 255 * float(integers.scale[0]) <= MOST_DISTANCE
+    is_bounded = _distance(graph, producers, logits) <= MOST_DISTANCE
     return bool(is_bounded and is_larger and readers == 1 and enlarged not in graph.outputs)
+
+
+def _distance(graph: Graph, producers: dict[int, Operation], logits: int) -> float:
+    """By how much two logits can differ: what was integers is within their range, and so are sums and means of it."""
+    maker = producers.get(logits)
+    if maker is not None and maker.name in ("ADD", "RESIZE_BILINEAR"):
+        return sum(_distance(graph, producers, each) for each in graph.computed_inputs(maker))
+    integers = graph.quantization(maker.inputs[0]) if maker is not None and maker.name == "DEQUANTIZE" else None
+    return math.inf if integers is None else 255 * float(integers.scale[0])
 
 
 def _lowered(graph: Graph, resize: Operation, softmax: Operation) -> list[Operation]:

@@ -1,0 +1,106 @@
+"""A matrix to fewer channels goes before bilinear resizing: the same function, and fewer channels are resized."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from support.random_models import pictures, randomized, tiny_config
+
+from swiftformer_tf import SwiftFormerModel, fuse
+from swiftformer_tf.conversion import convert
+from swiftformer_tf.quantization import Graph
+from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling
+from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
+from swiftformer_tf.segmentation_heads import SegmentationHead
+
+SIZE = (72, 90)  # maps of 18 x 23, 9 x 12, 5 x 6 and 3 x 3: doubled ones are cut to size
+CONFIG = tiny_config(image_size=SIZE)
+IMAGES = CONFIG.transform.normalize(pictures(2, *SIZE))
+
+Head = Callable[[list[Any]], Any]
+
+
+def conv(filters: int, kernel_size: int = 1, **settings: Any) -> keras.layers.Conv2D:
+    """With a bias that is not zero."""
+    return keras.layers.Conv2D(filters, kernel_size, bias_initializer="random_normal", padding="same", **settings)
+
+
+def summed(maps: list[Any]) -> Any:
+    """Maps of 12 channels in the size of the first: one is doubled before it is cut, another read as it is."""
+    wide = [conv(12)(each) for each in maps]
+    wide[1] = BilinearUpsampling()(wide[1])
+    return keras.layers.Add()([wide[0], *(BilinearResize()(each, wide[0]) for each in wide[1:])])
+
+
+def resized_channels(deploy: keras.Model) -> set[int]:
+    graph = Graph(convert(deploy))
+    return {graph.shape(op.outputs[0])[-1] for op in graph.operations if op.name == "RESIZE_BILINEAR"}
+
+
+def checked(head: Head) -> keras.Model:
+    """The deploy graph of a head on the backbone, which computes what the model does."""
+    backbone = randomized(SwiftFormerModel(CONFIG, out_indices=range(4)))
+    model = keras.Model(backbone.input, head(list(backbone.outputs)), name="own")
+    deploy = fuse(model, config=CONFIG)
+    for image in IMAGES:
+        expected, actual = (keras.tree.flatten(each(image[None], training=False)) for each in (model, deploy))
+        for mine, its in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(mine, its, atol=1e-5 * float(np.abs(its).max()))
+    return deploy
+
+
+MOVED: dict[str, Head] = {
+    "a sum": lambda maps: conv(3)(summed(maps)),
+    "without a bias": lambda maps: conv(3, use_bias=False)(summed(maps)),
+    "behind dropout": lambda maps: conv(3)(keras.layers.SpatialDropout2D(0.5)(summed(maps))),
+    "one map": lambda maps: conv(3)(BilinearResize()(maps[3], maps[0])),
+    "behind a norm": lambda maps: conv(3)(BilinearResize()(keras.layers.BatchNormalization()(maps[3]), maps[0])),
+    "a sum that is resized": lambda maps: conv(3)(BilinearUpsampling()(BilinearUpsampling()(conv(8)(maps[0])))),
+}
+
+STAYS: dict[str, tuple[int, Head]] = {
+    "as many channels": (12, lambda maps: conv(12)(summed(maps))),
+    "more than one tap": (12, lambda maps: conv(3, 3)(summed(maps))),
+    "strides": (12, lambda maps: conv(3, strides=2)(summed(maps))),
+    "groups": (12, lambda maps: conv(3, groups=3)(summed(maps))),
+    "an activation of its own": (12, lambda maps: conv(3, activation="relu")(summed(maps))),
+    "an activation before it": (12, lambda maps: conv(3)(keras.layers.ReLU()(summed(maps)))),
+    "a norm before it": (12, lambda maps: conv(3)(keras.layers.BatchNormalization()(summed(maps)))),
+    "no matrix": (12, summed),
+    "a pooling": (12, lambda maps: keras.layers.GlobalAveragePooling2D()(summed(maps))),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_matrix_goes_first(name: str) -> None:
+    assert resized_channels(checked(MOVED[name])) == {3}
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_what_stays_as_it_is(name: str) -> None:
+    channels, head = STAYS[name]
+    assert resized_channels(checked(head)) == {channels}
+
+
+def test_a_sum_that_is_read_twice_and_a_sum_of_sums() -> None:
+    def twice(maps: list[Any]) -> Any:
+        hidden = summed(maps)
+        return {"few": conv(3)(hidden), "sums": keras.layers.Add()([hidden, BilinearResize()(hidden, maps[0])])}
+
+    assert resized_channels(checked(twice)) == {3, 12}
+
+
+def test_a_segmenter_resizes_its_logits_alone() -> None:
+    config = tiny_config(image_size=SIZE, id2label={0: "road", 1: "sky", 2: "tree"})
+    head = SegmentationHead(fpn_dim=16, head_dim=16)
+    model = randomized(SwiftFormerForSemanticSegmentation(config, head=head))
+    deploy = fuse(model)
+    expected = model(IMAGES[:1], training=False)
+    np.testing.assert_allclose(deploy(IMAGES[:1]), expected, atol=1e-5 * float(np.abs(expected).max()))
+    graph = Graph(convert(deploy))
+    channels = [graph.shape(op.outputs[0])[-1] for op in graph.operations if op.name == "RESIZE_BILINEAR"]
+    # Three levels are doubled a last time and cut; smaller ones meet further convolutions before that.
+    assert channels.count(3) == 6
+    assert channels.count(16) == 3
