@@ -29,7 +29,8 @@ from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.segmentation import BilinearResize, copy_backbone
+from swiftformer_tf.resizing import BilinearResize
+from swiftformer_tf.segmentation import copy_backbone
 from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 from swiftformer_tf.training import SegmentationRecipe
