@@ -6,6 +6,7 @@ graph with the TensorFlow backend: `python -m swiftformer_tf.conversion DEPLOY.k
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,10 @@ from swiftformer_tf.quantization.naming import name_tensors
 
 __all__ = ["convert"]
 
+# What the converter lists where LiteRT lacks operations, and what takes the place of one, by TensorFlow's name of it.
+_MISSING = re.compile(r"^(?:TF Select|Custom) ops: (\w+)", re.MULTILINE)
+_CURES = {"ResizeBicubic": 'use interpolation="bilinear"'}
+
 
 def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float32") -> bytes:
     """Converts a deploy graph with one signature, from `image` to the graph's named outputs.
@@ -31,8 +36,9 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
         weights: Type of the stored weights; everything else is float32.
 
     Raises:
-        ExportError: The converter failed; the message contains the first line of its error. Or Keras does not use the
-            TensorFlow backend, and a subprocess cannot load the graph.
+        ExportError: A layer uses an operation that LiteRT does not have; the message names both. Or the converter
+            failed otherwise; the message contains the first line of its error. Or Keras does not use the TensorFlow
+            backend, and a subprocess cannot load the graph.
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerModel, fuse
@@ -45,12 +51,15 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
 
     try:
         with native_stderr_silenced(), tensorflow_notes_silenced():
-            converter = _converter(deploy)
+            traced = _traced(deploy)
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
             if weights == "float16":
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
                 converter.target_spec.supported_types = [tf.float16]
             content = bytes(converter.convert())
     except Exception as error:  # the converter raises whatever its passes raise
+        if missing := _MISSING.findall(str(error)):
+            raise ExportError(f"{weights}: {_refusal(missing[0], traced.graph, deploy)}") from error
         raise ExportError(f"{weights}: the TFLite converter failed: {first_line(error)}") from error
     return name_tensors(content, set(_layer_names(deploy)))
 
@@ -95,6 +104,16 @@ def _convert_file(saved: str, weights: Literal["float32", "float16"], output: st
     Path(output).write_bytes(content)
 
 
+def _refusal(kind: str, graph: Any, deploy: DeployModel) -> str:
+    """Names the layer with an operation that LiteRT lacks, and what to do about it."""
+    layers = set(_layer_names(deploy))
+    # TensorFlow puts a number behind a scope's name that it has seen before.
+    scopes = (scope for op in graph.get_operations() if op.type == kind for scope in op.name.split("/"))
+    names = (name for scope in scopes for name in (scope, re.sub(r"_\d+$", "", scope)))
+    layer = next((f"layer {name}: " for name in names if name in layers), "")
+    return f"{layer}LiteRT has no operation {kind}; {_CURES.get(kind, 'use operations that LiteRT has')}"
+
+
 def _layer_names(model: keras.Model) -> Iterator[str]:
     """Names of the layers of a model, including nested ones."""
     for layer in model.layers:
@@ -103,7 +122,7 @@ def _layer_names(model: keras.Model) -> Iterator[str]:
             yield from _layer_names(layer)
 
 
-def _converter(deploy: DeployModel) -> Any:
+def _traced(deploy: DeployModel) -> Any:
     import tensorflow as tf
 
     spec = tf.TensorSpec(deploy.inputs[0].shape, tf.float32, name="image")
@@ -119,8 +138,7 @@ def _converter(deploy: DeployModel) -> Any:
             results, _ = deploy.stateless_call(*states, image, training=False)
             return dict(zip(names, keras.tree.flatten(results), strict=True))
 
-    traced = tf.function(signature, input_signature=[spec]).get_concrete_function()
-    return tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
+    return tf.function(signature, input_signature=[spec]).get_concrete_function()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from swiftformer_tf import (
     LiteRunner,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
+    SwiftFormerModel,
     calibrate,
     export,
     exporting,
@@ -314,6 +315,39 @@ def test_two_exports_are_the_same_bytes(
     again = export(fuse(model), RECIPES[recipe], calibration=pixels)
     assert again.content == lite(recipe).content
     assert again.sha256 == lite(recipe).sha256
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            keras.layers.UpSampling2D(2, interpolation="bicubic", name="larger"),
+            'float32: layer larger: LiteRT has no operation ResizeBicubic; use interpolation="bilinear"',
+        ),
+        (
+            keras.layers.Resizing(8, 8, interpolation="bicubic", name="resized"),
+            'float32: layer resized: LiteRT has no operation ResizeBicubic; use interpolation="bilinear"',
+        ),
+        (
+            keras.layers.Lambda(keras.ops.erfinv, output_shape=(1, 1, 20), name="inverse"),
+            "float32: layer inverse: LiteRT has no operation Erfinv; use operations that LiteRT has",
+        ),
+    ],
+    ids=["UpSampling2D", "Resizing", "Lambda"],
+)
+def test_a_layer_without_a_form_in_litert_is_named_with_a_cure(layer: keras.layers.Layer, message: str) -> None:
+    backbone = SwiftFormerModel(SwiftFormerConfig.from_variant("tiny", image_size=32))
+    model = keras.Model(backbone.input, layer(backbone.output))
+    with pytest.raises(ExportError) as caught:
+        export(fuse(model, config=backbone.config), RECIPES["float32"])
+    assert str(caught.value) == message
+
+
+def test_bicubic_resizing_in_an_operation_is_named_by_what_it_is() -> None:
+    backbone = SwiftFormerModel(SwiftFormerConfig.from_variant("tiny", image_size=32))
+    resized = keras.ops.image.resize(backbone.output, (8, 8), interpolation="bicubic", data_format="channels_last")
+    with pytest.raises(ExportError, match=r'LiteRT has no operation ResizeBicubic; use interpolation="bilinear"$'):
+        export(fuse(keras.Model(backbone.input, resized), config=backbone.config), RECIPES["float32"])
 
 
 def test_a_failure_of_the_converter_is_one_line(
