@@ -39,7 +39,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "swish": ops.silu,
     "tanh": ops.tanh,
 }
-"""Functions by name."""
+"""Activation functions by name."""
 
 
 def activation(name: str) -> Callable[[Any], Any]:

@@ -24,11 +24,12 @@ VARIANTS: dict[str, dict[str, tuple[int, ...]]] = {
     "l1": {"depths": (4, 3, 10, 5), "embed_dims": (48, 96, 192, 384)},
     "l3": {"depths": (4, 4, 12, 6), "embed_dims": (64, 128, 320, 512)},
 }
-"""Depths and widths by the name of the variant, as fields of `SwiftFormerConfig`.
+"""Depths and widths of each variant by name, as fields of `SwiftFormerConfig`.
 
-`"xs"`, `"s"`, `"l1"` and `"l3"` are those of the paper's table 4 (arXiv:2303.15446), `"tiny"` a small one for tests.
+`"xs"`, `"s"`, `"l1"` and `"l3"` are those in table 4 of the paper (arXiv:2303.15446); `"tiny"` is a small one for
+tests.
 
-Example:
+Examples:
     >>> VARIANTS["xs"]
     {'depths': (3, 3, 6, 4), 'embed_dims': (48, 56, 112, 220)}
 """

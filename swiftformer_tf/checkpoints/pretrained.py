@@ -11,9 +11,9 @@ _FOLDER = Path(__file__).parents[1] / "weights"
 PRETRAINED: dict[str, Path] = {
     "swiftformer_xs_imagenette": _FOLDER / "swiftformer_xs_imagenette.safetensors",
 }
-"""Checkpoints that ship with the package, by name; `from_pretrained` takes the names. A model card lies beside each.
+"""Checkpoints that ship with the package, by the name that `from_pretrained` accepts. Each has a model card next to it.
 
-Example:
+Examples:
     >>> PRETRAINED["swiftformer_xs_imagenette"].with_suffix(".md").is_file()
     True
 """

@@ -1,4 +1,4 @@
-"""The command `swiftformer-tf`: one file a subcommand, each one call into the library."""
+"""The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library."""
 
 import warnings
 from typing import Any
@@ -23,7 +23,7 @@ __all__ = ["cli", "main"]
 
 
 class Misuse(click.ClickException):
-    """Something the user can mend: one line, status 2."""
+    """An error that the user can fix: printed as one line, with exit status 2."""
 
     exit_code = 2
 
@@ -65,7 +65,7 @@ for command in (info, port, export, verify, predict, train, evaluate, benchmark,
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line; for `convert/port.py`, `tflite/quantize.py` and the installed script."""
+    """Runs the command line, for `convert/port.py`, `tflite/quantize.py` and the installed script."""
     # What third parties warn their developers of does not help who runs a command.
     warnings.simplefilter("ignore")
     with native_stderr_silenced():

@@ -62,5 +62,5 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
 
 
 def milliseconds(value: float) -> str:
-    """A time for people, in a few signs however long it is."""
+    """Formats a time with few characters, however long it is."""
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"

@@ -1,4 +1,4 @@
-"""What the subcommands share: how things are said."""
+"""Parameter types and output functions shared by the subcommands."""
 
 import contextlib
 import json
@@ -52,7 +52,7 @@ weights_option = click.option(
 
 
 class ModelFile(click.Path):
-    """A file or folder that is there, the name of weights that ship with the package, or an id on the hub."""
+    """An existing file or folder, the name of weights that ship with the package, or an id on the hub."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, path_type=Path)
@@ -93,19 +93,19 @@ class ImageSize(click.ParamType):  # type: ignore[type-arg]  # generic since cli
 
 
 def note(message: str) -> None:
-    """A line for people, on standard error, so that standard output stays what was asked for."""
+    """Prints a message on standard error, so that standard output contains only the result."""
     click.echo(message, err=True)
 
 
 def print_json(value: Any) -> None:
-    """A JSON document on standard output."""
+    """Prints a JSON document on standard output."""
     click.echo(json.dumps(value, indent=2))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> None:
-    """Rows of equal keys as a table on standard output, as wide as the terminal or 80 columns.
+    """Prints rows with the same keys as a table on standard output, as wide as the terminal or 80 columns.
 
-    What does not fit is folded, a long word too; what is short, such as figures, stays in one piece.
+    Text that does not fit is wrapped, including long words; short values, such as numbers, are not broken.
     """
     if not rows:
         raise ConfigError("nothing to show")
@@ -133,7 +133,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
 
 @contextlib.contextmanager
 def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar with the time left on standard error; the block calls what it yields with the count so far."""
+    """Shows a progress bar on standard error; the block calls the yielded function with the count so far."""
     from rich.markup import escape
 
     with progress_display(counted=total is not None) as progress:
@@ -142,10 +142,10 @@ def progress_bar(title: str, total: int | None = None) -> Iterator[Callable[[int
 
 
 def progress_display(*, counted: bool) -> "Progress":
-    """Rich's display for bars, on standard error where that is a terminal.
+    """Creates Rich's display for progress bars, on standard error if it is a terminal.
 
     Args:
-        counted: Whether a total is known: with the time left, or else the time that has passed.
+        counted: Whether the total is known, so that the time left is shown instead of the elapsed time.
     """
     from rich.console import Console
     from rich.progress import (

@@ -35,7 +35,7 @@ def info(path: Path, weights: str | None, as_json: bool) -> None:
 
 
 def _folded(name: str, value: str) -> list[str]:
-    """Lines as wide as the terminal; a word that does not fit beside the name, such as a digest, is below it."""
+    """Wraps a value to the width of the terminal; a word too long to stand next to its name goes below it."""
     width = shutil.get_terminal_size().columns
     beside = max(map(len, value.split()), default=0) <= width - len(name)
     first, indent = (name, " " * len(name)) if beside else ("    ", "    ")
@@ -51,7 +51,7 @@ def _folded(name: str, value: str) -> list[str]:
 
 
 def _rows(facts: dict[str, Any]) -> dict[str, str]:
-    """The facts for people, in lines that fit a terminal."""
+    """Converts the facts to human-readable rows."""
     rows = {}
     for name, value in facts.items():
         if name == "bytes":

@@ -1,4 +1,4 @@
-"""A verification report in the terminal."""
+"""Verification reports in the terminal."""
 
 import shlex
 import sys
@@ -24,7 +24,7 @@ html_option = click.option(
 
 
 def report_row(report: "VerificationReport") -> dict[str, str]:
-    """A line of the table of `export` and `demo`, whose files differ by their recipes; see also `file_row`."""
+    """Returns a row of the table of `export` and `demo`, whose files differ by recipe; see also `file_row`."""
     measured = report.measured
     return {
         "recipe": measured["recipe"],
@@ -38,14 +38,14 @@ def report_row(report: "VerificationReport") -> dict[str, str]:
 
 
 def file_row(report: "VerificationReport") -> dict[str, str]:
-    """A line of the table of `verify`, whose files may come from anywhere."""
+    """Returns a row of the table of `verify`, whose files may come from anywhere."""
     row = report_row(report)
     del row["recipe"]  # 80 columns have no place for it beside names of files
     return {"file": Path(report.measured["file"]).stem, **row}
 
 
 def report_title(reports: "Sequence[VerificationReport]", folder: Path) -> str:
-    """Where the files are, and what they were compared on."""
+    """Returns the title of a table: where the files are, and which images they were compared on."""
     measured = reports[0].measured
     pattern = measured["file"].removesuffix(f"{measured['recipe']}.tflite") + "RECIPE.tflite"
     if measured["verified_on"] == "nothing":
@@ -55,13 +55,13 @@ def report_title(reports: "Sequence[VerificationReport]", folder: Path) -> str:
 
 
 def shown_verdict(report: "VerificationReport") -> str:
-    """The verdict in a word; a failure in capitals, which is not overlooked in a long log."""
+    """Returns the verdict as one word; a failure in capitals, so that it is not overlooked in a long log."""
     word = report.verdict
     return word.upper() if word == "failed" else word
 
 
 def note_failures(reports: "Sequence[VerificationReport]") -> None:
-    """Says each check that did not pass, and what would have."""
+    """Prints each check that did not pass, and what would have passed."""
     names = [report.measured["recipe"] for report in reports]
     if len({*names}) < len(names):  # of `verify`
         names = [Path(report.measured["file"]).name for report in reports]
@@ -72,7 +72,7 @@ def note_failures(reports: "Sequence[VerificationReport]") -> None:
 
 
 def command_line() -> str:
-    """What was typed, for the page that says how it was made."""
+    """Returns the command as typed, for the page that says how it was created."""
     return shlex.join(["swiftformer-tf", *sys.argv[1:]])
 
 

@@ -15,7 +15,7 @@ _RUN = click.Path(file_okay=False, path_type=Path)
 
 
 class RecipeFile(click.Path):
-    """The name of a training recipe, or a file with one."""
+    """The name of a training recipe, or a file that contains one."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path)

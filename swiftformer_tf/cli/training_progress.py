@@ -1,4 +1,4 @@
-"""What `swiftformer-tf train` shows while it runs."""
+"""The progress display of `swiftformer-tf train`."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ NOTE_SECONDS = 60.0
 
 @contextlib.contextmanager
 def progress() -> Iterator[list[Any]]:
-    """Callbacks for a bar with the time left and a line an epoch; in a pipe, for a line a minute as well."""
+    """Returns callbacks for a progress bar and a line per epoch; in a pipe, for a line per minute as well."""
     import keras
 
     class Bar(keras.callbacks.Callback):

@@ -3,7 +3,7 @@
 __all__ = ["RECIPE_OF", "WHICH_RECIPE"]
 
 RECIPE_OF = {"CPU": "mixed_int8", "GPU": "float16", "NPU": "static_int8"}
-"""By what runs the file; the first is what to take where nobody knows."""
+"""Recipes by the hardware that runs the file; the first is the one to use if it is unknown."""
 
 WHICH_RECIPE = "Take `{CPU}` for CPUs, `{GPU}` for GPUs and `{NPU}` for NPUs.".format(**RECIPE_OF)
-"""The advice of every page."""
+"""The advice on every page."""

@@ -279,11 +279,11 @@ TRANSFORMS: dict[str, Transform] = {
     "timm": Transform(crop=0.95, interpolation="bicubic"),
     "hf": Transform(crop=None, interpolation="bilinear", backend="torchvision"),
 }
-"""How each source of weights prepares a photograph in its evaluation, by the key layout of its checkpoints.
+"""The evaluation transform of each source of weights, by the key layout of its checkpoints.
 
-From the original repository's evaluation code, timm's `pretrained_cfg` and Hugging Face's image processor.
+Sources: the original repository's evaluation code, timm's `pretrained_cfg` and Hugging Face's image processor.
 
-Example:
+Examples:
     >>> for name, transform in TRANSFORMS.items():
     ...     print(name, transform.size, transform.crop, transform.interpolation)
     original (224, 224) 0.875 bicubic

@@ -1,4 +1,4 @@
-"""Integers in the place of floats, written into the converter's float flatbuffer by our own hand."""
+"""Quantization: replaces floats with integers in the converter's float flatbuffer."""
 
 from swiftformer_tf.quantization.choices import Precision, operation_precisions
 from swiftformer_tf.quantization.equalization import equalize, equalize_by_weights

@@ -1,4 +1,4 @@
-"""Channels of very different size in one tensor, which has one scale: made alike where that changes nothing else."""
+"""Equalizes channels of very different magnitude in tensors with a single scale, without changing the function."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -19,13 +19,13 @@ TRANSPARENT = ("ADD", "MEAN", "PAD")
 
 @dataclasses.dataclass(eq=False)
 class Group:
-    """Tensors whose channels can only be scaled together.
+    """A group of tensors whose channels can only be scaled together.
 
     Args:
         tensors: Tensors of the float graph.
-        writers: Places of the operations whose matrices make them.
-        readers: Places of those whose matrices multiply them.
-        blocked: Whether something else reads or makes them, so that they cannot be scaled.
+        writers: Indices of the operations whose matrices write them.
+        readers: Indices of the operations whose matrices multiply them.
+        blocked: Whether anything else reads or writes them, so that they cannot be scaled.
     """
 
     tensors: set[int] = dataclasses.field(default_factory=set)
@@ -35,21 +35,21 @@ class Group:
 
 
 def equalize(graph: Graph, statistics: Statistics, share: float) -> tuple[Graph, Statistics]:
-    """Scales channels of residual streams, depthwise outputs and the like, and takes it back where they are read.
+    """Scales channels of residual streams, depthwise outputs and the like, and reverts the scaling where they are read.
 
-    By which factors a network's channels were scaled before says nothing of its function: the result is the same for
-    all of them. In the canonical form each channel has as large weights in the matrices that read it as any other, and
-    is as large as what it adds to their outputs.
+    The result does not depend on how the network's channels were scaled before, which does not affect its function. In
+    the canonical form, the weights of all channels have the same magnitude in the matrices that read them, and the
+    magnitude of each channel is that of its contribution to their outputs.
 
     Args:
         graph: A float graph.
-        statistics: What `measure` found on it.
-        share: How far factors go in the canonical form, in logarithms: what the tensor wins, the matrix that undoes
-            the factor loses. Cross-layer equalization (Nagel et al., arXiv:1906.04721) goes half way.
+        statistics: The statistics of the graph, from `measure`.
+        share: How far to go toward the canonical form, on a logarithmic scale: what the tensor gains, the matrix that
+            reverts the factor loses. Cross-layer equalization (Nagel et al., arXiv:1906.04721) goes half way.
 
     Returns:
-        The graph with other weights, whose function is the same but for float32 roundings, and what `measure` would
-        find on it.
+        The graph with new weights, whose function is unchanged except for float32 rounding, and the statistics that
+        `measure` would return for it.
     """
     groups = channel_groups(graph)
     return rescale(
@@ -58,7 +58,7 @@ def equalize(graph: Graph, statistics: Statistics, share: float) -> tuple[Graph,
 
 
 def equalize_by_weights(graph: Graph, share: float) -> Graph:
-    """`equalize` where no images are: the sizes of channels are guessed from the matrices that make them.
+    """`equalize` without images: the magnitudes of channels are estimated from the matrices that write them.
 
     Args:
         graph: A float graph.
@@ -77,12 +77,12 @@ def equalize_by_weights(graph: Graph, share: float) -> Graph:
 def rescale(
     graph: Graph, statistics: Statistics, scaled: Sequence[tuple[Group, np.ndarray]]
 ) -> tuple[Graph, Statistics]:
-    """`scale_channels`, and what `measure` would find then.
+    """Applies `scale_channels`, and returns the statistics that `measure` would then return as well.
 
     Args:
         graph: A float graph.
-        statistics: What `measure` found on it.
-        scaled: Groups of it, each with its factors (channels,).
+        statistics: The statistics of the graph, from `measure`.
+        scaled: Groups of the graph, each with its factors (channels,).
     """
     found = statistics.copy()
     for group, factors in scaled:
@@ -96,11 +96,11 @@ def rescale(
 
 
 def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> Graph:
-    """A graph with the channels of groups scaled, by other matrices where they are made and read.
+    """Returns a graph with the channels of groups scaled, by changing the matrices that write and read them.
 
     Args:
         graph: A float graph.
-        scaled: Groups of it, each with its factors (channels,).
+        scaled: Groups of the graph, each with its factors (channels,).
     """
     graph, scaled = graph.copy(), list(scaled)
     touched = {index for group, _ in scaled for index in (*group.writers, *group.readers)}
@@ -123,7 +123,7 @@ def scale_channels(graph: Graph, scaled: Iterable[tuple[Group, np.ndarray]]) -> 
 
 
 def channel_groups(graph: Graph) -> list[Group]:
-    """Groups of a float graph whose channels can be scaled with its function kept."""
+    """Finds the groups of a float graph whose channels can be scaled without changing its function."""
     groups = _Groups()
     for index, op in enumerate(graph.operations):
         output = op.outputs[0]
@@ -143,7 +143,7 @@ def channel_groups(graph: Graph) -> list[Group]:
 
 
 class _Groups:
-    """Groups by tensor, while they are found."""
+    """Groups by tensor while they are being found."""
 
     def __init__(self) -> None:
         self._groups: dict[int, Group] = {}
@@ -170,13 +170,13 @@ class _Groups:
 
 
 def _reads_each_channel(graph: Graph, op: Operation) -> bool:
-    """Whether a filter's last axis is that of its input; of a depthwise one, its output has no more channels."""
+    """Whether a filter's last axis is its input's channels; if depthwise, whether its output has no more."""
     source, weights = map(graph.shape, op.matrix[:2])
     return len(weights) == 4 and weights[-1] == source[-1]
 
 
 def _keeps_channels(graph: Graph, op: Operation, computed: list[int]) -> bool:
-    """Whether a factor for each channel of what an operation reads is one for each channel of what it makes."""
+    """Whether scaling the channels of an operation's input is equivalent to scaling the channels of its output."""
     if op.name == "ADD" and len(computed) < 2:
         return False  # a constant has no factor
     made = graph.shape(op.outputs[0])
@@ -184,15 +184,15 @@ def _keeps_channels(graph: Graph, op: Operation, computed: list[int]) -> bool:
 
 
 def _sizes(group: Group, graph: Graph, statistics: Statistics) -> np.ndarray:
-    """Greatest value of each channel where it is read."""
+    """Maximum magnitude of each channel where it is read."""
     read = {graph.operations[index].matrix[0] for index in group.readers}
     return np.asarray(np.max([np.abs(statistics.pixels[tensor]).max(axis=0) for tensor in read], axis=0), np.float64)
 
 
 def _power(graph: Graph, index: int, guessed: dict[int, np.ndarray]) -> np.ndarray:
-    """Mean square of what a matrix makes, by channel: its inputs are taken for independent, and of size one if unknown.
+    """Mean square of a matrix's output by channel, assuming independent inputs, of magnitude one if unknown.
 
-    What a group reads of itself is left out, since it is not known yet.
+    Inputs from the group itself are ignored, since they are not known yet.
     """
     op = graph.operations[index]
     weights = np.square(np.asarray(graph.constant(op.inputs[1]), np.float64))
@@ -201,12 +201,12 @@ def _power(graph: Graph, index: int, guessed: dict[int, np.ndarray]) -> np.ndarr
 
 
 def _factors(group: Group, graph: Graph, sizes: np.ndarray, share: float) -> np.ndarray:
-    """Factors for the channels of a group, float64 (channels,).
+    """Returns the factors for the channels of a group, float64 (channels,).
 
     Args:
         group: The group.
-        graph: Its graph.
-        sizes: Sizes of its channels, whatever is scaled with them.
+        graph: The graph of the group.
+        sizes: Magnitudes of its channels, over all tensors in the group.
         share: See `equalize`.
     """
     demand = _demand(group, graph, sizes)
@@ -224,9 +224,9 @@ def _factors(group: Group, graph: Graph, sizes: np.ndarray, share: float) -> np.
 
 
 def _demand(group: Group, graph: Graph, sizes: np.ndarray) -> np.ndarray:
-    """How large the weights are that read each channel, beside all that makes the same output.
+    """Magnitude of the weights that read each channel, relative to all weights for the same output.
 
-    Depthwise filters have no say: they have a scale for each channel, and lose nothing by a factor.
+    Depthwise filters are ignored: they have a scale for each channel, and lose nothing by a factor.
     """
     found, matrices = np.zeros_like(sizes), 0
     for index in group.readers:

@@ -1,4 +1,4 @@
-"""Pixels laid in one row where nothing looks at their neighbors, so that XNNPACK rounds an image by one range."""
+"""Reshapes pixels to one row where their neighbors are not used, so that XNNPACK rounds an image with one range."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ Versioned = tuple[Operation, int]
 
 
 def has_one_range(graph: Graph, op: Operation) -> bool:
-    """Whether floats are rounded by one range for all pixels before a matrix multiplies them.
+    """Whether floats are rounded with one range for all pixels before a matrix multiplies them.
 
-    XNNPACK makes a fully connected layer of a 1x1 convolution and measures a range for each pixel: that takes longer
-    than 48 multiplications of 48 numbers. A convolution with a stride it leaves alone, and measures one range in one
-    pass. A stride of two rows is none where there is one row.
+    XNNPACK converts a 1x1 convolution to a fully connected layer and measures a range for each pixel, which takes
+    longer than 48 multiplications of 48 numbers. It does not convert a convolution with a stride, for which it measures
+    one range in one pass. With a single row, a stride of two rows has no effect.
 
-    Matrices that change the width keep a range for each pixel: what a depthwise convolution or a GELU gives them has
-    rare large values, beside which one range leaves little of all others.
+    Matrices that change the width keep a range for each pixel: their inputs, from a depthwise convolution or a GELU,
+    have rare large values, and with a single range little precision would remain for the others.
     """
     if not _is_pixelwise(graph, op) or op.name != "CONV_2D" or not _is_map(graph, op.inputs[0]):
         return False
@@ -32,15 +32,15 @@ def has_one_range(graph: Graph, op: Operation) -> bool:
 
 
 def flatten(graph: Graph, operations: list[Versioned], outputs: tuple[int, ...]) -> list[Versioned]:
-    """Lays pixels in a row for the matrices with one range, and for what stands between them.
+    """Reshapes pixels to a row for the matrices with one range, and for the operations between them.
 
     Args:
-        graph: Holds the tensors; gets further ones.
-        operations: In the order in which they run.
-        outputs: Tensors that have to be maps at the end.
+        graph: The graph that contains the tensors; new ones are added to it.
+        operations: The operations in the order of execution.
+        outputs: Tensors that must be maps at the end.
 
     Returns:
-        The operations with reshapes among them, which XNNPACK does in place.
+        The operations with added reshapes, which XNNPACK performs in place.
     """
     return _Flattener(graph).run(operations, outputs)
 
@@ -117,7 +117,7 @@ def _is_pixelwise(graph: Graph, op: Operation) -> bool:
 
 
 def _fits_rows(graph: Graph, tensor: int, places: tuple[int, ...]) -> bool:
-    """Whether a tensor is a map with those places, which can be laid in a row, or is the same at all of them."""
+    """Whether a tensor is a map of that size, which can be reshaped to a row, or is constant over all pixels."""
     shape = graph.shape(tensor)
     is_map = len(shape) == 4 and shape[1:3] == places and graph.constant(tensor) is None
     return is_map or max(shape[-3:-1], default=1) == 1

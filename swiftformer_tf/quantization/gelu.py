@@ -1,4 +1,4 @@
-"""GELU by operations that XNNPACK takes in integers, and looks up in one table."""
+"""Replaces GELU with operations that XNNPACK supports in integers and merges into a single lookup table."""
 
 import dataclasses
 import math
@@ -30,12 +30,12 @@ RANGES = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LoweredGelu:
-    """The operations in the place of a GELU.
+    """The operations that replace a GELU.
 
     Args:
-        source: Tensor that the GELU had as its input.
-        output: What it made.
-        inner: What the operations between make, in the order of `RANGES`.
+        source: Input tensor of the GELU.
+        output: Output tensor of the GELU.
+        inner: Intermediate tensors, in the order of `RANGES`.
     """
 
     source: int
@@ -44,17 +44,17 @@ class LoweredGelu:
 
 
 def lower_gelu(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
-    """Puts operations that XNNPACK takes in integers in the place of the GELUs.
+    """Replaces GELUs with operations that XNNPACK supports in integers.
 
-    Of operations in a row that start from one tensor of bytes, each of which only the next one reads, XNNPACK makes a
-    table.
+    XNNPACK merges a chain of operations that starts from one 8-bit tensor, and in which each is read only by the next,
+    into a lookup table.
 
     Args:
         graph: A float graph.
-        statistics: What `measure` found on it.
+        statistics: The statistics of the graph, from `measure`.
 
     Returns:
-        The graph with them, and the statistics with what is known of the further tensors.
+        The new graph, and statistics that include the new tensors.
     """
     graph, found = graph.copy(), statistics.copy()
     for op in graph.operations:
@@ -80,7 +80,7 @@ def lower_gelu(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]
 
 
 def lowered_gelus(graph: Graph) -> list[LoweredGelu]:
-    """Those of a graph, float or integer."""
+    """Returns the lowered GELUs of a float or integer graph."""
     named = {graph.label(op.outputs[0]): op.outputs[0] for op in graph.operations}
     found = []
     for product in graph.operations:
@@ -93,10 +93,10 @@ def lowered_gelus(graph: Graph) -> list[LoweredGelu]:
 
 
 def read_by_gelus(graph: Graph) -> set[int]:
-    """Tensors of a graph that nothing but GELUs reads, whole or lowered ones.
+    """Returns the tensors of a graph that are read only by GELUs, whether lowered or not.
 
     Args:
-        graph: Float or integer.
+        graph: A float or integer graph.
     """
     lowered = {each.source: {each.output, *each.inner} for each in lowered_gelus(graph)}
     found: set[int] = set()

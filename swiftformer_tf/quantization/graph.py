@@ -1,4 +1,4 @@
-"""A TFLite flatbuffer as a list of operations that can be read, and written anew."""
+"""A TFLite flatbuffer as a list of operations that can be read and rewritten."""
 
 import copy
 import dataclasses
@@ -21,14 +21,14 @@ VARIANT = ";"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Operation:
-    """One operation: tensors are indices into the graph.
+    """An operation; its tensors are indices into the graph.
 
     Args:
-        name: LiteRT's, such as `CONV_2D`.
-        inputs: Activations and constants; -1 where an optional one is left out.
-        outputs: Nearly all have one.
-        source: The flatbuffer's own object, whose options are kept.
-        version: Version of the operation, in LiteRT's registry.
+        name: LiteRT's name, such as `CONV_2D`.
+        inputs: Activations and constants; -1 for an omitted optional input.
+        outputs: Outputs; most operations have one.
+        source: The flatbuffer's object, whose options are kept.
+        version: Version of the operation in LiteRT's registry.
     """
 
     name: str
@@ -39,25 +39,25 @@ class Operation:
 
     @property
     def matrix(self) -> tuple[int, int, int]:
-        """Tensors of one of `MATRIX_OPS`: its input, its matrix, and its bias, -1 if there is none."""
+        """For one of `MATRIX_OPS`, its input, its matrix, and its bias, -1 if there is none."""
         first, weights, *others = (*self.inputs, -1)
         # The first input of a transposed convolution is the shape of its output.
         return (others[0], weights, others[1]) if self.name == "TRANSPOSE_CONV" else (first, weights, others[0])
 
     def with_matrix(self, source: int, weights: int, bias: int = -1) -> tuple[int, ...]:
-        """Its inputs, with others in the places of `matrix`."""
+        """Returns the inputs, with those of `matrix` replaced."""
         inputs = (self.inputs[0], weights, source, bias) if self.name == "TRANSPOSE_CONV" else (source, weights, bias)
         return inputs if bias >= 0 else inputs[:-1]
 
 
 class Graph:
-    """Reads a flatbuffer of one subgraph; writes it with other operations and further tensors.
+    """Reads a flatbuffer with one subgraph, and writes it with new operations and tensors.
 
     Args:
         content: The flatbuffer.
 
     Raises:
-        ModelError: There are more subgraphs.
+        ModelError: There are several subgraphs.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -85,7 +85,7 @@ class Graph:
         self.outputs = tuple(map(int, self._subgraph.outputs))
 
     def copy(self) -> Self:
-        """The same graph; what is added to or replaced in one of them, the other does not have."""
+        """Returns an independent copy of the graph."""
         graph = copy.copy(self)
         graph._model, graph._subgraph = copy.copy(self._model), copy.copy(self._subgraph)
         graph._model.subgraphs = [graph._subgraph]
@@ -97,35 +97,35 @@ class Graph:
         return graph
 
     def shape(self, tensor: int) -> tuple[int, ...]:
-        """Of a tensor."""
+        """Returns the shape of a tensor."""
         shape = self._subgraph.tensors[tensor].shape
         return () if shape is None else tuple(map(int, shape))
 
     def label(self, tensor: int) -> str:
-        """Name of the float graph's tensor that a tensor stands for."""
+        """Returns the name of the float graph's tensor that a tensor represents."""
         return str(self._subgraph.tensors[tensor].name.decode()).partition(VARIANT)[0]
 
     def computed_inputs(self, op: Operation) -> list[int]:
-        """Those that are no constants."""
+        """Returns the inputs that are not constants."""
         return [each for each in op.inputs if each >= 0 and self.constant(each) is None]
 
     def is_matrix(self, op: Operation) -> bool:
-        """Whether an operation multiplies by constants, and not two computed tensors."""
+        """Whether an operation multiplies by constants rather than multiplying two computed tensors."""
         return op.name in MATRIX_OPS and self.constant(op.matrix[1]) is not None
 
     def groups(self, op: Operation) -> int:
-        """Number of groups of a matrix or filter: sets of channels, each of which makes outputs of its own."""
+        """Returns the number of groups of a matrix or filter: sets of channels with separate outputs."""
         source, weights, _ = op.matrix
         channels = self.shape(source)[-1]
         shared = {"DEPTHWISE_CONV_2D": channels, "CONV_2D": channels // self.shape(weights)[-1]}
         return shared.get(op.name, 1)
 
     def bias_name(self, op: Operation) -> str:
-        """Beside the name of the operation's matrix: the converter keeps one constant for all equal biases."""
+        """Returns a name derived from the operation's matrix: the converter shares a constant among equal biases."""
         return self.label(op.inputs[1]).rpartition("/")[0] + "/bias"
 
     def signature_names(self) -> dict[int, str]:
-        """What the signature calls the inputs and outputs."""
+        """Returns the names of the inputs and outputs in the signature."""
         return {
             int(item.tensorIndex): item.name.decode()
             for signature in self._model.signatureDefs or ()
@@ -133,12 +133,12 @@ class Graph:
         }
 
     def rename(self, names: Mapping[int, str]) -> None:
-        """Gives tensors other names."""
+        """Renames tensors."""
         for tensor, name in names.items():
             self._subgraph.tensors[tensor].name = name.encode()
 
     def constant(self, tensor: int) -> np.ndarray | None:
-        """The value of a constant; None for what is computed."""
+        """Returns the value of a constant; None for a computed tensor."""
         found = self._subgraph.tensors[tensor]
         data = self._model.buffers[found.buffer].data
         if data is None:
@@ -148,27 +148,27 @@ class Graph:
         return np.frombuffer(bytes(data), kind).reshape(self.shape(tensor))
 
     def kind(self, tensor: int) -> Kind:
-        """Type of a tensor in numpy's word."""
+        """Returns the type of a tensor, by NumPy's name."""
         types = vars(self._schema.TensorType).items()
         kinds: dict[int, Any] = {value: name.lower() for name, value in types if isinstance(value, int)}
         kind: Kind = kinds[self._subgraph.tensors[tensor].type]
         return kind
 
     def quantization(self, tensor: int) -> Quantization | None:
-        """What the integers of a tensor stand for; None for floats and for integers that are plain numbers."""
+        """Returns the quantization of a tensor; None for floats and for integers without a scale."""
         found = self._subgraph.tensors[tensor].quantization
         if found is None or found.scale is None or not len(found.scale):
             return None
         return Quantization(np.array(found.scale, np.float32), int(found.zeroPoint[0]), int(found.quantizedDimension))
 
     def activation(self, op: Operation) -> str:
-        """The function that is fused into an operation: `NONE`, `RELU` and so on."""
+        """Returns the activation function fused into an operation: `NONE`, `RELU` and so on."""
         value = getattr(op.source.builtinOptions, "fusedActivationFunction", 0)
         kinds = vars(self._schema.ActivationFunctionType).items()
         return str(next(name for name, kind in kinds if kind == value and not name.startswith("_")))
 
     def replace_weights(self, index: int, arrays: list[np.ndarray]) -> None:
-        """Gives the operation at that place other float32 constants in the place of its second input and on."""
+        """Replaces the second and following inputs of the operation at an index with float32 constants."""
         op = self.operations[index]
         first, weights, bias = op.matrix
         constants = [
@@ -182,7 +182,7 @@ class Graph:
         self.replace_operation(index, [dataclasses.replace(op, inputs=tuple(source.inputs), source=source)])
 
     def shift_bias(self, index: int, shift: np.ndarray) -> None:
-        """Adds floats (channels,) to the bias of the operation at that place, whatever type it has."""
+        """Adds floats (channels,) to the bias, of any type, of the operation at an index."""
         op = self.operations[index]
         source, weights, bias = op.matrix
         value, quantization = self.constant(bias), self.quantization(bias)
@@ -203,7 +203,7 @@ class Graph:
         shape: tuple[int, ...] | None = None,
         name: str | None = None,
     ) -> int:
-        """A further tensor with the label of another, and its shape, where none is given; returns its index."""
+        """Adds a tensor with the label of another and, by default, its shape; returns the new index."""
         schema = self._schema
         tensor = schema.TensorT(
             shape=list(self.shape(like) if value is None else value.shape) if shape is None else list(shape),
@@ -225,12 +225,12 @@ class Graph:
         return len(self._subgraph.tensors) - 1
 
     def add_scalar(self, like: int, suffix: str, value: float) -> int:
-        """A further constant named after another tensor, one number in as many dimensions; returns its index."""
+        """Adds a constant named after another tensor, a single number with as many dimensions; returns its index."""
         number = np.full((1,) * len(self.shape(like)), value, np.float32)
         return self.add_tensor(like, "float32", value=number, name=self.label(like) + suffix)
 
     def operation(self, name: str, inputs: tuple[int, ...], output: int, activation: str = "NONE") -> Operation:
-        """A further float operation with default options, for `replace_operation`."""
+        """Creates a float operation with default options, for `replace_operation`."""
         schema, codes = self._schema, self._model.operatorCodes
         codes.append(_operator_code(schema, name, version=1))
         source = schema.OperatorT(opcodeIndex=len(codes) - 1, inputs=[*inputs], outputs=[output])
@@ -242,12 +242,12 @@ class Graph:
         return Operation(name, inputs, (output,), source)
 
     def replace_operation(self, index: int, operations: Sequence[Operation]) -> None:
-        """Puts others in the place of the operation at that place."""
+        """Replaces the operation at an index with others."""
         self._subgraph.operators[index : index + 1] = [op.source for op in operations]  # for `watched`
         self.operations = (*self.operations[:index], *operations, *self.operations[index + 1 :])
 
     def fully_connected(self, op: Operation) -> Any:
-        """Options of a `FULLY_CONNECTED` in the place of a convolution: four dimensions and its activation stay."""
+        """Creates the options of a `FULLY_CONNECTED` that replaces a convolution, in 4-D and with its activation."""
         schema = self._schema
         options = schema.FullyConnectedOptionsT(
             fusedActivationFunction=op.source.builtinOptions.fusedActivationFunction,
@@ -257,7 +257,7 @@ class Graph:
         return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.FullyConnectedOptions, builtinOptions=options)
 
     def pointwise(self) -> Any:
-        """Options of a `CONV_2D` of 1x1, in the place of an operation's `source`."""
+        """Creates the options of a 1x1 `CONV_2D`, to replace an operation's `source`."""
         schema = self._schema
         options = schema.Conv2DOptionsT(
             padding=schema.Padding.VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1
@@ -271,13 +271,13 @@ class Graph:
         return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.ReducerOptions, builtinOptions=options)
 
     def reshape(self, shape: Sequence[int]) -> Any:
-        """Options of a `RESHAPE`, in the place of an operation's `source`."""
+        """Creates the options of a `RESHAPE`, to replace an operation's `source`."""
         schema = self._schema
         options = schema.ReshapeOptionsT(newShape=[int(size) for size in shape])
         return schema.OperatorT(builtinOptionsType=schema.BuiltinOptions.ReshapeOptions, builtinOptions=options)
 
     def source_with(self, op: Operation, options: Mapping[str, int]) -> Any:
-        """An operation's `source` with other values in some fields of its options, which have the schema's names."""
+        """Returns an operation's `source` with some fields of its options, by the schema's names, changed."""
         if not options:
             return op.source
         source = copy.copy(op.source)
@@ -286,7 +286,7 @@ class Graph:
         return source
 
     def watched(self, tensors: tuple[int, ...]) -> bytes:
-        """The flatbuffer with other outputs, and no signature that could contradict them."""
+        """Returns the flatbuffer with different outputs, and without a signature that could contradict them."""
         graph = self.copy()
         graph._subgraph.outputs, graph._model.signatureDefs = list(tensors), []
         return graph._packed()
@@ -294,14 +294,15 @@ class Graph:
     def rewritten(
         self, operations: list[tuple[Operation, int]], inputs: tuple[int, ...], outputs: tuple[int, ...]
     ) -> bytes:
-        """The flatbuffer with other operations; tensors and constants that none of them uses are left out.
+        """Returns the flatbuffer with different operations, without unused tensors and constants.
 
-        Each tensor has a name of its own: its label, and where an earlier one has that, what made it or its type.
+        Each tensor has a unique name: its label and, if an earlier one has the same, the operation that wrote it or its
+        type.
 
         Args:
-            operations: In the order in which they run, each with its version.
-            inputs: Tensors that take the place of the graph's inputs, one by one.
-            outputs: Likewise.
+            operations: The operations in the order of execution, each with its version.
+            inputs: Tensors that replace the graph's inputs, one by one.
+            outputs: Tensors that replace the graph's outputs, one by one.
         """
         graph = self.copy()
         schema, model, subgraph = graph._schema, graph._model, graph._subgraph
@@ -379,6 +380,6 @@ def _operator_code(schema: Any, name: str, version: int) -> Any:
 
 
 def numbered(name: str) -> Iterator[str]:
-    """The name, and then with a number behind it."""
+    """Yields the name, and then the name followed by a number."""
     yield name
     yield from (f"{name}_{number}" for number in itertools.count(1))

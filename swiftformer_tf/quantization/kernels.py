@@ -1,4 +1,4 @@
-"""What LiteRT's kernels want of operations whose activations are integers of one width."""
+"""The requirements of LiteRT's kernels for operations whose activations are integers of one width."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ __all__ = ["HYBRID_VERSIONS", "KERNELS", "Kernels", "integer_kind"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Kernels:
-    """The rules for one width.
+    """The rules for one integer width.
 
     Args:
-        bias: Type of biases, and of the sums that they are added to.
-        outputs: What the integers stand for that an operation makes, where LiteRT fixes it, by name.
+        bias: Type of biases and of the sums to which they are added.
+        outputs: Quantization of the output of operations for which LiteRT fixes it, by name.
         versions: Versions of operations in LiteRT's registry, by name.
-        widened: Type in which operations take their inputs that have no form for this width, by name.
+        widened: Input type of operations that do not support this width, by name.
         options: Fields of operations' options that differ from those of the float operation, by name.
     """
 
@@ -34,7 +34,7 @@ def _steps(in_one: int, zero_point: int = 0) -> Quantization:
 
 
 def _versions(names: Mapping[int, str]) -> dict[str, int]:
-    """By name, of names by version."""
+    """Converts names by version to versions by name."""
     return {name: version for version, listed in names.items() for name in listed.split()}
 
 
@@ -90,10 +90,10 @@ KERNELS: dict[Kind, Kernels] = {
 
 
 def integer_kind(activations: Kind) -> Kind:
-    """Key of `KERNELS` for what a recipe stores as integers between operations; with floats there it has none.
+    """Returns the key in `KERNELS` for a recipe's integers between operations; `"int8"` if it has floats there.
 
     Args:
-        activations: Type of the recipe's activations.
+        activations: Activation type of the recipe.
 
     Examples:
         >>> [integer_kind(each) for each in ("int16", "int8", "float32")]

@@ -1,4 +1,4 @@
-"""Operations that LiteRT has in floats only, by others that it has in integers too."""
+"""Replaces operations that LiteRT supports only in floats with others that it supports in integers too."""
 
 from swiftformer_tf.quantization.graph import Graph
 
@@ -26,10 +26,10 @@ LOWERED: dict[str, Steps] = {
 
 
 def lower_float_only(graph: Graph) -> Graph:
-    """A float graph with the same tensors, and further ones between them.
+    """Returns a float graph with the same tensors, and new ones between them.
 
     Args:
-        graph: As the converter wrote it.
+        graph: A float graph from the converter.
     """
     graph = graph.copy()
     producers = {op.outputs[0]: op.name for op in graph.operations}

@@ -1,4 +1,4 @@
-"""Names of a float graph's tensors: the layer's, then what of it, each one once."""
+"""Names the tensors of a float graph uniquely: the name of the layer, followed by the tensor's role in it."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -19,18 +19,18 @@ CONSTANTS = {("MEAN", 1): "axes", ("SUM", 1): "axes", ("PAD", 1): "paddings", ("
 
 
 def name_tensors(content: bytes, layers: Collection[str]) -> bytes:
-    """Gives each tensor of a float flatbuffer a name of its own that says where it comes from.
+    """Gives each tensor of a float flatbuffer a unique name that says where it comes from.
 
-    The converter's names hang on how often the process traced a model, join all that it fused, and call constants by a
-    number. Ours hang on the graph alone: `stages-0-blocks-1-attn-to_key/kernel`, `.../conv_2d`, `.../mean`. What no
-    layer makes belongs to the layer whose output it reads last.
+    The converter's names depend on how often the process traced a model, join everything that it fused, and number
+    constants. These names depend only on the graph: `stages-0-blocks-1-attn-to_key/kernel`, `.../conv_2d`, `.../mean`.
+    A tensor that does not come from a layer is named after the last layer whose output it uses.
 
     Args:
-        content: The flatbuffer, as the converter wrote it.
-        layers: Names of the model's layers.
+        content: The flatbuffer from the converter.
+        layers: The names of the model's layers.
 
     Returns:
-        The same graph; inputs and outputs are called as the signature calls them.
+        The same graph; inputs and outputs have their names in the signature.
     """
     graph = Graph(content)
     graph.rename(_Namer(graph, layers).names)
@@ -78,7 +78,7 @@ class _Namer:
         return next(named, "") or max(read, default=(0, "constant"))[1]
 
     def _layers_in(self, label: str) -> Iterator[str]:
-        """The scopes that TensorFlow joined, each followed by a number unless it is the first of that name."""
+        """The layers among the scopes that TensorFlow joined; it appends a number to repeated names."""
         for scopes in label.split(";"):
             for scope in reversed(scopes.split("/")):
                 for name in (scope, re.sub(r"_\d+$", "", scope)):

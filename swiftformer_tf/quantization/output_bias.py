@@ -1,4 +1,4 @@
-"""The last biases take back what a file's outputs differ by in the mean."""
+"""Corrects the mean error of a file's outputs with the biases of its last matrices."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,13 +15,13 @@ __all__ = ["correct_output_bias"]
 def correct_output_bias(content: bytes, images: Sequence[np.ndarray], expected: Mapping[str, np.ndarray]) -> bytes:
     """Runs an integer graph and shifts the biases of its last matrices.
 
-    What rounding adds up to through all layers is known only now. It would move the same classes of all photographs.
+    Only now is the accumulated rounding error of all layers known, which would shift the same classes for all
+    photographs.
 
     Args:
-        content: What `rewrite` returned.
+        content: The flatbuffer from `rewrite`.
         images: Inputs of the graph, float32.
-        expected: What each of the last matrices makes of them in the float graph, in the mean, (channels,), by the
-            label of its output.
+        expected: Mean outputs of the last matrices in the float graph, (channels,), by the label of the output.
 
     Returns:
         The flatbuffer.

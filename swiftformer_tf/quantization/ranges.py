@@ -1,4 +1,4 @@
-"""What flows through a float graph on calibration images: ranges of tensors, moments of what matrices multiply."""
+"""Measures a float graph on calibration images: ranges of tensors, and moments of the inputs of matrices."""
 
 import dataclasses
 import math
@@ -27,17 +27,18 @@ IMAGES_PER_PRODUCT = 16
 
 @dataclasses.dataclass(eq=False)
 class Statistics:
-    """What `measure` found.
+    """The result of `measure`.
 
     Args:
-        low: Least value of each channel of each tensor, float32 (channels,).
-        high: Greatest value.
-        pixels: A sample of its pixels, float32 (N, channels); tensors of one shape are sampled at the same places.
-        moments: Moments of each convolution's or matrix's input, by its output: mean of x x', float64 (G, K, K), where
-            x is what a row of the matrix multiplies, with a one at its end, for each of its `Graph.groups`.
-        fixed_ranges: Tensors whose range is as it is to be, however rare its ends.
-        images: Some of the images, evenly spaced, for a second run.
-        outputs: What each of the last matrices made of them in the mean, float64 (channels,), by the tensor's label.
+        low: Minimum of each channel of each tensor, float32 (channels,).
+        high: Maximum of each channel of each tensor, float32 (channels,).
+        pixels: A sample of each tensor's pixels, float32 (N, channels); tensors of the same shape are sampled at the
+            same positions.
+        moments: Second moments of the input of each convolution or matrix, by its output: the mean of x x', float64 (G,
+            K, K), where x is what a row of the matrix multiplies, followed by a one, for each of its `Graph.groups`.
+        fixed_ranges: Tensors whose range must be used as it is, however rare its extremes are.
+        images: A sample of the images, evenly spaced, for a second run.
+        outputs: Mean outputs of the last matrices for these images, float64 (channels,), by the tensor's label.
     """
 
     low: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
@@ -49,19 +50,19 @@ class Statistics:
     outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def copy(self) -> Self:
-        """The same arrays in containers of their own."""
+        """Returns the same arrays in new containers."""
         return dataclasses.replace(
             self, **{each.name: getattr(self, each.name).copy() for each in dataclasses.fields(self)}
         )
 
     def with_range(self, tensor: int, low: float, high: float) -> Self:
-        """The same with another range of one tensor, see `fix_range`."""
+        """Returns the statistics with a different range for one tensor, see `fix_range`."""
         found = self.copy()
         found.fix_range(tensor, low, high)
         return found
 
     def fix_range(self, tensor: int, low: float, high: float) -> None:
-        """Gives a tensor the range that its integers are to spread over."""
+        """Sets the range that the integers of a tensor must cover."""
         self.low[tensor], self.high[tensor] = np.array([low], np.float32), np.array([high], np.float32)
         self.fixed_ranges.add(tensor)
 
@@ -70,7 +71,7 @@ Item = TypeVar("Item")
 
 
 class EvenSample(Generic[Item]):
-    """Items of a stream, evenly spaced: all while there are no more than `most`, at least half of that later.
+    """A sample of evenly spaced items from a stream: all of up to `most` items, and at least half of `most` after that.
 
     Args:
         most: An even number.
@@ -88,7 +89,7 @@ class EvenSample(Generic[Item]):
         self._most, self._step, self._seen = most, 1, 0
 
     def add(self, item: Item) -> None:
-        """Takes the stream's next item, which is kept where its turn is one of those that are sampled."""
+        """Adds the next item of the stream, which is kept if its position is one of those sampled."""
         if self._seen % self._step == 0:
             if len(self.items) == self._most:
                 del self.items[1::2]
@@ -100,13 +101,14 @@ class EvenSample(Generic[Item]):
 def measure(
     graph: Graph, images: Iterable[np.ndarray], progress: Callable[[int], None] | None = None, *, kept: int = 0
 ) -> Statistics:
-    """Runs a float graph on images.
+    """Runs a float graph on images and collects statistics.
 
     Args:
-        graph: As the converter wrote it.
+        graph: A float graph from the converter.
         images: Inputs of the graph, float32.
-        progress: Called with the number of inputs seen so far.
-        kept: An even number: as many inputs, at most, stay in memory with what the last matrices make of them.
+        progress: Called with the number of inputs processed so far.
+        kept: Maximum number of inputs that are kept in memory along with the outputs of the last matrices; an even
+            number.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -157,13 +159,13 @@ def measure(
 
 
 def first_operations(graph: Graph) -> list[Operation]:
-    """Those that no matrix comes before: what is made of the pixels, and the matrices that read it."""
+    """Operations that no matrix precedes: those on pixels, and the matrices that read their results."""
     first = before_matrices((op.inputs, op.outputs, graph.is_matrix(op)) for op in graph.operations)
     return [op for op, is_first in zip(graph.operations, first, strict=True) if is_first]
 
 
 def last_matrices(graph: Graph) -> list[Operation]:
-    """Those that no other matrix comes after: of a classifier the one that makes the logits."""
+    """Matrices that no other matrix follows: in a classifier, the one that computes the logits."""
     found: list[Operation] = []
     followed: set[int] = set()  # tensors that a matrix reads, or what is made of them
     for op in reversed(graph.operations):
@@ -175,7 +177,7 @@ def last_matrices(graph: Graph) -> list[Operation]:
 
 
 def channel_means(values: np.ndarray) -> np.ndarray:
-    """Over all pixels, (channels,)."""
+    """Mean over all pixels, (channels,)."""
     return np.asarray(values.reshape(-1, values.shape[-1]).mean(axis=0))
 
 
@@ -194,7 +196,7 @@ def _add_moments(pending: dict[int, list[np.ndarray]], moments: dict[int, np.nda
 
 
 def _rows(op: Operation, value: np.ndarray, graph: Graph) -> np.ndarray:
-    """What a matrix multiplies at some positions: (positions, G, K + 1)."""
+    """The inputs of a matrix at some positions: (positions, G, K + 1)."""
     weights = graph.shape(op.matrix[1])
     if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         windows = _windows(op, value, weights[1:3])
@@ -208,12 +210,12 @@ def _rows(op: Operation, value: np.ndarray, graph: Graph) -> np.ndarray:
 
 
 def _spread(total: int) -> np.ndarray:
-    """Places of as many rows as are taken, evenly spaced."""
+    """Indices of the sampled rows, evenly spaced."""
     return np.unique(np.linspace(0, total - 1, min(total, ROWS_PER_IMAGE)).astype(int))
 
 
 def _windows(op: Operation, value: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """What a filter sees at each position: (B, H, W, C, height, width)."""
+    """The window of a filter at each position: (B, H, W, C, height, width)."""
     options = op.source.builtinOptions
     strides, dilation = (options.strideH, options.strideW), (options.dilationHFactor, options.dilationWFactor)
     reach = [(taps - 1) * step + 1 for taps, step in zip(size, dilation, strict=True)]

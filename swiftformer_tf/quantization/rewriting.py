@@ -1,4 +1,4 @@
-"""A float graph becomes an integer one: by which scales, and the casts between the two."""
+"""Rewrites a float graph as an integer graph: chooses scales, and inserts casts between floats and integers."""
 
 import functools
 import math
@@ -61,14 +61,14 @@ LARGEST_SUM = 2**28
 def rewrite(
     graph: Graph, how: Mapping[Operation, Precision], recipe: Recipe, statistics: Statistics | None = None
 ) -> bytes:
-    """Writes a float graph with the precision of each operation.
+    """Rewrites a float graph with a precision for each operation.
 
     Args:
         graph: A float graph.
-        how: What `operation_precisions` returned, or a choice of your own.
-        recipe: Says the inference input and output type.
-        statistics: What `measure` found. Without it, weights are rounded to the nearest integer, and no operation
-            can be integer throughout.
+        how: Precisions from `operation_precisions`, or your own.
+        recipe: Recipe with the inference input and output types.
+        statistics: The statistics from `measure`. Without them, weights are rounded to the nearest integer, and no
+            operation can be fully integer.
 
     Returns:
         The flatbuffer.
@@ -105,7 +105,7 @@ class _Rewriter:
     # Inference input and output.
 
     def _of_inference_type(self, tensor: int, kind: Kind) -> int:
-        """A tensor of the inference input or output type."""
+        """Returns a tensor of the inference input or output type."""
         if kind == "float32":
             return tensor
         inside = self._quantization(tensor)
@@ -182,9 +182,10 @@ class _Rewriter:
         self.operations.append((Operation(op.name, inputs, outputs, source), self.kernels.versions[op.name]))
 
     def _is_idle_floor(self, op: Operation) -> bool:
-        """Whether a maximum keeps from zero what reciprocal roots read that make the same of zero and of one step.
+        """Whether a maximum only keeps zero from reciprocal square roots that return the same for zero and for one
+        step.
 
-        LiteRT's RSQRT of eight bits answers zero with the greatest output, as the limit is.
+        LiteRT's 8-bit RSQRT returns the largest output for zero, which is the correct limit.
         """
         (output,), readers = op.outputs, [each for each in self.graph.operations if {*each.inputs} & {*op.outputs}]
         floor = [value for each in op.inputs if (value := self.graph.constant(each)) is not None]
@@ -199,7 +200,7 @@ class _Rewriter:
         return integer and 1 / math.sqrt(step) >= max(beyond)
 
     def _is_over_channels(self, op: Operation) -> bool:
-        """Whether an operation is a mean that leaves of each pixel one number."""
+        """Whether an operation is a mean over channels, which leaves one number per pixel."""
         if op.name != "MEAN":
             return False
         axes, (*_, last) = self.graph.constant(op.inputs[1]), self.graph.shape(op.outputs[0])
@@ -207,7 +208,7 @@ class _Rewriter:
         return axes is not None and ranks == {4} and last == 1 and (axes.reshape(-1) % 4).tolist() == [3]
 
     def _mean_as_matrix(self, op: Operation) -> None:
-        """A convolution by weights that are all the same makes the same integers as a mean over channels."""
+        """Replaces a mean over channels with a convolution with equal weights, which computes the same integers."""
         source, (output,) = op.inputs[0], op.outputs
         graph, channels, name = self.graph, self.graph.shape(source)[-1], self.graph.label(output)
         made = graph.add_tensor(output, self.kind, quantization=self._quantization(output))
@@ -233,7 +234,7 @@ class _Rewriter:
         return wide
 
     def _in_scale_of(self, output: int, tensor: int, made: int) -> int:
-        """A tensor with the scale of another: what is put together has one."""
+        """Returns a tensor with the scale of another, since concatenated tensors must share one."""
         mine, its = self._quantization(tensor), self._quantization(output)
         if np.array_equal(mine.scale, its.scale) and mine.zero_point == its.zero_point:
             return made
@@ -260,7 +261,7 @@ class _Rewriter:
     # Tensors.
 
     def _passed_on(self, op: Operation, integers: np.ndarray) -> np.ndarray:
-        """What a matrix makes of its input's drift, (outputs,)."""
+        """The drift of a matrix's output that is caused by the drift of its input, (outputs,)."""
         if op.name == "DEPTHWISE_CONV_2D":
             by_input = integers.sum(axis=(0, 1, 2))[:, None]
         else:
@@ -273,10 +274,11 @@ class _Rewriter:
         return np.asarray(found)
 
     def _drift(self, tensor: int) -> np.ndarray:
-        """Mean of what rounding adds to each channel of a tensor.
+        """Returns the mean rounding error of each channel of a tensor.
 
-        It is not zero: most outputs of a GELU lie within a step or two of zero, all on one side of their integer, and
-        the noise of its input does not average out where it bends. Hundreds of such channels add up in a matrix.
+        It is not zero: most outputs of a GELU are within one or two steps of zero, all on one side of their integer,
+        and the noise of its input does not average out where the function is curved. Hundreds of such channels add up
+        in a matrix.
         """
         if self.kind == "int16":
             return np.zeros(self.graph.shape(tensor)[-1])  # steps are too small to add up
@@ -292,14 +294,14 @@ class _Rewriter:
         return np.asarray((dequantized(integers, quantization) - pixels[tensor]).mean(axis=0, dtype=np.float64))
 
     def _curve(self, tensor: int) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
-        """The input of a GELU, and what is made of it before the last rounding; -1 for what no GELU made."""
+        """The input of a GELU, and its output before the last rounding; -1 for a tensor that no GELU wrote."""
         lowered, producer = self.lowered_gelus.get(tensor), self.producers.get(tensor)
         if lowered is not None:
             return lowered.source, functools.partial(self._lowered_gelu, lowered)
         return producer.inputs[0] if producer is not None and producer.name == "GELU" else -1, _gelu
 
     def _lowered_gelu(self, lowered: LoweredGelu, values: np.ndarray) -> np.ndarray:
-        """What the operations in the place of a GELU make of its input, before the last rounding."""
+        """The result of the operations that replace a GELU, before the last rounding."""
 
         def as_stored(tensor: int, values: np.ndarray) -> np.ndarray:
             return rounded(values, self._quantization(tensor))
@@ -309,14 +311,14 @@ class _Rewriter:
         return np.asarray(values * as_stored(sigmoid, 1 / (1 + np.exp(-as_stored(cubic, values * factor)))))
 
     def _is_float(self, tensor: int) -> bool:
-        """Whether it is to become integers; places of maxima, conditions and the like are none of it."""
+        """Whether a tensor is to be quantized, which indices of maxima, conditions and the like are not."""
         return self.graph.kind(tensor) == "float32"
 
     def _computed(self, tensor: int) -> bool:
         return tensor >= 0 and self.graph.constant(tensor) is None
 
     def _activation(self, tensor: int, kind: Kind) -> int:
-        """The tensor in that type, cast where it is not there yet."""
+        """Returns a tensor in a type, with a cast if needed."""
         if not self._is_float(tensor):
             return tensor
         if (tensor, kind) not in self.tensors_by_dtype:
@@ -355,7 +357,7 @@ class _Rewriter:
         return bias.astype(np.float64)
 
     def _scaled(self, tensor: int) -> int:
-        """The tensor whose scale a tensor has."""
+        """Returns the tensor whose scale a tensor shares."""
         producer = self.producers.get(tensor)
         if producer is None or producer.name not in SAME_SCALE:
             return tensor
@@ -388,7 +390,7 @@ class _Rewriter:
     def _rounded(
         self, op: Operation, step: float = 0.0, least_scale: float | np.ndarray = 0.0, bits: int = 8
     ) -> tuple[np.ndarray, Quantization, np.ndarray]:
-        """Integers of a filter in its own layout, their scales, and what to add to the bias."""
+        """Returns the integers of a filter in its own layout, their scales, and the correction of the bias."""
         kernel = self.graph.constant(op.inputs[1])
         assert kernel is not None
         moments = None if self.statistics is None else self.statistics.moments[op.outputs[0]]

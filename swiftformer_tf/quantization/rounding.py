@@ -1,4 +1,4 @@
-"""Rounding weights to integers so that the sums that they make, and not they themselves, come out closest."""
+"""Rounds weights to integers so as to minimize the error of the outputs, not of the weights themselves."""
 
 import contextlib
 import math
@@ -38,22 +38,25 @@ def round_weights(
     least_scale: float | np.ndarray = 0.0,
     bits: int = 8,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Integers, their scales, and what to add to the bias.
+    """Rounds weights; returns the integers, their scales, and the correction of the bias.
 
-    One weight after the other is rounded, and what it lost is made up for by those still to come, by the covariance
-    of their inputs (Frantar et al., "GPTQ", arXiv:2210.17323; Hassibi and Stork's optimal brain surgeon). The bias,
-    which has 32 bits, takes the mean of what is left. Of four bits, the scale is the one whose sums come out closest,
-    and the integers are gone through again, each given all others (Behdin et al., "QuantEase", arXiv:2309.01885).
+    Weights are rounded one after the other, and the error of each is compensated by the following ones, based on the
+    covariance of their inputs (Frantar et al., "GPTQ", arXiv:2210.17323; Hassibi and Stork's optimal brain surgeon).
+    The mean of the remaining error is added to the bias, which has 32 bits. For four bits, the scale with the smallest
+    output error is chosen, and each integer is then revised with all others fixed (Behdin et al., "QuantEase",
+    arXiv:2309.01885).
 
     Args:
-        weights: (G, K, N): G matrices from K inputs to N outputs; one of a convolution, one per channel of a depthwise.
-        moments: (G, K + 1, K + 1), mean of x x' with a one at the end of x; None rounds each weight to nearest.
-        noise: Variance that quantizing the inputs adds to each of them.
-        least_scale: That no scale is below, for all or (G, 1, N).
-        bits: Bits of an integer, 8 or 4.
+        weights: (G, K, N): G matrices from K inputs to N outputs; one for a convolution, one per channel for a
+            depthwise convolution.
+        moments: (G, K + 1, K + 1), the mean of x x', where x ends with a one; None rounds each weight to the nearest
+            integer.
+        noise: Variance that the quantization of the inputs adds to each of them.
+        least_scale: Lower bound of the scales, for all or (G, 1, N).
+        bits: Number of bits per integer, 8 or 4.
 
     Returns:
-        int8 (G, K, N), float64 scales (G, 1, N) and float64 shift of the bias (G, 1, N).
+        int8 (G, K, N), float64 scales (G, 1, N), and the float64 correction of the bias (G, 1, N).
     """
     lowest, highest = LIMITS[bits]
     scale = np.maximum(np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-12) / highest, least_scale)
@@ -79,7 +82,7 @@ def round_weights(
 
 
 def _compensated(weights: np.ndarray, scale: np.ndarray, factor: np.ndarray, limits: tuple[int, int]) -> np.ndarray:
-    """Integers (G, K, N) by GPTQ, from the first input to the last."""
+    """Integers (G, K, N) from GPTQ, from the first input to the last."""
     left, integers = weights.copy(), np.zeros_like(weights)
     for start in range(0, weights.shape[1], BLOCK):
         block = slice(start, start + BLOCK)
@@ -96,7 +99,7 @@ def _compensated(weights: np.ndarray, scale: np.ndarray, factor: np.ndarray, lim
 def _closest(
     weights: np.ndarray, scale: np.ndarray, factor: np.ndarray, covariance: np.ndarray, limits: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integers (G, K, N) and scales (G, 1, N) whose sums come out closest."""
+    """Integers (G, K, N) and scales (G, 1, N) with the smallest output error."""
 
     count, repeats = weights.shape[2], len(SHARES)
     tried = np.repeat(weights, repeats, axis=2)
@@ -118,7 +121,7 @@ def _closest(
 def _revised(
     weights: np.ndarray, integers: np.ndarray, scale: np.ndarray, covariance: np.ndarray, limits: tuple[int, int]
 ) -> np.ndarray:
-    """Integers that are each the best one beside all others, one after the other."""
+    """Revises the integers one after the other, each to the best value with all others fixed."""
     integers = integers.copy()
     diagonal = np.einsum("gkk->gk", covariance)
     for start in range(0, weights.shape[1], BLOCK):
@@ -134,7 +137,7 @@ def _revised(
 
 
 def _inverse_factor(covariance: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Upper triangular U with inverse(covariance + floor) = U' U, and that sum, all (G, K, K); floor (G, 1)."""
+    """Upper triangular U with inverse(covariance + floor) = U' U, and the sum, all (G, K, K); floor is (G, 1)."""
     # If all images are the same, the covariance is nothing but rounding errors, some of them negative.
     for factor in FLOOR_FACTORS:
         with contextlib.suppress(np.linalg.LinAlgError):
@@ -157,19 +160,20 @@ def rounded_filter(
     groups: int = 1,
     bits: int = 8,
 ) -> tuple[np.ndarray, Quantization, np.ndarray]:
-    """`round_weights` of a filter in TFLite's layout: (N, height, width, C), or (1, height, width, C) depthwise.
+    """Applies `round_weights` to a filter in TFLite's layout: (N, height, width, C), or (1, height, width, C) if
+    depthwise.
 
     Args:
-        op: The operation that it belongs to.
-        kernel: Its value.
-        moments: See `measure`; None rounds to nearest.
-        step: Scale of its input's integers.
-        least_scale: That no scale is below, for all output channels or (N,).
+        op: The operation to which the filter belongs.
+        kernel: The value of the filter.
+        moments: See `measure`; None rounds to the nearest integer.
+        step: Scale of the input's integers.
+        least_scale: Lower bound of the scales, for all output channels or (N,).
         groups: Number of groups of the operation, see `Graph.groups`.
-        bits: Bits of an integer, 8 or 4.
+        bits: Number of bits per integer, 8 or 4.
 
     Returns:
-        int8 of the same shape, scales by output channel, and float64 shifts of the bias.
+        int8 of the same shape, scales by output channel, and float64 corrections of the bias.
     """
     depthwise, transposed = op.name == "DEPTHWISE_CONV_2D", op.name == "TRANSPOSE_CONV"
     size = kernel.shape[-1] if depthwise else len(kernel)
@@ -191,7 +195,7 @@ def rounded_filter(
 
 
 def _uncentered(size: int) -> np.ndarray:
-    """Times moments: those of inputs whose mean is nothing."""
+    """Returns a mask that removes the means from moments, as if all inputs had a mean of zero."""
     mask = np.ones((size, size))
     mask[-1, :-1] = mask[:-1, -1] = 0
     return mask

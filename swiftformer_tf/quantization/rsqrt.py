@@ -1,4 +1,4 @@
-"""Norms in eight bits: ranges that serve the normalized vectors, and 1 / sqrt(x) as exp(-log(x) / 2)."""
+"""Norms in eight bits: ranges that suit the normalized vectors, and 1 / sqrt(x) as exp(-log(x) / 2)."""
 
 import functools
 
@@ -21,14 +21,14 @@ SUFFIXES = ("/log", "/half")
 
 
 def fit_norm_ranges(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
-    """Chooses the ranges of norms: of squares and of their means, before a reciprocal root.
+    """Chooses the ranges in norms: those of squares and of their means, before a reciprocal square root.
 
     Args:
         graph: A float graph.
-        statistics: What `measure` found on it.
+        statistics: The statistics of the graph, from `measure`.
 
     Returns:
-        The graph as it is, and the statistics with the ranges that were chosen.
+        The unchanged graph, and the statistics with the chosen ranges.
     """
     found = statistics.copy()
     producers = {op.outputs[0]: op for op in graph.operations}
@@ -45,14 +45,14 @@ def fit_norm_ranges(graph: Graph, statistics: Statistics) -> tuple[Graph, Statis
 
 
 def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
-    """Puts logarithms in the place of reciprocal roots.
+    """Replaces reciprocal square roots with logarithms and exponentials.
 
     Args:
         graph: A float graph.
-        statistics: What `measure` found on it.
+        statistics: The statistics of the graph, from `measure`.
 
     Returns:
-        The graph with logarithms, and what `measure` would find on it.
+        The new graph, and the statistics that `measure` would return for it.
     """
     graph, found = graph.copy(), statistics.copy()
     for op in graph.operations:
@@ -62,10 +62,10 @@ def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics
 
 
 def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Operation, floor: Operation) -> None:
-    """Ranges of squares and their means over channels.
+    """Chooses the ranges of squares and of their means over channels.
 
-    The error of a normalized vector is that of its own norm. Ranges that suit squares best leave the many vectors
-    that are much shorter than the longest a step or two.
+    The relative error of a normalized vector is that of its norm. Ranges that minimize the error of the squares would
+    leave only one or two steps for the many vectors that are much shorter than the longest.
     """
     (source, _), (squares,), (means,) = square.inputs, square.outputs, mean.outputs
     if graph.shape(means)[-1] != 1 or graph.shape(source)[-1] == 1:

@@ -1,4 +1,4 @@
-"""Scale and zero point of a tensor from what was seen of its values."""
+"""Chooses the scale and zero point of a tensor from a sample of its values."""
 
 import numpy as np
 
@@ -14,9 +14,9 @@ SHARES = 1 - 0.03 * np.arange(24)
 
 
 def from_range(low: float, high: float, kind: Kind = "int8") -> Quantization:
-    """The scale that spreads the integers of a type over a range; zero is always one of them.
+    """Returns the quantization that spreads the integers of a type over a range; zero is always represented exactly.
 
-    Those of int16 stand for a range that is as wide on both sides of zero, as LiteRT wants it.
+    For int16, the range is symmetric around zero, as LiteRT requires.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if kind == "int16":
@@ -28,14 +28,14 @@ def from_range(low: float, high: float, kind: Kind = "int8") -> Quantization:
 
 
 def rounded(values: np.ndarray, quantization: Quantization) -> np.ndarray:
-    """float32 that int8 with one scale for all of them holds in the place of floats."""
+    """Rounds floats to float32 values that int8 with a single scale can represent."""
     return dequantized(quantized(values, quantization), quantization)
 
 
 def best_range(low: float, high: float, sample: np.ndarray) -> tuple[float, float]:
-    """Ends of the range whose integers have the least mean square error on a sample of the values.
+    """Returns the ends of the range with the smallest mean square quantization error on a sample of the values.
 
-    Rare large values then saturate, and all others get a finer step.
+    Rare large values then saturate, and all others get finer steps.
     """
 
     def loss(low: float, high: float) -> float:

@@ -371,4 +371,4 @@ TRAINING_TASKS: dict[str, _Task] = {
         },
     ),
 }
-"""What can be trained, by its key in `TASKS`."""
+"""The tasks that can be trained, by their keys in `TASKS`."""

@@ -227,12 +227,12 @@ TRAINING_RECIPES: dict[str, dict[str, TrainingRecipe]] = {
     "paper": {"tiny": _PAPER_XS, "xs": _PAPER_XS, "s": _PAPER_S, "l1": _PAPER, "l3": _PAPER},
     "short": dict.fromkeys(VARIANTS, _SHORT),
 }
-"""Training recipes by name and variant; `training_recipe` looks one up.
+"""Training recipes by name and variant, as returned by `training_recipe`.
 
-`"paper"` is ImageNet from scratch on many GPUs: section 4 and the released training code of the paper
-(arXiv:2303.15446). `"short"` is for some ten thousand photographs and a CPU.
+`"paper"` is for ImageNet from scratch on many GPUs, from section 4 of the paper (arXiv:2303.15446) and its released
+training code. `"short"` is for about ten thousand photographs and a CPU.
 
-Example:
+Examples:
     >>> for name, by_variant in TRAINING_RECIPES.items():
     ...     recipe = by_variant["xs"]
     ...     print(name, recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.distillation)

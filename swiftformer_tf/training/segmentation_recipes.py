@@ -124,8 +124,8 @@ SEGMENTATION_RECIPES: dict[str, SegmentationRecipe] = {
         class_balance=0.0,
     ),
 }
-"""Training recipes of segmenters by name.
+"""Training recipes for segmenters by name.
 
-`"short"` is for some hundred photographs, a backbone that was trained on photographs, and a CPU: it made the published
-CamVid result. `"paper"` is the configuration of the paper's family for ADE20K, on many GPUs.
+`"short"` is for a few hundred photographs, a backbone trained on photographs, and a CPU; it produced the published
+CamVid result. `"paper"` is the configuration that the paper's family uses for ADE20K, on many GPUs.
 """
