@@ -26,7 +26,7 @@ def test_verify_passes(exported: Path, saved: Path, folder: Path) -> None:
     result = run("verify", exported, "--reference", saved, "--images", folder, "--threads", "2")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == "passed"
-    assert "on 2 threads, 1 XNNPACK partitions, 48 images" in result.stdout
+    assert "on 2 threads, 1 XNNPACK partition, 48 images" in result.stdout
     (document,) = json.loads(run("verify", exported, "--reference", saved, "--images", folder, "--json").stdout)
     assert (document["file"], document["passed"], document["images"]) == (str(exported), True, 48)
     assert document["verdict"] == "passed"
