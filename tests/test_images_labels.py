@@ -1,5 +1,6 @@
 """How names of folders become labels."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,14 @@ def test_sorted_order_counts_only_where_the_labels_say_nothing() -> None:
 def test_a_name_that_no_rule_covers_is_named(names: list[str], stray: str) -> None:
     with pytest.raises(ImageError, match=f"class '{stray}' is none of the model's 1000 labels .*rename the folders"):
         match_classes(names, NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"), [("ab", "2 labels ('a', 'b')"), ("abc", "3 labels ('a', 'b', 'c')"), ("abcd", "'c', ...)")]
+)
+def test_three_labels_are_shown_and_more_are_told_of(labels: str, shown: str) -> None:
+    with pytest.raises(ImageError, match=re.escape(f"{shown} and not the ImageNet id")):
+        match_classes(["eel"], list(labels))
 
 
 def test_subfolders_give_the_targets(tmp_path: Path) -> None:

@@ -111,6 +111,32 @@ def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_allclose(outputs, answers(content, images[::4]).mean(axis=(0, 1, 2, 3)), rtol=1e-6)
 
 
+def test_few_pixels_are_all_sampled() -> None:
+    graph = Graph(converted(keras.layers.Conv2D(2, 1), 3, 5, 1))
+    image = np.random.default_rng(0).permutation(15).astype(np.float32).reshape(1, 3, 5, 1)
+    with native_stderr_silenced():
+        statistics = measure(graph, [image])
+    np.testing.assert_array_equal(statistics.pixels[graph.inputs[0]], image.reshape(-1, 1))
+
+
+@pytest.mark.parametrize("options", [{"padding": "same", "strides": 2}, {"dilation_rate": (1, 2)}, {"padding": "same"}])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 2), (2, 5)])
+def test_moments_are_those_of_patches(options: dict[str, Any], kernel: tuple[int, int]) -> None:
+    """TensorFlow's own patches, rows and columns of other lengths, padding that is odd or none."""
+    import tensorflow as tf
+
+    graph = Graph(converted(keras.layers.Conv2D(2, kernel, **options), 7, 10, 3))
+    image = np.random.default_rng(0).normal(size=(1, 7, 10, 3)).astype(np.float32)
+    with native_stderr_silenced():
+        statistics = measure(graph, [image])
+    stride, rates = options.get("strides", 1), options.get("dilation_rate", (1, 1))
+    padding = options.get("padding", "valid").upper()
+    patches = tf.image.extract_patches(image, (1, *kernel, 1), (1, stride, stride, 1), (1, *rates, 1), padding).numpy()
+    rows = np.pad(patches.reshape(-1, patches.shape[-1]).astype(np.float64), ((0, 0), (0, 1)), constant_values=1)
+    moments = next(each for tensor, each in statistics.moments.items() if tensor in graph.outputs)
+    np.testing.assert_allclose(moments, (rows.T @ rows / len(rows))[None], atol=1e-5)
+
+
 def test_numbers_that_are_none_are_named(deploy: DeployModel, model: SwiftFormerForImageClassification) -> None:
     images = np.zeros((2, *deploy.config.input_size, 3), np.float32)
     images[1, 0, 0, 0] = np.nan

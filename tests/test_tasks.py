@@ -1,5 +1,6 @@
 """What outputs mean: names, activations, and when two models say the same."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,18 @@ def test_maps_of_the_images_size_are_as_they_are() -> None:
     assert mask.tolist() == [[[0, 1, 0], [1, 0, 1]]]
 
 
+def test_the_class_of_a_pixel_is_that_of_its_largest_entry_whatever_a_file_gives_out() -> None:
+    config = tiny_config(image_size=(2, 2), id2label={0: "road", 1: "sky", 2: "tree"})
+    logits = np.array([[[[0.0, 2, 1], [3, 0, 1]], [[0, 1, 2], [1, 2, 0]]]], np.float32)
+    expected = [[[1, 0], [2, 1]]]
+    task = TASKS["semantic-segmentation"]
+    for activation in (None, "softmax", "argmax"):
+        given = np.asarray(task.activate(logits, activation, config))  # type: ignore[arg-type]
+        kept = task.kept(given, activation, config)  # type: ignore[arg-type]
+        assert kept.dtype == np.uint8
+        assert kept.tolist() == expected
+
+
 def test_the_best_label() -> None:
     expected = np.eye(10)[np.arange(20) % 10]
     other = expected.copy()
@@ -151,6 +164,11 @@ def test_few_items_may_differ_by_one() -> None:
     assert Agreement(share=7 / 8, items=8, distinct=8, needed=5).reaches(0.97)
     assert not Agreement(share=6 / 8, items=8, distinct=8, needed=5).reaches(0.97)
     assert not Agreement(share=7 / 8, items=8, distinct=8, needed=5).reaches(1.0)
+
+
+def test_an_output_is_the_same_when_it_is_read_again() -> None:
+    output = Output("mask", (1, 4, 6), "semantic-segmentation", "argmax")
+    assert Output.from_dict(json.loads(json.dumps(output.to_dict()))) == output
 
 
 def test_what_is_no_output_is_refused() -> None:

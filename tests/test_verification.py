@@ -354,6 +354,13 @@ def test_a_failure_is_told_in_full() -> None:
         report.raise_for_failure()
 
 
+def test_the_least_of_outputs_of_which_none_was_measured_is_none() -> None:
+    outputs = {"a": {"snr_db": None, "agreement": 0.9}, "b": {"snr_db": None, "agreement": 0.8}}
+    report = VerificationReport((), {"snr_db": 7.0, "outputs": outputs})
+    assert (report.least("snr_db"), report.least("agreement"), report.least("largest_error")) == (None, 0.8, None)
+    assert VerificationReport((), {"snr_db": 7.0}).least("snr_db") == 7
+
+
 def test_another_number_of_labels_is_misuse(lite: Lite) -> None:
     other = SwiftFormerForImageClassification(tiny_config(id2label={0: "a", 1: "b"}))
     with pytest.raises(
