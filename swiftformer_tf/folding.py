@@ -92,14 +92,15 @@ class Pooled(Affine):
 
 @dataclasses.dataclass(eq=False)
 class Resized:
-    """A map resized bilinearly, or a sum of such maps; not computed yet, since a matrix to fewer channels may go first.
+    """A bilinearly resized map, or a sum of such maps; not computed yet, since a matrix to fewer channels may come
+    first.
 
-    Resizing treats all channels alike: what comes first changes the number of channels that are resized, and no value.
+    Resizing treats all channels alike, so the order changes the number of resized channels but no values.
 
     Args:
-        parts: Each a map and what resizes it, step by step; nothing for one that has the size already.
-        shape: Of the result.
-        add: Computes the sum of the parts, where there are several.
+        parts: For each part, a map and the steps that resize it; no steps if it already has the right size.
+        shape: Shape of the result.
+        add: Function that adds the parts, if there are several.
     """
 
     parts: tuple[tuple[Any, tuple[Callable[[Any], Any], ...]], ...]
@@ -112,14 +113,14 @@ class Resized:
         return self._computed([source for source, _ in self.parts])
 
     def resized(self, resize: Callable[[Any], Any], shape: tuple[int, ...]) -> "Resized":
-        """Resized once more."""
+        """Resizes the map again."""
         if len(self.parts) > 1:
             return Resized(((self.tensor, (resize,)),), shape)
         ((source, steps),) = self.parts
         return Resized(((source, (*steps, resize)),), shape)
 
     def mixed(self, layer: keras.layers.Conv2D, name: Name) -> Any:
-        """The result of a 1x1 convolution of the sum, from one of each map."""
+        """Applies a 1x1 convolution to the sum by applying it to each map."""
         kernel, *bias = weights_of(layer)
         convolved = [
             _conv(tensor_of(source), [kernel] if index else [kernel, *bias], name(layer.name))

@@ -1,4 +1,4 @@
-"""Layers that resize a map, to another map's size or to twice its own."""
+"""Layers that resize a map to the size of another map or to twice its own size."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ __all__ = ["BilinearResize", "BilinearUpsampling", "NearestUpsampling", "resize_
 
 
 class _OfItsInputs(keras.layers.Layer):
-    """A layer that has no settings of its own, and copies of which are made of its configuration."""
+    """Base class of layers without settings, which are copied from their configuration."""
 
     def get_config(self) -> dict[str, Any]:
         # Keras's own works out what a layer was given, and gives up where that is a policy object.
@@ -21,10 +21,11 @@ class _OfItsInputs(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class NearestUpsampling(_OfItsInputs):
-    """Doubles a map and cuts it to another map's size, where a downsampling had rounded up: 12 rows become 23.
+    """Doubles a map and crops it to the size of another map, for a downsampling that rounded up: 12 rows become 23.
 
-    Equal to PyTorch's `interpolate(mode="nearest")` to such a size. It is two concatenations and a reshape, which
-    XNNPACK takes; of Keras's nearest upsampling the converter makes operations that break a graph into four.
+    Equivalent to PyTorch's `interpolate(mode="nearest")` to such a size. It consists of two concatenations and a
+    reshape, which XNNPACK supports; Keras's nearest upsampling is converted to operations that split the graph into
+    four partitions.
 
     Shapes: (B, H, W, C) and (B, H', W', D) to (B, H', W', C), where H' is 2 H or 2 H - 1.
 
@@ -48,9 +49,10 @@ class NearestUpsampling(_OfItsInputs):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class BilinearResize(_OfItsInputs):
-    """Resizes a map to another map's size, bilinear with half-pixel centers (PyTorch's `align_corners=False`).
+    """Resizes a map to the size of another map, bilinearly with half-pixel centers (PyTorch's `align_corners=False`).
 
-    Not `keras.layers.Resizing`, which wants numbers, and puts BatchNorms behind it into training mode (Keras 3.15).
+    `keras.layers.Resizing` is not used because it needs fixed sizes, and runs BatchNorm layers that follow it in
+    training mode (Keras 3.15).
 
     Shapes: (B, H, W, C) and (B, H', W', D) to (B, H', W', C).
 
@@ -71,7 +73,7 @@ class BilinearResize(_OfItsInputs):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class BilinearUpsampling(_OfItsInputs):
-    """Doubles a map, bilinear with half-pixel centers; `keras.layers.UpSampling2D` wants sizes that are known.
+    """Doubles a map bilinearly with half-pixel centers; `keras.layers.UpSampling2D` needs known sizes.
 
     Shapes: (B, H, W, C) to (B, 2 H, 2 W, C).
     """
@@ -85,7 +87,7 @@ class BilinearUpsampling(_OfItsInputs):
 
 
 def resize_bilinear(inputs: Any, size: Any) -> Any:
-    """Resizes (B, H, W, C) to a (height, width) that need not be known before the graph runs; half-pixel centers."""
+    """Resizes (B, H, W, C), with half-pixel centers, to a (height, width) that may be known only at run time."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -95,5 +97,5 @@ def resize_bilinear(inputs: Any, size: Any) -> Any:
 
 
 def _same_size(inputs: Any, like: Any) -> bool:
-    """Whether height and width are known before the graph runs, and equal: no operation gets into the graph then."""
+    """Whether height and width are equal and known before the graph runs, so that no operation is needed."""
     return None not in like.shape[1:3] and tuple(inputs.shape[1:3]) == tuple(like.shape[1:3])

@@ -1,4 +1,4 @@
-"""Probabilities in float behind integer logits, and softmax over few channels by what XNNPACK is fast at."""
+"""Float probabilities after integer logits, and softmax over few channels by operations that are fast in XNNPACK."""
 
 import dataclasses
 import math
@@ -18,7 +18,8 @@ MOST_DISTANCE = 100.0
 
 
 def probability_operations(graph: Graph) -> list[Operation]:
-    """Those that make an output of each pixel's probabilities: logits that are resized and added up, and their softmax.
+    """Returns the operations that compute an output of per-pixel probabilities: resizing and adding logits, and their
+    softmax.
 
     Args:
         graph: A float graph.
@@ -36,18 +37,18 @@ def probability_operations(graph: Graph) -> list[Operation]:
 
 
 def lower_softmax(content: bytes) -> bytes:
-    """Writes the softmax of an enlarged map as exponentials, their sum by a 1x1 convolution, and the quotient.
+    """Replaces the softmax of an enlarged map with exponentials, their sum as a 1x1 convolution, and a division.
 
-    XNNPACK's softmax calls three functions for each pixel, which for a dozen classes takes longer than the numbers do.
-    The largest logit is taken off before the map is enlarged, where there are few pixels: exponentials are then at most
-    one, and since bilinear resizing is linear, each pixel loses the same number in all of its classes.
+    XNNPACK's softmax calls three functions for each pixel, which for a dozen classes takes longer than the arithmetic.
+    The largest logit is subtracted before the map is enlarged, where there are few pixels: exponentials are then at
+    most one and, since bilinear resizing is linear, the same number is subtracted from all classes of each pixel.
 
     Args:
-        content: What `rewrite` returned. Logits that were integers are bounded by their range, without which an
-            exponential could vanish in all classes of a pixel.
+        content: The flatbuffer from `rewrite`. Logits that were integers are bounded by their range, without which the
+            exponentials of all classes of a pixel could vanish.
 
     Returns:
-        The flatbuffer, the same where it has no such softmax.
+        The flatbuffer, unchanged if it has no such softmax.
     """
     graph = Graph(content)
     producers = {output: op for op in graph.operations for output in op.outputs}
@@ -61,7 +62,7 @@ def lower_softmax(content: bytes) -> bytes:
 
 
 def _is_lowered(graph: Graph, producers: dict[int, Operation], resize: Operation) -> bool:
-    """Whether the logits are bounded, enlarged, and read by the softmax alone."""
+    """Whether the logits are bounded, enlarged, and read only by the softmax."""
     (logits, _), (enlarged,) = resize.inputs, resize.outputs
     readers = sum(enlarged in op.inputs for op in graph.operations)
     is_larger = np.prod(graph.shape(logits)) < np.prod(graph.shape(enlarged))
@@ -70,7 +71,7 @@ def _is_lowered(graph: Graph, producers: dict[int, Operation], resize: Operation
 
 
 def _distance(graph: Graph, producers: dict[int, Operation], logits: int) -> float:
-    """By how much two logits can differ: what was integers is within their range, and so are sums and means of it."""
+    """Upper bound of the difference of two logits: former integers are within their range, as are sums and means."""
     maker = producers.get(logits)
     if maker is not None and maker.name in ("ADD", "RESIZE_BILINEAR"):
         return sum(_distance(graph, producers, each) for each in graph.computed_inputs(maker))
