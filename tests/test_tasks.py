@@ -98,8 +98,8 @@ def test_the_class_of_a_pixel_is_that_of_its_largest_entry_whatever_a_file_gives
     expected = [[[1, 0], [2, 1]]]
     task = TASKS["semantic-segmentation"]
     for activation in (None, "softmax", "argmax"):
-        given = np.asarray(task.activate(logits, activation, config))  # type: ignore[arg-type]
-        kept = task.kept(given, activation, config)  # type: ignore[arg-type]
+        given = np.asarray(task.activate(logits, activation, config))
+        kept = task.kept(given, activation, config)
         assert kept.dtype == np.uint8
         assert kept.tolist() == expected
 
