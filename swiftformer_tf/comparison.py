@@ -136,8 +136,7 @@ def matched_outputs(reference: keras.Model | ReferenceAnswers, lite: LiteModel) 
 
 
 class Signal:
-    """Accumulates the signal-to-noise ratio of outputs one image at a time, since the maps of all images would fill the
-    memory.
+    """Accumulates the signal-to-noise ratio of outputs one image at a time: all images at once would fill the memory.
 
     Both sides are centered by the reference's mean over the images. Without centering, a model with a constant output
     would score high, since most of a logit is the same for all photographs.

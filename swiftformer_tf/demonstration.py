@@ -56,8 +56,7 @@ def demonstrate(
     command: str = "",
     progress: Progress = silent,
 ) -> Demonstration:
-    """Runs everything from a checkpoint to a report: port, fuse, export with every recipe, verify. This is
-    `swiftformer-tf demo`.
+    """Ports, fuses, exports with every recipe, verifies and reports, as `swiftformer-tf demo` does.
 
     Args:
         folder: The folder to write to; created if needed.

@@ -92,8 +92,7 @@ class Pooled(Affine):
 
 @dataclasses.dataclass(eq=False)
 class Resized:
-    """A bilinearly resized map, or a sum of such maps; not computed yet, since a matrix to fewer channels may come
-    first.
+    """A bilinearly resized map, or a sum of them; not computed yet, since a matrix to fewer channels may come first.
 
     Resizing treats all channels alike, so the order changes the number of resized channels but no values.
 

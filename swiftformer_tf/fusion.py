@@ -320,8 +320,7 @@ def _check_outputs(names: list[str], tensors: list[Any], expected: list[tuple[in
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """Returns the names of a model's outputs, in the order of `model.outputs`: dictionary keys, or the names of the
-    layers.
+    """Returns the names of a model's outputs in order: the keys of its output dictionary, or the names of the layers.
 
     Raises:
         ModelError: The model has no graph.

@@ -28,8 +28,7 @@ MAX_KERAS_CONFIG_BYTES = 2**26
 
 
 def open_keras_file(path: str | Path) -> keras.Model:
-    """Opens a model that was saved with `model.save("name.keras")`: a model of this package, or one with Keras layers
-    on top.
+    """Opens a `.keras` file with a model of this package, or with one under Keras layers.
 
     Args:
         path: Path of the file.

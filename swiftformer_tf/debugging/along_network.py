@@ -20,8 +20,7 @@ AS_IT_RUNS, ALONE = PALETTE[0][0], PALETTE[3][0]
 
 
 def ratios_along_network(tensors: Sequence[TensorReport], worst_first: Sequence[TensorReport]) -> "Figure":
-    """Draws a line for the ratios with accumulated errors, and a dot for each operation alone, in the order of
-    computation.
+    """Draws a line for the ratios with accumulated errors, and a dot for each operation on its own.
 
     Args:
         tensors: The tensors in the order of computation.

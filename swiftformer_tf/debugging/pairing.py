@@ -91,8 +91,7 @@ def pair(graph: Graph, reference: Graph) -> tuple[list[Pair], dict[int, int]]:
 
 
 def _left_out_maxima(reference: Graph, known: Collection[int]) -> list[Operation]:
-    """Maxima of the float graph that the integer graph omits, although it has their inputs and the operations that read
-    them.
+    """Maxima of the float graph that the integer graph omits, although it has what they read and what reads them.
 
     Args:
         reference: The float graph.

@@ -44,11 +44,10 @@ def image_suffixes() -> frozenset[str]:
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """Lists the photographs in a folder and its subfolders, sorted by path and recognized by suffix (`image_suffixes`),
-    ignoring case.
+    """Lists the photographs in a folder and its subfolders, sorted by path; see `image_suffixes` for those recognized.
 
-    Hidden files and folders, whose names start with a dot, are skipped, since file managers and archives leave previews
-    there.
+    Suffixes are compared without regard to case. Hidden files and folders, whose names start with a dot, are skipped,
+    since file managers and archives leave previews there.
 
     Raises:
         ImageError: The folder does not exist, contains no photographs, or contains images in a format that cannot be

@@ -201,11 +201,11 @@ class MaskFolder:
 
     @classmethod
     def open(cls, folder: str | Path, classes: MaskClasses | None = None) -> Self:
-        """Reads photographs from a folder `images` or a subfolder of it, and masks of the same stems from the sibling
-        folder `masks`.
+        """Reads photographs from a folder `images`, or a subfolder of it, and their masks from the sibling folder
+        `masks`.
 
-        For example, the mask of `streets/images/train/0001.jpg` is `streets/masks/train/0001.png`, and the class list
-        is `streets/classes.csv`.
+        Masks have the stems of their photographs: the mask of `streets/images/train/0001.jpg` is
+        `streets/masks/train/0001.png`, and the class list is `streets/classes.csv`.
 
         Args:
             folder: Folder with the photographs.

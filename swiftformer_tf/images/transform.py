@@ -166,8 +166,8 @@ class Transform:
 
     @property
     def resized(self) -> tuple[int, int]:
-        """(height, width) before the crop: the size of the photograph, or the area that it covers if its aspect ratio
-        is kept.
+        """(height, width) before the crop: the size of the photograph or, with its aspect ratio kept, of what it
+        covers.
 
         Examples:
             >>> Transform(size=(160, 224), crop=0.875).resized

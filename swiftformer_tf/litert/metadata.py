@@ -307,8 +307,7 @@ def packed_labels(content: bytes) -> tuple[str, ...] | None:
 
 
 def min_runtime_version(content: bytes) -> str | None:
-    """Reads the oldest TFLite version that supports all operations of a model, according to the file; None if not
-    stated.
+    """Reads the oldest TFLite version that supports a model's operations, according to the file; None if not stated.
 
     Raises:
         ModelError: The file is damaged.

@@ -11,8 +11,7 @@ IDENTIFIER = b"TFL3"
 
 
 def pack_model(model: Any) -> bytes:
-    """Packs the generated schema's `ModelT` as a flatbuffer in which equal vectors of numbers, except weights, are
-    shared.
+    """Packs the generated schema's `ModelT` as a flatbuffer that shares equal vectors of numbers, except weights.
 
     For per-channel scales, LiteRT needs as many zero points, each of which takes eight bytes of zeros: 5 % of an int4
     file.

@@ -100,8 +100,7 @@ class LiteRunner:
             self.interpreter.invoke()
 
     def outputs(self) -> dict[str, np.ndarray]:
-        """The outputs of the last run by name, dequantized to float32; integers without a scale are returned as they
-        are.
+        """The outputs of the last run by name, dequantized to float32; integers without a scale are unchanged.
 
         With a batch size of 1, the batch axis is removed: (num_labels,) for a classifier.
         """

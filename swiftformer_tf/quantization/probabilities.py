@@ -18,8 +18,7 @@ MOST_DISTANCE = 100.0
 
 
 def probability_operations(graph: Graph) -> list[Operation]:
-    """Returns the operations that compute an output of per-pixel probabilities: resizing and adding logits, and their
-    softmax.
+    """Returns the operations for an output of per-pixel probabilities: resizing and adding logits, and softmax.
 
     Args:
         graph: A float graph.

@@ -182,8 +182,7 @@ class _Rewriter:
         self.operations.append((Operation(op.name, inputs, outputs, source), self.kernels.versions[op.name]))
 
     def _is_idle_floor(self, op: Operation) -> bool:
-        """Whether a maximum only keeps zero from reciprocal square roots that return the same for zero and for one
-        step.
+        """Whether a maximum only keeps zero from reciprocal square roots that treat zero like one step.
 
         LiteRT's 8-bit RSQRT returns the largest output for zero, which is the correct limit.
         """

@@ -160,8 +160,7 @@ def rounded_filter(
     groups: int = 1,
     bits: int = 8,
 ) -> tuple[np.ndarray, Quantization, np.ndarray]:
-    """Applies `round_weights` to a filter in TFLite's layout: (N, height, width, C), or (1, height, width, C) if
-    depthwise.
+    """Applies `round_weights` to a filter in TFLite's layout, (N, height, width, C) or depthwise (1, height, width, C).
 
     Args:
         op: The operation to which the filter belongs.

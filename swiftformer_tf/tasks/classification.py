@@ -148,8 +148,7 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
 
 
 def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> float | None:
-    """Returns the largest error of a regression model, as a fraction of three standard deviations of the reference's
-    outputs.
+    """Returns a regression model's largest error, as a fraction of three standard deviations of the reference.
 
     Returns None for other models, see `agreement`.
 

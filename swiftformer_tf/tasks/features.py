@@ -15,8 +15,7 @@ SAME = 1 - 1e-6
 
 
 def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement:
-    """Returns the share of images for which the file's vector is closest, by cosine similarity, to the reference's
-    vector.
+    """Returns the share of images whose vectors in the file are closest, by cosine, to those of the reference.
 
     Both sides are first centered by the reference's mean, since what all images have in common identifies none of them.
 

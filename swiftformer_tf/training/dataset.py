@@ -54,8 +54,7 @@ def training_dataset(
     first_epoch: int = 0,
     teacher: TeacherLogits | None = None,
 ) -> Any:
-    """Creates a dataset of batches from `first_epoch` on, for `fit(..., steps_per_epoch=steps_per_epoch(folder,
-    recipe))`.
+    """Creates a dataset of batches from `first_epoch` on, for `fit` with the number of steps from `steps_per_epoch`.
 
     Batch k depends only on the seed and on k: order, crops and augmentation come from generators seeded with (seed,
     epoch, ...). A resumed training therefore sees the same batches as an uninterrupted one, and batches are created in

@@ -182,8 +182,7 @@ def compile_for(
     teacher_labels: int = 0,
     units: Sequence[float] | None = None,
 ) -> keras.Model:
-    """Returns the compiled model to `fit`: `model` itself or, with a teacher, a model that returns each head
-    separately.
+    """Returns the compiled model to `fit`: `model` itself or, with a teacher, one that returns each head separately.
 
     With a teacher, `head` learns the labels, `head_dist` learns from the teacher and, if the recipe asks for it, a
     third head, which is not part of `model`, learns all of the teacher's classes. Both models share their layers:

@@ -172,7 +172,7 @@ class TrainingRecipe(RecipeFields):
         return self.replace(batch_size=batch_size, **{name: share * getattr(self, name) for name in rates})
 
     def with_epochs(self, epochs: int) -> Self:
-        """Returns the recipe for a different number of epochs; its warm-up is shortened to leave at least one more."""
+        """Returns the recipe for a different number of epochs, with its warm-up shortened to fewer than these."""
         return self.replace(epochs=epochs, warmup_epochs=min(self.warmup_epochs, max(0, epochs - 1)))
 
     @classmethod

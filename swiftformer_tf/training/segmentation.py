@@ -126,8 +126,8 @@ def segmenter_on(
     seed: int = 0,
     dtype: str = "float32",
 ) -> tuple[SwiftFormerForSemanticSegmentation, tuple[str, ...]]:
-    """Creates a segmenter from the backbone of a trained model, with a new head or, from a segmenter, all head weights
-    that fit.
+    """Creates a segmenter from the backbone of a trained model; its head is new or, from a segmenter, reused where it
+    fits.
 
     Args:
         backbone: A classifier, backbone or segmenter of this package.

@@ -96,14 +96,14 @@ class Teacher:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Opens a SwiftFormer classifier in any file that `open_any` reads, or any other `.keras` or `.tflite`
-        classifier with a card.
+        """Opens a SwiftFormer classifier from any file, or another `.keras` or `.tflite` classifier with a card.
 
-        The card is a JSON file of the same name next to the model, with `transform`, in the form of
-        `Transform.to_dict`, and `labels`, a list of names or `"imagenet"` for the usual 1000 classes.
+        See `open_any` for the files of a SwiftFormer. The card is a JSON file of the same name next to the model, with
+        `transform`, in the form of `Transform.to_dict`, and `labels`, a list of names or `"imagenet"` for the usual
+        1000 classes.
 
         Raises:
-            ModelError: The file or its card cannot be used.
+            ModelError: The file or its card cannot be used, or the model is not a classifier.
         """
         # Each process asks about photographs of its own, when it needs to.
         with undistributed():
