@@ -11,7 +11,7 @@ from swiftformer_tf import ImageError, SwiftFormerConfig
 from swiftformer_tf.evaluation import labeled_for
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
-from swiftformer_tf.tasks.annotations import open_annotated
+from swiftformer_tf.tasks.annotations import has_metadata, open_annotated
 from swiftformer_tf.training.photographs import training_photographs
 
 
@@ -100,6 +100,13 @@ def test_numbers_with_a_decimal_comma_where_it_separates_nothing(delimiter: str,
 def test_one_column_of_decimal_commas_is_no_list_of_labels(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=ASK):
         open_annotated(folder_with(tmp_path, "file_name;a\n1.png;3,5\nsub/2.png;1,5\n"))
+
+
+def test_photographs_without_a_table_have_none(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, BINARY)
+    assert has_metadata(folder)
+    (folder / "metadata.csv").unlink()
+    assert not has_metadata(folder)
 
 
 def test_a_table_elsewhere_is_told(tmp_path: Path) -> None:

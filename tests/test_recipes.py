@@ -169,6 +169,12 @@ def test_what_is_no_recipe_is_refused(values: Any) -> None:
         Recipe.from_dict(values)
 
 
+def test_probabilities_stay_in_float_where_outputs_are_floats() -> None:
+    assert RECIPES["int8"].leaves_probabilities_in_float
+    assert not RECIPES["int8"].replace(inference_output_type="int8").leaves_probabilities_in_float
+    assert not RECIPES["int8"].replace(float_probabilities=False).leaves_probabilities_in_float
+
+
 def test_a_recipe_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         RECIPES["int8"].min_snr = 0  # type: ignore[misc]

@@ -135,6 +135,7 @@ def test_the_largest_error_of_numbers() -> None:
     assert task.agreement(expected, actual, config) is None
     # By hand: the deviation of 1, 2, 3 is the root of 2/3.
     assert task.largest_error(expected, actual, config) == pytest.approx(0.2 / (3 * (2 / 3) ** 0.5))
+    assert task.largest_error(expected / 1000, actual / 1000, config) == pytest.approx(0.2 / (3 * (2 / 3) ** 0.5))
     assert task.largest_error(expected, expected, config) == 0
     # What never varies has no deviation, and is right all the same where it is met.
     assert task.largest_error(np.ones((3, 2)), np.ones((3, 2)), config) == 0

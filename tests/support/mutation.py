@@ -47,6 +47,12 @@ EQUIVALENT: dict[str, str] = {
     "swiftformer_tf/quantization/ranges.py: if count % IMAGES_PER_PRODUCT == 0:: condition turned round": (
         "the same sums, added up after other images: slower, and different in float32's last digits"
     ),
+    'swiftformer_tf/tasks/scores.py: order = np.argsort(-scores, kind="stable"): argument kind left out': (
+        "photographs of the same score count together, in whatever order they come"
+    ),
+    "swiftformer_tf/tasks/features.py: first = (own >= SAME).argmax(axis=1): GtE to Gt": (
+        "no cosine is 1 - 1e-6 to the last digit but by chance"
+    ),
 }
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
