@@ -137,6 +137,16 @@ def test_moments_are_those_of_patches(options: dict[str, Any], kernel: tuple[int
     np.testing.assert_allclose(moments, (rows.T @ rows / len(rows))[None], atol=1e-5)
 
 
+def test_moments_of_a_dense_layer_are_those_of_its_rows() -> None:
+    graph = Graph(converted(keras.layers.Dense(2), 6))
+    rows = np.random.default_rng(0).normal(size=(5, 1, 6)).astype(np.float32)
+    with native_stderr_silenced():
+        statistics = measure(graph, rows)
+    (moments,) = statistics.moments.values()
+    with_one = np.pad(rows[:, 0].astype(np.float64), ((0, 0), (0, 1)), constant_values=1)
+    np.testing.assert_allclose(moments, (with_one.T @ with_one / 5)[None], atol=1e-5)
+
+
 def test_numbers_that_are_none_are_named(deploy: DeployModel, model: SwiftFormerForImageClassification) -> None:
     images = np.zeros((2, *deploy.config.input_size, 3), np.float32)
     images[1, 0, 0, 0] = np.nan
