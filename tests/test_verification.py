@@ -107,6 +107,7 @@ def test_the_report_says_what_was_measured(lite: Lite, model: Model, pixels: np.
 
 def test_a_report_is_told_and_compared_without_its_arrays(lite: Lite, model: Model, pixels: np.ndarray) -> None:
     report = verify(lite("float32"), reference=model, images=pixels[:16])
+    assert report.measured["num_threads"] == 1
     assert report.outputs is not None
     other = dataclasses.replace(report, outputs=dataclasses.replace(report.outputs, actual=-report.outputs.actual))
     assert other == report

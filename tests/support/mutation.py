@@ -47,6 +47,8 @@ EQUIVALENT: dict[str, str] = {
     "swiftformer_tf/quantization/ranges.py: if count % IMAGES_PER_PRODUCT == 0:: condition turned round": (
         "the same sums, added up after other images: slower, and different in float32's last digits"
     ),
+    "swiftformer_tf/quantization/ranges.py: moments[tensor] = moments.get(tensor, 0) + product.astype(np.float64): "
+    "Add to Sub": "what all is divided by has the other sign, too",
     'swiftformer_tf/tasks/scores.py: order = np.argsort(-scores, kind="stable"): argument kind left out': (
         "photographs of the same score count together, in whatever order they come"
     ),
