@@ -8,7 +8,7 @@ ship with the package learns them, and every recipe's file is verified against K
 if a file fails its checks. In a shell, after the drawing:
 
     swiftformer-tf train FOLDER/drawn/images/train -o FOLDER/run --validation FOLDER/drawn/images/val \\
-        --task segmentation --from swiftformer_xs_imagenette --head separable_fpn --epochs 6
+        --task segmentation --from swiftformer_xs_imagenette --head all_mlp --epochs 6
     swiftformer-tf evaluate FOLDER/run/model.keras FOLDER/drawn/images/val
     swiftformer-tf export FOLDER/run/model.keras -o FOLDER --recipe all --probabilities \\
         --calibration FOLDER/drawn/images/train --images FOLDER/drawn/images/val
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         task="semantic-segmentation",
         validation=val_images,
         source="swiftformer_xs_imagenette",
-        head="separable_fpn",
+        head="all_mlp",
         recipe=recipe,
     )
     for row in history:

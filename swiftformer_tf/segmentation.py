@@ -50,7 +50,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
     Examples:
         >>> import numpy as np
         >>> config = SwiftFormerConfig.from_variant("tiny", id2label={0: "road", 1: "sky"})
-        >>> model = SwiftFormerForSemanticSegmentation(config, head=SEGMENTATION_HEADS["separable_fpn"])
+        >>> model = SwiftFormerForSemanticSegmentation(config, head=SEGMENTATION_HEADS["all_mlp"])
         >>> tuple(model(np.zeros((1, 64, 90, 3), "float32")).shape)
         (1, 16, 23, 2)
     """
@@ -65,7 +65,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
     ) -> None:
         check_config(config)
         if not isinstance(head, SegmentationHead):
-            near = head if head in list(SEGMENTATION_HEADS) else "separable_fpn"
+            near = head if head in list(SEGMENTATION_HEADS) else "all_mlp"
             raise ConfigError(f"head={head!r}: expected a SegmentationHead, such as SEGMENTATION_HEADS[{near!r}]")
         if not config.num_labels:
             raise ConfigError("id2label={}: a segmenter needs a label for each class")
@@ -149,7 +149,7 @@ def copy_backbone(
 
     Examples:
         >>> classifier = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
-        >>> model = SwiftFormerForSemanticSegmentation(classifier.config, head=SEGMENTATION_HEADS["separable_fpn"])
+        >>> model = SwiftFormerForSemanticSegmentation(classifier.config, head=SEGMENTATION_HEADS["all_mlp"])
         >>> copy_backbone(model, classifier)[0]
         'decode_head-layers-0-conv/kernel'
     """
@@ -216,21 +216,6 @@ class _Head:
         conv = _conv(self.head.head_dim, 3, use_bias=False, dtype=self.policy, name=f"{name}-conv")
         return self.norm_relu(name, conv(inputs))
 
-    def separable_conv_module(self, name: str, inputs: Any) -> Any:
-        """Depthwise 3x3 convolution and 1x1 convolution, both without bias, norm, ReLU."""
-        depthwise = keras.layers.DepthwiseConv2D(
-            3,
-            padding="same",
-            use_bias=False,
-            data_format="channels_last",
-            depthwise_initializer="he_normal",
-            dtype=self.policy,
-            name=f"{name}-depthwise_conv-conv",
-        )
-        pointwise = f"{name}-pointwise_conv"
-        conv = _conv(self.head.head_dim, 1, use_bias=False, dtype=self.policy, name=f"{pointwise}-conv")
-        return self.norm_relu(pointwise, conv(depthwise(inputs)))
-
     def resized(self, name: str, inputs: Any, like: Any) -> Any:
         return BilinearResize(dtype=self.policy, name=name)(inputs, like)
 
@@ -260,18 +245,17 @@ def _semantic_fpn(make: _Head, maps: list[Any]) -> Any:
     return make.summed("decode_head-sum", levels)
 
 
-def _separable_fpn(make: _Head, maps: list[Any]) -> Any:
-    """A 1x1 convolution for each map, all of them at the size of the first, and a separable one of their sum."""
+def _all_mlp(make: _Head, maps: list[Any]) -> Any:
+    """A linear layer for each map, all of them at the size of the first, concatenated and mixed."""
     levels: list[Any] = []
     for level, each in enumerate(maps):
         hidden = make.conv(make.head.head_dim, 1, f"decode_head-layers-{level}-conv", each)
         levels.append(make.resized(f"decode_head-resize-{level}", hidden, levels[0]) if level else hidden)
-    return make.separable_conv_module("decode_head-fuse", make.summed("decode_head-sum", levels))
+    wide = keras.layers.Concatenate(dtype=make.policy, name="decode_head-concat")(levels)
+    mixed = _conv(make.head.head_dim, 1, use_bias=False, dtype=make.policy, name="decode_head-fuse-conv")(wide)
+    return make.norm_relu("decode_head-fuse", mixed)
 
 
-_HEADS: dict[str, Callable[[_Head, list[Any]], Any]] = {
-    "semantic_fpn": _semantic_fpn,
-    "separable_fpn": _separable_fpn,
-}
+_HEADS: dict[str, Callable[[_Head, list[Any]], Any]] = {"semantic_fpn": _semantic_fpn, "all_mlp": _all_mlp}
 
 _conv = partial(keras.layers.Conv2D, padding="same", data_format="channels_last", kernel_initializer="he_normal")

@@ -8,7 +8,7 @@ from swiftformer_tf.errors import CheckpointError, ConfigError
 
 __all__ = ["SEGMENTATION_HEADS", "SegmentationHead", "infer_head"]
 
-HeadName = Literal["semantic_fpn", "separable_fpn"]
+HeadName = Literal["semantic_fpn", "all_mlp"]
 
 # Far beyond what any phone runs: without it, a few bytes in a file could ask for all the memory there is.
 MAX_WIDTH = 4096
@@ -20,8 +20,8 @@ class SegmentationHead:
 
     Args:
         name: `"semantic_fpn"` is the paper's: a feature pyramid and a stack of 3x3 convolutions for each of its levels
-            (Kirillov et al., arXiv:1901.02446). `"separable_fpn"` is for phones: a 1x1 convolution for each map, all of
-            them resized to the first's size and summed, and one separable 3x3 convolution of the sum.
+            (Kirillov et al., arXiv:1901.02446). `"all_mlp"`, for phones, is SegFormer's (Xie et al.,
+            arXiv:2105.15203): a 1x1 convolution for each map, all of them resized, concatenated and mixed.
         fpn_dim: Channels of the pyramid; of `"semantic_fpn"` only.
         head_dim: Channels from which the classifier reads.
         dropout: Share of the channels that training drops before the classifier.
@@ -94,11 +94,11 @@ _KINDS: dict[HeadName, _Kind] = {
         # One of its convolutions.
         least_parameters=lambda head: 9 * head.fpn_dim * max(head.fpn_dim, head.head_dim),
     ),
-    "separable_fpn": _Kind(
-        mark="decode_head.fuse.depthwise_conv.conv.weight",
+    "all_mlp": _Kind(
+        mark="decode_head.fuse.conv.weight",
         width="head_dim",
-        # Depthwise and pointwise.
-        least_parameters=lambda head: (9 + head.head_dim) * head.head_dim,
+        # What mixes the channels of one map.
+        least_parameters=lambda head: head.head_dim**2,
     ),
 }
 
@@ -113,9 +113,9 @@ def infer_head(shapes: Mapping[str, tuple[int, ...]]) -> SegmentationHead:
         CheckpointError: No head of this package.
 
     Examples:
-        >>> depthwise, last = "decode_head.fuse.depthwise_conv.conv.weight", "decode_head.conv_seg.weight"
-        >>> infer_head({depthwise: (64, 1, 3, 3), last: (2, 64, 1, 1)})
-        SegmentationHead(name='separable_fpn', fpn_dim=256, head_dim=64, dropout=0.1)
+        >>> mixing, last = "decode_head.fuse.conv.weight", "decode_head.conv_seg.weight"
+        >>> infer_head({mixing: (64, 256, 1, 1), last: (2, 64, 1, 1)})
+        SegmentationHead(name='all_mlp', fpn_dim=256, head_dim=64, dropout=0.1)
     """
     for name, kind in _KINDS.items():
         if kind.mark not in shapes:
@@ -141,7 +141,7 @@ def _side(shapes: Mapping[str, tuple[int, ...]], key: str, axis: int) -> int:
 SEGMENTATION_HEADS: dict[str, SegmentationHead] = {
     "semantic_fpn": SegmentationHead(),
     "semantic_fpn_64": SegmentationHead(fpn_dim=64, head_dim=64),
-    "separable_fpn": SegmentationHead(name="separable_fpn", head_dim=64),
+    "all_mlp": SegmentationHead(name="all_mlp", head_dim=64),
 }
 """Heads by name: Semantic FPN as the paper's family configures it, the same for phones, and the light one.
 

@@ -32,8 +32,6 @@ DENSE = (1, 0)
 CONVOLUTION = (3, 2, 0, 1)
 DEPTHWISE = (2, 3, 0, 1)
 
-# Ends of the paths of depthwise kernels: the backbone's, and those of mmcv's DepthwiseSeparableConvModule.
-DEPTHWISE_KERNELS = ("/dwconv/kernel", "-depthwise_conv-conv/kernel")
 
 # Beginnings of the names of the backbone's own, and of what follows it in a classifier.
 BACKBONE = ("stem", "stages-")
@@ -167,7 +165,7 @@ def _by_canonical_name(model: keras.Model, beginnings: tuple[str, ...] = ("",)) 
 def _axes(path: str, rank: int) -> tuple[int, ...]:
     """The axes of a Keras variable in PyTorch's order."""
     if path.endswith("/kernel"):
-        return DENSE if rank == 2 else DEPTHWISE if path.endswith(DEPTHWISE_KERNELS) else CONVOLUTION
+        return DENSE if rank == 2 else DEPTHWISE if path.endswith("/dwconv/kernel") else CONVOLUTION
     return tuple(range(rank))
 
 

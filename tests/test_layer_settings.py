@@ -329,8 +329,8 @@ def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
         (lambda: tiny().config.replace(num_labels=2), "^num_labels: set by id2label; give id2label="),
         (lambda: segmenter("xs"), r"config='xs': expected .*; SwiftFormerConfig.from_variant\('xs'\) makes one"),
         (
-            lambda: segmenter(tiny_config(), head="separable_fpn"),
-            r"^head='separable_fpn': .* such as SEGMENTATION_HEADS\['separable_fpn'\]$",
+            lambda: segmenter(tiny_config(), head="all_mlp"),
+            r"^head='all_mlp': .* such as SEGMENTATION_HEADS\['all_mlp'\]$",
         ),
         (
             lambda: pretrained("swiftformer_xs_imagenette", id2label=["a", "b"]),

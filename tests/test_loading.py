@@ -31,7 +31,7 @@ from swiftformer_tf.segmentation_heads import SegmentationHead
 
 Model = SwiftFormerForImageClassification
 
-HEAD = SegmentationHead(name="separable_fpn", head_dim=8)
+HEAD = SegmentationHead(name="all_mlp", head_dim=8)
 
 
 def test_a_keras_model(saved: Path, model: Model) -> None:
@@ -217,7 +217,7 @@ def test_a_backbone_comes_out_of_every_model(tmp_path: Path, saved: Path, model:
 def test_a_segmenter_takes_the_backbone_of_any_model_and_says_what_is_new(tmp_path: Path, saved: Path) -> None:
     to_checkpoint(Model.from_pretrained(saved)).save(tmp_path / "x.safetensors")
     for path in (saved, tmp_path / "x.safetensors"):
-        with pytest.warns(UserWarning, match=r"16 variables of the head are new and have random weights"):
+        with pytest.warns(UserWarning, match=r"15 variables of the head are new and have random weights"):
             segmenter = SwiftFormerForSemanticSegmentation.from_pretrained(path, num_labels=3, head=HEAD)
         assert segmenter.config.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
         assert segmenter.config.transform.crop is None

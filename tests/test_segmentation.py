@@ -32,7 +32,7 @@ from swiftformer_tf.segmentation import (
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, confusion_matrix
 
-SEPARABLE = SegmentationHead(name="separable_fpn", head_dim=8)
+ALL_MLP = SegmentationHead(name="all_mlp", head_dim=8)
 
 
 @pytest.mark.parametrize("name", SEGMENTATION_HEADS)
@@ -56,7 +56,7 @@ def test_heads_answer_alike_called_predicted_and_saved(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("semantic_fpn", 4_099_979), ("semantic_fpn_64", 436_427), ("separable_fpn", 33_803)]
+    ("name", "parameters"), [("semantic_fpn", 4_099_979), ("semantic_fpn_64", 436_427), ("all_mlp", 45_515)]
 )
 def test_heads_have_their_parameters_on_xs(name: str, parameters: int) -> None:
     config = SwiftFormerConfig.from_variant("xs", id2label={index: str(index) for index in range(11)})
@@ -106,7 +106,7 @@ def test_another_backbone_is_refused() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "unet"}, r"head.name='unet': expected one of semantic_fpn, separable_fpn"),
+        ({"name": "unet"}, r"head.name='unet': expected one of semantic_fpn, all_mlp"),
         ({"fpn_dim": 0}, "head.fpn_dim=0: expected a whole number from 1 to 4096"),
         ({"head_dim": True}, "head.head_dim=True: expected a whole number"),
         ({"dropout": 1.0}, "head.dropout=1.0: expected a number from 0 to below 1"),
@@ -204,7 +204,7 @@ def test_evaluation_refuses_what_it_cannot_count(pairs: Path) -> None:
     assert answers_at(np.array([[[0, 1], [1, 0]]]), (4, 4), 2)[0].tolist() == [0, 0, 1, 1]
 
 
-@pytest.mark.parametrize(("head", "width"), [(SMALL, b"fpn_dim"), (SEPARABLE, b"head_dim")])
+@pytest.mark.parametrize(("head", "width"), [(SMALL, b"fpn_dim"), (ALL_MLP, b"head_dim")])
 def test_a_file_that_asks_for_a_head_larger_than_itself_is_refused(
     head: SegmentationHead, width: bytes, tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHe
 LABELS = {0: "road", 1: "sky", 2: "tree"}
 HEADS = {
     "semantic_fpn": SegmentationHead(fpn_dim=12, head_dim=8),
-    "separable_fpn": SegmentationHead(name="separable_fpn", head_dim=8),
+    "all_mlp": SegmentationHead(name="all_mlp", head_dim=8),
 }
 IMAGES = random_images(1, 50, 70, 3)
 
@@ -80,29 +80,21 @@ def test_names_are_mmsegmentations(suffix: str, tmp_path: Path) -> None:
         assert all(key.startswith(("backbone.", "neck.", "decode_head.")) for key in keys)
 
 
-def test_the_light_heads_tensors_are_named_and_laid_out_as_mmcvs_modules_would() -> None:
-    """mmsegmentation has no such head: its tensors, taken as PyTorch computes with them, give the model's logits."""
-    model = segmenter("separable_fpn")
+def test_the_light_heads_tensors_are_laid_out_as_pytorchs() -> None:
+    """Taken as PyTorch computes with them, they give the model's logits."""
+    model = segmenter("all_mlp")
     tensors = to_checkpoint(model).segmenter
-    depthwise = tensors["decode_head.fuse.depthwise_conv.conv.weight"]
-    pointwise = tensors["decode_head.fuse.pointwise_conv.conv.weight"]
-    assert (depthwise.shape, pointwise.shape) == ((8, 1, 3, 3), (8, 8, 1, 1))
+    mixing = tensors["decode_head.fuse.conv.weight"]
+    assert mixing.shape == (8, 32, 1, 1)
     names = [f"layers.{index}.conv.{leaf}" for index in range(4) for leaf in ("weight", "bias")]
-    names += [f"fuse.{part}_conv.conv.weight" for part in ("depthwise", "pointwise")]
-    norm = {leaf: f"fuse.pointwise_conv.bn.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var")}
-    names += [*norm.values(), "conv_seg.weight", "conv_seg.bias"]
+    norm = {leaf: f"fuse.bn.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var")}
+    names += ["fuse.conv.weight", *norm.values(), "conv_seg.weight", "conv_seg.bias"]
     assert set(tensors) == {f"decode_head.{name}" for name in names}
 
-    whole = keras.Model(model.input, [model.get_layer("decode_head-sum").output, model.output])
-    summed, logits = (np.asarray(each, np.float64) for each in whole(IMAGES, training=False))
-    height, width = summed.shape[1:3]
-    padded = np.pad(summed, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    hidden = sum(
-        padded[:, row : row + height, column : column + width] * depthwise[:, 0, row, column]
-        for row, column in np.ndindex(3, 3)
-    )
+    whole = keras.Model(model.input, [model.get_layer("decode_head-concat").output, model.output])
+    hidden, logits = (np.asarray(each, np.float64) for each in whole(IMAGES, training=False))
     scale, offset, mean, variance = (tensors[f"decode_head.{name}"] for name in norm.values())
-    hidden = hidden @ pointwise[:, :, 0, 0].T
+    hidden = hidden @ mixing[:, :, 0, 0].T
     hidden = np.maximum((hidden - mean) / np.sqrt(variance + model.config.batch_norm_eps) * scale + offset, 0)
     expected = hidden @ tensors["decode_head.conv_seg.weight"][:, :, 0, 0].T + tensors["decode_head.conv_seg.bias"]
     assert np.abs(logits - expected).max() <= 1e-5 * np.abs(expected).max()
@@ -164,7 +156,7 @@ def changed(tmp_path: Path, change: Any) -> Path:
         (lambda t: t.pop("backbone.network.0.0.dwconv.weight"), "network.0.0.dwconv.weight"),
         (
             lambda t: [t.pop(key) for key in [*t] if key.startswith("neck.")],
-            "none of this package's heads, semantic_fpn, separable_fpn",
+            "none of this package's heads, semantic_fpn, all_mlp",
         ),
         (
             lambda t: t.update({"decode_head.conv_seg.weight": np.ones(3, np.float32)}),

@@ -136,14 +136,14 @@ def test_impossible_recipes_are_refused(fields: dict[str, Any], message: str) ->
 def test_the_command_trains_as_the_function_does(pairs: Path, tmp_path: Path, saved: Path) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps(RECIPE.replace(epochs=1).to_dict()))
     arguments = [str(pairs), "-o", str(tmp_path / "run"), "--validation", str(pairs), "--from", str(saved)]
-    options = ["--task", "segmentation", "--head", "separable_fpn", "--recipe", str(tmp_path / "recipe.json")]
+    options = ["--task", "segmentation", "--head", "all_mlp", "--recipe", str(tmp_path / "recipe.json")]
     result = CliRunner().invoke(train, [*arguments, *options], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "epoch 1 of 1, val_mean_iou " in result.output
     model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
     assert model.config.labels == ("sky", "ground")
     assert model.config.input_size == (40, 64)
-    assert model.head.name == "separable_fpn"
+    assert model.head.name == "all_mlp"
 
 
 def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path, saved: Path) -> None:
@@ -165,7 +165,7 @@ def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path,
             ["--task", "segmentation", "--crop", "0.9"],
             "crop does not apply to task semantic-segmentation; leave it out",
         ),
-        (["--head", "separable_fpn"], "head does not apply to task classification; leave it out"),
+        (["--head", "all_mlp"], "head does not apply to task classification; leave it out"),
     ],
 )
 def test_options_of_the_other_task_are_refused(pairs: Path, tmp_path: Path, options: list[str], message: str) -> None:

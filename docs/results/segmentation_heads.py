@@ -59,14 +59,15 @@ def reduced_aspp(maps: Maps) -> Any:
     return keras.layers.Add()([classified(each) for each in (deep, maps[1])])
 
 
-def concatenated(maps: Maps) -> Any:
-    """SegFormer's all-MLP as published: 64 channels of each map concatenated at stride 4, and mixed to 64."""
-    wide = [BilinearResize()(conv(64)(each), maps[0]) for each in maps]
-    return classified(norm_relu(conv(64, use_bias=False)(keras.layers.Concatenate()(wide))))
+def separable(maps: Maps) -> Any:
+    """Laterals of 64 channels summed at stride 4, and one separable 3x3 convolution of the sum."""
+    hidden = keras.layers.Add()([BilinearResize()(conv(64)(each), maps[0]) for each in maps])
+    depthwise = keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False, depthwise_initializer="he_normal")
+    return classified(norm_relu(conv(64, use_bias=False)(depthwise(hidden))))
 
 
 def summed(maps: Maps, width: int = 64) -> Any:
-    """The same function with fewer weights: as many channels of each map, summed at stride 4."""
+    """The all-MLP's function with fewer weights: as many channels of each map, summed at stride 4."""
     wide = [BilinearResize()(conv(width)(each), maps[0]) for each in maps]
     return classified(norm_relu(keras.layers.Add()(wide)))
 
@@ -85,9 +86,9 @@ def classified(hidden: Any) -> Any:
 
 # By name: a head of the package, or what makes logits of the four maps.
 HEADS: dict[str, SegmentationHead | Callable[[Maps], Any]] = {
-    "separable_fpn 64": sf.SEGMENTATION_HEADS["separable_fpn"],
+    "all_mlp 64, concatenated": sf.SEGMENTATION_HEADS["all_mlp"],
     "all_mlp 64, summed": summed,
-    "all_mlp 64, concatenated": concatenated,
+    "laterals 64 and a separable 3x3": separable,
     "all_mlp 128, summed": partial(summed, width=128),
     "reduced ASPP 128, stride 8": reduced_aspp,
     "semantic_fpn 64 / 64": sf.SEGMENTATION_HEADS["semantic_fpn_64"],

@@ -9,7 +9,6 @@ import numpy as np
 
 from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
 from swiftformer_tf.training import update_batch_norm
-from swiftformer_tf.variables import DEPTHWISE_KERNELS
 
 LABELS = {index: f"class {index}" for index in range(10)}
 
@@ -24,7 +23,7 @@ def tiny_config(**fields: Any) -> SwiftFormerConfig:
 
 def fan_in(kernel: keras.Variable) -> int:
     """How many values one output of a convolution or a dense layer is a sum of."""
-    shape, depthwise = tuple(kernel.shape), kernel.path.endswith(DEPTHWISE_KERNELS)
+    shape, depthwise = tuple(kernel.shape), "dwconv" in kernel.path
     return math.prod(shape[:2] if depthwise else shape[:-1])
 
 
