@@ -389,7 +389,7 @@ def test_a_lambda_may_name_what_is_there_later() -> None:
             HEADS["embedding"],
             {"tasks": "classification"},
             ConfigError,
-            r"has the shape \(1, 16\), but there are 10",
+            r"has the shape \(1, 16\), but the model has 10 labels",
         ),
         (HEADS["gate"], {"classifier_activation": "softmax"}, ConfigError, "expected a model with labels"),
     ],
