@@ -149,6 +149,7 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
             if name not in recipe.float_ops and (known is None or name in known)
         )
         allowed = f"only {', '.join(recipe.float_ops)}" if recipe.float_ops else "no operation"
+        allowed += " but those that make probabilities" if recipe.leaves_probabilities_in_float else ""
         yield check("integer", not stray, _listed(stray), f"{allowed} on a float tensor")
     yield from _weight_checks(recipe, inspection)
     if recipe.max_partitions is not None and partitions is not None:
