@@ -111,6 +111,12 @@ class Resized:
         """The tensor, computed once, however many layers read it."""
         return self._computed([source for source, _ in self.parts])
 
+    @property
+    def enlarges(self) -> bool:
+        """Whether no part has more pixels than the result, so that what goes first has no more to do."""
+        pixels = math.prod(self.shape[1:3])
+        return all(math.prod(tensor_of(source).shape[1:3]) <= pixels for source, _ in self.parts)
+
     def resized(self, resize: Callable[[Any], Any], shape: tuple[int, ...]) -> "Resized":
         """Resizes the map again."""
         if len(self.parts) > 1:

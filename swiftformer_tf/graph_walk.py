@@ -108,7 +108,8 @@ class Walk(_Copy):
         if isinstance(operation, BLOCKS):
             self.blocks += 1
             return folded(operation, given, self._name)
-        taken = self._resized(operation, given, args[1:])
+        others = (*args[1:], *(each for name, each in kwargs.items() if name != "inputs"))
+        taken = self._resized(operation, given, others)
         if taken is None:
             given = tensor_of(given) if isinstance(given, Resized) else given
             taken = self._taken(operation, given)
@@ -150,16 +151,17 @@ class Walk(_Copy):
             value = resizable(value)
             shape = operation.compute_output_shape(value.shape, *(each.shape for each in likes))
             return value.resized(lambda hidden: self._copied(operation, (hidden, *likes), {}), tuple(shape))
-        if kind is keras.layers.Add:
-            return added(value, lambda maps: self._copied(operation, (maps,), {}))
+        if kind is keras.layers.Add and isinstance(value, list | tuple):
+            return added(list(value), lambda maps: self._copied(operation, (maps,), {}))
         if not isinstance(value, Resized):
             return None
         is_plain_conv = kind is keras.layers.Conv2D and operation.data_format == "channels_last"
         if kind in TRAINING_ONLY:
             return value
-        if is_plain_conv and _is_pointwise(operation) and operation.filters < value.shape[-1]:
-            return value.mixed(operation, self._name)
-        return None
+        is_smaller = operation.filters < value.shape[-1] if is_plain_conv else False
+        return (
+            value.mixed(operation, self._name) if is_smaller and value.enlarges and _is_pointwise(operation) else None
+        )
 
     def _taken(self, operation: Any, value: Any) -> Any:
         """The result for a layer in a chain that is folded as a whole; None for other layers."""

@@ -292,7 +292,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="int8",
-            description="integer throughout, by tables that XNNPACK makes; for CPUs without fast floats",
+            description="integer, by tables that XNNPACK makes; for CPUs without fast floats",
             weights="int8",
             activations="int8",
             min_snr=20,

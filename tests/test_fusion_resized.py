@@ -57,6 +57,7 @@ MOVED: dict[str, Head] = {
     "behind dropout": lambda maps: conv(3)(keras.layers.SpatialDropout2D(0.5)(summed(maps))),
     "one map": lambda maps: conv(3)(BilinearResize()(maps[3], maps[0])),
     "behind a norm": lambda maps: conv(3)(BilinearResize()(keras.layers.BatchNormalization()(maps[3]), maps[0])),
+    "by the names of arguments": lambda maps: conv(3)(BilinearResize()(inputs=maps[3], like=maps[0])),
     "a sum that is resized": lambda maps: conv(3)(BilinearUpsampling()(BilinearUpsampling()(conv(8)(maps[0])))),
 }
 
@@ -69,6 +70,7 @@ STAYS: dict[str, tuple[int, Head]] = {
     "an activation before it": (12, lambda maps: conv(3)(keras.layers.ReLU()(summed(maps)))),
     "a norm before it": (12, lambda maps: conv(3)(keras.layers.BatchNormalization()(summed(maps)))),
     "no matrix": (12, summed),
+    "a smaller map": (12, lambda maps: conv(3)(BilinearResize()(conv(12)(maps[0]), maps[3]))),
     "a pooling": (12, lambda maps: keras.layers.GlobalAveragePooling2D()(summed(maps))),
 }
 
