@@ -145,6 +145,18 @@ def test_what_cannot_be_run_is_named(files: list[Path], monkeypatch: pytest.Monk
         open_for_timing(files[0], num_threads=1)
 
 
+def test_what_litert_says_in_several_lines_is_told_in_one(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged file crashes LiteRT on one machine and is refused in words on another, some of them several lines."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("\nTensor at index 0 was optional but was expected.\nNode number 0 failed to prepare.")
+
+    monkeypatch.setattr("swiftformer_tf.litert.profiling.SubprocessInterpreter", refuse)
+    result = CliRunner().invoke(cli, ["benchmark", str(files[0])])
+    reason = "LiteRT cannot load it: Tensor at index 0 was optional but was expected."
+    assert (result.exit_code, result.stderr) == (2, f"Error: {files[0]}: {reason}\n")
+
+
 @pytest.mark.parametrize("dtype", ["int32", "int64", "bool"])
 def test_files_of_whatever_inference_type_are_profiled(dtype: str, tmp_path: Path) -> None:
     path = tmp_path / "best.tflite"

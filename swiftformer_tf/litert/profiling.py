@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError, prefix_path
+from swiftformer_tf.errors import ModelError, first_line, prefix_path
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.native_logs import native_stderr_silenced
 
@@ -84,7 +84,7 @@ def open_for_timing(path: str | Path, *, num_threads: int) -> Any:
             interpreter = Interpreter(str(path), num_threads=num_threads)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"{path}: LiteRT cannot {doing} it: {str(error).strip()}") from None
+        raise ModelError(f"{path}: LiteRT cannot {doing} it: {first_line(error)}") from None
     _fill_inputs(interpreter)
     return interpreter
 
@@ -125,7 +125,7 @@ def profile_ops(path: str | Path, *, repeats: int = 15) -> list[OpKind]:
         with native_stderr_silenced(), contextlib.ExitStack() as stack:
             runs = list(_runs(str(path), interpreter, repeats, stack))
     except RuntimeError as error:
-        raise ModelError(f"{path}: LiteRT cannot profile it ({error})") from None
+        raise ModelError(f"{path}: LiteRT cannot profile it ({first_line(error)})") from None
     if not runs[0] or any(len(run) != len(runs[0]) for run in runs):
         raise ModelError(f"{path}: LiteRT cannot profile it (its profiler saw no operations)")
     medians = np.median([[microseconds for _, _, microseconds in run] for run in runs], axis=0)
