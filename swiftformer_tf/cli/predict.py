@@ -32,7 +32,7 @@ def predict(
 ) -> None:
     """Label or segment photographs with any model file.
 
-    MODEL is a .keras or .tflite file or a checkpoint; of a FOLDER all photographs are taken.
+    MODEL is a .keras or .tflite file or a checkpoint; a FOLDER stands for all photographs in it.
 
     \b
     swiftformer-tf predict models/xs_int8.tflite cat.jpg dog.png --top 3

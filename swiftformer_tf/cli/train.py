@@ -90,7 +90,9 @@ class RecipeFile(click.Path):
     "names in a folder masks next to images, and classes.csv next to both has a line `name` or `name,color` per class.",
 )
 @click.option(
-    "--head", metavar="NAME", help="Head of a segmenter, from SEGMENTATION_HEADS.  [default: semantic_fpn_64]"
+    "--head",
+    metavar="NAME",
+    help="Head of a segmenter: semantic_fpn, semantic_fpn_64 or all_mlp.  [default: semantic_fpn_64]",
 )
 @token_weights_option
 @weights_option
