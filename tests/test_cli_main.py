@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from swiftformer_tf import LiteModel
+from swiftformer_tf import SEGMENTATION_HEADS, LiteModel
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.console import TASK_OPTIONS
 
@@ -93,6 +93,8 @@ def test_types_are_named_in_the_help() -> None:
     assert "--recipe paper|short|FILE.json" in shown
     assert "--from FILE|FOLDER|NAME" in shown
     assert "--teacher FILE|FOLDER|NAME A classifier to distill from: a .keras or .tflite file or a checkpoint." in shown
+    *first, last = SEGMENTATION_HEADS
+    assert f"Head of a segmenter: {', '.join(first)} or {last}. [default: semantic_fpn_64]" in shown
 
 
 @pytest.mark.parametrize("name", ["export", "train"])
