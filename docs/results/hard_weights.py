@@ -29,6 +29,8 @@ PASSES = (
 ROW_NAMES = ("float32", "float16", UNCALIBRATED, *list(sf.RECIPES)[2:])
 # How far below the unscaled weights a file may be.
 ALLOWED = 1.0
+# What a float32 file of scaled weights keeps: without scaling it is the reference itself.
+ENOUGH = 128.0
 SOME, DEAD = 0.2, 0.05
 
 # Columns of the table, each with the one that it is compared with.
@@ -110,7 +112,9 @@ def hard_weights_table() -> list[str]:
         f"with the float32 file of the unscaled weights: the mean over seeds ({SEEDS} for {', '.join(QUICK)}),",
         f"with the lowest SNR and the number of seeds in brackets. *Some*: {SOME:.0%} of the channels are scaled.",
         f"*Dead*: all are, and {DEAD:.0%} others are always zero. The goal is that no file loses more than",
-        f"{ALLOWED:.0f} dB compared with s = 0; where it is missed, the figure is bold.",
+        f"{ALLOWED:.0f} dB compared with s = 0, and float32 keeps {ENOUGH:.0f} dB; where it is missed, the figure is bold.",
+        "The shipped weights are float16 numbers, and are none after the multiplication: most likely that is why the",
+        "float16 files of unscaled weights are better.",
         "",
         f"| recipe | {' | '.join(SCALINGS)} |",
         f"|---|{'---|' * len(SCALINGS)}",
@@ -119,7 +123,7 @@ def hard_weights_table() -> list[str]:
         cells = []
         for name, plain in PLAIN.items():
             snr = {int(row["seed"]): float(row["snr_db"]) for row in _found(name, recipe)}
-            goal = {int(row["seed"]): float(row["snr_db"]) - ALLOWED for row in _found(plain, recipe)}
+            goal = {int(row["seed"]): min(float(row["snr_db"]) - ALLOWED, ENOUGH) for row in _found(plain, recipe)}
             met = all(each >= goal.get(seed, goal.get(0, 0)) for seed, each in snr.items())
             same = [float(row["agreement"]) for row in _found(name, recipe)]
             least = f" ({min(snr.values()):.1f} of {len(snr)})" if len(snr) > 1 else ""
