@@ -3,8 +3,9 @@
     python -m support.mutation            # PYTHONPATH=tests; make mutation
 
 A mutant is one change in one place: an operator, a comparison, a constant, a condition turned round, a call's argument
-left out. Where it was tried before, the result is in mutants.json, so that an interrupted run goes on. A mutant that no
-test catches is printed with its place; EQUIVALENT names those that change nothing that anyone can see, and why.
+left out. Before the first, the tests run without any: they must pass. Where it was tried before, the result is in
+mutants.json, so that an interrupted run goes on. A mutant that no test catches is printed with its place; EQUIVALENT
+names those that change nothing that anyone can see, and why.
 """
 
 import argparse
@@ -175,15 +176,33 @@ def sample(count: int, seed: int) -> list[Mutant]:
     """
     queues = []
     for name, tests in TESTS.items():
-        paths = sorted((PACKAGE / name).glob("*.py")) if (PACKAGE / name).is_dir() else [PACKAGE / name]
-        found = [mutant for path in paths for mutant in mutants(path, tests)]
+        found = [mutant for path in _modules(name) for mutant in mutants(path, tests)]
         queues.append(sorted(found, key=lambda each: hashlib.sha256(f"{seed}: {each.name}".encode()).digest()))
     chosen = [each[turn] for turn in range(count) for each in queues if turn < len(each)]
     return chosen[:count]
 
 
 def caught(mutant: Mutant) -> bool:
-    """Whether the tests fail with the mutant, which lies in a copy of the package."""
+    """Whether the tests fail with the mutant."""
+    return _failure(mutant.path, mutant.tests, {mutant.path: mutant.source}) is not None
+
+
+def unmutated_failure(name: str) -> str | None:
+    """What is said of a module whose tests fail without a mistake in it: they would catch every mutant.
+
+    Its sources are written as a mutant's are, without comments and in another layout.
+    """
+    sources = {path: ast.unparse(ast.parse(path.read_text("utf-8"))) for path in _modules(name)}
+    failure = _failure(PACKAGE / name, TESTS[name], sources)
+    return failure and f"{name}: its tests fail without a mutant, mend them first: {failure[-2000:]}"
+
+
+def _modules(name: str) -> list[Path]:
+    return sorted((PACKAGE / name).glob("*.py")) if (PACKAGE / name).is_dir() else [PACKAGE / name]
+
+
+def _failure(tested: Path, tests: tuple[str, ...], sources: dict[Path, str]) -> str | None:
+    """What pytest says of a copy of the package that has these sources; None if all tests pass."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for each in ROOT.iterdir():
@@ -193,20 +212,21 @@ def caught(mutant: Mutant) -> bool:
             if each.is_file() and each.suffix != ".pyc":
                 target = folder / each.relative_to(ROOT)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.symlink_to(each)
-        module = folder / mutant.path.relative_to(ROOT)
-        module.unlink()
-        module.write_text(mutant.source, "utf-8")
+                if each in sources:
+                    target.write_text(sources[each], "utf-8")
+                else:
+                    target.symlink_to(each)
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
         environment = {**os.environ, "PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1"}
-        arguments = [str(mutant.path.relative_to(ROOT)), *(f"tests/{test}" for test in mutant.tests)]
+        arguments = [str(tested.relative_to(ROOT)), *(f"tests/{test}" for test in tests)]
         done = subprocess.run([*command, *arguments], cwd=folder, env=environment, capture_output=True, check=False)
-    output = done.stdout + done.stderr
-    if b"while loading conftest" in output:
-        return True  # what every test imports fails
+    output = (done.stdout + done.stderr).decode(errors="replace")
+    if "while loading conftest" in output:
+        return output  # what every test imports fails
     if done.returncode not in (0, 1, 2):
-        raise SystemExit(f"pytest ended with {done.returncode}: {output.decode()[-2000:]}")
-    return done.returncode != 0
+        # Not SystemExit, which ends a thread of the pool in silence, and the pool waits for it forever.
+        raise RuntimeError(f"pytest ended with {done.returncode}: {output[-2000:]}")
+    return output if done.returncode else None
 
 
 def main() -> int:
@@ -220,6 +240,9 @@ def main() -> int:
     counted = [each for each in sample(given.count, given.seed) if each.name not in EQUIVALENT]
     todo = [each for each in counted if each.name not in known]
     with ThreadPool(given.jobs) as pool:
+        sampled = [name for name, tests in TESTS.items() if any(each.tests == tests for each in todo)]
+        if failures := [each for each in pool.map(unmutated_failure, sampled) if each]:
+            raise SystemExit("\n".join(failures))
         for each, known[each.name] in pool.imap_unordered(lambda mutant: (mutant, caught(mutant)), todo):
             given.results.write_text(json.dumps(known, indent=1) + "\n")
             print("caught  " if known[each.name] else "SURVIVED", f"line {each.line}", each.name, flush=True)
