@@ -6,7 +6,7 @@
 `--photographs FOLDER` has `train/` to calibrate on and `val/` to verify on; where `val/` has a folder a class that the
 model knows, the files are evaluated on it, too. Each model gets a folder in Hugging Face's form, for `hf upload`, and
 `zoo/README.md` one table of all. What is finished is not done again: the same command goes on after an interruption.
-Exit status 1 if a download, a comparison or a check of a file failed; the other models are done all the same.
+Exit status 1 if a download, a library, a comparison or a check of a file failed; the others are done all the same.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from folders import by_transformers
 from swiftformer_tf import __version__
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.hub import fetch
-from swiftformer_tf.errors import ImageError, SwiftFormerError
+from swiftformer_tf.errors import ImageError, SwiftFormerError, one_line
 from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import balanced_sample, iterate_images, list_images
@@ -85,6 +85,7 @@ def prove(name: str, options: Options) -> dict[str, Any]:
 
     Raises:
         SwiftFormerError: It cannot be fetched or read, or its logits are not its library's.
+        Exception: Its library or the hub refuses it, in words of their own.
     """
     source = fetch(name)
     checkpoint = Checkpoint.open(source)
@@ -109,6 +110,7 @@ def prove(name: str, options: Options) -> dict[str, Any]:
     )
     state["files"] = {recipe: json.loads(path.read_text()) for recipe, path in reports.items()}
     if options.photographs:
+        state["dataset"] = zoo_card.dataset_type(options.photographs)
         _evaluate(home, state, options.photographs / "val")
     _write(home, state)
     zoo_card.write(home, state)
@@ -130,11 +132,13 @@ def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options:
         return dict(state)
     if home.exists() and not path.exists():
         raise ZooError(f"{home}: is there already and was not made by zoo.py; move it away, or give another --output")
+    # Asked first: where the hub is gone, what was there stays.
+    license_name = zoo_card.license_of(name)
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     state = {
         "made_of": made_of,
-        "license": zoo_card.license_of(name),
+        "license": license_name,
         "token_weights": checkpoint.token_weights,
         "labels": checkpoint.config.num_labels,
         "image_size": checkpoint.config.transform.size,
@@ -197,6 +201,24 @@ def _evaluate(home: Path, state: dict[str, Any], folder: Path) -> None:
         _write(home, state)
 
 
+def _unmet(name: str, state: dict[str, Any]) -> list[str]:
+    """A line for each file that did not pass."""
+    lines = []
+    for recipe, report in state["files"].items():
+        if report["verdict"] != "passed":
+            unmet = "; ".join(check["name"] for check in report["checks"] if check["status"] != "passed")
+            lines.append(f"{name}: {recipe}: {report['verdict']}: {unmet}")
+    return lines
+
+
+def _said(name: str, problem: Exception) -> str:
+    """One line that names the model, whosever error it is."""
+    text = one_line(" ".join(str(problem).split()))
+    if isinstance(problem, SwiftFormerError):
+        return text if text.startswith(name) else f"{name}: {text}"
+    return f"{name}: {type(problem).__name__}: {text}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=list(PUBLISHED), metavar="MODEL", help="ids on the hub")
@@ -206,24 +228,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     transformers.logging.disable_progress_bar()
     options = Options(given.output, tuple(RECIPES[each] for each in given.recipe or RECIPES), given.photographs)
-    proven, failed = [], []
-    for name in given.models:
+    proven: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for done, name in enumerate(given.models, 1):
         print(f"{name} ...", flush=True)
         try:
             with native_stderr_silenced():
                 state = prove(name, options)
-        except SwiftFormerError as problem:
-            failed.append(str(problem))
-            print(f"FAIL  {problem}", flush=True)
-            continue
-        proven.append(state)
-        print(f"ok    logits within {state['logits']:.1e}", flush=True)
-        for recipe, report in state["files"].items():
-            if report["verdict"] != "passed":
-                unmet = "; ".join(check["name"] for check in report["checks"] if check["status"] != "passed")
-                failed.append(f"{name}: {recipe}: {report['verdict']}: {unmet}")
-                print(f"FAIL  {failed[-1]}", flush=True)
-    zoo_card.write_table(given.output, proven, failed)
+        except Exception as problem:  # timm's, transformers' and the hub's have no type in common
+            lines = [_said(name, problem)]
+        else:
+            proven.append(state)
+            print(f"ok    logits within {state['logits']:.1e}", flush=True)
+            lines = _unmet(name, state)
+        for line in lines:
+            print(f"FAIL  {line}", flush=True)
+        failed += lines
+        # After each model, since what ends a run early leaves no time for a table.
+        waiting = [f"{later}: not done yet" for later in given.models[done:]]
+        zoo_card.write_table(given.output, proven, failed + waiting)
     return 1 if failed else 0
 
 

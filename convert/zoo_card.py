@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from swiftformer_tf.files import replacing
+from swiftformer_tf.images.labels import imagenet_classes
 
 CARD, HASHES = "README.md", "SHA256SUMS"
 
@@ -37,13 +38,25 @@ model = keras.saving.load_model("{stem}.keras")
 
 
 def license_of(name: str) -> str | None:
-    """The license that a repository's own card names; None where there is no card, or none in it."""
+    """The license that a repository's own card names; None where there is no card, or none in it.
+
+    Raises:
+        LocalEntryNotFoundError: The hub cannot be reached, which tells nothing of the card.
+    """
     repository, _, revision = name.partition("@")
     try:
         path = huggingface_hub.hf_hub_download(repository, CARD, revision=revision or None)
+    except LocalEntryNotFoundError:  # a kind of the next one
+        raise
     except EntryNotFoundError:
         return None
     return huggingface_hub.ModelCard.load(path).data.get("license")
+
+
+def dataset_type(photographs: Path) -> str:
+    """The hub's name for photographs whose `val/` has exactly ImageNet's 1000 classes, else their folder's."""
+    classes = {path.name for path in photographs.joinpath("val").iterdir() if path.is_dir()}
+    return "imagenet-1k" if classes == set(imagenet_classes()) else photographs.name
 
 
 def write(home: Path, state: dict[str, Any]) -> None:
@@ -52,7 +65,7 @@ def write(home: Path, state: dict[str, Any]) -> None:
     results = [
         huggingface_hub.EvalResult(
             task_type="image-classification",
-            dataset_type="imagenet-1k",
+            dataset_type=state["dataset"],
             dataset_name=state["made_of"]["photographs"],
             metric_type="accuracy",
             metric_name=f"top-1, {recipe}",
@@ -103,7 +116,7 @@ largest value ({made}). Every file was compared with the Keras model on {state["
 
 
 def write_table(folder: Path, states: Sequence[dict[str, Any]], failed: Sequence[str]) -> None:
-    """Writes `README.md` over all models, with what failed."""
+    """Writes `README.md` over all models, with what failed or is not done yet."""
     rows = [row for state in states for row in _rows(state["made_of"]["model"], state)]
     told = "".join(f"* {line}\n" for line in failed) or "Nothing failed.\n"
     text = f"# Published SwiftFormers, ported and verified\n\n{_table(rows)}\n{told}"

@@ -19,10 +19,12 @@ import timm
 import timm.models
 import torch
 import transformers
+import zoo_card
 from references import Architecture
 from support.hub_server import Hub, hub_server
 
 from swiftformer_tf import TRANSFORMS
+from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.images.samples import photographs
 
 # Of few labels the best two seldom lie closer than int8 tells apart.
@@ -143,6 +145,55 @@ def interrupted(hub: Hub, folder: Path, names: list[str]) -> None:
         expect(sums.returncode == 0, f"{home.name}: the checksums are those of its files")
 
 
+def refused(hub: Hub, folder: Path, names: list[str]) -> None:
+    """A model that its library refuses costs one line, and none of those after it."""
+    wrong, plain = "timm/swiftformer_refused.trial", "timm/swiftformer_plain.trial"
+    hub.repositories[wrong], hub.repositories[plain] = (
+        dict(hub.repositories[names[0]]),
+        dict(hub.repositories[names[0]]),
+    )
+    config = json.loads(hub.repositories[wrong]["config.json"]) | {"architecture": "swiftformer_of_nobody"}
+    hub.repositories[wrong]["config.json"] = json.dumps(config).encode()
+    del hub.repositories[plain]["README.md"]
+    output = folder / "refused-zoo"
+    status, said = run(hub, folder / "home", output, wrong, plain)
+    lines = [line for line in said.splitlines() if line.startswith("FAIL")]
+    expect(status == 1 and "Traceback" not in said, f"a model that timm refuses fails without a traceback\n{said}")
+    expect(
+        len(lines) == 1 and lines[0].startswith(f"FAIL  {wrong}: RuntimeError: "), f"in one line with its name\n{said}"
+    )
+    table = output.joinpath("README.md").read_text()
+    expect(table.count(f"| {plain} |") == len(RECIPES), "while the model after it is in the table")
+    expect(f"* {wrong}: RuntimeError: " in table and "not done yet" not in table, "which has that line, too")
+    card = output.joinpath(plain.replace("/", "_"), "README.md").read_text()
+    expect("License: not named by the source" in card, "a repository without a card has no license")
+
+
+def unreachable(hub: Hub, folder: Path, names: list[str]) -> None:
+    """With the weights in the cache but no hub to ask for the license, nothing is made until there is one."""
+    name, output = names[0], folder / "gone-zoo"
+    (cached,) = folder.glob(f"home/hub/models--{name.replace('/', '--')}/snapshots/*/README.md")
+    cached.unlink()
+    gone = Hub()
+    gone.endpoint = "http://127.0.0.1:9"
+    status, said = run(gone, folder / "home", output, name)
+    expect(status == 1 and f"FAIL  {name}: LocalEntryNotFoundError: " in said, f"no license without a hub\n{said}")
+    home = output / name.replace("/", "_")
+    expect(not home.exists(), "and no folder that says so")
+    status, said = run(hub, folder / "home", output, name)
+    expect(status == 0, f"the next run asks again\n{said}")
+    expect("license: apache-2.0" in home.joinpath("README.md").read_text(), "and the card has the license")
+
+
+def datasets(folder: Path) -> None:
+    """Figures are ImageNet's only where the photographs have its classes."""
+    for wnid in imagenet_classes():
+        folder.joinpath("mine", "val", wnid).mkdir(parents=True)
+    expect(zoo_card.dataset_type(folder / "mine") == "imagenet-1k", "1000 classes of ImageNet are imagenet-1k")
+    folder.joinpath("mine", "val", "n01440764").rmdir()
+    expect(zoo_card.dataset_type(folder / "mine") == "mine", "and 999 are what their folder is called")
+
+
 def faults(hub: Hub, folder: Path, names: list[str]) -> None:
     """A damaged download and wrong logits fail the model, and only it."""
     hub.damaged.add("model.safetensors")
@@ -170,6 +221,9 @@ def main() -> None:
     with hub_server() as hub, tempfile.TemporaryDirectory() as folder:
         names = publish(hub, Path(folder))
         interrupted(hub, Path(folder), names)
+        refused(hub, Path(folder), names)
+        unreachable(hub, Path(folder), names)
+        datasets(Path(folder) / "datasets")
         faults(hub, Path(folder), names)
 
 
