@@ -155,13 +155,11 @@ class Walk(_Copy):
             return added(list(value), lambda maps: self._copied(operation, (maps,), {}))
         if not isinstance(value, Resized):
             return None
-        is_plain_conv = kind is keras.layers.Conv2D and operation.data_format == "channels_last"
         if kind in TRAINING_ONLY:
             return value
-        is_smaller = operation.filters < value.shape[-1] if is_plain_conv else False
-        return (
-            value.mixed(operation, self._name) if is_smaller and value.enlarges and _is_pointwise(operation) else None
-        )
+        is_matrix = kind is keras.layers.Conv2D and _is_pointwise(operation)
+        goes_first = is_matrix and operation.filters < value.shape[-1] and value.enlarges
+        return value.mixed(operation, self._name) if goes_first else None
 
     def _taken(self, operation: Any, value: Any) -> Any:
         """The result for a layer in a chain that is folded as a whole; None for other layers."""
@@ -246,8 +244,8 @@ def is_graph(operation: Any) -> bool:
 
 def _is_pointwise(conv: keras.layers.Conv2D) -> bool:
     """Whether a convolution is a matrix for each pixel, and nothing else."""
-    is_linear = conv.activation is keras.activations.linear
-    return conv.kernel_size == (1, 1) and conv.strides == (1, 1) and conv.groups == 1 and is_linear
+    has_one_tap = conv.kernel_size == (1, 1) and conv.strides == (1, 1) and conv.groups == 1
+    return has_one_tap and conv.activation is keras.activations.linear and conv.data_format == "channels_last"
 
 
 def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:

@@ -26,9 +26,9 @@ def probabilities(size: tuple[int, int]) -> Any:
     return of
 
 
-def in_bytes(size: tuple[int, int], images: np.ndarray) -> bytes:
+def in_bytes(activation: Any, images: np.ndarray) -> bytes:
     """An int8 graph of an activation that reads logits of 6 by 7 pixels and 5 classes."""
-    graph = Graph(converted(probabilities(size), 6, 7, 5))
+    graph = Graph(converted(activation, 6, 7, 5))
     with native_stderr_silenced():
         statistics = measure(graph, images)
     return rewrite(graph, operation_precisions(graph, RECIPES["int8"]), RECIPES["int8"], statistics)
@@ -105,9 +105,9 @@ def test_what_is_lowered(size: tuple[int, int], largest: float, is_lowered: bool
     rng = np.random.default_rng(0)
     logits = rng.uniform(0, 1, (20, 1, 6, 7, 5))
     logits = (largest * (logits - logits.min()) / np.ptp(logits)).astype(np.float32)
-    content = in_bytes(size, logits / 2)
+    content = in_bytes(probabilities(size), logits / 2)
     lowered = lower_softmax(content)
-    assert names(lowered)[-len(LOWERED) :] == LOWERED if is_lowered else names(lowered) == names(content)
+    assert names(lowered)[-len(LOWERED) :] == LOWERED if is_lowered else lowered == content
     plain, found = (answers(each, logits[:4] / 2) for each in (content, lowered))
     np.testing.assert_allclose(found, plain, atol=1e-5)  # what float32 holds of a logit of 97
     assert np.ptp(plain) > 0.5
@@ -119,9 +119,35 @@ def test_logits_of_any_size_and_sign_answer_alike() -> None:
     halves[::2, ..., 3] = 25.0
     halves[1::2, :, ::2, :, 1] = 25.0
     halves[1::2, :, 1::2, :, 2] = 25.0
-    content = in_bytes((24, 28), halves)
+    content = in_bytes(probabilities((24, 28)), halves)
     lowered = lower_softmax(content)
     assert names(lowered)[-len(LOWERED) :] == LOWERED
     found = answers(lowered, halves)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found, answers(content, halves), atol=1e-5)
+
+
+@pytest.mark.parametrize(("spread", "is_lowered"), [(MOST_DISTANCE / 4, True), (MOST_DISTANCE, False)])
+def test_constants_count_in_how_far_logits_can_be_apart(spread: float, is_lowered: bool) -> None:
+    constant = np.linspace(0, spread, 5, dtype=np.float32)
+
+    def of(logits: Any) -> Any:
+        resized = keras.ops.image.resize(logits * 2.0 + constant, (24, 28), interpolation="bilinear")
+        return keras.ops.softmax(resized)
+
+    images = np.random.default_rng(0).uniform(0, MOST_DISTANCE / 4, (20, 1, 6, 7, 5)).astype(np.float32)
+    lowered = lower_softmax(in_bytes(of, images))
+    assert (names(lowered)[-1] == "DIV") == is_lowered
+
+
+def test_a_sum_that_others_read_stays_an_integer() -> None:
+    """A head without a matrix of its own reads what the rest of the graph does."""
+
+    def of(maps: Any) -> Any:
+        summed = keras.ops.tanh(maps) + keras.ops.relu(maps)
+        resized = keras.ops.image.resize(summed, (24, 28), interpolation="bilinear")
+        return [keras.ops.softmax(resized), keras.ops.tanh(summed)]
+
+    graph = Graph(converted(of, 6, 7, 5))
+    how = {op.name: precision for op, precision in operation_precisions(graph, RECIPES["int8"]).items()}
+    assert (how["ADD"], how["RESIZE_BILINEAR"], how["SOFTMAX"]) == ("integer", "float32", "float32")

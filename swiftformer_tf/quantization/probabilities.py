@@ -20,18 +20,28 @@ MOST_DISTANCE = 100.0
 def probability_operations(graph: Graph) -> list[Operation]:
     """Returns the operations for an output of per-pixel probabilities: resizing and adding logits, and softmax.
 
+    What other operations read, too, is not among them: a residual sum, for instance, stays an integer.
+
     Args:
         graph: A float graph.
     """
     producers = {output: op for op in graph.operations for output in op.outputs}
-    found = []
+    readers: dict[int, set[Operation]] = {}
+    for op in graph.operations:
+        for each in op.inputs:
+            readers.setdefault(each, set()).add(op)
+    found: list[Operation] = []
     for op in (producers[each] for each in graph.outputs if each in producers):
         before = producers.get(op.inputs[0]) if op.name == "SOFTMAX" else None
         waiting = [] if before is None or before.name != "RESIZE_BILINEAR" else [op]
         while waiting:
             found.append(waiting.pop())
-            makers = [producers[each] for each in found[-1].inputs if each in producers]
-            waiting += [each for each in makers if each.name in ("ADD", "RESIZE_BILINEAR")]
+            makers = {producers[each] for each in found[-1].inputs if each in producers}
+            waiting += [
+                each
+                for each in makers
+                if each.name in ("ADD", "RESIZE_BILINEAR") and readers[each.outputs[0]] <= {*found}
+            ]
     return found
 
 
@@ -51,12 +61,17 @@ def lower_softmax(content: bytes) -> bytes:
     """
     graph = Graph(content)
     producers = {output: op for op in graph.operations for output in op.outputs}
-    for op in graph.operations:
-        resize = producers.get(op.inputs[0]) if op.name == "SOFTMAX" else None
-        if resize is not None and resize.name == "RESIZE_BILINEAR" and _is_lowered(graph, producers, resize):
-            places = [graph.operations.index(each) for each in (resize, op)]
-            graph.replace_operation(places[1], _lowered(graph, resize, op))
-            graph.replace_operation(places[0], [])
+    pairs = [(producers.get(op.inputs[0]), op) for op in graph.operations if op.name == "SOFTMAX"]
+    enlarged = [
+        (resize, softmax)
+        for resize, softmax in pairs
+        if resize is not None and resize.name == "RESIZE_BILINEAR" and _is_lowered(graph, producers, resize)
+    ]
+    if not enlarged:
+        return content
+    for resize, softmax in enlarged:
+        graph.replace_operation(graph.operations.index(softmax), _lowered(graph, resize, softmax))
+        graph.replace_operation(graph.operations.index(resize), [])
     return graph.rewritten([(each, each.version) for each in graph.operations], graph.inputs, graph.outputs)
 
 
@@ -71,9 +86,11 @@ def _is_lowered(graph: Graph, producers: dict[int, Operation], resize: Operation
 
 def _distance(graph: Graph, producers: dict[int, Operation], logits: int) -> float:
     """Upper bound of the difference of two logits: former integers are within their range, as are sums and means."""
+    if (constant := graph.constant(logits)) is not None:
+        return float(np.ptp(constant)) if constant.dtype == np.float32 else 0.0  # a size adds nothing
     maker = producers.get(logits)
     if maker is not None and maker.name in ("ADD", "RESIZE_BILINEAR"):
-        return sum(_distance(graph, producers, each) for each in graph.computed_inputs(maker))
+        return sum(_distance(graph, producers, each) for each in maker.inputs)
     integers = graph.quantization(maker.inputs[0]) if maker is not None and maker.name == "DEQUANTIZE" else None
     return math.inf if integers is None else 255 * float(integers.scale[0])
 
