@@ -47,7 +47,7 @@ class Recipe:
         float_pixels: Whether the matrices that read the image stay float, with all that comes before them: pixels are
             not rounded to steps other than their bytes'.
         float_probabilities: Whether logits are enlarged, and the probabilities of each pixel made of them, in float
-            where the outputs are floats: they are not rounded to steps, and take half the time.
+            where the outputs are floats: they are not rounded to steps, and take less time.
         equalize: How far channels of very different size are made alike, from 0 (only what scaled them in the weights
             is undone) to 1 (all are as large); None leaves them as they are. Integer weights have a scale a channel and
             lose less than the tensors win; 16 bits have steps enough, and their matrices would lose 1.6 dB.
