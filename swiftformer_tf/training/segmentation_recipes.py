@@ -127,5 +127,6 @@ SEGMENTATION_RECIPES: dict[str, SegmentationRecipe] = {
 """Training recipes for segmenters by name.
 
 `"short"` is for a few hundred photographs, a backbone trained on photographs, and a CPU; the published CamVid
-result has its crops, rates and class weights. `"paper"` is the configuration that the paper's family uses for ADE20K, on many GPUs.
+result has its crops, rates and class weights. `"paper"` is the configuration that the paper's family uses for ADE20K,
+on many GPUs.
 """
