@@ -14,6 +14,7 @@ __all__ = [
     "SwiftFormerError",
     "VerificationError",
     "first_line",
+    "how_to_install",
     "number_of",
     "one_line",
     "prefix_path",
@@ -49,26 +50,48 @@ class VerificationError(SwiftFormerError):
     """A model did not pass verification; raised by `VerificationReport.raise_for_failure`."""
 
 
-def require_packages(what: str, *packages: str, extra: str = "report") -> None:
+# The packages of each extra in pyproject.toml that are imported only where they are needed, by import name.
+EXTRAS = {
+    "report": ("jinja2", "matplotlib"),
+    "demo": ("skimage",),
+    "train": ("tensorboard",),
+    "hub": ("huggingface_hub",),
+    "jax": ("jax",),
+}
+
+
+def how_to_install(package: str) -> str:
+    """Returns what a message tells a user to run for an optional package.
+
+    There is no release: pip finds the extras in the clone only, wherever the package itself was installed.
+
+    Args:
+        package: Its import name, one of `EXTRAS`.
+
+    Examples:
+        >>> print(how_to_install("tensorboard"))
+        run pip install ".[train]" in your clone of swiftformer_tf
+    """
+    (extra,) = (name for name, packages in EXTRAS.items() if package in packages)
+    return f'run pip install ".[{extra}]" in your clone of swiftformer_tf'
+
+
+def require_packages(what: str, *packages: str) -> None:
     """Raises an error if an optional package is not installed; to be called before any other work.
 
     Args:
         what: What needs the packages; the message begins with it.
-        packages: Import names of the packages.
-        extra: The extra of this package that installs them.
+        packages: Import names of the packages, each of `EXTRAS`.
 
     Raises:
-        SwiftFormerError: A package is missing; the message names it.
+        SwiftFormerError: A package is missing; the message names it, and what to run.
 
     Examples:
-        >>> require_packages("a plot", "no_such_package")
-        Traceback (most recent call last):
-        ...
-        swiftformer_tf.errors.SwiftFormerError: a plot needs no_such_package: pip install 'swiftformer_tf[report]'
+        >>> require_packages("a plot", "matplotlib")
     """
     for name in packages:
         if importlib.util.find_spec(name) is None:
-            raise SwiftFormerError(f"{what} needs {name}: pip install 'swiftformer_tf[{extra}]'")
+            raise SwiftFormerError(f"{what} needs {name}: {how_to_install(name)}")
 
 
 @contextlib.contextmanager

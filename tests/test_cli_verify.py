@@ -142,7 +142,7 @@ def test_a_package_that_is_missing_is_named_before_anything_runs(
     places = {"tflite": exported, "keras": saved, "images": folder, "out": tmp_path / "out"}
     result = run(*(word.format(**places) for word in command.split()))
     assert (result.exit_code, result.stdout) == (2, "")
-    said = f"Error: {what} needs {needed}: pip install 'swiftformer_tf[report]'"
+    said = f'Error: {what} needs {needed}: run pip install ".[report]" in your clone of swiftformer_tf'
     assert result.stderr.splitlines()[-1] == said
     assert not (tmp_path / "out").exists()
 

@@ -155,7 +155,7 @@ def test_a_confusion_matrix_that_cannot_be_drawn_is_refused_before_anything_runs
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     missing = CliRunner().invoke(cli, ["evaluate", *arguments, str(tmp_path / "matrix.png")])
     assert missing.exit_code == 2
-    assert "a confusion matrix needs matplotlib: pip install 'swiftformer_tf[report]'" in missing.stderr
+    assert 'a confusion matrix needs matplotlib: run pip install ".[report]" in your clone' in missing.stderr
 
 
 # In one call.

@@ -222,6 +222,17 @@ def test_what_is_imported_is_declared() -> None:
     assert {distributions.get(name, name) for name in foreign} <= declared
 
 
+def test_the_extras_that_messages_name_are_those_of_the_project_and_of_the_readme() -> None:
+    """A message that sends people to an extra without the package would not cure anything."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    distributions = {"skimage": "scikit-image"}
+    for extra, packages in errors.EXTRAS.items():
+        own = [each for each in declared[extra] if not each.startswith("swiftformer_tf[")]
+        assert [re.split("[><=]", each)[0] for each in own] == [distributions.get(name, name) for name in packages]
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text("utf-8").partition("needed for")[2], re.M)
+    assert rows[: len(errors.EXTRAS)] == list(errors.EXTRAS)
+
+
 # Of the standard library, and not on Windows: modules, and what of `os` and `signal`.
 UNIX_MODULES = {"crypt", "curses", "fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 UNIX_NAMES = {

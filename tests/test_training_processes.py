@@ -188,7 +188,9 @@ except ConfigError as error:
 
 
 def test_what_cannot_be_distributed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="num_processes=2: Keras runs on tensorflow; several processes need its JAX"):
+    cure = r'run pip install "\.\[jax\]" in your clone of swiftformer_tf, and set KERAS_BACKEND=jax$'
+    said = f"num_processes=2: Keras runs on tensorflow; several processes need its JAX backend: {cure}"
+    with pytest.raises(ConfigError, match=said):
         distribute(2, 0, "127.0.0.1:1")
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     with pytest.raises(ConfigError, match="process_id=2: expected 0 to 1 for num_processes=2"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftformer_tf.checkpoints.folders import CONFIG, INDEX, PROCESSOR, WEIGHTS, shards
-from swiftformer_tf.errors import CheckpointError, one_line
+from swiftformer_tf.errors import CheckpointError, how_to_install, one_line
 
 __all__ = ["fetch", "is_hub_id"]
 
@@ -46,7 +46,7 @@ def fetch(name: str | Path) -> Path:
     except ImportError:
         raise CheckpointError(
             f"{name}: no such file or folder here; to load an id from the Hugging Face Hub, install huggingface_hub: "
-            "pip install 'swiftformer_tf[hub]'"
+            f"{how_to_install('huggingface_hub')}"
         ) from None
     match = _ID.fullmatch(str(name))
     if not match:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from swiftformer_tf.errors import ImageError
+from swiftformer_tf.errors import ImageError, how_to_install
 from swiftformer_tf.images.transform import Transform, open_image
 
 __all__ = ["Photographs", "photographs", "require_photographs"]
@@ -57,7 +57,7 @@ def require_photographs() -> None:
     """
     if importlib.util.find_spec("skimage") is None:
         raise ImageError(
-            "no photographs: give --images FOLDER, or install the demo's own with pip install 'swiftformer_tf[demo]'"
+            f"no photographs: give --images FOLDER, or install the demo's own: {how_to_install('skimage')}"
         )
 
 

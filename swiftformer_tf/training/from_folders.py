@@ -229,7 +229,7 @@ def _check(task: str, options: _Options) -> None:
 def _tensorboard(output: Path, *, wanted: bool, process_id: int) -> list[keras.callbacks.Callback]:
     if not wanted:
         return []
-    require_packages("TensorBoard", "tensorboard", extra="train")
+    require_packages("TensorBoard", "tensorboard")
     return [keras.callbacks.TensorBoard(output / "tensorboard")] if process_id == 0 else []
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from swiftformer_tf.errors import ConfigError, first_line
+from swiftformer_tf.errors import ConfigError, first_line, how_to_install
 
 __all__ = ["check_same_settings", "distribute", "is_first_process", "share_of_batch", "undistributed"]
 
@@ -52,7 +52,7 @@ def distribute(
         if keras.backend.backend() != "jax":
             raise ConfigError(
                 f"num_processes={num_processes}: Keras runs on {keras.backend.backend()}; several processes need "
-                "its JAX backend: pip install 'swiftformer_tf[jax]', and set KERAS_BACKEND=jax"
+                f"its JAX backend: {how_to_install('jax')}, and set KERAS_BACKEND=jax"
             )
         if not 0 <= process_id < num_processes:
             raise ConfigError(f"process_id={process_id}: expected 0 to {num_processes - 1} for {num_processes=}")
