@@ -73,6 +73,11 @@ class DeployModel(keras.Model):
         """See `LiteModel.main_output`."""
         return main_output(self.named_outputs)
 
+    @property
+    def task(self) -> str:
+        """What its main output means: a key of `tasks.TASKS`."""
+        return self.main_output.task
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return super().call(inputs, training=False, mask=mask)
 
@@ -97,6 +102,9 @@ class DeployModel(keras.Model):
             "named_outputs": [Output.from_dict(each) for each in config["named_outputs"]],
         }
         model: Self = super().from_config({**config, **facts}, custom_objects=custom_objects)
+        described = [each.shape for each in model.named_outputs]
+        if described != (found := [tuple(each.shape) for each in model.outputs]):
+            raise ModelError(f"its named_outputs have the shapes {described}, but its outputs {found}")
         return model
 
 

@@ -20,6 +20,9 @@ __all__ = ["open_keras_file"]
 # Members of the archive.
 KERAS_CONFIG, KERAS_WEIGHTS = "config.json", "model.weights.h5"
 
+# What `fuse` returns.
+FUSED = "DeployModel"
+
 # What Keras calls models that are made of layers: heads that people put on a backbone.
 FUNCTIONAL = ("Functional", "Sequential")
 
@@ -27,11 +30,12 @@ FUNCTIONAL = ("Functional", "Sequential")
 MAX_KERAS_CONFIG_BYTES = 2**26
 
 
-def open_keras_file(path: str | Path) -> keras.Model:
+def open_keras_file(path: str | Path, *, fused: bool = False) -> keras.Model:
     """Opens a `.keras` file with a model of this package, or with one under Keras layers.
 
     Args:
         path: Path of the file.
+        fused: Whether the model may also be a saved `DeployModel`.
 
     Raises:
         ModelError: The file does not exist, is damaged, or contains a different kind of model.
@@ -41,7 +45,7 @@ def open_keras_file(path: str | Path) -> keras.Model:
     if not zipfile.is_zipfile(path):
         raise ModelError(f"{path}: not a Keras model (not a zip archive), or cut short")
     try:
-        kind = _checked_kind(path)
+        kind = _checked_kind(path, fused)
         model = keras.models.load_model(path, compile=False)
     except (ConfigError, ModelError) as error:
         raise ModelError(f"{path}: {one_line(error)}") from None
@@ -52,7 +56,7 @@ def open_keras_file(path: str | Path) -> keras.Model:
     return model
 
 
-def _checked_kind(path: str | Path) -> str:
+def _checked_kind(path: str | Path, fused: bool) -> str:
     """Rejects other classes, and a model larger than the file; returns the name of the class."""
     with zipfile.ZipFile(path) as archive:
         if archive.getinfo(KERAS_CONFIG).file_size > MAX_KERAS_CONFIG_BYTES:
@@ -66,6 +70,12 @@ def _checked_kind(path: str | Path) -> str:
         _check_layers(values, stored)
         return str(values["class_name"])
     package, _, kind = str(values.get("registered_name")).partition(">")
+    if (package, kind) == (PACKAGE, FUSED):
+        if not fused:
+            cure = "expected the model that was fused"
+            raise ModelError(f"a fused model, which only `evaluate`, `predict` and `info` open; {cure}")
+        _check_layers(values, stored)
+        return kind
     if package != PACKAGE or kind not in _PARAMETERS:
         raise ModelError(f"a {values['class_name']}; expected one of {', '.join(_PARAMETERS)}")
     config = SwiftFormerConfig.from_dict(values["config"]["config"])

@@ -22,6 +22,8 @@ Opened: TypeAlias = "Answering | Checkpoint"
 def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, weights: str | None = None) -> Opened:
     """Opens a file according to its kind: `.keras` and `.tflite` by suffix, everything else as a checkpoint.
 
+    A `.keras` file may hold a model of this package, one with Keras layers on it, or a fused one (`DeployModel.save`).
+
     Args:
         path: The file or folder, a name of `PRETRAINED`, or an id on the Hugging Face hub.
         token_weights: For checkpoints, see `Checkpoint.open`.
@@ -43,7 +45,7 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, wei
     if suffix == ".keras":
         from swiftformer_tf.keras_file import open_keras_file
 
-        model: PretrainedModel = open_keras_file(path)
+        model: PretrainedModel | DeployModel = open_keras_file(path, fused=True)
         return model
     return Checkpoint.open(path, token_weights=token_weights, weights=weights)
 

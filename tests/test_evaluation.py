@@ -13,12 +13,13 @@ from click.testing import CliRunner
 from PIL import Image
 from support.random_models import tiny_config
 
-from swiftformer_tf import ConfigError, LiteModel, ModelError, SwiftFormerForImageClassification, evaluate
+from swiftformer_tf import ConfigError, LiteModel, ModelError, SwiftFormerForImageClassification, evaluate, fuse
 from swiftformer_tf.accuracy import Accuracy
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate as command
 from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
 from swiftformer_tf.images.labels import LabeledImages
+from swiftformer_tf.loading import open_model
 from swiftformer_tf.tasks.scores import LabelScores
 from swiftformer_tf.training import train
 
@@ -175,6 +176,8 @@ def test_one_call_opens_counts_and_draws(saved: Path, folder: Path, tmp_path: Pa
 
     mine = evaluate(saved, folder, label_file=labels, task="classification", progress=shown)
     other = evaluate(tmp_path / "tiny.tflite", folder, label_file=labels, num_threads=2)
+    fuse(open_model(saved)).save(tmp_path / "fused.keras")
+    assert evaluate(tmp_path / "fused.keras", folder, label_file=labels).to_dict() == other.to_dict()
     assert (mine.task, mine.images, seen[-1]) == ("classification", 48, 48)
     assert mine.to_dict() == {**other.to_dict(), "transform": mine.to_dict()["transform"]}
     assert not (tmp_path / "confusion.png").exists()

@@ -15,6 +15,7 @@ from support.random_models import random_images, tiny_config
 from swiftformer_tf import (
     CheckpointError,
     ConfigError,
+    DeployModel,
     LiteModel,
     ModelError,
     SwiftFormerForImageClassification,
@@ -24,8 +25,9 @@ from swiftformer_tf import (
     to_checkpoint,
 )
 from swiftformer_tf.checkpoints import Checkpoint
+from swiftformer_tf.info import describe_file
 from swiftformer_tf.keras_file import open_keras_file
-from swiftformer_tf.loading import open_any
+from swiftformer_tf.loading import open_any, open_checkpoint, open_model
 from swiftformer_tf.segmentation import copy_backbone
 from swiftformer_tf.segmentation_heads import SegmentationHead
 
@@ -82,14 +84,51 @@ def test_a_missing_keras_model_is_named(tmp_path: Path) -> None:
 
 
 def test_other_keras_models_are_refused(tmp_path: Path, model: Model) -> None:
-    others = {
-        "Sequential": keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]),
-        "DeployModel": fuse(model),
-    }
-    for kind, other in others.items():
-        other.save(tmp_path / "x.keras")
-        with pytest.raises(ModelError, match=rf"x\.keras: a {kind}; expected one of SwiftFormerFor"):
-            open_keras_file(tmp_path / "x.keras")
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "x.keras")
+    with pytest.raises(ModelError, match=r"x\.keras: a Sequential; expected one of SwiftFormerFor"):
+        open_keras_file(tmp_path / "x.keras")
+
+
+def test_a_fused_model_is_opened_where_it_can_be_used(tmp_path: Path, model: Model) -> None:
+    path, deploy, image = tmp_path / "x.keras", fuse(model), random_images(1, 64, 64, 3)
+    deploy.save(path)
+    opened = open_any(path)
+    assert isinstance(opened, DeployModel)
+    np.testing.assert_array_equal(opened(image), deploy(image))
+    assert describe_file(path)["heads"] == 2
+    told = (
+        r"x\.keras: a fused model, which only `evaluate`, `predict` and `info` open; expected the model that was fused"
+    )
+    for refuses in (open_model, open_checkpoint, Model.from_pretrained):
+        with pytest.raises(ModelError, match=told):
+            refuses(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda values: values["named_outputs"].append(values["named_outputs"][0]),
+            "its named_outputs have the shapes",
+        ),
+        (
+            lambda values: values["named_outputs"][0].update(shape=[1, 11]),
+            r"its named_outputs have the shapes \[\(1, 11",
+        ),
+        (lambda values: values["layers"][3].update(module="os", registered_name="system"), "of os; expected Keras's"),
+        (lambda values: values["layers"][3]["config"].update(filters=10**9), "which its [0-9,]+ bytes cannot hold"),
+    ],
+)
+def test_a_fused_model_that_lies_is_refused(
+    change: Callable[[Any], Any], message: str, tmp_path: Path, model: Model
+) -> None:
+    def changed(document: Any) -> Any:
+        change(document["config"])
+        return document
+
+    fuse(model).save(tmp_path / "deploy.keras")
+    with pytest.raises(ModelError, match=rf"x\.keras: .*({message})"):
+        open_any(with_config(tmp_path / "deploy.keras", tmp_path / "x.keras", changed))
 
 
 def test_a_cut_or_flipped_keras_model_is_refused(tmp_path: Path, saved: Path) -> None:

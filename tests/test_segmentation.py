@@ -181,13 +181,15 @@ def test_evaluation_is_at_the_masks_own_size(pairs: Path) -> None:
     assert constant.pixel_accuracy == pytest.approx(constant.iou[0])
 
 
-def test_evaluation_is_the_same_for_keras_fused_models_and_files(pairs: Path) -> None:
+def test_evaluation_is_the_same_for_keras_fused_models_and_files(pairs: Path, tmp_path: Path) -> None:
     model = segmenter()
     expected = evaluate(model, pairs).to_dict()
     logits, mask = fuse(model), fuse(model, classifier_activation="argmax", include_preprocessing=True)
     for deploy in (logits, fuse(model, classifier_activation="softmax"), mask):
         fused = evaluate(deploy, pairs, task="semantic-segmentation").to_dict()
         assert fused == evaluate(export(deploy, RECIPES["float32"]), pairs).to_dict()
+        deploy.save(tmp_path / "fused.keras")
+        assert fused == evaluate(tmp_path / "fused.keras", pairs).to_dict()
         if deploy is logits:  # the others are resized twice where the mask has another size than the model
             assert fused == expected
 

@@ -56,9 +56,10 @@ def evaluate(
 ) -> None:
     """Measure a model's accuracy on labeled photographs.
 
-    MODEL is a .keras or .tflite file or a checkpoint. FOLDER has a subfolder per label, or a metadata.csv as in
-    Hugging Face's ImageFolder: file_name, then a column of 0 and 1 for each label, or of numbers. With several labels
-    per photograph the average precision and F1 of each are shown, with numbers the mean absolute error.
+    MODEL is a .keras file (fused or not), a .tflite file or a checkpoint. FOLDER has a subfolder per label, or a
+    metadata.csv as in Hugging Face's ImageFolder: file_name, then a column of 0 and 1 for each label, or of numbers.
+    With several labels per photograph the average precision and F1 of each are shown, with numbers the mean absolute
+    error. For segmentation, FOLDER is laid out as for `train`.
 
     \b
     swiftformer-tf evaluate models/xs_int8.tflite imagenette/val \\

@@ -15,10 +15,9 @@ from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix
 from swiftformer_tf.files import identity, read_text, replacing
 from swiftformer_tf.images.labels import imagenet_classes, match_classes
 from swiftformer_tf.images.transform import Transform
-from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.loading import open_any
-from swiftformer_tf.predicting import ported, predictor, task_of
+from swiftformer_tf.predicting import activated, ported, predictor, task_of
 from swiftformer_tf.training.processes import undistributed
 
 __all__ = ["Teacher", "TeacherLogits"]
@@ -139,9 +138,10 @@ class Teacher:
             raise type(error)(f"{error}; a teacher of another kind needs its card {card_path.name} beside it") from None
         if (task := task_of(opened)) != "classification":
             raise ModelError(f"{path}: a model for {task} cannot teach a classifier; give a classifier as the teacher")
-        if isinstance(opened, LiteModel) and opened.classifier_activation:
+        if activated(opened):
             raise ModelError(
-                f"{path}: answers with probabilities; a teacher's logits are needed, export without --probabilities"
+                f"{path}: answers with probabilities; a teacher's logits are needed, export without --probabilities "
+                "or fuse without classifier_activation"
             )
         return cls(predict, config.transform, config.labels, identity(path))
 
