@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.errors import ConfigError, one_line
+from swiftformer_tf.images.colors import Color, as_colors, class_colors, is_color
 from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
 
 TokenWeights = Literal["l2", "uniform"]
@@ -94,6 +95,8 @@ class SwiftFormerConfig:
             compute different results, so this setting must match the weights.
         distillation: Whether there is a second head, trained by distillation from a teacher.
         id2label: Class names by index, 0 to n-1. If empty, the model has no head and returns pooled features.
+        label_colors: (red, green, blue) of each label, from 0 to 255, in which masks are drawn: those of the class list
+            that a segmenter was trained with. Empty if it had none; `colors` are then others.
         problem_type: Hugging Face's name for the kind of labels: `"single_label_classification"`,
             `"multi_label_classification"` or `"regression"`. None if not specified: as in transformers' pipeline,
             several labels then mean single-label classification, and a single label is a yes-or-no decision.
@@ -130,6 +133,7 @@ class SwiftFormerConfig:
     token_weights: TokenWeights = "l2"
     distillation: bool = True
     id2label: Mapping[int, str] = dataclasses.field(default_factory=lambda: {0: "LABEL_0", 1: "LABEL_1"})
+    label_colors: tuple[Color, ...] = ()
     problem_type: ProblemType | None = None
     transform: Transform = TRANSFORMS["original"]
 
@@ -145,6 +149,7 @@ class SwiftFormerConfig:
         if not isinstance(self.image_size, int):
             object.__setattr__(self, "image_size", _as_tuple("image_size", self.image_size))
         object.__setattr__(self, "id2label", _as_labels(self.id2label))
+        object.__setattr__(self, "label_colors", as_colors(_as_tuple("label_colors", self.label_colors)))
         for name, ok, expected in self._rules():
             if not ok:
                 raise ConfigError(f"{name}={getattr(self, name)!r}: expected {expected}")
@@ -185,6 +190,8 @@ class SwiftFormerConfig:
         yield "id2label", indices, "the class indices 0 to n-1, without gaps"
         single = all(map(_one_line_of_text, self.labels))
         yield "id2label", single, "labels of one line each, since a label file has one per line"
+        counted = len(self.label_colors) in (0, self.num_labels)
+        yield "label_colors", counted and all(map(is_color, self.label_colors)), "red, green, blue (0 to 255) per label"
         known = self.problem_type is None or self.problem_type in get_args(ProblemType)
         yield "problem_type", known, f"one of {', '.join(get_args(ProblemType))}, or None"
         yield "transform", isinstance(self.transform, Transform), "a Transform"
@@ -198,6 +205,11 @@ class SwiftFormerConfig:
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the logits."""
         return tuple(self.id2label.values())
+
+    @property
+    def colors(self) -> tuple[Color, ...]:
+        """The color of each class wherever masks are drawn: `label_colors`, or those of `class_colors`."""
+        return self.label_colors or class_colors(self.num_labels)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -242,8 +254,15 @@ class SwiftFormerConfig:
         return cls(**fields)
 
     def replace(self, **fields: Any) -> Self:
-        """Returns a copy with some fields changed, validated like a new configuration."""
-        return self.from_fields({**{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}, **fields})
+        """Returns a copy with some fields changed, validated like a new configuration.
+
+        With another number of labels, `label_colors` are dropped unless they are given too.
+        """
+        kept = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        labels = fields.get("id2label", self.id2label)
+        if isinstance(labels, Mapping) and len(labels) != self.num_labels:
+            kept["label_colors"] = ()
+        return self.from_fields({**kept, **fields})
 
     @property
     def variant(self) -> str | None:
@@ -252,10 +271,15 @@ class SwiftFormerConfig:
         return next((name for name, row in VARIANTS.items() if row == mine), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Converts to plain JSON types, including `model_type`, in the form of Hugging Face's `config.json`."""
+        """Converts to plain JSON types, including `model_type`, in the form of Hugging Face's `config.json`.
+
+        `label_colors` are included if there are any.
+        """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields["id2label"] = {str(index): label for index, label in self.id2label.items()}
         fields["transform"] = self.transform.to_dict()
+        if not self.label_colors:
+            del fields["label_colors"]
         return {"model_type": "swiftformer", **json.loads(json.dumps(fields))}
 
     @classmethod

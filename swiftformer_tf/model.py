@@ -26,7 +26,7 @@ FeatureOutputs = Literal["last_hidden_state", "hidden_states"]
 ClassifierOutputs = Literal["logits", "heads"]
 
 # Fields of a config in which two models over the same layers may differ.
-NOT_IN_LAYERS = ("image_size", "transform", "id2label", "distillation")
+NOT_IN_LAYERS = ("image_size", "transform", "id2label", "label_colors", "distillation")
 
 # Arguments of Hugging Face's models, and what does their work here.
 INSTEAD = {

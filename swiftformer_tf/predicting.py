@@ -13,8 +13,9 @@ from swiftformer_tf.errors import ImageError, ModelError, prefix_path
 from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import DeployModel
+from swiftformer_tf.images.colors import Color
 from swiftformer_tf.images.folders import photographs_in
-from swiftformer_tf.images.overlays import Color, class_colors, mask_picture, overlay
+from swiftformer_tf.images.overlays import mask_picture, overlay
 from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
@@ -189,7 +190,7 @@ def _masks(
     for path in paths if output is not None else ():
         open_image(path)  # one that cannot be read stops everything before anything is written
     labels = opened.config.labels
-    colors, predictions = class_colors(len(labels)), []
+    colors, predictions = opened.config.colors, []
     for path, outputs in zip(paths, answers, strict=True):
         photograph = open_image(path)
         with prefix_path(path):

@@ -109,7 +109,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
             # A photograph reaches a segmenter whole.
             config = config.replace(transform=config.transform.replace(crop=None, crop_mode="center"))
         if isinstance(stored, Checkpoint) and stored.segmenter:
-            config = config.replace(id2label=stored.segmenter_labels)
+            config = config.replace(id2label=stored.segmenter_labels, label_colors=stored.segmenter_colors)
             given.setdefault("head", infer_head({key: each.shape for key, each in stored.segmenter.items()}))
         model = cls(config if wanted is None else config.replace(id2label=wanted), **given)
         if isinstance(stored, Checkpoint):

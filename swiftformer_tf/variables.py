@@ -111,7 +111,7 @@ def checkpoint_of(
         for key, variable in _by_canonical_name(model, BACKBONE if backbone_only else ("",)).items()
     }
     segmenter = {key: tensors.pop(key) for key in [*tensors] if key.startswith(SEGMENTER)}
-    labels = config.id2label if segmenter else {}
+    labels, colors = (config.id2label, config.label_colors) if segmenter else ({}, ())
     if "head.weight" not in tensors:
         config = config.replace(id2label={})
     return Checkpoint(
@@ -121,6 +121,7 @@ def checkpoint_of(
         source=model.name,
         segmenter=segmenter,
         segmenter_labels=labels,
+        segmenter_colors=colors,
     )
 
 
@@ -128,7 +129,9 @@ def backbone_of(checkpoint: Checkpoint) -> Checkpoint:
     """Returns a checkpoint without what follows the last stage: normalization and heads."""
     tensors = {key: tensor for key, tensor in checkpoint.tensors.items() if not key.startswith(CLASSIFIER)}
     bare = checkpoint.config.replace(id2label={})
-    return dataclasses.replace(checkpoint, tensors=tensors, config=bare, segmenter={}, segmenter_labels={})
+    return dataclasses.replace(
+        checkpoint, tensors=tensors, config=bare, segmenter={}, segmenter_labels={}, segmenter_colors=()
+    )
 
 
 def canonical_name(path: str) -> str:

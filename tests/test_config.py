@@ -13,6 +13,7 @@ import pytest
 from swiftformer_tf import TRANSFORMS, VARIANTS, ConfigError, SwiftFormerConfig, SwiftFormerForImageClassification
 from swiftformer_tf.activations import FUNCTIONS
 from swiftformer_tf.config import ACTIVATIONS, numbered_labels
+from swiftformer_tf.images.colors import class_colors
 
 # transformers 5.23's `SwiftFormerConfig()`.
 HF_DEFAULTS = {
@@ -62,6 +63,10 @@ IMPOSSIBLE: dict[str, list[Any]] = {
         *({1: "a"}, {0: "a", 2: "b"}, {-1: "a"}, {0.5: "a"}, {float("inf"): "a"}, {"x": "a"}, {"0": "a", 0: "b"}),
         *(["a"], None, {0: "two\nlines"}, {0: "a\x1b[2J"}, {0: "two\u2028lines"}, {0: "\ud800"}),
     ],
+    "label_colors": [
+        *([(0, 0, 0)], [(0, 0, 0)] * 3, [(0, 0)] * 2, [(0, 0, 256)] * 2, [(0, 0, -1)] * 2, [(0, 0, 1.0)] * 2),
+        *([(0, 0, True)] * 2, ["#000000"] * 2, [None] * 2, {0: (0, 0, 0)}, None, "red"),
+    ],
     "problem_type": ["multi_label", "", 1, ["regression"]],
     "transform": [None, {}, "hf"],
 }
@@ -98,6 +103,7 @@ def test_a_configuration_is_immutable_and_compares_by_value() -> None:
         SwiftFormerConfig.from_variant("tiny", image_size=(96, 160), token_weights="uniform", distillation=False),
         SwiftFormerConfig(id2label={}, transform=TRANSFORMS["hf"], num_channels=1, mlp_ratio=2.5),
         SwiftFormerConfig(id2label={0: "schnäppchen", 1: "猫"}, downsamples=(False, True, True, False)),
+        SwiftFormerConfig(id2label={0: "road", 1: "sky"}, label_colors=((128, 64, 128), (128, 128, 128))),
         SwiftFormerConfig(id2label={0: "no\xa0break", 1: "क्\u200dष"}, depths=(253, 1, 1, 1), image_size=2**14),
     ],
 )
@@ -111,10 +117,23 @@ def test_json_round_trip(config: SwiftFormerConfig, tmp_path: Path) -> None:
 
 
 def test_json_holds_every_field_and_string_keys() -> None:
-    values = SwiftFormerConfig().to_dict()
+    values = SwiftFormerConfig(label_colors=((0, 128, 255), (255, 0, 0))).to_dict()
     assert set(values) == {"model_type", *(field.name for field in dataclasses.fields(SwiftFormerConfig))}
+    assert values["label_colors"] == [[0, 128, 255], [255, 0, 0]]
+    assert "label_colors" not in SwiftFormerConfig().to_dict()
     assert values["id2label"] == {"0": "LABEL_0", "1": "LABEL_1"}
     assert values["depths"] == [3, 3, 6, 4]
+
+
+def test_colors_belong_to_their_labels() -> None:
+    colors = ((128, 64, 128), (1, 2, 3))
+    config = SwiftFormerConfig(id2label={0: "road", 1: "sky"}, label_colors=colors)
+    assert config.colors == colors
+    assert config.replace(id2label={0: "street", 1: "sky"}).colors == colors
+    more = config.replace(id2label=dict(enumerate("abc")))
+    assert more.label_colors == ()
+    assert more.colors == class_colors(3)
+    assert config.replace(id2label={0: "road"}, label_colors=colors[:1]).colors == colors[:1]
 
 
 def hugging_face_json(**fields: Any) -> dict[str, Any]:

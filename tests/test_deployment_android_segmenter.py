@@ -16,7 +16,8 @@ from support.segmenters import LABELS, SIZE, deployed, lite, segmenter
 
 from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, export
 from swiftformer_tf.deployment.android import write_android_folder
-from swiftformer_tf.images.overlays import class_colors, overlay
+from swiftformer_tf.images.colors import class_colors
+from swiftformer_tf.images.overlays import overlay
 from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.pipeline import export_files
 from swiftformer_tf.tasks import Activation, Output

@@ -12,8 +12,9 @@ from support.random_models import pictures, randomized, tiny_config
 from swiftformer_tf import ImageError, ModelError, SwiftFormerForImageClassification
 from swiftformer_tf.cli.predict import predict
 from swiftformer_tf.evaluation import answers_at
+from swiftformer_tf.images.colors import class_colors
 from swiftformer_tf.images.masks import VOID, MaskClasses, open_mask
-from swiftformer_tf.images.overlays import class_colors, mask_picture, overlay
+from swiftformer_tf.images.overlays import mask_picture, overlay
 from swiftformer_tf.predicting import predict_photographs
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import SegmentationHead

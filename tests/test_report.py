@@ -26,9 +26,9 @@ from swiftformer_tf import (
     export,
     fuse,
 )
+from swiftformer_tf.images.colors import class_colors
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.masks import VOID, MaskFolder
-from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.report import check_page, html_report, save_page
 from swiftformer_tf.report.plots import error_per_class
 from swiftformer_tf.verification import Outputs, VerificationCheck, verify

@@ -26,6 +26,7 @@ from swiftformer_tf.checkpoints.selection import Weights
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights, numbered_labels
 from swiftformer_tf.errors import CheckpointError, ConfigError, number_of, one_line
 from swiftformer_tf.files import replacing
+from swiftformer_tf.images.colors import Color
 
 __all__ = ["Checkpoint"]
 
@@ -61,6 +62,7 @@ class Checkpoint:
         notes: Remarks, such as other weights in the file, a prefix of all keys, or ignored tensors.
         segmenter: float32 arrays of a segmentation head by mmsegmentation's names; `tensors` is then its backbone.
         segmenter_labels: Class names of that head by index.
+        segmenter_colors: Their colors, see `SwiftFormerConfig.label_colors`.
 
     Raises:
         CheckpointError: Tensors are missing, unexpected, of the wrong shape, not finite, or not float32.
@@ -81,6 +83,7 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     segmenter: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     segmenter_labels: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    segmenter_colors: tuple[Color, ...] = ()
 
     def __post_init__(self) -> None:
         if self.key_layout not in get_args(KeyLayoutName):
@@ -105,7 +108,9 @@ class Checkpoint:
     @property
     def model_config(self) -> SwiftFormerConfig:
         """The configuration of the model with these weights, including the labels of a segmentation head."""
-        return self.config.replace(id2label=self.segmenter_labels) if self.segmenter else self.config
+        if not self.segmenter:
+            return self.config
+        return self.config.replace(id2label=self.segmenter_labels, label_colors=self.segmenter_colors)
 
     @property
     def token_weights(self) -> TokenWeights:
@@ -186,11 +191,13 @@ class Checkpoint:
             config = config.replace(distillation=False)
             tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("head_dist.")}
         segmenter = {name: _as_float32(key, stored[key]) for key, name in chosen.segmenter.items()}
+        segmenter_labels, segmenter_colors = _segmenter_labels(segmenter, given)
         return cls(
             tensors=tensors,
             config=config,
             segmenter=segmenter,
-            segmenter_labels=_segmenter_labels(segmenter, given),
+            segmenter_labels=segmenter_labels,
+            segmenter_colors=segmenter_colors,
             key_layout=key_layout,
             token_weights_assumed=not (token_weights or implied),
             source=f"{path}, {chosen.name!r}" if chosen.name else str(path),
@@ -332,10 +339,12 @@ def _given_config(
     return given if (given.depths, given.embed_dims) == (found.depths, found.embed_dims) else None
 
 
-def _segmenter_labels(segmenter: Mapping[str, np.ndarray], given: SwiftFormerConfig | None) -> Mapping[int, str]:
-    """Class names: those of the file's own configuration if their number matches."""
+def _segmenter_labels(
+    segmenter: Mapping[str, np.ndarray], given: SwiftFormerConfig | None
+) -> tuple[Mapping[int, str], tuple[Color, ...]]:
+    """Class names and colors: those of the file's own configuration if their number matches."""
     if not segmenter:
-        return {}
+        return {}, ()
     classifier = segmenter.get("decode_head.conv_seg.weight")
     if classifier is None:
         raise CheckpointError("missing: decode_head.conv_seg.weight, which tells how many classes the segmenter has")
@@ -345,7 +354,9 @@ def _segmenter_labels(segmenter: Mapping[str, np.ndarray], given: SwiftFormerCon
             "kernel"
         )
     count = len(classifier)
-    return given.id2label if given and given.num_labels == count else numbered_labels(count)
+    if given and given.num_labels == count:
+        return given.id2label, given.label_colors
+    return numbered_labels(count), ()
 
 
 def _zero_biases(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

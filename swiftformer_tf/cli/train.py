@@ -34,7 +34,9 @@ class RecipeFile(click.Path):
 @click.argument("folder", type=_FOLDER)
 @click.option("-o", "--output", type=_RUN, required=True, help="The run's folder.")
 @click.option(
-    "--validation", type=_FOLDER, help="Photographs to evaluate on after each epoch, in subfolders like FOLDER."
+    "--validation",
+    type=_FOLDER,
+    help="Photographs to evaluate on after each epoch, in subfolders like FOLDER; the best epoch is kept.",
 )
 @click.option("--variant", type=click.Choice(list(VARIANTS)), help="Variant of a new model.  [default: xs]")
 @click.option("--from", "source", type=ModelFile(), help="A .keras model or a checkpoint to start from.")

@@ -13,7 +13,6 @@ from swiftformer_tf.deployment.chips import RECIPE_OF, WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.errors import ExportError, number_of, require_packages
 from swiftformer_tf.files import filling, replacing
-from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.litert.metadata import UNKNOWN_LICENSE
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
@@ -162,7 +161,7 @@ def _masks(model: LiteModel) -> Mapping[str, Any]:
         "is_mask": output.activation in INDICES,
         "rows": output.shape[1],
         "columns": output.shape[2],
-        "colors": [f"0x{red:02X}{green:02X}{blue:02X}" for red, green, blue in class_colors(model.config.num_labels)],
+        "colors": [f"0x{red:02X}{green:02X}{blue:02X}" for red, green, blue in model.config.colors],
     }
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from swiftformer_tf.errors import ImageError, ModelError
-from swiftformer_tf.images.overlays import class_colors
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.tasks import INDICES
 from swiftformer_tf.tasks.classification import activation
@@ -74,7 +73,7 @@ def _labels(model: LiteModel) -> dict[str, Any]:
 def _mask(model: LiteModel) -> dict[str, Any]:
     output = model.main_output
     return {
-        "colors": [list(color) for color in class_colors(model.config.num_labels)],
+        "colors": [list(color) for color in model.config.colors],
         "maskSize": list(output.shape[1:3]),
         "isMask": output.activation in INDICES,
     }

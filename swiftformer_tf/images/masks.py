@@ -13,6 +13,7 @@ from PIL import Image, ImageColor
 
 from swiftformer_tf.errors import ConfigError, ImageError, number_of, one_line
 from swiftformer_tf.files import read_text
+from swiftformer_tf.images.colors import Color
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.transform import open_image, undecoded_reason
 
@@ -43,7 +44,8 @@ class MaskClasses:
 
     Args:
         names: Name of each index, in order. An index named `void` is ignored and is not a class; 255 is always void.
-        colors: (red, green, blue) of each index, to read masks stored as RGB colors; may be empty.
+        colors: (red, green, blue) of each index, to read masks stored as RGB colors and to draw predicted ones; may be
+            empty.
 
     Raises:
         ImageError: There is no class, a name or color occurs twice, or the numbers of names and colors differ.
@@ -55,7 +57,7 @@ class MaskClasses:
     """
 
     names: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...] = ()
+    colors: tuple[Color, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.labels:
@@ -74,6 +76,12 @@ class MaskClasses:
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of a model's outputs."""
         return tuple(name for name in self.names if name.lower() != "void")
+
+    @property
+    def label_colors(self) -> tuple[Color, ...]:
+        """Colors of `labels`, or none."""
+        pairs = zip(self.names, self.colors, strict=bool(self.colors))
+        return tuple(color for name, color in pairs if name.lower() != "void")
 
     @property
     def lookup(self) -> np.ndarray:
@@ -115,7 +123,7 @@ class MaskClasses:
             raise ImageError(f"{path}: {one_line(error, 200)}") from None
 
 
-def _class(number: int, row: list[str]) -> tuple[str, tuple[int, int, int] | None]:
+def _class(number: int, row: list[str]) -> tuple[str, Color | None]:
     fields = [field.strip() for field in row]
     if not 1 <= len(fields) <= 2 or not fields[0] or not fields[0].isprintable():
         raise ImageError(f"line {number}: expected a name, or a name and a color such as road,#804080")

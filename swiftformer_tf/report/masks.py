@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from swiftformer_tf.images.masks import VOID
-from swiftformer_tf.images.overlays import class_colors, overlay
+from swiftformer_tf.images.overlays import overlay
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.report.cards import Answer, Card, jpeg
 from swiftformer_tf.verification import Outputs
@@ -47,7 +47,7 @@ def mask_card(
         problem: Why the ground truth is unknown although there is a mask.
     """
     photograph = Image.fromarray(np.clip(pixels.round(), 0, 255).astype(np.uint8).squeeze()).convert("RGB")
-    palette = class_colors(compared[0][0].config.num_labels)
+    palette = compared[0][0].config.colors
     expected = compared[0][1].expected[index]
     masks = [expected, *(outputs.actual[index] for _, outputs in compared)]
     known = [] if truth is None else [truth]
@@ -73,8 +73,7 @@ def mask_card(
 
 def mask_legend(lite: LiteModel) -> list[tuple[str, str]]:
     """Each class with its style color in the images."""
-    palette = class_colors(lite.config.num_labels)
-    return [(label, f"rgb{color}") for label, color in zip(lite.config.labels, palette, strict=True)]
+    return [(label, f"rgb{color}") for label, color in zip(lite.config.labels, lite.config.colors, strict=True)]
 
 
 def _right(answers: np.ndarray, truth: np.ndarray | None) -> str:

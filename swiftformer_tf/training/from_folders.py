@@ -303,6 +303,7 @@ def _segmenter(options: _Options) -> History:
     config = backbone.config.replace(
         **options.sized(transform, size),
         id2label=dict(enumerate(images.classes.labels)),
+        label_colors=images.classes.label_colors,
         drop_path_rate=recipe.drop_path_rate,
     )
     model, new = segmenter_on(backbone, config, head, seed=options.seed, dtype=options.dtype)
