@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.pretrained import weights_path
 from swiftformer_tf.config import SwiftFormerConfig
@@ -45,14 +43,14 @@ def describe(opened: Opened) -> dict[str, Any]:
     if isinstance(opened, LiteModel):
         with prefix_path(opened.path):
             return {"kind": "tflite", **_config_facts(opened.config, opened.main_output.task), **_lite_facts(opened)}
-    from swiftformer_tf.pretrained_model import config_of  # which imports Keras, as what was opened did
+    # They import Keras, as what was opened did.
+    from swiftformer_tf.pretrained_model import config_of
+    from swiftformer_tf.variables import count_parameters
 
-    # As PyTorch counts: without BatchNorm's statistics, with what is frozen and a `w_g` that `uniform` does not train.
-    counted = [v for v in opened.weights if "/moving_" not in v.path]
     return {
         "kind": "keras",
         **_config_facts(config_of(opened), getattr(opened, "task", None)),
-        "parameters": sum(int(np.prod(v.shape)) for v in counted),
+        "parameters": count_parameters(opened),
         "dtype": opened.dtype_policy.name,
     }
 

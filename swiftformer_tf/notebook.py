@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-__all__ = ["html_table", "scatter_svg"]
+__all__ = ["facts_table", "first_labels", "html_table", "scatter_svg"]
 
 # A notebook keeps its pictures in its file: so many points show what there is to see.
 MAX_POINTS = 1000
@@ -27,6 +27,26 @@ def html_table(rows: Sequence[Mapping[str, object]], caption: str) -> str:
     heading = line(list(rows[0]), "th") if rows else ""
     body = "".join(line(list(row.values()), "td") for row in rows)
     return f"<table><caption>{escape(caption)}</caption>{heading}{body}</table>"
+
+
+def facts_table(facts: Mapping[str, object], caption: str) -> str:
+    """Creates a table with a row for each fact: its name and its value.
+
+    Examples:
+        >>> facts_table({"recipe": "int8"}, "TFLite model").count("<tr>")
+        2
+    """
+    return html_table([{"": name, "value": value} for name, value in facts.items()], caption)
+
+
+def first_labels(labels: Sequence[str], count: int = 10) -> str:
+    """The first labels, in one line, with an ellipsis for the others.
+
+    Examples:
+        >>> first_labels(["cat", "dog", "bird"], 2)
+        'cat, dog, ...'
+    """
+    return ", ".join([*labels[:count], *(["..."] if len(labels) > count else [])])
 
 
 def scatter_svg(x: np.ndarray, y: np.ndarray, x_label: str, y_label: str) -> str:

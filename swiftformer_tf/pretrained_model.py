@@ -17,7 +17,8 @@ from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.keras_file import open_keras_file
 from swiftformer_tf.layer_settings import apply_settings, named_layers, settings_of
-from swiftformer_tf.variables import checkpoint_of
+from swiftformer_tf.notebook import facts_table, first_labels
+from swiftformer_tf.variables import checkpoint_of, count_parameters
 
 __all__ = ["PretrainedModel", "config_of", "open_weights"]
 
@@ -32,6 +33,26 @@ class PretrainedModel(keras.Model):
     """A Keras model with `from_pretrained` and `save_pretrained`, whose configuration is stored in the saved file."""
 
     config: SwiftFormerConfig
+
+    @property
+    def task(self) -> str:
+        """What the outputs mean: a key of `tasks.TASKS`."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        """The display in notebooks: what distinguishes this model from others of its class."""
+        config = self.config
+        facts = {
+            "variant": config.variant or f"depths {config.depths}, widths {config.embed_dims}",
+            "image size": " x ".join(map(str, (*config.input_size, config.num_channels))),
+            "parameters": f"{count_parameters(self):,}",
+            "gives": self.task,
+            "labels": first_labels(config.labels),
+            "problem type": config.problem_type or "not specified",
+            "token weights": config.token_weights,
+            "dtype": self.dtype_policy.name,
+        }
+        return facts_table(facts, type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
         # Functional's own config would list every layer; the architecture follows from ours.

@@ -13,7 +13,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.layer_settings import is_changed, merged_weights, named_layers
 
-__all__ = ["assign_head", "assign_tensors", "backbone_of", "canonical_name", "checkpoint_of"]
+__all__ = ["assign_head", "assign_tensors", "backbone_of", "canonical_name", "checkpoint_of", "count_parameters"]
 
 # Keras's last name of a variable, and PyTorch's.
 LEAVES = {
@@ -132,6 +132,14 @@ def backbone_of(checkpoint: Checkpoint) -> Checkpoint:
     return dataclasses.replace(
         checkpoint, tensors=tensors, config=bare, segmenter={}, segmenter_labels={}, segmenter_colors=()
     )
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Number of parameters as PyTorch counts them.
+
+    That is without BatchNorm's statistics, with what is frozen and with a `w_g` that `uniform` does not train.
+    """
+    return sum(int(np.prod(each.shape)) for each in model.weights if "/moving_" not in each.path)
 
 
 def canonical_name(path: str) -> str:

@@ -1,12 +1,22 @@
 """What values show of themselves in a notebook."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from swiftformer_tf import LiteModel
+from swiftformer_tf import (
+    SEGMENTATION_HEADS,
+    LiteModel,
+    SwiftFormerConfig,
+    SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
+    SwiftFormerModel,
+)
+from swiftformer_tf.info import describe
 from swiftformer_tf.notebook import MAX_POINTS, html_table, scatter_svg
 from swiftformer_tf.verification import Outputs, VerificationCheck, VerificationReport
 
@@ -62,3 +72,41 @@ def test_a_file_shows_what_it_is(lite: Callable[..., LiteModel]) -> None:
         "gives": "logits",
         "labels": ", ".join(file.labels[:10]),
     }
+
+
+@pytest.mark.parametrize(
+    ("make", "gives"),
+    [
+        (SwiftFormerForImageClassification, "classification"),
+        (SwiftFormerModel, "features"),
+        (
+            partial(SwiftFormerForSemanticSegmentation, head=SEGMENTATION_HEADS["all_mlp"]),
+            "semantic-segmentation",
+        ),
+    ],
+)
+def test_a_keras_model_shows_what_it_is(make: Callable[[SwiftFormerConfig], Any], gives: str) -> None:
+    config = SwiftFormerConfig.from_variant(
+        "tiny", image_size=(64, 96), token_weights="uniform", id2label={0: "<b>cat</b>", 1: "dog & co"}
+    )
+    model = make(config)
+    html = model._repr_html_()
+    assert "<b>" not in html
+    assert f"<caption>{type(model).__name__}</caption>" in html
+    assert dict(cells(html)[1:]) == {
+        "variant": "tiny",
+        "image size": "64 x 96 x 3",
+        "parameters": f"{describe(model)['parameters']:,}",
+        "gives": gives,
+        "labels": "<b>cat</b>, dog & co",
+        "problem type": "not specified",
+        "token weights": "uniform",
+        "dtype": "float32",
+    }
+
+
+def test_a_keras_model_of_no_variant_shows_its_depths() -> None:
+    config = SwiftFormerConfig(depths=(1, 1, 1, 1), embed_dims=(8, 8, 8, 8), id2label={}, image_size=64)
+    shown = dict(cells(SwiftFormerForImageClassification(config)._repr_html_())[1:])
+    assert shown["variant"] == "depths (1, 1, 1, 1), widths (8, 8, 8, 8)"
+    assert (shown["labels"], shown["gives"]) == ("", "features")

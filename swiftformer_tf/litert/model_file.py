@@ -14,7 +14,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError, one_line
 from swiftformer_tf.files import replacing
 from swiftformer_tf.litert.metadata import LABELS, attach, model_metadata
-from swiftformer_tf.notebook import html_table
+from swiftformer_tf.notebook import facts_table, first_labels
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import TASKS, Activation, Output, main_output
 
@@ -172,9 +172,9 @@ class LiteModel:
             "takes": f"{height} x {width} x {self.config.num_channels}, {self.recipe.inference_input_type}, "
             + ("pixels from 0 to 255" if self.include_preprocessing else "normalized"),
             "gives": ", ".join(each.name for each in self.outputs),
-            "labels": ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else ""),
+            "labels": first_labels(self.labels),
         }
-        return html_table([{"": name, "value": value} for name, value in facts.items()], "TFLite model")
+        return facts_table(facts, "TFLite model")
 
     def save(self, path: str | Path) -> None:
         """Writes the file atomically: an existing file stays intact until the new one is complete."""
