@@ -21,17 +21,17 @@ __all__ = [
     "BLOCKS",
     "PARTS",
     "Affine",
+    "Lazy",
     "Name",
     "Pooled",
-    "Resized",
-    "added",
+    "Weights",
     "average",
+    "convolved",
     "dense",
     "folded",
     "norm_of",
     "normalized",
     "pool",
-    "resizable",
     "tensor_of",
     "upsampled",
     "weights_of",
@@ -51,8 +51,18 @@ Name = Callable[[str], str]
 Weights = list[np.ndarray]
 
 
+class Lazy:
+    """A tensor that is not computed yet, since what follows may absorb it.
+
+    Attributes:
+        tensor: The tensor, computed once, however many layers read it.
+    """
+
+    tensor: Any
+
+
 @dataclasses.dataclass(eq=False)
-class Affine:
+class Affine(Lazy):
     """A tensor to be scaled and shifted by channel; not computed yet, since the next layer may absorb scale and shift.
 
     Args:
@@ -69,7 +79,6 @@ class Affine:
 
     @functools.cached_property
     def tensor(self) -> Any:
-        """The tensor, computed once, however many layers read it."""
         return self.write(self)
 
 
@@ -90,75 +99,9 @@ class Pooled(Affine):
     bias: np.ndarray | None = None
 
 
-@dataclasses.dataclass(eq=False)
-class Resized:
-    """A bilinearly resized map, or a sum of them; not computed yet, since a matrix to fewer channels may come first.
-
-    Resizing treats all channels alike, so the order changes the number of resized channels but no values.
-
-    Args:
-        parts: For each part, a map and the steps that resize it; no steps if it already has the right size.
-        shape: Shape of the result.
-        add: Function that adds the parts, if there are several.
-    """
-
-    parts: tuple[tuple[Any, tuple[Callable[[Any], Any], ...]], ...]
-    shape: tuple[int, ...]
-    add: Callable[[list[Any]], Any] = sum
-
-    @functools.cached_property
-    def tensor(self) -> Any:
-        """The tensor, computed once, however many layers read it."""
-        return self._computed([source for source, _ in self.parts])
-
-    @property
-    def enlarges(self) -> bool:
-        """Whether no part has more pixels than the result, so that what goes first has no more to do."""
-        pixels = math.prod(self.shape[1:3])
-        return all(math.prod(tensor_of(source).shape[1:3]) <= pixels for source, _ in self.parts)
-
-    def resized(self, resize: Callable[[Any], Any], shape: tuple[int, ...]) -> "Resized":
-        """Resizes the map again."""
-        if len(self.parts) > 1:
-            return Resized(((self.tensor, (resize,)),), shape)
-        ((source, steps),) = self.parts
-        return Resized(((source, (*steps, resize)),), shape)
-
-    def mixed(self, layer: keras.layers.Conv2D, name: Name) -> Any:
-        """Applies a 1x1 convolution to the sum by applying it to each map."""
-        kernel, *bias = weights_of(layer)
-        convolved = [
-            _conv(tensor_of(source), [kernel] if index else [kernel, *bias], name(layer.name))
-            for index, (source, _) in enumerate(self.parts)
-        ]
-        return self._computed(convolved)
-
-    def _computed(self, sources: list[Any]) -> Any:
-        maps = [
-            functools.reduce(lambda hidden, resize: resize(hidden), steps, tensor_of(source))
-            for source, (_, steps) in zip(sources, self.parts, strict=True)
-        ]
-        return self.add(maps) if len(maps) > 1 else maps[0]
-
-
 def tensor_of(value: Any) -> Any:
     """The tensor itself, of what may not be computed yet."""
-    return value.tensor if isinstance(value, Affine | Resized) else value
-
-
-def resizable(value: Any) -> Resized:
-    """A map as a sum of one part, or the sum that it is."""
-    hidden = value if isinstance(value, Resized) else tensor_of(value)
-    return hidden if isinstance(hidden, Resized) else Resized(((hidden, ()),), tuple(hidden.shape))
-
-
-def added(values: list[Any], add: Callable[[list[Any]], Any]) -> Resized | None:
-    """The sum of maps of one shape some of which are resized; None for anything else."""
-    parts = [resizable(each) for each in values]
-    is_resized = any(steps for each in parts for _, steps in each.parts)
-    if not is_resized or len({each.shape for each in parts}) > 1 or any(len(each.parts) > 1 for each in parts):
-        return None
-    return Resized(tuple(each.parts[0] for each in parts), parts[0].shape, add)
+    return value.tensor if isinstance(value, Lazy) else value
 
 
 def normalized(image: Any, mean: np.ndarray, std: np.ndarray) -> Affine:
@@ -223,7 +166,7 @@ def folded(block: keras.layers.Layer, value: Any, name: Name) -> Any:
     hidden = tensor_of(value)
     if isinstance(block, Downsample):
         weights = _before_norm(weights_of(block.proj), block.norm)
-        return _conv(_pad(hidden, block.padding), weights, name(block.name), strides=block.strides)
+        return convolved(_pad(hidden, block.padding), weights, name(block.name), strides=block.strides)
     return (_encoder if isinstance(block, Encoder) else _conv_encoder)(block, hidden, prefix)
 
 
@@ -259,7 +202,7 @@ def _multiplied(value: Pooled, name: str) -> Any:
     assert value.kernel is not None
     assert value.bias is not None
     weights = [(value.scale[:, None] * value.kernel)[None, None], value.bias + value.shift @ value.kernel]
-    hidden = _conv(value.source, weights, name)
+    hidden = convolved(value.source, weights, name)
     return keras.layers.Reshape((len(value.bias),), dtype="float32", name=f"{name}-reshape")(hidden)
 
 
@@ -269,9 +212,9 @@ def _stem(block: Stem, value: Any, name: Name) -> Any:
         first[0] = first[0] * value.scale[:, None]
         value = value.source
     hidden = tensor_of(value)
-    hidden = ops.relu(_conv(_pad(hidden, 1), first, name("0"), strides=2))
+    hidden = ops.relu(convolved(_pad(hidden, 1), first, name("0"), strides=2))
     second = _before_norm(weights_of(block.conv2), block.norm2)
-    return ops.relu(_conv(_pad(hidden, 1), second, name("3"), strides=2))
+    return ops.relu(convolved(_pad(hidden, 1), second, name("3"), strides=2))
 
 
 def _conv_encoder(block: ConvEncoder, hidden: Any, name: Name) -> Any:
@@ -281,8 +224,8 @@ def _conv_encoder(block: ConvEncoder, hidden: Any, name: Name) -> Any:
         3, padding="same", data_format="channels_last", dtype="float32", name=name("dwconv")
     )
     branch = _with_weights(depthwise, hidden, _before_norm(weights_of(block.dwconv), block.norm, depthwise=True))
-    branch = ops.gelu(_conv(branch, weights_of(block.pwconv1), name("pwconv1")), approximate=False)
-    return hidden + _conv(branch, _scaled(weights_of(block.pwconv2), block.layer_scale), name("pwconv2"))
+    branch = ops.gelu(convolved(branch, weights_of(block.pwconv1), name("pwconv1")), approximate=False)
+    return hidden + convolved(branch, _scaled(weights_of(block.pwconv2), block.layer_scale), name("pwconv2"))
 
 
 def _encoder(block: Encoder, hidden: Any, name: Name) -> Any:
@@ -293,8 +236,8 @@ def _encoder(block: Encoder, hidden: Any, name: Name) -> Any:
     kernel, bias = weights_of(linear.fc1)
     scale, shift = norm_of(linear.norm1)
     first = [kernel * scale[:, None], bias + shift @ kernel[0, 0]]
-    mlp = activation(linear.activation)(_conv(hidden, first, name("linear-fc1")))
-    return hidden + _conv(mlp, _scaled(weights_of(linear.fc2), block.layer_scale_2), name("linear-fc2"))
+    mlp = activation(linear.activation)(convolved(hidden, first, name("linear-fc1")))
+    return hidden + convolved(mlp, _scaled(weights_of(linear.fc2), block.layer_scale_2), name("linear-fc2"))
 
 
 def _attention(block: Encoder, hidden: Any, name: Name) -> Any:
@@ -308,20 +251,22 @@ def _attention(block: Encoder, hidden: Any, name: Name) -> Any:
     _, height, width, channels = hidden.shape
     tokens, least = height * width, MIN_SQUARE / channels
     query, key = (
-        _over_rms(_conv(hidden, [kernel[None, None], bias], name(child)), axis=-1, least=least)
+        _over_rms(convolved(hidden, [kernel[None, None], bias], name(child)), axis=-1, least=least)
         for child in ("to_query", "to_key")
         for kernel, bias in [weights_of(getattr(attention, child))]
     )
     weighted, factor = query, tokens / channels
     if attention.token_weights == "l2":
-        scores = _conv(query, [np.asarray(attention.w_g, np.float64)[None, None]], name("w_g"))
+        scores = convolved(query, [np.asarray(attention.w_g, np.float64)[None, None]], name("w_g"))
         weighted = _over_rms(scores, axis=(1, 2), least=MIN_SQUARE * channels**2 / tokens) * query
         factor = math.sqrt(tokens) / channels
     global_query = ops.mean(weighted, axis=(1, 2), keepdims=True)
     kernel, bias = weights_of(attention.proj)
     final, final_bias = _scaled(weights_of(attention.final), block.layer_scale_1)
-    context = _conv(global_query * key, [(factor * kernel @ final)[None, None]], name("global"))
-    return context + _conv(query, [final[None, None] / math.sqrt(channels), bias @ final + final_bias], name("query"))
+    context = convolved(global_query * key, [(factor * kernel @ final)[None, None]], name("global"))
+    return context + convolved(
+        query, [final[None, None] / math.sqrt(channels), bias @ final + final_bias], name("query")
+    )
 
 
 def _over_rms(hidden: Any, axis: int | tuple[int, ...], least: float) -> Any:
@@ -334,7 +279,7 @@ def _pad(hidden: Any, padding: int) -> Any:
     return ops.pad(hidden, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
 
 
-def _conv(hidden: Any, weights: Weights, name: str, *, strides: int = 1) -> Any:
+def convolved(hidden: Any, weights: Weights, name: str, *, strides: int = 1) -> Any:
     height, width, _, filters = weights[0].shape
     layer = keras.layers.Conv2D(
         filters,

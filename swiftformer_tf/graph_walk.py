@@ -14,18 +14,16 @@ from swiftformer_tf.folding import (
     PARTS,
     Affine,
     Pooled,
-    Resized,
-    added,
     average,
     dense,
     folded,
     norm_of,
     pool,
-    resizable,
     tensor_of,
     upsampled,
 )
 from swiftformer_tf.layer_settings import check_floats
+from swiftformer_tf.mixing import Concatenated, Matrix, Resized, added, concatenated, matrix_of, resizable
 from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling
 
 __all__ = ["Walk", "in_float32", "is_graph"]
@@ -111,8 +109,9 @@ class Walk(_Copy):
         others = (*args[1:], *(each for name, each in kwargs.items() if name != "inputs"))
         taken = self._resized(operation, given, others)
         if taken is None:
-            given = tensor_of(given) if isinstance(given, Resized) else given
-            taken = self._taken(operation, given)
+            taken = self._mixed(operation, given)
+        if taken is None:
+            taken = self._taken(operation, given if isinstance(given, Affine) else tensor_of(given))
         if taken is not None:
             return taken
         _check_operation(operation)
@@ -144,22 +143,32 @@ class Walk(_Copy):
                 )
 
     def _resized(self, operation: Any, value: Any, others: tuple[Any, ...]) -> Any:
-        """What becomes of a layer that resizes a map, adds such maps, or mixes their channels; None for others."""
+        """What becomes of a layer that resizes a map, or adds or concatenates such maps; None for others."""
         kind = type(operation)
         if kind in (BilinearResize, BilinearUpsampling):
-            likes = [tensor_of(each) for each in others]
+            # They are read for their size alone, which a matrix leaves as it is.
+            likes = [each.source if isinstance(each, Matrix) else tensor_of(each) for each in others]
             value = resizable(value)
             shape = operation.compute_output_shape(value.shape, *(each.shape for each in likes))
             return value.resized(lambda hidden: self._copied(operation, (hidden, *likes), {}), tuple(shape))
         if kind is keras.layers.Add and isinstance(value, list | tuple):
             return added(list(value), lambda maps: self._copied(operation, (maps,), {}))
-        if not isinstance(value, Resized):
-            return None
-        if kind in TRAINING_ONLY:
-            return value
-        is_matrix = kind is keras.layers.Conv2D and _is_pointwise(operation)
-        goes_first = is_matrix and operation.filters < value.shape[-1] and value.enlarges
-        return value.mixed(operation, self._name) if goes_first else None
+        if kind is keras.layers.Concatenate and isinstance(value, list | tuple) and operation.axis in (-1, 3):
+            return concatenated(list(value), lambda maps: self._copied(operation, (maps,), {}))
+        return value if isinstance(value, Concatenated | Resized) and kind in TRAINING_ONLY else None
+
+    def _mixed(self, operation: Any, value: Any) -> Any:
+        """What becomes of a layer that mixes the channels of a map, or scales them after it; None for others."""
+        kind, name = type(operation), functools.partial(self._name, operation.name)
+        if kind is keras.layers.Conv2D and _is_pointwise(operation):
+            mixed = value.mixed(operation, name) if isinstance(value, Concatenated | Resized) else None
+            if mixed is not None:
+                return mixed
+            source = tensor_of(value)
+            return matrix_of(operation, source, lambda: self._copied(operation, (source,), {}))
+        if kind is keras.layers.BatchNormalization and isinstance(value, Resized) and _is_by_channel(operation, value):
+            return value.scaled(*norm_of(operation), name)
+        return None
 
     def _taken(self, operation: Any, value: Any) -> Any:
         """The result for a layer in a chain that is folded as a whole; None for other layers."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kit import Kit
 from run import CLIENTS
-from segmenters import NAMES, PAGE, judge_masks, own_runs
+from segmenters import NAMES, PAGES, judge_masks, own_runs
 from tables import section
 
 from swiftformer_tf import RECIPES
@@ -97,7 +97,8 @@ def test_a_refusal_counts_unless_it_is_known(kit: Kit) -> None:
     assert not judge_masks("ethosu", refused, kit).bad
 
 
-def test_every_client_has_a_place_on_the_page() -> None:
+@pytest.mark.parametrize("page", PAGES.values())
+def test_every_client_has_a_place_on_each_page(page: Path) -> None:
     for name in NAMES:
         assert name in CLIENTS
-        assert "new" in section(PAGE.read_text(), name, "new")
+        assert "new" in section(page.read_text(), name, "new")

@@ -108,9 +108,10 @@ def test_every_recipe(recipe: str, activation: Activation | None, name: str) -> 
         assert verify(file, reference=segmenter(name), images=PIXELS).passed
 
 
-def test_the_light_heads_normalization_is_part_of_its_convolution() -> None:
+def test_the_light_head_is_one_matrix_for_each_map_and_the_classifier() -> None:
+    """Each is the product of two, scaled by the normalization; the sum is at the size of the first map."""
     ops = [op.name for op in inspect_model(lite("float32", None, "all_mlp")).ops]
-    assert ops[-3:] == ["CONCATENATION", "CONV_2D", "CONV_2D"]
+    assert ops[-11:] == [*["CONV_2D", "RESIZE_BILINEAR"] * 3, "CONV_2D", *["ADD"] * 3, "CONV_2D"]
 
 
 def test_mixed_int8_rounds_no_logits_and_no_sums_of_maps() -> None:

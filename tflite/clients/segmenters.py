@@ -2,11 +2,13 @@
 
     python tflite/clients/segmenters.py FOLDER
     python tflite/clients/segmenters.py FOLDER --client openvino --client ethosu
+    python tflite/clients/segmenters.py FOLDER --probabilities
 
 FOLDER, outside of the repository, gets the files and the clients' environments. The weights are those in
 `docs/results/camvid`, at 96 x 128, which emulators can compute; the photographs are scikit-image's. Writes the tables
-of `docs/results/camvid/clients.md`, where a client that did not run keeps its last one. Exit status 1 if an answer is
-wrong. MediaPipe's tasks have a script of their own, `mediapipe_tasks.py`.
+of `docs/results/camvid/clients.md`, or of `clients_probabilities.md` for files with probabilities at full size. A
+client that did not run keeps its last table. Exit status 1 if an answer is wrong. MediaPipe's tasks have a script of
+their own, `mediapipe_tasks.py`.
 """
 
 import argparse
@@ -33,11 +35,17 @@ from swiftformer_tf.litert.metadata import min_runtime_version
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
+from swiftformer_tf.tasks import Activation
+from swiftformer_tf.tasks.semantic_segmentation import activate
 
 __all__ = ["NAMES", "judge_masks", "make_segmenter_kit", "own_runs"]
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
-PAGE = RESULTS / "camvid" / "clients.md"
+# By what the files return.
+PAGES: dict[Activation | None, Path] = {
+    None: RESULTS / "camvid" / "clients.md",
+    "softmax": RESULTS / "camvid" / "clients_probabilities.md",
+}
 NAMES = ("openvino", "ethosu", "arm64", "gpu", "runtimes")
 SIZE = (96, 128)
 PHOTOGRAPHS, CALIBRATED_ON = 6, 24
@@ -63,10 +71,17 @@ def segmenter() -> SwiftFormerForSemanticSegmentation:
     return model
 
 
-def make_segmenter_kit(folder: Path) -> Kit:
-    """As `kit.make_kit`, with logits of every fourth pixel, unless what lies there was made from the same things."""
+def make_segmenter_kit(folder: Path, activation: Activation | None = None) -> Kit:
+    """As `kit.make_kit`, with logits of every fourth pixel or probabilities of each.
+
+    What lies there is left as it is if it was made from the same things.
+
+    Args:
+        folder: Where the kit belongs.
+        activation: What the files apply to logits; their answers are called logits all the same.
+    """
     sources = [inspect.getsource(each) for each in (segmenter, make_segmenter_kit)]
-    made_from = fingerprint(SIZE, PHOTOGRAPHS, CALIBRATED_ON, sources)
+    made_from = fingerprint(SIZE, PHOTOGRAPHS, CALIBRATED_ON, activation, sources)
     if (folder / "kit.json").is_file() and (kit := open_kit(folder)).about["made_from"] == made_from:
         return kit
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,8 +91,9 @@ def make_segmenter_kit(folder: Path) -> Kit:
     calibration, others = (each.pixels for each in photographs(transform))
     calibration, pixels = spread(calibration, CALIBRATED_ON), spread(others, PHOTOGRAPHS)
     inputs = transform.normalize(pixels)
-    arrays = {"inputs": inputs, "logits": model.predict(inputs, verbose=0)}
-    deploy = sf.fuse(model)
+    logits = model.predict(inputs, verbose=0)
+    arrays = {"inputs": inputs, "logits": np.asarray(activate(logits, activation, model.config))}
+    deploy = sf.fuse(model, classifier_activation=activation)
     measured = sf.calibrate(deploy, calibration)
     entries = {}
     for name, recipe in sf.RECIPES.items():
@@ -211,8 +227,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--client", choices=NAMES, action="append", help="may be given many times; default: all")
     parser.add_argument("--quick", action="store_true", help="one emulated processor, the newest of the older runtimes")
+    parser.add_argument("--probabilities", action="store_true", help="files with probabilities instead of logits")
     options = parser.parse_args()
-    kit, bad = make_segmenter_kit(options.folder / "kit"), 0
+    activation: Activation | None = "softmax" if options.probabilities else None
+    page, kit_name = PAGES[activation], "kit_probabilities" if options.probabilities else "kit"
+    kit, bad = make_segmenter_kit(options.folder / kit_name, activation), 0
     for name in options.client or NAMES:
         result = run_client(CLIENTS[name], kit, options.folder / name, quick=options.quick)
         print(f"{name}: {result.left_out or f'{result.seconds:.0f} s'}", flush=True)
@@ -220,7 +239,7 @@ def main() -> int:
             figures = f"{each.agreeing}/{each.photographs}, {each.snr_db:.1f} dB" if each.photographs else ""
             print(f"  {each.variant:22} {each.recipe:12} {each.status:8} {figures} {each.reason}", flush=True)
         if result.verdicts:
-            PAGE.write_text(section(PAGE.read_text(), name, table(result, list(kit.recipes))))
+            page.write_text(section(page.read_text(), name, table(result, list(kit.recipes))))
         bad += len(result.bad)
     return int(bad > 0)
 
