@@ -75,6 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(target)
         _write_streets(path / "streets", part, crops.pixels[:: len(crops.pixels) // 8])
+    _write_streets(path / "streets", "test", crops.pixels[1 :: len(crops.pixels) // 8])
     (path / "streets" / "classes.csv").write_text("road,#804080\nsky,#4682b4\n")
     Image.fromarray(pixels).save(path / "street.jpg")
     os.chdir(path)
