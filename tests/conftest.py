@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import os
 import resource
 import tarfile
 import tempfile
@@ -12,6 +13,7 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from support.random_models import pictures, seeded_model, tiny_config
 from support.tracing import steps_traced, trace_steps
@@ -37,6 +39,11 @@ hypothesis.settings.load_profile("tests")
 gc.collect()
 gc.freeze()
 gc.set_threshold(50_000, 10, 10)
+
+# Workers are processes that share the cores: threads of each would only wait for those of the others.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # of the processes that tests start
 
 # To trace a model for a prediction takes seven times as long as to run it operation by operation: only files that
 # train for longer, and tests that compare both, trace. What is exported is traced by the package itself.

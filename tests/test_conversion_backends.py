@@ -5,14 +5,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support import JAX_ENVIRONMENT
 
 if not importlib.util.find_spec("jax") and not os.environ.get("CI"):
     pytest.skip("needs the extra `jax`", allow_module_level=True)
-
-ROOT = Path(__file__).parents[1]
 
 # Layers of a user's, one in a module that another process can import, and one in a script.
 MODULE = """
@@ -67,9 +65,8 @@ def on_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     folder = tmp_path_factory.mktemp("jax")
     (folder / "my_layers.py").write_text(MODULE)
     (folder / "run.py").write_text(SCRIPT)
-    here = {"KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     command = [sys.executable, str(folder / "run.py")]
-    process = subprocess.run(command, env={**os.environ, **here}, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, env=JAX_ENVIRONMENT, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr[-2000:]
     result: dict[str, object] = json.loads(process.stdout.splitlines()[-1])
     return result

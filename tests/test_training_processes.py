@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from support import JAX_ENVIRONMENT
 from support.training_runs import config, write_photographs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -45,15 +46,10 @@ def started(folder: Path, output: Path, *options: object, devices: int = 1) -> s
     arguments = ["train", folder / "photographs", "-o", output, "--from", folder / "start.keras"]
     arguments += ["--recipe", folder / "recipe.json", "--validation", folder / "photographs"]
     arguments += ["--tensorboard", *options]
-    # XLA's compiler takes half a minute with its optimizations, and a few seconds without.
-    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    flags = f"{JAX_ENVIRONMENT['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
         [sys.executable, "-c", "from swiftformer_tf.cli import main; main()", *map(str, arguments)],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
-        },
+        env=JAX_ENVIRONMENT | {"XLA_FLAGS": flags},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -83,11 +79,11 @@ def loopback() -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs, recipe, and a model of one block a stage to start from: it compiles faster than `tiny`."""
+    """Photographs, recipe, and a model to start from."""
     root = tmp_path_factory.mktemp("processes")
     write_photographs(root / "photographs", each=4)
     (root / "recipe.json").write_text(json.dumps(RECIPE.to_dict()))
-    new_model(config(depths=(1, 1, 1, 1)), RECIPE).save(root / "start.keras")
+    new_model(config(depths=(1, 1)), RECIPE).save(root / "start.keras")
     return root
 
 
@@ -173,10 +169,9 @@ except ConfigError as error:
     print(error)
 """
     address = loopback()
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-c", script]
     both = [
-        subprocess.Popen([*command, str(i), address], env=environment, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([*command, str(i), address], env=JAX_ENVIRONMENT, stdout=subprocess.PIPE, text=True)
         for i in range(2)
     ]
     # Gloo says first that it is connected, which the command keeps to itself.

@@ -3,9 +3,15 @@
 import os
 from pathlib import Path
 
-__all__ = ["ENVIRONMENT", "TESTS"]
+__all__ = ["ENVIRONMENT", "JAX_ENVIRONMENT", "TESTS"]
 
 TESTS = Path(__file__).parents[1]
 
 # For `python -m support.x` in a process of its own; the package may be installed or not.
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+
+# For Keras on JAX. XLA's compiler takes half a minute with its optimizations, and a few seconds without.
+JAX_ENVIRONMENT = ENVIRONMENT | {
+    "KERAS_BACKEND": "jax",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+}
