@@ -6,7 +6,8 @@
 `--photographs FOLDER` has `train/` to calibrate on and `val/` to verify on; where `val/` has a folder a class that the
 model knows, the files are evaluated on it, too. Each model gets a folder in Hugging Face's form, for `hf upload`, and
 `zoo/README.md` one table of all. What is finished is not done again: the same command goes on after an interruption.
-Exit status 1 if a download, a library, a comparison or a check of a file failed; the others are done all the same.
+Exit status 1 if a download, a library, a comparison or a check of a file failed; the others are done all the same, and
+the traceback of an error that nobody foresaw is in `zoo/MODEL.log`.
 """
 
 import argparse
@@ -24,13 +25,14 @@ import timm
 import torch
 import transformers
 import zoo_card
+import zoo_failures
 from comparing import THRESHOLD, error
 from folders import by_transformers
 
 from swiftformer_tf import __version__
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.hub import fetch
-from swiftformer_tf.errors import ImageError, SwiftFormerError, one_line
+from swiftformer_tf.errors import ImageError, SwiftFormerError
 from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import balanced_sample, iterate_images, list_images
@@ -89,7 +91,7 @@ def prove(name: str, options: Options) -> dict[str, Any]:
     """
     source = fetch(name)
     checkpoint = Checkpoint.open(source)
-    home = options.output / name.partition("@")[0].replace("/", "_")
+    home = _home(name, options)
     state = _state(home, name, source, checkpoint, options)
     model = port(checkpoint).model
     calibration, verification = _photographs(model, options.photographs)
@@ -117,6 +119,10 @@ def prove(name: str, options: Options) -> dict[str, Any]:
     return state
 
 
+def _home(name: str, options: Options) -> Path:
+    return options.output / name.partition("@")[0].replace("/", "_")
+
+
 def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options: Options) -> dict[str, Any]:
     """What an earlier run left of the same work, or a new beginning."""
     made_of = {
@@ -125,7 +131,7 @@ def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options:
         "swiftformer_tf": __version__,
         "references": references.VERSIONS,
         "recipes": [recipe.name for recipe in options.recipes],
-        "photographs": options.photographs.name if options.photographs else "scikit-image",
+        "photographs": zoo_card.dataset_name(options.photographs) if options.photographs else "scikit-image",
     }
     path = home / STATE
     if path.exists() and (state := json.loads(path.read_text()))["made_of"] == made_of:
@@ -211,14 +217,6 @@ def _unmet(name: str, state: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _said(name: str, problem: Exception) -> str:
-    """One line that names the model, whosever error it is."""
-    text = one_line(" ".join(str(problem).split()))
-    if isinstance(problem, SwiftFormerError):
-        return text if text.startswith(name) else f"{name}: {text}"
-    return f"{name}: {type(problem).__name__}: {text}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=list(PUBLISHED), metavar="MODEL", help="ids on the hub")
@@ -232,12 +230,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed: list[str] = []
     for done, name in enumerate(given.models, 1):
         print(f"{name} ...", flush=True)
+        log = Path(f"{_home(name, options)}.log")
         try:
             with native_stderr_silenced():
                 state = prove(name, options)
         except Exception as problem:  # timm's, transformers' and the hub's have no type in common
-            lines = [_said(name, problem)]
+            lines = [zoo_failures.explain(name, problem, log)]
         else:
+            log.unlink(missing_ok=True)
             proven.append(state)
             print(f"ok    logits within {state['logits']:.1e}", flush=True)
             lines = _unmet(name, state)

@@ -53,10 +53,15 @@ def license_of(name: str) -> str | None:
     return huggingface_hub.ModelCard.load(path).data.get("license")
 
 
+def dataset_name(photographs: Path) -> str:
+    """The name of the folder, also where it is given as `.`."""
+    return photographs.resolve().name
+
+
 def dataset_type(photographs: Path) -> str:
     """The hub's name for photographs whose `val/` has exactly ImageNet's 1000 classes, else their folder's."""
     classes = {path.name for path in photographs.joinpath("val").iterdir() if path.is_dir()}
-    return "imagenet-1k" if classes == set(imagenet_classes()) else photographs.name
+    return "imagenet-1k" if classes == set(imagenet_classes()) else dataset_name(photographs)
 
 
 def write(home: Path, state: dict[str, Any]) -> None:

@@ -162,6 +162,8 @@ def refused(hub: Hub, folder: Path, names: list[str]) -> None:
     expect(
         len(lines) == 1 and lines[0].startswith(f"FAIL  {wrong}: RuntimeError: "), f"in one line with its name\n{said}"
     )
+    log = output / f"{wrong.replace('/', '_')}.log"
+    expect(str(log) in lines[0] and "swiftformer_of_nobody" in log.read_text(), "which names its traceback")
     table = output.joinpath("README.md").read_text()
     expect(table.count(f"| {plain} |") == len(RECIPES), "while the model after it is in the table")
     expect(f"* {wrong}: RuntimeError: " in table and "not done yet" not in table, "which has that line, too")
