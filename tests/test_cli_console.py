@@ -3,7 +3,7 @@
 import pytest
 
 from swiftformer_tf.cli.benchmark import milliseconds
-from swiftformer_tf.cli.console import print_table
+from swiftformer_tf.cli.console import print_table, short_names
 
 LONG = "/somewhere/deep/a_file_with_a_name_that_no_terminal_has_a_place_for_mixed_int8.tflite"
 
@@ -40,6 +40,31 @@ def test_a_long_name_is_folded_and_figures_stay_whole(capsys: pytest.CaptureFixt
     assert first.split()[1:] == ["112.16", "6017", "54.45", "to", "142", "26.34", "18", "132.9", "100%"]
     assert first.split()[0] + "".join(line.strip() for line in others[:-1]) == LONG
     assert others[-1].split()[0] == "short"
+
+
+@pytest.mark.parametrize(
+    ("paths", "common", "names"),
+    [
+        (["m/swiftformer_xs_a_mixed_int8", "m/swiftformer_xs_a_int8"], "swiftformer_xs_a_", ["mixed_int8", "int8"]),
+        (["m/xs", "m/xs_int8"], "", ["xs", "xs_int8"]),
+        (["m/xs_old", "m/xs_old_int8", "m/xs_int8"], "xs_", ["old", "old_int8", "int8"]),
+        (["a/model_int8", "b/model_int8"], "", ["a/model_int8", "b/model_int8"]),
+        (["runs/a/model", "runs/b/model"], "runs/", ["a/model", "b/model"]),
+        (["models/swiftformer_xs_imagenette_mixed_int8"], "", ["swiftformer_\nxs_\nimagenette_\nmixed_int8"]),
+        (["model.of.today-int8", "model.of.today-float32"], "model.of.today-", ["int8", "float32"]),
+        (["NameWithoutWords"], "", ["NameWithoutWords"]),
+    ],
+)
+def test_files_are_told_apart_in_a_narrow_column(paths: list[str], common: str, names: list[str]) -> None:
+    assert short_names([f"{path}.tflite" for path in paths]) == (common, names)
+
+
+def test_names_of_files_fold_between_words(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {"quartiles": "54.45 to 142", "peak MB": "132.9", "partitions": "18", "matrices": "100%", "ms": "60.17"}
+    _, names = short_names(["a/swiftformer_xs_imagenette_dynamic_int8.tflite", "tiny.tflite"])
+    print_table([{"file": name, **figures, "MB": "112.16", "ratio": "26.34"} for name in names])
+    folded = ["swiftformer_", "xs_", "imagenette_", "dynamic_int8"]
+    assert [line.split()[0] for line in shown(capsys)[2:]] == [*folded, "tiny"]
 
 
 def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progress_bar
+from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progress_bar, short_names
 from swiftformer_tf.errors import number_of
 
 
@@ -30,10 +30,12 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
         print_json([each.to_dict() for each in measured])
         return
     first = measured[0].timing.median
+    common, names = short_names(models)
+    files = f"; files {common}*.tflite" if common else ""
     print_table(
         [
             {
-                "file": each.path.stem,
+                "file": name,
                 "MB": f"{each.size / 1e6:.2f}",
                 "ms": milliseconds(each.timing.median),
                 "quartiles": " to ".join(map(milliseconds, each.timing.quartiles)),
@@ -42,10 +44,10 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
                 "peak MB": "-" if each.peak_memory is None else f"{each.peak_memory / 1e6:.1f}",
                 "matrices": "-" if each.ops is None else f"{matrix_share(each.ops):.0%}",
             }
-            for each in measured
+            for name, each in zip(names, measured, strict=True)
         ],
         title=f"{number_of(repeats, 'run')} on {number_of(threads, 'thread')}; medians, ratio to the first, "
-        "matrices' share",
+        f"matrices' share{files}",
     )
     for each in measured:
         if each.ops:

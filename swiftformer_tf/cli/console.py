@@ -1,6 +1,7 @@
 """Parameter types and output functions shared by the subcommands."""
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ __all__ = [
     "print_table",
     "progress_bar",
     "progress_display",
+    "short_names",
     "token_weights_option",
     "weights_option",
 ]
@@ -35,6 +37,8 @@ EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 # A cell of at most so many characters is never folded.
 SHORT = 14
+# What the widest table, that of `benchmark`, leaves of 80 columns for names.
+NAME_WIDTH = 12
 _FIGURE = re.compile(r"-$|[<>]?[-+]?\d|exact$|inf$|nan$")
 
 # What `--task` takes where models are trained and counted, and the library's word for it.
@@ -120,7 +124,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
         table.add_column(
             name,
             justify="right" if all(_FIGURE.match(cell) for cell in cells) else "left",
-            no_wrap=max(map(len, cells)) <= SHORT,
+            no_wrap=max(len(line) for cell in cells for line in cell.split("\n")) <= SHORT,
             overflow="fold",
         )
     for row in rows:
@@ -129,6 +133,41 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) 
     if title:
         console.print(escape(title), style="italic", overflow="fold")
     console.print(table)
+
+
+def short_names(paths: Sequence[str | Path]) -> tuple[str, list[str]]:
+    """Names of files for a narrow column of a table: without what they have in common, and folded between words.
+
+    Folders are part of them only where files of several folders have the same name.
+
+    Returns:
+        What all names begin with, for the table's title, or `""`; and the rest of each, without `.tflite`.
+
+    Examples:
+        >>> short_names(["models/xs_int8.tflite", "models/xs_mixed_int8.tflite"])
+        ('xs_', ['int8', 'mixed_int8'])
+        >>> short_names(["models/swiftformer_xs_int8.tflite"])
+        ('', ['swiftformer_\\nxs_int8'])
+    """
+    names = [Path(path).name.removesuffix(".tflite") for path in paths]
+    if len({*names}) < len(names):
+        names = [Path(path).as_posix().removesuffix(".tflite") for path in paths]
+    columns = itertools.takewhile(lambda signs: len({*signs}) == 1, zip(*names, strict=False))
+    common = "".join(first for first, *_ in columns) if len(names) > 1 else ""
+    common = common[: max(map(common.rfind, "/_-")) + 1]
+    if common in names:
+        common = ""
+    return common, [_folded(name.removeprefix(common)) for name in names]
+
+
+def _folded(name: str) -> str:
+    """Breaks a name into lines that end where its words do."""
+    lines = [""]
+    for word in re.findall(r"[^/_-]+[/_-]*|[/_-]+", name):
+        if lines[-1] and len(lines[-1] + word) > NAME_WIDTH:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(lines)
 
 
 @contextlib.contextmanager

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from swiftformer_tf.cli.console import note
+from swiftformer_tf.cli.console import note, short_names
 from swiftformer_tf.errors import number_of
 
 if TYPE_CHECKING:
     from swiftformer_tf.verification import VerificationReport
 
-__all__ = ["command_line", "file_row", "html_option", "note_failures", "report_row", "report_title", "shown_verdict"]
+__all__ = ["command_line", "file_rows", "html_option", "note_failures", "report_row", "report_title", "shown_verdict"]
 
 html_option = click.option(
     "--html",
@@ -24,7 +24,7 @@ html_option = click.option(
 
 
 def report_row(report: "VerificationReport") -> dict[str, str]:
-    """Returns a row of the table of `export` and `demo`, whose files differ by recipe; see also `file_row`."""
+    """Returns a row of the table of `export` and `demo`, whose files differ by recipe; see also `file_rows`."""
     measured = report.measured
     return {
         "recipe": measured["recipe"],
@@ -37,11 +37,13 @@ def report_row(report: "VerificationReport") -> dict[str, str]:
     }
 
 
-def file_row(report: "VerificationReport") -> dict[str, str]:
-    """Returns a row of the table of `verify`, whose files may come from anywhere."""
-    row = report_row(report)
-    del row["recipe"]  # 80 columns have no place for it beside names of files
-    return {"file": Path(report.measured["file"]).stem, **row}
+def file_rows(reports: "Sequence[VerificationReport]") -> tuple[str, list[dict[str, str]]]:
+    """Returns what all files begin with, and the table of `verify`, whose files may come from anywhere."""
+    common, names = short_names([report.measured["file"] for report in reports])
+    rows = [{"file": name, **report_row(report)} for name, report in zip(names, reports, strict=True)]
+    for row in rows:
+        del row["recipe"]  # 80 columns have no place for it beside names of files
+    return common, rows
 
 
 def report_title(reports: "Sequence[VerificationReport]", folder: Path) -> str:

@@ -16,7 +16,7 @@ from swiftformer_tf.cli.console import (
     token_weights_option,
     weights_option,
 )
-from swiftformer_tf.cli.reports import command_line, file_row, html_option, note_failures, shown_verdict
+from swiftformer_tf.cli.reports import command_line, file_rows, html_option, note_failures, shown_verdict
 from swiftformer_tf.errors import number_of
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ def verify(
     elif len(reports) == 1:
         _show_checks(reports[0])
     else:
-        title = f"Compared with {reference} on the photographs of {images}"
-        print_table([file_row(report) for report in reports], title=title)
+        common, rows = file_rows(reports)
+        files = f"; files {common}*.tflite" if common else ""
+        print_table(rows, title=f"Compared with {reference} on the photographs of {images}{files}")
     note_failures(reports)
     if html:
         note(f"{html}: the report as a page")
