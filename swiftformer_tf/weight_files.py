@@ -110,7 +110,7 @@ def _check_output(output: Path, to: WeightForm) -> None:
         raise ConfigError(f"to={to!r}: expected one of {', '.join(get_args(WeightForm))}")
     if to == "keras" and output.suffix != ".keras":
         raise ConfigError(
-            f"{output}: expected a name that ends in .keras; for weights, choose to='original', 'timm' or 'hf'"
+            f"{output}: expected a name that ends in .keras; for weights, choose original, timm or hf with `to`"
         )
     if to == "original" and output.suffix not in WEIGHT_SUFFIXES:
         raise ConfigError(f"{output}: expected a name that ends in .safetensors or .pth")

@@ -136,5 +136,5 @@ def test_the_command_takes_what_fits(tmp_path: Path, outputs: dict[str, np.ndarr
     command[3] = str(tmp_path / "b.safetensors")
     refused = CliRunner().invoke(cli, [*command, "--token-weights", "l2"])
     assert refused.exit_code == 2
-    assert "not the outputs of token_weights='l2'; largest difference" in refused.output
+    assert "not the outputs of --token-weights l2; largest difference" in refused.output
     assert not (tmp_path / "b.safetensors").exists()

@@ -125,11 +125,11 @@ def test_every_command_that_takes_a_checkpoint_lets_choose(
     command = [str(named.get(word, word)) for word in arguments]
     said = CliRunner().invoke(cli, [*command, "--weights", "swa"])
     assert said.exit_code == 2
-    assert "a.pt: weights='swa': expected the name of one of 'state_dict' (97 tensors" in said.stderr
+    assert "a.pt: --weights swa: expected the name of one of 'state_dict' (97 tensors" in said.stderr
     # A file with one model has nothing to choose.
     command = [str(saved) if word == str(path) else word for word in command]
     assert (
-        "weights='ema': this kind of file has one model"
+        "--weights ema: this kind of file has one model"
         in CliRunner().invoke(cli, [*command, "--weights", "ema"]).stderr
     )
     assert not (tmp_path / "new").exists()

@@ -38,7 +38,12 @@ def test_all_stands_for_every_recipe(saved: Path, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(pipeline, "export_files", exported)
     for recipes in (("all",), ("int8", "all")):
-        result = run("export", saved, "-o", tmp_path, *(word for name in recipes for word in ("--recipe", name)))
+        options: list[str | Path] = [
+            "--calibration",
+            tmp_path,
+            *(word for name in recipes for word in ("--recipe", name)),
+        ]
+        result = run("export", saved, "-o", tmp_path, *options)
         # What is slow on a CPU is said before anything is made and measured.
         assert result.stderr.splitlines() == [f"int16x8 is {RECIPES['int16x8'].caution}", "Error: enough"]
     assert asked == [tuple(RECIPES)] * 2
@@ -120,18 +125,22 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
     [
         (("--recipe", "int4"), "'int4' is not one of 'float32'"),
         ((), "Missing option '--recipe'"),
-        (("--recipe", "int8"), "recipe int8 needs calibration images: give a folder"),
+        (("--recipe", "int8"), "Error: recipe int8 needs calibration photographs: give --calibration FOLDER\n"),
+        (
+            ("--recipe", "all"),
+            "Error: recipes dynamic_int4, mixed_int8, int8, static_int8, int16x8 need calibration photographs: give --",
+        ),
         (
             ("--recipe", "int16x8"),
             "int16x8 is for integer-only chips: on a CPU, LiteRT's reference kernels are about 30 times",
         ),
         (
-            ("--recipe", "int8", "--recipe", "float32", "--input-type", "uint8"),
+            ("--recipe", "int8", "--recipe", "float32", "--input-type", "uint8", "--calibration", "{broken}"),
             "inference input type uint8: recipe float32 supports float32; leave it out, or use it only with "
             "mixed_int8, int8, static_int8",
         ),
         (
-            ("--recipe", "int16x8", "--output-type", "int8"),
+            ("--recipe", "int16x8", "--output-type", "int8", "--calibration", "{broken}"),
             "inference output type int8: recipe int16x8 supports float32 or int16; leave",
         ),
         (

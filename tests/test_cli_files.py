@@ -82,7 +82,7 @@ def test_port_follows_the_attention_type_given(checkpoint: Path, tmp_path: Path)
 def test_port_refuses_another_suffix_and_a_missing_folder(checkpoint: Path, tmp_path: Path) -> None:
     result = run("port", checkpoint, "-o", tmp_path / "x.h5")
     assert result.exit_code == 2
-    assert "expected a name that ends in .keras; for weights, choose to='original', 'timm' or 'hf'" in result.stderr
+    assert "expected a name that ends in .keras; for weights, choose original, timm or hf with --to" in result.stderr
     checkpoint.write_bytes(b"never read")
     target = tmp_path / "no" / "x.keras"
     result = run("port", checkpoint, "-o", target)
@@ -104,7 +104,7 @@ def test_port_writes_weights_back(saved: Path, tmp_path: Path, model: Model, to:
     result = run("port", saved, "-o", tmp_path / name, "--to", to)
     if to == "hf":  # these weights are for l2
         assert result.exit_code == 2
-        assert "key_layout='hf': its code computes token_weights='uniform'" in result.stderr
+        assert "layout hf: its code computes uniform token weights, but these weights are for l2" in result.stderr
         assert list(tmp_path.iterdir()) == []
     elif (to, name) == ("original", "folder"):
         assert result.exit_code == 2
@@ -139,7 +139,7 @@ def test_port_makes_new_heads_and_says_so(saved: Path, tmp_path: Path) -> None:
         (["--labels", "{folder}/blank.txt"], "blank.txt, line 2: empty, expected a label"),
         (
             ["--labels", "imagenet", "--num-labels", "3"],
-            "labels imagenet has 1000 names, but num_labels is 3; give one of the two",
+            "labels imagenet has 1000 names, but --num-labels is 3; give one of the two",
         ),
         (["--num-labels", "0"], "0 is not in the range x>=1"),
     ],

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from swiftformer_tf import SEGMENTATION_HEADS, LiteModel
-from swiftformer_tf.cli import cli
+from swiftformer_tf.cli import cli, in_options
 from swiftformer_tf.cli.console import TASK_OPTIONS
 
 COMMANDS = [
@@ -53,6 +53,39 @@ def test_each_help_says_what_and_shows_how(name: str) -> None:
     # Every option explains itself.
     unexplained = [p.name for p in cli.commands[name].params if isinstance(p, click.Option) and not p.help]
     assert unexplained == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "said"),
+    [
+        ("train --batch-size 7", "batch_size=7: expected a multiple", "--batch-size 7: expected a multiple"),
+        (
+            "train --process-id 1",
+            "process_id and coordinator_address need num_processes of 2 or more",
+            "--process-id and --coordinator-address need --num-processes of 2 or more",
+        ),
+        ("train --problem-type x", "problem_type='x': expected", "--problem-type x: expected"),
+        ("train --num-processes=2", "num_processes=2: no answer", "--num-processes 2: no answer"),
+        ("port x.pth", "choose original, timm or hf with `to`", "choose original, timm or hf with --to"),
+        # Words of a sentence, of a file, or about a file that nobody typed an option for.
+        ("train --variant xs", "variant xs is for a new model", "variant xs is for a new model"),
+        ("export x.pth -o out", "x.json: image_size=0: expected", "x.json: image_size=0: expected"),
+        ("train --recipe my.json", "my.json: recipe.batch_size=0: expected", "my.json: recipe.batch_size=0: expected"),
+        ("port a_labels.pth --labels x", "a_labels.pth: no such label", "a_labels.pth: no such label"),
+    ],
+)
+def test_a_command_speaks_of_its_options(line: str, message: str, said: str) -> None:
+    name, *arguments = line.split()
+    assert in_options(message, cli.commands[name], arguments) == said
+
+
+def test_a_command_names_what_was_typed(tmp_path: Path) -> None:
+    photograph = tmp_path / "photos" / "cat"
+    photograph.mkdir(parents=True)
+    arguments = ["train", str(photograph.parent), "-o", str(tmp_path / "run"), "--num-processes", "2"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("Error: --num-processes 2: Keras runs on tensorflow; several")
 
 
 def test_the_version() -> None:

@@ -191,7 +191,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(photographs: Pa
     with pytest.raises(ConfigError, match="distillation=False: a teacher needs a model with head_dist"):
         train_classifier(single, folder, RECIPE, tmp_path / "run", teacher=color_teacher())
     with pytest.raises(
-        ImageError, match="21 photographs are fewer than one batch of 64; add some, or lower batch_size"
+        ImageError, match="21 photographs are fewer than one batch of 64; add some, or lower `batch_size`"
     ):
         train_classifier(new_model(config(), RECIPE), folder, RECIPE.replace(batch_size=64), tmp_path / "run")
     narrow = Teacher(color_teacher().predict, color_teacher().transform, ("cat", "dog"))

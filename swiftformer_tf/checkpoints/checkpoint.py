@@ -247,9 +247,8 @@ class Checkpoint:
         row = KEY_LAYOUTS[key_layout]
         if row.token_weights not in (None, self.token_weights):
             raise CheckpointError(
-                f"key_layout={key_layout!r}: its code computes token_weights={row.token_weights!r}, but these weights "
-                f"are for {self.token_weights!r} and would give other results; use key_layout='original', which "
-                "holds both"
+                f"layout {key_layout}: its code computes {row.token_weights} token weights, but these weights are for "
+                f"{self.token_weights} and would give other results; use the layout original, which holds both"
             )
         tensors = dict(self.tensors)
         if row.two_heads and self.config.num_labels and not self.config.distillation:

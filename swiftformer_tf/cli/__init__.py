@@ -1,6 +1,8 @@
 """The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library."""
 
+import re
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -32,15 +34,44 @@ class Misuse(click.ClickException):
 INTERRUPTED = 130
 
 
+def in_options(message: str, command: click.Command, arguments: Sequence[str]) -> str:
+    """Names options in the place of Python's arguments in a message of the library.
+
+    Args:
+        message: What a function said of its arguments: `image_size=0`, process_id, or `to` in backquotes.
+        command: Whose options are meant.
+        arguments: What was typed after it. A message about none of these options may be about a field of a file.
+
+    Examples:
+        >>> in_options("batch_size=7: expected a multiple of 2", train, ["--batch-size", "7"])
+        '--batch-size 7: expected a multiple of 2'
+    """
+    options = {str(each.name): each for each in command.params if isinstance(each, click.Option)}
+    typed = {argument.partition("=")[0] for argument in arguments}
+    names = "|".join(sorted(options, key=len, reverse=True))
+    pattern = re.compile(rf"`({names})`|(?<![\w.'/-])({names})(?:=('[^']*'|[^\s:;,]+)|(?![\w='/-]))")
+    is_about_these = any(typed & {*options[each[1] or each[2]].opts} for each in pattern.finditer(message))
+
+    def option(match: re.Match[str]) -> str:
+        quoted, name, value = match.groups()
+        if not (quoted or (is_about_these and (value or "_" in name))):
+            return match[0]  # a word of the sentence
+        return " ".join([max(options[quoted or name].opts, key=len), *([value.strip("'")] if value else [])])
+
+    return pattern.sub(option, message)
+
+
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
+        arguments = list(ctx.args)  # which invoking consumes
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
             click.echo("\nAborted!", err=True)  # the terminal has written ^C without an end of line
             ctx.exit(INTERRUPTED)
         except SwiftFormerError as error:
-            raise Misuse(str(error)) from error
+            command = self.commands[str(ctx.invoked_subcommand)]
+            raise Misuse(in_options(str(error), command, arguments)) from error
         except BrokenPipeError:
             raise  # the reader of our output has seen enough: click ends quietly
         except OSError as error:

@@ -18,6 +18,7 @@ from swiftformer_tf.cli.console import (
 )
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row, report_title
 from swiftformer_tf.deployment.targets import TARGETS
+from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.recipes import RECIPES, InferenceType
 
 # In the place of a recipe's name.
@@ -150,6 +151,10 @@ def export(
     for row in CAUTIOUS:
         if row.name in names:
             click.echo(f"{row.name} is {row.caution}", err=True)
+    needing = [each for each in names if RECIPES[each].needs_calibration]
+    if needing and not calibration:
+        subject = f"recipe {needing[0]} needs" if len(needing) == 1 else f"recipes {', '.join(needing)} need"
+        raise ConfigError(f"{subject} calibration photographs: give --calibration FOLDER")
     exported = export_files(
         model,
         names,

@@ -40,7 +40,8 @@ def steps_per_epoch(folder: ImageFolder | AnnotatedImages, recipe: TrainingRecip
     """
     if len(folder) < recipe.batch_size:
         raise ImageError(
-            f"{len(folder)} photographs are fewer than one batch of {recipe.batch_size}; add some, or lower batch_size"
+            f"{len(folder)} photographs are fewer than one batch of {recipe.batch_size}; add some, or lower "
+            "`batch_size`"
         )
     return len(folder) // recipe.batch_size
 

@@ -92,7 +92,7 @@ class MaskBatches:
         if len(folder) < recipe.batch_size:
             raise ImageError(
                 f"{len(folder)} photographs are fewer than one batch of {recipe.batch_size}; "
-                "add some, or lower batch_size"
+                "add some, or lower `batch_size`"
             )
         self.folder, self.recipe, self.config, self.seed = folder, recipe, config, seed
         self.share = share_of_batch(recipe.batch_size)
