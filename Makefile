@@ -75,7 +75,8 @@ clients: $(VENV)/installed
 	$(VENV)/bin/python tflite/clients/run.py
 
 clients-ci: $(VENV)/installed
-	$(VENV)/bin/python tflite/clients/run.py --quick --strict --client mediapipe --client arm64 --client openvino --client ethosu
+	$(VENV)/bin/python tflite/clients/run.py --quick --strict \
+	  --client mediapipe --client arm64 --client browser --client openvino --client ethosu
 
 # SEED=1 makes other files; the files of a failure are kept in fuzz-failures/.
 SEED ?= 0
