@@ -16,6 +16,7 @@ import swiftformer_tf as sf
 from swiftformer_tf.litert.benchmarking import FileTiming, benchmark_files
 
 PAGE = Path(__file__).with_suffix(".md")
+# Those that were published.
 VARIANTS = ("xs", "s", "l1", "l3")
 RECIPES = tuple(name for name, recipe in sf.RECIPES.items() if recipe.max_partitions == 1)
 REPEATS = 40
@@ -60,7 +61,24 @@ def page(measured: dict[str, list[FileTiming]]) -> str:
             for each in (files[index] for files in measured.values())
         ]
         lines.append(f"| `{recipe}` | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *architectures(), ""])
+
+
+def architectures() -> list[str]:
+    """Lines of the table of all variants, a row a variant."""
+    lines = [
+        "## Depths and widths",
+        "",
+        "Table 4 of the paper (arXiv:2303.15446). `tiny` was never published: it is for tests and examples, and for a "
+        "first run of `train --variant tiny`.",
+        "",
+        "| variant | blocks of each stage | channels of each stage |",
+        "|---|---|---|",
+    ]
+    for name, row in sf.VARIANTS.items():
+        cells = (", ".join(map(str, row[field])) for field in ("depths", "embed_dims"))
+        lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
+    return lines
 
 
 @click.command()
