@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support.random_models import seeded_model, tiny_config
+from support.random_models import TWO_STAGES, seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
@@ -39,7 +39,7 @@ def _heap_as_it_was() -> None:
 
 
 def tiny(**fields: Any) -> SwiftFormerForImageClassification:
-    return seeded_model(tiny_config(**fields), PIXELS)
+    return seeded_model(tiny_config(**TWO_STAGES, **fields), PIXELS)
 
 
 def again(model: keras.Model, folder: Path) -> Any:
@@ -166,7 +166,7 @@ def test_a_copy_is_told_where_keras_makes_another_model() -> None:
 
 def flat() -> keras.Model:
     """A head on a backbone's graph, as `fuse` documents it: Keras saves its layers one by one."""
-    backbone = SwiftFormerModel(tiny_config())
+    backbone = SwiftFormerModel(tiny_config(**TWO_STAGES))
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
     return keras.Model(backbone.input, keras.layers.Dense(2, name="mine")(pooled))
 
@@ -179,7 +179,7 @@ def headless() -> keras.Model:
 
 def nested() -> keras.Model:
     image = keras.Input((64, 64, 3))
-    pooled = keras.layers.GlobalAveragePooling2D()(SwiftFormerModel(tiny_config())(image))
+    pooled = keras.layers.GlobalAveragePooling2D()(SwiftFormerModel(tiny_config(**TWO_STAGES))(image))
     return keras.Model(image, keras.layers.Dense(2, name="mine")(pooled))
 
 
@@ -269,7 +269,7 @@ def test_whole_models_as_hdf5_load_again(kind: str, tmp_path: Path) -> None:
     """Keras's older format: it names a model without its package."""
     made: dict[str, Callable[[], keras.Model]] = {
         "classifier": tiny,
-        "backbone": lambda: SwiftFormerModel(tiny_config()),
+        "backbone": lambda: SwiftFormerModel(tiny_config(**TWO_STAGES)),
         "segmenter": segmenter,
         "flat": flat,
         "deploy": lambda: fuse(tiny()),

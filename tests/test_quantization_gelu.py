@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support.random_models import seeded_model, tiny_config
+from support.random_models import TWO_STAGES, seeded_model, tiny_config
 from support.small_graphs import answers, converted
 
 from swiftformer_tf import (
@@ -197,7 +197,7 @@ ACTIVATIONS = sorted({function: name for name, function in FUNCTIONS.items()}.va
 @pytest.mark.parametrize("hidden_act", ACTIVATIONS)
 def test_every_activation_has_integers(hidden_act: str, pixels: np.ndarray) -> None:
     """With softplus made of e to the power of x, mish had 4 dB, 4 dB and -7 dB."""
-    config = tiny_config(hidden_act=hidden_act)
+    config = tiny_config(hidden_act=hidden_act, **TWO_STAGES)
     images = config.transform.normalize(pixels[:12])
     model: SwiftFormerForImageClassification = seeded_model(config, images)
     deploy = fuse(model)

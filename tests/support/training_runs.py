@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from support.killed_commands import kill_at
-from support.random_models import pictures
+from support.random_models import TWO_STAGES, pictures
 from swiftformer_tf import SwiftFormerConfig, Transform
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.labels import labeled_images
@@ -58,10 +58,8 @@ def color_teacher() -> Teacher:
 
 
 def config(**fields: Any) -> SwiftFormerConfig:
-    """Two stages, which have every kind of block: Keras takes half as long to trace them as those of `tiny`."""
-    two = {"depths": (2, 1), "embed_dims": (8, 12), "downsamples": (True, True)}
     labels, transform = dict(enumerate(LABELS)), Transform(size=(64, 64), crop=1.0)
-    return SwiftFormerConfig(**{**two, "image_size": 64, "id2label": labels, "transform": transform, **fields})
+    return SwiftFormerConfig(**{**TWO_STAGES, "image_size": 64, "id2label": labels, "transform": transform, **fields})
 
 
 def run(root: Path, output: Path, recipe: TrainingRecipe = RECIPE, **options: Any) -> list[dict[str, float]]:
