@@ -2,15 +2,14 @@
 
 import dataclasses
 import json
-import operator
-import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.errors import ConfigError, one_line
+from swiftformer_tf.images.class_names import as_labels, is_one_line, labels_in, numbered_labels
 from swiftformer_tf.images.colors import Color, as_colors, class_colors, is_color
-from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
+from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number, is_whole
 
 TokenWeights = Literal["l2", "uniform"]
 
@@ -148,7 +147,7 @@ class SwiftFormerConfig:
             object.__setattr__(self, name, _as_tuple(name, getattr(self, name)))
         if not isinstance(self.image_size, int):
             object.__setattr__(self, "image_size", _as_tuple("image_size", self.image_size))
-        object.__setattr__(self, "id2label", _as_labels(self.id2label))
+        object.__setattr__(self, "id2label", as_labels(self.id2label))
         object.__setattr__(self, "label_colors", as_colors(_as_tuple("label_colors", self.label_colors)))
         for name, ok, expected in self._rules():
             if not ok:
@@ -177,7 +176,7 @@ class SwiftFormerConfig:
         yield "hidden_act", self.hidden_act in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"
         yield "down_patch_size", _positive(self.down_patch_size), POSITIVE
         yield "down_stride", _positive(self.down_stride), POSITIVE
-        padding = _whole(self.down_pad) and 0 <= self.down_pad < self.down_patch_size
+        padding = is_whole(self.down_pad) and 0 <= self.down_pad < self.down_patch_size
         yield "down_pad", padding, "an int from 0 to below down_patch_size"
         for name in ("drop_path_rate", "drop_mlp_rate", "drop_conv_encoder_rate"):
             yield name, _rate(getattr(self, name)), "a number from 0 to below 1"
@@ -188,7 +187,7 @@ class SwiftFormerConfig:
         yield "distillation", isinstance(self.distillation, bool), "true or false"
         indices = list(self.id2label) == list(range(len(self.id2label)))
         yield "id2label", indices, "the class indices 0 to n-1, without gaps"
-        single = all(map(_one_line_of_text, self.labels))
+        single = all(map(is_one_line, self.labels))
         yield "id2label", single, "labels of one line each, since a label file has one per line"
         counted = len(self.label_colors) in (0, self.num_labels)
         yield "label_colors", counted and all(map(is_color, self.label_colors)), "red, green, blue (0 to 255) per label"
@@ -303,7 +302,7 @@ class SwiftFormerConfig:
         fields = {name: value for name, value in values.items() if name in known}
         if fields.get("id2label") is None:  # transformers takes null for what is left out
             fields.pop("id2label", None)
-            fields |= _other_labels(values)
+            fields |= labels_in(values)
         if "token_weights" not in fields:
             fields = {"token_weights": "uniform", "transform": TRANSFORMS["hf"], **fields}
         for name in ("down_patch_size", "down_stride", "down_pad"):
@@ -345,71 +344,14 @@ class SwiftFormerConfig:
             raise ConfigError(f"{path}: {one_line(error)}") from None
 
 
-def numbered_labels(count: int) -> dict[int, str]:
-    """Hugging Face's placeholder names, `LABEL_0` onwards.
-
-    Raises:
-        ConfigError: `count` is not a valid number of labels.
-    """
-    if not _whole(count) or not 0 <= count <= 1_000_000:
-        raise ConfigError(f"num_labels={count!r}: expected an int from 0 to 1,000,000")
-    return {index: f"LABEL_{index}" for index in range(count)}
-
-
 def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
         raise ConfigError(f"{name}={value!r}: expected a list")
     return tuple(value)
 
 
-def _other_labels(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Derives `id2label` from Hugging Face's other fields about classes: `label2id` or their number."""
-    value = values.get("label2id")
-    if not value:
-        return {"id2label": numbered_labels(values["num_labels"])} if "num_labels" in values else {}
-    if not isinstance(value, Mapping) or not all(map(_whole, value.values())):
-        raise ConfigError(f"label2id={value!r}: expected indices by class name")
-    if len(labels := {index: name for name, index in value.items()}) < len(value):
-        raise ConfigError(f"label2id={value!r}: expected each index once")
-    return {"id2label": labels}
-
-
-def check_labels(value: Any) -> None:
-    """Rejects labels that are not a mapping, such as a list, with a message that shows how to make one.
-
-    Raises:
-        ConfigError: The labels are not a mapping.
-    """
-    if not isinstance(value, Mapping):
-        raise ConfigError(
-            f"id2label={value!r}: expected class names by index; dict(enumerate(names)) makes them of a list"
-        )
-
-
-def _as_labels(value: Any) -> dict[int, str]:
-    check_labels(value)
-    try:
-        # JSON's keys are strings.
-        pairs = [(int(key) if isinstance(key, str) else operator.index(key), str(value[key])) for key in value]
-    except (TypeError, ValueError):
-        raise ConfigError(f"id2label={value!r}: expected whole numbers as keys") from None
-    labels = dict(sorted(pairs))
-    if len(labels) < len(pairs):
-        raise ConfigError(f"id2label={value!r}: expected each index once")
-    return labels
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _positive(value: Any) -> bool:
-    return _whole(value) and 0 < value <= MAX_SIZE
-
-
-def _one_line_of_text(label: str) -> bool:
-    # Neither control characters nor what UTF-8 cannot write.
-    return not any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in label)
+    return is_whole(value) and 0 < value <= MAX_SIZE
 
 
 def _rate(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """A deploy graph and a recipe in, a `LiteModel` out: floats by `convert`, integers by our own hand."""
 
 import dataclasses
+import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from swiftformer_tf.conversion import convert
-from swiftformer_tf.errors import ExportError
+from swiftformer_tf.errors import ConfigError, ExportError
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.images.inputs import ImageSource, image_inputs, in_batches
 from swiftformer_tf.litert.model_file import LiteModel
@@ -28,7 +29,7 @@ from swiftformer_tf.quantization import (
     operation_precisions,
     rewrite,
 )
-from swiftformer_tf.recipes import Recipe, require_recipe
+from swiftformer_tf.recipes import RECIPES, Recipe
 
 __all__ = ["Calibration", "calibrate", "export", "export_each", "require_calibration"]
 
@@ -266,7 +267,9 @@ def _check_deploy(asked: str, deploy: DeployModel, recipes: Iterable[Recipe]) ->
         given = f"the file {str(deploy)!r}" if isinstance(deploy, str | Path) else f"a {type(deploy).__name__}"
         raise ExportError(f"{asked}: {given}, expected a deploy graph: fuse(model) makes one of a Keras model")
     for recipe in recipes:
-        require_recipe(recipe)
+        if not isinstance(recipe, Recipe):
+            near = difflib.get_close_matches(str(recipe), RECIPES, 1) or list(RECIPES)
+            raise ConfigError(f"recipe={recipe!r}: expected a Recipe, such as RECIPES[{near[0]!r}]")
     for layer in deploy.layers:
         if not all(np.isfinite(array).all() for array in layer.get_weights()):
             raise ExportError(

@@ -1,7 +1,6 @@
 """Quantization recipes as data: what is stored, what is computed, and what `verify` may ask of it."""
 
 import dataclasses
-import difflib
 import fnmatch
 import math
 from collections.abc import Iterable, Mapping
@@ -9,7 +8,7 @@ from typing import Any, Literal, Self
 
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe", "choose_recipes", "require_recipe"]
+__all__ = ["INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe", "choose_recipes"]
 
 Weights = Literal["float32", "float16", "int8", "int4"]
 Activations = Literal["float32", "int8", "int16"]
@@ -350,23 +349,6 @@ Example:
     static_int8  int8    int8    20 0.93
     int16x8      int8    int16   30 0.97
 """
-
-
-def require_recipe(recipe: object) -> None:
-    """Refuses what is no recipe, above all the name of one.
-
-    Raises:
-        ConfigError: Says where it is.
-
-    Examples:
-        >>> require_recipe("int8")
-        Traceback (most recent call last):
-        ...
-        swiftformer_tf.errors.ConfigError: recipe='int8': expected a Recipe, such as RECIPES['int8']
-    """
-    if not isinstance(recipe, Recipe):
-        near = difflib.get_close_matches(str(recipe), RECIPES, 1) or list(RECIPES)
-        raise ConfigError(f"recipe={recipe!r}: expected a Recipe, such as RECIPES[{near[0]!r}]")
 
 
 def choose_recipes(

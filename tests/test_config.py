@@ -12,7 +12,8 @@ import pytest
 
 from swiftformer_tf import TRANSFORMS, VARIANTS, ConfigError, SwiftFormerConfig, SwiftFormerForImageClassification
 from swiftformer_tf.activations import FUNCTIONS
-from swiftformer_tf.config import ACTIVATIONS, numbered_labels
+from swiftformer_tf.config import ACTIVATIONS
+from swiftformer_tf.images.class_names import numbered_labels
 from swiftformer_tf.images.colors import class_colors
 
 # transformers 5.23's `SwiftFormerConfig()`.

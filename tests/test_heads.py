@@ -1,4 +1,4 @@
-"""Whatever stands on the backbone: folded, converted, quantized and verified, or refused by name."""
+"""Whatever stands on the backbone: folded, converted, quantized and verified."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -14,10 +14,8 @@ from support.small_graphs import activations, answers, with_other_scale
 
 from swiftformer_tf import (
     RECIPES,
-    ConfigError,
     ExportError,
     LiteModel,
-    ModelError,
     Recipe,
     SwiftFormerForImageClassification,
     SwiftFormerModel,
@@ -267,136 +265,6 @@ def test_another_batch() -> None:
     images = CONFIG.transform.normalize(pixels[:4])
     assert deploy.named_outputs[0].shape == (4, 16)
     assert relative_error(deploy(images), model.predict_on_batch(images)) < BOUND
-
-
-@keras.saving.register_keras_serializable("tests")
-class Wrapped(keras.layers.Layer):
-    """A layer of a user's with a backbone inside."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.backbone = SwiftFormerModel(CONFIG)
-
-    def call(self, inputs: Any) -> Any:
-        return self.backbone(inputs)
-
-
-class Subclassed(keras.Model):
-    """A model without a graph."""
-
-    def call(self, inputs: Any) -> Any:
-        return inputs
-
-
-def _on_image(function: Any) -> keras.Model:
-    image = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(image, function(image))
-
-
-ELSEWHERE = SwiftFormerModel(CONFIG)
-
-
-@keras.saving.register_keras_serializable("tests")
-class Borrowing(keras.layers.Layer):
-    """A layer of a user's that calls a backbone which it does not hold."""
-
-    def call(self, inputs: Any) -> Any:
-        return ELSEWHERE(inputs)
-
-
-def _borrowed(image: Any) -> Any:
-    return ELSEWHERE(image)
-
-
-def _beside_a_backbone(layer: Any) -> keras.Model:
-    """Which is folded, so that nothing is missed by its absence."""
-    return _on_image(lambda image: [SwiftFormerModel(CONFIG)(image), layer(image)])
-
-
-def _enclosing(other: keras.Model) -> keras.layers.Layer:
-    return layers.Lambda(lambda image: other(image))
-
-
-def _cropped_at_random() -> keras.Model:
-    image = keras.Input((80, 72, 3))
-    return keras.Model(image, SwiftFormerModel(CONFIG)(layers.RandomCrop(SIZE, SIZE, name="crop")(image)))
-
-
-def _two_pictures() -> keras.Model:
-    images = [keras.Input((SIZE, SIZE, 3)) for _ in range(2)]
-    backbone = SwiftFormerModel(CONFIG)
-    return keras.Model(images, [backbone(each) for each in images])
-
-
-def _half_a_block() -> keras.Model:
-    attention = SwiftFormerModel(CONFIG).layers[-1].attn
-    return _on_image(lambda image: attention(layers.Conv2D(20, 3)(image)))
-
-
-IN_A_LAMBDA = r"lambda.* \(Lambda\) contains a SwiftFormer \("
-
-
-def test_a_lambda_may_name_what_is_there_later() -> None:
-    layer = layers.Lambda(lambda image: (image, lambda: factor)[0], output_shape=lambda shape: shape)
-    model = _beside_a_backbone(layer)
-    assert len(fuse(model, config=CONFIG).outputs) == 2
-    factor: int = 2
-
-
-@pytest.mark.parametrize(
-    ("make", "options", "kind", "message"),
-    [
-        (
-            lambda: _on_image(Wrapped(name="mine")),
-            {},
-            ModelError,
-            r"mine \(Wrapped\) contains a SwiftFormer \(",
-        ),
-        (
-            lambda: _beside_a_backbone(Borrowing(name="mine")),
-            {},
-            ModelError,
-            r"mine \(Borrowing\) contains a SwiftFormer \(",
-        ),
-        (
-            lambda: _beside_a_backbone(layers.Lambda(lambda image, other=ELSEWHERE: other(image))),
-            {},
-            ModelError,
-            IN_A_LAMBDA,
-        ),
-        (lambda: _beside_a_backbone(_enclosing(ELSEWHERE)), {}, ModelError, IN_A_LAMBDA),
-        (lambda: _beside_a_backbone(layers.Lambda(lambda image: _borrowed(image))), {}, ModelError, IN_A_LAMBDA),
-        (
-            _cropped_at_random,
-            {},
-            ModelError,
-            r"crop \(RandomCrop\) makes \(1, 80, 72, 3\) at inference, but tells Keras \(1, 64, 64, 3\); remove",
-        ),
-        (lambda: Subclassed(name="loose"), {}, ModelError, r"loose is a subclassed model \(Subclassed\), which has no"),
-        (_half_a_block, {}, ModelError, r"attn \(EfficientAdditiveAttention\) is part of a block; expected whole"),
-        (
-            _two_pictures,
-            {},
-            ModelError,
-            r"64, 3\), \(None, 64, 64, 3\); expected one image",
-        ),
-        (lambda: _on_image(layers.Conv2D(2, 1)), {}, ModelError, "contains no SwiftFormer block"),
-        (HEADS["gate"], {"config": None}, ModelError, r"no configuration .* config=backbone.config; copy a model with"),
-        (HEADS["gate"], {"tasks": "poetry"}, ConfigError, "unknown task 'poetry'; expected one of classification, "),
-        (HEADS["gate"], {"tasks": {"x": "features"}}, ConfigError, "no output is called 'x'; expected one of "),
-        (HEADS["resized"], {"image_size": 64}, ConfigError, r"image_size=64: the model was built for \(80, 72\) only"),
-        (
-            HEADS["embedding"],
-            {"tasks": "classification"},
-            ConfigError,
-            r"has the shape \(1, 16\), but the model has 10 labels",
-        ),
-        (HEADS["gate"], {"classifier_activation": "softmax"}, ConfigError, "expected a model with labels"),
-    ],
-)
-def test_what_cannot_be_folded_is_named(make: Any, options: Any, kind: type[Exception], message: str) -> None:
-    with pytest.raises(kind, match=message):
-        fuse(make(), **{"config": CONFIG, **options})
 
 
 def test_labels_are_an_argument() -> None:

@@ -23,9 +23,10 @@ from swiftformer_tf.checkpoints.container import Contents
 from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
 from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
 from swiftformer_tf.checkpoints.selection import Weights
-from swiftformer_tf.config import SwiftFormerConfig, TokenWeights, numbered_labels
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import CheckpointError, ConfigError, number_of, one_line
 from swiftformer_tf.files import replacing
+from swiftformer_tf.images.class_names import numbered_labels
 from swiftformer_tf.images.colors import Color
 
 __all__ = ["Checkpoint"]

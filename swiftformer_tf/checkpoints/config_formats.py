@@ -8,8 +8,9 @@ from typing import Any
 
 from swiftformer_tf.checkpoints import image_processors
 from swiftformer_tf.checkpoints.image_processors import whole_numbers
-from swiftformer_tf.config import VARIANTS, SwiftFormerConfig, numbered_labels
+from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.images.class_names import numbered_labels
 from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.config import check_labels, numbered_labels
 from swiftformer_tf.errors import CheckpointError, ConfigError, number_of
+from swiftformer_tf.images.class_names import check_labels, numbered_labels
 
 __all__ = ["relabel", "requested_labels"]
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from swiftformer_tf.checkpoints.key_layouts import shorten
-from swiftformer_tf.config import SwiftFormerConfig, numbered_labels
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
+from swiftformer_tf.images.class_names import numbered_labels
 
 __all__ = ["compare", "expected_shapes", "infer_config"]
 

@@ -53,6 +53,11 @@ _CROPS: dict[str, _Crop] = {
 }
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; True and False are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_number(value: Any) -> bool:
     """Whether a JSON `value` is a finite number; true and false are not numbers."""
     # Not `math.isfinite`, which fails on an int that no float can hold.

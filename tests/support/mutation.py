@@ -34,9 +34,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "recipes.py": ("test_recipes.py",),
     "images/labels.py": ("test_images_labels.py",),
-    "verification.py": ("test_notebook.py", "test_verification.py", "test_heads.py"),
+    "verification.py": ("test_notebook.py", "test_verification.py", "test_file_checks.py", "test_heads.py"),
     "porting.py": ("test_porting.py", "test_segmentation_checkpoints.py", "test_heads_whole_way.py"),
-    "fusion.py": ("test_fusion.py", "test_heads.py", "test_heads_copied.py", "test_heads_whole_way.py"),
+    "fusion.py": (
+        *("test_fusion.py", "test_heads.py", "test_heads_refused.py", "test_heads_copied.py"),
+        "test_heads_whole_way.py",
+    ),
     "tasks": (
         *("test_tasks.py", "test_tasks_scores.py", "test_annotations.py", "test_segmentation_deployment.py"),
         *("test_fusion.py", "test_evaluation.py"),
