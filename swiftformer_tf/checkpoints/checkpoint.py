@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +19,12 @@ from swiftformer_tf.checkpoints import (
     torch_zip,
 )
 from swiftformer_tf.checkpoints.container import Contents
+from swiftformer_tf.checkpoints.implied_tensors import (
+    all_or_no_layer_scales,
+    equal_heads,
+    unit_layer_scales,
+    zero_biases,
+)
 from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
 from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
 from swiftformer_tf.checkpoints.selection import Weights
@@ -177,9 +182,9 @@ class Checkpoint:
         canonical = key_layouts.to_canonical(chosen.keys.values(), key_layout)
         stored = chosen.read([*chosen.keys, *chosen.segmenter])
         tensors = {canonical[name]: _as_float32(key, stored[key]) for key, name in chosen.keys.items()}
-        tensors |= (zeros := _zero_biases(tensors))
+        tensors |= (zeros := zero_biases(tensors))
         if KEY_LAYOUTS[key_layout].all_layer_scales:
-            tensors |= _unit_layer_scales(tensors)
+            tensors |= unit_layer_scales(tensors)
         shapes = {key: tensor.shape for key, tensor in tensors.items()}
         given = _given_config(path, contents.record, key_layout, shapes)
         config = tensor_specs.infer_config(
@@ -187,7 +192,7 @@ class Checkpoint:
         )
         implied = given.token_weights if given else KEY_LAYOUTS[key_layout].token_weights
         config = config.replace(token_weights=token_weights or implied or "l2")
-        if given and not given.distillation and _equal_heads(tensors):
+        if given and not given.distillation and equal_heads(tensors):
             # `save` doubled the one head for a key layout that has two.
             config = config.replace(distillation=False)
             tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("head_dist.")}
@@ -255,7 +260,7 @@ class Checkpoint:
         if row.two_heads and self.config.num_labels and not self.config.distillation:
             tensors |= {key.replace("head.", "head_dist."): tensors[key] for key in ("head.weight", "head.bias")}
         if row.all_layer_scales and not self.config.use_layer_scale:
-            tensors = _all_or_no_layer_scales(tensors, self.config)
+            tensors = all_or_no_layer_scales(tensors, self.config)
         names = key_layouts.from_canonical(tensors, key_layout)
         if self.segmenter:
             names = {key: selection.BACKBONE + name for key, name in names.items()}
@@ -357,45 +362,3 @@ def _segmenter_labels(
     if given and given.num_labels == count:
         return given.id2label, given.label_colors
     return numbered_labels(count), ()
-
-
-def _zero_biases(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Zeros for heads that were created without a bias."""
-    heads = {head: tensors.get(f"{head}.weight") for head in ("head", "head_dist")}
-    return {
-        f"{head}.bias": np.zeros(len(weight), np.float32)
-        for head, weight in heads.items()
-        if weight is not None and weight.ndim and f"{head}.bias" not in tensors
-    }
-
-
-def _unit_layer_scales(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Ones for a model that was created without any layer scale."""
-    if any(".layer_scale" in key for key in tensors):
-        return {}
-    blocks = {
-        key.removesuffix(".dwconv.weight"): len(tensor)
-        for key, tensor in tensors.items()
-        if key.endswith(".dwconv.weight")
-    }
-    return {f"{block}.layer_scale.gamma": np.ones((width, 1, 1), np.float32) for block, width in blocks.items()}
-
-
-def _all_or_no_layer_scales(tensors: dict[str, np.ndarray], config: SwiftFormerConfig) -> dict[str, np.ndarray]:
-    """The same function, without any layer scale if all that exist are ones, or else with all of them."""
-    scales = {key: tensor for key, tensor in tensors.items() if key.endswith(".layer_scale.gamma")}
-    if all((tensor == 1).all() for tensor in scales.values()):
-        return {key: tensor for key, tensor in tensors.items() if key not in scales}
-    shapes = tensor_specs.expected_shapes(config.replace(use_layer_scale=True))
-    added = {
-        key: np.ones(shape, np.float32) for key, shape in shapes.items() if key not in tensors and "layer_scale_" in key
-    }
-    return tensors | added
-
-
-def _equal_heads(tensors: Mapping[str, np.ndarray]) -> bool:
-    return all(
-        f"head_dist.{leaf}" in tensors
-        and np.array_equal(tensors.get(f"head.{leaf}", math.nan), tensors[f"head_dist.{leaf}"])
-        for leaf in ("weight", "bias")
-    )
