@@ -71,6 +71,11 @@ def test_each_help_says_what_and_shows_how(name: str) -> None:
         ("train --variant xs", "variant xs is for a new model", "variant xs is for a new model"),
         ("export x.pth -o out", "x.json: image_size=0: expected", "x.json: image_size=0: expected"),
         ("train --recipe my.json", "my.json: recipe.batch_size=0: expected", "my.json: recipe.batch_size=0: expected"),
+        (
+            "train --recipe my.json",
+            "a recipe of no use: image_size=0: expected",
+            "a recipe of no use: image_size=0: expected",
+        ),
         ("port a_labels.pth --labels x", "a_labels.pth: no such label", "a_labels.pth: no such label"),
     ],
 )

@@ -50,12 +50,14 @@ def in_options(message: str, command: click.Command, arguments: Sequence[str]) -
     typed = {argument.partition("=")[0] for argument in arguments}
     names = "|".join(sorted(options, key=len, reverse=True))
     pattern = re.compile(rf"`({names})`|(?<![\w.'/-])({names})(?:=('[^']*'|[^\s:;,]+)|(?![\w='/-]))")
-    is_about_these = any(typed & {*options[each[1] or each[2]].opts} for each in pattern.finditer(message))
+    # Others are words of the sentence.
+    found = {each.start(): each for each in pattern.finditer(message) if each[1] or each[3] or "_" in each[2]}
+    is_about_these = any(typed & {*options[each[1] or each[2]].opts} for each in found.values())
 
     def option(match: re.Match[str]) -> str:
         quoted, name, value = match.groups()
-        if not (quoted or (is_about_these and (value or "_" in name))):
-            return match[0]  # a word of the sentence
+        if match.start() not in found or not (quoted or is_about_these):
+            return match[0]
         return " ".join([max(options[quoted or name].opts, key=len), *([value.strip("'")] if value else [])])
 
     return pattern.sub(option, message)
