@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import os
 import resource
 import tarfile
 import tempfile
@@ -40,10 +39,9 @@ gc.collect()
 gc.freeze()
 gc.set_threshold(50_000, 10, 10)
 
-# Workers are processes that share the cores: threads of each would only wait for those of the others.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # of the processes that tests start
+# Operations of such small models gain nothing by threads, which share the cores with other workers and add up sums in
+# an order of their own: on one, a training is the same on every machine, and in the processes of `support.ENVIRONMENT`.
+tf.config.threading.set_intra_op_parallelism_threads(1)
 
 # To trace a model for a prediction takes seven times as long as to run it operation by operation: only files that
 # train for longer, and tests that compare both, trace. What is exported is traced by the package itself.

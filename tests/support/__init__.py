@@ -7,8 +7,11 @@ __all__ = ["ENVIRONMENT", "JAX_ENVIRONMENT", "TESTS"]
 
 TESTS = Path(__file__).parents[1]
 
-# For `python -m support.x` in a process of its own; the package may be installed or not.
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+# For `python -m support.x` in a process of its own; the package may be installed or not. Threads as in `conftest`.
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+    "TF_NUM_INTRAOP_THREADS": "1",
+}
 
 # For Keras on JAX. XLA's compiler takes half a minute with its optimizations, and a few seconds without.
 JAX_ENVIRONMENT = ENVIRONMENT | {
