@@ -11,6 +11,7 @@ from swiftformer_tf import ImageError, SwiftFormerConfig
 from swiftformer_tf.evaluation import labeled_for
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
+from swiftformer_tf.images.metadata import read_metadata
 from swiftformer_tf.tasks.annotations import has_metadata, open_annotated
 from swiftformer_tf.training.photographs import training_photographs
 
@@ -107,6 +108,17 @@ def test_photographs_without_a_table_have_none(tmp_path: Path) -> None:
     assert has_metadata(folder)
     (folder / "metadata.csv").unlink()
     assert not has_metadata(folder)
+
+
+def test_a_table_names_photographs_in_linked_folders(tmp_path: Path) -> None:
+    elsewhere = folder_with(tmp_path / "elsewhere", BINARY)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "sub").symlink_to(elsewhere)
+    with pytest.raises(ImageError, match=r"has no metadata.csv, but .*sub.metadata.csv is one"):
+        has_metadata(linked)
+    (linked / "metadata.csv").write_text("file_name,rust,crack\nsub/sub/2.png,0,1\nsub/1.png,1,1\n")
+    assert read_metadata(linked).photographs == (linked / "sub" / "sub" / "2.png", linked / "sub" / "1.png")
 
 
 def test_a_table_elsewhere_is_told(tmp_path: Path) -> None:

@@ -38,6 +38,33 @@ def test_list_is_sorted_and_leaves_out_what_is_hidden_or_something_else(root: Pa
     ]
 
 
+def test_links_to_folders_are_followed(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Datasets are often kept on another disk and linked; a class may be linked as well as a folder of classes."""
+    train = tmp_path_factory.mktemp("train")
+    for name, target in (("b", root / "a"), ("c", root / "b"), ("a", root / "b"), (".d", root / "b")):
+        (train / name).symlink_to(target)
+    listed = ["a/1.JPG", "a/2.png", "b/3.webp", "b/deep/4.jpeg", "c/1.JPG", "c/2.png"]
+    assert [path.relative_to(train).as_posix() for path in list_images(train)] == listed
+    classes = ImageFolder.open(train)
+    assert (classes.class_names, classes.labels) == (("a", "b", "c"), (0, 0, 1, 1, 2, 2))
+
+
+def test_links_in_a_circle_end(root: Path) -> None:
+    before = list_images(root)
+    (root / "a" / "deep" / "up").symlink_to(root / "a")
+    (root / "b" / "itself").symlink_to(".")
+    (root / "a" / "round").symlink_to(root)
+    (root / "b" / "nowhere").symlink_to("nowhere")
+    assert list_images(root) == before
+
+
+def test_what_is_a_link_to_a_folder_above_is_listed_once(root: Path) -> None:
+    (root / "a" / "up").symlink_to(root)
+    assert [path.relative_to(root / "a").as_posix() for path in list_images(root / "a")] == [
+        *("3.webp", "deep/4.jpeg", "up/b/1.JPG", "up/b/2.png"),
+    ]
+
+
 # Of what Pillow 13 registers a suffix for, it writes and opens these formats.
 WRITTEN = {"AVIF", "BLP", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO", "MSP", "PCX"} | {
     *("PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM")

@@ -131,6 +131,19 @@ def test_pairs_are_accounted_for(pairs: Path) -> None:
         MaskFolder.open(masks)
 
 
+def test_linked_folders_are_accounted_for_as_well(pairs: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    for kind in ("images", "masks"):
+        (linked / kind).mkdir(parents=True)
+        (linked / kind / "street").symlink_to(pairs.parents[1] / kind / "train")
+    folder = MaskFolder.open(linked / "images", CLASSES)
+    assert (len(folder), folder.masks[0]) == (6, linked / "masks" / "street" / "0.png")
+    masks = pairs.parents[1] / "masks" / "train"
+    (masks / "9.png").write_bytes((masks / "0.png").read_bytes())
+    with pytest.raises(ImageError, match=r"street.9.png: a mask without a photograph"):
+        MaskFolder.open(linked / "images", CLASSES)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,6 +1,7 @@
 """Photographs on disk: lists the contents and classes of folders, and loads images for a model."""
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = [
     "ImageFolder",
     "balanced_sample",
     "check_images",
+    "files_below",
     "image_suffixes",
     "iterate_images",
     "list_images",
@@ -43,11 +45,36 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(suffix.lower() for suffix, kind in suffixes.items() if kind in opened)
 
 
+def files_below(root: Path) -> Iterator[Path]:
+    """Yields whatever is not a folder in a folder and its subfolders, in no particular order.
+
+    Links to folders are followed, except back to a folder that the link is in. Hidden files and folders, whose names
+    start with a dot, are skipped.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "a").mkdir()
+        ...     Path(folder, "a", "1.txt").touch()
+        ...     Path(folder, "a", ".2.txt").touch()
+        ...     [path.name for path in files_below(Path(folder))]
+        ['1.txt']
+    """
+    # The real paths of a folder and of those that lead to it. A folder that two links name is in both places.
+    above = {str(root): frozenset({os.path.realpath(root)})}
+    for here, folders, files in os.walk(root, followlinks=True):
+        real = {name: os.path.realpath(os.path.join(here, name)) for name in folders if not name.startswith(".")}
+        # `os.walk` goes on with what is left in the list.
+        folders[:] = [name for name, path in real.items() if path not in above[here]]
+        above.update((os.path.join(here, name), above[here] | {real[name]}) for name in folders)
+        yield from (Path(here, name) for name in files if not name.startswith("."))
+
+
 def list_images(folder: str | Path) -> list[Path]:
     """Lists the photographs in a folder and its subfolders, sorted by path; see `image_suffixes` for those recognized.
 
     Suffixes are compared without regard to case. Hidden files and folders, whose names start with a dot, are skipped,
-    since file managers and archives leave previews there.
+    since file managers and archives leave previews there. Links to folders are followed, see `files_below`.
 
     Raises:
         ImageError: The folder does not exist, contains no photographs, or contains images in a format that cannot be
@@ -59,9 +86,8 @@ def list_images(folder: str | Path) -> list[Path]:
     suffixes = image_suffixes()
     found = sorted(
         path
-        for path in root.rglob("*")
+        for path in files_below(root)
         if path.suffix.lower() in suffixes | _FOREIGN_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
         and (path.is_file() or not path.exists())  # a link to nothing is told of when it is opened
     )
     if foreign := [path for path in found if path.suffix.lower() not in suffixes]:

@@ -14,7 +14,7 @@ from PIL import Image, ImageColor
 from swiftformer_tf.errors import ConfigError, ImageError, number_of, one_line
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.colors import Color
-from swiftformer_tf.images.folders import list_images
+from swiftformer_tf.images.folders import files_below, list_images
 from swiftformer_tf.images.transform import open_image, undecoded_reason
 
 __all__ = [
@@ -238,7 +238,7 @@ class MaskFolder:
             raise ImageError(f"{missing[0]}{more}: no mask; expected {masks[images.index(missing[0])]}")
         if twice := [mask for mask, count in Counter(masks).items() if count > 1]:
             raise ImageError(f"{twice[0]}: two photographs have this mask's stem; give one of them another name")
-        if alone := sorted({path for path in beside.rglob("*.png") if path.name[0] != "."} - set(masks)):
+        if alone := sorted({path for path in files_below(beside) if path.suffix == ".png"} - set(masks)):
             raise ImageError(f"{alone[0]}: a mask without a photograph; expected {root}/{alone[0].stem}.jpg or similar")
         return cls(tuple(images), tuple(masks), classes)
 
