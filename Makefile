@@ -40,9 +40,9 @@ demo: $(VENV)/installed
 	else echo "no npm: the Kotlin class will not be compiled"; fi
 	@touch $@
 
-# A worker a core, files whole, since each file's tests share what is slow to make, in the order of tests/conftest.py:
+# One worker per core. A file stays on one worker, since its tests share what is slow to make; tests/conftest.py puts
 # slow files first. Four workers at most: each holds TensorFlow and models of its own, and more would wait for the
-# slowest file, tests/test_training_runs.py.
+# slowest file, tests/test_examples.py.
 test: $(VENV)/installed .kotlin/installed
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

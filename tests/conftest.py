@@ -53,6 +53,7 @@ CAMVID = Path(__file__).parents[2] / "shared" / "data" / "camvid.tar"
 
 # Files that take longest, training above all: begun last, each would keep one worker busy while the others wait.
 FIRST = (
+    "test_examples",
     "test_training_runs",
     "test_training_processes",
     "test_training_cli",

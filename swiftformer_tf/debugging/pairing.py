@@ -131,7 +131,7 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
     parts = {op.outputs[0]: op for op in graph.operations if op.outputs[0] not in found}
 
     def sources(op: Operation) -> Iterator[int]:
-        """Of an operation with its parts, those that the float graph has."""
+        """Yields the inputs of an operation and of its parts that the float graph has, too."""
         for each in op.inputs:
             if each in found:
                 yield each
