@@ -69,7 +69,7 @@ def distribute(
             keras.distribution.initialize(coordinator_address, num_processes, process_id)
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"coordinator_address={coordinator_address}: {first_line(error)}") from None
-    if keras.backend.backend() == "jax" and keras.distribution.get_device_count() > 1:
+    if keras.backend.backend() == "jax" and len(keras.distribution.list_devices()) > 1:
         # Our batches are shared out already.
         keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
 
