@@ -208,7 +208,7 @@ def test_probabilities_are_what_the_problem_type_makes(tmp_path: Path) -> None:
         (exported,) = export_files(model, ["float32"], tmp_path, **options)
         assert exported.model.classifier_activation == expected
     regression = Model(tiny_config(problem_type="regression"))
-    with pytest.raises(ConfigError, match="probabilities: problem_type='regression' has no probabilities"):
+    with pytest.raises(ConfigError, match="`probabilities`: problem_type='regression' has no probabilities"):
         export_files(regression, ["float32"], tmp_path, classifier_activation="probabilities")
 
 

@@ -64,7 +64,7 @@ def test_frozen_stages_do_not_move(stages: int) -> None:
 
 
 def test_more_stages_than_there_are_cannot_be_frozen() -> None:
-    with pytest.raises(ConfigError, match="stages=5: expected 0 to 4"):
+    with pytest.raises(ConfigError, match="frozen=5: expected 0 to 4, the number of the model's stages"):
         freeze(random_classifier(), 5)
 
 

@@ -89,8 +89,9 @@ class FiniteLoss(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
         if not np.isfinite(loss := float(logs["loss"])):
             raise ConfigError(
-                f"learning_rate={self.learning_rate:g}: the loss is {loss} in step {batch + 1} of epoch "
-                f"{self._epoch + 1}; train into another folder with a lower rate, or with clip_norm"
+                f"the loss is {loss} in step {batch + 1} of epoch {self._epoch + 1}; train into another folder with a "
+                f"`learning_rate` below {self.learning_rate:g}, or with a lower clip_norm, such as 0.5, in a `recipe` "
+                "of your own"
             )
 
 

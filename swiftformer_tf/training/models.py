@@ -125,27 +125,27 @@ def start_from_mean(model: SwiftFormerForImageClassification, targets: np.ndarra
             layer.bias.assign(mean.astype(np.float32))
 
 
-def freeze(model: SwiftFormerForImageClassification, stages: int) -> None:
+def freeze(model: SwiftFormerForImageClassification, frozen: int) -> None:
     """Freezes the stem and the first stages; their BatchNorm layers run in inference mode.
 
     Args:
         model: The model to be trained; freeze it before calling `compile_for`.
-        stages: Number of stages, including the downsampling before each; 0 freezes nothing, not even the stem.
+        frozen: Number of stages, including the downsampling before each; 0 freezes nothing, not even the stem.
 
     Raises:
         ConfigError: The model has fewer stages.
 
     Examples:
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
-        >>> freeze(model, stages=4)
+        >>> freeze(model, frozen=4)
         >>> sorted({variable.path.partition("/")[0] for variable in model.trainable_variables})
         ['head', 'head_dist', 'norm']
     """
-    if not 0 <= stages <= len(model.config.depths):
-        raise ConfigError(f"stages={stages}: expected 0 to {len(model.config.depths)}")
-    frozen = ("stem", *(f"stages-{stage}-" for stage in range(stages))) if stages else ()
+    if not 0 <= frozen <= len(model.config.depths):
+        raise ConfigError(f"{frozen=}: expected 0 to {len(model.config.depths)}, the number of the model's stages")
+    names = ("stem", *(f"stages-{stage}-" for stage in range(frozen))) if frozen else ()
     for layer in model.layers:
-        if layer.name.startswith(frozen):
+        if layer.name.startswith(names):
             layer.trainable = False
 
 

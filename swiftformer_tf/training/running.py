@@ -106,7 +106,9 @@ def train_classifier(
             f"{number_of(model.config.num_labels, 'label')} in the model"
         )
     if teacher and not model.config.distillation:
-        raise ConfigError("distillation=False: a teacher needs a model with head_dist; set it in the configuration")
+        raise ConfigError(
+            "distillation=False: a teacher needs a model with head_dist; set distillation=True in its configuration"
+        )
     _check_answers(folder, model.config)
     if teacher:
         require_single_label(model.config, "distillation", WITHOUT_TEACHER)
