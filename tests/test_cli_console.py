@@ -1,7 +1,10 @@
-"""How the commands show tables: what fits 80 columns, and what does not."""
+"""How the commands show tables, what fits 80 columns and what does not, and what they do."""
+
+import threading
 
 import pytest
 
+from swiftformer_tf.cli import console
 from swiftformer_tf.cli.benchmark import milliseconds
 from swiftformer_tf.cli.console import print_table, short_names
 
@@ -76,3 +79,39 @@ def test_brackets_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("value", "text"), [(0.054, "0.05"), (99.9, "99.90"), (6017.2, "6017")])
 def test_times_stay_short(value: float, text: str) -> None:
     assert milliseconds(value) == text
+
+
+def test_regular_notes_end_with_their_block_and_with_their_reader(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def clocks() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "regular notes"]
+
+    def failing() -> None:
+        with console.regular_notes() as doing:
+            doing("waiting")
+            assert len(clocks()) == 1
+            raise ValueError("in the block")
+
+    with pytest.raises(ValueError, match="in the block"):
+        failing()
+    assert clocks() == []
+    assert capsys.readouterr().err == ""  # a minute is longer
+
+    def broken(message: str) -> None:
+        raise BrokenPipeError(message)
+
+    monkeypatch.setattr(console, "note", broken)
+    monkeypatch.setattr(console, "NOTE_SECONDS", 0.005)
+    with console.regular_notes() as doing:
+        doing("waiting")
+        for clock in clocks():
+            clock.join(timeout=600)
+        assert clocks() == []
+
+
+def test_where_a_bar_moves_there_are_no_regular_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which is how Rich is told that it writes to a terminal
+    with console.regular_notes() as doing:
+        doing("waiting")
+        assert "regular notes" not in {thread.name for thread in threading.enumerate()}

@@ -1,14 +1,24 @@
 """export and demo: what is written, printed and returned."""
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.commands import files, run
+from support.random_models import tiny_config
 
-from swiftformer_tf import RECIPES, ExportError, LiteModel, SwiftFormerForImageClassification, pipeline
+from swiftformer_tf import (
+    RECIPES,
+    ExportError,
+    LiteModel,
+    SwiftFormerForImageClassification,
+    pipeline,
+    verification,
+)
+from swiftformer_tf.cli import console
 
 Lite = Callable[..., LiteModel]
 
@@ -131,7 +141,7 @@ def test_export_returns_1_where_a_check_fails(saved: Path, tmp_path: Path, folde
             "Error: recipes dynamic_int4, mixed_int8, int8, static_int8, int16x8 need calibration photographs: give --",
         ),
         (
-            ("--recipe", "int16x8"),
+            ("--recipe", "int16x8", "--calibration", "{broken}"),
             "int16x8 is for integer-only chips: on a CPU, LiteRT's reference kernels are about 30 times",
         ),
         (
@@ -172,8 +182,46 @@ def test_misuse_of_export_writes_nothing(
     result = run("export", saved, "-o", tmp_path / "out", *filled)
     assert result.exit_code == 2
     assert message in result.stderr
+    if "needs calibration" in message or "need calibration" in message:
+        assert len(result.stderr.splitlines()) == 1  # no caution of what will not be made
     assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_labels_is_told_which_option_to_leave_out(tmp_path: Path) -> None:
+    SwiftFormerForImageClassification(tiny_config(id2label={})).save(tmp_path / "pooled.keras")
+    arguments = ("-o", tmp_path / "out", "--recipe", "float32", "--probabilities")
+    result = run("export", tmp_path / "pooled.keras", *arguments)
+    assert result.exit_code == 2
+    said = "Error: --probabilities: a model without labels has no probabilities; leave this option out\n"
+    assert result.stderr == said
+    assert not (tmp_path / "out").exists()
+
+
+def test_in_a_pipe_export_says_what_it_does(
+    saved: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verifying waits until it was said."""
+    monkeypatch.setattr(console, "NOTE_SECONDS", 0.005)
+    told: list[str] = []
+    news = threading.Condition()
+
+    def note(message: str) -> None:
+        with news:
+            told.append(message)
+            news.notify_all()
+
+    def verify(*arguments: Any, **options: Any) -> Any:
+        with news:
+            assert news.wait_for(lambda: "float16: verify" in told, timeout=600), told
+        return verification.verify(*arguments, **options)
+
+    monkeypatch.setattr(console, "note", note)
+    monkeypatch.setattr(pipeline, "verify", verify)
+    result = run("export", saved, "-o", tmp_path / "out", "--recipe", "float16", "--images", folder)
+    assert result.exit_code == 0, result.output
+    assert "float16: verify" in told
+    assert "regular notes" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_export_of_a_tflite_file_says_what_is_wanted(tmp_path: Path, lite: Lite) -> None:

@@ -67,6 +67,11 @@ def test_each_help_says_what_and_shows_how(name: str) -> None:
         ("train --problem-type x", "problem_type='x': expected", "--problem-type x: expected"),
         ("train --num-processes=2", "num_processes=2: no answer", "--num-processes 2: no answer"),
         ("port x.pth", "choose original, timm or hf with `to`", "choose original, timm or hf with --to"),
+        (
+            "train photos -o run",
+            "train with a `learning_rate` below 0.001, or with a lower clip_norm in a `recipe` of your own",
+            "train with a --learning-rate below 0.001, or with a lower clip_norm in a --recipe of your own",
+        ),
         # Words of a sentence, of a file, or about a file that nobody typed an option for.
         ("train --variant xs", "variant xs is for a new model", "variant xs is for a new model"),
         ("export x.pth -o out", "x.json: image_size=0: expected", "x.json: image_size=0: expected"),
@@ -97,6 +102,14 @@ def test_the_version() -> None:
     from swiftformer_tf import __version__
 
     assert CliRunner().invoke(cli, ["--version"]).output.strip().endswith(__version__)
+
+
+def test_python_runs_it_as_a_module() -> None:
+    arguments = [sys.executable, "-m", "swiftformer_tf", "train", "--freeze", "x"]
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=3600, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("Usage: swiftformer-tf train [OPTIONS] FOLDER\n")
+    assert "Invalid value for '--freeze': 'x' is not a valid integer range." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -218,3 +231,4 @@ def test_options_of_the_library_and_the_command_agree() -> None:
     assert set(options["input_type"].type.choices) == set(options["output_type"].type.choices)
     assert set(options["input_type"].type.choices) == {each for row in INFERENCE_TYPES.values() for each in row}
     assert f"int16x8 is {RECIPES['int16x8'].caution}." in options["names"].help
+    assert "or all, which needs --calibration." in options["names"].help

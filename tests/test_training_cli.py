@@ -1,7 +1,9 @@
 """`swiftformer-tf train`, from pictures to a model that evaluates."""
 
+import itertools
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ from PIL import Image
 from support.training_runs import LABELS, write_photographs
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerError, SwiftFormerForImageClassification, training
-from swiftformer_tf.cli import cli
+from swiftformer_tf.cli import cli, console
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.files import identity
+from swiftformer_tf.training.callbacks import FiniteLoss, Validation
 
 Model = SwiftFormerForImageClassification
 
@@ -39,7 +42,7 @@ def trained(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def test_it_says_what_it_made_and_how_each_epoch_went(trained: tuple[Path, Result]) -> None:
     output, result = trained
     assert result.stdout.startswith(f"{output}/model.keras: epoch ")
-    lines = [line for line in result.stderr.splitlines() if ", step" not in line]  # of a machine that takes minutes
+    lines = result.stderr.splitlines()
     plan, epochs = lines[:5], lines[5:]
     assert plan == [
         "3 labels, 21 photographs: cat 7, dog 7, eel 7",
@@ -155,10 +158,42 @@ def test_the_folder_around_train_and_val_is_refused(photographs: Path, tmp_path:
 def test_in_a_pipe_a_line_a_minute_says_how_far_it_is(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swiftformer_tf.cli.training_progress.NOTE_SECONDS", 0.0)
-    result = invoke(photographs, "-o", tmp_path / "run", *OPTIONS[:4], "--epochs", 1, "--batch-size", 6)
-    steps = [line.partition(", loss")[0] for line in result.stderr.splitlines() if ", step" in line]
-    assert steps == [f"epoch 1/1, step {step}/3" for step in (1, 2, 3)]
+    """Each step, and the evaluation, waits until a line was printed that no step and no end of one has asked for."""
+    monkeypatch.setattr(console, "NOTE_SECONDS", 0.005)
+    told: list[str] = []
+    news = threading.Condition()
+
+    def note(message: str) -> None:
+        with news:
+            told.append(message.partition(", loss")[0])
+            news.notify_all()
+
+    def wait_for(line: str) -> None:
+        with news:
+            assert news.wait_for(lambda: line in told, timeout=600), told
+
+    def before_step(self: FiniteLoss, batch: int, logs: object = None) -> None:
+        wait_for(f"epoch 1/1, step {batch}/3" if batch else "epoch 1/1: building the first step")
+
+    evaluated = Validation.on_epoch_end
+
+    def evaluate(self: Validation, epoch: int, logs: dict[str, object]) -> None:
+        wait_for("epoch 1/1: evaluating and saving")
+        evaluated(self, epoch, logs)
+
+    monkeypatch.setattr(console, "note", note)
+    monkeypatch.setattr(FiniteLoss, "on_train_batch_begin", before_step)
+    monkeypatch.setattr(Validation, "on_epoch_end", evaluate)
+    options = ("--validation", photographs, *OPTIONS[:4], "--epochs", 1, "--batch-size", 6)
+    result = invoke(photographs, "-o", tmp_path / "run", *options)
+    assert [line for line, _ in itertools.groupby(told)][-4:] == [
+        "epoch 1/1: building the first step",
+        "epoch 1/1, step 1/3",
+        "epoch 1/1, step 2/3",
+        "epoch 1/1: evaluating and saving",
+    ]
+    assert "regular notes" not in {thread.name for thread in threading.enumerate()}
+    assert result.stderr.splitlines()[-1].startswith("epoch 1/1: accuracy ")
 
 
 def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:
@@ -174,8 +209,11 @@ def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:
 
 def test_one_epoch_is_enough_for_any_recipe(photographs: Path, tmp_path: Path) -> None:
     """`short` warms up for one epoch, which leaves none for the cosine."""
-    with pytest.raises(ConfigError, match="stages=9: expected 0 to 4"):  # which is asked after the recipe
-        invoke(photographs, "-o", tmp_path / "run", *OPTIONS, "--epochs", "1", "--freeze", "9")
+    arguments = (photographs, "-o", tmp_path / "run", *OPTIONS, "--epochs", "1", "--freeze", "9")
+    result = CliRunner().invoke(cli, ["train", *map(str, arguments)])
+    assert result.exit_code == 2
+    # Which is asked after the recipe.
+    assert result.stderr == "Error: --freeze 9: expected 0 to 4, the number of the model's stages\n"
 
 
 def test_what_contradicts_itself_is_refused(photographs: Path, tmp_path: Path) -> None:

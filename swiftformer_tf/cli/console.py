@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,6 +17,8 @@ from swiftformer_tf.errors import ConfigError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from swiftformer_tf.progress import Progress as Bars
+
 __all__ = [
     "EXISTING",
     "EXISTING_FILE",
@@ -26,7 +29,9 @@ __all__ = [
     "print_json",
     "print_table",
     "progress_bar",
+    "progress_bars",
     "progress_display",
+    "regular_notes",
     "short_names",
     "token_weights_option",
     "weights_option",
@@ -40,6 +45,9 @@ SHORT = 14
 # What the widest table, that of `benchmark`, leaves of 80 columns for names.
 NAME_WIDTH = 12
 _FIGURE = re.compile(r"-$|[<>]?[-+]?\d|exact$|inf$|nan$")
+
+# How often a command says what it is doing where no bar shows it.
+NOTE_SECONDS = 60.0
 
 # What `--task` takes where models are trained and counted, and the library's word for it.
 TASK_OPTIONS: dict[str, Any] = {"classification": "classification", "segmentation": "semantic-segmentation"}
@@ -200,3 +208,56 @@ def progress_display(*, counted: bool) -> "Progress":
     columns = (TextColumn("{task.description}"), BarColumn(), *times)
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator["Bars"]:
+    """Yields `progress_bar` for the steps of a command that, in a pipe, says once a minute which of them it does."""
+    with regular_notes() as doing:
+
+        @contextlib.contextmanager
+        def bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+            def show(count: int) -> None:
+                shown(count)
+                doing(f"{title}, {count}/{total}" if total else title)
+
+            with progress_bar(title, total) as shown:
+                doing(title)
+                yield show
+
+        yield bar
+
+
+@contextlib.contextmanager
+def regular_notes() -> Iterator[Callable[[str], None]]:
+    """Prints once a minute what the block does, by a clock of its own, so that a long step is not silent.
+
+    The block calls the yielded function with what it begins to do. Nothing is printed on a terminal, where a bar moves.
+    """
+    from rich.console import Console
+
+    lock, done = threading.Lock(), threading.Event()
+    doing = ""
+
+    def begin(what: str) -> None:
+        nonlocal doing
+        with lock:  # so that nothing is told after it ended
+            doing = what
+
+    def tell() -> None:
+        with contextlib.suppress(OSError):  # nobody reads any more, which the command's own next line finds out
+            while not done.wait(NOTE_SECONDS):
+                with lock:
+                    if doing and not done.is_set():
+                        note(doing)
+
+    if Console(stderr=True).is_terminal:
+        yield begin
+        return
+    clock = threading.Thread(target=tell, name="regular notes", daemon=True)
+    clock.start()
+    try:
+        yield begin
+    finally:
+        done.set()
+        clock.join()

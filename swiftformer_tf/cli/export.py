@@ -12,7 +12,7 @@ from swiftformer_tf.cli.console import (
     note,
     print_json,
     print_table,
-    progress_bar,
+    progress_bars,
     token_weights_option,
     weights_option,
 )
@@ -51,7 +51,7 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     multiple=True,
     required=True,
     metavar="NAME",
-    help=f"{', '.join(RECIPES)}, or all. May be repeated. "
+    help=f"{', '.join(RECIPES)}, or all, which needs --calibration. May be repeated. "
     + " ".join(f"{row.name} is {row.caution}." for row in CAUTIOUS),
 )
 @click.option("--calibration", type=EXISTING, help="Folder of photographs on which integer scales are calibrated.")
@@ -148,39 +148,40 @@ def export(
     from swiftformer_tf.pipeline import export_files
 
     names = tuple(RECIPES) if ALL in names else names
-    for row in CAUTIOUS:
-        if row.name in names:
-            click.echo(f"{row.name} is {row.caution}", err=True)
     needing = [each for each in names if RECIPES[each].needs_calibration]
     if needing and not calibration:
         subject = f"recipe {needing[0]} needs" if len(needing) == 1 else f"recipes {', '.join(needing)} need"
         raise ConfigError(f"{subject} calibration photographs: give --calibration FOLDER")
-    exported = export_files(
-        model,
-        names,
-        output,
-        stem=name,
-        calibration=calibration,
-        calibration_count=calibration_count,
-        images=images,
-        image_size=image_size,
-        target=target,
-        include_preprocessing=include_preprocessing,
-        classifier_activation=_answers(mask=mask, probabilities=probabilities),
-        inference_input_type=input_type,
-        inference_output_type=output_type,
-        labels=labels,
-        tasks=tasks,
-        license=license_text,
-        android=android,
-        android_package=android_package,
-        android_class=android_class,
-        html=html,
-        command=command_line(),
-        token_weights=token_weights,
-        weights=weights,
-        progress=progress_bar,
-    )
+    for row in CAUTIOUS:
+        if row.name in names:
+            click.echo(f"{row.name} is {row.caution}", err=True)
+    with progress_bars() as progress:
+        exported = export_files(
+            model,
+            names,
+            output,
+            stem=name,
+            calibration=calibration,
+            calibration_count=calibration_count,
+            images=images,
+            image_size=image_size,
+            target=target,
+            include_preprocessing=include_preprocessing,
+            classifier_activation=_answers(mask=mask, probabilities=probabilities),
+            inference_input_type=input_type,
+            inference_output_type=output_type,
+            labels=labels,
+            tasks=tasks,
+            license=license_text,
+            android=android,
+            android_package=android_package,
+            android_class=android_class,
+            html=html,
+            command=command_line(),
+            token_weights=token_weights,
+            weights=weights,
+            progress=progress,
+        )
     reports = [each.report for each in exported]
     verified_on = reports[0].measured["verified_on"]
     if as_json:
