@@ -8,7 +8,7 @@ CONSTRAINTS ?=
 VENV := .venv
 PARITY_VENV := .venv-parity
 BENCHMARK_VENVS := .venv-benchmark-torch .venv-benchmark-hf-tf
-# For `make benchmark` and `make zoo`: a folder with train/ and val/, each with a folder a class.
+# For `make benchmark` and `make zoo`: a folder with train/ and val/, each with one folder per class.
 PHOTOGRAPHS ?= photographs
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 

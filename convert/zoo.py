@@ -3,11 +3,11 @@
     python convert/zoo.py -o zoo                                     all of them, on scikit-image's photographs
     python convert/zoo.py timm/swiftformer_xs.dist_in1k -o zoo --photographs imagenet
 
-`--photographs FOLDER` has `train/` to calibrate on and `val/` to verify on; where `val/` has a folder a class that the
-model knows, the files are evaluated on it, too. Each model gets a folder in Hugging Face's form, for `hf upload`, and
-`zoo/README.md` one table of all. What is finished is not done again: the same command goes on after an interruption.
-Exit status 1 if a download, a library, a comparison or a check of a file failed; the others are done all the same, and
-the traceback of an error that nobody foresaw is in `zoo/MODEL.log`.
+`--photographs FOLDER` has `train/` to calibrate on and `val/` to verify on. If `val/` has one folder per class, named
+as one of the model's labels or by its WordNet id, the files are also evaluated on it. Each model gets a folder in
+Hugging Face's form, for `hf upload`, and `zoo/README.md` has one table of all. What is finished is not done again: the
+same command continues after an interruption. Exit status 1 if a download, a library, a comparison or a check of a file
+failed; the other models are processed all the same. The traceback of an unexpected error is written to `zoo/MODEL.log`.
 """
 
 import argparse
@@ -28,11 +28,12 @@ import zoo_card
 import zoo_failures
 from comparing import THRESHOLD, error
 from folders import by_transformers
+from zoo_failures import ZooError
 
 from swiftformer_tf import __version__
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.hub import fetch
-from swiftformer_tf.errors import ImageError, SwiftFormerError
+from swiftformer_tf.errors import ImageError
 from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import balanced_sample, iterate_images, list_images
@@ -63,10 +64,6 @@ COMPARED, CALIBRATION, VERIFICATION = 8, 200, 500
 STATE = "zoo.json"
 
 
-class ZooError(SwiftFormerError):
-    """A model that is not what its library computes."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What the models of one table have in common.
@@ -91,12 +88,13 @@ def prove(name: str, options: Options) -> dict[str, Any]:
     """
     source = fetch(name)
     checkpoint = Checkpoint.open(source)
+    library = zoo_failures.library_for(name, checkpoint.key_layout, LIBRARIES)
     home = _home(name, options)
     state = _state(home, name, source, checkpoint, options)
     model = port(checkpoint).model
     calibration, verification = _photographs(model, options.photographs)
     if "logits" not in state:
-        state["logits"] = _compare(name, source, checkpoint, model, verification[:COMPARED])
+        state["logits"] = _compare(name, checkpoint.key_layout, library(source), model, verification[:COMPARED])
         model.save(home / f"{home.name}.keras")
         _write(home, state)
     reports = {recipe.name: home / f"{home.name}_{recipe.name}.json" for recipe in options.recipes}
@@ -147,7 +145,7 @@ def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options:
         "license": license_name,
         "token_weights": checkpoint.token_weights,
         "labels": checkpoint.config.num_labels,
-        "image_size": checkpoint.config.transform.size,
+        "transform": checkpoint.config.transform.to_dict(),
         "accuracy": {},
     }
     _write(home, state)
@@ -171,8 +169,8 @@ def _photographs(model: SwiftFormerForImageClassification, folder: Path | None) 
 
 def _compare(
     name: str,
-    source: Path,
-    checkpoint: Checkpoint,
+    key_layout: str,
+    reference: torch.nn.Module,
     model: SwiftFormerForImageClassification,
     images: Sequence[Any],
 ) -> float:
@@ -182,12 +180,11 @@ def _compare(
         pixels = transform.normalize(images)
     else:
         pixels = np.concatenate(list(iterate_images(images, transform)))
-    reference = LIBRARIES[checkpoint.key_layout](source)
     difference = error(np.asarray(model(pixels, training=False)), references.logits(reference, pixels))
     if not difference <= THRESHOLD:
         raise ZooError(
-            f"{name}: logits differ from {checkpoint.key_layout}'s by {difference:.1e} of their largest value, more "
-            f"than {THRESHOLD:.0e}; nothing was exported"
+            f"{name}: logits differ from {key_layout}'s by {difference:.1e} of their largest value, more than "
+            f"{THRESHOLD:.0e}; nothing was exported"
         )
     return difference
 

@@ -10,23 +10,28 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.labels import imagenet_classes
+from swiftformer_tf.images.transform import Transform
 
 CARD, HASHES = "README.md", "SHA256SUMS"
 
 USE = """\
 ```python
+import zipfile
+
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image
+from PIL import Image, ImageOps
 
-interpreter = Interpreter("{file}")
-runner = interpreter.get_signature_runner()
-image = Image.open("photo.jpg").convert("RGB").resize(({width}, {height}))
+path = "{file}"
+image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+{preparation}
+runner = Interpreter(path).get_signature_runner()
 (logits,) = runner(**{{name: np.asarray(image, np.float32)[None] for name in runner.get_input_details()}}).values()
-print(logits.argmax())
+labels = zipfile.ZipFile(path).read("labels.txt").decode().splitlines()  # a .tflite file with metadata is also a zip
+print(labels[logits.argmax()])
 ```
 
-The files take RGB from 0 to 255; normalization is inside. In Keras:
+The photograph is prepared as in the evaluation. The files take RGB from 0 to 255; normalization is inside. In Keras:
 
 ```python
 import keras
@@ -35,6 +40,39 @@ import swiftformer_tf
 model = keras.saving.load_model("{stem}.keras")
 ```
 """
+
+# How a photograph gets the size that a crop is cut from, and where the crop begins; see `Transform.crop_mode`.
+_RESIZE = "image = image.resize(({width}, {height}), Image.Resampling.{interpolation})"
+_COVER = """\
+shorter = min(image.size)
+image = image.resize([{side} * length // shorter for length in image.size], Image.Resampling.{interpolation})"""
+_COVER_BOTH = """\
+ratio = min(image.width / {width}, image.height / {height})
+image = image.resize([round(length / ratio) for length in image.size], Image.Resampling.{interpolation})"""
+_CROP = """
+left, top = {left}, {top}
+image = image.crop((left, top, left + {width}, top + {height}))"""
+
+
+def preparation(transform: Transform) -> str:
+    """Lines of Python that prepare the Pillow image `image` as an evaluation transform does, up to normalization.
+
+    They compute the pixels of the transform, or with torchvision's rounding those that differ by at most 1 of 255.
+    """
+    interpolation = transform.interpolation.upper()
+    height, width = transform.resized
+    if not transform.keeps_shape:
+        lines = _RESIZE.format(width=width, height=height, interpolation=interpolation)
+    elif height == width:
+        lines = _COVER.format(side=width, interpolation=interpolation)
+    else:
+        lines = _COVER_BOTH.format(width=width, height=height, interpolation=interpolation)
+    if transform.crop is None:
+        return lines
+    height, width = transform.size
+    corner = "round(({} - {}) / 2)" if transform.crop_mode in ("center", "squash") else "({} - {}) // 2"
+    left, top = corner.format("image.width", width), corner.format("image.height", height)
+    return lines + _CROP.format(left=left, top=top, width=width, height=height)
 
 
 def license_of(name: str) -> str | None:
@@ -87,7 +125,8 @@ def write(home: Path, state: dict[str, Any]) -> None:
         model_name=home.name if results else None,
         eval_results=results or None,
     )
-    height, width = state["image_size"]
+    transform = Transform.from_dict(state["transform"])
+    height, width = transform.size
     first = next(iter(state["files"].values()))["file"]
     made = ", ".join(f"{name} {version}" for name, version in state["made_of"]["references"].items())
     text = f"""\
@@ -110,7 +149,7 @@ largest value ({made}). Every file was compared with the Keras model on {state["
 
 ## Use
 
-{USE.format(file=first, stem=home.name, width=width, height=height)}"""
+{USE.format(file=first, stem=home.name, preparation=preparation(transform))}"""
     with replacing(home / CARD) as beside:
         beside.write_text(text, "utf-8")
     files = sorted(path for path in home.iterdir() if path.name != HASHES)

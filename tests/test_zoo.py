@@ -1,15 +1,23 @@
 """The parts of `convert/zoo.py` that need no PyTorch; `make parity` runs it whole (convert/zoo_trial.py)."""
 
+import importlib
+import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
+import huggingface_hub.utils
+import numpy as np
 import pytest
 import zoo_card
 import zoo_failures
 from huggingface_hub.errors import LocalEntryNotFoundError
+from PIL import Image
 
-from swiftformer_tf import CheckpointError
+from swiftformer_tf import TRANSFORMS, CheckpointError, SwiftFormerForImageClassification, Transform
+from swiftformer_tf.images.transform import open_image
+from swiftformer_tf.pipeline import export_files
 
 NAME = "timm/swiftformer_xs.dist_in1k"
 ROOT = Path(__file__).parents[1]
@@ -27,6 +35,34 @@ ROOT = Path(__file__).parents[1]
 def test_what_is_known_takes_one_line(problem: Exception, line: str, tmp_path: Path) -> None:
     assert zoo_failures.explain(NAME, problem, tmp_path / "zoo" / "x.log") == line
     assert not list(tmp_path.iterdir())
+
+
+def refused_connections() -> list[Exception]:
+    """What the Hub's client of this version and requests, that of others, raise where nobody listens."""
+    raised: list[Exception] = []
+    for get in (huggingface_hub.utils.get_session().get, importlib.import_module("requests").get):
+        with pytest.raises(Exception) as caught:  # noqa: PT011  (whose type is what the test is about)
+            get("http://127.0.0.1:9")
+        raised.append(caught.value)
+    return raised
+
+
+def test_a_network_error_of_the_hub_s_client_takes_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    for problem in refused_connections():
+        line = zoo_failures.explain(NAME, problem, tmp_path / "x.log")
+        assert line.startswith(f"{NAME}: {type(problem).__name__}: ")
+        assert "traceback" not in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_layout_without_a_library_is_refused() -> None:
+    libraries = {"timm": "a", "hf": "b"}
+    assert zoo_failures.library_for(NAME, "hf", libraries) == "b"
+    with pytest.raises(zoo_failures.ZooError) as caught:
+        zoo_failures.library_for("me/mine", "original", libraries)
+    line = zoo_failures.explain("me/mine", caught.value, Path("x.log"))
+    assert line.startswith("me/mine: key layout original, which no library loads; expected timm or hf; ")
 
 
 def test_what_nobody_foresaw_leaves_its_traceback(tmp_path: Path) -> None:
@@ -77,3 +113,61 @@ def test_a_run_without_a_table_ends_without_another_error() -> None:
     steps = (ROOT / ".github" / "workflows" / "zoo.yml").read_text("utf-8").split("\n      - ")
     (step,) = [each for each in steps if "run: cat zoo/README.md" in each]
     assert step.startswith("if: always() && hashFiles('zoo/README.md') != ''\n")
+
+
+@pytest.mark.parametrize("size", [(67, 41), (40, 77), (48, 48)])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        *(TRANSFORMS[name].replace(size=(32, 32)) for name in TRANSFORMS),
+        TRANSFORMS["timm"].replace(size=(24, 33)),
+        TRANSFORMS["timm"].replace(size=(24, 32), crop_mode="squash"),
+        TRANSFORMS["hf"].replace(size=(32, 33), crop=0.9, crop_mode="shortest_edge"),
+        TRANSFORMS["hf"].replace(size=(32, 32), crop=0.9, crop_mode="height_width"),
+    ],
+)
+def test_the_card_prepares_a_photograph_as_the_evaluation_does(transform: Transform, size: tuple[int, int]) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8))
+    names = {"image": picture, "Image": Image}
+    exec(zoo_card.preparation(transform), names)
+    expected = transform.crop_image(picture).astype(int)
+    assert np.asarray(names["image"]).shape == expected.shape
+    assert np.abs(np.asarray(names["image"]) - expected).max() <= (transform.backend == "torchvision")
+
+
+def card_in(folder: Path, model: SwiftFormerForImageClassification) -> str:
+    """The card that `zoo.py` would write beside a file of `model`."""
+    export_files(model, "float32", folder, stem="tiny", include_preprocessing=True)
+    made_of = {"model": NAME, "revision": "0" * 40, "swiftformer_tf": "0", "references": {}, "photographs": "pictures"}
+    state = {
+        "made_of": made_of,
+        "license": "apache-2.0",
+        "token_weights": "l2",
+        "labels": model.config.num_labels,
+        "transform": model.config.transform.to_dict(),
+        "accuracy": {},
+        "logits": 0.0,
+        "files": {"float32": json.loads((folder / "tiny_float32.json").read_text("utf-8"))},
+    }
+    zoo_card.write(folder, json.loads(json.dumps(state)))
+    return (folder / zoo_card.CARD).read_text("utf-8")
+
+
+def test_the_snippet_of_the_card_prints_the_label_that_the_evaluation_counts(
+    model: SwiftFormerForImageClassification,
+    pixels: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On photographs far from square that lie on their sides, whose labels change if they are only resized."""
+    snippet = re.findall(r"```python\n(.*?)```", card_in(tmp_path, model), re.DOTALL)[0]
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for first, second, third in pixels[:12].reshape(4, 3, 64, 64, 3):
+        Image.fromarray(np.concatenate([first, second, third], 1)).save("photo.jpg", quality=95, exif=turned)
+        exec(compile(snippet, "card", "exec"), {})
+        logits = np.asarray(model(model.config.transform(open_image("photo.jpg"))[None], training=False))
+        assert capsys.readouterr().out == f"{model.config.labels[logits.argmax()]}\n"
