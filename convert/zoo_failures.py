@@ -37,7 +37,7 @@ def library_for(name: str, key_layout: str, libraries: Mapping[str, Library]) ->
     if key_layout not in libraries:
         raise ZooError(
             f"{name}: key layout {key_layout}, which no library loads; expected {' or '.join(libraries)}; "
-            "`swiftformer-tf export` exports it without a comparison"
+            f"`swiftformer-tf export {name}` works without a library"
         )
     return libraries[key_layout]
 
