@@ -3,7 +3,8 @@
     python docs/results/camvid.py train CAMVID RUN
     python docs/results/camvid.py train CAMVID RUN --start docs/results/camvid/camvid_xs_fpn64_float16.safetensors
     python docs/results/camvid.py measure CAMVID RUN/model.keras RESULT
-    python docs/results/camvid.py publish CAMVID RESULT/camvid_xs_fpn64.keras docs/results/camvid
+    python docs/results/camvid.py publish CAMVID RESULT/measured.keras docs/results/camvid
+    python docs/results/camvid.py train CAMVID RUN --head all_mlp --epochs 8 --start ...    a new head on its backbone
 
 CAMVID holds `images/{train,val}`, `masks/{train,val}` and `classes.csv`, which `classes` writes; RUN and RESULT are
 folders outside of the repository. `measure` first takes BatchNorm's statistics anew from whole training pictures.
@@ -28,7 +29,7 @@ from swiftformer_tf.training.segmentation import segmenter_on, train_segmenter
 from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES
 
 BACKBONE = "swiftformer_xs_imagenette"
-HEAD = SEGMENTATION_HEADS["semantic_fpn_64"]
+HEAD = "semantic_fpn_64"
 RECIPE = SEGMENTATION_RECIPES["short"]
 WEIGHTS = "camvid_xs_fpn64_float16.safetensors"
 # CamVid's eleven classes and their usual colors.
@@ -65,7 +66,7 @@ def segmenter() -> keras.Model:
         transform=classifier.config.transform.replace(size=(360, 480), crop=None, interpolation="bilinear"),
         drop_path_rate=RECIPE.drop_path_rate,
     )
-    return segmenter_on(classifier, config, HEAD)[0]
+    return segmenter_on(classifier, config, SEGMENTATION_HEADS[HEAD])[0]
 
 
 def batches(images: MaskFolder, config: sf.SwiftFormerConfig, size: int = 8) -> Iterator[np.ndarray]:
@@ -80,7 +81,7 @@ def measure(model: keras.Model, camvid: Path, result: Path) -> None:
     train, val = folder(camvid, "train"), folder(camvid, "val")
     update_batch_norm(model, batches(train, model.config))
     result.mkdir(parents=True, exist_ok=True)
-    model.save(result / "camvid_xs_fpn64.keras")
+    model.save(result / "measured.keras")
     confusion = evaluate_segmentation(model.predict_on_batch, model.config, val)
     figures = {"pictures": len(val), **confusion.to_dict(), "confusion": confusion.matrix.tolist()}
     (result / "camvid.json").write_text(json.dumps(figures, indent=1) + "\n")
@@ -121,10 +122,13 @@ def main() -> None:
         if name == "train":
             command.add_argument("--epochs", type=int, default=RECIPE.epochs, help="Default: %(default)s.")
             command.add_argument("--start", type=Path, help="Weights that `publish` wrote, to learn more from.")
+            command.add_argument("--head", choices=list(SEGMENTATION_HEADS), default=HEAD, help="Default: %(default)s.")
     options = parser.parse_args()
     if options.command == "train":
         recipe = RECIPE.with_epochs(options.epochs)
         model = published(options.start) if options.start else segmenter()
+        if options.head != HEAD:
+            model = segmenter_on(model, model.config, SEGMENTATION_HEADS[options.head])[0]
         source = options.start.name if options.start else BACKBONE
         train_segmenter(model, folder(options.camvid, "train"), recipe, options.run, source=source)
     else:

@@ -4,15 +4,14 @@
 
 RESULT, a folder outside of the repository, gets the files; `docs/results/camvid/files.json` and `files.md` what was
 measured; recipes that are not asked for keep their rows. CAMVID is as for `camvid.py`. Times are processor time of one
-thread, the least of several runs, which says the same whatever else the machine does. `--light` measures speed and size
-of the light head too, a new one on the trained backbone: on a new backbone, scales that XNNPACK does not take cut the
-file into three times as many partitions.
+thread, the least of several runs, which says the same whatever else the machine does. `--light MODEL` measures another
+model that `camvid.py measure` wrote, with the light head, in the recipes that its goals name.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,6 @@ from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.exporting import calibrate
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
-from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 from swiftformer_tf.verification import check_file
 
@@ -35,6 +32,8 @@ MEGAPIXELS = 0.36 * 0.48
 # Of train's 367 pictures every so many set the integer scales.
 CALIBRATED_ON_EVERY = 5
 TIMED_RUNS = 7
+# Of the light head.
+LIGHT_RECIPES = ("float32", "dynamic_int8", "mixed_int8", "int8")
 # Recipes that take seconds a picture see every so many of them, and Keras for comparison too.
 PICTURES_APART = {"int16x8": 10}
 
@@ -82,53 +81,31 @@ def speeds(lite: sf.LiteModel, model: keras.Model, images: MaskFolder) -> dict[s
     }
 
 
-def light(train: MaskFolder, trained: keras.Model) -> tuple[keras.Model, sf.LiteModel]:
-    """A new light head on the trained backbone, in int8."""
-    model = SwiftFormerForSemanticSegmentation(trained.config, head=SEGMENTATION_HEADS["all_mlp"])
-    learned = {variable.path: variable for variable in trained.weights}
-    for variable in model.weights:
-        its = learned.get(variable.path)
-        if its is not None and its.shape == variable.shape:
-            variable.assign(its)
-    deploy = sf.fuse(model, classifier_activation="softmax")
-    return model, sf.export(deploy, sf.RECIPES["int8"], calibration=calibrate(deploy, list(train.images[::40])))
-
-
 def every(images: MaskFolder, apart: int) -> MaskFolder:
     return MaskFolder(images.images[::apart], images.masks[::apart], images.classes)
 
 
-def measured(camvid: Path, result: Path, recipes: list[str], *, with_light: bool) -> Iterator[tuple[str, Any]]:
-    """Writes the files; after each what was measured."""
-    train, val = folder(camvid, "train"), folder(camvid, "val")
-    model = published(HERE / WEIGHTS)
-    if recipes:
-        yield from whole(model, train, val, result, recipes)
-    if with_light:
-        other, lite = light(train, model)
-        yield "all_mlp, int8, new", speeds(lite, other, val)
-
-
-def whole(
-    model: keras.Model, train: MaskFolder, val: MaskFolder, result: Path, recipes: list[str]
+def measured(
+    model: keras.Model, camvid: Path, result: Path, recipes: Sequence[str], prefix: str = ""
 ) -> Iterator[tuple[str, Any]]:
-    """A row for Keras and for each recipe's file."""
+    """Writes the files, named with a prefix; after each what was measured, and first what Keras answers."""
+    train, val = folder(camvid, "train"), folder(camvid, "val")
     keras_row, reference = figures(model.predict_on_batch, model, val)
-    yield "Keras", keras_row
+    yield f"{prefix}Keras", keras_row
     deploy = sf.fuse(model, classifier_activation="softmax")
     calibration = calibrate(deploy, list(train.images[::CALIBRATED_ON_EVERY]))
     result.mkdir(parents=True, exist_ok=True)
     for name in recipes:
         lite = sf.export(deploy, sf.RECIPES[name], calibration=calibration, license="CC BY-NC 4.0")
-        lite.save(result / f"camvid_xs_fpn64_{name}.tflite")
+        lite.save(result / f"camvid_xs_{model.head.name}_{name}.tflite")
         apart = PICTURES_APART.get(name, 1)
         seen = every(val, apart)
         found, masks = figures(LiteRunner(lite), model, seen)
         found["agreement"] = float(np.mean(masks == reference[::apart]))
-        if apart > 1:
+        if apart > 1 or prefix:
             truth = np.stack([mask for _, mask in seen])
             found["Keras"] = against(truth, reference[::apart], model.config.labels)
-        yield name, {**speeds(lite, model, val), **found}
+        yield prefix + name, {**speeds(lite, model, val), **found}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -168,15 +145,19 @@ def main() -> None:
         "--recipe",
         choices=list(sf.RECIPES),
         action="append",
-        help="May be given many times; default: all, or none with --light.",
+        help="May be given many times; default: all, or four with --light.",
     )
-    parser.add_argument("--light", action="store_true", help="Measure the light head's speed, too.")
+    parser.add_argument("--light", type=Path, metavar="MODEL", help="Measure this model with the light head instead.")
     options = parser.parse_args()
-    recipes, written = options.recipe or ([] if options.light else list(sf.RECIPES)), HERE / "files.json"
+    written = HERE / "files.json"
     found = json.loads(written.read_text()) if written.is_file() else {"rows": {}}
     found["calibrated_on"] = len(range(0, len(folder(options.camvid, "train")), CALIBRATED_ON_EVERY))
+    if options.light:
+        model, recipes, prefix = keras.models.load_model(options.light, compile=False), LIGHT_RECIPES, "all_mlp, "
+    else:
+        model, recipes, prefix = published(HERE / WEIGHTS), sf.RECIPES, ""
     # Written after each file: int16x8 takes most of the time.
-    for name, row in measured(options.camvid, options.result, recipes, with_light=options.light):
+    for name, row in measured(model, options.camvid, options.result, options.recipe or list(recipes), prefix):
         found["rows"][name] = row
         written.write_text(json.dumps(found, indent=1) + "\n")
         (HERE / "files.md").write_text(table(found))
