@@ -146,7 +146,7 @@ def save_confusion(
     answered: str = "best output",
     right: str = "right label",
 ) -> None:
-    """Draws the confusion matrix of the labels that occur as a PNG; needs matplotlib (extra `report`).
+    """Draws the confusion matrix of the labels that occur or are answered as a PNG; needs matplotlib (extra `report`).
 
     Args:
         path: Path of the PNG.
@@ -163,9 +163,9 @@ def save_confusion(
     require_packages("a confusion matrix", "matplotlib")
     from matplotlib.figure import Figure
 
-    present = np.flatnonzero(matrix.sum(axis=1))
+    present = np.flatnonzero(matrix.any(axis=1) | matrix.any(axis=0))
     shares = matrix[np.ix_(present, present)].astype(float)
-    shares /= shares.sum(axis=1, keepdims=True)
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
     names = [labels[int(index)] for index in present]
     side = min(3 + 0.45 * len(names), 30)
     figure = Figure(figsize=(side + 1, side), layout="constrained")

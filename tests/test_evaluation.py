@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.axes import Axes
 from PIL import Image
 from support.random_models import tiny_config
 
@@ -17,7 +18,7 @@ from swiftformer_tf import ConfigError, LiteModel, ModelError, SwiftFormerForIma
 from swiftformer_tf.accuracy import Accuracy
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate as command
-from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
+from swiftformer_tf.evaluation import Evaluation, evaluate_classifier, save_confusion
 from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.loading import open_model
 from swiftformer_tf.tasks.scores import LabelScores
@@ -110,6 +111,21 @@ def test_the_confusion_is_drawn(photographs: tuple[Path, ...], tmp_path: Path) -
         blue = matplotlib.colormaps["Blues"](0.5, bytes=True)[:3]
         middle = (np.asarray(picture.convert("RGB")) == blue).all(axis=-1)
         assert middle.mean() > 0.1
+
+
+def test_what_is_answered_but_never_right_is_drawn_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sky half answered as car and road always: no row is all right, though no pixel is a car."""
+    drawn: list[np.ndarray] = []
+    imshow = Axes.imshow
+
+    def watched(axes: Axes, shares: np.ndarray, **options: Any) -> Any:
+        drawn.append(shares)
+        return imshow(axes, shares, **options)
+
+    monkeypatch.setattr(Axes, "imshow", watched)
+    matrix = np.array([[4, 0, 4, 0], [0, 0, 8, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    save_confusion(tmp_path / "confusion.png", matrix, ("sky", "road", "car", "tree"), title="25 % right")
+    np.testing.assert_allclose(drawn[0], [[0.5, 0, 0.5], [0, 0, 1], [0, 0, 0]])
 
 
 def test_the_command_agrees_between_keras_and_tflite(

@@ -1,6 +1,7 @@
 """Trainings of segmenters: crops, loss, recipes, and a run that goes on."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,26 @@ def test_the_command_trains_as_the_function_does(pairs: Path, tmp_path: Path, sa
     assert model.config.labels == ("sky", "ground")
     assert model.config.input_size == (40, 64)
     assert model.head.name == "all_mlp"
+
+
+def test_masks_for_validation_have_the_classes_of_their_own_list(pairs: Path, tmp_path: Path, saved: Path) -> None:
+    """A list in another order is refused: read with the order of training, road would be sky without a word."""
+    other = tmp_path / "other"
+    for name in ("images", "masks"):
+        shutil.copytree(tmp_path / name, other / name)
+    (other / "classes.csv").write_text("ground\nsky\n")
+    arguments = [
+        str(pairs),
+        "-o",
+        str(tmp_path / "run"),
+        "--validation",
+        str(other / pairs.relative_to(tmp_path)),
+        "--from",
+        str(saved),
+    ]
+    with pytest.raises(ConfigError, match="classes ground, sky: expected those of the model, sky, ground"):
+        CliRunner().invoke(train, [*arguments, "--task", "segmentation"], catch_exceptions=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path, saved: Path) -> None:

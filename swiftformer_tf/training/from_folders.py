@@ -308,7 +308,7 @@ def _segmenter(options: _Options) -> History:
     )
     model, new = segmenter_on(backbone, config, head, seed=options.seed, dtype=options.dtype)
     freeze(model, options.frozen)
-    validation = MaskFolder.open(options.validation, images.classes) if options.validation else None
+    validation = MaskFolder.open(options.validation) if options.validation else None
     plan = TrainingPlan(
         labels=config.labels,
         counts=None,
