@@ -240,7 +240,7 @@ def test_a_model_that_names_no_task_gives_features(tmp_path: Path, two_heads: ke
     (exported,) = export_files(two_heads, ["float32"], tmp_path, **options)
     assert {(each.task, each.activation) for each in exported.model.outputs} == {("features", None)}
     assert exported.model.include_preprocessing
-    with pytest.raises(ConfigError, match="probabilities: a model without labels"):
+    with pytest.raises(ConfigError, match="`probabilities`: a model without labels"):
         export_files(two_heads, ["float32"], tmp_path, classifier_activation="probabilities", **options)
     with pytest.raises(ConfigError, match="tasks: no output is called 'color'; expected one of scores, vector"):
         export_files(two_heads, ["float32"], tmp_path, tasks={"color": "features"}, **options)
