@@ -125,7 +125,7 @@ def test_what_is_answered_but_never_right_is_drawn_too(tmp_path: Path, monkeypat
     monkeypatch.setattr(Axes, "imshow", watched)
     matrix = np.array([[4, 0, 4, 0], [0, 0, 8, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
     save_confusion(tmp_path / "confusion.png", matrix, ("sky", "road", "car", "tree"), title="25 % right")
-    np.testing.assert_allclose(drawn[0], [[0.5, 0, 0.5], [0, 0, 1], [0, 0, 0]])
+    np.testing.assert_allclose(drawn[0], np.array([[0.5, 0, 0.5], [0, 0, 1], [0, 0, 0]]))
 
 
 def test_the_command_agrees_between_keras_and_tflite(

@@ -29,7 +29,8 @@ from swiftformer_tf.training.segmentation import segmenter_on, train_segmenter
 from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES
 
 BACKBONE = "swiftformer_xs_imagenette"
-HEAD = "semantic_fpn_64"
+HEAD_NAME = "semantic_fpn_64"
+HEAD = SEGMENTATION_HEADS[HEAD_NAME]
 RECIPE = SEGMENTATION_RECIPES["short"]
 WEIGHTS = "camvid_xs_fpn64_float16.safetensors"
 # CamVid's eleven classes and their usual colors.
@@ -66,7 +67,7 @@ def segmenter() -> keras.Model:
         transform=classifier.config.transform.replace(size=(360, 480), crop=None, interpolation="bilinear"),
         drop_path_rate=RECIPE.drop_path_rate,
     )
-    return segmenter_on(classifier, config, SEGMENTATION_HEADS[HEAD])[0]
+    return segmenter_on(classifier, config, HEAD)[0]
 
 
 def batches(images: MaskFolder, config: sf.SwiftFormerConfig, size: int = 8) -> Iterator[np.ndarray]:
@@ -122,12 +123,14 @@ def main() -> None:
         if name == "train":
             command.add_argument("--epochs", type=int, default=RECIPE.epochs, help="Default: %(default)s.")
             command.add_argument("--start", type=Path, help="Weights that `publish` wrote, to learn more from.")
-            command.add_argument("--head", choices=list(SEGMENTATION_HEADS), default=HEAD, help="Default: %(default)s.")
+            command.add_argument(
+                "--head", choices=list(SEGMENTATION_HEADS), default=HEAD_NAME, help="Default: %(default)s."
+            )
     options = parser.parse_args()
     if options.command == "train":
         recipe = RECIPE.with_epochs(options.epochs)
         model = published(options.start) if options.start else segmenter()
-        if options.head != HEAD:
+        if options.head != HEAD_NAME:
             model = segmenter_on(model, model.config, SEGMENTATION_HEADS[options.head])[0]
         source = options.start.name if options.start else BACKBONE
         train_segmenter(model, folder(options.camvid, "train"), recipe, options.run, source=source)

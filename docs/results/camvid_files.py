@@ -33,7 +33,7 @@ MEGAPIXELS = 0.36 * 0.48
 CALIBRATED_ON_EVERY = 5
 TIMED_RUNS = 7
 # Of the light head.
-LIGHT_RECIPES = ("float32", "dynamic_int8", "mixed_int8", "int8")
+LIGHT_RECIPES: tuple[str, ...] = ("float32", "dynamic_int8", "mixed_int8", "int8")
 # Recipes that take seconds a picture see every so many of them, and Keras for comparison too.
 PICTURES_APART = {"int16x8": 10}
 
@@ -155,7 +155,7 @@ def main() -> None:
     if options.light:
         model, recipes, prefix = keras.models.load_model(options.light, compile=False), LIGHT_RECIPES, "all_mlp, "
     else:
-        model, recipes, prefix = published(HERE / WEIGHTS), sf.RECIPES, ""
+        model, recipes, prefix = published(HERE / WEIGHTS), tuple(sf.RECIPES), ""
     # Written after each file: int16x8 takes most of the time.
     for name, row in measured(model, options.camvid, options.result, options.recipe or list(recipes), prefix):
         found["rows"][name] = row
