@@ -335,11 +335,7 @@ def evaluate_segmentation(
         ConfigError: The transform crops, or the masks have different classes.
         ImageError: A photograph or mask cannot be used; the message names it.
     """
-    if config.transform.crop is not None:
-        raise ConfigError(
-            f"transform.crop={config.transform.crop}: evaluation compares whole photographs with their masks; expected "
-            "a transform with crop=None"
-        )
+    config.transform.check_whole()
     same_classes(folder, config.labels)
     confusion = PixelConfusion.empty(config.labels)
     for seen, (image, labels) in enumerate(folder, start=1):

@@ -131,6 +131,7 @@ def predict_photographs(
     Raises:
         ModelError: The model has no labels, or cannot be used.
         CheckpointError: See `Checkpoint.open`.
+        ConfigError: The transform of a segmenter crops.
         ImageError: A photograph cannot be opened, two photographs have the same name, or an output folder was given for
             a classifier.
 
@@ -182,6 +183,7 @@ def _labels(
 def _masks(
     opened: Answering, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
 ) -> list[Prediction]:
+    opened.config.transform.check_whole()
     names = [path.stem for path in paths]
     if output is not None and (twice := next((name for name in names if names.count(name) > 1), None)):
         raise ImageError(

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support.random_models import tiny_config
+from support.segments import CROPS, cropping, segmenter
 
-from swiftformer_tf import RECIPES, LiteModel, ModelError, SwiftFormerForSemanticSegmentation, export, fuse
+from swiftformer_tf import RECIPES, LiteModel, ModelError, export, fuse
 from swiftformer_tf.cli import cli
 from swiftformer_tf.deployment.serving import LITERT_JS, RUNTIME_FILES, WEB, PageServer, page_model, runtime_folder
-from swiftformer_tf.segmentation_heads import SegmentationHead
 
 
 @pytest.fixture
@@ -177,12 +176,16 @@ def test_the_page_makes_masks_as_numpy_does(tmp_path: Path) -> None:
     assert painted == [7, 8, 9, 255, 1, 2, 3, 255]
 
 
-@pytest.mark.parametrize(("activation", "size", "is_mask"), [(None, [16, 16], False), ("argmax", [64, 64], True)])
+@pytest.mark.parametrize(("activation", "size", "is_mask"), [(None, [10, 16], False), ("argmax", [40, 64], True)])
 def test_a_segmenter_is_told_to_the_page(activation: Any, size: list[int], is_mask: bool) -> None:
-    config = tiny_config(id2label={0: "road", 1: "sky"})
-    model = SwiftFormerForSemanticSegmentation(config, head=SegmentationHead(fpn_dim=8, head_dim=8))
-    exported = export(fuse(model, classifier_activation=activation), RECIPES["float32"])
+    exported = export(fuse(segmenter(), classifier_activation=activation), RECIPES["float32"])
     entry = page_model(exported, name="streets", url="/")
     assert (entry["task"], entry["maskSize"], entry["isMask"]) == ("semantic-segmentation", size, is_mask)
     assert len(entry["colors"]) == 2
     json.dumps(entry)
+
+
+def test_a_segmenter_that_sees_parts_is_refused() -> None:
+    exported = export(fuse(cropping()), RECIPES["float32"])
+    with pytest.raises(ModelError, match=f"^streets: {CROPS}"):
+        page_model(exported, name="streets", url="/")

@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from support.random_models import pictures, randomized, tiny_config
+from support.segments import CROPS, cropping
 
-from swiftformer_tf import ImageError, ModelError, SwiftFormerForImageClassification
+from swiftformer_tf import ConfigError, ImageError, ModelError, SwiftFormerForImageClassification
 from swiftformer_tf.cli.predict import predict
 from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.images.colors import class_colors
@@ -90,6 +91,9 @@ def test_what_cannot_be_predicted_is_refused(
     with pytest.raises(ImageError, match=r"broken\.png"):
         predict_photographs(segmenter, [photograph, tmp_path / "broken.png"], output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    for output in (None, tmp_path / "out"):
+        with pytest.raises(ConfigError, match=f"^{CROPS}"):
+            predict_photographs(cropping(), [photograph], output=output)
     classifier = SwiftFormerForImageClassification(tiny_config(id2label={}))
     with pytest.raises(ModelError, match="no labels to predict; it returns pooled features"):
         predict_photographs(classifier, [photograph])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 from support.random_models import randomized
-from support.segments import SMALL, segmenter, tiny
+from support.segments import CROPS, SMALL, cropping, segmenter, tiny
 from support.tracing import steps_traced
 
 from swiftformer_tf import (
@@ -200,9 +200,8 @@ def test_evaluation_refuses_what_it_cannot_count(pairs: Path) -> None:
         evaluate_segmentation(lambda images: np.zeros((1, 4, 4, 3)), tiny(), folder)
     with pytest.raises(ModelError, match=r"0.png: the model's outputs are not finite"):
         evaluate_segmentation(lambda images: np.full((1, 4, 4, 2), np.nan), tiny(), folder)
-    cropping = tiny().replace(transform=tiny().transform.replace(crop=0.9))
-    with pytest.raises(ConfigError, match=r"transform.crop=0.9: evaluation compares whole photographs"):
-        evaluate_segmentation(lambda images: np.zeros((1, 4, 4, 2)), cropping, folder)
+    with pytest.raises(ConfigError, match=f"^{CROPS}"):
+        evaluate_segmentation(lambda images: np.zeros((1, 4, 4, 2)), cropping().config, folder)
     assert answers_at(np.array([[[0, 1], [1, 0]]]), (4, 4), 2)[0].tolist() == [0, 0, 1, 1]
 
 

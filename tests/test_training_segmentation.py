@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from support.segments import RECIPE, SMALL, segmenter, tiny
+from support.segments import CROPS, RECIPE, SMALL, cropping, segmenter, tiny
 
 from swiftformer_tf import ConfigError, ImageError, ModelError
 from swiftformer_tf.cli import cli
@@ -110,6 +110,8 @@ def test_training_refuses_other_classes_and_small_folders(pairs: Path, tmp_path:
         train_segmenter(other, folder, RECIPE, tmp_path / "run")
     with pytest.raises(ImageError, match="6 photographs are fewer than one batch of 8"):
         train_segmenter(segmenter(), folder, RECIPE.with_batch_size(8), tmp_path / "run")
+    with pytest.raises(ConfigError, match=f"^{CROPS}"):
+        train_segmenter(cropping(), folder, RECIPE, tmp_path / "run", validation=folder)
     assert not (tmp_path / "run").exists()
 
 

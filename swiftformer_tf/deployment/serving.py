@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from swiftformer_tf.errors import ImageError, ModelError
+from swiftformer_tf.errors import ConfigError, ImageError, ModelError
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.tasks import INDICES
 from swiftformer_tf.tasks.classification import activation
@@ -36,13 +36,14 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
         url: URL at which the page finds the file.
 
     Raises:
-        ModelError: The model has no labels, or its input is integer.
+        ModelError: The model has no labels, its input is integer, or it is a segmenter whose transform crops.
     """
     if not model.config.num_labels:
         raise ModelError(f"{name}: no labels to show; it returns pooled features")
     try:
         model.config.transform.check_photographs()
-    except ImageError as error:
+        further = SHOWN[model.main_output.task](model)
+    except (ConfigError, ImageError) as error:
         raise ModelError(f"{name}: {error}") from None
     types = (model.recipe.inference_input_type, model.recipe.inference_output_type)
     if types != ("float32", "float32"):
@@ -58,7 +59,7 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
         "keepsShape": model.config.transform.keeps_shape,
         "megabytes": round(len(model.content) / 1e6, 1),
         "task": model.main_output.task,
-        **SHOWN[model.main_output.task](model),
+        **further,
     }
 
 
@@ -71,6 +72,7 @@ def _labels(model: LiteModel) -> dict[str, Any]:
 
 
 def _mask(model: LiteModel) -> dict[str, Any]:
+    model.config.transform.check_whole()
     output = model.main_output
     return {
         "colors": [list(color) for color in model.config.colors],

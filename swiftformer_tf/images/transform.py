@@ -157,6 +157,21 @@ class Transform:
                 "files to swiftformer_tf's Python functions"
             )
 
+    def check_whole(self) -> None:
+        """Checks that the transform does not crop, so that a mask of what a model sees covers the whole photograph.
+
+        Raises:
+            ConfigError: The transform crops.
+
+        Examples:
+            >>> Transform(crop=None).check_whole()
+        """
+        if self.crop is not None:
+            raise ConfigError(
+                f"transform.crop={self.crop}: a segmenter must see whole photographs, as its masks cover them whole; "
+                "expected crop=None: make the model with config.replace(transform=config.transform.replace(crop=None))"
+            )
+
     def for_channels(self, count: int) -> Self:
         """Returns the transform for a number of channels; if it differs, `mean` and `std` are averaged, as in timm."""
         if count == len(self.mean):

@@ -184,8 +184,8 @@ def train_segmenter(
         The metrics, one row per epoch, including epochs before an interruption.
 
     Raises:
-        ConfigError: The folder contains a run with different settings, the classes differ from the model's, or the loss
-            is no longer finite.
+        ConfigError: The folder contains a run with different settings, the classes differ from the model's, its
+            transform crops, or the loss is no longer finite.
         CheckpointError: The state in the folder cannot be read.
         ImageError: There are too few photographs, some cannot be read, masks do not fit, or a class has no pixels.
 
@@ -209,6 +209,7 @@ def train_segmenter(
         ...     sorted(history[-1])
         ['epoch', 'learning_rate', 'loss', 'seconds', 'val_mean_iou', 'val_pixel_accuracy']
     """
+    model.config.transform.check_whole()
     for each in (folder, validation):
         if each is not None:
             same_classes(each, model.config.labels)

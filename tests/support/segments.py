@@ -23,6 +23,19 @@ def tiny(**fields: Any) -> SwiftFormerConfig:
     return config.replace(transform=config.transform.replace(crop=None, interpolation="bilinear"))
 
 
+def cropping() -> SwiftFormerForSemanticSegmentation:
+    """A segmenter that sees the middle of a photograph."""
+    config = tiny()
+    return SwiftFormerForSemanticSegmentation(config.replace(transform=config.transform.replace(crop=0.9)), head=SMALL)
+
+
+#: How it is refused, wherever its masks would be laid over whole photographs.
+CROPS = (
+    r"transform\.crop=0\.9: a segmenter must see whole photographs, as its masks cover them whole; expected crop=None: "
+    r"make the model with config\.replace\(transform=config\.transform\.replace\(crop=None\)\)$"
+)
+
+
 def segmenter(head: SegmentationHead = SMALL) -> SwiftFormerForSemanticSegmentation:
     model: SwiftFormerForSemanticSegmentation = randomized(SwiftFormerForSemanticSegmentation(tiny(), head=head))
     return model
