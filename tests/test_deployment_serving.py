@@ -20,6 +20,7 @@ from support.segments import CROPS, cropping, segmenter
 from swiftformer_tf import RECIPES, LiteModel, ModelError, export, fuse
 from swiftformer_tf.cli import cli
 from swiftformer_tf.deployment.serving import LITERT_JS, RUNTIME_FILES, WEB, PageServer, page_model, runtime_folder
+from swiftformer_tf.evaluation import answers_at
 
 
 @pytest.fixture
@@ -150,28 +151,33 @@ def test_serve_opens_the_page_and_ends_when_it_is_interrupted(
 
 SEGMENTATION_JS = """
 import {{ classes, painted, shares }} from "{module}";
-const model = {{ labels: ["a", "b", "c"], isMask: false }};
-const mask = classes(new Float32Array([0, 1, 0, 3, 2, 1, 0, 0, 5, 1, 1, 0]), model);
+const {{ outputs, model, size, same }} = {given};
 const colors = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
 console.log(JSON.stringify([
-  [...mask], [...classes(new Float32Array([2, 0]), {{ ...model, isMask: true }})], shares(mask),
+  [...classes(new Float32Array(outputs), model, size)], shares(Uint8Array.from(same)),
   [...painted(new Uint8Array([2, 0]), colors)],
 ]));
 """
 
 
-def test_the_page_makes_masks_as_numpy_does(tmp_path: Path) -> None:
-    """Of equal outputs the first; the largest share first."""
+@pytest.mark.parametrize("size", [(6, 10), (24, 40), (37, 53), (5, 9), (1, 1)])
+@pytest.mark.parametrize("is_mask", [False, True])
+def test_the_page_makes_masks_as_predict_does(tmp_path: Path, size: tuple[int, int], is_mask: bool) -> None:
+    """Of photographs of the map's own size, larger and smaller ones; of equal outputs the first."""
     if not (node := shutil.which("node")):
         pytest.skip("no Node.js")
     module = tmp_path / "segmentation.mjs"
     module.write_bytes((WEB / "segmentation.js").read_bytes())
-    (tmp_path / "run.mjs").write_text(SEGMENTATION_JS.format(module=module.as_uri()))
+    rng = np.random.default_rng(0)
+    outputs = rng.integers(0, 3, (1, 6, 10)) if is_mask else rng.normal(size=(1, 6, 10, 3)).astype(np.float32)
+    outputs[0, :2, :2] = 1
+    model = {"labels": ["a", "b", "c"], "isMask": is_mask, "maskSize": [6, 10]}
+    photograph = {"height": size[0], "width": size[1]}
+    given = {"outputs": outputs.ravel().tolist(), "model": model, "size": photograph, "same": [0, 0, 1, 2]}
+    (tmp_path / "run.mjs").write_text(SEGMENTATION_JS.format(module=module.as_uri(), given=json.dumps(given)))
     said = subprocess.run([node, tmp_path / "run.mjs"], capture_output=True, text=True, check=True).stdout
-    outputs = np.array([[0, 1, 0], [3, 2, 1], [0, 0, 5], [1, 1, 0]])
-    mask, given, shares, painted = json.loads(said)
-    assert mask == outputs.argmax(axis=-1).tolist()
-    assert given == [2, 0]
+    mask, shares, painted = json.loads(said)
+    np.testing.assert_array_equal(np.reshape(mask, size), answers_at(outputs, size, 3))
     assert shares == [{"index": 0, "share": 0.5}, {"index": 1, "share": 0.25}, {"index": 2, "share": 0.25}]
     assert painted == [7, 8, 9, 255, 1, 2, 3, 255]
 

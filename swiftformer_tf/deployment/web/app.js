@@ -76,7 +76,7 @@ async function showLabels(model, outputs) {
 }
 
 async function showMask(model, outputs) {
-  const mask = classes(outputs, model);
+  const mask = classes(outputs, model, photograph);
   picture(URL.createObjectURL(await overlaid(photograph, mask, model)));
   const legend = shares(mask).map(({ index, share }) => ({ score: share, label: model.labels[index], color: model.colors[index] }));
   element("labels").replaceChildren(...legend.map((each) => row(each, false)));
