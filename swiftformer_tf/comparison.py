@@ -258,6 +258,9 @@ class Comparison:
             wanted = f"at most {most:.2%} of three standard deviations"
             checks.append(check(f"largest_error{suffix}", error <= most, f"{error:.2%}", wanted))
             return checks, {**figures, "largest_error": error}
+        if (cosine := task.cosine(one, other, self.config)) is not None:
+            checks.append(_cosine_check(recipe, cosine, suffix))
+            figures["cosine"] = cosine
         found = task.agreement(one, other, self.config)
         if found is not None:
             checks.append(_agreement_check(recipe, found, len(one), suffix))
@@ -271,6 +274,12 @@ def _noise_check(recipe: Recipe, snr: float | None, bad: int, suffix: str) -> Ve
     if snr is None and bad == 0:
         return VerificationCheck(f"snr{suffix}", "refused", "the reference's outputs do not vary", least)
     return check(f"snr{suffix}", snr is not None and snr >= recipe.min_snr, _told(snr), least)
+
+
+def _cosine_check(recipe: Recipe, cosine: float, suffix: str) -> VerificationCheck:
+    """The least is what remains of one where noise of the least SNR is at right angles to every vector."""
+    least = 1 / math.sqrt(1 + 10 ** (-recipe.min_snr / 10))
+    return check(f"cosine{suffix}", cosine >= least, f"1 - {1 - cosine:.1e}", f"at least 1 - {1 - least:.1e}")
 
 
 def _agreement_check(recipe: Recipe, found: Agreement, images: int, suffix: str) -> VerificationCheck:

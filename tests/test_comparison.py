@@ -26,10 +26,10 @@ def test_a_model_that_answers_the_mean_has_no_signal() -> None:
 
 
 def compared(
-    recipe: Recipe, expected: np.ndarray, actual: np.ndarray
+    recipe: Recipe, expected: np.ndarray, actual: np.ndarray, task: str = "classification"
 ) -> tuple[list[VerificationCheck], dict[str, Any]]:
-    """The checks of logits (images, labels)."""
-    output = Output("logits", (1, expected.shape[1]), "classification")
+    """The checks of outputs (images, labels or features)."""
+    output = Output("outputs", (1, expected.shape[1]), task)
     comparison = Comparison(output, tiny_config())
     for one, other in zip(expected, actual, strict=True):
         comparison.add(one, other)
@@ -64,6 +64,31 @@ def test_a_share_of_few_images_is_rounded_up_to_a_whole_one(recipe: str, images:
     actual[:wrong] = np.roll(actual[:wrong], 1, axis=1)
     checks, _ = compared(RECIPES[recipe], expected, actual)
     assert {check.name: check.status for check in checks}["agreement"] == status
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.99, "passed"), (1.01, "failed")])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_cosine_fails_just_below_its_threshold(recipe: str, share: float, status: str) -> None:
+    """By noise at right angles, whose amplitude is a share of what the recipe's SNR allows."""
+    expected = np.random.default_rng(0).normal(size=(20, 16))
+    amplitude = share * 10 ** (-RECIPES[recipe].min_snr / 20)
+    across = np.stack([-expected[:, 1::2], expected[:, ::2]], axis=-1).reshape(expected.shape)
+    checks, figures = compared(RECIPES[recipe], expected, expected + amplitude * across, "features")
+    cosine = {check.name: check for check in checks}["cosine"]
+    assert cosine.status == status
+    assert figures["cosine"] == pytest.approx(1 / np.sqrt(1 + amplitude**2), abs=1e-12)
+    assert (cosine.measured, cosine.expected[:13]) == (f"1 - {1 - figures['cosine']:.1e}", "at least 1 - ")
+
+
+def test_large_vectors_do_not_hide_wrong_directions_of_small_ones() -> None:
+    expected = np.random.default_rng(0).normal(size=(20, 16))
+    expected[10:] *= 1e-4
+    actual = expected.copy()
+    actual[10:] *= -1
+    checks, figures = compared(RECIPES["float16"], expected, actual, "features")
+    found = {check.name: check.status for check in checks}
+    assert (found["snr"], found["cosine"]) == ("passed", "failed")
+    assert figures["cosine"] == pytest.approx(0, abs=1e-12)
 
 
 def test_two_labels_are_enough_where_there_are_no_more() -> None:

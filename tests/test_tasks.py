@@ -155,6 +155,18 @@ def test_a_file_that_says_the_same_of_all_images_finds_none_again() -> None:
     assert wrong.share == 0
 
 
+def test_cosines_by_hand() -> None:
+    expected = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+    config = tiny_config()
+    assert features.cosine(expected, np.array([[3.0, 0.0], [1.0, 1.0], [5.0, 5.0]]), config) == pytest.approx(
+        (1 + 0.5**0.5) / 2
+    )
+    assert features.cosine(expected, -expected, config) == -1
+    assert features.cosine(0 * expected, expected, config) is None
+    assert np.isnan(features.cosine(expected, np.where(expected == 2, np.inf, expected), config) or 0)
+    assert TASKS["classification"].cosine(expected, expected, config) is None
+
+
 def test_images_with_the_same_vector_count_once() -> None:
     expected = np.repeat(RNG.normal(size=(4, 16)), 3, axis=0)
     found = features.agreement(expected, expected + 1e-3, tiny_config())

@@ -233,7 +233,9 @@ def test_features_agree_where_they_find_their_images_again() -> None:
     exported = export(fuse(model), RECIPES["float32"])
     report = verify(exported, reference=model, images=pictures(8, 32, 32))
     assert report.measured["agreement"] == 1
+    assert report.measured["cosine"] == pytest.approx(1)
     assert report.passed
+    assert [check.name for check in report.checks][:4] == ["finite", "snr", "cosine", "agreement"]
     few = verify(exported, reference=model, images=pictures(4, 32, 32))
     assert statuses(few)["agreement"] == "refused"
 

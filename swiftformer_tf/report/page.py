@@ -27,6 +27,7 @@ MAX_CLASSES = 20
 QUESTIONS = {
     "finite": "All outputs are finite",
     "snr": "Outputs are close to those of Keras",
+    "cosine": "Features point in the same direction as in Keras",
     "agreement": "Top labels, classes of pixels, or nearest images of features are the same as in Keras",
     "no_flex": "Only LiteRT's built-in operations",
     "static_shapes": "Every shape is fixed",

@@ -5,7 +5,7 @@ import numpy as np
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.tasks.task import Agreement, Task
 
-__all__ = ["TASK", "agreement"]
+__all__ = ["TASK", "agreement", "cosine"]
 
 # A file finds each of so many images again; with fewer, chance would.
 MIN_IMAGES = 5
@@ -47,9 +47,30 @@ def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfi
     )
 
 
+def cosine(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> float | None:
+    """Returns the mean over the images of the cosine between their vectors in the file and in the reference.
+
+    An image whose vector in the reference is zero does not count; if all are, the result is None.
+
+    Args:
+        expected: Outputs of the reference, (images, ...).
+        actual: Outputs of the file.
+        config: Configuration of the model.
+
+    Examples:
+        >>> config = SwiftFormerConfig.from_variant("tiny")
+        >>> cosine(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[3.0, 0.0], [1.0, 1.0]]), config).__round__(3)
+        0.854
+    """
+    one, other = (_unit(each.reshape(len(each), -1).astype(np.float64)) for each in (expected, actual))
+    cosines = np.sum(one * other, axis=1)[one.any(axis=1)]
+    return float(cosines.mean()) if len(cosines) else None
+
+
 def _unit(vectors: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
+    with np.errstate(invalid="ignore"):  # infinite ones, which another check names
+        return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
 
 
 TASK = Task(
@@ -58,4 +79,5 @@ TASK = Task(
     output_name=lambda activation: "features",
     activate=lambda values, activation, config: values,
     agreement=agreement,
+    cosine=cosine,
 )

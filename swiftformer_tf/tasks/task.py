@@ -104,6 +104,7 @@ class Task:
         agreement: Function that measures the agreement of reference and file, both (images, ...); returns None for
             regression.
         largest_error: Function that measures the largest error between the same for regression; None for other tasks.
+        cosine: Function that measures the mean cosine between the same for features; None for other tasks.
         kept: Function that reduces outputs (N, ...) to what is kept in memory; the identity for small outputs.
         answers: Function from what was kept to the argument of `agreement`.
         logits_shape: Function from the shape of an output to that of its logits; None if any shape is valid.
@@ -119,6 +120,7 @@ class Task:
     activate: Callable[[Any, Activation | None, SwiftFormerConfig], Any]
     agreement: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], Agreement | None]
     largest_error: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], float | None] = lambda *_: None
+    cosine: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], float | None] = lambda *_: None
     kept: Callable[[np.ndarray, Activation | None, SwiftFormerConfig], np.ndarray] = lambda values, *_: values
     answers: Callable[[np.ndarray, Activation | None, SwiftFormerConfig], np.ndarray] = lambda values, *_: values
     logits_shape: Callable[[Output, SwiftFormerConfig], tuple[int | None, ...]] = lambda output, _: output.shape
