@@ -11,207 +11,21 @@ failed; the other models are processed all the same. The traceback of an unexpec
 """
 
 import argparse
-import dataclasses
-import json
-import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import references
-import timm
-import torch
-import transformers
 import zoo_card
 import zoo_failures
-from comparing import THRESHOLD, error
-from folders import by_transformers
-from zoo_failures import ZooError
 
-from swiftformer_tf import __version__
-from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.checkpoints.hub import fetch
-from swiftformer_tf.errors import ImageError
-from swiftformer_tf.evaluation import evaluate_classifier
-from swiftformer_tf.files import replacing
-from swiftformer_tf.images.folders import balanced_sample, iterate_images, list_images
-from swiftformer_tf.images.labels import labeled_images
-from swiftformer_tf.images.samples import photographs
-from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.native_logs import native_stderr_silenced
-from swiftformer_tf.pipeline import export_files
-from swiftformer_tf.porting import port
-from swiftformer_tf.predicting import predictor
-from swiftformer_tf.recipes import RECIPES, Recipe
+from swiftformer_tf.recipes import RECIPES
 
 PUBLISHED = (
     *(f"timm/swiftformer_{variant}.dist_in1k" for variant in ("xs", "s", "l1", "l3")),
     *(f"MBZUAI/swiftformer-{variant}" for variant in ("xs", "s", "l1", "l3")),
 )
-
-# Who computes what a folder of this key layout means.
-LIBRARIES: dict[str, Callable[[Path], torch.nn.Module]] = {
-    "timm": lambda folder: timm.create_model(f"local-dir:{folder}", pretrained=True).eval(),
-    "hf": lambda folder: by_transformers(folder)[0],
-}
-
-# Photographs that are compared with the library, calibrate, and verify.
-COMPARED, CALIBRATION, VERIFICATION = 8, 200, 500
-
-STATE = "zoo.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What the models of one table have in common.
-
-    Args:
-        output: Where the folders go.
-        recipes: What to export.
-        photographs: A folder with `train/` and `val/`, or None for scikit-image's pictures.
-    """
-
-    output: Path
-    recipes: tuple[Recipe, ...]
-    photographs: Path | None
-
-
-def prove(name: str, options: Options) -> dict[str, Any]:
-    """Does all that is not done yet for one model, and returns what its folder says of it.
-
-    Raises:
-        SwiftFormerError: It cannot be fetched or read, or its logits are not its library's.
-        Exception: Its library or the hub refuses it, in words of their own.
-    """
-    source = fetch(name)
-    checkpoint = Checkpoint.open(source)
-    library = zoo_failures.library_for(name, checkpoint.key_layout, LIBRARIES)
-    home = _home(name, options)
-    state = _state(home, name, source, checkpoint, options)
-    model = port(checkpoint).model
-    calibration, verification = _photographs(model, options.photographs)
-    if "logits" not in state:
-        state["logits"] = _compare(name, checkpoint.key_layout, library(source), model, verification[:COMPARED])
-        model.save(home / f"{home.name}.keras")
-        _write(home, state)
-    reports = {recipe.name: home / f"{home.name}_{recipe.name}.json" for recipe in options.recipes}
-    export_files(
-        model,
-        [recipe for recipe in options.recipes if not reports[recipe.name].exists()],
-        home,
-        stem=home.name,
-        calibration=calibration,
-        images=verification,
-        include_preprocessing=True,
-        license=state["license"],
-    )
-    state["files"] = {recipe: json.loads(path.read_text()) for recipe, path in reports.items()}
-    if options.photographs:
-        state["dataset"] = zoo_card.dataset_type(options.photographs)
-        _evaluate(home, state, options.photographs / "val")
-    _write(home, state)
-    zoo_card.write(home, state)
-    return state
-
-
-def _home(name: str, options: Options) -> Path:
-    return options.output / name.partition("@")[0].replace("/", "_")
-
-
-def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options: Options) -> dict[str, Any]:
-    """What an earlier run left of the same work, or a new beginning."""
-    made_of = {
-        "model": name,
-        "revision": source.name,
-        "swiftformer_tf": __version__,
-        "references": references.VERSIONS,
-        "recipes": [recipe.name for recipe in options.recipes],
-        "photographs": zoo_card.dataset_name(options.photographs) if options.photographs else "scikit-image",
-    }
-    path = home / STATE
-    if path.exists() and (state := json.loads(path.read_text()))["made_of"] == made_of:
-        return dict(state)
-    if home.exists() and not path.exists():
-        raise ZooError(f"{home}: is there already and was not made by zoo.py; move it away, or give another --output")
-    # Asked first: where the hub is gone, what was there stays.
-    license_name = zoo_card.license_of(name)
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
-    state = {
-        "made_of": made_of,
-        "license": license_name,
-        "token_weights": checkpoint.token_weights,
-        "labels": checkpoint.config.num_labels,
-        "transform": checkpoint.config.transform.to_dict(),
-        "accuracy": {},
-    }
-    _write(home, state)
-    return state
-
-
-def _write(home: Path, state: dict[str, Any]) -> None:
-    with replacing(home / STATE) as beside:
-        beside.write_text(json.dumps(state, indent=2) + "\n")
-
-
-def _photographs(model: SwiftFormerForImageClassification, folder: Path | None) -> tuple[Any, Any]:
-    if folder is None:
-        calibration, verification = photographs(model.config.transform)
-        return calibration.pixels, verification.pixels
-    return (
-        balanced_sample(list_images(folder / "train"), CALIBRATION),
-        balanced_sample(list_images(folder / "val"), VERIFICATION),
-    )
-
-
-def _compare(
-    name: str,
-    key_layout: str,
-    reference: torch.nn.Module,
-    model: SwiftFormerForImageClassification,
-    images: Sequence[Any],
-) -> float:
-    """Largest difference from the library's own logits over their largest value, on the same pixels."""
-    transform = model.config.transform
-    if isinstance(images, np.ndarray):
-        pixels = transform.normalize(images)
-    else:
-        pixels = np.concatenate(list(iterate_images(images, transform)))
-    difference = error(np.asarray(model(pixels, training=False)), references.logits(reference, pixels))
-    if not difference <= THRESHOLD:
-        raise ZooError(
-            f"{name}: logits differ from {key_layout}'s by {difference:.1e} of their largest value, more than "
-            f"{THRESHOLD:.0e}; nothing was exported"
-        )
-    return difference
-
-
-def _evaluate(home: Path, state: dict[str, Any], folder: Path) -> None:
-    """Top-1 of every file that has none yet, each kept as soon as it is counted."""
-    for recipe in state["files"]:
-        if recipe in state["accuracy"]:
-            continue
-        predict, config = predictor(LiteModel.open(home / f"{home.name}_{recipe}.tflite"), num_threads=2)
-        try:
-            images = labeled_images(folder, config.labels)
-        except ImageError as problem:
-            print(f"not evaluated: {problem}", file=sys.stderr)
-            return
-        state["accuracy"][recipe] = evaluate_classifier(predict, config, images).metrics["accuracy"]
-        _write(home, state)
-
-
-def _unmet(name: str, state: dict[str, Any]) -> list[str]:
-    """A line for each file that did not pass."""
-    lines = []
-    for recipe, report in state["files"].items():
-        if report["verdict"] != "passed":
-            unmet = "; ".join(check["name"] for check in report["checks"] if check["status"] != "passed")
-            lines.append(f"{name}: {recipe}: {report['verdict']}: {unmet}")
-    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,13 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--photographs", type=Path, help="with train/ and val/; default: scikit-image's pictures")
     parser.add_argument("--recipe", choices=list(RECIPES), action="append", help="default: all of them")
     given = parser.parse_args(arguments)
-    transformers.logging.disable_progress_bar()
+    for part in ("train", "val") if given.photographs else ():
+        if not (given.photographs / part).is_dir():
+            parser.exit(2, f"--photographs {given.photographs}: no folder {part} in it; expected train/ and val/\n")
+    # Takes seconds: nobody waits for PyTorch to hear of a misspelled folder.
+    from zoo_proof import Options, home_of, prove, unmet
+
     options = Options(given.output, tuple(RECIPES[each] for each in given.recipe or RECIPES), given.photographs)
     proven: list[dict[str, Any]] = []
     failed: list[str] = []
     for done, name in enumerate(given.models, 1):
         print(f"{name} ...", flush=True)
-        log = Path(f"{_home(name, options)}.log")
+        log = Path(f"{home_of(name, options)}.log")
         try:
             with native_stderr_silenced():
                 state = prove(name, options)
@@ -237,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             log.unlink(missing_ok=True)
             proven.append(state)
             print(f"ok    logits within {state['logits']:.1e}", flush=True)
-            lines = _unmet(name, state)
+            lines = unmet(name, state)
         for line in lines:
             print(f"FAIL  {line}", flush=True)
         failed += lines

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import huggingface_hub.utils
@@ -96,6 +97,27 @@ def make_zoo(folder: Path, *words: str, **environment: str) -> "subprocess.Compl
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the Makefile is for POSIX")
+@pytest.mark.parametrize(("there", "lacks"), [((), "train"), (("train",), "val")])
+def test_a_misspelled_folder_is_refused_before_a_library_is_loaded(
+    there: tuple[str, ...], lacks: str, tmp_path: Path
+) -> None:
+    for part in there:
+        (tmp_path / "typo" / part).mkdir(parents=True)
+    # Any of them would raise an error when it is imported.
+    for library in ("keras", "tensorflow", "timm", "torch", "transformers"):
+        (tmp_path / f"{library}.py").write_text("raise AssertionError\n")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "convert" / "zoo.py"), "--photographs", "typo"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = f"--photographs typo: no folder {lacks} in it; expected train/ and val/\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
 def test_only_the_default_folder_of_photographs_may_be_absent(tmp_path: Path) -> None:
     assert "--photographs" not in make_zoo(tmp_path).stdout
     for done in (make_zoo(tmp_path, "PHOTOGRAPHS=typo"), make_zoo(tmp_path, PHOTOGRAPHS="typo")):
