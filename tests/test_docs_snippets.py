@@ -1,4 +1,4 @@
-"""The snippets of docs/tutorials/running-the-files.md that `make docs` does not run."""
+"""Blocks of pages that `make docs` does not run: of the README, a page of results, and running-the-files.md."""
 
 import importlib
 import re
@@ -7,9 +7,21 @@ from typing import Any
 
 import pytest
 from support.kotlin_app import STAND_INS, compile_kotlin
+from support.segments import write_pairs
 
-from swiftformer_tf import VARIANTS
+from swiftformer_tf import (
+    PRETRAINED,
+    RECIPES,
+    SEGMENTATION_HEADS,
+    VARIANTS,
+    LiteModel,
+    SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
+    to_checkpoint,
+)
+from swiftformer_tf.training import SEGMENTATION_RECIPES
 
+README = Path(__file__).parents[1] / "README.md"
 PAGE = Path(__file__).parents[1] / "docs" / "tutorials" / "running-the-files.md"
 
 
@@ -40,12 +52,47 @@ def test_a_workflow_runs_the_clients_that_run_them() -> None:
     assert "actions/setup-node" in job
 
 
-def test_the_own_model_of_the_readme_trains() -> None:
-    readme = (PAGE.parents[2] / "README.md").read_text("utf-8")
-    (block,) = [each for each in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "model.fit(" in each]
+def run_block(path: Path, part: str) -> dict[str, Any]:
+    """Runs the Python block of a page that has `part` in it, and returns its names."""
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
+    (block,) = [each for each in blocks if part in each]
     found: dict[str, Any] = {}
     exec(block, found)
-    assert found["model"].optimizer.iterations == 1
+    return found
+
+
+def test_the_own_model_of_the_readme_trains() -> None:
+    assert run_block(README, "model.fit(")["model"].optimizer.iterations == 1
+
+
+def test_the_steps_of_the_readme_end_in_a_verified_file(
+    model: SwiftFormerForImageClassification, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a tiny model in the place of the published one: random, it loses more to integers than `int8` allows."""
+    monkeypatch.setitem(RECIPES, "int8", RECIPES["int8"].replace(min_snr=12, min_agreement=0.85))
+    (tmp_path / "photos").mkdir()
+    for part in ("train", "val"):
+        (tmp_path / "photos" / part).symlink_to(folder)
+    to_checkpoint(model).save(tmp_path / "swiftformer_xs.pth", key_layout="original")
+    monkeypatch.chdir(tmp_path)
+    run_block(README, "raise_for_failure()")
+    assert LiteModel.open(tmp_path / "swiftformer_xs_int8.tflite").recipe.name == "int8"
+
+
+def test_the_training_of_the_segmentation_page_trains(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tiny model for one epoch, on drawn pictures in the place of CamVid's."""
+    write_pairs(tmp_path / "CAMVID", count=2)
+    monkeypatch.setitem(PRETRAINED, "swiftformer_xs_imagenette", saved)
+    short = SEGMENTATION_RECIPES["short"].replace(epochs=1, batch_size=2, crop_size=(32, 32), whole_epochs=0.0)
+    monkeypatch.setitem(SEGMENTATION_RECIPES, "short", short)
+    monkeypatch.chdir(tmp_path)
+    found = run_block(PAGE.parents[1] / "results" / "segmentation.md", "train_segmenter(model")
+    assert found["model"].config.labels == ("sky", "ground")
+    assert found["model"].config.input_size == (360, 480)
+    trained = SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path / "run" / "model.keras")
+    assert trained.head == SEGMENTATION_HEADS["semantic_fpn_64"]
 
 
 def test_the_page_of_the_variants_lists_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
