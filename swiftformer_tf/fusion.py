@@ -10,9 +10,11 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError, number_of
 from swiftformer_tf.folding import normalized, tensor_of
 from swiftformer_tf.graph_walk import Walk, is_graph
+from swiftformer_tf.notebook import facts_table, first_labels
 from swiftformer_tf.pretrained_model import config_of
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.tasks import TASKS, Activation, Output, main_output
+from swiftformer_tf.variables import count_parameters
 
 __all__ = ["DeployModel", "fuse", "graph_config", "output_names", "tasks_of"]
 
@@ -77,6 +79,18 @@ class DeployModel(keras.Model):
     def task(self) -> str:
         """What its main output means: a key of `tasks.TASKS`."""
         return self.main_output.task
+
+    def _repr_html_(self) -> str:
+        """The display in notebooks: what the graph takes and gives, as of the TFLite models that are made of it."""
+        height, width = self.config.input_size
+        facts = {
+            "takes": f"{height} x {width} x {self.config.num_channels}, {self.input.dtype}, "
+            + ("pixels from 0 to 255" if self.include_preprocessing else "normalized"),
+            "gives": ", ".join(each.name for each in self.named_outputs),
+            "labels": first_labels(self.config.labels),
+            "parameters": f"{count_parameters(self):,}",
+        }
+        return facts_table(facts, type(self).__name__)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return super().call(inputs, training=False, mask=mask)

@@ -15,6 +15,7 @@ from swiftformer_tf import (
     SwiftFormerForImageClassification,
     SwiftFormerForSemanticSegmentation,
     SwiftFormerModel,
+    fuse,
 )
 from swiftformer_tf.info import describe
 from swiftformer_tf.notebook import MAX_POINTS, html_table, scatter_svg
@@ -102,6 +103,25 @@ def test_a_keras_model_shows_what_it_is(make: Callable[[SwiftFormerConfig], Any]
         "problem type": "not specified",
         "token weights": "uniform",
         "dtype": "float32",
+    }
+
+
+@pytest.mark.parametrize(
+    ("include_preprocessing", "takes"), [(False, "normalized"), (True, "pixels from 0 to 255")], ids=str
+)
+def test_a_fused_model_shows_what_it_is(include_preprocessing: bool, takes: str) -> None:
+    config = SwiftFormerConfig.from_variant("tiny", id2label={0: "<b>cat</b>", 1: "dog & co"})
+    deploy = fuse(
+        SwiftFormerForImageClassification(config), image_size=(64, 96), include_preprocessing=include_preprocessing
+    )
+    html = deploy._repr_html_()
+    assert "<b>" not in html
+    assert "<caption>DeployModel</caption>" in html
+    assert dict(cells(html)[1:]) == {
+        "takes": f"64 x 96 x 3, float32, {takes}",
+        "gives": "logits",
+        "labels": "<b>cat</b>, dog & co",
+        "parameters": f"{describe(deploy)['parameters']:,}",
     }
 
 
