@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.checkpoints.pretrained import license_of, weights_path
+from swiftformer_tf.checkpoints.pretrained import license_of
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import photographs_in
@@ -97,7 +97,7 @@ def demonstrate(
         stem=DEMO_WEIGHTS,
         calibration=seen.calibration,
         images=seen.holdout,
-        license=license_of(weights_path(DEMO_WEIGHTS)),
+        license=license_of(DEMO_WEIGHTS),
         progress=progress,
     )
     results = [(each.model, each.report) for each in exported]

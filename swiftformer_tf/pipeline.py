@@ -174,7 +174,7 @@ def export_files(
         calibration=calibrated_on,
         images=verified_on,
         deploy_options=deploy_options,
-        license=license or (license_of(Path(model)) if isinstance(model, (str, Path)) else None),
+        license=license or (license_of(model) if isinstance(model, (str, Path)) else None),
         progress=progress,
     )
     if android:

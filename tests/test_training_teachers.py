@@ -16,6 +16,7 @@ from support.random_models import pictures, tiny_config
 from support.training_runs import LABELS, color_teacher
 
 from swiftformer_tf import (
+    PRETRAINED,
     RECIPES,
     CheckpointError,
     ImageError,
@@ -38,13 +39,19 @@ def pixels(count: int, side: int = 24) -> np.ndarray:
 
 
 def test_a_swiftformer_file_brings_its_own_transform_and_labels(
-    saved: Path, model: SwiftFormerForImageClassification, lite: Any, tmp_path: Path
+    saved: Path,
+    model: SwiftFormerForImageClassification,
+    lite: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(PRETRAINED, "tiny", saved)
     exported: LiteModel = lite("float32")
     exported.save(tmp_path / "tiny.tflite")
     images = model.config.transform.normalize(pixels(3, 64))
-    for path in (saved, tmp_path / "tiny.tflite"):
+    for path, name in ((saved, saved.name), (tmp_path / "tiny.tflite", "tiny.tflite"), ("tiny", saved.name)):
         teacher = Teacher.open(path)
+        assert teacher.name.startswith(f"{name} (sha256 ")
         assert (teacher.transform, teacher.labels) == (model.config.transform, model.config.labels)
         np.testing.assert_allclose(teacher.predict(images), model.predict_on_batch(images), atol=1e-4)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from swiftformer_tf.checkpoints.hub import fetch, is_hub_id
 from swiftformer_tf.errors import ModelError
 
-__all__ = ["PRETRAINED", "check_one_model", "license_of", "weights_path"]
+__all__ = ["PRETRAINED", "bundled_path", "check_one_model", "license_of", "weights_path"]
 
 _FOLDER = Path(__file__).parents[1] / "weights"
 PRETRAINED: dict[str, Path] = {
@@ -17,6 +17,16 @@ Examples:
     >>> PRETRAINED["swiftformer_xs_imagenette"].with_suffix(".md").is_file()
     True
 """
+
+
+def bundled_path(name: str | Path) -> Path:
+    """The file of a name in `PRETRAINED`; all others are paths.
+
+    Examples:
+        >>> bundled_path("swiftformer_xs_imagenette").name, bundled_path("mine.keras").name
+        ('swiftformer_xs_imagenette.safetensors', 'mine.keras')
+    """
+    return PRETRAINED.get(str(name), Path(name))
 
 
 def weights_path(name: str | Path) -> Path:
@@ -31,9 +41,7 @@ def weights_path(name: str | Path) -> Path:
         >>> weights_path("mine.keras").name
         'mine.keras'
     """
-    if str(name) in PRETRAINED:
-        return PRETRAINED[str(name)]
-    return fetch(name) if is_hub_id(name) else Path(name)
+    return fetch(name) if is_hub_id(name) else bundled_path(name)
 
 
 def check_one_model(path: Path, weights: str | None) -> None:
@@ -52,11 +60,11 @@ def check_one_model(path: Path, weights: str | None) -> None:
         raise ModelError(f"{path}: weights={weights!r}: this kind of file has one model; leave it out")
 
 
-def license_of(path: Path) -> str | None:
-    """The license of weights that ship with the package; None for any other file.
+def license_of(name: str | Path) -> str | None:
+    """The license of weights that ship with the package, by their name or path; None for any other file.
 
     Examples:
-        >>> license_of(weights_path("swiftformer_xs_imagenette"))
+        >>> license_of("swiftformer_xs_imagenette")
         'Apache-2.0'
     """
-    return "Apache-2.0" if path in PRETRAINED.values() else None
+    return "Apache-2.0" if bundled_path(name) in PRETRAINED.values() else None

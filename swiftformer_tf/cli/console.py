@@ -72,13 +72,12 @@ class ModelFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from swiftformer_tf.checkpoints.hub import is_hub_id
-        from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
+        from swiftformer_tf.checkpoints.pretrained import PRETRAINED
 
-        # Fetched by what opens it, and not before all arguments are known to be good.
-        if is_hub_id(value):
-            return Path(value)
-        path = weights_path(value)
-        if not path.exists():
+        # Found by what opens it: an id is not fetched before all arguments are known to be good, and what names the
+        # model to the user names it as the user did.
+        path = Path(value)
+        if not (str(value) in PRETRAINED or is_hub_id(value) or path.exists()):
             names = ", ".join(PRETRAINED)
             self.fail(
                 f"{value}: no such file or folder; expected one, the name of weights that ship with the package "

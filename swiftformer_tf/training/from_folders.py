@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import keras
 
+from swiftformer_tf.checkpoints.pretrained import bundled_path
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ConfigError, require_packages
 from swiftformer_tf.evaluation import labeled_for
@@ -76,7 +77,7 @@ class _Options:
     @property
     def starting_point(self) -> str:
         """The origin of the weights, for `run.json`."""
-        return identity(Path(self.source)) if self.source else "random"
+        return identity(bundled_path(self.source)) if self.source else "random"
 
     def sized(self, transform: Transform, size: int | tuple[int, int]) -> dict[str, Any]:
         """Configuration fields for images of this size."""

@@ -11,6 +11,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from swiftformer_tf.checkpoints.pretrained import bundled_path
 from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix_path
 from swiftformer_tf.files import identity, read_text, replacing
 from swiftformer_tf.images.labels import imagenet_classes, match_classes
@@ -106,7 +107,7 @@ class Teacher:
         """
         # Each process asks about photographs of its own, when it needs to.
         with undistributed():
-            return cls._open(Path(path))
+            return cls._open(bundled_path(path))
 
     @classmethod
     def _open(cls, path: Path) -> Self:
