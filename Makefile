@@ -77,9 +77,13 @@ zoo: $(PARITY_VENV)/installed
 golden: $(PARITY_VENV)/installed
 	$(PARITY_VENV)/bin/python convert/parity.py --write-golden
 
-# Real clients, each in an environment of its own below .clients/: see tflite/clients/README.md.
+# Real clients, each in an environment of its own below .clients/: see tflite/clients/README.md. One that finds a wrong
+# answer does not keep the others from running.
 clients: $(VENV)/installed
-	$(VENV)/bin/python tflite/clients/run.py
+	@status=0; for command in run.py 'segmenters.py .clients' 'segmenters.py .clients --probabilities' \
+	  'mediapipe_tasks.py .clients/mediapipe'; do \
+	  echo "tflite/clients/$$command"; $(VENV)/bin/python tflite/clients/$$command || status=1; \
+	done; exit $$status
 
 clients-ci: $(VENV)/installed
 	$(VENV)/bin/python tflite/clients/run.py --quick --strict \

@@ -1,5 +1,6 @@
 """Are wrong answers of clients found? Made-up answers to a made-up kit; `make clients` has the real ones."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -317,3 +318,13 @@ def test_what_a_browser_said_counts_however_it_ends(
     if "sleep" not in script:
         assert [each["recipe"] for each in said] == ["int8"]
         assert capsys.readouterr().out == "wasm int8: 3.5 ms a photograph\n"
+
+
+def test_make_clients_runs_every_command() -> None:
+    """A command is a script with arguments of its own; `run.py` starts the clients."""
+    folder = Path(tables.__file__).parent
+    commands = {path.name for path in folder.glob("*.py") if "ArgumentParser" in path.read_text()}
+    makefile = (folder.parents[1] / "Makefile").read_text()
+    (recipe,) = re.findall(r"^clients: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    assert commands == set(re.findall(r"\w+\.py", recipe))
+    assert all(f"`{name}`" in (folder / "README.md").read_text() for name in commands)

@@ -4,11 +4,11 @@
     python tflite/clients/segmenters.py FOLDER --client openvino --client ethosu
     python tflite/clients/segmenters.py FOLDER --probabilities
 
-FOLDER, outside of the repository, gets the files and the clients' environments. The weights are those in
-`docs/results/camvid`, at 96 x 128, which emulators can compute; the photographs are scikit-image's. Writes the tables
-of `docs/results/camvid/clients.md`, or of `clients_probabilities.md` for files with probabilities at full size. A
-client that did not run keeps its last table. Exit status 1 if an answer is wrong. MediaPipe's tasks have a script of
-their own, `mediapipe_tasks.py`.
+FOLDER gets the files and the clients' environments; `make clients` gives it `.clients`, where `run.py` has made these
+already. The weights are those in `docs/results/camvid`, at 96 x 128, which emulators can compute; the photographs are
+scikit-image's. Writes the tables of `docs/results/camvid/clients.md`, or of `clients_probabilities.md` for files with
+probabilities at full size. A client that did not run keeps its last table. Exit status 1 if an answer is wrong.
+MediaPipe's tasks have a script of their own, `mediapipe_tasks.py`.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import numpy as np
 from environments import LeftOutError
 from judging import MIN_PHOTOGRAPHS, Verdict, parts_left, signal_to_noise
 from kit import CONVERTER, Kit, converted, fingerprint, open_kit
+from PIL import Image
 from run import CLIENTS, Client, Result, ask
 from tables import section, table
 
@@ -46,7 +47,7 @@ PAGES: dict[Activation | None, Path] = {
     None: RESULTS / "camvid" / "clients.md",
     "softmax": RESULTS / "camvid" / "clients_probabilities.md",
 }
-NAMES = ("openvino", "ethosu", "arm64", "gpu", "runtimes")
+NAMES = ("openvino", "ethosu", "arm64", "gpu", "browser", "runtimes")
 SIZE = (96, 128)
 PHOTOGRAPHS, CALIBRATED_ON = 6, 24
 
@@ -84,12 +85,14 @@ def make_segmenter_kit(folder: Path, activation: Activation | None = None) -> Ki
     made_from = fingerprint(SIZE, PHOTOGRAPHS, CALIBRATED_ON, activation, sources)
     if (folder / "kit.json").is_file() and (kit := open_kit(folder)).about["made_from"] == made_from:
         return kit
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "photographs").mkdir(parents=True, exist_ok=True)
     (folder / "kit.json").unlink(missing_ok=True)  # written last: a kit without it is not one
     model = segmenter()
     transform = model.config.transform
     calibration, others = (each.pixels for each in photographs(transform))
     calibration, pixels = spread(calibration, CALIBRATED_ON), spread(others, PHOTOGRAPHS)
+    for index, each in enumerate(pixels):
+        Image.fromarray(each).save(folder / "photographs" / f"{index:02}.png")
     inputs = transform.normalize(pixels)
     logits = model.predict(inputs, verbose=0)
     arrays = {"inputs": inputs, "logits": np.asarray(activate(logits, activation, model.config))}
@@ -230,7 +233,7 @@ def main() -> int:
     parser.add_argument("--probabilities", action="store_true", help="files with probabilities instead of logits")
     options = parser.parse_args()
     activation: Activation | None = "softmax" if options.probabilities else None
-    page, kit_name = PAGES[activation], "kit_probabilities" if options.probabilities else "kit"
+    page, kit_name = PAGES[activation], "segmenter_probabilities" if options.probabilities else "segmenter"
     kit, bad = make_segmenter_kit(options.folder / kit_name, activation), 0
     for name in options.client or NAMES:
         result = run_client(CLIENTS[name], kit, options.folder / name, quick=options.quick)
