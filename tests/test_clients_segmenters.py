@@ -1,17 +1,22 @@
 """Are wrong masks of clients found? Made-up answers to a made-up kit; `segmenters.py` there has the real ones."""
 
+import base64
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser_client import shown
 from kit import Kit
+from PIL import Image
 from run import CLIENTS
 from segmenters import NAMES, PAGES, judge_masks, own_runs
+from support.random_models import pictures
+from support.segments import segmenter
 from tables import section
 
-from swiftformer_tf import RECIPES
+from swiftformer_tf import RECIPES, export, fuse
 
 SHAPE = (2, 10, 20, 3)
 
@@ -102,3 +107,19 @@ def test_every_client_has_a_place_on_each_page(page: Path) -> None:
     for name in NAMES:
         assert name in CLIENTS
         assert "new" in section(page.read_text(), name, "new")
+
+
+def test_what_the_page_must_show_of_a_segmenter_is_what_predict_draws(tmp_path: Path) -> None:
+    """The photographs of a kit are of the file's size, and its page shows the commonest class and the overlay."""
+    exported = export(fuse(segmenter()), RECIPES["float32"])
+    (tmp_path / "photographs").mkdir()
+    for index, pixels in enumerate(pictures(3, 40, 64)):
+        Image.fromarray(pixels).save(tmp_path / "photographs" / f"{index:02}.png")
+    first, _ = shown(exported, tmp_path, tmp_path / "shown")
+    shares = np.bincount(np.asarray(Image.open(tmp_path / "shown" / "00_mask.png")).ravel(), minlength=2) / 2560
+    assert (first["label"], first["score"]) == (exported.labels[int(shares.argmax())], shares.max())
+    assert first["file"] == str(tmp_path / "photographs" / "00.png")
+    overlay = np.asarray(Image.open(tmp_path / "shown" / "00_overlay.png"))
+    drawn = np.frombuffer(base64.b64decode(first["overlay"]), np.uint8).reshape(40, 64, 4)
+    np.testing.assert_array_equal(drawn[..., :3], overlay)
+    assert first["least"] == 0.9999

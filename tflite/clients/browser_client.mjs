@@ -1,8 +1,9 @@
 // node browser_client.mjs URL CHROMIUM FOLDER < job: drives the page in headless Chromium. Prints a line of JSON for
 // each thing as soon as it is known: {chromium: version}, {page: what went wrong when it was used, or ""}, and runs.
 //
-// job: {inputs: [base64 of float32], recipes: [names, in the order of the page's models], photographs: [{file, label}],
-//       gpuCount: photographs for the GPU, snippet: JavaScript of the documentation}
+// job: {inputs: [base64 of float32], recipes: [names, in the order of the page's models], photographs: [{file, label, score,
+//       and of a segmenter overlay: base64 of RGBA, least: share of its pixels}], gpuCount: photographs for the GPU,
+//       snippet: JavaScript of the documentation}
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRequire } from "node:module";
@@ -44,6 +45,23 @@ function must(holds, message) {
   if (!holds) throw new Error(message);
 }
 
+// A photograph under its mask, as it stands on the page, against what `predict` draws; browsers blend to a step or two.
+async function sameOverlay(page, { overlay, least }) {
+  const found = await page.evaluate(async () => {
+    const image = document.getElementById("preview");
+    await image.decode();
+    const context = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+    context.drawImage(image, 0, 0);
+    return Array.from(context.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data);
+  });
+  const expected = Buffer.from(overlay, "base64");
+  must(found.length === expected.length, `an overlay of ${found.length / 4} pixels, ${expected.length / 4} expected`);
+  let same = 0;
+  for (let at = 0; at < expected.length; at += 4) same += [0, 1, 2].every((each) => Math.abs(found[at + each] - expected[at + each]) <= 2);
+  const share = same / (expected.length / 4);
+  must(share >= least, `${(100 * share).toFixed(2)} % of the overlay's pixels are as predict draws them, ${100 * least} % needed`);
+}
+
 // A person's way: a click on the button, a photograph dropped, another accelerator, a phone.
 async function use() {
   const { page, foreign, errors, context } = await open({ viewport: { width: 1100, height: 760 } });
@@ -54,6 +72,7 @@ async function use() {
   const clicked = await seen(page);
   must(clicked[0]?.[0] === first.label, `clicked: the page says ${JSON.stringify(clicked[0])}, ${first.label} expected; ${await page.textContent("#status")}`);
   must(Math.abs(clicked[0][1] - first.score) < 0.1, `clicked: a score of ${clicked[0][1]}, ${first.score} expected`);
+  if (first.overlay) await sameOverlay(page, first);
   must(/^[\d.]+ ms on the CPU/.test(await page.textContent("#status")), "no time is shown");
   await page.screenshot({ path: join(folder, "page.png"), fullPage: true });
 
@@ -68,6 +87,7 @@ async function use() {
   await settled(page);
   const dropped = await seen(page);
   must(dropped[0]?.[0] === second.label, `dropped: the page says ${JSON.stringify(dropped[0])}, ${second.label} expected`);
+  if (second.overlay) await sameOverlay(page, second);
 
   await page.evaluate(() => delete document.body.dataset.state);
   await page.getByText("GPU", { exact: true }).click();

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 from environments import LeftOutError, debian_command, npm
+from PIL import Image
 from running import recipe_names, say
 
 from swiftformer_tf.deployment.serving import LITERT_JS, PageServer
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.predicting import predict_photographs
 
 __all__ = ["PLAYWRIGHT"]
 
@@ -40,15 +41,19 @@ def main(kit: Path, *, quick: bool) -> dict[str, Any]:
     packages = npm(folder / "npm", [LITERT_JS, PLAYWRIGHT])
     names = recipe_names(kit)
     paths = [kit / f"{name}.tflite" for name in names]
+    first = LiteModel.open(paths[0])
     with PageServer(paths, litert_js=packages) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         said, end = drive(
             ["node", str(Path(__file__).with_suffix(".mjs")), server.url, str(chromium), str(packages)],
-            job(kit, names, LiteModel.open(paths[0]), count=GPU_COUNT if quick else COUNT),
+            job(kit, names, shown(first, kit, folder / "shown"), count=GPU_COUNT if quick else COUNT),
             folder / "job.json",
         )
         server.shutdown()
     runs = [each for each in said if "recipe" in each]
+    for each in runs:
+        if "outputs" in each:  # JavaScript has them in one row
+            each["outputs"] = np.reshape(each["outputs"], (-1, *first.main_output.shape[1:])).tolist()
     answered = {(each["variant"], each["recipe"]) for each in runs}
     for variant, name in itertools.product(VARIANTS, names):
         if (variant, name) not in answered:
@@ -92,15 +97,26 @@ def progress(each: dict[str, Any]) -> str:
     return f"{each['variant']} {each['recipe']}: {outcome}"
 
 
-def job(kit: Path, names: list[str], lite: LiteModel, *, count: int) -> dict[str, Any]:
+def shown(lite: LiteModel, kit: Path, folder: Path) -> list[dict[str, Any]]:
+    """What the page must show of photographs by this file: the best label with its score or, of a segmenter, the
+    commonest class with its share, and the overlay, which is written to `folder`."""
+    is_mask = lite.main_output.task == "semantic-segmentation"
+    paths = sorted((kit / "photographs").glob("*.png"))[:2]
+    expected = []
+    for path, each in zip(
+        paths, predict_photographs(lite, paths, top=1, output=folder if is_mask else None), strict=True
+    ):
+        (best,) = each.result["classes" if is_mask else "labels"]
+        row = {"file": str(path), "label": best["label"], "score": best["share" if is_mask else "score"]}
+        if is_mask:
+            pixels = np.asarray(Image.open(each.result["overlay"]).convert("RGBA"))
+            row |= {"overlay": base64.b64encode(pixels.tobytes()).decode(), "least": lite.recipe.min_pixel_agreement}
+        expected.append(row)
+    return expected
+
+
+def job(kit: Path, names: list[str], photographs: list[dict[str, Any]], *, count: int) -> dict[str, Any]:
     """What the browser has to do, and what it must see on the page, where photographs go through the transform."""
-    runner, transform = LiteRunner(lite), lite.config.transform
-    photographs = []
-    for path in sorted((kit / "photographs").glob("*.png"))[:2]:
-        logits = runner(transform(path)[None])
-        powers = np.exp(logits - logits.max())
-        best = int(logits.argmax())
-        photographs.append({"file": str(path), "label": lite.labels[best], "score": float(powers[best] / powers.sum())})
     inputs = np.load(kit / "inputs.npy")[:count]
     return {
         "inputs": [base64.b64encode(each.tobytes()).decode() for each in inputs],
