@@ -369,7 +369,12 @@ def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> n
         raise ModelError(f"outputs of shape {outputs.shape}: expected (1, h, w, {num_labels}), one for each label")
     if not np.isfinite(outputs).all():
         raise ModelError("the model's outputs are not finite")
-    resized = keras.ops.image.resize(
-        outputs.astype(np.float32), size, interpolation="bilinear", data_format="channels_last"
-    )
-    return np.asarray(np.argmax(keras.ops.convert_to_numpy(resized)[0], axis=-1))
+    best, answers = np.full(size, -np.inf, np.float32), np.zeros(size, np.min_scalar_type(num_labels - 1))
+    for label in range(num_labels):  # one at a time: of a large photograph, all would be gigabytes
+        resized = keras.ops.image.resize(
+            outputs[..., label, None].astype(np.float32), size, interpolation="bilinear", data_format="channels_last"
+        )
+        values = keras.ops.convert_to_numpy(resized)[0, ..., 0]
+        answers[values > best] = label  # of equal ones, the first stays
+        np.maximum(best, values, out=best)
+    return answers

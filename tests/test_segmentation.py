@@ -205,6 +205,28 @@ def test_evaluation_refuses_what_it_cannot_count(pairs: Path) -> None:
     assert answers_at(np.array([[[0, 1], [1, 0]]]), (4, 4), 2)[0].tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.parametrize("num_labels", [1, 2, 3, 150])
+@pytest.mark.parametrize("size", [(6, 10), (37, 53), (5, 9)])
+def test_answers_are_those_of_all_classes_at_once(
+    num_labels: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose maps at the size of a photograph are never in memory together."""
+    outputs = np.random.default_rng(0).normal(size=(1, 6, 10, num_labels)).astype(np.float32)
+    outputs[0, :3] = outputs[0, :3].round()  # equal ones
+    resize, made = keras.ops.image.resize, []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        made.append(resize(*arguments, **options))
+        return made[-1]
+
+    whole = resize(outputs, size, interpolation="bilinear", data_format="channels_last")
+    monkeypatch.setattr(keras.ops.image, "resize", watched)
+    answers = answers_at(outputs, size, num_labels)
+    np.testing.assert_array_equal(answers, np.argmax(np.asarray(whole)[0], axis=-1))
+    assert answers.dtype == np.uint8
+    assert {tuple(each.shape) for each in made} == {(1, *size, 1)}
+
+
 @pytest.mark.parametrize(("head", "width"), [(SMALL, b"fpn_dim"), (ALL_MLP, b"head_dim")])
 def test_a_file_that_asks_for_a_head_larger_than_itself_is_refused(
     head: SegmentationHead, width: bytes, tmp_path: Path
