@@ -2,8 +2,8 @@
 
     python tflite/clients/mediapipe_tasks.py FOLDER
 
-FOLDER gets the files and MediaPipe's environment; `make clients` gives it `.clients/mediapipe`. The segmenter has the weights in
-`docs/results/camvid`, the embedder those in the wheel; the photographs are scikit-image's. Writes
+FOLDER gets the files and MediaPipe's environment; `make clients` gives it `.clients/mediapipe`. The segmenter has the
+weights in `docs/results/camvid`, the embedder those in the wheel; the photographs are scikit-image's. Writes
 `docs/results/camvid/mediapipe.json`. Exit status 1 if a mask, a probability or a vector is another than LiteRT's.
 """
 
