@@ -33,9 +33,9 @@ The lowest signal-to-noise ratio of any output in dB, with the mean subtracted, 
 """
 
 PARTITIONS = """
-XNNPACK partitions by recipe, and the operations that `mixed_int8` keeps in float after the matrices that read the
-image, by LiteRT's names. Most belong to the backbone: residual sums, depthwise convolutions and the norms of the
-attention. `int8`, `static_int8` and `int16x8` keep none.
+XNNPACK partitions by recipe, and the operations that `mixed_int8` computes in float, by LiteRT's names; those up to
+the first matrices, which read the image, are not counted. Most belong to the backbone: residual sums, depthwise
+convolutions and the norms of the attention. `int8`, `static_int8` and `int16x8` compute none of them in float.
 
 """
 
