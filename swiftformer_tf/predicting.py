@@ -15,6 +15,7 @@ from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.images.colors import Color
 from swiftformer_tf.images.folders import photographs_in
+from swiftformer_tf.images.masks import CLASSES, class_list
 from swiftformer_tf.images.overlays import mask_picture, overlay
 from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.litert.model_file import LiteModel
@@ -123,7 +124,8 @@ def predict_photographs(
         paths: Photographs, or folders of photographs, see `photographs_in`. All are opened before anything is written.
         top: Maximum number of labels or classes to return.
         output: Folder for the images that a segmenter writes for each photograph: `NAME_mask.png`, a palette image with
-            the class of each pixel at the photograph's own size, and `NAME_overlay.png`. None writes nothing.
+            the class of each pixel at the photograph's own size, and `NAME_overlay.png`; and `classes.csv`, which names
+            the indices of the masks: those of the labels, of which void is none. None writes nothing.
         token_weights: For checkpoints, see `Checkpoint.open`.
         weights: For checkpoints, see `Checkpoint.open`.
         progress: Opens a progress display for each step, see `Progress`.
@@ -208,6 +210,7 @@ def _masks(
             with filling(output) as beside:
                 mask_picture(mask, colors).save(beside / f"{path.stem}_mask.png")
                 overlay(photograph, mask, colors).save(beside / f"{path.stem}_overlay.png")
+                (beside / CLASSES).write_text(class_list(labels, colors), "utf-8")
             result |= {kind: str(output / f"{path.stem}_{kind}.png") for kind in ("mask", "overlay")}
         lines = [f"  {shares[index]:7.2%}  {labels[index]}  #{_hex(colors[index])}" for index in best]
         predictions.append(Prediction(result, (str(path), *lines)))

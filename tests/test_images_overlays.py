@@ -13,7 +13,7 @@ from support.segments import CROPS, cropping
 from swiftformer_tf import ConfigError, ImageError, ModelError, SwiftFormerForImageClassification
 from swiftformer_tf.cli.predict import predict
 from swiftformer_tf.evaluation import answers_at
-from swiftformer_tf.images.colors import class_colors
+from swiftformer_tf.images.colors import Color, class_colors
 from swiftformer_tf.images.masks import VOID, MaskClasses, open_mask
 from swiftformer_tf.images.overlays import mask_picture, overlay
 from swiftformer_tf.predicting import predict_photographs
@@ -73,10 +73,36 @@ def test_the_command_writes_mask_and_overlay(
         assert shown.size == (71, 50)
         half = (np.array(Image.open(photograph), float) + np.array(class_colors(3), float)[expected]) / 2
         assert np.abs(np.array(shown, float) - half).max() <= 1.5
-    assert sorted(path.name for path in out.iterdir()) == ["street_mask.png", "street_overlay.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["classes.csv", "street_mask.png", "street_overlay.png"]
     for_people = CliRunner().invoke(predict, arguments[:2], catch_exceptions=False).stdout.splitlines()
     assert for_people[0] == str(photograph)
     assert for_people[1].split()[0].endswith("%")
+
+
+@pytest.mark.parametrize("colors", [(), ((0, 0, 0), (128, 64, 128), (70, 130, 180), (0, 128, 0))])
+def test_masks_are_not_read_with_a_list_that_has_void_before_other_classes(
+    segmenter: SwiftFormerForSemanticSegmentation, photograph: Path, tmp_path: Path, colors: tuple[Color, ...]
+) -> None:
+    """Training leaves void out of the labels, so that the masks of its model have other indices than its own."""
+    first = MaskClasses(("void", *segmenter.config.labels), colors)
+    config = segmenter.config.replace(label_colors=first.label_colors)
+    model = SwiftFormerForSemanticSegmentation(config, head=segmenter.head)
+    model.set_weights(segmenter.get_weights())
+    predict_photographs(model, [photograph], output=tmp_path / "out")
+    mask = tmp_path / "out" / "street_mask.png"
+    with pytest.raises(
+        ImageError, match=r"street_mask\.png: a mask that `predict` wrote, .*; give the list .*, classes.csv$"
+    ):
+        open_mask(mask, first)
+    logits = model.predict(config.transform(photograph)[None], verbose=0)
+    beside = MaskClasses.open(tmp_path / "out" / "classes.csv")
+    np.testing.assert_array_equal(open_mask(mask, beside), answers_at(logits, (50, 71), 3))
+    # Masks of the list itself are read as ever, with a palette too.
+    own = mask_picture(np.array([[0, 1, 3]], np.uint8), first.colors or class_colors(4))
+    own.save(tmp_path / "own.png")
+    assert open_mask(tmp_path / "own.png", first).tolist() == [[VOID, 0, 2]]
+    last = MaskClasses((*segmenter.config.labels, "void"), (*first.label_colors, (0, 0, 0)) if colors else ())
+    np.testing.assert_array_equal(open_mask(mask, last), open_mask(mask, beside))
 
 
 def test_what_cannot_be_predicted_is_refused(

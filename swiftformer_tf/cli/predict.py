@@ -16,7 +16,8 @@ from swiftformer_tf.cli.console import ModelFile, print_json, progress_bar, toke
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for a segmenter's pictures: NAME_mask.png, the class of each pixel, and NAME_overlay.png.",
+    help="Folder for a segmenter's pictures: NAME_mask.png, the class of each pixel, and NAME_overlay.png; with their "
+    "classes.csv.",
 )
 @token_weights_option
 @weights_option

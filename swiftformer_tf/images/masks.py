@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageColor
 
 from swiftformer_tf.errors import ConfigError, ImageError, number_of, one_line
 from swiftformer_tf.files import read_text
-from swiftformer_tf.images.colors import Color
+from swiftformer_tf.images.colors import Color, class_colors
 from swiftformer_tf.images.folders import files_below, list_images
 from swiftformer_tf.images.transform import open_image, undecoded_reason
 
@@ -22,6 +22,7 @@ __all__ = [
     "VOID",
     "MaskClasses",
     "MaskFolder",
+    "class_list",
     "count_pixels",
     "find_mask",
     "open_mask",
@@ -152,13 +153,14 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
 
     Raises:
         ImageError: The file does not exist, is not a PNG, or has 16 bits, or an index or color is not in the class
-            list; the message names it.
+            list, or `predict` wrote the mask and the class list is not that of its labels; the message names it.
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
             steps = [_GRAY_STEPS.get(str(tile.args), 1) for tile in image.tile]  # before `load`, which forgets it
             image.load()
             depth = image.mode
+            palette = image.getpalette() if depth == "P" else None
             pixels = np.asarray(image.convert("RGB") if depth in ("RGB", "RGBA") else image)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
@@ -170,6 +172,11 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
     if depth not in ("L", "P", "1"):
         kind = "of 16 bits" if depth.startswith("I") else f"of Pillow's mode {depth}"
         raise ImageError(f"{path}: a mask {kind}; expected a palette or gray PNG of at most 8 bits")
+    if palette is not None and _leaves_void_out(palette, classes):
+        raise ImageError(
+            f"{path}: a mask that `predict` wrote, whose indices leave void out, which the class list has before other "
+            f"classes; give the list that is next to such masks, {CLASSES}"
+        )
     indices = pixels.astype(np.uint8) // max(steps, default=1)
     labels = classes.lookup[indices]
     if (beyond := labels == VOID - 1).any():
@@ -179,6 +186,26 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
             f"pixels to {VOID}, which is void"
         )
     return labels
+
+
+def _leaves_void_out(palette: list[int], classes: MaskClasses) -> bool:
+    """Whether a palette is that of the model's labels, then black, and the list has void among them."""
+    labels = classes.labels
+    colors = [*(classes.label_colors or class_colors(len(labels))), (0, 0, 0)]
+    return labels != classes.names[: len(labels)] and palette[: 3 * len(colors)] == [x for each in colors for x in each]
+
+
+def class_list(labels: Sequence[str], colors: Sequence[Color]) -> str:
+    """Returns the text of a file that `MaskClasses.open` reads, for masks with the indices of a model's labels.
+
+    Examples:
+        >>> class_list(("road", "sky"), ((128, 64, 128), (70, 130, 180)))
+        'road,#804080\\nsky,#4682b4\\n'
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerows((label, "#{:02x}{:02x}{:02x}".format(*color)) for label, color in zip(labels, colors, strict=True))
+    return text.getvalue()
 
 
 def _from_colors(path: str | Path, pixels: np.ndarray, classes: MaskClasses) -> np.ndarray:
