@@ -1,4 +1,4 @@
-"""Runs the code blocks of the tutorials in a folder with a few photographs and masks.
+"""Runs the code blocks of the tutorials and of embeddings.md in a folder with a few photographs and masks.
 
 `python` and `bash` blocks run as they stand, `sh` blocks with what takes hours made small. Blocks of other pages are
 parsed by tests/test_docs_commands.py.
@@ -89,6 +89,6 @@ pytest_collect_file = Sybil(
         CodeBlockParser(language="bash", evaluator=_run),
         CodeBlockParser(language="sh", evaluator=_run_small),
     ],
-    patterns=["tutorials/*.md"],
+    patterns=["tutorials/*.md", "embeddings.md"],
     fixtures=["folder"],
 ).pytest()

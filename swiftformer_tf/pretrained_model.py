@@ -98,7 +98,7 @@ class PretrainedModel(keras.Model):
             token_weights: For checkpoints, see `Checkpoint.open`.
             weights: For checkpoints, see `Checkpoint.open`.
             num_labels: Number of classes, if different from that of the weights: the heads are then newly initialized,
-                with a warning.
+                with a warning. With 0, a classifier returns pooled features.
             id2label: Class names by index. If there are as many as outputs, they rename the classes; otherwise they
                 have the same effect as `num_labels`.
             num_channels: Number of input channels, if different from that of the weights: the learned weights of the

@@ -391,6 +391,11 @@ def test_labels_that_contradict_each_other_are_refused(saved: Path) -> None:
 def test_heads_can_be_left_out_and_put_on_again(saved: Path) -> None:
     none, said = relabel(to_checkpoint(Model.from_pretrained(saved)), {})
     assert (none.config.num_labels, said) == (0, "the heads for 10 labels are dropped; features come out")
+    pooled = Model.from_pretrained(saved, num_labels=0)  # no warning, which would be an error: nothing is new
+    images = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
+    whole = Model.from_pretrained(saved)
+    expected = Model(whole.config.replace(id2label={}), share_layers_with=whole)(images)
+    np.testing.assert_allclose(pooled(images), expected, atol=1e-5)
     again, said = relabel(none, {0: "cat"}, seed=3)
     assert said == "there were no heads; new ones for 1 label have random weights (seed 3) and must be trained"
     assert again.tensors["head.weight"].shape == (1, 20)

@@ -22,15 +22,6 @@ WEIGHTS = "swiftformer_xs_imagenette"
 CALIBRATED_ON = 100
 
 
-def without_labels(model: sf.SwiftFormerForImageClassification) -> sf.SwiftFormerForImageClassification:
-    """Its pooled features, normalized as its head saw them."""
-    bare = sf.SwiftFormerForImageClassification(model.config.replace(id2label={}))
-    layers = {layer.name: layer for layer in model.layers}
-    for layer in bare.layers:
-        layer.set_weights(layers[layer.name].get_weights())
-    return bare
-
-
 def recall(vectors: np.ndarray, classes: np.ndarray) -> float:
     """Share of vectors whose nearest other one is of the same class."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -41,7 +32,7 @@ def recall(vectors: np.ndarray, classes: np.ndarray) -> float:
 
 def measured(folder: Path, recipes: list[str]) -> dict[str, Any]:
     """A row for each recipe."""
-    model = without_labels(sf.SwiftFormerForImageClassification.from_pretrained(WEIGHTS))
+    model = sf.SwiftFormerForImageClassification.from_pretrained(WEIGHTS, num_labels=0)
     transform = model.config.transform
     train, val = list_images(folder / "train"), list_images(folder / "val")
     classes = np.array([path.parent.name for path in val])

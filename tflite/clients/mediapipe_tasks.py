@@ -55,8 +55,7 @@ def write_files(folder: Path, recipes: list[str]) -> list[dict[str, Any]]:
     from camvid import WEIGHTS, published
 
     segmenter = published(RESULTS / "camvid" / WEIGHTS)
-    embedder = sf.SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette")
-    embedder = without_labels(embedder)
+    embedder = sf.SwiftFormerForImageClassification.from_pretrained("swiftformer_xs_imagenette", num_labels=0)
     tasks = []
     chosen = {name: sf.RECIPES[name] for name in recipes}
     others: dict[str, tuple[Activation | None, ...]] = {"segment": (None, "argmax"), "embed": ()}
@@ -75,15 +74,6 @@ def write_files(folder: Path, recipes: list[str]) -> list[dict[str, Any]]:
             sf.export(deploy, sf.RECIPES["float32"]).save(folder / file)
             tasks.append({"task": task, "file": file, "photographs": names})
     return tasks
-
-
-def without_labels(model: sf.SwiftFormerForImageClassification) -> sf.SwiftFormerForImageClassification:
-    """Its pooled features, normalized as its head saw them."""
-    bare = sf.SwiftFormerForImageClassification(model.config.replace(id2label={}))
-    layers = {layer.name: layer for layer in model.layers}
-    for layer in bare.layers:
-        layer.set_weights(layers[layer.name].get_weights())
-    return bare
 
 
 def judged(folder: Path, task: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
