@@ -2,12 +2,17 @@
 
 import functools
 import gc
+import os
 import resource
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+# NumPy's matrices are small here: its second thread would only spin, and take the core of another worker. It reads this
+# when it is imported; processes that tests start inherit it.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import hypothesis
 import numpy as np

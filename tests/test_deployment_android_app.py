@@ -185,25 +185,23 @@ def test_a_closed_classifier_says_so(app: list[str], working: Path) -> None:
     assert result.stdout.count("closed the model") == 1
 
 
-@pytest.mark.parametrize(
-    ("problem_type", "activation"),
-    [
-        ("single_label_classification", "softmax(run(bitmap, turn))"),
-        ("multi_label_classification", "sigmoid(run(bitmap, turn))"),
-        ("regression", "run(bitmap, turn)"),
-    ],
-)
-def test_what_makes_scores_is_the_files_word(lite: Lite, tmp_path: Path, problem_type: str, activation: str) -> None:
-    """And each of them compiles, with the other ways to cut a picture."""
-    model = lite("float32")
-    modes = {
-        "softmax(run(bitmap, turn))": "squash",
-        "sigmoid(run(bitmap, turn))": "shortest_edge",
-        "run(bitmap, turn)": "height_width",
-    }
-    transform = model.config.transform.replace(crop_mode=modes[activation])
-    config = model.config.replace(problem_type=problem_type, transform=transform)
-    changed = dataclasses.replace(model, config=config)
-    write_android_folder({"tiny_float32.tflite": changed}, tmp_path / "app")
-    assert f"val scores = {activation}\n" in kotlin(tmp_path / "app")
-    assert compile_kotlin([*STAND_INS, MAIN, *(tmp_path / "app").rglob("*.kt")], tmp_path / "classes") == ""
+# What makes scores, by the word of the file, each with another way to cut a picture.
+SCORES = {
+    "single_label_classification": ("softmax(run(bitmap, turn))", "squash"),
+    "multi_label_classification": ("sigmoid(run(bitmap, turn))", "shortest_edge"),
+    "regression": ("run(bitmap, turn)", "height_width"),
+}
+
+
+def test_what_makes_scores_is_the_files_word(lite: Lite, tmp_path: Path) -> None:
+    """And each of them compiles; all at once, each in a package of its own."""
+    model, sources = lite("float32"), [*STAND_INS]
+    for problem_type, (scores, crop_mode) in SCORES.items():
+        transform = model.config.transform.replace(crop_mode=crop_mode)
+        config = model.config.replace(problem_type=problem_type, transform=transform)
+        changed, folder = dataclasses.replace(model, config=config), tmp_path / problem_type
+        write_android_folder({"tiny_float32.tflite": changed}, folder, package=problem_type)
+        assert f"val scores = {scores}\n" in kotlin(folder)
+        (folder / "Main.kt").write_text(MAIN.read_text().replace("package swiftformer\n", f"package {problem_type}\n"))
+        sources += folder.rglob("*.kt")
+    assert compile_kotlin(sources, tmp_path / "classes") == ""
