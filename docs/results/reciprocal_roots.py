@@ -1,0 +1,88 @@
+"""RSQRT or EXP and LOG, in `int8` on a CPU: writes `reciprocal_roots.md` here.
+
+    python docs/results/reciprocal_roots.py FOLDER PHOTOGRAPHS --variant xs --variant l1
+
+XS has the weights that ship; others are new models whose layer scales are 1, since with the usual 1e-5 the branches
+are so small beside what they are added to that XNNPACK leaves these additions to LiteRT. All files of a variant and
+size take turns. On a machine that is busy with other work, export first (`--export-only`) and measure under real-time
+priority: `chrt -f 50`.
+"""
+
+from pathlib import Path
+
+import click
+
+import swiftformer_tf as sf
+from swiftformer_tf.images.folders import ImageFolder, balanced_sample
+from swiftformer_tf.litert.benchmarking import FileTiming, benchmark_files
+
+PAGE = Path(__file__).with_suffix(".md")
+WEIGHTS = {"xs": "swiftformer_xs_imagenette"}
+SIZES = (224, 448)
+FORMS = {"EXP and LOG": sf.RECIPES["int8"], "RSQRT": sf.RECIPES["int8"].replace(lower_rsqrt=False)}
+REPEATS = 60
+CALIBRATION_IMAGES = 16
+
+
+def export_forms(variant: str, size: int, photographs: list[Path], folder: Path) -> list[Path]:
+    """Exports what the folder does not hold yet.
+
+    Returns:
+        The files in the order of `FORMS`.
+    """
+    paths = [folder / f"{variant}_{size}_{form.replace(' ', '_')}.tflite" for form in FORMS]
+    if all(path.exists() for path in paths):
+        return paths
+    model = (
+        sf.SwiftFormerForImageClassification.from_pretrained(WEIGHTS[variant])
+        if variant in WEIGHTS
+        else sf.SwiftFormerForImageClassification(
+            sf.SwiftFormerConfig.from_variant(variant, layer_scale_init_value=1.0)
+        )
+    )
+    deploy = sf.fuse(model, image_size=size)
+    calibration = sf.calibrate(deploy, photographs)
+    for path, recipe in zip(paths, FORMS.values(), strict=True):
+        sf.export(deploy, recipe, calibration=calibration).save(path)
+        click.echo(f"{path.name} {path.stat().st_size / 1e6:.2f} MB", err=True)
+    return paths
+
+
+def page(measured: dict[tuple[str, int], list[FileTiming]]) -> str:
+    """The table, a row for each variant and size."""
+    lines = [
+        "# RSQRT, or EXP and LOG",
+        "",
+        "Made by `python docs/results/reciprocal_roots.py FOLDER PHOTOGRAPHS`: `int8` with 1 / sqrt(x) as",
+        "EXP(-LOG(x) / 2), as the recipe has it, and as LiteRT's RSQRT (`lower_rsqrt=False`). XS has the weights that",
+        f"ship, others random ones with layer scales of 1. Medians of {REPEATS} runs, taking turns, on one thread of",
+        "an x86 core with VNNI; in parentheses the number of XNNPACK partitions.",
+        "",
+        "| variant | pixels | EXP and LOG, ms | RSQRT, ms | EXP and LOG / RSQRT |",
+        "|---|---|---|---|---|",
+    ]
+    for (variant, size), files in measured.items():
+        tables, roots = files
+        ratio = tables.timing.median / roots.timing.median
+        cells = [f"{each.timing.median:.2f} ({each.partitions})" for each in files]
+        lines.append(f"| {variant.upper()} | {size} | {' | '.join(cells)} | {ratio:.3f} |")
+    return "\n".join([*lines, ""])
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("photographs", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@click.option("--variant", "variants", multiple=True, type=click.Choice(["xs", "s", "l1", "l3"]), default=("xs", "l1"))
+@click.option("--export-only", is_flag=True, help="Measure nothing, write no page.")
+def main(folder: Path, photographs: Path, variants: tuple[str, ...], export_only: bool) -> None:
+    """Exports, measures, writes the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = balanced_sample(ImageFolder.open(photographs).paths, CALIBRATION_IMAGES)
+    cases = [(variant, size) for variant in variants for size in SIZES]
+    files = {case: export_forms(*case, chosen, folder) for case in cases}
+    if not export_only:
+        PAGE.write_text(page({case: benchmark_files(paths, repeats=REPEATS) for case, paths in files.items()}))
+
+
+if __name__ == "__main__":
+    main()
