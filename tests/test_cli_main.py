@@ -1,6 +1,7 @@
 """The command as a whole: help, misuse, silence, exit statuses."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -192,8 +193,10 @@ def test_a_damaged_model_is_one_line_for_every_command(
 
 def test_a_real_process_says_nothing_of_tensorflow(tmp_path: Path, saved: Path) -> None:
     result = command("export", saved, "-o", tmp_path / "out", "--recipe", "dynamic_int8", cwd=tmp_path)
-    said = "Only the files themselves were checked: give --images FOLDER to compare with Keras\n"
-    assert (result.returncode, result.stderr) == (0, said)
+    # What a machine that is slow enough says once a minute is no noise.
+    said = [line for line in result.stderr.splitlines() if not re.fullmatch("dynamic_int8: (export|verify)", line)]
+    expected = "Only the files themselves were checked: give --images FOLDER to compare with Keras"
+    assert (result.returncode, said) == (0, [expected])
     assert "tiny_RECIPE.tflite, not compared with Keras" in result.stdout.replace("\n", "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "tiny_dynamic_int8.json",

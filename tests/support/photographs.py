@@ -81,7 +81,12 @@ SHOWN: dict[str, tuple[bytes, np.ndarray, int]] = {
     ),
     "CMYK JPEG": (encoded(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "jpeg"), RED, 2),
     "CMYK TIFF": (encoded(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "tiff"), RED, 2),
-    "YCbCr TIFF": (encoded(PHOTOGRAPH.convert("YCbCr"), "tiff"), np.asarray(PHOTOGRAPH), 3),
+    # Compressed: of others Pillow, before 13.0, says that they are truncated.
+    "YCbCr TIFF": (
+        encoded(PHOTOGRAPH.convert("YCbCr"), "tiff", compression="tiff_lzw", tiffinfo={530: (1, 1)}),
+        np.asarray(PHOTOGRAPH),
+        3,
+    ),
     "animated GIF": (encoded(FRAMES[0], "gif", **MOVING), RED, 0),
     "animated WebP": (encoded(FRAMES[0], "webp", lossless=True, **MOVING), RED, 0),
     "animated PNG": (encoded(FRAMES[0], "png", **MOVING), RED, 0),
