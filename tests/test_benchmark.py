@@ -1,6 +1,7 @@
 """What `make benchmark` concludes from its measurements, and the twin that it compares with."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def test_the_readme_keeps_what_others_wrote(measured: Any, tmp_path: Path) -> No
     assert "| **ours float32** | 9.00 | 9.00 to 9.00 | 9.00 | - | 12.00 | 30.0 | 90.0% | - |" in text
     assert "| xs: timm, that cannot be built | ValueError: a.tflite , b/c/d |" in text
     assert "| float32 | 75% | 80% | Fully Connected (NC, F32) GEMM 75%, GELU 25% (builtin kernel) |" in text
-    assert "100 GFLOPS, which NumPy's BLAS reached" in text
+    assert "100 GFLOPS, which NumPy's BLAS reached" in " ".join(text.split())
+    assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("|"))
     svg = (tmp_path / "benchmark.svg").read_text()
     assert "mixed_int8" in svg
     assert "litert-torch" not in svg  # Hugging Face's attention type is not that of the weights
@@ -196,6 +198,15 @@ def test_models_are_measured_before_export(monkeypatch: pytest.MonkeyPatch) -> N
     table = benchmark_report.models([ours, theirs])
     assert any(line.startswith("| keras.Model, TensorFlow | ") for line in table)
     assert any(line.startswith("| timm, PyTorch eager | ") and "/nowhere" not in line for line in table)
+
+
+def test_what_a_parent_held_is_not_its_childs_peak() -> None:
+    """As `ru_maxrss` has it: with a large parent all models had the same peak."""
+    child = [sys.executable, "-c", "import process_memory; print(process_memory.peak())"]
+    parent = f"import subprocess; held = b'x' * 300_000_000; print(subprocess.check_output({child}, text=True))"
+    environment = os.environ | {"PYTHONPATH": str(benchmark.ROOT / "tflite")}
+    said = subprocess.run([sys.executable, "-c", parent], env=environment, capture_output=True, text=True, check=True)
+    assert 1e6 < int(said.stdout) < 1e8
 
 
 def test_training_is_held_against_timms() -> None:

@@ -8,7 +8,6 @@ the backend that KERAS_BACKEND names; timm on PyTorch, eager, in the environment
 
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from process_memory import peak
 
 __all__ = ["STEPS", "measure"]
 
@@ -85,8 +85,7 @@ def measure(source: str, variant: str, size: int) -> dict[str, Any]:
             else:
                 predict(images[:batch])
             times.append(1000 * (time.perf_counter() - start))
-        peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found[name] = {"ms": statistics.median(times[1:]), "peak": peak}
+        found[name] = {"ms": statistics.median(times[1:]), "peak": peak()}
     return found
 
 

@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,7 +125,12 @@ def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[s
     if failed := [each for each in table.values() if each["error"]]:
         lines += ["", "### Peers that could not be built or run", "", "| peer | why |", "|---|---|"]
         lines += [f"| {each['key']} | {reason(each)} |" for each in failed]
-    return "\n".join(lines) + "\n\n"
+    return "\n".join(map(wrapped, lines)) + "\n\n"
+
+
+def wrapped(line: str) -> str:
+    """A paragraph at the width of the other pages; what is no paragraph stays."""
+    return line if line.startswith(("|", "#", "!")) else textwrap.fill(line, 120, break_on_hyphens=False)
 
 
 def before_export(models: list[dict[str, Any]]) -> list[Goal]:

@@ -8,21 +8,15 @@ loads nothing but LiteRT and numpy, and those before the clock starts.
 import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel
 from ai_edge_litert.cpu_options import CpuOptions
 from ai_edge_litert.hardware_accelerator import HardwareAccelerator
 from ai_edge_litert.options import Options
+from process_memory import peak
 
 __all__: list[str] = []
-
-
-def peak() -> int:
-    """Most bytes that this process ever held, by Linux's word."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
 
 
 def first_answer(path: str, cache: str = "") -> dict[str, float]:
