@@ -93,8 +93,7 @@ def _await_coordinator(host: str, port: int, wait_seconds: float) -> None:
 
 def is_first_process() -> bool:
     """Whether this process writes files; true if there is only one."""
-    distribution = keras.distribution.distribution()
-    return distribution is None or distribution.data_shard_id == 0
+    return _processes()[0] == 0
 
 
 def share_of_batch(batch_size: int) -> slice:
@@ -107,14 +106,21 @@ def share_of_batch(batch_size: int) -> slice:
         >>> share_of_batch(64)
         slice(0, 64, None)
     """
-    distribution = keras.distribution.distribution()
-    if distribution is None:
-        return slice(0, batch_size)
-    devices = distribution.num_model_replicas
+    index, count, devices = _processes()
     if batch_size % devices:
         raise ConfigError(f"batch_size={batch_size}: expected a multiple of the {devices} devices")
-    share = batch_size // distribution.num_processes
-    return slice(distribution.data_shard_id * share, (distribution.data_shard_id + 1) * share)
+    share = batch_size // count
+    return slice(index * share, (index + 1) * share)
+
+
+def _processes() -> tuple[int, int, int]:
+    """The number of this process, how many there are, and how many devices they have."""
+    if keras.distribution.distribution() is None:
+        return 0, 1, 1
+    import jax
+
+    # Keras's distributions know them since 3.15.
+    return jax.process_index(), jax.process_count(), jax.device_count()
 
 
 @contextlib.contextmanager
@@ -137,8 +143,7 @@ def check_same_settings(about: dict[str, Any]) -> None:
     Raises:
         ConfigError: The settings differ.
     """
-    distribution = keras.distribution.distribution()
-    if distribution is None or distribution.num_processes == 1:
+    if _processes()[1] == 1:
         return
     from jax.experimental import multihost_utils
 
