@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 import safetensors
 from PIL import Image
@@ -38,8 +39,10 @@ def assert_same(transform: Transform, name: str, atol: int = 1) -> None:
 def test_pixels_are_those_of_the_library(name: str) -> None:
     transform = read(CONFIGS[name]).transform
     assert (transform.mean, transform.std) == ((0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
-    # To the bit where it is the implementation that the library opens by itself.
-    assert_same(transform, name, atol=int("Pil" in name))
+    # To the bit where it is the implementation that the library opens by itself; that of timm is Pillow, which rounds
+    # otherwise since version 13, with which the golden pixels were made.
+    of_older_pillow = "timm" in name and int(PIL.__version__.partition(".")[0]) < 13
+    assert_same(transform, name, atol=int("Pil" in name or of_older_pillow))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
