@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -87,7 +88,8 @@ def test_every_still_picture_that_pillow_opens_is_taken(tmp_path: Path) -> None:
             path.unlink(missing_ok=True)
         else:
             opened[path] = kind
-    assert set(opened.values()) == WRITTEN
+    later = {"AVIF", "QOI"} if int(PIL.__version__.partition(".")[0]) < 13 else set()
+    assert WRITTEN - later <= set(opened.values()) <= WRITTEN
     assert list_images(tmp_path) == sorted(opened)
     check_images(opened)
     for path in opened:

@@ -18,6 +18,7 @@ from swiftformer_tf import (
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
     SwiftFormerForSemanticSegmentation,
+    Transform,
     to_checkpoint,
 )
 from swiftformer_tf.cli import cli
@@ -123,7 +124,8 @@ def given(
     for path in pictures:
         (root / "pictures" / path.name).symlink_to(path)
     (root / "picture.png").symlink_to(pictures[0])
-    config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "road", 1: "sky"})
+    whole = Transform(size=(32, 32), crop=None)
+    config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "road", 1: "sky"}, transform=whole)
     SwiftFormerForSemanticSegmentation(config).save(root / "segmenter.keras")
     lines = [f"{path.name} {index}\n" for index, path in enumerate(pictures)]
     (root / "labels.txt").write_text("".join(lines))

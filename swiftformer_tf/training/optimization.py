@@ -208,7 +208,7 @@ def compile_for(
         >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
         >>> compile_for(TrainingRecipe(), model, steps=10) is model
         True
-        >>> compile_for(TrainingRecipe(), model, steps=10, teacher_labels=1000).output_names
+        >>> list(compile_for(TrainingRecipe(), model, steps=10, teacher_labels=1000).output_names)
         ['head', 'head_dist']
     """
     kind = problem_type(model.config)
