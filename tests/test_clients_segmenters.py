@@ -1,10 +1,15 @@
 """Are wrong masks of clients found? Made-up answers to a made-up kit; `segmenters.py` there has the real ones."""
 
 import base64
+import json
 import math
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import browser_client
 import numpy as np
 import pytest
 from browser_client import shown
@@ -123,3 +128,42 @@ def test_what_the_page_must_show_of_a_segmenter_is_what_predict_draws(tmp_path: 
     drawn = np.frombuffer(base64.b64decode(first["overlay"]), np.uint8).reshape(40, 64, 4)
     np.testing.assert_array_equal(drawn[..., :3], overlay)
     assert first["least"] == 0.9999
+
+
+COMPARING = """
+{functions}
+const [found, expected, least] = JSON.parse(process.argv[1]);
+const page = {{ evaluate: async () => found }};
+await sameOverlay(page, {{ overlay: Buffer.from(expected).toString("base64"), least }}).then(
+  () => console.log("same"),
+  (error) => console.log(error.message),
+);
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "off", "least", "said"),
+    [
+        (0, 0, 1.0, "same"),
+        (5, 2, 1.0, "same"),  # as browsers blend
+        (1, 3, 0.9, "same"),
+        (2, 3, 0.9, "80.00 % of the overlay's pixels are as predict draws them, 90 % needed"),
+        (None, 0, 0.9, "an overlay of 9 pixels, 10 expected"),
+    ],
+)
+def test_an_overlay_of_other_pixels_fails_in_the_browser(wrong: int | None, off: int, least: float, said: str) -> None:
+    """The comparison of `browser_client.mjs`, cut out of it: the rest needs a browser."""
+    if not (node := shutil.which("node")):
+        pytest.skip("no Node.js")
+    script = Path(browser_client.__file__).with_suffix(".mjs").read_text()
+    functions = [
+        re.search(rf"^(async )?function {name}\(.*?^}}", script, re.M | re.S) for name in ("must", "sameOverlay")
+    ]
+    expected = np.full((10, 4), 100, np.uint8)
+    found = expected.copy() if wrong is not None else expected[1:]
+    found[:wrong, 1] += off
+    given = json.dumps([found.ravel().tolist(), expected.ravel().tolist(), least])
+    program = COMPARING.format(functions="\n".join(each[0] for each in functions if each))
+    command = [node, "--input-type=module", "--eval", program, given]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == said
