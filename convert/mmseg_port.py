@@ -51,12 +51,18 @@ with warnings.catch_warnings():
 
 
 class Segmenter(torch.nn.Module):
-    """timm's backbone and mmsegmentation's neck and head, as its EncoderDecoder has them."""
+    """timm's backbone and mmsegmentation's neck and head, as its EncoderDecoder has them.
 
-    def __init__(self, architecture: Architecture, fpn_dim: int, head_dim: int) -> None:
+    With `feature_norms`, a normalization follows each stage before the neck, as in the original repository's
+    `fork_feat=True`; the next stage reads what is not normalized.
+    """
+
+    def __init__(self, architecture: Architecture, fpn_dim: int, head_dim: int, *, feature_norms: bool = False) -> None:
         super().__init__()
         levels = len(architecture.embed_dims)
         self.backbone = architecture.timm()
+        kind = torch.nn.BatchNorm2d if feature_norms else torch.nn.Identity
+        self.norms = torch.nn.ModuleList(kind(width) for width in architecture.embed_dims)
         self.neck = FPN(list(architecture.embed_dims), fpn_dim, num_outs=levels)
         self.decode_head = FPNHead(
             in_channels=[fpn_dim] * levels,
@@ -72,26 +78,29 @@ class Segmenter(torch.nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, labels, H / 4, W / 4)."""
         hidden, maps = self.backbone.stem(pixels), []
-        for stage in self.backbone.stages:
+        for stage, norm in zip(self.backbone.stages, self.norms, strict=True):
             hidden = stage(hidden)
-            maps.append(hidden)
+            maps.append(norm(hidden))
         return self.decode_head(self.neck(maps))
 
     def published(self) -> references.State:
         """Its tensors as mmsegmentation's checkpoints name them; timm's classifier is not part of it."""
         own = self.state_dict()
         timms = {key.removeprefix("backbone."): own.pop(key) for key in [*own] if key.startswith("backbone.")}
+        normed = [(key.split(".", 2), own.pop(key)) for key in [*own] if key.startswith("norms.")]
+        # The original repository counts the downsamplings between the stages.
+        norms = {f"backbone.norm{2 * int(stage)}.{leaf}": tensor for (_, stage, leaf), tensor in normed}
         backbone = {
             key: tensor
             for key, tensor in references.original_names(timms).items()
             if not key.startswith(("norm.", "head.", "dist_head."))
         }
-        return {**{f"backbone.{key}": tensor for key, tensor in backbone.items()}, **own}
+        return {**{f"backbone.{key}": tensor for key, tensor in backbone.items()}, **norms, **own}
 
 
-def segmenter(architecture: Architecture, fpn_dim: int, head_dim: int) -> Segmenter:
+def segmenter(architecture: Architecture, fpn_dim: int, head_dim: int, *, feature_norms: bool = False) -> Segmenter:
     """With weights under which every part of it counts."""
-    model = Segmenter(architecture, fpn_dim, head_dim).eval()
+    model = Segmenter(architecture, fpn_dim, head_dim, feature_norms=feature_norms).eval()
     references.randomize(model, seed=0)
     return model
 
@@ -106,10 +115,11 @@ def error(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
-def measure(folder: Path) -> bool:
+def measure(folder: Path, *, feature_norms: bool) -> bool:
     """XS with the paper's head: a training file of mmsegmentation's opened here, and written back for it."""
+    print(f"{'with' if feature_norms else 'without'} norms after the stages")
     architecture = Architecture(VARIANTS["xs"]["depths"], VARIANTS["xs"]["embed_dims"], labels=150)
-    reference = segmenter(architecture, 256, 128)
+    reference = segmenter(architecture, 256, 128, feature_norms=feature_norms)
     state = reference.published()
     torch.save({"meta": {"iter": 40000}, "state_dict": state}, folder / "iter_40000.pth")
     model = port(Checkpoint.open(folder / "iter_40000.pth")).model
@@ -147,7 +157,8 @@ def main() -> int:
         write_golden()
     print(f"mmsegmentation {mmseg.__version__}, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as folder:
-        return 0 if measure(Path(folder)) else 1
+        passed = [measure(Path(folder), feature_norms=each) for each in (False, True)]
+        return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from swiftformer_tf.folding import (
     upsampled,
 )
 from swiftformer_tf.layer_settings import check_floats
-from swiftformer_tf.mixing import Concatenated, Matrix, Resized, added, concatenated, matrix_of, resizable
+from swiftformer_tf.mixing import Concatenated, Matrix, Resized, added, concatenated, matrix_of, normed, resizable
 from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling
 
 __all__ = ["Walk", "in_float32", "is_graph"]
@@ -164,6 +164,8 @@ class Walk(_Copy):
             mixed = value.mixed(operation, name) if isinstance(value, Concatenated | Resized) else None
             if mixed is not None:
                 return mixed
+            if isinstance(value, Affine) and not _is_convolved(value.source):
+                return normed(operation, value, name)
             source = tensor_of(value)
             return matrix_of(operation, source, lambda: self._copied(operation, (source,), {}))
         if kind is keras.layers.BatchNormalization and isinstance(value, Resized) and _is_by_channel(operation, value):
@@ -176,7 +178,8 @@ class Walk(_Copy):
         if kind in TRAINING_ONLY:
             return value
         if kind is keras.layers.BatchNormalization and _is_by_channel(operation, value):
-            # A convolution before it takes it, if the converter may: it stays a layer unless a pooling follows.
+            # A convolution before it takes it, if the converter may: else it stays a layer unless a pooling or a 1x1
+            # convolution follows.
             return Affine(value, *norm_of(operation), lambda each: self._copied(operation, (each.source,), {}))
         if kind is keras.layers.GlobalAveragePooling2D and is_plain and not operation.keepdims:
             return pool(value, self._name(operation.name))
@@ -255,6 +258,11 @@ def _is_pointwise(conv: keras.layers.Conv2D) -> bool:
     """Whether a convolution is a matrix for each pixel, and nothing else."""
     has_one_tap = conv.kernel_size == (1, 1) and conv.strides == (1, 1) and conv.groups == 1
     return has_one_tap and conv.activation is keras.activations.linear and conv.data_format == "channels_last"
+
+
+def _is_convolved(hidden: Any) -> bool:
+    """Whether a map comes from a convolution, into which the converter folds what scales and shifts it."""
+    return isinstance(hidden._keras_history.operation, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
 
 
 def _is_by_channel(norm: keras.layers.BatchNormalization, value: Any) -> bool:

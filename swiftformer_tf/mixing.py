@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from swiftformer_tf.folding import Lazy, Weights, convolved, tensor_of, weights_of
+from swiftformer_tf.folding import Affine, Lazy, Weights, convolved, tensor_of, weights_of
 
-__all__ = ["Concatenated", "Matrix", "Resized", "added", "concatenated", "matrix_of", "resizable"]
+__all__ = ["Concatenated", "Matrix", "Resized", "added", "concatenated", "matrix_of", "normed", "resizable"]
 
 # Multiplications for a channel of a pixel that is made of four others.
 BILINEAR = 4
@@ -149,6 +149,13 @@ class Concatenated(Lazy):
 def matrix_of(layer: keras.layers.Conv2D, source: Any, write: Callable[[], Any]) -> Matrix:
     """A 1x1 convolution as a layer of the model."""
     return Matrix(source, (*source.shape[:-1], layer.filters), functools.partial(weights_of, layer), write)
+
+
+def normed(layer: keras.layers.Conv2D, value: Affine, name: NewName) -> Matrix:
+    """A 1x1 convolution of a map that is scaled and shifted by channel, as one matrix: it has no padding to spoil."""
+    kernel, *bias = weights_of(layer)
+    total = _total([value.shift @ kernel[0, 0], *bias])
+    return _matrix(value.source, [kernel * value.scale[:, None], *total], name)
 
 
 def resizable(value: Any) -> Resized:

@@ -16,18 +16,25 @@ from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerM
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling, NearestUpsampling
-from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead, infer_head
+from swiftformer_tf.segmentation_heads import (
+    FEATURE_NORM,
+    SEGMENTATION_HEADS,
+    SegmentationHead,
+    feature_norm,
+    infer_head,
+)
 from swiftformer_tf.variables import assign_head, assign_tensors, backbone_of
 
 __all__ = [
+    "HEAD_LAYERS",
     "SwiftFormerForSemanticSegmentation",
     "copy_backbone",
     "copy_head",
 ]
 
 
-# Beginnings of the names of a head's layers.
-HEAD = ("neck-", "decode_head-")
+#: Beginnings of the names of a head's layers.
+HEAD_LAYERS = (FEATURE_NORM.replace(".", "-"), "neck-", "decode_head-")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -76,7 +83,10 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
             )
         backbone = SwiftFormerModel(config, out_indices=range(len(config.depths)), dtype=dtype)
         policy = backbone.dtype_policy
-        hidden = _HEADS[head.name](_Head(config, head, policy), list(backbone.outputs))
+        make, maps = _Head(config, head, policy), list(backbone.outputs)
+        if head.feature_norms:
+            maps = [make.norm(feature_norm(stage).replace(".", "-"), each) for stage, each in enumerate(maps)]
+        hidden = _HEADS[head.name](make, maps)
         hidden = keras.layers.SpatialDropout2D(
             head.dropout, data_format="channels_last", dtype=policy, name="decode_head-dropout"
         )(hidden)
@@ -156,7 +166,7 @@ def copy_backbone(
     theirs = {layer.name: layer for layer in source.layers}
     pairs, new = [], []
     for layer in model.layers:
-        if layer.name.startswith(HEAD):
+        if layer.name.startswith(HEAD_LAYERS):
             new += [variable.path for variable in layer.weights]
             continue
         if not layer.weights:
@@ -184,7 +194,7 @@ def copy_head(model: SwiftFormerForSemanticSegmentation, source: SwiftFormerForS
     theirs = {layer.name: layer for layer in source.layers}
     new: list[str] = []
     for layer in model.layers:
-        if not layer.name.startswith(HEAD) or not layer.weights:
+        if not layer.name.startswith(HEAD_LAYERS) or not layer.weights:
             continue
         other = theirs.get(layer.name)
         if other is not None and [w.shape for w in other.weights] == [w.shape for w in layer.weights]:
@@ -205,11 +215,14 @@ class _Head:
     def conv(self, filters: int, kernel_size: int, name: str, inputs: Any) -> Any:
         return _conv(filters, kernel_size, dtype=self.policy, name=name)(inputs)
 
-    def norm_relu(self, name: str, inputs: Any) -> Any:
+    def norm(self, name: str, inputs: Any) -> Any:
         norm = keras.layers.BatchNormalization(
-            momentum=BATCH_NORM_MOMENTUM, epsilon=self.epsilon, dtype=self.policy, name=f"{name}-bn"
+            momentum=BATCH_NORM_MOMENTUM, epsilon=self.epsilon, dtype=self.policy, name=name
         )
-        return keras.layers.ReLU(dtype=self.policy, name=f"{name}-activate")(norm(inputs))
+        return norm(inputs)
+
+    def norm_relu(self, name: str, inputs: Any) -> Any:
+        return keras.layers.ReLU(dtype=self.policy, name=f"{name}-activate")(self.norm(f"{name}-bn", inputs))
 
     def conv_module(self, name: str, inputs: Any) -> Any:
         """3x3 convolution without bias, norm, ReLU."""

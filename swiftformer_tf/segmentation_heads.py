@@ -6,12 +6,15 @@ from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.errors import CheckpointError, ConfigError
 
-__all__ = ["SEGMENTATION_HEADS", "SegmentationHead", "infer_head"]
+__all__ = ["FEATURE_NORM", "SEGMENTATION_HEADS", "SegmentationHead", "feature_norm", "infer_head"]
 
 HeadName = Literal["semantic_fpn", "all_mlp"]
 
 # Far beyond what any phone runs: without it, a few bytes in a file could ask for all the memory there is.
 MAX_WIDTH = 4096
+
+#: Beginning of the names of the normalizations between the stages and a head, in mmsegmentation's checkpoints.
+FEATURE_NORM = "backbone.norm"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,19 +28,22 @@ class SegmentationHead:
         fpn_dim: Channels of the pyramid; of `"semantic_fpn"` only.
         head_dim: Channels from which the classifier reads.
         dropout: Share of the channels that training drops before the classifier.
+        feature_norms: Whether a batch normalization stands between each stage and the head, as in backbones that the
+            original repository builds with `fork_feat=True`.
 
     Raises:
         ConfigError: An impossible value; the message names the field.
 
     Examples:
         >>> SegmentationHead(fpn_dim=64, head_dim=64)
-        SegmentationHead(name='semantic_fpn', fpn_dim=64, head_dim=64, dropout=0.1)
+        SegmentationHead(name='semantic_fpn', fpn_dim=64, head_dim=64, dropout=0.1, feature_norms=False)
     """
 
     name: HeadName = "semantic_fpn"
     fpn_dim: int = 256
     head_dim: int = 128
     dropout: float = 0.1
+    feature_norms: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in get_args(HeadName):
@@ -48,6 +54,8 @@ class SegmentationHead:
                 raise ConfigError(f"head.{field}={value!r}: expected a whole number from 1 to {MAX_WIDTH}")
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
             raise ConfigError(f"head.dropout={self.dropout!r}: expected a number from 0 to below 1")
+        if type(self.feature_norms) is not bool:
+            raise ConfigError(f"head.feature_norms={self.feature_norms!r}: expected true or false")
 
     @property
     def least_parameters(self) -> int:
@@ -115,20 +123,31 @@ def infer_head(shapes: Mapping[str, tuple[int, ...]]) -> SegmentationHead:
     Examples:
         >>> mixing, last = "decode_head.fuse.conv.weight", "decode_head.conv_seg.weight"
         >>> infer_head({mixing: (64, 256, 1, 1), last: (2, 64, 1, 1)})
-        SegmentationHead(name='all_mlp', fpn_dim=256, head_dim=64, dropout=0.1)
+        SegmentationHead(name='all_mlp', fpn_dim=256, head_dim=64, dropout=0.1, feature_norms=False)
     """
     for name, kind in _KINDS.items():
         if kind.mark not in shapes:
             continue
         widths = {"head_dim": _side(shapes, "decode_head.conv_seg.weight", 1), kind.width: _side(shapes, kind.mark, 0)}
+        has_norms = any(key.startswith(FEATURE_NORM) for key in shapes)
         try:
-            return SegmentationHead(name=name, **widths)
+            return SegmentationHead(name=name, feature_norms=has_norms, **widths)
         except ConfigError as error:
             raise CheckpointError(f"decode_head: {error}") from None
     raise CheckpointError(
         f"decode_head: none of this package's heads, {', '.join(get_args(HeadName))}; found "
         f"{', '.join(sorted(shapes)[:3])}, ..."
     )
+
+
+def feature_norm(stage: int) -> str:
+    """Name of the normalization of a stage's output: the original repository numbers downsamplings in between.
+
+    Examples:
+        >>> [feature_norm(stage) for stage in range(4)]
+        ['backbone.norm0', 'backbone.norm2', 'backbone.norm4', 'backbone.norm6']
+    """
+    return f"{FEATURE_NORM}{2 * stage}"
 
 
 def _side(shapes: Mapping[str, tuple[int, ...]], key: str, axis: int) -> int:
@@ -147,5 +166,5 @@ SEGMENTATION_HEADS: dict[str, SegmentationHead] = {
 
 Examples:
     >>> SEGMENTATION_HEADS["semantic_fpn"]
-    SegmentationHead(name='semantic_fpn', fpn_dim=256, head_dim=128, dropout=0.1)
+    SegmentationHead(name='semantic_fpn', fpn_dim=256, head_dim=128, dropout=0.1, feature_norms=False)
 """

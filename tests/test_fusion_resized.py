@@ -189,3 +189,18 @@ def test_a_segmenter_resizes_its_logits_alone() -> None:
     # Three levels are doubled a last time and cut; smaller ones meet further convolutions before that.
     assert channels.count(3) == 6
     assert channels.count(16) == 3
+
+
+def norms(deploy: keras.Model) -> list[keras.layers.Layer]:
+    return [layer for layer in deploy.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_a_norm_before_a_matrix_becomes_part_of_it(use_bias: bool) -> None:
+    assert not norms(checked(lambda maps: conv(3, use_bias=use_bias)(norm(maps[0]))))
+
+
+def test_a_norm_stays_behind_a_convolution_that_takes_it_and_before_one_that_pads() -> None:
+    """The converter folds it into the first; the second's padding would need another value than zero."""
+    assert len(norms(checked(lambda maps: conv(3)(norm(conv(5, 3)(maps[0])))))) == 1
+    assert len(norms(checked(lambda maps: conv(3, 3)(norm(maps[0]))))) == 1

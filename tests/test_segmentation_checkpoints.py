@@ -1,5 +1,6 @@
 """Segmenters as files: folders of `save_pretrained`, and mmsegmentation's layout."""
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,19 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 from support.random_models import random_images, randomized, tiny_config
+from support.segmenters import PIXELS
+from support.segmenters import segmenter as usable
 from support.weight_files import GOLDEN
 
 from swiftformer_tf import (
+    RECIPES,
     Checkpoint,
     CheckpointError,
+    LiteRunner,
     SwiftFormerForSemanticSegmentation,
     evaluate,
+    export,
+    fuse,
     port,
     to_checkpoint,
 )
@@ -24,12 +31,14 @@ from swiftformer_tf.checkpoints import torch_zip
 from swiftformer_tf.info import describe
 from swiftformer_tf.loading import open_any, open_model
 from swiftformer_tf.predicting import predict_photographs
+from swiftformer_tf.segmentation import copy_backbone, copy_head
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 
 LABELS = {0: "road", 1: "sky", 2: "tree"}
 HEADS = {
     "semantic_fpn": SegmentationHead(fpn_dim=12, head_dim=8),
     "all_mlp": SegmentationHead(name="all_mlp", head_dim=8),
+    "normed": SegmentationHead(fpn_dim=12, head_dim=8, feature_norms=True),
 }
 IMAGES = random_images(1, 50, 70, 3)
 
@@ -38,6 +47,18 @@ def segmenter(name: str = "semantic_fpn", **fields: Any) -> SwiftFormerForSemant
     config = tiny_config(id2label=LABELS, image_size=(50, 70), **fields)
     config = config.replace(transform=config.transform.replace(crop=None, interpolation="bilinear"))
     return randomized(SwiftFormerForSemanticSegmentation(config, head=HEADS[name]))
+
+
+def normed(name: str) -> SwiftFormerForSemanticSegmentation:
+    """A segmenter of tests/support whose stages are normalized."""
+    plain = usable(name)
+    model = SwiftFormerForSemanticSegmentation(plain.config, head=dataclasses.replace(plain.head, feature_norms=True))
+    copy_backbone(model, plain)
+    new, rng = copy_head(model, plain), np.random.default_rng(0)
+    for variable in model.weights:
+        if variable.path in new:
+            variable.assign(rng.uniform(0.5, 1.5, tuple(variable.shape)))
+    return model
 
 
 def opened(path: Path) -> SwiftFormerForSemanticSegmentation:
@@ -139,8 +160,8 @@ def test_other_classes_make_the_classifier_new(tmp_path: Path) -> None:
     assert model.head == HEADS["semantic_fpn"]
 
 
-def changed(tmp_path: Path, change: Any) -> Path:
-    to_checkpoint(segmenter()).save(tmp_path / "x.safetensors")
+def changed(tmp_path: Path, change: Any, name: str = "semantic_fpn") -> Path:
+    to_checkpoint(segmenter(name)).save(tmp_path / "x.safetensors")
     tensors = safetensors.numpy.load_file(tmp_path / "x.safetensors")
     change(tensors)
     safetensors.numpy.save_file(tensors, tmp_path / "y.safetensors")
@@ -207,3 +228,101 @@ def test_mmsegmentations_own_modules_compute_the_same() -> None:
     # What must be far off, or the comparison could not tell.
     other = port(Checkpoint.open(path, token_weights="uniform")).model(expected["images"], training=False)
     assert np.abs(np.asarray(other) - theirs).max() > 0.1 * np.abs(theirs).max()
+
+
+NORMS = {
+    f"backbone.norm{number}.{leaf}": (width,)
+    for number, width in zip((0, 2, 4, 6), (8, 12, 16, 20), strict=True)
+    for leaf in ("weight", "bias", "running_mean", "running_var")
+}
+
+
+@pytest.mark.parametrize(
+    ("key_layout", "token_weights", "stem"),
+    [
+        ("original", "l2", "backbone.patch_embed.0.weight"),
+        ("timm", "l2", "backbone.stem.0.weight"),
+        ("hf", "uniform", "backbone.swiftformer.patch_embed.patch_embedding.0.weight"),
+    ],
+)
+def test_norms_between_backbone_and_neck_have_the_original_repositorys_names(
+    key_layout: Any, token_weights: Any, stem: str, tmp_path: Path
+) -> None:
+    """Its `fork_feat=True` puts them there, beside the names of its stages."""
+    model = segmenter("normed", token_weights=token_weights)
+    to_checkpoint(model).save(tmp_path / "x.safetensors", key_layout=key_layout)
+    tensors = safetensors.numpy.load_file(tmp_path / "x.safetensors")
+    found = {key: each.shape for key, each in tensors.items() if key.startswith("backbone.norm")}
+    counters = {f"backbone.norm{number}.num_batches_tracked": () for number in (0, 2, 4, 6)}
+    assert found == NORMS | counters
+    assert stem in tensors
+    checkpoint = Checkpoint.open(tmp_path / "x.safetensors")
+    assert checkpoint.notes == ()
+    back = port(checkpoint).model
+    np.testing.assert_array_equal(back.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0))
+    checkpoint.save(tmp_path / "y.safetensors", key_layout=key_layout)
+    again = safetensors.numpy.load_file(tmp_path / "y.safetensors")
+    assert set(again) == set(tensors)
+    for key, tensor in again.items():
+        np.testing.assert_array_equal(tensor, tensors[key])
+
+
+def test_norms_of_half_of_the_stages_are_refused_by_name(tmp_path: Path) -> None:
+    half = ("backbone.norm4.", "backbone.norm6.")
+    path = changed(tmp_path, lambda t: [t.pop(key) for key in [*t] if key.startswith(half)], "normed")
+    with pytest.raises(CheckpointError, match=r"missing \(8\): backbone\.norm4\.weight, .*norm6\.running_var"):
+        SwiftFormerForSemanticSegmentation.from_pretrained(path)
+    path = changed(tmp_path, lambda t: t.update({"backbone.norm1.weight": np.ones(8, np.float32)}), "normed")
+    with pytest.raises(CheckpointError, match=r"unexpected \(1\): backbone\.norm1\.weight"):
+        Checkpoint.open(path)
+
+
+def test_a_bare_backbone_with_norms_is_refused(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda t: [t.pop(key) for key in [*t] if not key.startswith("backbone.")], "normed")
+    with pytest.raises(CheckpointError, match=r"norm0, norm2, norm4, norm6 after its stages, and neither .*whole segm"):
+        Checkpoint.open(path)
+
+
+def test_norms_of_a_new_head_are_new(tmp_path: Path) -> None:
+    segmenter().save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match="16 variables of the head are new .*backbone-norm6/gamma"):
+        SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path, head=HEADS["normed"])
+
+
+def test_mmsegmentations_logits_come_back_through_norms(tmp_path: Path) -> None:
+    """Norms, and laterals that undo them, in the file that `convert/mmseg_port.py` wrote: its logits stay."""
+    expected = safetensors.numpy.load_file(GOLDEN / "mmseg/expected.safetensors")
+    to_checkpoint(opened(GOLDEN / "mmseg" / "iter_40000.pth")).save(tmp_path / "x.safetensors")
+    tensors, rng = safetensors.numpy.load_file(tmp_path / "x.safetensors"), np.random.default_rng(0)
+    for stage, width in enumerate((4, 6, 8, 10)):
+        norm = {leaf: rng.uniform(0.5, 1.5, width) for leaf in ("weight", "bias", "running_mean", "running_var")}
+        tensors |= {f"backbone.norm{2 * stage}.{leaf}": each.astype(np.float32) for leaf, each in norm.items()}
+        # PyTorch's epsilon.
+        scale = norm["weight"] / np.sqrt(norm["running_var"] + 1e-5)
+        lateral = f"neck.lateral_convs.{stage}.conv"
+        kernel = tensors[f"{lateral}.weight"][:, :, 0, 0] / scale
+        tensors[f"{lateral}.weight"] = kernel[:, :, None, None].astype(np.float32)
+        shift = norm["bias"] - norm["running_mean"] * scale
+        tensors[f"{lateral}.bias"] = (tensors[f"{lateral}.bias"] - kernel @ shift).astype(np.float32)
+    safetensors.numpy.save_file(tensors, tmp_path / "y.safetensors")
+    ours, theirs = np.asarray(opened(tmp_path / "y.safetensors")(expected["images"])), expected["logits"]
+    assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("name", ["semantic_fpn", "all_mlp"])
+def test_norms_fold_into_the_matrices_after_them(name: str, tmp_path: Path) -> None:
+    """The deploy graph computes the same without them, and so does a file; `.keras` keeps them."""
+    model = normed(name)
+    norms = [layer.name for layer in model.layers if layer.name.startswith("backbone-norm")]
+    assert sorted(norms) == ["backbone-norm0", "backbone-norm2", "backbone-norm4", "backbone-norm6"]
+    deploy, plain = fuse(model), fuse(usable(name))
+    assert [type(layer) for layer in deploy.layers] == [type(layer) for layer in plain.layers]
+    images = model.config.transform.normalize(PIXELS[:1])
+    expected = np.asarray(model(images, training=False))
+    np.testing.assert_allclose(deploy(images), expected, atol=1e-5 * float(np.abs(expected).max()))
+    file = LiteRunner(export(deploy, RECIPES["float32"]))
+    np.testing.assert_allclose(file(images), expected[0], atol=1e-4 * float(np.abs(expected).max()))
+    model.save(tmp_path / "model.keras")
+    back = keras.saving.load_model(tmp_path / "model.keras")
+    assert back.head == model.head
+    np.testing.assert_array_equal(back(images, training=False), expected)

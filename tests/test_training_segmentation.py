@@ -143,6 +143,7 @@ def test_the_command_trains_as_the_function_does(pairs: Path, tmp_path: Path, sa
     result = CliRunner().invoke(train, [*arguments, *options], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "epoch 1 of 1, val_mean_iou " in result.output
+    assert "new weights: decode_head; all others come from" in result.output
     model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
     assert model.config.labels == ("sky", "ground")
     assert model.config.input_size == (40, 64)

@@ -33,6 +33,7 @@ from swiftformer_tf.errors import CheckpointError, ConfigError, number_of, one_l
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.class_names import numbered_labels
 from swiftformer_tf.images.colors import Color
+from swiftformer_tf.segmentation_heads import FEATURE_NORM
 
 __all__ = ["Checkpoint"]
 
@@ -102,6 +103,9 @@ class Checkpoint:
             tensor_specs.expected_shapes(self.config, final_norm=self.has_final_norm),
             lambda key: names.get(key) or key_layouts.from_canonical([*self.tensors, key], self.key_layout)[key],
         )
+        norms = {key: tensor.shape for key, tensor in self.segmenter.items() if key.startswith(FEATURE_NORM)}
+        if norms:
+            tensor_specs.compare(norms, tensor_specs.feature_norm_shapes(self.config))
         everything = {**self.tensors, **self.segmenter}
         for key, tensor in everything.items():
             if tensor.dtype != np.float32:

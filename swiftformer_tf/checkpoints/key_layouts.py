@@ -224,8 +224,9 @@ def recognize(keys: Iterable[str], prefix: str = "") -> KeyLayoutName:
     forks = sorted({match[1] for key in keys if (match := re.match(r"(?:backbone\.)?(norm\d+)\.", key))})
     if forks:
         raise CheckpointError(
-            f"a backbone for detection or segmentation: it has {', '.join(forks)} after its stages and no classifier; "
-            "expected the classification weights that it was made from"
+            f"a backbone for detection or segmentation: it has {', '.join(forks)} after its stages, and neither a "
+            "classifier nor a segmenter's decode_head; expected the classification weights that it was made from, or "
+            "the whole segmenter"
         )
     found: list[KeyLayoutName] = [
         name

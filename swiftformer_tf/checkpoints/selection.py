@@ -14,11 +14,12 @@ from swiftformer_tf.checkpoints import key_layouts
 from swiftformer_tf.checkpoints.container import Contents, StateDict
 from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
 from swiftformer_tf.errors import CheckpointError, number_of
+from swiftformer_tf.segmentation_heads import FEATURE_NORM
 
 __all__ = ["Weights", "choose", "find"]
 
-# Beginnings of what stands beside the backbone in mmsegmentation's models, and of the backbone itself.
-SEGMENTER = ("neck.", "decode_head.")
+# Beginnings of what follows the last stage in mmsegmentation's models, and of the backbone itself.
+SEGMENTER = (FEATURE_NORM, "neck.", "decode_head.")
 BACKBONE = "backbone."
 
 # Beginnings of keys of SwiftFormers: integers under others are what metrics have counted.
@@ -96,7 +97,10 @@ def _in_mapping(name: str, state: StateDict) -> list[Weights]:
             beside.append(key)
         else:
             owned[owner][key] = unwrapped.removeprefix(owner)
-    segmenter = _segmenter(list(owned), {key: plain[key] for key in beside if key in state.shapes})
+    segmenter = _segmenter(owned, {key: plain[key] for key in beside if key in state.shapes})
+    owned = {
+        prefix: {key: name for key, name in keys.items() if key not in segmenter} for prefix, keys in owned.items()
+    }
     beside = [key for key in beside if key not in segmenter]
     strangers = [key for key in beside if key in state.shapes and key not in state.counters | state.integers]
     if strangers := [key for key in strangers if not _is_loss(plain[key])]:
@@ -139,17 +143,24 @@ def _submodule(prefix: str) -> str:
     return f"model.{name}" if all(map(str.isidentifier, name.split("."))) else f"model.get_submodule({name!r})"
 
 
-def _segmenter(prefixes: list[str], beside: Mapping[str, str]) -> dict[str, str]:
-    """Tensors of mmsegmentation's neck and head that belong to one backbone, under mmsegmentation's names."""
-    if len(prefixes) != 1 or not prefixes[0].endswith(BACKBONE):
+def _segmenter(owned: Mapping[str, Mapping[str, str]], beside: Mapping[str, str]) -> dict[str, str]:
+    """Tensors of mmsegmentation's neck and head that belong to one backbone, under mmsegmentation's names.
+
+    The normalizations before the neck, which mmsegmentation counts among the backbone, belong to them.
+    """
+    prefix, *others = owned
+    if others or not prefix.endswith(BACKBONE):
         return {}
-    before = prefixes[0].removesuffix(BACKBONE)
+    before = prefix.removesuffix(BACKBONE)
     names = {key: name.removeprefix(before) for key, name in beside.items() if name.startswith(before)}
-    return {
+    head = {
         key: name
         for key, name in names.items()
         if name.startswith(SEGMENTER) and not name.endswith(key_layouts.COUNTER)
     }
+    # Without a head they are a detector's or a bare backbone's, which is refused.
+    norms = {key: BACKBONE + name for key, name in owned[prefix].items() if head and re.match(r"norm\d", name)}
+    return norms | head
 
 
 def _weights(

@@ -12,8 +12,9 @@ from swiftformer_tf.checkpoints.key_layouts import shorten
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.images.class_names import numbered_labels
+from swiftformer_tf.segmentation_heads import feature_norm
 
-__all__ = ["compare", "expected_shapes", "infer_config"]
+__all__ = ["compare", "expected_shapes", "feature_norm_shapes", "infer_config"]
 
 Shape = tuple[int, ...]
 
@@ -58,6 +59,20 @@ def expected_shapes(config: SwiftFormerConfig, *, final_norm: bool = True) -> di
         f"{module}.{leaf}" if leaf else module: shape
         for module, leaves in modules.items()
         for leaf, shape in leaves.items()
+    }
+
+
+def feature_norm_shapes(config: SwiftFormerConfig) -> dict[str, Shape]:
+    """Returns the tensors that normalize the outputs of the stages, see `SegmentationHead.feature_norms`.
+
+    Examples:
+        >>> feature_norm_shapes(SwiftFormerConfig.from_variant("xs"))["backbone.norm6.running_var"]
+        (220,)
+    """
+    return {
+        f"{feature_norm(stage)}.{leaf}": shape
+        for stage, width in enumerate(config.embed_dims)
+        for leaf, shape in _norm(width).items()
     }
 
 

@@ -18,6 +18,7 @@ from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.loading import open_model
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.native_logs import native_stdout_silenced
+from swiftformer_tf.segmentation import HEAD_LAYERS
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, require_single_label
 from swiftformer_tf.training.memory import keep_freed_memory
@@ -317,7 +318,7 @@ def _segmenter(options: _Options) -> History:
         validation=len(validation) if validation else 0,
         image_size=config.input_size,
         source=str(options.source) if options.source else None,
-        new=tuple(dict.fromkeys(path.split("-")[0] for path in new)),
+        new=tuple(part.rstrip("-") for part in HEAD_LAYERS if any(path.startswith(part) for path in new)),
         frozen=frozen_parts(options.frozen),
     )
     return train_segmenter(
