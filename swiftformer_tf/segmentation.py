@@ -134,8 +134,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
                 new = copy_head(model, stored)
         if new:
             warnings.warn(
-                f"{name}: {len(new)} variables of the head are new and have random weights, to be trained: "
-                f"{', '.join(new[:3])}{', ...' if len(new) > 3 else ''}",
+                f"{name}: new in the head, with random weights that are to be trained ({len(new)}): {', '.join(new)}",
                 stacklevel=3,
             )
         return model

@@ -79,7 +79,7 @@ def test_they_go_with_the_model_into_every_file(path: Path, lite: LiteModel, tmp
 
 
 def test_new_classes_have_colors_of_their_own(path: Path) -> None:
-    with pytest.warns(UserWarning, match="variables of the head are new"):
+    with pytest.warns(UserWarning, match="new in the head"):
         more = SwiftFormerForSemanticSegmentation.from_pretrained(path, id2label=dict(enumerate("abc")))
     assert more.config.colors == class_colors(3)
     renamed = SwiftFormerForSemanticSegmentation.from_pretrained(path, id2label={0: "street", 1: "heaven"})
