@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
+from swiftformer_tf.initializers import TruncatedNormal
 from swiftformer_tf.layer_settings import Settings, apply_settings, named_layers, settings_of
 
 __all__ = ["BATCH_NORM_MOMENTUM", "Block", "Shape", "convolved_size", "initializer"]
@@ -23,7 +24,7 @@ def convolved_size(size: int | None, kernel_size: int, strides: int, padding: in
 
 def initializer() -> keras.initializers.Initializer:
     """Initializer of all kernels: normal with standard deviation 0.02, truncated at 0.04 (arXiv:2303.15446)."""
-    return keras.initializers.TruncatedNormal(stddev=0.02)
+    return TruncatedNormal(stddev=0.02)
 
 
 class Block(keras.layers.Layer):

@@ -13,6 +13,7 @@ from keras import ops
 from swiftformer_tf.activations import activation
 from swiftformer_tf.base_layers import Block, Shape, convolved_size
 from swiftformer_tf.config import TokenWeights
+from swiftformer_tf.initializers import RandomNormal
 from swiftformer_tf.registration import PACKAGE
 
 __all__ = [
@@ -192,7 +193,7 @@ class ConvEncoder(Block):
     def branch(self, inputs: Any, training: bool | None = None) -> Any:
         """The residual that is added to the input, (B, H, W, C)."""
         hidden = self.pwconv1(self.norm(self.dwconv(inputs), training=training))
-        return self.layer_scale(self.pwconv2(ops.gelu(hidden, approximate=False)))
+        return self.layer_scale(self.pwconv2(activation("gelu", training)(hidden)))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return inputs + self.drop(self.branch(inputs, training=training), training=training)
@@ -235,7 +236,7 @@ class EfficientAdditiveAttention(Block):
         channels = input_shape[-1]
         self.w_g = self.add_weight(
             shape=(channels, 1),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            initializer=RandomNormal(stddev=1.0),
             trainable=self.token_weights == "l2",
             name="w_g",
         )
@@ -299,7 +300,7 @@ class Mlp(Block):
         self.drop.build(input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        hidden = activation(self.activation)(self.fc1(self.norm1(inputs, training=training)))
+        hidden = activation(self.activation, training)(self.fc1(self.norm1(inputs, training=training)))
         return self.drop(self.fc2(self.drop(hidden, training=training)), training=training)
 
 

@@ -15,6 +15,7 @@ from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.relabeling import relabel
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
+from swiftformer_tf.initializers import TruncatedNormal
 from swiftformer_tf.layers import ConvEncoder, Downsample, Encoder, Stem
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
@@ -254,7 +255,7 @@ class _Layers:
 
 def _head(units: int, *, name: str, dtype: keras.DTypePolicy) -> keras.layers.Dense:
     """A dense layer whose logits stay float32 in mixed precision."""
-    initializer = keras.initializers.TruncatedNormal(stddev=0.02)
+    initializer = TruncatedNormal(stddev=0.02)
     return keras.layers.Dense(units, kernel_initializer=initializer, dtype=dtype.variable_dtype, name=name)
 
 

@@ -23,6 +23,7 @@ PACKAGE = "swiftformer_tf"
 # Every class that a file saved by Keras may name, by its module.
 REGISTERED = {
     "fusion": ("DeployModel",),
+    "initializers": ("RandomNormal", "TruncatedNormal"),
     "layers": (
         *("ConvEncoder", "Downsample", "EfficientAdditiveAttention", "Encoder"),
         *("LayerScale", "LocalRepresentation", "Mlp", "Stem"),

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from swiftformer_tf.activations import FUNCTIONS, activation
+from swiftformer_tf.activations import FUNCTIONS, IN_TRAINING, activation
 from swiftformer_tf.config import ACTIVATIONS
 
 POINTS = np.array([-8, -3, -1, -0.1, 0, 0.5, 2, 8], np.float32)
@@ -38,3 +39,36 @@ def test_activations_are_those_of_transformers(name: str) -> None:
 
 def test_a_configuration_takes_all_of_them() -> None:
     assert set(ACTIVATIONS) == set(FUNCTIONS) == set(TRANSFORMERS)
+
+
+@pytest.mark.parametrize("name", IN_TRAINING)
+def test_gradients_of_a_training_step_are_those_of_the_function(name: str) -> None:
+    points = tf.constant(np.linspace(-8, 8, 401, dtype=np.float32))
+    found = []
+    for training in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch(points)
+            values = activation(name, training)(points)
+        found.append((np.asarray(values), np.asarray(tape.gradient(values, points))))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-6)
+
+
+def test_a_training_step_keeps_the_input_of_gelu_alone() -> None:
+    """The gradient reads nothing that the forward pass computes; that of the plain function reads three arrays."""
+    assert _computed_and_kept(training=True) == []
+    assert len(_computed_and_kept(training=False)) >= 3
+
+
+def _computed_and_kept(training: bool) -> list[str]:
+    """Operations of the forward pass whose results of x's size are read by the gradient's."""
+
+    @tf.function
+    def step(x: tf.Tensor) -> tf.Tensor:
+        return tf.gradients(activation("gelu", training)(x), x)[0]
+
+    operations = step.get_concrete_function(tf.TensorSpec((64,))).graph.get_operations()
+    backward = [op for op in operations if op.name.startswith("gradients")]
+    read = {each.op.name: each for op in backward for each in op.inputs if each.op not in backward}
+    passed_on = ("Placeholder", "IdentityN", "Const")  # x itself
+    return [name for name, each in read.items() if each.shape.rank and each.op.type not in passed_on]

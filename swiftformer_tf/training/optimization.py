@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from swiftformer_tf.initializers import TruncatedNormal
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, problem_type, require_single_label
@@ -229,7 +230,7 @@ def compile_for(
         [1 - share, share],
     )
     if recipe.teacher_head_weight:
-        kernel = keras.initializers.TruncatedNormal(stddev=0.02)
+        kernel = TruncatedNormal(stddev=0.02)
         heads.append(keras.layers.Dense(teacher_labels, kernel_initializer=kernel, dtype="float32", name="teacher"))
         losses.append(soft_distillation(recipe.temperature))
         weights.append(recipe.teacher_head_weight)
