@@ -1,5 +1,6 @@
 """What `make benchmark` concludes from its measurements, and the twin that it compares with."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 import benchmark
 import benchmark_ours
 import benchmark_report
+import cold_start
 import numpy as np
 import pytest
 
@@ -170,6 +172,32 @@ def test_first_answers_are_those_of_fresh_processes(lite: Any, tmp_path: Path) -
         benchmark.first_answers(tmp_path / "none.tflite", repeats=1)
 
 
+def test_first_answers_of_onnx_files_are_onnx_runtimes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A stand-in notes what it is asked: one thread, and one image of zeros."""
+    (tmp_path / "onnxruntime.py").write_text("""
+from types import SimpleNamespace as Some
+
+asked = []
+SessionOptions = Some
+
+class InferenceSession:
+    def __init__(self, path, options, providers):
+        asked.extend((path, options.intra_op_num_threads, providers))
+
+    def get_inputs(self):
+        return [Some(name="image", shape=[1, 3, 8, 8])]
+
+    def run(self, outputs, feed):
+        asked.extend((name, value.shape, value.dtype.name, value.any()) for name, value in feed.items())
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = cold_start.first_answer("model.onnx")
+    asked = importlib.import_module("onnxruntime").asked
+    assert asked == ["model.onnx", 1, ["CPUExecutionProvider"], ("image", (1, 3, 8, 8), "float32", False)]
+    assert 0 < found["ms"] < 10_000
+    assert found["peak"] >= 0
+
+
 def test_the_cores_peak_is_that_of_the_fastest_run() -> None:
     found = benchmark.json_of([sys.executable, str(benchmark.ROOT / "tflite" / "core_peak.py"), "128", "3"])
     assert 1e8 < found["flops"] < 1e13
@@ -233,11 +261,14 @@ def test_first_answers_have_a_table_and_a_goal(measured: Any) -> None:
     cold = {"cold_peak": 3e7, "cached_ms": 20.0, "cached_peak": 2e7}
     table = {each["key"]: each for each in entries}
     assert benchmark_report.first_answers(table) == []
+    onnx: dict[str, Any] = {"key": "xs: timm, onnx", "cold_ms": 50.0, "cold_peak": 4e7}
+    table[onnx["key"]] = table["xs: HF, litert-torch"] | onnx
     table["xs: ours float32"] |= {"cold_ms": 30.0, **cold}
     table["xs: HF, litert-torch"] |= {"cold_ms": 40.0, **cold}
     assert benchmark_report.first_answers(table)[6:] == [
         "| xs: ours float32 | 30.0 | 30.0 | 20.0 | 20.0 |",
         "| xs: HF, litert-torch | 40.0 | 30.0 | 20.0 | 20.0 |",
+        "| xs: timm, onnx | 50.0 | 40.0 | - | - |",
         "",
     ]
     goals = {goal.name: goal for goal in benchmark_report.goals(table, timings[1], FACTS)}

@@ -266,12 +266,16 @@ def judge(entries: list[dict[str, Any]], peers: Path) -> None:
 
 
 def first_answers(path: Path, repeats: int = 3) -> dict[str, float]:
-    """Medians of fresh processes: milliseconds to the first answer and peak memory, without and with a weight cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        cache = str(Path(folder, "weights"))
-        found = {"cold": [_first_answer(path) for _ in range(repeats)]}
-        _first_answer(path, cache)  # writes it
-        found["cached"] = [_first_answer(path, cache) for _ in range(repeats)]
+    """Medians of fresh processes: milliseconds to the first answer and peak memory.
+
+    For a `.tflite` file without and with XNNPACK's weight cache; ONNX Runtime has none.
+    """
+    found = {"cold": [_first_answer(path) for _ in range(repeats)]}
+    if path.suffix == ".tflite":
+        with tempfile.TemporaryDirectory() as folder:
+            cache = str(Path(folder, "weights"))
+            _first_answer(path, cache)  # writes it
+            found["cached"] = [_first_answer(path, cache) for _ in range(repeats)]
     return {
         f"{name}_{what}": float(np.median([run[what] for run in runs]))
         for name, runs in found.items()
@@ -280,7 +284,8 @@ def first_answers(path: Path, repeats: int = 3) -> dict[str, float]:
 
 
 def _first_answer(path: Path, *cache: str) -> dict[str, float]:
-    return json_of([sys.executable, str(ROOT / "tflite" / "cold_start.py"), str(path), *cache])
+    python = sys.executable if path.suffix == ".tflite" else str(TORCH)
+    return json_of([python, str(ROOT / "tflite" / "cold_start.py"), str(path), *cache])
 
 
 def json_of(command: list[str], **environment: str) -> dict[str, Any]:
@@ -367,8 +372,8 @@ def main() -> None:
     for entry in entries:
         if entry["path"] and not entry["error"]:
             entry["bytes"] = Path(entry["path"]).stat().st_size
-        if is_tflite(entry) and not entry["error"] and entry["model"] in ("xs", "twin"):
             entry |= first_answers(Path(entry["path"]))
+        if is_tflite(entry) and not entry["error"] and entry["model"] in ("xs", "twin"):
             entry["peak_memory"] = float(np.median([peak_bytes(entry["path"]) for _ in range(3)]))
             if entry["name"].startswith("ours"):
                 entry["ops"] = profile_ops(entry["path"])

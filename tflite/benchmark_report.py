@@ -156,14 +156,19 @@ def first_answers(table: Entries) -> list[str]:
         "### First answer",
         "",
         "Time to load a file and run it once in a fresh process on one thread, and the memory that this adds; then "
-        "the same with XNNPACK's weight cache, which an earlier run wrote.",
+        "the same with XNNPACK's weight cache, which an earlier run wrote. What has no file to load is below, under "
+        "*Before export*.",
         "",
         "| file | ms | peak MB | ms, cached | peak MB, cached |",
         "|---|---|---|---|---|",
     ]
     for each in measured:
-        cells = (each["cold_ms"], each["cold_peak"] / 1e6, each["cached_ms"], each["cached_peak"] / 1e6)
-        lines.append(f"| {each['key']} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
+        cells = [
+            figure(each.get(f"{start}_{what}"), lambda value, unit=unit: f"{value / unit:.1f}")
+            for start in ("cold", "cached")
+            for what, unit in (("ms", 1), ("peak", 1e6))
+        ]
+        lines.append(f"| {each['key']} | {' | '.join(cells)} |")
     return [*lines, ""] if measured else []
 
 
