@@ -35,6 +35,9 @@ VOID = 255
 # Grays of two and of four bits, by Pillow's raw mode, which it spreads over 0 to 255: the step between two of them.
 _GRAY_STEPS = {"L;2": 85, "L;4": 17}
 
+# What Pillow makes of a PNG, without its alpha channel.
+_OPAQUE = {"LA": "L", "RGBA": "RGB"}
+
 #: The class list's file name, beside the folders of pictures and masks.
 CLASSES = "classes.csv"
 
@@ -142,7 +145,8 @@ def _class(number: int, row: list[str]) -> tuple[str, Color | None]:
 def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
     """Reads the label of each pixel from a mask.
 
-    A palette or grayscale PNG contains indices; an RGB PNG contains colors, which must be in the class list.
+    A palette or grayscale PNG contains indices; an RGB PNG contains colors, which must be in the class list. An alpha
+    channel is ignored.
 
     Args:
         path: Path of the mask.
@@ -157,27 +161,30 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
-            steps = [_GRAY_STEPS.get(str(tile.args), 1) for tile in image.tile]  # before `load`, which forgets it
+            raw = [str(tile.args) for tile in image.tile]  # before `load`, which forgets it
             image.load()
-            depth = image.mode
-            palette = image.getpalette() if depth == "P" else None
-            pixels = np.asarray(image.convert("RGB") if depth in ("RGB", "RGBA") else image)
+            mode = _OPAQUE.get(image.mode, image.mode)
+            palette = image.getpalette() if mode == "P" else None
+            pixels = np.asarray(image.convert(mode))
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except Exception as error:  # a damaged file makes Pillow's decoder fail in whatever way it leads it to
         reason = one_line(undecoded_reason(error, path), 200)
         raise ImageError(f"{path}: cannot be read as a mask, expected a PNG ({reason})") from None
-    if depth in ("RGB", "RGBA"):
+    if any(";16" in each for each in raw):
+        # Of colors Pillow cuts the lower bits without a word.
+        raise ImageError(
+            f"{path}: a mask of 16 bits; expected at most 8 per channel: save class indices as a palette or gray PNG, "
+            "or colors as RGB"
+        )
+    if mode == "RGB":
         return _from_colors(path, pixels, classes)
-    if depth not in ("L", "P", "1"):
-        kind = "of 16 bits" if depth.startswith("I") else f"of Pillow's mode {depth}"
-        raise ImageError(f"{path}: a mask {kind}; expected a palette or gray PNG of at most 8 bits")
     if palette is not None and _leaves_void_out(palette, classes):
         raise ImageError(
             f"{path}: a mask that `predict` wrote, whose indices leave void out, which the class list has before other "
             f"classes; give the list that is next to such masks, {CLASSES}"
         )
-    indices = pixels.astype(np.uint8) // max(steps, default=1)
+    indices = pixels.astype(np.uint8) // max((_GRAY_STEPS.get(each, 1) for each in raw), default=1)
     labels = classes.lookup[indices]
     if (beyond := labels == VOID - 1).any():
         raise ImageError(

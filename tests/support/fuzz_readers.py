@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.numpy
 from PIL import Image
 
+from support.photographs import png
 from support.random_models import pictures, seeded_model, tiny_config
 from support.weight_files import GOLDEN, SMALL, random_checkpoint, random_tensors, torch_save
 from swiftformer_tf import RECIPES, SwiftFormerConfig, export, fuse
@@ -239,14 +240,22 @@ def _read_mask(path: Path) -> Any:
 
 
 def _write_masks(folder: Path) -> None:
-    """Indices in gray and with a palette, and colors."""
+    """Indices in gray, with alpha and with a palette, and colors."""
     indices = np.arange(35, dtype=np.uint8).reshape(5, 7) % 3
     gray = Image.fromarray(indices)
     gray.save(folder / "gray.png")
+    gray.convert("LA").save(folder / "alpha.png")
     palette = gray.copy()
     palette.putpalette(np.array(MASK_CLASSES.colors, np.uint8).ravel().tolist())
     palette.save(folder / "palette.png")
     palette.convert("RGB").save(folder / "colors.png")
+
+
+def _write_deep_masks(folder: Path) -> None:
+    """Of 16 bits: gray, colors, and both with alpha."""
+    for colors, channels in {0: 1, 2: 3, 4: 2, 6: 4}.items():
+        rows = [bytes([0, 1] * 7 * channels) for _ in range(5)]
+        (folder / f"{colors}.png").write_bytes(png((7, 5), 16, rows, colors=colors))
 
 
 def _read_class_file(path: Path) -> Any:
@@ -278,6 +287,7 @@ READERS: dict[str, Reader] = {
     # Pillow refuses more than 179 million pixels; they take 700 MB, and conversion to RGB as much again.
     "photograph": Reader(_read_photograph, _write_photographs, bytes=3 * 2**29),
     "mask": Reader(_read_mask, _write_masks, bytes=3 * 2**29),
+    "deep_mask": Reader(_read_mask, _write_deep_masks, bytes=3 * 2**29),
     "classes": Reader(_read_class_file, _write_class_files),
     "keras": Reader(_describe, _write_keras, cases=500),
     "tflite": Reader(_read_tflite, _write_tflite, cases=500),

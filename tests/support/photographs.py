@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -96,16 +97,20 @@ SHOWN: dict[str, tuple[bytes, np.ndarray, int]] = {
 }
 
 
-def deep_colors() -> bytes:
-    """A PNG of 16 bits a channel, which Pillow reads and does not write."""
-    pixels = np.asarray(PHOTOGRAPH).astype(">u2") << 8 | 9
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+def png(size: tuple[int, int], depth: int, rows: Iterable[bytes], *, colors: int = 0, interlaced: int = 0) -> bytes:
+    """A PNG of a kind that Pillow reads and may not write: (width, height), bits per channel, and color type."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    head = struct.pack(">IIBBBBB", PHOTOGRAPH.width, PHOTOGRAPH.height, 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    head = struct.pack(">IIBBBBB", *size, depth, colors, 0, 0, interlaced)
+    lines = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+
+
+def deep_colors() -> bytes:
+    pixels = (np.asarray(PHOTOGRAPH).astype(np.uint16) << 8 | 9).astype(">u2")
+    return png(PHOTOGRAPH.size, 16, map(np.ndarray.tobytes, pixels), colors=2)
 
 
 SHOWN["16 bits, colors"] = (deep_colors(), np.asarray(PHOTOGRAPH), 0)
