@@ -21,6 +21,7 @@ from swiftformer_tf.images.masks import VOID, MaskFolder
 from swiftformer_tf.segmentation import (
     SwiftFormerForSemanticSegmentation,
 )
+from swiftformer_tf.training.models import freeze
 from swiftformer_tf.training.segmentation import PixelCrossEntropy, train_segmenter
 from swiftformer_tf.training.segmentation_data import MaskBatches, augmented
 from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES, SegmentationRecipe
@@ -101,6 +102,39 @@ def test_training_learns_and_goes_on_after_an_interruption(pairs: Path, tmp_path
     saved = keras.models.load_model(tmp_path / "whole" / "model.keras", compile=False)
     confusion = evaluate_segmentation(saved.predict_on_batch, saved.config, folder)
     assert confusion.mean_iou == pytest.approx(best, abs=1e-6)
+
+
+def test_a_run_goes_on_with_what_it_began_with_only(pairs: Path, tmp_path: Path) -> None:
+    recipe = RECIPE.replace(epochs=1)
+
+    def run(frozen: int = 0, validate: bool = True) -> list[dict[str, float]]:
+        model, folder = segmenter(), MaskFolder.open(pairs)
+        freeze(model, frozen)
+        return train_segmenter(model, folder, recipe, tmp_path / "run", validation=folder if validate else None)
+
+    def refused(message: str, **arguments: Any) -> None:
+        with pytest.raises(ConfigError, match=rf"run\.json: this run has {message}.*; train into another folder"):
+            run(**arguments)
+
+    (row,) = run()
+    refused(r"frozen \[\], not \['stem', 'stages-0-blocks-0', ", frozen=1)
+    refused(r"validation \{.*'masks': .*\}, not None", validate=False)
+
+    mask, class_list = MaskFolder.open(pairs).masks[3], tmp_path / "classes.csv"
+    before = mask.read_bytes(), class_list.read_bytes()
+    with Image.open(mask) as image:
+        image.putpixel((5, 5), 1)
+        image.save(mask)
+    refused(r"masks sha256 \w{64}, not \w{64}")
+    mask.write_bytes(before[0])
+
+    # Void elsewhere in the list leaves the labels as they are, and makes other labels of the same masks.
+    class_list.write_text("void,black\nsky,#0000ff\nground,green\n")
+    refused(r"classes names \['sky', 'ground', 'void'\], not \['void', 'sky', ")
+    class_list.write_text("sky,#0000ff\nground,green\nvoid,white\n")
+    refused(r"classes colors \[.*\[0, 0, 0\]\], not \[.*\[255, 255, 255\]\]")
+    class_list.write_bytes(before[1])
+    assert run() == [row]
 
 
 def test_training_refuses_other_classes_and_small_folders(pairs: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Trains segmenters on photographs and masks."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -222,10 +223,11 @@ def train_segmenter(
         "config": model.config.to_dict(),
         "head": model.head.to_dict(),
         "dtype": model.dtype_policy.name,
+        "frozen": [layer.name for layer in model.layers if not layer.trainable],
         "recipe": recipe.to_dict(),
         "seed": seed,
-        "photographs": fingerprint(folder.images, [""] * len(folder)),
-        "validation": fingerprint(validation.images, [""] * len(validation)) if validation else None,
+        **_content(folder),
+        "validation": _content(validation) if validation else None,
     }
     optimizer = ClippedAdamW(
         PolynomialDecay(recipe.learning_rate, recipe.epochs * batches.steps, recipe.power, recipe.warmup_steps),
@@ -238,6 +240,16 @@ def train_segmenter(
     averages = AveragedWeights(model, recipe.ema)
     validating = Validation(averages, lambda each: _measured(each, validation)) if validation else None
     return fit_in_folder(model, averages, batches, recipe, Path(output), settings, validating, callbacks)
+
+
+def _content(folder: MaskFolder) -> dict[str, Any]:
+    """What `run.json` says of a folder: by its masks' bytes, as somebody may have corrected them since."""
+    digests = [hashlib.sha256(mask.read_bytes()).hexdigest() for mask in folder.masks]
+    return {
+        "photographs": fingerprint(folder.images, [""] * len(folder)),
+        "masks": fingerprint(folder.masks, digests),
+        "classes": {"names": [*folder.classes.names], "colors": [[*color] for color in folder.classes.colors]},
+    }
 
 
 def _measured(model: keras.Model, folder: MaskFolder) -> Measured:
