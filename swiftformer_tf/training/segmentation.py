@@ -229,8 +229,9 @@ def train_segmenter(
         **_content(folder),
         "validation": _content(validation) if validation else None,
     }
+    steps = recipe.epochs * batches.steps
     optimizer = ClippedAdamW(
-        PolynomialDecay(recipe.learning_rate, recipe.epochs * batches.steps, recipe.power, recipe.warmup_steps),
+        PolynomialDecay(recipe.learning_rate, steps, recipe.power, min(recipe.warmup_steps, steps // 2)),
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.clip_norm,
         rate_shares=dict.fromkeys(_BACKBONE, recipe.backbone_rate),

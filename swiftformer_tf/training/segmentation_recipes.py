@@ -17,7 +17,7 @@ class SegmentationRecipe(RecipeFields):
         batch_size: Number of photographs per step.
         learning_rate: Peak learning rate of the schedule, for the head.
         backbone_rate: Learning rate of the backbone, as a fraction of the head's.
-        warmup_steps: Number of steps of linear warm-up.
+        warmup_steps: Number of steps of linear warm-up, at most half of the training's.
         power: Power of the polynomial decay of the learning rate to zero.
         weight_decay: Weight decay of AdamW, applied to kernels but not to biases, norms and layer scales.
         clip_norm: Maximum global norm of the gradient; None disables clipping.
