@@ -1,5 +1,7 @@
 """The Android folder: what is in it, and what its page says."""
 
+import dataclasses
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from support.written_files import KOTLIN, kotlin
 
 from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.deployment.android import write_android_folder
-from swiftformer_tf.deployment.chips import RECIPE_OF, WHICH_RECIPE
+from swiftformer_tf.deployment.chips import FASTEST_ON_CPU, RECIPE_OF, WHICH_RECIPE
 
 Lite = Callable[..., LiteModel]
 
@@ -44,6 +46,43 @@ def test_a_second_model_leaves_the_first_whole(lite: Lite, tmp_path: Path) -> No
     assert text.startswith("package org.example.app\n")
     # All its types are inside of it: two classes of one package share no name.
     assert re.findall(r"^(?:\w+ )*(?:class|object|interface|fun|val) (\w+)", text, re.MULTILINE) == ["DogNamer"]
+
+
+def test_a_second_recipe_joins_the_first(lite: Lite, tmp_path: Path) -> None:
+    """The class lists both files, whichever came first, and no file that is not of this model."""
+    for recipe in ("float32", "int8", "float32"):
+        write_android_folder(
+            {f"x_{recipe}.tflite": lite(recipe)}, tmp_path / "app", readme=tmp_path / "page.md", verified=True
+        )
+        (tmp_path / "app" / "assets" / "x_detector.tflite").write_bytes(b"of the app's own")
+        write_android_folder({"x_small_float32.tflite": lite("float32")}, tmp_path / "app")
+    text = (tmp_path / "app" / "kotlin" / "swiftformer" / "X.kt").read_text()
+    assert re.findall(r'^        (\w+)\("(\w+\.tflite)"', text, re.MULTILINE) == [
+        ("INT8", "x_int8.tflite"),
+        ("FLOAT32", "x_float32.tflite"),
+    ]
+    page = (tmp_path / "page.md").read_text()
+    assert "| `INT8` | `x_int8.tflite` | " in page
+    assert "Not every model was compared with Keras and passed in this export" in page  # of INT8 nothing is known
+
+
+@pytest.mark.parametrize("field", ["id2label", "transform"])
+def test_a_second_recipe_of_another_model_is_refused(lite: Lite, tmp_path: Path, field: str) -> None:
+    write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    other = lite("int8")
+    fields = {
+        "id2label": {index: f"bird {index}" for index in range(10)},
+        "transform": other.config.transform.replace(crop_mode="squash"),
+    }
+    config = other.config.replace(**{field: fields[field]})
+    message = (
+        r"^x_float32\.tflite: expected the same Keras model and options as x_int8\.tflite; export one of them under "
+        "another name, or delete it$"
+    )
+    with pytest.raises(ExportError, match=message):
+        write_android_folder({"x_int8.tflite": dataclasses.replace(other, config=config)}, tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
 
 
 def test_a_class_of_other_models_is_not_written_over(lite: Lite, tmp_path: Path) -> None:
@@ -139,15 +178,34 @@ def test_one_caution_everywhere(lite: Lite, tmp_path: Path) -> None:
     ("recipes", "default"),
     [
         (("float32", "mixed_int8"), "MIXED_INT8"),
-        (("float32", "float16"), "FLOAT16"),
-        (("float32", "dynamic_int8"), "FLOAT32"),
+        (("float16", "dynamic_int8"), "DYNAMIC_INT8"),
+        (("int16x8", "float32", "float16"), "FLOAT16"),
     ],
 )
 def test_the_default_is_what_is_advised(lite: Lite, tmp_path: Path, recipes: tuple[str, ...], default: str) -> None:
     models = {f"x_{name}.tflite": lite(name) for name in recipes}
     write_android_folder(models, tmp_path / "app", readme=tmp_path / "page.md")
     assert f"private val model: Model = Model.{default}," in kotlin(tmp_path / "app")
-    assert f"The default of `X` is `Model.{default}`." in (tmp_path / "page.md").read_text()
+    page = (tmp_path / "page.md").read_text()
+    assert f"The default of `X` is `Model.{default}`." in page
+    assert set(re.findall(r"x_\w+\.tflite(?=$| -)", page, re.MULTILINE)) == {f"x_{default.lower()}.tflite"}  # by adb
+
+
+def test_the_order_of_advice_is_that_of_the_benchmark() -> None:
+    """Equal ones, within a tenth, may stand either way round."""
+    assert sorted(FASTEST_ON_CPU) == sorted(RECIPES)
+    page = (ROOT / "tflite" / "README.md").read_text()
+    section = page.partition("### SwiftFormer-XS at 224")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\| \*\*ours (\w+)\*\* \| ([\d.]+) \|", section, re.MULTILINE)
+    milliseconds = {recipe: float(number) for recipe, number in rows}
+    for faster, slower in itertools.pairwise(FASTEST_ON_CPU):
+        assert milliseconds[faster] < 1.1 * milliseconds[slower], (faster, slower)
+
+
+def test_a_recipe_of_ones_own_comes_last(lite: Lite, tmp_path: Path) -> None:
+    own = dataclasses.replace(lite("float32"), recipe=RECIPES["float32"].replace(name="own"))
+    write_android_folder({"x_own.tflite": own, "x_float32.tflite": lite("float32")}, tmp_path)
+    assert re.findall(r'^        (\w+)\("x_', kotlin(tmp_path), re.MULTILINE) == ["FLOAT32", "OWN"]
 
 
 def test_the_page_speaks_of_mediapipe_where_the_file_is_for_it(lite: Lite, tmp_path: Path) -> None:
@@ -181,9 +239,9 @@ def test_what_cannot_be_put_together_writes_nothing(
 ) -> None:
     inside = lite("float32", include_preprocessing=True)
     with pytest.raises(
-        ExportError, match=r"^b_float32\.tflite: expected the same Keras model and options as the first"
+        ExportError, match=r"^a_float32\.tflite: expected the same Keras model and options as a_float16\.tflite;"
     ):
-        write_android_folder({"a_float32.tflite": lite("float32"), "b_float32.tflite": inside}, tmp_path / "x")
+        write_android_folder({"a_float16.tflite": lite("float16"), "a_float32.tflite": inside}, tmp_path / "x")
     with pytest.raises(ExportError, match=r"expected files NAME_RECIPE\.tflite with one NAME, not \['a', 'b'\]"):
         write_android_folder(dict.fromkeys(("a_float32.tflite", "b_float32.tflite"), inside), tmp_path / "x")
     with pytest.raises(ExportError, match="no models to put into it"):

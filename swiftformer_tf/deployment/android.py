@@ -1,5 +1,6 @@
 """Writes a folder for an Android project: models and labels, and a Kotlin class that runs them."""
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
@@ -9,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.deployment.chips import RECIPE_OF, WHICH_RECIPE
+from swiftformer_tf.deployment.chips import FASTEST_ON_CPU, WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.errors import ExportError, number_of, require_packages
+from swiftformer_tf.errors import ExportError, ModelError, number_of, require_packages
 from swiftformer_tf.files import filling, replacing
 from swiftformer_tf.litert.metadata import UNKNOWN_LICENSE
 from swiftformer_tf.litert.model_file import LiteModel
@@ -69,7 +70,8 @@ def write_android_folder(
 ) -> None:
     """Writes `assets/` and `kotlin/`, to be placed among an app's sources.
 
-    Models, labels and class are named after the Keras model, so that several models can be placed in one app.
+    Models, labels and class are named after the Keras model, so that several models can be placed in one app. The class
+    runs the new models and those of an earlier call for the same Keras model, with other recipes.
 
     Args:
         models: Models by file name, `NAME_RECIPE.tflite`, all made from the same Keras model with the same options of
@@ -81,9 +83,9 @@ def write_android_folder(
         verified: Whether all models passed verification against Keras, for that page.
 
     Raises:
-        ExportError: There are no models, they differ in more than their recipe, LiteRT's Kotlin library does not
-            support their input, a name is not valid in Kotlin, a class for other models already exists, or jinja2 is
-            not installed.
+        ExportError: There are no models, they or an earlier file of the same name differ in more than their recipe,
+            LiteRT's Kotlin library does not support their input, a name is not valid in Kotlin, a class for other
+            models already exists, or jinja2 is not installed.
         OSError: The folder or the page cannot be written.
 
     Examples:
@@ -97,7 +99,8 @@ def write_android_folder(
         ['Birds.kt', 'birds_float32.tflite', 'birds_labels.txt']
     """
     check_android(package, class_name)
-    facts = {**_facts(models, package, class_name), "verified": verified}  # before anything is written
+    kept = _kept(models, folder)
+    facts = _facts(_fastest_first({**models, **kept}), package, class_name)  # before anything is written
     kotlin = check_class(folder, facts["stem"], package=package, class_name=class_name)
     first = next(iter(models.values()))
     row = KOTLIN_CLASSES[first.main_output.task]
@@ -106,7 +109,7 @@ def write_android_folder(
         f"assets/{facts['labels']}": "".join(f"{label}\n" for label in first.labels).encode(),
         **{f"assets/{name}": model.content for name, model in models.items()},
     }
-    page = _rendered(f"{row.noun}.md.jinja", facts)
+    page = _rendered(f"{row.noun}.md.jinja", {**facts, "verified": verified and not kept})
     Path(folder).mkdir(parents=True, exist_ok=True)
     with filling(folder) as beside:
         for name, content in contents.items():
@@ -180,7 +183,10 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
     for name, model in models.items():
         same = [(m.config, m.include_preprocessing, m.outputs) for m in (first, model)]
         if same[0] != same[1]:
-            raise ExportError(f"{name}: expected the same Keras model and options as the first model of the folder")
+            raise ExportError(
+                f"{name}: expected the same Keras model and options as {next(iter(models))}; export one of them under "
+                "another name, or delete it"
+            )
     config, transform = first.config, first.config.transform
     if (task := first.main_output.task) not in KOTLIN_CLASSES:
         raise ExportError(
@@ -205,7 +211,6 @@ def _facts(models: Mapping[str, LiteModel], package: str, class_name: str | None
         "package": kotlin_name("package", package, dots=True),
         "class_name": kotlin_name("class_name", class_name or _camel(stem)),
         "models": described,
-        "default": _default(described),
         "which_recipe": WHICH_RECIPE,
         "mediapipe_class": TARGETS["mediapipe"].classes[task],
         "mediapipe": [name for name, model in models.items() if _is_for_mediapipe(model)],
@@ -236,6 +241,19 @@ def _stem(models: Mapping[str, LiteModel]) -> str:
     if len(stems) > 1:
         raise ExportError(f"the Android folder: expected files NAME_RECIPE.tflite with one NAME, not {sorted(stems)}")
     return stems.pop()
+
+
+def _kept(models: Mapping[str, LiteModel], folder: str | Path) -> dict[str, LiteModel]:
+    """The models of an earlier call with the same NAME and other recipes, by file name."""
+    kept = {}
+    stem = _stem(models) if models else ""
+    for path in sorted(Path(folder, "assets").glob("*.tflite")):
+        if path.name in models or not path.name.startswith(f"{stem}_"):
+            continue
+        with contextlib.suppress(ModelError):  # a file of the app's own
+            if _stem(there := {path.name: LiteModel.open(path)}) == stem:
+                kept.update(there)
+    return kept
 
 
 def _camel(stem: str) -> str:
@@ -297,10 +315,13 @@ def check_class(folder: str | Path, stem: str, *, package: str | None = None, cl
     return place
 
 
-def _default(described: list[dict[str, Any]]) -> str:
-    """The model to use by default."""
-    there: dict[str, str] = {model["recipe"]: model["name"] for model in described}
-    return next((there[recipe] for recipe in RECIPE_OF.values() if recipe in there), next(iter(there.values())))
+def _fastest_first(models: Mapping[str, LiteModel]) -> dict[str, LiteModel]:
+    """The models in the order of advice: the first is the default."""
+    order = [
+        *FASTEST_ON_CPU,
+        *(model.recipe.name for model in models.values()),
+    ]  # recipes of the caller's own come last
+    return dict(sorted(models.items(), key=lambda item: order.index(item[1].recipe.name)))
 
 
 def _is_for_mediapipe(model: LiteModel) -> bool:
