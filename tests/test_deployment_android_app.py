@@ -1,6 +1,7 @@
 """The Kotlin class for classifiers, compiled and run against stand-ins for Android and LiteRT."""
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 from support.kotlin_app import STAND_INS, camera_screen, command, compile_kotlin, run, start
 from support.random_models import pictures
-from support.written_files import kotlin
+from support.written_files import KOTLIN, kotlin
 
 from swiftformer_tf import LiteModel, LiteRunner
 from swiftformer_tf.deployment.android import write_android_folder
@@ -183,6 +184,35 @@ def test_a_closed_classifier_says_so(app: list[str], working: Path) -> None:
     result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="late")
     assert "IllegalStateException: the classifier is closed" in result.stderr
     assert result.stdout.count("closed the model") == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "source", "said"),
+    [
+        (
+            KOTLIN,
+            "context(names: List<String>)\nfun first(): String = names.first()\n",
+            "only available since language",
+        ),
+        ("2.1", "fun first(): String = String()\n", "language version 2.1 is deprecated"),
+    ],
+)
+def test_sources_are_compiled_in_the_oldest_kotlin(tmp_path: Path, version: str, source: str, said: str) -> None:
+    """What is newer than the page promises is refused, and the compiler takes no older version without a warning."""
+    (tmp_path / "Source.kt").write_text(source)
+    assert said in compile_kotlin([tmp_path / "Source.kt"], tmp_path / "classes", version)
+
+
+def test_each_stand_in_says_which_file_it_follows() -> None:
+    """The address ends with the type, or with the file and the types that it declares."""
+    types = 0
+    for path in STAND_INS:
+        text = path.read_text()
+        head = text.partition("\npackage ")[0]
+        for name in re.findall(r"^(?:\w+ )*(?:class|interface|object) (\w+)", text, re.MULTILINE):
+            types += 1
+            assert re.search(rf"https://\S+(?:/{name}(?:\.html|\.kt)?\b|\.kt \(.*\b{name}\b)", head), (path.name, name)
+    assert types > len(STAND_INS)
 
 
 # What makes scores, by the word of the file, each with another way to cut a picture.

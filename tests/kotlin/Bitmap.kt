@@ -1,6 +1,7 @@
 // Stand-ins with the signatures that Android publishes:
 // https://developer.android.com/reference/android/graphics/Bitmap
 // https://developer.android.com/reference/android/graphics/BitmapFactory
+// https://developer.android.com/reference/android/graphics/Rect
 package android.graphics
 
 import java.io.DataInputStream

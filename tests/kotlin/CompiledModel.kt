@@ -1,5 +1,9 @@
 // Stand-ins for LiteRT's classes of these names, with the signatures of its Kotlin library:
-// https://github.com/google-ai-edge/LiteRT/tree/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert
+// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Common.kt (Accelerator, JniHandle)
+// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Environment.kt
+// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/LiteRtException.kt
+// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Model.kt (CompiledModel)
+// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/TensorBuffer.kt
 // Files of the working directory say what they answer, and what they refuse.
 package com.google.ai.edge.litert
 

@@ -1,6 +1,10 @@
 // Stand-ins: the camera screen is compiled against them and does not run.
+// https://developer.android.com/reference/androidx/camera/core/Camera
+// https://developer.android.com/reference/androidx/camera/core/CameraSelector
 // https://developer.android.com/reference/androidx/camera/core/ImageAnalysis
+// https://developer.android.com/reference/androidx/camera/core/ImageInfo
 // https://developer.android.com/reference/androidx/camera/core/ImageProxy
+// https://developer.android.com/reference/androidx/camera/core/UseCase
 package androidx.camera.core
 
 import android.graphics.Bitmap

@@ -1,4 +1,5 @@
 // Stand-in: the camera screen is compiled against it and does not run.
+// https://developer.android.com/reference/android/widget/TextView
 package android.widget
 
 import android.content.Context

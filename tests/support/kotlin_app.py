@@ -22,15 +22,15 @@ JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
 STAND_INS = sorted((ROOT / "tests" / "kotlin").glob("*.kt"))
 
 
-def compile_kotlin(sources: list[Path], classes: Path) -> str:
-    """What the compiler says; nothing where all is well."""
+def compile_kotlin(sources: list[Path], classes: Path, version: str = KOTLIN) -> str:
+    """What the compiler says to sources in a version of the language; nothing where all is well."""
     if not COMPILER.is_dir() or not shutil.which("java"):
         message = "no Kotlin compiler: needs Java, and npm for `make .kotlin/installed`"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
     compiler = ["java", *JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, sorted(COMPILER.glob("*.jar"))))]
-    language = ["-Werror", "-language-version", KOTLIN, "-api-version", KOTLIN]
+    language = ["-Werror", "-language-version", version, "-api-version", version]
     arguments = ["-no-stdlib", "-no-reflect", "-cp", str(COMPILER / "kotlin-stdlib.jar"), "-d", str(classes)]
     command = [*compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", *language, *arguments, *map(str, sources)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
