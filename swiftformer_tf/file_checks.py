@@ -17,7 +17,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.quantization import PROBABILITY_OPS
-from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
+from swiftformer_tf.quantization.kernels import FLOAT_VERSIONS, GROUPED_VERSION, HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["OpenedFile", "check_file"]
@@ -81,7 +81,7 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
 
     What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
     no dynamic shape; no name of a tensor twice, and no unused part; scales as strict readers want them; versions of
-    integer operations; XNNPACK partitions; input and output types; the TFLite Metadata and its labels; raw pixels.
+    operations; XNNPACK partitions; input and output types; the TFLite Metadata and its labels; raw pixels.
 
     Args:
         lite: The model.
@@ -134,9 +134,8 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
         _listed(faults),
         "a scale for every integer tensor, symmetric matrices, biases in the scale of their sums",
     )
-    if recipe.has_integer_weights:
-        newer = _newer(recipe, inspection)
-        yield check("versions", not newer, _listed(newer), "integer operations in the first version that supports them")
+    newer = _newer(recipe, inspection)
+    yield check("versions", not newer, _listed(newer), "operations in the first version that supports their types")
     types = (inspection.input_type.lower(), inspection.output_type.lower())
     wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
     yield check("inference_types", types == wanted, " to ".join(types), " to ".join(wanted))
@@ -159,14 +158,22 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
 
 
 def _newer(recipe: Recipe, inspection: Inspection) -> tuple[str, ...]:
-    """Operations on integers whose version is another than the first that computes so."""
-    versions = KERNELS[integer_kind(recipe.activations)].versions
+    """Operations on integers whose version is another than the first that computes so, and on floats with a newer one
+    than floats need."""
+    integers, floats = KERNELS[integer_kind(recipe.activations)].versions, FLOAT_VERSIONS
+    if any(op.matrix.is_grouped for op in inspection.ops if op.matrix):
+        floats = {**floats, "CONV_2D": GROUPED_VERSION}
     found = []
     for op in inspection.ops:
         kinds = {*op.inputs, *op.outputs}
-        is_hybrid = op.name in HYBRID_VERSIONS and "FLOAT32" in op.outputs
-        known = HYBRID_VERSIONS if is_hybrid else versions
-        if op.name in known and kinds & {"INT4", "INT8", "INT16"} and op.version != known[op.name]:
+        if kinds & {"INT4", "INT8", "INT16"}:
+            is_hybrid = op.name in HYBRID_VERSIONS and "FLOAT32" in op.outputs
+            known = HYBRID_VERSIONS if is_hybrid else integers
+            is_right = op.version == known.get(op.name, op.version)
+        else:
+            known = floats if "FLOAT32" in kinds else {}
+            is_right = op.version <= known.get(op.name, op.version)
+        if not is_right:
             found.append(f"{op.name} {op.version} for {known[op.name]}")
     return tuple(found)
 

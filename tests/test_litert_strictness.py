@@ -13,6 +13,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from support import segmenters
 
 from swiftformer_tf import RECIPES, LiteModel
+from swiftformer_tf.litert.ops import operation_name
 from swiftformer_tf.litert.packing import pack_model
 from swiftformer_tf.verification import check_file
 
@@ -113,7 +114,7 @@ def test_quantization_fails_on_floats_with_a_scale_and_on_zero_points_of_16_bits
     assert f"{MADE} (a zero point of 16 bits)" in changed(lite("int16x8"), change)["quantization"]
 
 
-@pytest.mark.parametrize("recipe", [name for name, recipe in RECIPES.items() if recipe.has_integer_weights])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_versions_fails_on_a_newer_one(recipe: str, lite: Lite) -> None:
     def change(graph: Any) -> None:
         newest = max((each for each in graph.operatorCodes if each.builtinCode == 3), key=lambda each: each.version)
@@ -122,6 +123,16 @@ def test_versions_fails_on_a_newer_one(recipe: str, lite: Lite) -> None:
     said = changed(lite(recipe), change)["versions"]
     assert re.fullmatch(r"\d+: CONV_2D 1\d for \d", said)
     assert "versions" not in failing(check_file(lite(recipe))[0])
+
+
+@pytest.mark.parametrize("recipe", ["float32", "float16", "mixed_int8"])
+def test_versions_fails_on_a_newer_one_of_floats_alone(recipe: str, lite: Lite) -> None:
+    def change(graph: Any) -> None:
+        for code in graph.operatorCodes:
+            code.version += operation_name(code) in ("GELU", "RSQRT")
+
+    said = changed(lite(recipe), change)["versions"]
+    assert re.fullmatch(r"\d+: (GELU|RSQRT) 2 for 1, .*", said)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

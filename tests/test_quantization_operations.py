@@ -7,11 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.tools import flatbuffer_utils
 from keras import layers, ops
 from support.small_graphs import activations, answers, converted, with_other_scale
 
 from swiftformer_tf import RECIPES, ExportError
 from swiftformer_tf.exporting import PREPARATIONS
+from swiftformer_tf.litert.ops import operation_name
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import (
     Graph,
@@ -23,6 +25,7 @@ from swiftformer_tf.quantization import (
     operation_precisions,
     rewrite,
 )
+from swiftformer_tf.quantization.kernels import FLOAT_VERSIONS, GROUPED_VERSION
 from swiftformer_tf.verification import signal_to_noise
 
 SHAPE = (8, 8, 6)
@@ -181,3 +184,15 @@ def test_a_wrong_scale_is_seen(recipe: str) -> None:
         snr = signal_to_noise(answers(content, images), answers(with_other_scale(right, tensor, 1 / 8), images))
         assert snr is not None
         assert snr < BOUNDS[recipe] / 2
+
+
+def test_float_versions_are_those_that_the_converter_writes() -> None:
+    """Of every layer that heads are made of: in two dimensions, in groups, transposed, with six dimensions."""
+    written: dict[str, int] = {}
+    for layer in LAYERS.values():
+        graph = flatbuffer_utils.read_model_from_bytearray(bytearray(converted(layer, *SHAPE)))
+        for code in graph.operatorCodes:
+            written[operation_name(code)] = max(code.version, written.get(operation_name(code), 0))
+    known = {**FLOAT_VERSIONS, "CONV_2D": GROUPED_VERSION}
+    assert {name: version for name, version in written.items() if version > known.get(name, version)} == {}
+    assert written["CONV_2D"] == GROUPED_VERSION  # or the exception is for nothing

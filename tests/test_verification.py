@@ -55,7 +55,7 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
     assert report.passed
     assert report.raise_for_failure() is report
     names = ["finite", "snr", "agreement", "no_flex", "static_shapes", "unique_names", "unused_parts", "quantization"]
-    names += ["inference_types", "weights", "partitions"]
+    names += ["versions", "inference_types", "weights", "partitions"]
     names += ["metadata", "labels"]
     assert statuses(report) == dict.fromkeys(names, "passed")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from swiftformer_tf.litert.integers import Kind, Quantization
 
-__all__ = ["HYBRID_VERSIONS", "KERNELS", "Kernels", "integer_kind"]
+__all__ = ["FLOAT_VERSIONS", "GROUPED_VERSION", "HYBRID_VERSIONS", "KERNELS", "Kernels", "integer_kind"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,3 +105,20 @@ def integer_kind(activations: Kind) -> Kind:
 # Of float activations and an int8 matrix with a scale a row: an older runtime that is not told by the version reads the
 # first alone, and answers. A transposed convolution is stored so and computed in floats, by LiteRT and by XNNPACK.
 HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12, "TRANSPOSE_CONV": 4}
+
+# The newest version that an operation on floats needs: by LiteRT's `GetBuiltinOperatorVersion`, what is newer is for
+# other types. Above 1 it depends on an option (dilation, pixel centers, a bias) or on more than four dimensions.
+FLOAT_VERSIONS = _versions(
+    {
+        1: "ABS ADD ARG_MAX AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D DEPTH_TO_SPACE ELU EXP GELU HARD_SWISH "
+        "LEAKY_RELU LOG LOGISTIC LOG_SOFTMAX MAX_POOL_2D MEAN MIRROR_PAD MUL PACK PRELU REDUCE_MAX REDUCE_MIN RELU "
+        "RELU6 RESHAPE REVERSE_V2 RSQRT SOFTMAX SPACE_TO_DEPTH SQRT SUM TANH TILE UNPACK",
+        2: "DEPTHWISE_CONV_2D DIV",
+        3: "MAXIMUM MINIMUM RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SUB",
+        4: "PAD TRANSPOSE_CONV",
+        5: "GATHER SLICE",
+        6: "FULLY_CONNECTED STRIDED_SLICE TRANSPOSE",
+    }
+)
+# The version of a convolution in groups, and of all that share its operation code.
+GROUPED_VERSION = 6
