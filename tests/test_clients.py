@@ -42,6 +42,16 @@ def answer(kit: Kit, recipe: str, *, count: int = 5, **fields: Any) -> dict[str,
     return {"variant": "v", "recipe": recipe, "outputs": kit.desktop[recipe, "logits"][:count].tolist(), **fields}
 
 
+def test_ci_runs_the_compilers_on_every_push_and_the_rest_each_week() -> None:
+    root = Path(__file__).parents[1]
+    (weekly,) = re.findall(r"^CI_CLIENTS \?= (.*)$", (root / "Makefile").read_text("utf-8"), re.MULTILINE)
+    text = (root / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    assert re.search(r"^on:\n  push:\n    branches: \[main\]\n  pull_request:\n", text, re.MULTILINE)
+    (pushed,) = re.findall(r'run: make \S+ CI_CLIENTS="(.*)" clients-ci$', text, re.MULTILINE)
+    assert pushed.split() == ["openvino", "ethosu"]
+    assert {*pushed.split()} < {*weekly.split()} <= {*CLIENTS}
+
+
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)
 def test_the_answers_of_this_machine_are_right(kit: Kit, recipe: str) -> None:
     for key in TOLERANCES:
