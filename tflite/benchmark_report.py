@@ -232,7 +232,7 @@ def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, Any]) -> 
         Goal("dynamic_int4 / dynamic_int8", 1.1, ratio("xs: ours dynamic_int4", "xs: ours dynamic_int8")),
         Goal("mixed_int8 / float32", 0.36, ratio(mixed, ours)),
         Goal("XNNPACK partitions of mixed_int8", 1, table.get(mixed, {}).get("partitions")),
-        Goal("int8 / float32", 0.44, ratio("xs: ours int8", ours)),
+        Goal("int8 / float32", 0.40, ratio("xs: ours int8", ours)),
         Goal("mixed_int8 / best int8 peer that is right", 0.65, ratio(mixed, right), str(right).removeprefix("xs: ")),
         Goal("float32 / its twin without attention", 1.08, ratio(ours, "twin: twin float32")),
         Goal("mixed_int8 / its twin without attention", 1.20, ratio(mixed, "twin: twin mixed_int8")),
