@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from support.small_graphs import converted
 from swiftformer_tf import ConfigError, LiteModel, ModelError
 from swiftformer_tf.cli import cli
 from swiftformer_tf.litert import peak_memory
-from swiftformer_tf.litert.benchmarking import WARM_UP, Timing, benchmark_files, interleave, peak_bytes
+from swiftformer_tf.litert.benchmarking import WARM_UP, Timing, benchmark_files, interleave, is_real_time, peak_bytes
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_for_timing, profile_ops
 
 
@@ -201,3 +202,14 @@ def test_the_command_names_a_missing_file() -> None:
     shown = CliRunner().invoke(cli, ["benchmark", "no.tflite"])
     assert shown.exit_code == 2
     assert "no.tflite" in shown.stderr
+
+
+def test_real_time_priority_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Linux's numbers; macOS and Windows have none."""
+    monkeypatch.setattr(os, "SCHED_FIFO", 1, raising=False)
+    monkeypatch.setattr(os, "SCHED_RR", 2, raising=False)
+    for policy, wanted in {0: False, 1: True, 2: True, 5: False}.items():
+        monkeypatch.setattr(os, "sched_getscheduler", lambda _, policy=policy: policy, raising=False)
+        assert is_real_time() is wanted
+    monkeypatch.delattr(os, "sched_getscheduler")
+    assert not is_real_time()  # a system without it

@@ -27,7 +27,7 @@ import numpy as np
 from swiftformer_tf import PRETRAINED, LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.images.folders import ImageFolder, balanced_sample
 from swiftformer_tf.images.inputs import image_inputs
-from swiftformer_tf.litert.benchmarking import Timing, interleave, peak_bytes
+from swiftformer_tf.litert.benchmarking import Timing, interleave, is_real_time, peak_bytes
 from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.integers import Quantization, quantized
 from swiftformer_tf.litert.ops import count_partitions
@@ -383,7 +383,7 @@ def main() -> None:
     facts["core_flops"] = json_of([sys.executable, str(ROOT / "tflite" / "core_peak.py")])["flops"]
     facts["photographs"] = len(np.load(peers / "labels.npy"))
     facts["minutes"] = (time.perf_counter() - start) / 60
-    facts["real_time"] = hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER
+    facts["real_time"] = is_real_time()
     benchmark_report.write(ROOT / "tflite", entries, timings, facts)
 
 

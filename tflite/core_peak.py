@@ -1,7 +1,8 @@
-"""A program of its own, `python core_peak.py [SIZE] [RUNS]`: how fast one core multiplies matrices at best.
+"""A program of its own, `python core_peak.py [SIZE] [RUNS]`: how fast one core multiplies matrices.
 
 Prints one line of JSON: `flops`, float32 multiplications and additions a second of one thread, by numpy's BLAS on
-square matrices. The fastest run counts: what interrupts one makes it slower, and nothing makes it faster.
+square matrices: a measured reference, not the processor's theoretical peak. The fastest run counts: what interrupts one
+makes it slower, and nothing makes it faster.
 """
 
 import json

@@ -14,7 +14,7 @@ import click
 
 import swiftformer_tf as sf
 from swiftformer_tf.images.folders import ImageFolder, balanced_sample
-from swiftformer_tf.litert.benchmarking import FileTiming, benchmark_files
+from swiftformer_tf.litert.benchmarking import FileTiming, benchmark_files, is_real_time
 
 PAGE = Path(__file__).with_suffix(".md")
 WEIGHTS = {"xs": "swiftformer_xs_imagenette"}
@@ -48,8 +48,9 @@ def export_forms(variant: str, size: int, photographs: list[Path], folder: Path)
     return paths
 
 
-def page(measured: dict[tuple[str, int], list[FileTiming]]) -> str:
+def page(measured: dict[tuple[str, int], list[FileTiming]], *, real_time: bool) -> str:
     """The table, a row for each variant and size."""
+    circumstances = ["Measured under real-time priority, beside other work."] if real_time else []
     lines = [
         "# RSQRT, or EXP and LOG",
         "",
@@ -57,6 +58,7 @@ def page(measured: dict[tuple[str, int], list[FileTiming]]) -> str:
         "EXP(-LOG(x) / 2), as the recipe has it, and as LiteRT's RSQRT (`lower_rsqrt=False`). XS has the weights that",
         f"ship, others random ones with layer scales of 1. Medians of {REPEATS} runs, taking turns, on one thread of",
         "an x86 core with VNNI; in parentheses the number of XNNPACK partitions.",
+        *circumstances,
         "",
         "| variant | pixels | EXP and LOG, ms | RSQRT, ms | EXP and LOG / RSQRT |",
         "|---|---|---|---|---|",
@@ -81,7 +83,8 @@ def main(folder: Path, photographs: Path, variants: tuple[str, ...], export_only
     cases = [(variant, size) for variant in variants for size in SIZES]
     files = {case: export_forms(*case, chosen, folder) for case in cases}
     if not export_only:
-        PAGE.write_text(page({case: benchmark_files(paths, repeats=REPEATS) for case, paths in files.items()}))
+        measured = {case: benchmark_files(paths, repeats=REPEATS) for case, paths in files.items()}
+        PAGE.write_text(page(measured, real_time=is_real_time()))
 
 
 if __name__ == "__main__":

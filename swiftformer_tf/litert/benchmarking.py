@@ -1,6 +1,7 @@
 """Compares the speed of files in a single run: latency, XNNPACK partitions, memory, and time by operation."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_for_timing, profile_ops
 from swiftformer_tf.progress import Progress, silent
 
-__all__ = ["FileTiming", "Timing", "benchmark_files", "interleave", "peak_bytes"]
+__all__ = ["FileTiming", "Timing", "benchmark_files", "interleave", "is_real_time", "peak_bytes"]
 
 # Runs before the count starts: they fill caches and allocate buffers.
 WARM_UP = 3
@@ -206,3 +207,8 @@ def _timed(run: Callable[[], object]) -> Callable[[], float]:
         return 1000 * (time.perf_counter() - start)
 
     return timed
+
+
+def is_real_time() -> bool:
+    """Whether this process runs under real-time priority, so that other work does not slow it down."""
+    return hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
