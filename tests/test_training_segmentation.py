@@ -21,7 +21,10 @@ from swiftformer_tf.images.masks import VOID, MaskFolder
 from swiftformer_tf.segmentation import (
     SwiftFormerForSemanticSegmentation,
 )
+from swiftformer_tf.segmentation_heads import SegmentationHead
+from swiftformer_tf.training.from_folders import train as train_anything
 from swiftformer_tf.training.models import freeze
+from swiftformer_tf.training.plan import TrainingPlan
 from swiftformer_tf.training.segmentation import PixelCrossEntropy, train_segmenter
 from swiftformer_tf.training.segmentation_data import MaskBatches, augmented
 from swiftformer_tf.training.segmentation_recipes import SEGMENTATION_RECIPES, SegmentationRecipe
@@ -185,6 +188,22 @@ def test_the_command_trains_as_the_function_does(pairs: Path, tmp_path: Path, sa
     assert model.config.labels == ("sky", "ground")
     assert model.config.input_size == (40, 64)
     assert model.head.name == "all_mlp"
+
+
+def test_a_segmenter_keeps_its_head(pairs: Path, tmp_path: Path) -> None:
+    """And is not given another's, of which nothing would fit."""
+    segmenter(SegmentationHead(fpn_dim=8, head_dim=8, feature_norms=True)).save(tmp_path / "model.keras")
+    plans: list[TrainingPlan] = []
+
+    def stop(plan: TrainingPlan) -> None:
+        plans.append(plan)
+        raise KeyboardInterrupt
+
+    start: dict[str, Any] = {"task": "semantic-segmentation", "source": tmp_path / "model.keras", "batch_size": 2}
+    for head in (None, "semantic_fpn_64"):
+        with pytest.raises(KeyboardInterrupt):
+            train_anything(pairs, tmp_path / "run", **start, head=head, tell=stop)
+    assert [plan.new for plan in plans] == [(), ("neck", "decode_head")]
 
 
 def test_masks_for_validation_have_the_classes_of_their_own_list(pairs: Path, tmp_path: Path, saved: Path) -> None:

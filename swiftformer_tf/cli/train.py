@@ -94,7 +94,8 @@ class RecipeFile(click.Path):
 @click.option(
     "--head",
     metavar="NAME",
-    help="Head of a segmenter: semantic_fpn, semantic_fpn_64 or all_mlp.  [default: semantic_fpn_64]",
+    help="Head of a segmenter: semantic_fpn, semantic_fpn_64 or all_mlp. Default: that of a segmenter in --from, or "
+    "semantic_fpn_64.",
 )
 @token_weights_option
 @weights_option

@@ -18,7 +18,7 @@ from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.loading import open_model
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.native_logs import native_stdout_silenced
-from swiftformer_tf.segmentation import HEAD_LAYERS
+from swiftformer_tf.segmentation import HEAD_LAYERS, SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, require_single_label
 from swiftformer_tf.training.memory import keep_freed_memory
@@ -145,7 +145,8 @@ def train(
             of the model's transform.
         problem_type: The problem type of a classifier, see `training_photographs`.
         teacher: Path of a classifier to distill from, see `Teacher.open`.
-        head: The head of a segmenter, or its name in `SEGMENTATION_HEADS`; default is `"semantic_fpn_64"`.
+        head: The head of a segmenter, or its name in `SEGMENTATION_HEADS`. Default: that of a segmenter in
+            `source`, or `"semantic_fpn_64"`.
         frozen: Number of stages to freeze, see `freeze`.
         dtype: Keras dtype or dtype policy, such as `"mixed_bfloat16"`.
         seed: Seed of everything random.
@@ -292,7 +293,7 @@ def _classifier_recipe(recipe: str | Path | TrainingRecipe, variant: str) -> Tra
 
 def _segmenter(options: _Options) -> History:
     recipe = options.changed(_segmenter_recipe(options.recipe))
-    head = _head(options.head or HEAD)
+    wanted = _head(options.head) if options.head else None
     images = MaskFolder.open(options.folder)
     backbone = (
         open_model(options.source, token_weights=options.token_weights, weights=options.weights)
@@ -308,7 +309,8 @@ def _segmenter(options: _Options) -> History:
         label_colors=images.classes.label_colors,
         drop_path_rate=recipe.drop_path_rate,
     )
-    model, new = segmenter_on(backbone, config, head, seed=options.seed, dtype=options.dtype)
+    trained = backbone.head if isinstance(backbone, SwiftFormerForSemanticSegmentation) else SEGMENTATION_HEADS[HEAD]
+    model, new = segmenter_on(backbone, config, wanted or trained, seed=options.seed, dtype=options.dtype)
     freeze(model, options.frozen)
     validation = MaskFolder.open(options.validation) if options.validation else None
     plan = TrainingPlan(
