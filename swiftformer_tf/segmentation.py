@@ -189,8 +189,12 @@ def copy_backbone(
 
 
 def copy_head(model: SwiftFormerForSemanticSegmentation, source: SwiftFormerForSemanticSegmentation) -> tuple[str, ...]:
-    """Gives a segmenter what fits it of another's head; paths of the variables that stay as they are."""
-    theirs = {layer.name: layer for layer in source.layers}
+    """Gives a segmenter what fits it of another's head; paths of the variables that stay as they are.
+
+    Nothing fits if the other reads normalized maps and this one does not.
+    """
+    is_fit = model.head.feature_norms or not source.head.feature_norms
+    theirs = {layer.name: layer for layer in source.layers if is_fit}
     new: list[str] = []
     for layer in model.layers:
         if not layer.name.startswith(HEAD_LAYERS) or not layer.weights:

@@ -12,6 +12,7 @@ from swiftformer_tf.checkpoints.tensor_specs import compare
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError
 from swiftformer_tf.layer_settings import is_changed, merged_weights, named_layers
+from swiftformer_tf.segmentation_heads import FEATURE_NORM
 
 __all__ = ["assign_head", "assign_tensors", "backbone_of", "canonical_name", "checkpoint_of", "count_parameters"]
 
@@ -65,6 +66,8 @@ def assign_tensors(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> dic
 def assign_head(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> tuple[str, ...]:
     """Assigns the tensors of another segmenter's head to a segmenter, as far as they fit.
 
+    None fits if they read normalized maps and this head does not.
+
     Args:
         model: A segmenter; modified in place.
         tensors: Tensors by mmsegmentation's names, in PyTorch's shapes.
@@ -77,9 +80,10 @@ def assign_head(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> tuple[
             something different.
     """
     variables = {key: each for key, each in _by_canonical_name(model).items() if key.startswith(SEGMENTER)}
+    is_fit = not any(key.startswith(FEATURE_NORM) for key in tensors.keys() - variables.keys())
     new = []
     for key, variable in variables.items():
-        tensor = tensors.get(key)
+        tensor = tensors.get(key) if is_fit else None
         if tensor is None or _to_torch(variable.path, np.empty(variable.shape)).shape != tensor.shape:
             new.append(variable.path)
     if not new and (more := sorted(set(tensors) - set(variables))):

@@ -293,6 +293,16 @@ def test_norms_of_a_new_head_are_new(tmp_path: Path) -> None:
     assert sorted(names) == sorted(f"backbone-norm{number}/{leaf}" for number in (0, 2, 4, 6) for leaf in leaves)
 
 
+@pytest.mark.parametrize("name", ["folder", "model.keras"])
+def test_of_a_head_behind_norms_nothing_fits_one_without(name: str, tmp_path: Path) -> None:
+    """Its first matrices would multiply other values."""
+    model = segmenter("normed")
+    (model.save if name.endswith(".keras") else model.save_pretrained)(tmp_path / name)
+    with pytest.warns(UserWarning, match=r"new in the head, .* \(53\): ") as said:
+        SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path / name, head=HEADS["semantic_fpn"])
+    assert "neck-lateral_convs-0-conv/kernel, " in str(said[0].message)
+
+
 def test_mmsegmentations_logits_come_back_through_norms(tmp_path: Path) -> None:
     """Norms, and laterals that undo them, in the file that `convert/mmseg_port.py` wrote: its logits stay."""
     expected = safetensors.numpy.load_file(GOLDEN / "mmseg/expected.safetensors")
