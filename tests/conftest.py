@@ -3,7 +3,7 @@
 import functools
 import gc
 import os
-import resource
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ import tensorflow as tf
 from PIL import Image
 from support.random_models import pictures, seeded_model, tiny_config
 from support.tracing import steps_traced, trace_steps
+from support.windows import POSIX_ONLY, reason_to_skip
 
 from swiftformer_tf import (
     RECIPES,
@@ -79,9 +80,12 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts slow files first; within a file, and among the others, the order stays."""
+    """Slow files first, the order otherwise as it was; and skips what this system cannot run."""
     places = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(FIRST)))
+    for item in items:
+        if reason := reason_to_skip({mark.name for mark in item.iter_markers()}, sys.platform):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -165,6 +169,9 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], None]:
 
     The nearest to a full disk that needs no privilege: the system's limit on the size of files.
     """
+    if sys.platform == "win32":
+        pytest.skip(POSIX_ONLY)
+    import resource
 
     def fill(folder: Path, room: int) -> None:
         class WaitingRoom(tempfile.TemporaryDirectory):

@@ -231,7 +231,7 @@ def test_export_of_a_tflite_file_says_what_is_wanted(tmp_path: Path, lite: Lite)
     assert result.stderr == f"Error: {tmp_path / 'x.tflite'}: a TFLite model; expected a .keras model or a checkpoint\n"
 
 
-@pytest.mark.parametrize("target", ["/proc/self", "file/out"])
+@pytest.mark.parametrize("target", [pytest.param("/proc/self", marks=pytest.mark.linux), "file/out"])
 def test_export_to_where_nothing_can_be_written(target: str, saved: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run("export", saved, "-o", tmp_path / target, "--recipe", "float32")

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,18 @@ COMMANDS = [
 ]
 
 
+def script() -> str:
+    """Where pip installed it: on Windows not beside Python, and with an ending."""
+    found = shutil.which("swiftformer-tf", path=sysconfig.get_path("scripts"))
+    assert found
+    return found
+
+
 def command(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The installed script in a process of its own."""
-    script = Path(sys.executable).with_name("swiftformer-tf")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     return subprocess.run(
-        [str(script), *map(str, arguments)], capture_output=True, text=True, timeout=3600, cwd=cwd, env=environment
+        [script(), *map(str, arguments)], capture_output=True, text=True, timeout=3600, cwd=cwd, env=environment
     )
 
 
@@ -212,10 +220,10 @@ def test_a_real_process_fails_in_one_line(tmp_path: Path) -> None:
     assert result.stderr == "Error: cut.keras: not a Keras model (not a zip archive), or cut short\n"
 
 
+@pytest.mark.posix
 def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
     """`swiftformer-tf info model.keras | head -1`"""
-    script = Path(sys.executable).with_name("swiftformer-tf")
-    piped = f"set -o pipefail; '{script}' info '{saved}' --json | true"
+    piped = f"set -o pipefail; '{script()}' info '{saved}' --json | true"
     result = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=3600)
     assert "Traceback" not in result.stderr
     assert "Broken pipe" not in result.stderr

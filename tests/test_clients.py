@@ -317,6 +317,7 @@ def test_what_a_client_says_before_its_last_line_is_shown(
     ("script", "end"),
     [("sys.exit('no page')", "node ended with status 1: no page"), ("time.sleep(60)", "no answer within 0.1 s")],
 )
+@pytest.mark.posix
 def test_what_a_browser_said_counts_however_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: str, end: str
 ) -> None:

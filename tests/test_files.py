@@ -19,6 +19,10 @@ def test_a_place_is_looked_at_before_the_work(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match=re.escape(f"no such folder: {tmp_path / 'new'}; make it first")):
         check_place(tmp_path / "new" / "plot.png")
+
+
+@pytest.mark.linux
+def test_a_place_where_nobody_can_write_is_refused_before_the_work() -> None:
     with pytest.raises(OSError, match="cannot be written"):
         check_place("/proc/self/plot.png")
 
@@ -83,6 +87,7 @@ def test_the_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
     assert replaced == plain
 
 
+@pytest.mark.posix
 def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path(os.devnull)):
@@ -113,10 +118,11 @@ def test_an_error_names_the_file_and_the_cure(number: int, tmp_path: Path) -> No
 def fill_the_disk(path: Path) -> None:
     """What is written instead of `path` goes to the device that has no room for anything."""
     with replacing(path) as beside:
-        beside.symlink_to("/dev/full")
+        beside.symlink_to(Path(os.devnull).with_name("full"))
         beside.write_text("too much")
 
 
+@pytest.mark.linux
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r".") as caught:
         fill_the_disk(tmp_path / "x")
@@ -211,11 +217,16 @@ def test_a_file_is_no_folder_to_fill(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=re.escape(f"no such folder: '{tmp_path / 'no'}'")):
         fill(tmp_path / "no" / "net", "x")
     assert contents(tmp_path) == {"file": "mine"}
+
+
+@pytest.mark.linux
+def test_a_folder_where_nobody_can_make_one_is_named() -> None:
     with pytest.raises(OSError, match="cannot be written") as caught:
-        fill(Path("/proc/self"), "x")  # where nobody can make a folder
+        fill(Path("/proc/self"), "x")
     assert caught.value.filename == "/proc/self"
 
 
+@pytest.mark.linux
 def test_one_inside_the_other_is_told_of_the_file_that_was_asked_for(net: Path) -> None:
     before = contents(net)
     with pytest.raises(OSError, match=r"^\[Errno 28\] cannot be written \(No space") as caught, filling(net) as beside:

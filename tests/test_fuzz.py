@@ -29,6 +29,7 @@ def worker(good: Path) -> Iterator[fuzz.Worker]:
         yield worker
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("reader", READERS)
 def test_damaged_files_are_read_or_refused_in_words(reader: str, worker: fuzz.Worker, good: Path) -> None:
     outcomes = [worker.run(reader, 0, number) for number in range(CASES[reader])]
@@ -85,6 +86,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fuzz.Worker]:
         yield worker
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_failure_is_noticed(name: str, broken: fuzz.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "hanging":

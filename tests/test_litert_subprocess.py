@@ -103,6 +103,7 @@ COMMANDS = ["info", "predict", "verify", "benchmark", "debug-quantization"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.posix
 def test_a_crash_of_litert_is_told_in_one_line(
     command: str,
     command_line: Callable[[str, Path], Result],
@@ -123,6 +124,7 @@ def test_a_crash_of_litert_is_told_in_one_line(
 @pytest.mark.parametrize(
     ("number", "doing"), [(1, "loading it"), (2, "setting its input"), (3, "running it"), (4, "reading its output")]
 )
+@pytest.mark.posix
 def test_the_crash_says_what_litert_was_doing(
     number: int, doing: str, dies_at: Callable[[int], None], lite: Lite
 ) -> None:
@@ -152,6 +154,7 @@ def teachers_configuration(path: Path) -> Path:
     return path
 
 
+@pytest.mark.posix
 def test_a_teacher_that_crashes_litert_is_told(dies_at: Callable[[int], None], lite: Lite, tmp_path: Path) -> None:
     double = teachers_configuration(tampered(lite("float32"), tmp_path / "double.tflite", two_outputs))
     with pytest.raises(ModelError, match=r"double\.tflite: 1 inputs and 2 outputs; expected one of each"):
@@ -290,7 +293,7 @@ def test_inputs_of_another_type_are_named(dtype: str, lite: Lite) -> None:
         inside(image)
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory in use from Linux's /proc")
+@pytest.mark.linux
 @pytest.mark.parametrize("recipe", ["float32", "int8"])
 def test_ten_thousand_runs_take_no_memory_and_give_one_answer(recipe: str, lite: Lite) -> None:
     def pages() -> int:

@@ -123,7 +123,7 @@ def test_a_folder_in_the_name_is_refused(stem: str, tmp_path: Path, model: Model
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("target", ["file/below", "file", "/proc/self"])
+@pytest.mark.parametrize("target", ["file/below", "file", pytest.param("/proc/self", marks=pytest.mark.linux)])
 def test_a_folder_that_cannot_be_written_to_is_found_out_first(
     target: str, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

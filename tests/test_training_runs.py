@@ -90,6 +90,7 @@ def epochs_in(output: Path) -> tuple[int, int]:
     return len(kept), len((output / "metrics.csv").read_text().splitlines()) - 1
 
 
+@pytest.mark.posix
 def test_a_killed_process_goes_on_with_the_same_result(photographs: Path, finished: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle of the second epoch, then while it saves that epoch: between two files."""
     output = tmp_path / "killed"

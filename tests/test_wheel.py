@@ -122,6 +122,7 @@ def run_installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
     return run
 
 
+@pytest.mark.posix
 def test_installed_it_says_how_to_use_it_and_what_ships(run_installed: Callable[..., str], version: str) -> None:
     assert run_installed("swiftformer-tf", "--help").startswith("Usage: swiftformer-tf [OPTIONS] COMMAND [ARGS]...")
     assert run_installed("swiftformer-tf", "--version").strip().endswith(f"version {version}")
@@ -129,6 +130,7 @@ def test_installed_it_says_how_to_use_it_and_what_ships(run_installed: Callable[
     assert (about["variant"], about["num_labels"]) == ("xs", 10)
 
 
+@pytest.mark.posix
 def test_installed_it_labels_a_picture_with_the_weights_that_ship(run_installed: Callable[..., str]) -> None:
     command = ("swiftformer-tf", "predict", NAME, "picture.png", "--top", "10", "--json")
     (answer,) = json.loads(run_installed(*command))

@@ -96,7 +96,6 @@ def make_zoo(folder: Path, *words: str, **environment: str) -> "subprocess.Compl
     return subprocess.run(command, cwd=folder, env=clean | environment, capture_output=True, text=True)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="the Makefile is for POSIX")
 @pytest.mark.parametrize(("there", "lacks"), [((), "train"), (("train",), "val")])
 def test_a_misspelled_folder_is_refused_before_a_library_is_loaded(
     there: tuple[str, ...], lacks: str, tmp_path: Path
@@ -118,6 +117,7 @@ def test_a_misspelled_folder_is_refused_before_a_library_is_loaded(
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
+@pytest.mark.posix
 def test_only_the_default_folder_of_photographs_may_be_absent(tmp_path: Path) -> None:
     assert "--photographs" not in make_zoo(tmp_path).stdout
     for done in (make_zoo(tmp_path, "PHOTOGRAPHS=typo"), make_zoo(tmp_path, PHOTOGRAPHS="typo")):

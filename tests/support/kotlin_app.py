@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ def compile_kotlin(sources: list[Path], classes: Path, version: str = KOTLIN) ->
     """What the compiler says to sources in a version of the language; nothing where all is well."""
     if not COMPILER.is_dir() or not shutil.which("java"):
         message = "no Kotlin compiler: needs Java, and npm for `make .kotlin/installed`"
-        if os.environ.get("CI"):
+        # The Makefile is for POSIX: on Windows nothing installs it.
+        if os.environ.get("CI") and sys.platform != "win32":
             pytest.fail(message)
         pytest.skip(message)
     compiler = ["java", *JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, sorted(COMPILER.glob("*.jar"))))]
