@@ -1,7 +1,21 @@
-# `make demo` shows the main job, `make test` runs the tests, `make lint` ruff and mypy, `make docs` builds the
-# documentation and runs its code blocks, `make parity` compares with PyTorch, `make zoo` ports and verifies the published
-# models, `make clients` runs the files in real clients, `make fuzz` reads damaged files by the thousand, `make actionlint`
-# checks the workflows. Each installs what it needs; CONSTRAINTS=constraints.txt pins the versions that CI uses.
+# make demo        from a checkpoint to verified TFLite models and a report
+# make test        everything that needs no PyTorch
+# make lint        ruff, mypy, import-linter
+# make docs        builds the documentation and runs its code blocks
+# make actionlint  the workflows in .github/workflows/
+# make parity      against timm and Hugging Face, in an environment with PyTorch
+# make golden      writes the files in tests/golden anew, with PyTorch
+# make zoo         ports, exports and verifies every published model from the Hub
+# make clients     runs the files in real clients
+# make clients-ci  runs those clients that CI can install
+# make benchmark   against other models and converters; PHOTOGRAPHS=FOLDER
+# make fuzz        damaged files by the thousand, in every reader
+# make mutation    how many small mistakes the tests catch
+# make clean       removes the environments and what the other targets left
+# make help        this list
+#
+# Each target installs what it needs. CONSTRAINTS=constraints.txt pins the versions that CI uses.
+
 PYTHON ?= python3
 CONSTRAINTS ?=
 
@@ -16,7 +30,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAI
 .PHONY: help demo test lint actionlint docs parity golden zoo benchmark clients clients-ci fuzz mutation clean
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -9,6 +9,7 @@ import inspect
 import itertools
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,27 @@ def test_there_are_commands_to_check() -> None:
     assert programs.count("swiftformer-tf") > 25
     assert programs.count("make") > 10
     assert len([each for each in programs if each.endswith("python")]) > 8
+
+
+def listed(text: str) -> dict[str, str]:
+    """What is said of each target of the Makefile in a list of them."""
+    return dict(re.findall(r"^(?:# )?make ([\w-]+) [# ]+(.+)$", text, re.MULTILINE))
+
+
+def test_the_page_and_make_itself_list_all_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    head = listed(makefile.partition("\n\n")[0])
+    assert sorted(head) == sorted(targets.split())
+    assert listed((ROOT / "docs" / "contributing.md").read_text("utf-8")) == head
+
+
+@pytest.mark.posix
+def test_make_alone_prints_the_list() -> None:
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0] == "make demo        from a checkpoint to verified TFLite models and a report"
+    assert len(listed(done.stdout)) == len(done.stdout.splitlines()) - 2
+    assert done.stdout.endswith("CONSTRAINTS=constraints.txt pins the versions that CI uses.\n")
 
 
 @pytest.mark.parametrize(
