@@ -1,5 +1,6 @@
-"""Neither the package nor its tests use what Windows lacks without asking first: read in the sources, not run there."""
+"""Neither the package nor its tests use what Windows lacks: read in the sources. What CI runs where is documented."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,22 @@ def test_nothing_is_used_that_windows_lacks() -> None:
 )
 def test_the_check_finds_what_it_should(source: str, expected: list[str]) -> None:
     assert unix_only(source) == expected
+
+
+def test_the_page_lists_every_job() -> None:
+    root = TESTS.parent
+    jobs = {
+        path.name: re.findall(r"^  ([\w-]+):$", path.read_text("utf-8").partition("\njobs:\n")[2], re.MULTILINE)
+        for path in (root / ".github" / "workflows").glob("*.yml")
+    }
+    told: dict[str, list[str]] = {}
+    table = (root / "docs" / "support.md").read_text("utf-8").partition("## What CI would run")[2]
+    for workflow, job in re.findall(r"^\| (?:`([\w.]+)`)? ?\| (?:`([\w-]+)`)?", table, re.MULTILINE):
+        if workflow:
+            told[workflow] = []
+        if job:
+            told[list(told)[-1]].append(job)
+    assert told == jobs
 
 
 @pytest.mark.parametrize(
