@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.kotlin_app import STAND_INS, compile_kotlin
+from support.segmenters import lite
 from support.segments import write_pairs
 
 from swiftformer_tf import (
@@ -19,22 +20,44 @@ from swiftformer_tf import (
     SwiftFormerForSemanticSegmentation,
     to_checkpoint,
 )
+from swiftformer_tf.deployment.android import write_android_folder
 from swiftformer_tf.training import SEGMENTATION_RECIPES
 
 README = Path(__file__).parents[1] / "README.md"
 PAGE = Path(__file__).parents[1] / "docs" / "tutorials" / "running-the-files.md"
 
 
-def snippet(language: str) -> str:
-    (block,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+def snippet(language: str, page: Path = PAGE) -> str:
+    (block,) = re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     return str(block)
 
 
-def test_the_kotlin_snippet_compiles_with_the_class_that_export_writes(folder_of_app: Path, tmp_path: Path) -> None:
-    use = tmp_path / "Use.kt"
-    imports = "import android.content.Context\nimport android.net.Uri\n"
-    use.write_text(f"package swiftformer\n\n{imports}\nfun use(context: Context, uri: Uri) {{\n{snippet('kotlin')}}}\n")
-    assert compile_kotlin([*STAND_INS, *folder_of_app.rglob("*.kt"), use], tmp_path / "classes") == ""
+def write_use(folder: Path, package: str, block: str, names: dict[str, str]) -> Path:
+    """A Kotlin file of a package with a block in which these names have these types."""
+    imports = "".join(f"import {each}\n" for each in ("android.util.Log", *names.values()))
+    given = ", ".join(f"{name}: {each.rpartition('.')[2]}" for name, each in names.items())
+    path = folder / f"{package}.kt"
+    path.write_text(f"package {package}\n\n{imports}\nfun use({given}) {{\n{block}}}\n")
+    return path
+
+
+def test_the_kotlin_snippets_compile_with_the_classes_that_export_writes(folder_of_app: Path, tmp_path: Path) -> None:
+    """At once, since the compiler takes long to start; then one that calls what is not there."""
+    models = {"model_float32.tflite": lite("float32", "softmax")}
+    write_android_folder(models, tmp_path / "app", package="streets", class_name="Streets")
+    sources = [*STAND_INS, *folder_of_app.rglob("*.kt"), *(tmp_path / "app").rglob("*.kt")]
+    label, place = snippet("kotlin"), {"context": "android.content.Context", "uri": "android.net.Uri"}
+    mask = snippet("kotlin", PAGE.with_name("masks-to-segmenter.md"))
+    picture = {
+        "context": "android.content.Context",
+        "bitmap": "android.graphics.Bitmap",
+        "image": "android.widget.ImageView",
+        "rotationDegrees": "kotlin.Int",
+    }
+    uses = [write_use(tmp_path, "swiftformer", label, place), write_use(tmp_path, "streets", mask, picture)]
+    assert compile_kotlin([*sources, *uses], tmp_path / "classes") == ""
+    write_use(tmp_path, "streets", mask.replace("overlay", "overlie"), picture)
+    assert "unresolved reference 'overlie'" in compile_kotlin([*sources, *uses], tmp_path / "classes")
 
 
 def test_the_other_snippets_are_where_their_tests_look_for_them() -> None:
