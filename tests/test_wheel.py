@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from collections.abc import Callable
@@ -12,9 +14,11 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+with_addresses = runpy.run_path(str(ROOT / "docs" / "pypi_readme.py"))["with_addresses"]
 NAME = "swiftformer_xs_imagenette"
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
 
@@ -87,10 +91,38 @@ def test_what_an_index_would_show_of_it(wheel: Path, version: str) -> None:
         "Apache-2.0",
     )
     assert about["Requires-Python"] == ">=3.11"
-    assert about.get_payload() == (ROOT / "README.md").read_text("utf-8")
+    assert about["Description-Content-Type"] == "text/markdown"
+    shown = str(about.get_payload())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert shown == with_addresses((ROOT / "README.md").read_text("utf-8"), project["urls"]["Repository"])
+    places = re.findall(r"\]\(([^)]+)\)", shown)
+    assert [place for place in places if not place.startswith("https://")] == []
+    files = [place.partition("/HEAD/")[2].partition("#")[0] for place in places if "/HEAD/" in place]
+    assert len(files) > 15
+    assert [name for name in files if not (ROOT / name).is_file()] == []
     needed = [each for each in about.get_all("Requires-Dist", []) if "extra ==" not in each]
     assert not [each for each in needed if each.startswith(("torch", "jax", "matplotlib", "huggingface", "scikit"))]
     assert scripts.split("\n")[:2] == ["[console_scripts]", "swiftformer-tf = swiftformer_tf.cli:main"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("![a b](docs/a.svg)", "![a b](https://x.org/y/raw/HEAD/docs/a.svg)"),
+        ("[a](b.md) [c](d/e.md#f)", "[a](https://x.org/y/blob/HEAD/b.md) [c](https://x.org/y/blob/HEAD/d/e.md#f)"),
+        ("[a](https://z.org/b.md) [c](#d)", "[a](https://z.org/b.md) [c](#d)"),
+        ("`sf.RECIPES[x](y)` `(z)`", "`sf.RECIPES[x](y)` `(z)`"),
+    ],
+)
+def test_relative_links_become_addresses(text: str, shown: str) -> None:
+    assert with_addresses(text, "https://x.org/y") == shown
+
+
+def test_the_source_distribution_holds_what_tests_and_documentation_read() -> None:
+    """All that git tracks, but for what is of use only in a clone."""
+    packed = {each.distribution_path for each in SdistBuilder(str(ROOT)).recurse_included_files()}
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {name for name in listed.split("\0") if name} - packed == {".ci/run", ".gitignore", "pyproject.toml"}
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
-"""Size and latency of every variant by every recipe, as the README tells them: writes `variants.md` here.
+"""Size and latency of every published variant by every recipe: writes `variants.md` here, whose rows the README has.
 
-    python docs/results/variants.py FOLDER --variant xs --variant s
+    python docs/results/variants.py FOLDER --export-only
+    chrt -f 40 python docs/results/variants.py FOLDER
 
-Weights are those of a new model, labels a thousand, pixels 224: neither size nor time depends on what the weights are.
-Integers throughout are left out, since how many partitions XNNPACK makes of them hangs on scales, and so on weights:
-`tflite/README.md` has them. Files stay in the folder, where a second run finds them; L3 takes longest to export.
+The models are new, with 1000 labels at 224 px: size and time do not depend on the weights, except that the scales of
+`int8` and `static_int8` decide how many partitions XNNPACK makes of a file. Files stay in the folder, where a second
+run finds them.
 """
 
+import itertools
 from pathlib import Path
 
 import click
@@ -18,8 +20,8 @@ from swiftformer_tf.litert.benchmarking import FileTiming, benchmark_files
 PAGE = Path(__file__).with_suffix(".md")
 # Those that were published.
 VARIANTS = ("xs", "s", "l1", "l3")
-RECIPES = tuple(name for name, recipe in sf.RECIPES.items() if recipe.max_partitions == 1)
-REPEATS = 40
+# How often a file is run; LiteRT's reference kernels, which compute `int16x8`, take a second.
+REPEATS = {name: 5 if name == "int16x8" else 40 for name in sf.RECIPES}
 # Ranges come from them; they change neither size nor time.
 CALIBRATION_IMAGES = 4
 
@@ -28,10 +30,10 @@ def export_variant(variant: str, folder: Path) -> list[Path]:
     """Exports what the folder does not hold yet.
 
     Returns:
-        The files in the order of `RECIPES`.
+        The files in the order of `swiftformer_tf.RECIPES`.
     """
-    paths = [folder / f"{variant}_{name}.tflite" for name in RECIPES]
-    missing = [(name, path) for name, path in zip(RECIPES, paths, strict=True) if not path.exists()]
+    paths = [folder / f"{variant}_{name}.tflite" for name in sf.RECIPES]
+    missing = [(name, path) for name, path in zip(sf.RECIPES, paths, strict=True) if not path.exists()]
     if missing:
         model = sf.SwiftFormerForImageClassification(sf.SwiftFormerConfig.from_variant(variant))
         deploy = sf.fuse(model)
@@ -44,18 +46,30 @@ def export_variant(variant: str, folder: Path) -> list[Path]:
     return paths
 
 
+def measure(files: list[Path]) -> list[FileTiming]:
+    """The times of a variant's files, in the order of `swiftformer_tf.RECIPES`; those with as many runs take turns."""
+    repeats = dict(zip(files, REPEATS.values(), strict=True))
+    groups = itertools.groupby(files, repeats.__getitem__)
+    return [timed for count, group in groups for timed in benchmark_files(list(group), repeats=count)]
+
+
 def page(measured: dict[str, list[FileTiming]]) -> str:
     """The table, a row a recipe."""
     lines = [
         "# Variants by recipe",
         "",
-        f"Made by `python docs/results/variants.py FOLDER`: 1000 labels, 224 px, random weights; medians of {REPEATS} "
-        "runs on one thread of an x86 core with VNNI, with the files of a variant taking turns.",
+        "Made by `chrt -f 40 python docs/results/variants.py FOLDER`: 1000 labels, 224 px, random weights; medians of "
+        f"{REPEATS['float32']} runs ({REPEATS['int16x8']} of `int16x8`, for which LiteRT has only reference kernels) "
+        "on one thread of an x86 core with VNNI, with the files of a variant taking turns.",
+        "",
+        "XNNPACK computes a file in one partition if it supports all operations. How many it makes of `int8` and "
+        "`static_int8` depends on their scales, and so on the weights; [tflite/README.md](../../tflite/README.md) has "
+        "the times of trained ones.",
         "",
         "| MB, ms, partitions | " + " | ".join(name.upper() for name in measured) + " |",
         "|---|" + "---|" * len(measured),
     ]
-    for index, recipe in enumerate(RECIPES):
+    for index, recipe in enumerate(sf.RECIPES):
         cells = [
             f"{each.size / 1e6:.1f}, {each.timing.median:.1f}, {each.partitions}"
             for each in (files[index] for files in measured.values())
@@ -83,12 +97,13 @@ def architectures() -> list[str]:
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--variant", "variants", multiple=True, type=click.Choice(VARIANTS), help="Default: all.")
-def main(folder: Path, variants: tuple[str, ...]) -> None:
+@click.option("--export-only", is_flag=True, help="Makes the files that the folder lacks, and measures nothing.")
+def main(folder: Path, export_only: bool) -> None:
     """Exports, measures, writes the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {variant: export_variant(variant, folder) for variant in variants or VARIANTS}
-    PAGE.write_text(page({variant: benchmark_files(files, repeats=REPEATS) for variant, files in paths.items()}))
+    paths = {variant: export_variant(variant, folder) for variant in VARIANTS}
+    if not export_only:
+        PAGE.write_text(page({variant: measure(files) for variant, files in paths.items()}))
 
 
 if __name__ == "__main__":
