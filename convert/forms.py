@@ -44,7 +44,7 @@ class Form(NamedTuple):
     """A file or folder that people have.
 
     Args:
-        name: Of it, as written.
+        name: The form's name in the table.
         writer: What wrote it.
         write: Writes it, and returns the model that it holds.
     """
@@ -335,7 +335,7 @@ def _cure(message: str, path: Path) -> Path:
 
 
 def _difference(checkpoint: Checkpoint, reference: torch.nn.Module) -> float:
-    """Of logits, or of maps where there are no heads; the worst of them."""
+    """The largest error of the logits, or of the feature maps where there are no heads."""
     pictures = images(SIZE, seed=6)
     model = port(checkpoint).model
     ours = model(pictures, training=False)

@@ -17,7 +17,7 @@ SHIFTED = Architecture(
     depths=(1, 2, 1, 1), embed_dims=(6, 6, 8, 8), labels=5, mlp_ratio=2, downsamples=(False, True, True, True)
 )
 
-# Of the references' cases, those that only PyTorch can write; the tests make the others themselves.
+# The reference cases that only PyTorch can write; the tests make the others themselves.
 FILES = ("training.pth", "float16.bin", "strided.pth", "bfloat16.safetensors")
 
 

@@ -93,7 +93,7 @@ def hidden_states(
             tensors = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())
             states = reference(tensors, output_hidden_states=True).hidden_states
         return [state.numpy().transpose(0, 2, 3, 1) for state in states]
-    # Of a stage's blocks the last one counts; later entries replace earlier ones.
+    # The last block of a stage counts; later entries replace earlier ones.
     return list({re.sub(r"-blocks-\d+", "-blocks", name): output for name, (_, output) in traced.items()}.values())
 
 

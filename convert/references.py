@@ -200,7 +200,7 @@ class Case(NamedTuple):
     """A file in a form that circulates, and the reference that it belongs to.
 
     Args:
-        name: Of the file.
+        name: The file's name.
         holds: In words.
         reference: Which model computes what the file means.
         state: Its weights, as in the file.

@@ -18,7 +18,7 @@ class Cell:
 
     Args:
         variant: Its name.
-        key_layout: Of the checkpoint.
+        key_layout: The checkpoint's key layout.
         token_weights: The attention type.
         logits: Error against the reference.
         odd_size: The same at a size that no stage divides evenly.
@@ -93,7 +93,7 @@ class FolderCase:
     """One row of the fourth table: a way to write a folder, and the library that loads it.
 
     Args:
-        layout: Of the folder.
+        layout: The folder's layout.
         written: What wrote it.
         logits: Error of the Keras model's logits against those of the library's model.
         wrong: The same with the Keras model of the other attention type.

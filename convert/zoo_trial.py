@@ -27,7 +27,7 @@ from swiftformer_tf import TRANSFORMS
 from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.images.samples import photographs
 
-# Of few labels the best two seldom lie closer than int8 tells apart.
+# With few labels, int8 can nearly always tell the best two apart.
 SIDE, LABELS = 64, 3
 CARD = "---\nlicense: apache-2.0\n---\n# A model for a trial\n"
 ARCHITECTURES = {

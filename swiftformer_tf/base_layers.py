@@ -36,7 +36,7 @@ class Block(keras.layers.Layer):
 
     ARGUMENTS: ClassVar[tuple[str, ...]] = ()
 
-    # Of a saved block, until its children are there to take them; a string, since Keras would track a dict.
+    # The settings of a saved block, until its children exist to take them; a string, since Keras would track a dict.
     _saved_settings: str | None = None
 
     def get_config(self) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Expected:
                 "logits=logits)"
             )
         for name in ("pixels", "logits"):
-            # Of a member that is no array at all NumPy gives the bytes.
+            # For a member that is not an array at all, NumPy returns the bytes.
             if not isinstance(arrays[name], np.ndarray) or arrays[name].dtype.kind not in "fiu":
                 raise CheckpointError(f"{path}: {name} is not an array of real numbers; save it as float32")
         return cls(arrays["pixels"], arrays["logits"], str(path))

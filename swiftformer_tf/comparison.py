@@ -26,8 +26,8 @@ __all__ = [
     "signal_to_noise",
 ]
 
-# Of a number, how many times what the least SNR leaves of three standard deviations in the mean the largest error of
-# all images may be.
+# The largest error over all images that a predicted number may have, as a multiple of the error of a file that just
+# reaches the least SNR; both relative to three standard deviations of the number.
 ERRORS_OF_NOISE = 4 / 3
 
 # Share of the sum of squares: less varies by the rounding of float64 alone.

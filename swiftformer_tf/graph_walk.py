@@ -28,7 +28,7 @@ from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling
 
 __all__ = ["Walk", "in_float32", "is_graph"]
 
-# What does nothing but in training. Of these classes alone: one of a user's may do anything.
+# Layers that do nothing outside training: exactly these classes, since a user's subclass may do anything.
 TRAINING_ONLY = (
     keras.layers.ActivityRegularization,
     keras.layers.AlphaDropout,
@@ -292,7 +292,7 @@ def _reached(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     waiting, seen = [own], set()
     while waiting:
         function = waiting.pop()
-        # Of functions that it calls, those of its own package: a library's hold no backbone of a user's.
+        # It follows calls within the function's own package: a library's functions hold no backbone of a user's.
         if id(function) in seen or not inspect.isfunction(function) or _package(function) in ("keras", "tensorflow"):
             continue
         seen.add(id(function))

@@ -78,8 +78,9 @@ class VerificationReport:
     def verdict(self) -> Verdict:
         """The worst status among the checks, by the same word in tables, JSON and HTML reports.
 
-        A file that was checked without comparing its outputs to the reference may still compute nonsense: its verdict
-        is `"not compared"`, which is not a pass.
+        A file whose outputs were not compared with the reference may still compute nonsense, so its verdict is
+        `"not compared"` rather than `"passed"`. A check that the images cannot decide is reported as `"refused"`, which
+        counts as a failure.
 
         Examples:
             >>> check = VerificationCheck("no_flex", "passed", measured="none", expected="none")

@@ -33,7 +33,7 @@ TRANSFORMERS = {
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_activations_are_those_of_transformers(name: str) -> None:
     found = np.asarray(activation(name)(POINTS))
-    # Of the number that goes in, where that is above 1: float32 has no more digits.
+    # Relative to inputs above 1: float32 has no more digits.
     assert (np.abs(found - TRANSFORMERS[name]) <= 1e-6 * np.maximum(1, np.abs(POINTS))).all()
 
 

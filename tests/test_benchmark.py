@@ -214,7 +214,7 @@ def test_multiplications_are_those_of_the_matrices_that_the_profile_calls_so(lit
 
 
 def test_models_are_measured_before_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of real processes, on a tiny model; a peer that cannot run says why."""
+    """In real processes, on a tiny model; a peer that cannot run says why."""
     mine = (("keras.Model, TensorFlow", Path(sys.executable), "keras", "tensorflow"),)
     monkeypatch.setattr(benchmark, "MODELS", (*mine, ("timm, PyTorch eager", Path("/nowhere/python"), "timm", "")))
     ours, theirs = benchmark.models("tiny", size=32)

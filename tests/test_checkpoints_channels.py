@@ -42,7 +42,7 @@ def test_a_gray_photograph_is_answered_as_one_of_three_equal_channels(
     pixels = np.random.default_rng(0).normal(size=(2, 64, 64, 1)).astype(np.float32)
     expected = np.asarray(colored(np.repeat(pixels, 3, axis=-1), training=False))
     np.testing.assert_allclose(np.asarray(gray(pixels, training=False)), expected, rtol=1e-4, atol=1e-5)
-    # Of a Keras file, too; and the number that it has already changes nothing.
+    # In a Keras file, too; and the number that it already has changes nothing.
     gray.save(tmp_path / "gray.keras")
     again = kind.from_pretrained(tmp_path / "gray.keras", num_channels=1)
     np.testing.assert_array_equal(again.get_weights()[0], gray.get_weights()[0])

@@ -171,7 +171,7 @@ def test_what_metrics_and_losses_keep_is_passed_over_by_name(tmp_path: Path) -> 
     inherited = Checkpoint.open(torch_save(tmp_path / "c.pt", TENSORS | beside))
     assert holds(inherited)
     assert inherited.notes == checkpoint.notes[-1:]
-    # Of floating point and of no loss, it is another module: a normalization, say, without which answers are others.
+    # A floating-point tensor that is no loss's is another module: a normalization, say, without which answers differ.
     content["state_dict"]["mean"] = np.ones(3, np.float32)
     refused(torch_save(tmp_path / "b.pt", content), r"next to tensors of another module \(1\): mean; with")
 

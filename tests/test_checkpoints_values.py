@@ -36,7 +36,7 @@ class Precision(enum.Enum):
 
 
 class Speed(enum.IntEnum):
-    """Of numbers."""
+    """An enumeration of numbers."""
 
     FAST = 1
 

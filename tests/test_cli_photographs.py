@@ -81,7 +81,7 @@ def test_what_a_viewer_shows_is_taken(name: str, run: Callable[[str], Result], t
     for index, (data, _, _) in enumerate(SHOWN.values()):
         (album / f"{index}.jpg").write_bytes(data)
     result = run(f"{COMMANDS[name]} --json")
-    # Of pictures this small a random model may give too few answers for a verdict, which is status 1.
+    # On pictures this small, a random model may give too few answers for a verdict, which is status 1.
     assert result.exit_code in (0, 1), result.output
     report = json.loads(result.stdout)
     for each in report if isinstance(report, list) else [report]:

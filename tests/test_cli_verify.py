@@ -63,7 +63,7 @@ def test_several_files_are_verified_side_by_side(
 def test_several_files_fail_by_their_names(
     exported: Path, folder: Path, saved: Path, tmp_path: Path, lite: Lite, model: SwiftFormerForImageClassification
 ) -> None:
-    """Of one recipe, which would not tell them apart; one with other outputs is named before anything runs."""
+    """Files of one recipe, which would not tell them apart; one with other outputs is named before anything runs."""
     other = SwiftFormerForImageClassification(model.config)
     other.set_weights([array + 0.01 * np.abs(array).max() for array in model.get_weights()])
     other.save(tmp_path / "other.keras")

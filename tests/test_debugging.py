@@ -90,7 +90,7 @@ def test_every_tensor_of_the_float_graph_is_there(
     assert [each.position for each in report.tensors] == list(range(len(report.tensors)))
     wanted = {floats.label(op.outputs[0]) for op in floats.operations}
     missing = wanted - {each.name for each in report.tensors}
-    # Of int8, maxima before RSQRT that change no integer are left out of the file.
+    # In int8, maxima before RSQRT that change no integer are left out of the file.
     assert {name.rpartition("/")[2] for name in missing} <= ({"maximum"} if recipe == "static_int8" else set())
     assert {each.scheme for each in report.tensors} == SCHEMES[recipe]
     for each in report.tensors:

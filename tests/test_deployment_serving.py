@@ -163,7 +163,7 @@ console.log(JSON.stringify([
 @pytest.mark.parametrize("size", [(6, 10), (24, 40), (37, 53), (5, 9), (1, 1)])
 @pytest.mark.parametrize("is_mask", [False, True])
 def test_the_page_makes_masks_as_predict_does(tmp_path: Path, size: tuple[int, int], is_mask: bool) -> None:
-    """Of photographs of the map's own size, larger and smaller ones; of equal outputs the first."""
+    """On photographs of the map's own size, larger and smaller ones; the first of equal outputs wins."""
     if not (node := shutil.which("node")):
         pytest.skip("no Node.js")
     module = tmp_path / "segmentation.mjs"

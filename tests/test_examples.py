@@ -43,6 +43,6 @@ def test_a_pixels_class_is_the_texture_around_it() -> None:
     assert pixels.shape == (20, 64, 64, 3)
     assert pixels.dtype == np.uint8
     assert set(np.unique(masks)) == set(range(len(segmentation.CLASSES)))
-    # Of any color: by color alone the classes are alike.
+    # The shapes have any color: by color alone, the classes are alike.
     means = [pixels[masks == index].mean() for index in range(len(segmentation.CLASSES))]
     assert max(means) - min(means) < 60

@@ -12,7 +12,7 @@ from support.fuzz_broken import BROKEN
 from support.fuzz_mutations import FORMATS, mutate
 from support.fuzz_readers import READERS, seeds
 
-# Of each reader, in seconds all in all.
+# How many files of each reader: seconds in all.
 CASES = {name: 12 if reader.cases < 1000 else 40 for name, reader in READERS.items()}
 
 
@@ -42,7 +42,7 @@ def test_damaged_files_are_read_or_refused_in_words(reader: str, worker: fuzz.Wo
     assert "refused" in {result["outcome"] for result in outcomes[seed_count:]}
 
 
-# Of the fuzz itself.
+# The fuzz itself.
 
 
 def test_a_case_is_the_same_each_time_and_another_for_another_seed_or_number(good: Path) -> None:

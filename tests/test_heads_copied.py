@@ -85,7 +85,7 @@ def several_at_once(image: Any) -> Any:
     return ops.mean(ops.reshape(both, (2, -1, *both.shape[1:])), axis=0)
 
 
-# Of the picture, before and after the backbone.
+# What comes before the backbone, and after it.
 BEFORE: dict[str, Callable[[Any], Any]] = {
     "normalization with weights": adapted,
     "normalization without": lambda x: layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])(x),

@@ -16,7 +16,7 @@ from swiftformer_tf import SwiftFormerModel, fuse
 BOUND = 1e-5
 IMAGES = CONFIG.transform.normalize(pictures(8, 64, 64))
 
-# Of a map (B, H, W, C), to a map.
+# From a map (B, H, W, C) to a map.
 ON_MAPS: dict[str, Callable[[Any], Any]] = {
     "1x1": lambda x: layers.Conv2D(6, 1)(x),
     "3x3": lambda x: layers.Conv2D(5, 3, padding="same", use_bias=False)(x),
@@ -44,14 +44,14 @@ ON_MAPS: dict[str, Callable[[Any], Any]] = {
     "slice": lambda x: x[:, :, :, :3],
 }
 
-# Of a map, to a vector.
+# From a map to a vector.
 POOLED: dict[str, Callable[[Any], Any]] = {
     "average": lambda x: layers.GlobalAveragePooling2D()(x),
     "maximum": lambda x: layers.GlobalMaxPooling2D()(x),
     "all": lambda x: layers.Flatten()(x),
 }
 
-# Of a vector, to a vector.
+# From a vector to a vector.
 ON_VECTORS: dict[str, Callable[[Any], Any]] = {
     "dense": lambda x: layers.Dense(6)(x),
     "dense, no bias": lambda x: layers.Dense(5, use_bias=False)(x),

@@ -174,7 +174,7 @@ def test_where_an_integer_file_loses(name: str, recipe: str) -> None:
 
 
 def test_files_for_several_images_at_once_are_verified_and_looked_into() -> None:
-    """Of six, the last two of two batches of four come once more, and count once."""
+    """Six photographs fill two batches of four only if the last two come once more; they count once."""
     model, _, pixels = made("labels_and_embedding")
     ratios = []
     for batch_size in (1, 4):

@@ -67,7 +67,7 @@ def test_what_is_a_link_to_a_folder_above_is_listed_once(root: Path) -> None:
     ]
 
 
-# Of what Pillow 13 registers a suffix for, it writes and opens these formats.
+# Formats for which Pillow 13 registers a suffix, and which it writes and opens.
 WRITTEN = {"AVIF", "BLP", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO", "MSP", "PCX"} | {
     *("PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM")
 }

@@ -78,7 +78,7 @@ def test_public_names_are_documented(name: str) -> None:
     assert "Inherited" not in text
     if isinstance(value, type) and issubclass(value, Exception):
         return
-    # Of a class that refuses arguments before it is made, `__new__` would be asked.
+    # For a class that refuses arguments before it is made, `inspect` would ask `__new__`.
     made_by = vars(value)["__init__"] if dataclasses.is_dataclass(value) else value
     names = inspect.signature(made_by).parameters
     parameters = [p for p in names if p not in ("self", "args", "kwargs") and not p.startswith("_")]

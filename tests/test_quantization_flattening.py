@@ -191,7 +191,7 @@ def test_verify_and_debug_take_rows(
 
 
 def test_xnnpack_converts_such_inputs_in_a_pass_of_their_own(exported: LiteModel, tmp_path: Path) -> None:
-    """That saves the time. Of a fully connected layer it measures a range for each pixel instead."""
+    """That saves the time. For a fully connected layer, it measures a range for each pixel instead."""
     path = tmp_path / "wide.tflite"
     path.write_bytes(exported.content)
     graph = Graph(exported.content)

@@ -125,7 +125,7 @@ def behind_a_convolution(*, shared: bool, lowered: bool) -> tuple[float, float]:
     def layer(source: Any) -> Any:
         bias = keras.initializers.Constant(-7)
         made = keras.layers.Conv2D(8, 1, kernel_initializer="ones", bias_initializer=bias)(source)
-        # Of what the last matrix makes, the range would be wider.
+        # The range of the last matrix's own output would be wider.
         identity = keras.layers.Conv2D(8, 1, kernel_initializer=keras.initializers.Constant(np.eye(8)[None, None]))
         return identity(gelu(made) + made if shared else gelu(made))
 

@@ -263,7 +263,7 @@ def integers(content: bytes, seen: np.ndarray, recipe: str) -> bytes:
 
 
 def scale_of(name: str, content: bytes) -> float:
-    """Of what the only operation of that name makes."""
+    """The quantization of the output of the only operation with that name."""
     graph = Graph(content)
     (output,) = (op.outputs[0] for op in graph.operations if op.name == name)
     found = graph.quantization(output)

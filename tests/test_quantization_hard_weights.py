@@ -38,7 +38,7 @@ def answers(deploy: DeployModel, calibration: Calibration, recipe: Recipe) -> np
 
 
 def ratio(scaling: Scaling, recipe: Recipe) -> float:
-    """Of a recipe's file in dB, against floats."""
+    """The SNR of a recipe's file in dB, against floats."""
     deploy, calibration, expected = calibrated(scaling)
     found = signal_to_noise(expected, answers(deploy, calibration, recipe))
     assert found is not None

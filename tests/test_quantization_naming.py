@@ -16,7 +16,7 @@ Lite = Callable[..., LiteModel]
 
 
 def names(content: bytes) -> list[str]:
-    """Of all tensors of a file, in its own order."""
+    """The names of all tensors of a file, in its own order."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     (subgraph,) = flatbuffer_utils.read_model_from_bytearray(bytearray(content)).subgraphs

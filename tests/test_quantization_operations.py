@@ -48,7 +48,7 @@ class PixelClass(layers.Layer):
 
 
 def both(layer: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Of a convolution and what it was made of."""
+    """The layer applied to a convolution and to that convolution's input."""
     return lambda x: layer([layers.Conv2D(6, 1)(x), x])
 
 

@@ -31,7 +31,7 @@ def content() -> bytes:
 
 @pytest.fixture(scope="module")
 def vectors() -> np.ndarray:
-    """Of very different lengths: most are a seventh of the longest."""
+    """Vectors of very different lengths: most are a seventh of the longest."""
     rng = np.random.default_rng(0)
     lengths = np.exp(rng.normal(0, 0.7, (40, 1, 12, 12, 1)))
     return (lengths * rng.normal(size=(40, 1, 12, 12, CHANNELS))).astype(np.float32)

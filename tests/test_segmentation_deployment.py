@@ -214,7 +214,7 @@ def test_agreement_fails_on_the_commonest_class_and_on_a_shifted_mask(
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_agreement_fails_just_below_its_threshold(recipe: str) -> None:
-    """Of all pixels, as many change class as are allowed, and a few more."""
+    """As many of the pixels change class as are allowed, then a few more."""
     least = RECIPES[recipe].min_pixel_agreement
     rng = np.random.default_rng(0)
 
@@ -298,7 +298,7 @@ def test_mediapipe_takes_no_mask(tmp_path: Any) -> None:
 
 
 def test_the_page_shows_masks_side_by_side_the_worst_first() -> None:
-    """Of one file a photograph is spoiled: it stands first, marked, beside Keras's mask."""
+    """One photograph of one file is spoiled: it stands first, marked, beside Keras's mask."""
     files = [lite(name, "softmax") for name in ("float32", "int8")]
     reports = [(file, verify(file, reference=segmenter(), images=PIXELS)) for file in files]
     outputs = reports[0][1].outputs

@@ -27,7 +27,7 @@ from swiftformer_tf.training.callbacks import AveragedWeights, RunFolder, Valida
 def test_the_best_epoch_is_that_of_validation_and_without_it_the_last(
     metric: str, values: list[float], best: int
 ) -> None:
-    """Of equals the later one: its average has seen more."""
+    """The later one of equals: its average has seen more."""
     history = [{"epoch": float(epoch), metric: value} for epoch, value in enumerate(values, 1)]
     assert best_epoch(history)["epoch"] == best
 

@@ -31,7 +31,7 @@ from swiftformer_tf.training.plots import plot_history
 # Longer trainings, in other processes too.
 pytestmark = pytest.mark.usefixtures("traced")
 
-# Of a killed and resumed run against one in one piece: the CPU's threads add in no fixed order.
+# Between a run that was killed and resumed and one in one piece: the CPU's threads add in no fixed order.
 TOLERANCE = 1e-5
 
 
@@ -119,7 +119,7 @@ def test_a_killed_process_goes_on_with_the_same_result(photographs: Path, finish
     assert without_waiting(files_in(output)).keys() == files_in(finished).keys()
 
 
-# Of the second epoch, after one of 50 %: the model is saved where it is better.
+# Accuracy of the second epoch, after a first of 50 %: the model is saved if it is better.
 @pytest.mark.parametrize(("accuracy", "name"), [(0.6, "model.keras"), (0.4, "state.safetensors")])
 def test_on_a_full_disk_the_epoch_before_stays_and_the_file_is_named(
     accuracy: float, name: str, tmp_path: Path, full_disk: Callable[[Path, int], None]

@@ -81,7 +81,7 @@ WRITING: dict[str, tuple[str, list[str], str]] = {
         "swiftformer_xs_imagenette.keras",
     ),
 }
-# Of those that write one file and several: what runs once more after it was killed.
+# Runs once more after it was killed: a command that writes one file, and one that writes several.
 AGAIN = ("port", "port to timm's folder")
 
 

@@ -302,7 +302,7 @@ def json_of(command: list[str], **environment: str) -> dict[str, Any]:
 
 
 def multiply_adds(path: Path) -> int:
-    """Of the matrices of a file, depthwise convolutions left out, as `matrix_share` leaves them."""
+    """The multiply-adds of a file's matrices, without depthwise convolutions, as in `matrix_share`."""
     matrices = inspect_model(LiteModel.open(path)).matrices(names=("CONV_2D", "FULLY_CONNECTED"))
     return sum(each.multiply_adds for each in matrices)
 

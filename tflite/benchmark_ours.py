@@ -24,8 +24,8 @@ __all__ = ["build", "convolution_twin"]
 
 SIZE = 224
 
-# Of the larger variants, whose weights are random, and at the larger size: the speed of the form for CPUs is the
-# question, not its accuracy.
+# For the larger variants, whose weights are random, and for the larger size: there the speed of the form for CPUs is
+# the question, not its accuracy.
 FEW_IMAGES = 20
 BEYOND_XS = ("float32", "mixed_int8")
 BEYOND_XS_AT_224 = (*BEYOND_XS, "dynamic_int8", "dynamic_int4")

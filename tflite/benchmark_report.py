@@ -47,7 +47,7 @@ def write(
     """Writes `README.md` between its markers and `benchmark.svg` beside it.
 
     Args:
-        folder: Of both.
+        folder: Where both are.
         entries: What took part, see `benchmark.build`.
         timings: By threads and by the entries' keys.
         facts: Times of commands, and what was measured of models before export.

@@ -31,7 +31,7 @@ from swiftformer_tf.training import SegmentationRecipe, train
 HERE = Path(__file__).parent
 WIDTH, HEIGHT = 1000, 640
 
-# Of the segmenter.
+# For the segmenter.
 EPOCHS = 40
 
 # A README is loaded on phones, too.

@@ -29,10 +29,10 @@ from swiftformer_tf.verification import check_file
 
 HERE = Path(__file__).parent / "camvid"
 MEGAPIXELS = 0.36 * 0.48
-# Of train's 367 pictures every so many set the integer scales.
+# The integer scales are set on every fifth of the 367 training pictures.
 CALIBRATED_ON_EVERY = 5
 TIMED_RUNS = 7
-# Of the light head.
+# For the light head.
 LIGHT_RECIPES: tuple[str, ...] = ("float32", "dynamic_int8", "mixed_int8", "int8")
 # Recipes that take seconds a picture see every so many of them, and Keras for comparison too.
 PICTURES_APART = {"int16x8": 10}
@@ -69,7 +69,7 @@ def processor_time(runner: LiteRunner) -> float:
 
 
 def speeds(lite: sf.LiteModel, model: keras.Model, images: MaskFolder) -> dict[str, Any]:
-    """Of a file: bytes, time, partitions."""
+    """A file's bytes, time and partitions."""
     runner = LiteRunner(lite, num_threads=1)
     runner(model.config.transform(images.images[0])[None])
     failed = [check.name for check in check_file(lite)[0] if check.status != "passed"]

@@ -52,7 +52,7 @@ def measure_hard_weights(calibration: Path, folder: Path) -> Iterator[dict[str, 
     inputs = prepared(chosen_photographs(folder, PHOTOGRAPHS), shipped.config)
     for seed, recipes in PASSES:
         for name, scaling in SCALINGS.items():
-            # Of weights that are not scaled, one seed is all of them, but for which channels are dead.
+            # For weights that are not scaled, all seeds are alike, except for the channels that are dead.
             if seed and name == "s = 0":
                 continue
             if missing := [recipe for recipe in recipes if not _found(name, recipe, seed)]:

@@ -43,7 +43,7 @@ BACKBONE = ("ADD", "DEPTHWISE_CONV_2D", "GELU", "MAXIMUM", "MEAN", "MUL", "RSQRT
 
 
 def measured(name: str) -> tuple[dict[str, float], dict[str, int], Counter[str]]:
-    """Of a head: least SNR and partitions by recipe, and operations left in float in `mixed_int8`."""
+    """A head's least SNR and partitions by recipe, and the operations left in float in `mixed_int8`."""
     model, deploy, pixels = made(name)
     ratios, partitions, floats = {}, {}, Counter[str]()
     for recipe in sf.RECIPES.values():

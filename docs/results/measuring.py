@@ -44,11 +44,11 @@ class Measured:
     """A recipe's file on photographs.
 
     Args:
-        snr: Of the logits in dB, centered by the reference's mean.
+        snr: SNR of the logits in dB, centered by the reference's mean.
         agreement: Share of photographs with the same best class as the reference's.
-        bytes: Of the file.
-        partitions: Of the graph that XNNPACK took.
-        seconds: That the export took.
+        bytes: Size of the file.
+        partitions: How many XNNPACK made of the graph.
+        seconds: How long the export took.
         answers: Index of the best class by photograph.
     """
 
@@ -66,7 +66,7 @@ def prepared(paths: Sequence[Path], config: sf.SwiftFormerConfig) -> np.ndarray:
 
 
 def reference_logits(model: sf.SwiftFormerForImageClassification, inputs: np.ndarray) -> np.ndarray:
-    """Of the float32 Keras model, float64 (N, labels)."""
+    """The logits of the float32 Keras model, float64 (N, labels)."""
     return np.asarray(model.predict(inputs, batch_size=16, verbose=0), np.float64)
 
 
@@ -98,7 +98,7 @@ def measure_file(lite: sf.LiteModel, inputs: np.ndarray, expected: np.ndarray, *
 
 
 def answers(runner: sf.LiteRunner, inputs: np.ndarray) -> np.ndarray:
-    """Of a file, float64 (N, labels)."""
+    """The logits of a file, float64 (N, labels)."""
     return np.stack([runner(image[None]) for image in inputs]).astype(np.float64)
 
 

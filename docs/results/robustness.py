@@ -45,7 +45,7 @@ PHOTOGRAPHS = 300
 # The reference kernels of 16-bit integers take seconds for a photograph.
 FEWER_PHOTOGRAPHS = {"int16x8": 50}
 STATISTICS = 64
-# Of random matrices' deviation, over the root of their inputs: the median of those that ship (0.13 to 1.75).
+# Deviation of random matrices times the root of their inputs: the median of those that ship (0.13 to 1.75).
 GAIN = 0.54
 
 
@@ -77,9 +77,9 @@ CASES = {
 # What has rows of its own, each in a file beside its module.
 PARTS = {"hard": measure_hard_weights, "draws": measure_draws}
 
-# Of a row in the CSV file; `distinct` and `commonest` are of all photographs of the case: how many answers the
-# reference gives, and the share of the commonest one. `lost` are points of top-1: none of random weights, nor in rows
-# of before it was measured.
+# Columns of the CSV file. `distinct` and `commonest` describe all photographs of the case: how many answers the
+# reference gives, and the share of the commonest one. `lost` are points of top-1: empty for random weights, and in rows
+# from before it was measured.
 COLUMNS = ("case", "recipe", "images", "snr_db", "agreement", "distinct", "commonest", "lost")
 
 

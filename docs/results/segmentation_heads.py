@@ -38,11 +38,11 @@ from swiftformer_tf.training.segmentation import PixelCrossEntropy, PolynomialDe
 
 RESULT = Path(__file__).with_suffix(".json")
 SIZE = (192, 256)
-# Of the labels in training: at stride 2, since logits have stride 4.
+# Size of the labels in training: at stride 2, since logits have stride 4.
 LABEL_SIZE = (96, 128)
 HELD_OUT = "0001TP"
 EPOCHS, BATCH, RATE = 15, 8, 2e-3
-# Of each head: one alone says little where heads are a point of mIoU apart.
+# For each head: one alone says little where heads are a point of mIoU apart.
 TRAININGS = 3
 TIMED_RUNS = 15
 CALIBRATED_ON_EVERY = 20
@@ -211,7 +211,7 @@ def miou(head: keras.Model, maps: list[np.ndarray], images: MaskFolder) -> float
 
 
 def cost(whole: keras.Model, images: MaskFolder) -> dict[str, float]:
-    """Of its files: megabytes, and processor time of one thread."""
+    """The size of its files in megabytes, and their processor time on one thread."""
     deploy = sf.fuse(whole, config=whole.config)
     calibration = sf.calibrate(deploy, list(images.images[::CALIBRATED_ON_EVERY]))
     found = {}

@@ -55,7 +55,7 @@ KEYWORDS = frozenset(
     )
 )
 
-# Of the crop modes: whether the middle starts at the even neighbor of a half, or at the lower one.
+# The crop modes in which a center crop at a half pixel starts at the even neighbor; in the others, at the lower one.
 EVEN_CORNERS = ("center", "squash")
 
 

@@ -315,7 +315,7 @@ Examples:
 def open_image(path: str | Path) -> Image.Image:
     """Opens a photograph in RGB, as an image viewer shows it.
 
-    It is rotated according to its EXIF data if they can be read. Of an animation, the first frame is used; transparent
+    It is rotated according to its EXIF data if they can be read. The first frame of an animation is used; transparent
     parts become white; 16-bit images are reduced to their upper 8 bits.
 
     Raises:

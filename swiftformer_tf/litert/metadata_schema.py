@@ -54,7 +54,7 @@ TABLES: dict[str, dict[str, tuple[int, str]]] = {
     "NormalizationOptions": {"mean": (0, "[float]"), "std": (1, "[float]")},
     "Stats": {"max": (0, "[float]"), "min": (1, "[float]")},
     "AssociatedFile": {"name": (0, "string"), "description": (1, "string"), "type": (2, "int8")},
-    # Of another schema, `image_segmenter_metadata_schema.fbs`; it goes into a `CustomMetadata`.
+    # From another schema, `image_segmenter_metadata_schema.fbs`; it goes into a `CustomMetadata`.
     "ImageSegmenterOptions": {"activation": (0, "int8"), "min_parser_version": (1, "string")},
 }
 UNIONS = {
@@ -71,7 +71,7 @@ SCALARS = {
 # By the table at the root.
 IDENTIFIERS = {"ModelMetadata": b"M001", "ImageSegmenterOptions": b"V001"}
 
-# Of a `CustomMetadata`'s bytes in the file, so that what is in them can be read where it is.
+# Alignment of a `CustomMetadata`'s bytes in the file, so that their content can be read in place.
 BYTES_ALIGNMENT = 16
 
 # No image model's metadata is larger; a damaged length could claim gigabytes.

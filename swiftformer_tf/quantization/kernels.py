@@ -102,8 +102,8 @@ def integer_kind(activations: Kind) -> Kind:
     return activations if activations in KERNELS else "int8"
 
 
-# Of float activations and an int8 matrix with a scale a row: an older runtime that is not told by the version reads the
-# first alone, and answers. A transposed convolution is stored so and computed in floats, by LiteRT and by XNNPACK.
+# For float activations and an int8 matrix with one scale per row: an older runtime that the version does not stop reads
+# only the first scale, and answers. LiteRT and XNNPACK compute a transposed convolution stored this way in floats.
 HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12, "TRANSPOSE_CONV": 4}
 
 # The newest version that an operation on floats needs: by LiteRT's `GetBuiltinOperatorVersion`, what is newer is for

@@ -48,7 +48,7 @@ class _Namer:
             for op in graph.operations
             if op.name == "DEQUANTIZE" and self._is_stored(op.inputs[0])
         }
-        # Of each tensor, its layer, and the place of what makes it in the order of the graph.
+        # For each tensor, the place in the graph's order of the operation that makes it, and its layer.
         self.owners: dict[int, tuple[int, str]] = {}
         for tensor, name in graph.signature_names().items():
             self._give(tensor, name)

@@ -11,16 +11,16 @@ from swiftformer_tf.quantization.graph import Operation
 
 __all__ = ["round_weights", "rounded_filter"]
 
-# The integers of each width. Of eight bits the last one is left out, as LiteRT asks of weights.
+# The integers of each width. -128 is left out, since LiteRT requires it of weights.
 LIMITS = {8: (-127, 127), 4: (-8, 7)}
 
 # Share of the mean variance that is added to every variance: directions that the images never showed are not free.
 DAMPING = 0.01
 
-# Of the mean square, what sums in float32 are off by: of inputs that are always the same, the variance is nothing else.
+# Error of sums in float32, relative to the mean square: the variance of constant inputs is nothing else.
 SUMS_ERROR = 1e-6
 
-# Of that floor, one after the other until the covariance is positive definite.
+# Multiples of that floor, tried in turn until the covariance is positive definite.
 FLOOR_FACTORS = 10.0 ** np.arange(16)
 
 # Shares of the whole range that are tried where there are few steps, and how often the integers are gone through again.

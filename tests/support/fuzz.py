@@ -33,7 +33,7 @@ __all__ = ["Worker", "case", "fuzz_reader", "judged"]
 # Seconds after which a process that says nothing hangs: long, since the machine may be busy.
 PATIENCE = 150.0
 
-# Of a message: it has to fit a terminal.
+# The longest message: it has to fit a terminal.
 LETTERS = 2500
 
 # Name of what is opened, `"."` for the folder, and content of each file in it by name.

@@ -63,7 +63,7 @@ def _mutate_content(content: bytes, random: Random) -> bytes:
     return random.choice(BYTES)(content, random)
 
 
-# Of any bytes.
+# Damage to any bytes.
 
 
 def _flip_bit(content: bytes, random: Random) -> bytes:
@@ -135,7 +135,7 @@ def _range(content: bytes, random: Random) -> tuple[int, int]:
     return start, start + random.choice((1, 2, 4, 8, 64, 512))
 
 
-# Of what a format means.
+# Damage within a format.
 
 
 def _json(content: bytes, random: Random) -> bytes:

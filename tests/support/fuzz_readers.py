@@ -40,8 +40,8 @@ class Reader(NamedTuple):
         read: Opens a file or folder and returns what it says, in JSON's types.
         write: Puts good files into an empty folder: each file, or each folder, is one seed.
         cases: How many `make fuzz` reads, the fewer the longer one takes.
-        seconds: Of computing that one case may take.
-        bytes: By which one case may raise the memory of the process that reads. The seeds are below 200 kB.
+        seconds: Processor time that one case may take.
+        bytes: By how much one case may raise the memory of the process that reads. The seeds are below 200 kB.
     """
 
     read: Callable[[Path], Any]

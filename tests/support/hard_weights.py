@@ -8,8 +8,8 @@ import numpy as np
 
 __all__ = ["Scaling", "scale_channels"]
 
-# Of a stage's residual stream: what it is made of, and what reads it, as a downsampling convolution does of the stage
-# before.
+# A stage's residual stream: the layers that write it, and those that read it, among them the next stage's downsampling
+# convolution.
 STREAM_WRITERS = r"stem/4|stages-\d+-downsample/norm|.*/layer_scale(_[12])?"
 STREAM_READERS = r".*/dwconv|.*/attn/to_query|.*/attn/to_key|.*/linear/norm1|stages-\d+-downsample/proj|norm"
 
@@ -20,7 +20,7 @@ class Scaling:
 
     Args:
         spread: See above.
-        share: Of the channels, that are scaled.
+        share: Share of the channels that are scaled.
         dead: Share of the channels that are always zero; the function is then another one.
     """
 
@@ -35,7 +35,7 @@ def scale_channels(model: keras.Model, scaling: Scaling, rng: np.random.Generato
     Args:
         model: A SwiftFormer.
         scaling: How.
-        rng: Of the factors.
+        rng: Draws the factors.
     """
     layers = {each.path: each for each in model._flatten_layers(include_self=False) if each.weights}
     streams: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -62,7 +62,7 @@ def _stage(path: str) -> int:
 
 
 def _factors(count: int, scaling: Scaling, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Of the channels, and which of them are alive; the same ones for every spread."""
+    """The channels' factors, and which channels are alive; the same ones for every spread."""
     normal, chosen, alive = rng.normal(size=count), rng.random(count), rng.random(count)
     return np.where(chosen < scaling.share, 2.0 ** (scaling.spread * normal), 1.0), alive >= scaling.dead
 

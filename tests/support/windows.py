@@ -11,7 +11,7 @@ LINUX_ONLY = "needs Linux's /proc or /dev/full"
 # Marks of tests, as pyproject.toml declares them.
 MARKS = ("pytest.mark.posix", "pytest.mark.linux")
 
-# Modules of the standard library, and names of `os`. Of the signals, those that Windows has are fewer.
+# Modules of the standard library and names in `os` that Windows lacks; and the few signals that it has.
 MODULES = {"crypt", "curses", "fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 OS_NAMES = {
     *("chown", "fork", "forkpty", "getgid", "getgroups", "getloadavg", "getpgid", "getuid", "geteuid", "killpg"),

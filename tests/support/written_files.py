@@ -4,7 +4,7 @@ from pathlib import Path
 
 from swiftformer_tf.files import WAITING
 
-# Of a file beyond the limit of the fixture `full_disk`.
+# For a file beyond the limit of the fixture `full_disk`.
 CURE = (
     "cannot be written (File too large); free some space on its disk, or write to another one; what was "
     "there is untouched"

@@ -42,7 +42,7 @@ def compile_file(path: Path, accelerator: str, folder: Path) -> dict[str, Any]:
         "compiled": {
             "on_cpu": names,
             "subgraphs": subgraphs,
-            # Of the NPU's share alone: what the CPU needs for the rest is not in it.
+            # The NPU's share alone: without what the CPU needs for the rest.
             "inferences_per_second": float(row["inferences_per_second"]) if subgraphs else 0.0,
             "system": f"{row['system_config']}, {row['memory_mode']}",
         }

@@ -129,9 +129,9 @@ TOLERANCES: dict[str, dict[str, float]] = {
     "onnxruntime": {"int8": 1.7e-1},
 }
 
-# Of clients that compile and do not compute, by variant: inferences a second in their own estimate, as a share of what
-# the TFLite converter's own int8 file of the same graph has there, both integer at both ends. Nothing may stay on the
-# CPU, and the rest must be one piece.
+# Clients that compile but do not compute, by variant: inferences per second in their own estimate, as a share of the
+# TFLite converter's own int8 file of the same graph, both with integer inputs and outputs. Nothing may stay on the CPU,
+# and the rest must be one piece.
 SPEEDS: dict[str, dict[str, float]] = {
     "ethosu": {"ethos-u55-256": 1.0, "ethos-u65-512": 1.05, "ethos-u85-512": 1.05},
 }
@@ -186,7 +186,7 @@ class Verdict:
         snr_db: Signal-to-noise ratio against Keras; infinite for equal outputs.
         agreeing: On how many of them the best label is Keras's.
         facts: What the client says of the run.
-        runtime_version: Of an older runtime, in the numbers of TFLite.
+        runtime_version: Version of an older runtime, in TFLite's numbering.
         min_runtime_version: The oldest that will do, by the file's own word.
     """
 

@@ -34,7 +34,7 @@ RESULTS = HERE.parents[1] / "docs" / "results"
 sys.path.insert(0, str(RESULTS))
 PHOTOGRAPHS = 6
 OTHER_SIZE = (640, 400)
-# Of probabilities and of vectors, which both sides compute with the same kernels, but for the order of threads.
+# For probabilities and vectors, which both sides compute with the same kernels, apart from the order of threads.
 TOLERANCE = 2e-5
 
 

@@ -58,7 +58,7 @@ class Result:
     Args:
         client: Its name.
         left_out: Why it could not run; empty if it did.
-        versions: Of what it consists, by its own account.
+        versions: The versions of its parts, as it reports them.
         without: Parts of it that could not run here, each with the reason.
         verdicts: One a run.
         seconds: How long it took, installation included.

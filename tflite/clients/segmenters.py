@@ -51,8 +51,8 @@ NAMES = ("openvino", "ethosu", "arm64", "gpu", "browser", "runtimes")
 SIZE = (96, 128)
 PHOTOGRAPHS, CALIBRATED_ON = 6, 24
 
-# Of a client's own arithmetic, in decibels: so much nearer to Keras may LiteRT on this machine be, where the client has
-# not what the recipe asks for anyway. The same of amplitudes, by which pixels change their class.
+# Room for a client's own arithmetic, in decibels: how much nearer to Keras LiteRT on this machine may be if the client
+# does not reach the recipe's threshold. The same as a factor of amplitudes, by which pixels change their class.
 SNR_ROOM = 1.0
 ROOM = 10 ** (SNR_ROOM / 20)
 
