@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 import transformers
 import zoo_card
 import zoo_failures
+import zoo_state
 from comparing import THRESHOLD, error
 from folders import by_transformers
 from zoo_failures import ZooError
@@ -22,17 +22,11 @@ from zoo_failures import ZooError
 from swiftformer_tf import __version__
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.hub import fetch
-from swiftformer_tf.errors import ImageError
-from swiftformer_tf.evaluation import evaluate_classifier
-from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import balanced_sample, iterate_images, list_images
-from swiftformer_tf.images.labels import labeled_images
 from swiftformer_tf.images.samples import photographs
-from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.pipeline import export_files
 from swiftformer_tf.porting import port
-from swiftformer_tf.predicting import predictor
 from swiftformer_tf.recipes import Recipe
 
 # Who computes what a folder of this key layout means.
@@ -43,8 +37,6 @@ LIBRARIES: dict[str, Callable[[Path], torch.nn.Module]] = {
 
 # Photographs that are compared with the library, calibrate, and verify.
 COMPARED, CALIBRATION, VERIFICATION = 8, 200, 500
-
-STATE = "zoo.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +72,7 @@ def prove(name: str, options: Options) -> dict[str, Any]:
     if "logits" not in state:
         state["logits"] = _compare(name, checkpoint.key_layout, library(source), model, verification[:COMPARED])
         model.save(home / f"{home.name}.keras")
-        _write(home, state)
+        zoo_state.write(home, state)
     reports = {recipe.name: home / f"{home.name}_{recipe.name}.json" for recipe in options.recipes}
     export_files(
         model,
@@ -95,8 +87,8 @@ def prove(name: str, options: Options) -> dict[str, Any]:
     state["files"] = {recipe: json.loads(path.read_text()) for recipe, path in reports.items()}
     if options.photographs:
         state["dataset"] = zoo_card.dataset_type(options.photographs)
-        _evaluate(home, state, options.photographs / "val")
-    _write(home, state)
+        zoo_state.evaluate(home, state, options.photographs / "val")
+    zoo_state.write(home, state)
     zoo_card.write(home, state)
     return state
 
@@ -115,7 +107,7 @@ def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options:
         "recipes": [recipe.name for recipe in options.recipes],
         "photographs": zoo_card.dataset_name(options.photographs) if options.photographs else "scikit-image",
     }
-    path = home / STATE
+    path = home / zoo_state.STATE
     if path.exists() and (state := json.loads(path.read_text()))["made_of"] == made_of:
         return dict(state)
     if home.exists() and not path.exists():
@@ -132,13 +124,8 @@ def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options:
         "transform": checkpoint.config.transform.to_dict(),
         "accuracy": {},
     }
-    _write(home, state)
+    zoo_state.write(home, state)
     return state
-
-
-def _write(home: Path, state: dict[str, Any]) -> None:
-    with replacing(home / STATE) as beside:
-        beside.write_text(json.dumps(state, indent=2) + "\n")
 
 
 def _photographs(model: SwiftFormerForImageClassification, folder: Path | None) -> tuple[Any, Any]:
@@ -171,21 +158,6 @@ def _compare(
             f"{THRESHOLD:.0e}; nothing was exported"
         )
     return difference
-
-
-def _evaluate(home: Path, state: dict[str, Any], folder: Path) -> None:
-    """Top-1 of every file that has none yet, each kept as soon as it is counted."""
-    for recipe in state["files"]:
-        if recipe in state["accuracy"]:
-            continue
-        predict, config = predictor(LiteModel.open(home / f"{home.name}_{recipe}.tflite"), num_threads=2)
-        try:
-            images = labeled_images(folder, config.labels)
-        except ImageError as problem:
-            print(f"not evaluated: {problem}", file=sys.stderr)
-            return
-        state["accuracy"][recipe] = evaluate_classifier(predict, config, images).metrics["accuracy"]
-        _write(home, state)
 
 
 def unmet(name: str, state: dict[str, Any]) -> list[str]:

@@ -20,6 +20,8 @@ import timm.models
 import torch
 import transformers
 import zoo_card
+import zoo_state
+from PIL import Image
 from references import Architecture
 from support.hub_server import Hub, hub_server
 
@@ -196,6 +198,29 @@ def datasets(folder: Path) -> None:
     expect(zoo_card.dataset_type(folder / "mine") == "mine", "and 999 are what their folder is called")
 
 
+def evaluated(hub: Hub, folder: Path) -> None:
+    """Files are calibrated, verified and evaluated on photographs of ImageNet classes, in folders by their ids."""
+    name, wnids = "MBZUAI/swiftformer-named", list(imagenet_classes())[:LABELS]
+    hub.repositories[name] = dict(hub.repositories["MBZUAI/swiftformer-first"])
+    config = json.loads(hub.repositories[name]["config.json"])
+    config["id2label"] = {str(index): imagenet_classes()[wnid] for index, wnid in enumerate(wnids)}
+    config["label2id"] = {label: int(index) for index, label in config["id2label"].items()}
+    hub.repositories[name]["config.json"] = json.dumps(config).encode()
+    parts = photographs(TRANSFORMS["hf"].replace(size=(SIDE, SIDE)))
+    for part, pictures in zip(("train", "val"), parts, strict=True):
+        for number, pixels in enumerate(pictures.pixels):
+            path = folder / "imagenet" / part / wnids[number % LABELS] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    output = folder / "evaluated-zoo"
+    status, said = run(hub, folder / "home", output, name, "--photographs", str(folder / "imagenet"))
+    expect(status == 0, f"a model is evaluated on a folder of photographs\n{said}")
+    state = json.loads((output / name.replace("/", "_") / zoo_state.STATE).read_text())
+    expect(set(state["accuracy"]) == set(RECIPES), "each file has an accuracy")
+    card = (output / name.replace("/", "_") / "README.md").read_text()
+    expect("type: accuracy" in card and "name: imagenet" in card, "which the card tells, with the photographs' name")
+
+
 def faults(hub: Hub, folder: Path, names: list[str]) -> None:
     """A damaged download and wrong logits fail the model, and only it."""
     hub.damaged.add("model.safetensors")
@@ -226,6 +251,7 @@ def main() -> None:
         refused(hub, Path(folder), names)
         unreachable(hub, Path(folder), names)
         datasets(Path(folder) / "datasets")
+        evaluated(hub, Path(folder))
         faults(hub, Path(folder), names)
 
 

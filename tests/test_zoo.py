@@ -7,16 +7,26 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.utils
 import numpy as np
 import pytest
 import zoo_card
 import zoo_failures
+import zoo_state
 from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
-from swiftformer_tf import TRANSFORMS, CheckpointError, SwiftFormerForImageClassification, Transform
+from swiftformer_tf import (
+    TRANSFORMS,
+    CheckpointError,
+    SwiftFormerForImageClassification,
+    Transform,
+    evaluate,
+)
+from swiftformer_tf.images.labels import imagenet_classes
+from swiftformer_tf.images.samples import photographs
 from swiftformer_tf.images.transform import open_image
 from swiftformer_tf.pipeline import export_files
 
@@ -193,3 +203,51 @@ def test_the_snippet_of_the_card_prints_the_label_that_the_evaluation_counts(
         exec(compile(snippet, "card", "exec"), {})
         logits = np.asarray(model(model.config.transform(open_image("photo.jpg"))[None], training=False))
         assert capsys.readouterr().out == f"{model.config.labels[logits.argmax()]}\n"
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory: pytest.TempPathFactory, model: SwiftFormerForImageClassification) -> Path:
+    """A folder as ImageNet's: scikit-image's pictures in folders of three classes, by their WordNet ids."""
+    folder = tmp_path_factory.mktemp("imagenet") / "val"
+    pictures = photographs(model.config.transform)[1].pixels
+    for number, picture in enumerate(pictures):
+        path = folder / list(imagenet_classes())[number % 3] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, model: SwiftFormerForImageClassification) -> Path:
+    """What `zoo.py` exports of a model with ImageNet's first labels."""
+    labels = dict(enumerate(list(imagenet_classes().values())[: model.config.num_labels]))
+    named = SwiftFormerForImageClassification(model.config.replace(id2label=labels))
+    named.set_weights(model.get_weights())
+    recipes = ("float32", "float16")
+    export_files(named, recipes, tmp_path / "home", stem="home", include_preprocessing=True)
+    named.save(tmp_path / "home" / "home.keras")
+    return tmp_path / "home"
+
+
+def test_files_are_evaluated_on_a_folder_of_imagenet(home: Path, imagenet: Path) -> None:
+    """Each accuracy is kept as soon as it is counted, and not counted again."""
+    state: dict[str, Any] = {"files": {"float32": {}, "float16": {}}, "accuracy": {}}
+    zoo_state.evaluate(home, state, imagenet)
+    expected = evaluate(home / "home.keras", imagenet).scores.metrics["accuracy"]
+    assert 0 < expected < 1
+    assert state["accuracy"]["float32"] == pytest.approx(expected)
+    assert json.loads((home / zoo_state.STATE).read_text("utf-8")) == state
+
+    interrupted = {"files": state["files"], "accuracy": {"float32": 0.5}}
+    (home / "home_float32.tflite").unlink()
+    zoo_state.evaluate(home, interrupted, imagenet)
+    assert interrupted["accuracy"] == {"float32": 0.5, "float16": state["accuracy"]["float16"]}
+
+
+def test_without_folders_of_its_classes_nothing_is_evaluated_and_that_is_said(
+    home: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state: dict[str, Any] = {"files": {"float32": {}}, "accuracy": {}}
+    zoo_state.evaluate(home, state, folder)
+    assert state["accuracy"] == {}
+    assert capsys.readouterr().err.startswith(f"not evaluated on {folder}: class 'left' is none of")
