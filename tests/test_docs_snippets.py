@@ -118,6 +118,14 @@ def test_the_training_of_the_segmentation_page_trains(
     assert trained.head == SEGMENTATION_HEADS["semantic_fpn_64"]
 
 
+def test_the_readme_has_the_sizes_and_times_of_the_page_of_the_variants() -> None:
+    """A row for each recipe; the page also tells partitions."""
+    page = (PAGE.parents[1] / "results" / "variants.md").read_text("utf-8")
+    rows = re.findall(r"^\| `\w+` \|(?: [\d.]+, [\d.]+, \d+ \|){4}$", page, re.MULTILINE)
+    assert [row.split("`")[1] for row in rows] == list(RECIPES)
+    assert "\n".join(re.sub(r", \d+ \|", " |", row) for row in rows) in README.read_text("utf-8")
+
+
 def test_the_page_of_the_variants_lists_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     results = PAGE.parents[1] / "results"
     monkeypatch.syspath_prepend(str(results))

@@ -1,18 +1,18 @@
 """Size and latency of every published variant by every recipe: writes `variants.md` here, whose rows the README has.
 
-    python docs/results/variants.py FOLDER --export-only
-    chrt -f 40 python docs/results/variants.py FOLDER
+    PYTHONPATH=tests python docs/results/variants.py FOLDER --export-only
+    PYTHONPATH=tests chrt -f 40 python docs/results/variants.py FOLDER
 
-The models are new, with 1000 labels at 224 px: size and time do not depend on the weights, except that the scales of
-`int8` and `static_int8` decide how many partitions XNNPACK makes of a file. Files stay in the folder, where a second
-run finds them.
+The models have 1000 labels at 224 px, and random weights with the statistics of pictures: the scales of `int8` and
+`static_int8` decide how many partitions XNNPACK makes of a file, and so its time. Files stay in the folder, where a
+second run finds them.
 """
 
 import itertools
 from pathlib import Path
 
 import click
-import numpy as np
+from support.random_models import pictures, seeded_model
 
 import swiftformer_tf as sf
 from swiftformer_tf.litert.benchmarking import FileTiming, benchmark_files
@@ -22,8 +22,8 @@ PAGE = Path(__file__).with_suffix(".md")
 VARIANTS = ("xs", "s", "l1", "l3")
 # How often a file is run; LiteRT's reference kernels, which compute `int16x8`, take a second.
 REPEATS = {name: 5 if name == "int16x8" else 40 for name in sf.RECIPES}
-# Ranges come from them; they change neither size nor time.
-CALIBRATION_IMAGES = 4
+# They give the statistics and the ranges. The gain is that of the weights that ship, as in robustness.py.
+CALIBRATION_IMAGES, GAIN = 4, 0.54
 
 
 def export_variant(variant: str, folder: Path) -> list[Path]:
@@ -35,10 +35,10 @@ def export_variant(variant: str, folder: Path) -> list[Path]:
     paths = [folder / f"{variant}_{name}.tflite" for name in sf.RECIPES]
     missing = [(name, path) for name, path in zip(sf.RECIPES, paths, strict=True) if not path.exists()]
     if missing:
-        model = sf.SwiftFormerForImageClassification(sf.SwiftFormerConfig.from_variant(variant))
-        deploy = sf.fuse(model)
-        shape = (CALIBRATION_IMAGES, *model.config.input_size, model.config.num_channels)
-        calibration = sf.calibrate(deploy, np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+        config = sf.SwiftFormerConfig.from_variant(variant)
+        pixels = pictures(CALIBRATION_IMAGES, *config.input_size)
+        deploy = sf.fuse(seeded_model(config, config.transform.normalize(pixels), gain=GAIN))
+        calibration = sf.calibrate(deploy, pixels)
         for name, path in missing:
             needed = calibration if sf.RECIPES[name].has_integer_weights else None
             sf.export(deploy, sf.RECIPES[name], calibration=needed).save(path)
@@ -58,13 +58,13 @@ def page(measured: dict[str, list[FileTiming]]) -> str:
     lines = [
         "# Variants by recipe",
         "",
-        "Made by `chrt -f 40 python docs/results/variants.py FOLDER`: 1000 labels, 224 px, random weights; medians of "
-        f"{REPEATS['float32']} runs ({REPEATS['int16x8']} of `int16x8`, for which LiteRT has only reference kernels) "
-        "on one thread of an x86 core with VNNI, with the files of a variant taking turns.",
+        "Made by `PYTHONPATH=tests chrt -f 40 python docs/results/variants.py FOLDER`: 1000 labels, 224 px, random "
+        f"weights; medians of {REPEATS['float32']} runs ({REPEATS['int16x8']} of `int16x8`, for which LiteRT has only "
+        "reference kernels) on one thread of an x86 core with VNNI and AMX, with the files of a variant taking turns.",
         "",
         "XNNPACK computes a file in one partition if it supports all operations. How many it makes of `int8` and "
-        "`static_int8` depends on their scales, and so on the weights; [tflite/README.md](../../tflite/README.md) has "
-        "the times of trained ones.",
+        "`static_int8` depends on their scales, and so on the weights, which have the statistics of pictures here; "
+        "[tflite/README.md](../../tflite/README.md) has the times of trained ones.",
         "",
         "| MB, ms, partitions | " + " | ".join(name.upper() for name in measured) + " |",
         "|---|" + "---|" * len(measured),
