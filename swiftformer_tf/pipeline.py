@@ -12,7 +12,7 @@ import keras
 from swiftformer_tf.checkpoints.pretrained import license_of
 from swiftformer_tf.comparison import ReferenceAnswers, matched_outputs
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
-from swiftformer_tf.deployment.android import PACKAGE, check_android, check_class, write_android_folder
+from swiftformer_tf.deployment.android import PACKAGE, check_android, check_folder, write_android_folder
 from swiftformer_tf.deployment.targets import find_target
 from swiftformer_tf.errors import ConfigError, ExportError, VerificationError
 from swiftformer_tf.exporting import calibrate, export_each, require_calibration
@@ -149,7 +149,8 @@ def export_files(
     calibrated_on, verified_on = _images(calibration, calibration_count), _images(images)
     stem = _checked_stem(model, stem)
     if android:
-        check_class(android, stem, package=android_package, class_name=android_class)
+        files = [f"{stem}_{recipe.name}.tflite" for recipe in recipes]
+        check_folder(android, stem, files, package=android_package, class_name=android_class)
     reference = (
         open_model(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
     )

@@ -97,6 +97,45 @@ def test_a_class_of_other_models_is_not_written_over(lite: Lite, tmp_path: Path)
     assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
 
 
+@pytest.mark.parametrize("recipe", ["float32", "float16"])
+def test_files_of_another_class_are_not_written_over(lite: Lite, tmp_path: Path, recipe: str) -> None:
+    """Two models of one name: neither the files of the first are replaced nor its labels, which both would share."""
+    write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path, class_name="Cats")
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    other = lite(recipe)
+    config = other.config.replace(id2label={index: f"dog {index}" for index in range(10)})
+    dogs = {f"x_{recipe}.tflite": dataclasses.replace(other, config=config)}
+    names: dict[str, Any] = {"package": "org.example", "class_name": "Dogs"}
+    message = (
+        r"x_labels\.txt: expected no file or one that kotlin/org/example/Dogs\.kt lists; choose another name for the "
+        r"files \(`--name`\) or another folder, or delete it if no class uses it$"
+    )
+    with pytest.raises(ExportError, match=message):
+        write_android_folder(dogs, tmp_path, **names)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+    write_android_folder({f"dogs_{recipe}.tflite": next(iter(dogs.values()))}, tmp_path, **names)  # the cure
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_a_file_of_the_apps_own_is_not_written_over(lite: Lite, tmp_path: Path) -> None:
+    write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path)
+    (tmp_path / "assets" / "x_float16.tflite").write_bytes(b"of the app's own")
+    with pytest.raises(ExportError, match=r"x_float16\.tflite: expected no file or one that kotlin/swiftformer/X\.kt"):
+        write_android_folder({"x_float16.tflite": lite("float16")}, tmp_path)
+    assert (tmp_path / "assets" / "x_float16.tflite").read_bytes() == b"of the app's own"
+
+
+def test_a_class_replaces_its_own_files(lite: Lite, tmp_path: Path) -> None:
+    """As after more training, with other labels too."""
+    first = lite("float32")
+    write_android_folder({"x_float32.tflite": first}, tmp_path)
+    config = first.config.replace(id2label={index: f"bird {index}" for index in range(10)})
+    again = dataclasses.replace(lite("float32", include_preprocessing=True), config=config)
+    write_android_folder({"x_float32.tflite": again}, tmp_path)
+    assert (tmp_path / "assets" / "x_float32.tflite").read_bytes() == again.content != first.content
+    assert (tmp_path / "assets" / "x_labels.txt").read_text().splitlines() == list(again.labels)
+
+
 def test_strings_of_kotlin_hold_any_name(lite: Lite, tmp_path: Path) -> None:
     write_android_folder({'a$b"_float32.tflite': lite("float32")}, tmp_path)
     assert r'FLOAT32("a\$b\"_float32.tflite", ' in kotlin(tmp_path)

@@ -163,6 +163,19 @@ def test_paths_and_names_of_recipes_are_enough(saved: Path, tmp_path: Path, fold
     assert "in a test" in (tmp_path / "out" / "page.html").read_text()
 
 
+def test_a_file_of_another_class_is_found_before_the_work(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "app" / "assets" / "x_float32.tflite"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    monkeypatch.setattr("swiftformer_tf.pipeline.fuse", lambda *_, **__: pytest.fail("computed before it was found"))
+    message = r"x_float32\.tflite: expected no file or one that kotlin/swiftformer/X\.kt lists; choose another name"
+    with pytest.raises(ExportError, match=message):
+        export_files(model, ["float32"], tmp_path / "out", stem="x", android=tmp_path / "app")
+    assert list(tmp_path.iterdir()) == [tmp_path / "app"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
