@@ -38,8 +38,7 @@ def describe(opened: Opened) -> dict[str, Any]:
             "source": opened.source,
             "notes": list(opened.notes),
         }
-        task = "semantic-segmentation" if opened.segmenter else None
-        return {"kind": "checkpoint", **_config_facts(opened.model_config, task), **own}
+        return {"kind": "checkpoint", **_config_facts(opened.model_config, opened.task), **own}
     if isinstance(opened, LiteModel):
         with prefix_path(opened.path):
             return {"kind": "tflite", **_config_facts(opened.config, opened.main_output.task), **_lite_facts(opened)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import browser_client
+import mediapipe_tasks
 import numpy as np
 import pytest
 from browser_client import shown
@@ -34,6 +35,25 @@ def kit() -> Kit:
     noise = {name: (1e-6 if "float" in name else 0.001) * rng.choice([-1, 1], SHAPE) for name in RECIPES}
     about = {"recipes": {n: {"recipe": r.to_dict(), "min_runtime_version": "2.9.0"} for n, r in RECIPES.items()}}
     return Kit(Path(), about, logits, {(n, "logits"): (logits + each).astype(np.float32) for n, each in noise.items()})
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "right"),
+    [
+        ("segment_int8.tflite", {"pixels": 1.0, "largest error": 2e-5}, True),
+        ("segment_int8.tflite", {"pixels": 0.9999, "largest error": 0.0}, False),
+        ("segment_int8.tflite", {"pixels": 1.0, "largest error": 3e-5}, False),
+        ("segment_int8.tflite", {"refused": "it does not open"}, False),
+        ("segment_int16x8.tflite", {"pixels": 0.9998, "largest error": 9.5e-4}, True),
+        ("segment_int16x8.tflite", {"pixels": 0.9995, "largest error": 9.5e-4}, False),
+        ("segment_int16x8.tflite", {"pixels": 1.0, "largest error": 2e-3}, False),
+        ("embed_float32.tflite", {"largest error": 1e-5}, True),
+        ("embed_float32.tflite", {"largest error": 1e-4}, False),
+        ("segment_mask_float32.tflite", {"pixels": 0.0}, True),
+    ],
+)
+def test_mediapipe_answers_as_litert_or_is_wrong(file: str, row: dict[str, Any], right: bool) -> None:
+    assert mediapipe_tasks.is_right(file, row) == right
 
 
 def answer(kit: Kit, recipe: str, outputs: np.ndarray | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Trainings of segmenters: crops, loss, recipes, and a run that goes on."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from support.segments import CROPS, RECIPE, SMALL, cropping, segmenter, tiny
+from support.segments import CROPS, RECIPE, SMALL, cropping, segmenter, tiny, write_pairs
 
 from swiftformer_tf import ConfigError, ImageError, ModelError
 from swiftformer_tf.cli import cli
@@ -105,6 +106,19 @@ def test_training_learns_and_goes_on_after_an_interruption(pairs: Path, tmp_path
     saved = keras.models.load_model(tmp_path / "whole" / "model.keras", compile=False)
     confusion = evaluate_segmentation(saved.predict_on_batch, saved.config, folder)
     assert confusion.mean_iou == pytest.approx(best, abs=1e-6)
+
+
+def test_a_mask_for_validation_is_read_before_anything_is_trained(pairs: Path, tmp_path: Path) -> None:
+    others = write_pairs(tmp_path / "others")
+    mask = sorted((tmp_path / "others" / "masks" / "train").glob("*.png"))[-1]
+    with Image.open(mask) as picture:
+        Image.new("L", picture.size, 9).save(mask)
+    model = SwiftFormerForSemanticSegmentation(tiny(), head=SMALL)
+    before = model.get_weights()
+    with pytest.raises(ImageError, match=re.escape(f"{mask}: index 9 is beyond the class list")):
+        train_segmenter(model, MaskFolder.open(pairs), RECIPE, tmp_path / "run", validation=MaskFolder.open(others))
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_run_goes_on_with_what_it_began_with_only(pairs: Path, tmp_path: Path) -> None:

@@ -116,6 +116,11 @@ class Checkpoint:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
 
     @property
+    def task(self) -> str | None:
+        """Hugging Face's name of what these weights do, where it is not what their labels say."""
+        return "semantic-segmentation" if self.segmenter else None
+
+    @property
     def model_config(self) -> SwiftFormerConfig:
         """The configuration of the model with these weights, including the labels of a segmentation head."""
         if not self.segmenter:

@@ -216,6 +216,8 @@ def train_segmenter(
             same_classes(each, model.config.labels)
             check_images([*each.images, *each.masks])
     weights = class_weights(count_pixels(folder), recipe)
+    for _ in validation or ():
+        pass  # decodes every mask, so that one that cannot be used is named before an epoch is trained
     batches = MaskBatches(folder, recipe, model.config, seed)
     settings = {
         "task": "semantic_segmentation",

@@ -34,8 +34,12 @@ RESULTS = HERE.parents[1] / "docs" / "results"
 sys.path.insert(0, str(RESULTS))
 PHOTOGRAPHS = 6
 OTHER_SIZE = (640, 400)
-# For probabilities and vectors, which both sides compute with the same kernels, apart from the order of threads.
-TOLERANCE = 2e-5
+# Most that probabilities and vectors may differ, and the least share of equal pixels. Both sides compute with the same
+# kernels, apart from the order of threads. But for int16x8 each makes its table of GELU when it loads the model, in
+# floats, with its own compiler's fused multiplications (see `judging.py`): off by up to 9.5e-4 here, on 0.02 % of the
+# pixels; allowed is half as much again.
+SAME = (2e-5, 1.0)
+ALLOWED = {"int16x8": (1.5e-3, 0.9997)}
 
 
 def write_pictures(folder: Path, transform: sf.Transform) -> tuple[np.ndarray, list[str], str]:
@@ -127,10 +131,17 @@ def main() -> None:
     document = {"mediapipe": said["mediapipe"], "photographs": PHOTOGRAPHS, "files": found}
     (RESULTS / "camvid" / "mediapipe.json").write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document, indent=1))
-    for_it = {name: row for name, row in found.items() if any(f"_{recipe}." in name for recipe in sf.RECIPES)}
-    for_it = {name: row for name, row in for_it.items() if "logits" not in name and "mask" not in name}
-    if wrong := [n for n, r in for_it.items() if r.get("pixels", 1) < 1 or not r.get("largest error", 1) <= TOLERANCE]:
+    if wrong := [name for name, row in found.items() if not is_right(name, row)]:
         raise SystemExit(f"not as LiteRT: {', '.join(wrong)}")
+
+
+def is_right(file: str, row: dict[str, Any]) -> bool:
+    """Whether MediaPipe's answers are LiteRT's. Files that are not made for it are reported without a verdict."""
+    task, _, recipe = file.removesuffix(".tflite").partition("_")
+    if recipe not in sf.RECIPES:
+        return True
+    error, pixels = ALLOWED.get(recipe, SAME)
+    return row.get("largest error", np.inf) <= error and (task == "embed" or row.get("pixels", 0) >= pixels)
 
 
 if __name__ == "__main__":
