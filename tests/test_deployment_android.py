@@ -13,7 +13,7 @@ from support.written_files import KOTLIN, kotlin
 
 from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.deployment.android import write_android_folder
-from swiftformer_tf.deployment.chips import FASTEST_ON_CPU, RECIPE_OF, WHICH_RECIPE
+from swiftformer_tf.deployment.chips import FASTEST_ON_CPU, WHICH_RECIPE
 
 Lite = Callable[..., LiteModel]
 
@@ -198,10 +198,26 @@ def test_the_page_calls_verified_only_what_was(lite: Lite, tmp_path: Path) -> No
 
 
 def test_one_advice_everywhere(folder_of_app: Path) -> None:
-    pages = [ROOT / "README.md", ROOT / "docs" / "npu.md", folder_of_app.parent / "page.md"]
-    for page in pages:
-        assert " ".join(WHICH_RECIPE.split()) in " ".join(page.read_text().split()), page
-    assert set(RECIPE_OF.values()) <= set(RECIPES)
+    ours = [ROOT / "README.md", ROOT / "docs" / "npu.md", ROOT / "docs" / "tutorials" / "quantization.md"]
+    for page in [*ours, folder_of_app.parent / "page.md"]:
+        text = " ".join(page.read_text().split())
+        assert WHICH_RECIPE in text, page
+        assert text.count("Take `mixed_int8`") == 1, page
+
+
+def test_the_models_chips_are_those_of_the_advice(lite: Lite, tmp_path: Path) -> None:
+    models = {f"x_{name}.tflite": lite(name) for name in RECIPES}
+    own = dataclasses.replace(lite("float32"), recipe=RECIPES["float32"].replace(name="own"))
+    write_android_folder({**models, "x_own.tflite": own}, tmp_path / "app", readme=tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    chips = dict(re.findall(r"^\| `([A-Z0-9_]+)` \| .* \| ([^|]+) \|$", text, re.MULTILINE))
+    assert chips.pop("OWN") == "not known of a recipe of your own"
+    assert sorted(name.lower() for name in chips) == sorted(RECIPES)
+    (advice,) = re.findall(r"^Take .*?\.", text, re.MULTILINE)
+    advised = dict(re.findall(r"`(\w+)` for ([^,.]+)", advice))
+    assert advised.keys() == {"mixed_int8", "float16", "static_int8"}
+    assert {name: chips[name.upper()] for name in advised} == advised
+    assert len(set(chips.values())) == len(chips)  # none claims what is another's
 
 
 def test_one_caution_everywhere(lite: Lite, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from swiftformer_tf import LiteModel
+from swiftformer_tf.deployment.chips import CHIPS
 from swiftformer_tf.litert.inspection import inspect_model
 
 PAGE = (Path(__file__).parents[1] / "docs" / "npu.md").read_text("utf-8")
@@ -40,4 +41,11 @@ def test_the_example_for_qualcomm_compiles_what_its_row_recommends() -> None:
     (file, chip) = re.findall(r'"swiftformer_xs_(\w+)\.tflite",\n.*\n.*SocModel\.(\w+)\)', PAGE)[0]
     assert row[2].startswith(f"`{file}`")
     assert chip in row[0]
-    assert f"take `{file}` there" in " ".join(PAGE.partition("## ")[0].split())
+    assert "Qualcomm's NPUs" in CHIPS[file]
+
+
+def test_the_rows_of_the_others_recommend_what_the_advice_does() -> None:
+    others = [cells[2] for cells in rows("By vendor") if not cells[0].startswith("Qualcomm") and cells[2] != "none"]
+    assert len(others) >= 5
+    for recipe in others:
+        assert CHIPS[recipe.split("`")[1]] == "other NPUs"

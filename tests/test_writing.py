@@ -164,8 +164,9 @@ def run(arguments: list[str]) -> Result:
 def put_old(out: Path, names: list[str]) -> dict[str, bytes]:
     for name in names:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        # With what says that a Kotlin class is of the same models: another one is not written over.
-        (out / name).write_text(f"old {name}\n{GENERATED.format(stem='tiny')}")
+        # With what says that a Kotlin class is of the same models and lists their files: others are not written over.
+        listed = " ".join(f'"{Path(each).name}"' for each in names)
+        (out / name).write_text(f"old {name}\n{GENERATED.format(stem='tiny')} {listed}")
     return files_in(out)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.deployment.chips import FASTEST_ON_CPU, WHICH_RECIPE
+from swiftformer_tf.deployment.chips import CHIPS, FASTEST_ON_CPU, WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.errors import ExportError, ModelError, number_of, require_packages
 from swiftformer_tf.files import filling, replacing
@@ -365,7 +365,7 @@ def _model(name: str, model: LiteModel) -> dict[str, Any]:
         "recipe": model.recipe.name,
         "asset": name,
         "description": model.recipe.description,
-        "chips": _chips(model),
+        "chips": CHIPS.get(model.recipe.name, "not known of a recipe of your own"),
         "megabytes": f"{len(model.content) / 1e6:.1f}",
         "input": _tensor(name, "input", runner.input_type, runner.input_quantization),
         "output": _tensor(name, "output", runner.output_type, runner.output_quantization),
@@ -379,13 +379,3 @@ def _tensor(name: str, side: str, dtype: str, quantization: tuple[float, int]) -
         )
     scale, zero_point = quantization
     return {"storage": dtype.upper(), "scale": repr(float(np.float32(scale or 1.0))), "zero_point": zero_point}
-
-
-def _chips(model: LiteModel) -> str:
-    """The processor for which this precision is suitable."""
-    recipe = model.recipe
-    if recipe.caution:
-        return recipe.caution
-    if recipe.activations == "float32":
-        return {"float32": "CPU, GPU", "float16": "GPU; on a CPU half the size only"}.get(recipe.weights, "CPU")
-    return "NPU, DSP; CPU" if recipe.activations == "int8" else "NPUs that compute in int16"

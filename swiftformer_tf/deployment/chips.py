@@ -1,6 +1,10 @@
 """The recipe for each kind of processor."""
 
-__all__ = ["FASTEST_ON_CPU", "RECIPE_OF", "WHICH_RECIPE"]
+import itertools
+
+from swiftformer_tf.recipes import RECIPES
+
+__all__ = ["CHIPS", "FASTEST_ON_CPU", "WHICH_RECIPE"]
 
 FASTEST_ON_CPU = (
     *("mixed_int8", "int8", "static_int8", "dynamic_int8", "dynamic_int4"),
@@ -8,8 +12,18 @@ FASTEST_ON_CPU = (
 )
 """All recipes by their latency on one thread of a CPU, see tflite/README.md; of equals, first that in fewer pieces."""
 
-RECIPE_OF = {"CPU": FASTEST_ON_CPU[0], "GPU": "float16", "NPU": "static_int8"}
-"""Recipes by the hardware that runs the file; the first is the one to use if it is unknown."""
+ADVICE = {"mixed_int8": "CPUs and Qualcomm's NPUs", "float16": "GPUs", "static_int8": "other NPUs"}
+"""Which recipe to take for which chips; the first is the one to take if they are unknown."""
 
-WHICH_RECIPE = "Take `{CPU}` for CPUs, `{GPU}` for GPUs and `{NPU}` for NPUs.".format(**RECIPE_OF)
+WHICH_RECIPE = "Take `{}` for {}, `{}` for {}, and `{}` for {}.".format(*itertools.chain.from_iterable(ADVICE.items()))
 """The advice on every page."""
+
+CHIPS = {
+    **ADVICE,
+    "int8": "CPUs without fast floats",
+    "dynamic_int8": "CPUs, without calibration photographs",
+    "dynamic_int4": "CPUs, the smallest file",
+    "float32": "CPUs and GPUs, as the reference",
+    "int16x8": RECIPES["int16x8"].caution,
+}
+"""The chips that each recipe is for, see docs/npu.md."""
