@@ -103,7 +103,7 @@ def export_files(
         labels: See `fuse`; or a text file with one label per line, or `"imagenet"`.
         license: See `export`. Default: the license of the weights if they ship with the package.
         android: Folder to which an Android project is written as well, see `write_android_folder`; `STEM_android.md`,
-            next to the files, explains how to use it.
+            next to the files, explains how to use it. `folder` must be outside of it.
         android_package: Package of the Kotlin class in the Android project.
         android_class: Name of that Kotlin class.
         html: Path of an HTML page to which the report is written as well, see `report.html_report`.
@@ -142,7 +142,7 @@ def export_files(
         if target:
             find_target(target).check(recipe)
     if android:
-        check_android(android_package, android_class)
+        check_android(android, package=android_package, class_name=android_class, beside=folder)
     if html:
         check_page(html, made=folder)
     # Before the model is opened: a folder without photographs is found out at once.

@@ -170,6 +170,12 @@ def test_the_class_is_called_after_the_model(lite: Lite, tmp_path: Path, stem: s
     assert f"\nclass {name}(" in kotlin(tmp_path)
 
 
+def test_the_page_is_not_among_the_sources(lite: Lite, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="expected a folder outside of the Android folder"):
+        write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path / "x", readme=tmp_path / "x" / "page.md")
+    assert not (tmp_path / "x").exists()
+
+
 def test_the_page_says_what_to_do(folder_of_app: Path) -> None:
     text = (folder_of_app.parent / "page.md").read_text()
     for said in (

@@ -193,6 +193,14 @@ def test_a_file_of_another_class_is_found_before_the_work(
             {"recipes": ["float32"], "android": "app", "android_package": "a.in"},
             "package 'a.in': expected a valid name",
         ),
+        *(
+            (
+                {"recipes": ["float32"], "android": "app/../main", "folder": folder},
+                f"{folder}: expected a folder outside of the Android folder app/../main, whose files are an app's "
+                "sources; choose another output folder (`-o`)",
+            )
+            for folder in ("main", "main/assets")
+        ),
         ({"recipes": ["float32"], "html": "no/page.html"}, "no/page.html: no such folder: no"),
         ({"recipes": ["float32"], "labels": "no.txt"}, "no.txt: cannot be read as a list of labels"),
         ({"recipes": ["float32"], "images": "no"}, "no: no such folder"),

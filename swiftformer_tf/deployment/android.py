@@ -82,13 +82,15 @@ def write_android_folder(
         folder: The folder to write to, created if needed. Other files in it are kept.
         package: Package of the Kotlin class.
         class_name: Name of the Kotlin class. Default: NAME, converted to Kotlin's naming convention.
-        readme: Path of a Markdown page that explains how to use the folder. It does not belong among an app's sources.
+        readme: Path of a Markdown page that explains how to use the folder. It must be outside of `folder`, since it
+            does not belong among an app's sources.
         verified: Whether all models passed verification against Keras, for that page.
 
     Raises:
         ExportError: There are no models, they or an earlier file of the same name differ in more than their recipe,
-            LiteRT's Kotlin library does not support their input, a name is not valid in Kotlin, a class for other
-            models or a file that the class does not list already exists, or jinja2 is not installed.
+            LiteRT's Kotlin library does not support their input, a name is not valid in Kotlin, `readme` is in
+            `folder`, a class for other models or a file that the class does not list already exists, or jinja2 is not
+            installed.
         OSError: The folder or the page cannot be written.
 
     Examples:
@@ -101,7 +103,7 @@ def write_android_folder(
         ...     sorted(path.name for path in Path(folder).rglob("*.*"))
         ['Birds.kt', 'birds_float32.tflite', 'birds_labels.txt']
     """
-    check_android(package, class_name)
+    check_android(folder, package=package, class_name=class_name, beside=Path(readme).parent if readme else None)
     stem = _stem(models)
     kotlin = check_folder(folder, stem, models, package=package, class_name=class_name)
     kept = _kept(models, folder, stem)
@@ -283,18 +285,38 @@ def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
     return name
 
 
-def check_android(package: str | None, class_name: str | None) -> None:
-    """Raises an error if `write_android_folder` would reject these names; to be called before any work.
+def check_android(
+    folder: str | Path,
+    *,
+    package: str | None = None,
+    class_name: str | None = None,
+    beside: str | Path | None = None,
+) -> None:
+    """Raises an error if `write_android_folder` would reject these arguments; to be called before any work.
+
+    Args:
+        folder: See `write_android_folder`.
+        package: See there.
+        class_name: See there.
+        beside: The folder of the page, and of all else that does not belong among an app's sources.
 
     Raises:
-        ExportError: A name is not valid in Kotlin.
+        ExportError: A name is not valid in Kotlin, or `beside` is in `folder`.
         SwiftFormerError: jinja2 is not installed.
+
+    Examples:
+        >>> check_android("app/src/main", beside="models")
     """
     require_packages("the Android folder", "jinja2")
     if package is not None:
         kotlin_name("package", package, dots=True)
     if class_name is not None:
         kotlin_name("class_name", class_name)
+    if beside is not None and Path(beside).resolve().is_relative_to(Path(folder).resolve()):
+        raise ExportError(
+            f"{beside}: expected a folder outside of the Android folder {folder}, whose files are an app's sources; "
+            "choose another output folder (`-o`)"
+        )
 
 
 def check_folder(
