@@ -172,12 +172,24 @@ def test_what_was_opened_is_closed_when_the_rest_fails(app: list[str], working: 
     assert result.stdout.splitlines() == [on_gpu, *closed, on_cpu, *closed]
 
 
-def test_many_threads_take_turns_and_share_one_array(app: list[str], working: Path) -> None:
+@pytest.mark.parametrize("kind", ["FLOAT32", "INT8"])
+def test_many_threads_take_turns_and_share_one_array(app: list[str], working: Path, kind: str) -> None:
     """LiteRT's stand-in refuses two runs at once, and tells which array it was given."""
-    lines, _ = run(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="crowd")
+    lines, _ = run(app, working, kind, pictures(1, 73, 73)[0], LOGITS if kind == "FLOAT32" else bytes(10), task="crowd")
     assert "40 answered" in lines
     wrote = [line for line in lines if line.startswith("wrote array")]
     assert (len(wrote), len(set(wrote))) == (40, 1)
+
+
+def test_integer_answers_share_one_array_too(app: list[str], working: Path, folder_of_app: Path) -> None:
+    """Only LiteRT makes a new one; and nobody reads it while the next picture fills it."""
+    lines, _ = run(app, working, "INT8", pictures(1, 73, 73)[0], bytes(10), task="arrays")
+    arrays = [line for line in lines if line.startswith("10 answers in array")]
+    assert (len(arrays), len(set(arrays))) == (5, 1)
+    (before,) = re.findall(
+        r"(.*)\n    private fun \w+\([^)]*\)[^\n]*\{\n.*\brun\(bitmap, turn\)", kotlin(folder_of_app)
+    )
+    assert before == "    @Synchronized"
 
 
 def test_a_closed_classifier_says_so(app: list[str], working: Path) -> None:

@@ -4,6 +4,7 @@ The stand-in answers what LiteRT in Python answers to the same picture; the mask
 """
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from support.kotlin_app import STAND_INS, camera_screen, command, compile_kotlin, run, start
 from support.random_models import pictures
 from support.segmenters import LABELS, SIZE, deployed, lite, segmenter
+from support.written_files import kotlin
 
 from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, export
 from swiftformer_tf.deployment.android import write_android_folder
@@ -194,6 +196,14 @@ def test_the_page_speaks_of_mediapipe_where_the_file_is_for_it(folders: Path, tm
     text = (tmp_path / "streets_android.md").read_text()
     assert "`streets_float32.tflite` can also be run by MediaPipe's `ImageSegmenter`" in text
     assert 'setModelAssetPath("streets_float32.tflite")' in text
+
+
+def test_a_mask_is_made_before_the_next_picture_takes_its_turn(folders: Path) -> None:
+    """From answers in an array that the next picture fills again."""
+    for package in PACKAGES:
+        text = kotlin(folders / package)
+        (before,) = re.findall(r"(.*)\n    private fun \w+\([^)]*\).*\brun\(bitmap, turn\)", text)
+        assert before == "    @Synchronized"
 
 
 def test_there_is_no_kotlin_class_for_features(tmp_path: Path) -> None:

@@ -37,24 +37,9 @@ LABELS = "{stem}_labels.txt"
 # Words that can be no part of a name in Kotlin.
 KEYWORDS = frozenset(
     (
-        *(
-            "as",
-            "break",
-            "class",
-            "continue",
-            "do",
-            "else",
-            "false",
-            "for",
-            "fun",
-            "if",
-            "in",
-            "interface",
-            "is",
-            "null",
-        ),
-        *("object", "package", "return", "super", "this", "throw", "true", "try", "typealias", "typeof", "val", "var"),
-        *("when", "while"),
+        *("as", "break", "class", "continue", "do", "else", "false", "for", "fun", "if", "in", "interface", "is"),
+        *("null", "object", "package", "return", "super", "this", "throw", "true", "try", "typealias", "typeof"),
+        *("val", "var", "when", "while"),
     )
 )
 

@@ -26,6 +26,14 @@ fun main(arguments: Array<String>) {
                 crowd.forEach { it.join() }
                 println("$answered answered")
             }
+            "arrays" -> {
+                val field = Tiny::class.java.getDeclaredField("answers").apply { isAccessible = true }
+                repeat(5) {
+                    classifier.classify(frame())
+                    val answers = field.get(classifier) as FloatArray
+                    println("${answers.size} answers in array ${System.identityHashCode(answers)}")
+                }
+            }
             "late" -> {
                 classifier.close()
                 classifier.classify(frame())
