@@ -229,6 +229,22 @@ def test_models_are_measured_before_export(monkeypatch: pytest.MonkeyPatch) -> N
     assert any(line.startswith("| timm, PyTorch eager | ") and "/nowhere" not in line for line in table)
 
 
+def test_the_table_before_export_has_time_and_memory_of_each_step() -> None:
+    steps = {
+        "predict_1": {"ms": 1.26, "peak": 1e6},
+        "predict_32": {"ms": 2.0, "peak": 2e6},
+        "fit_32": {"ms": 3.0, "peak": 3e6},
+    }
+    measured = {"name": "ours", "error": None, "build_s": 0.5, **steps}
+    head, line, *rows = benchmark_report.models([measured, {"name": "theirs", "error": "none there"}])[4:-1]
+    assert head == "| model | seconds to build | ms, 1 | ms, 32 | ms, step | peak MB, 1 | peak MB, 32 | peak MB, step |"
+    assert rows == [
+        "| ours | 0.5 | 1.3 | 2.0 | 3.0 | 1 | 2 | 3 |",
+        "| theirs | none there | - | - | - | - | - | - |",
+    ]
+    assert {each.count("|") for each in (head, line, *rows)} == {9}
+
+
 def test_what_a_parent_held_is_not_its_childs_peak() -> None:
     """As `ru_maxrss` has it: with a large parent all models had the same peak."""
     child = [sys.executable, "-c", "import process_memory; print(process_memory.peak())"]
