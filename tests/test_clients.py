@@ -12,8 +12,11 @@ import tables
 from judging import KNOWN, SPEEDS, TOLERANCES, Verdict, judge
 from kit import Kit
 from run import CLIENTS, Client, Result, ask
+from segmenters import PAGES
 
 from swiftformer_tf import RECIPES
+
+ROOT = Path(__file__).parents[1]
 
 RECIPE_NAMES = list(RECIPES)
 
@@ -43,9 +46,8 @@ def answer(kit: Kit, recipe: str, *, count: int = 5, **fields: Any) -> dict[str,
 
 
 def test_ci_runs_the_compilers_on_every_push_and_the_rest_each_week() -> None:
-    root = Path(__file__).parents[1]
-    (weekly,) = re.findall(r"^CI_CLIENTS \?= (.*)$", (root / "Makefile").read_text("utf-8"), re.MULTILINE)
-    text = (root / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    (weekly,) = re.findall(r"^CI_CLIENTS \?= (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
     assert re.search(r"^on:\n  push:\n    branches: \[main\]\n  pull_request:\n", text, re.MULTILINE)
     (pushed,) = re.findall(r'run: make \S+ CI_CLIENTS="(.*)" clients-ci$', text, re.MULTILINE)
     assert pushed.split() == ["openvino", "ethosu"]
@@ -239,6 +241,15 @@ def test_a_compiled_file_must_be_right_itself(kit: Kit) -> None:
     assert "dB against Keras, 20 needed" in verdict.reason
     table = tables.table(Result("ethosu", verdicts=(verdict,)), ["int8"])
     assert "| ethos-u65-512 | **wrong**: whole, 105/s (converter 100/s), " in table
+
+
+@pytest.mark.parametrize("page", [ROOT / "tflite" / "README.md", *PAGES.values()], ids=lambda page: page.stem)
+def test_the_pages_say_that_decibels_are_of_the_file_before_the_compiler(page: Path) -> None:
+    """What it makes of a file runs nowhere but on the chip."""
+    text = page.read_text("utf-8")
+    about = text.partition("<!-- ethosu -->")[0].rpartition("Ethos-U by vela\n")[2]
+    assert "of the file before vela, as run by LiteRT" in " ".join(about.split())
+    assert "compiled file" not in about
 
 
 def test_what_a_compiler_leaves_is_in_the_table(kit: Kit) -> None:

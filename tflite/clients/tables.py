@@ -85,7 +85,10 @@ def _cell(verdict: Verdict) -> str:
 
 
 def _compiled(verdict: Verdict) -> str:
-    """Whole or in how many parts, inferences a second and what the TFLite converter's own file has there."""
+    """Whole or in how many parts, inferences a second and what the TFLite converter's own file has there.
+
+    The decibels are of the file before it was compiled: LiteRT here cannot run what the compiler made of it.
+    """
     speed, peer = (facts["inferences_per_second"] for facts in (verdict.facts, verdict.facts["converter"]))
     if not verdict.facts["subgraphs"]:
         return "all on the CPU"
