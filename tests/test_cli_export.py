@@ -30,7 +30,7 @@ def test_export_writes_prints_and_passes(saved: Path, tmp_path: Path, folder: Pa
     assert result.exit_code == 0, result.output
     assert files(out) == [f"tiny_{r}.{suffix}" for r in ("float16", "float32") for suffix in ("json", "tflite")]
     said, _, table = result.stdout.partition("recipe ")
-    assert "".join(said.split()) == f"{out}/tiny_RECIPE.tflite,comparedwithKerason48images"
+    assert "".join(said.split()) == f"{out / 'tiny_RECIPE.tflite'},comparedwithKerason48images"
     rows = table.splitlines()[2:]
     assert [row.split()[0] for row in rows] == ["float32", "float16"]
     assert all("passed" in row and "100.0%" in row for row in rows)

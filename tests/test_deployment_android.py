@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_what_is_in_the_folder(folder_of_app: Path, models: dict[str, LiteModel]) -> None:

@@ -130,7 +130,7 @@ def check_names(source: str) -> None:
                 assert anything or word.arg in taken, f"{ast.unparse(node.func)}: no argument {word.arg}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_each_block_of_a_page_could_run(page: Path) -> None:
     text = page.read_text("utf-8")
     for language, content in blocks(text):

@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_list_is_sorted_and_leaves_out_what_is_hidden_or_something_else(root: Path) -> None:
-    assert [str(path.relative_to(root)) for path in list_images(root)] == [
+    assert [path.relative_to(root).as_posix() for path in list_images(root)] == [
         "a/3.webp",
         "a/deep/4.jpeg",
         "b/1.JPG",

@@ -134,7 +134,7 @@ def test_importing_loads_nothing_heavy_and_says_nothing() -> None:
     assert said == ""  # TensorFlow's greeting stays away
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_heavy_modules_are_imported_where_they_are_used(path: Path) -> None:
     """Inside functions: a module's own imports are light."""
     imported = set()
@@ -163,18 +163,18 @@ def test_no_machine_path_is_in_the_sources() -> None:
 
 def wheel_files() -> set[str]:
     """Files that hatchling would pack, by its own account."""
-    return {each.distribution_path for each in WheelBuilder(str(ROOT)).recurse_included_files()}
+    return {Path(each.distribution_path).as_posix() for each in WheelBuilder(str(ROOT)).recurse_included_files()}
 
 
 def test_the_wheel_holds_the_package_and_nothing_else() -> None:
     included = wheel_files()
     assert {name.partition("/")[0] for name in included} == {"swiftformer_tf"}
     assert "swiftformer_tf/py.typed" in included
-    assert {f"swiftformer_tf/{path.relative_to(ROOT / 'swiftformer_tf')}" for path in SOURCES} <= included
+    assert {path.relative_to(ROOT).as_posix() for path in SOURCES} <= included
     data = [
         path for path in (ROOT / "swiftformer_tf").rglob("*") if path.suffix in (".html", ".tsv", ".safetensors", ".md")
     ]
-    assert {str(path.relative_to(ROOT)) for path in data} <= included
+    assert {path.relative_to(ROOT).as_posix() for path in data} <= included
     assert not [name for name in included if "__pycache__" in name or name.endswith(".pyc")]
 
 

@@ -45,7 +45,7 @@ def logits(name: str, token_weights: TokenWeights | None) -> np.ndarray:
 def test_every_golden_file_is_used() -> None:
     # Those in tf/ are for test_checkpoints_hdf5.py.
     paths = [path.relative_to(GOLDEN) for path in GOLDEN.rglob("*.*") if path.is_file()]
-    files = {str(path) for path in paths if path.parts[0] != "tf"}
+    files = {path.as_posix() for path in paths if path.parts[0] != "tf"}
     # The last two are for test_checkpoints_key_layouts.py and test_images_transform_golden.py.
     others = {"expected.safetensors", "hf/config.json", "legacy.pth", "keys_xs.tsv", "transforms.safetensors"}
     others |= {"original_tiny.pth", "original_tiny.npz"}  # for test_checking.py

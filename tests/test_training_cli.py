@@ -41,7 +41,7 @@ def trained(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 def test_it_says_what_it_made_and_how_each_epoch_went(trained: tuple[Path, Result]) -> None:
     output, result = trained
-    assert result.stdout.startswith(f"{output}/model.keras: epoch ")
+    assert result.stdout.startswith(f"{output / 'model.keras'}: epoch ")
     lines = result.stderr.splitlines()
     plan, epochs = lines[:5], lines[5:]
     assert plan == [

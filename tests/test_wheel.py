@@ -68,9 +68,7 @@ def test_it_holds_the_package_its_license_and_nothing_else(wheel: Path, version:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name: archive.read(name) for name in archive.namelist()}
     about = f"swiftformer_tf-{version}.dist-info"
-    modules = {
-        f"swiftformer_tf/{path.relative_to(ROOT / 'swiftformer_tf')}" for path in ROOT.glob("swiftformer_tf/**/*.py")
-    }
+    modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("swiftformer_tf/**/*.py")}
     data = {f"swiftformer_tf/{name}" for name in DATA}
     assert {name for name in packed if not name.startswith(about)} == modules | data
     assert {name for name in packed if name.startswith(about)} == {
@@ -120,9 +118,10 @@ def test_relative_links_become_addresses(text: str, shown: str) -> None:
 
 def test_the_source_distribution_holds_what_tests_and_documentation_read() -> None:
     """All that git tracks, but for what is of use only in a clone."""
-    packed = {each.distribution_path for each in SdistBuilder(str(ROOT)).recurse_included_files()}
+    packed = {Path(each.distribution_path).as_posix() for each in SdistBuilder(str(ROOT)).recurse_included_files()}
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert {name for name in listed.split("\0") if name} - packed == {".ci/run", ".gitignore", "pyproject.toml"}
+    clone_only = {".ci/run", ".gitattributes", ".gitignore", "pyproject.toml"}
+    assert {name for name in listed.split("\0") if name} - packed == clone_only
 
 
 @pytest.fixture(scope="module")

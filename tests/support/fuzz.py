@@ -81,7 +81,7 @@ def _judged_message(message: str, path: str) -> tuple[str, str]:
 
 
 def _listing(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class Worker:

@@ -111,7 +111,7 @@ class Mutant:
     def name(self) -> str:
         """Without a number of its place, so that it stays the same when other lines of the module change."""
         turn = f" ({self.turn})" if self.turn > 1 else ""
-        return f"{self.path.relative_to(ROOT)}: {self.text}: {self.change}{turn}"
+        return f"{self.path.relative_to(ROOT).as_posix()}: {self.text}: {self.change}{turn}"
 
     @property
     def source(self) -> str:
@@ -221,7 +221,7 @@ def _failure(tested: Path, tests: tuple[str, ...], sources: dict[Path, str]) -> 
                     target.symlink_to(each)
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
         environment = {**os.environ, "PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1"}
-        arguments = [str(tested.relative_to(ROOT)), *(f"tests/{test}" for test in tests)]
+        arguments = [tested.relative_to(ROOT).as_posix(), *(f"tests/{test}" for test in tests)]
         done = subprocess.run([*command, *arguments], cwd=folder, env=environment, capture_output=True, check=False)
     output = (done.stdout + done.stderr).decode(errors="replace")
     if "while loading conftest" in output:

@@ -1,4 +1,4 @@
-"""Tests for some systems only; and what a module uses that Windows lacks, found in its source without Windows."""
+"""Tests for some systems only; and what of a module differs on Windows, found in its source without Windows."""
 
 import ast
 import re
@@ -31,7 +31,7 @@ def reason_to_skip(marks: Set[str], system: str) -> str | None:
 
 
 def unix_only(source: str) -> list[str]:
-    """What a module uses that Windows lacks, where neither `sys.platform` nor a mark keeps Windows from it."""
+    """What a module uses that Windows lacks or writes with backslashes, unless `sys.platform` or a mark skips it."""
     return [name for node in ast.walk(_OnWindows().visit(ast.parse(source))) for name in _names(node)]
 
 
@@ -93,7 +93,14 @@ def _names(node: ast.AST) -> list[str]:
             return [text]
         case ast.Call() if ast.unparse(node) == "ctypes.CDLL(None)":
             return ["ctypes.CDLL(None)"]
+        case ast.Call(func=ast.Name(id="str"), args=[path]) | ast.FormattedValue(value=path) if _is_relative(path):
+            return [f"str({ast.unparse(path)})"]
     return []
+
+
+def _is_relative(node: ast.expr) -> bool:
+    """A relative path, whose text is compared or shown; `as_posix` is the same everywhere."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "relative_to"
 
 
 def _lacks(module: str, name: str) -> bool:

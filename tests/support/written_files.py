@@ -13,7 +13,7 @@ CURE = (
 
 def files_in(folder: Path) -> dict[str, bytes]:
     """Everything below a folder, hidden or not."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def without_waiting(files: dict[str, bytes]) -> dict[str, bytes]:
