@@ -146,6 +146,10 @@ def test_figures_are_those_of_the_json(results: Results, page: Page) -> None:
         assert ops == {name.lower(): str(count) for name, count in report.measured["ops"].items()}
 
 
+def test_the_page_says_that_a_refused_check_is_a_failure(text: str) -> None:
+    assert "? refused because the images cannot decide it, which counts as a failure" in text
+
+
 def test_every_check_of_every_file_is_shown(results: Results, page: Page) -> None:
     marks = {row[0].rpartition("|")[2].strip(): row[1:] for row in page.tables[1][1:]}
     assert set(marks) == {check.name for _, report in results for check in report.checks}
