@@ -99,7 +99,7 @@ class Segmenter(torch.nn.Module):
 
 
 def segmenter(architecture: Architecture, fpn_dim: int, head_dim: int, *, feature_norms: bool = False) -> Segmenter:
-    """With weights under which every part of it counts."""
+    """A segmenter with weights under which every part changes the output."""
     model = Segmenter(architecture, fpn_dim, head_dim, feature_norms=feature_norms).eval()
     references.randomize(model, seed=0)
     return model

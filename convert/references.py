@@ -283,5 +283,5 @@ def logits(model: torch.nn.Module, images: np.ndarray) -> np.ndarray:
 
 
 def save_safetensors(state: State, path: Path) -> None:
-    """As timm's and Hugging Face's hub files are."""
+    """Saves a file in the form of timm's and Hugging Face's on the hub."""
     safetensors.torch.save_file({key: tensor.contiguous() for key, tensor in state.items()}, path, {"format": "pt"})

@@ -1,4 +1,4 @@
-"""What a file must be by its recipe and by its own word, and its figures: all from the file alone."""
+"""Checks a file against its recipe and its own metadata, and measures it, from the file alone."""
 
 import dataclasses
 import importlib.metadata
@@ -198,7 +198,7 @@ def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[Verificat
 
 
 def _without_ends(recipe: Recipe, inspection: Inspection) -> Inspection:
-    """Without what the recipe leaves in float: at the pixels, where other matrices follow, and at probabilities."""
+    """Leaves out what the recipe leaves in float: operations at the pixels, if matrices follow, and probabilities."""
 
     def is_end(op: Op) -> bool:
         is_sum = op.matrix is not None and op.matrix.is_sum
@@ -210,7 +210,7 @@ def _without_ends(recipe: Recipe, inspection: Inspection) -> Inspection:
 
 
 def _wanted(recipe: Recipe, matrix: Matrix) -> str:
-    """In which type a recipe stores a matrix."""
+    """The type in which a recipe stores a matrix."""
     if recipe.weights != "int4":
         return recipe.weights
     is_int4 = matrix.is_pointwise and recipe.stores_in_int4(matrix.layer, inputs=matrix.shape[-1])

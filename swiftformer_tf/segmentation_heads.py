@@ -19,7 +19,7 @@ FEATURE_NORM = "backbone.norm"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentationHead:
-    """What makes logits of the backbone's maps.
+    """A head that computes logits from the backbone's maps.
 
     Args:
         name: `"semantic_fpn"` is the paper's: a feature pyramid and a stack of 3x3 convolutions for each of its levels

@@ -21,7 +21,7 @@ FORMS = {"float32": "float32", "dynamic": "dynamic int8", "int8": "int8"}
 
 
 def convert(model: Any, form: str, calibration: np.ndarray) -> bytes:
-    """By the TFLite converter, as its guide shows, with a batch of one."""
+    """Converts a model for a batch of one with the TFLite converter, as its guide shows."""
     spec = tf.TensorSpec((1, 3, 224, 224), tf.float32, name="pixel_values")
     function = tf.function(lambda pixel_values: model(pixel_values, training=False).logits, input_signature=[spec])
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)

@@ -95,7 +95,7 @@ QUANTIZER_RECIPES = {
 
 
 def quantized(source: Path, path: Path, recipe: str, calibration: np.ndarray) -> None:
-    """By litert-quantizer, the way its own guide shows; images (N, ...) as the file takes them."""
+    """Quantizes a file with litert-quantizer, as its guide shows; images (N, ...) are what the file takes."""
     from litert_quantizer import quantizer
     from litert_quantizer import recipe as recipes
 

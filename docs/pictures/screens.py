@@ -108,7 +108,7 @@ def write_pairs(pixels: np.ndarray, folder: Path) -> None:
 
 
 def save(picture: Image.Image, name: str) -> None:
-    """As a PNG of as many colors as are small enough for a README."""
+    """Saves a picture as a PNG with few enough colors to be small in a README."""
     path = HERE / f"{name}.png"
     for colors in (256, 128, 64, 32):
         picture.convert("RGB").quantize(colors).save(path, optimize=True)

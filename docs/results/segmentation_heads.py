@@ -96,7 +96,7 @@ HEADS: dict[str, SegmentationHead | Callable[[Maps], Any]] = {
 
 
 def built(name: str, seed: int = 0) -> tuple[keras.Model, keras.Model, keras.Model]:
-    """With a head: the whole model, its backbone alone and its head alone, which share their layers."""
+    """For a head, the whole model, its backbone alone and its head alone, which share their layers."""
     classifier = sf.SwiftFormerForImageClassification.from_pretrained(BACKBONE)
     config = classifier.config.replace(
         id2label=LABELS,
@@ -202,7 +202,7 @@ def trained(name: str, seed: int, run: Path, maps: list[np.ndarray], labels: np.
 
 
 def miou(head: keras.Model, maps: list[np.ndarray], images: MaskFolder) -> float:
-    """On pictures at their own size."""
+    """The mean IoU of a head on pictures at their own size."""
     confusion = PixelConfusion.empty(tuple(LABELS.values()))
     for index, (_, mask) in enumerate(images):
         logits = head.predict_on_batch([each[0, index : index + 1].astype(np.float32) for each in maps])

@@ -172,7 +172,7 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
         reason = one_line(undecoded_reason(error, path), 200)
         raise ImageError(f"{path}: cannot be read as a mask, expected a PNG ({reason})") from None
     if any(";16" in each for each in raw):
-        # Of colors Pillow cuts the lower bits without a word.
+        # Pillow silently cuts the lower bits of colors.
         raise ImageError(
             f"{path}: a mask of 16 bits; expected at most 8 per channel: save class indices as a palette or gray PNG, "
             "or colors as RGB"

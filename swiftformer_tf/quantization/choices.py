@@ -1,4 +1,4 @@
-"""What of a float graph becomes integers under a recipe: which operations, and in how many bits its matrices are."""
+"""Chooses what a recipe quantizes in a float graph: which operations, and the number of bits of each matrix."""
 
 from typing import Literal
 

@@ -73,7 +73,7 @@ def segmenter() -> SwiftFormerForSemanticSegmentation:
 
 
 def make_segmenter_kit(folder: Path, activation: Activation | None = None) -> Kit:
-    """As `kit.make_kit`, with logits of every fourth pixel or probabilities of each.
+    """Like `kit.make_kit`, with logits of every fourth pixel or probabilities of each.
 
     What lies there is left as it is if it was made from the same things.
 
