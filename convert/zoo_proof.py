@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,8 +113,6 @@ def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options:
         raise ZooError(f"{home}: is there already and was not made by zoo.py; move it away, or give another --output")
     # Asked first: where the hub is gone, what was there stays.
     license_name = zoo_card.license_of(name)
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
     state = {
         "made_of": made_of,
         "license": license_name,
@@ -124,7 +121,7 @@ def _state(home: Path, name: str, source: Path, checkpoint: Checkpoint, options:
         "transform": checkpoint.config.transform.to_dict(),
         "accuracy": {},
     }
-    zoo_state.write(home, state)
+    zoo_state.begin(home, state)
     return state
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from swiftformer_tf.images.labels import labeled_images
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.predicting import predictor
 
-__all__ = ["STATE", "evaluate", "write"]
+__all__ = ["STATE", "begin", "evaluate", "write"]
 
 STATE = "zoo.json"
 
@@ -21,6 +22,21 @@ def write(home: Path, state: dict[str, Any]) -> None:
     """Replaces `zoo.json`."""
     with replacing(home / STATE) as beside:
         beside.write_text(json.dumps(state, indent=2) + "\n")
+
+
+def begin(home: Path, state: dict[str, Any]) -> None:
+    """Puts a folder with nothing but `zoo.json` in the place of what an earlier run left there, if it left anything.
+
+    Both are moved, since a folder without `zoo.json` is taken for somebody else's: a run that is killed leaves none.
+    """
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".zoo-", dir=home.parent) as room:
+        new = Path(room, "new")
+        new.mkdir()
+        write(new, state)
+        if home.exists():
+            home.rename(Path(room, "old"))
+        new.rename(home)
 
 
 def evaluate(home: Path, state: dict[str, Any], folder: Path) -> None:
