@@ -8,6 +8,7 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+from swiftformer_tf.deployment.chips import CHIPS, WHICH_RECIPE
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.images.transform import Transform
@@ -147,6 +148,11 @@ largest value ({made}). Every file was compared with the Keras model on {state["
 {_table(_rows(home.name, state))}
 `{HASHES}` has the checksum of each file, the `.json` beside it all that was measured.
 
+## Which file
+
+{WHICH_RECIPE} All files are called in the same way, with float32 input and output:
+
+{_table([{"file": f"`{report['file']}`", "for": CHIPS[recipe]} for recipe, report in state["files"].items()])}
 ## Use
 
 {USE.format(file=first, stem=home.name, preparation=preparation(transform))}"""

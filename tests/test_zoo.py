@@ -1,6 +1,7 @@
 """The parts of `convert/zoo.py` that need no PyTorch; `make parity` runs it whole (convert/zoo_trial.py)."""
 
 import importlib
+import itertools
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from swiftformer_tf import (
     Transform,
     evaluate,
 )
+from swiftformer_tf.deployment.chips import CHIPS, WHICH_RECIPE
 from swiftformer_tf.images.labels import imagenet_classes
 from swiftformer_tf.images.samples import photographs
 from swiftformer_tf.images.transform import open_image
@@ -185,6 +187,13 @@ def card_in(folder: Path, model: SwiftFormerForImageClassification) -> str:
     return (folder / zoo_card.CARD).read_text("utf-8")
 
 
+def test_the_card_says_which_file_is_for_what(model: SwiftFormerForImageClassification, tmp_path: Path) -> None:
+    (section,) = re.findall(r"## Which file\n\n(.*?)\n\n## Use\n", card_in(tmp_path, model), re.DOTALL)
+    said, table = section.split("\n\n")
+    assert said == f"{WHICH_RECIPE} All files are called in the same way, with float32 input and output:"
+    assert table.splitlines()[2:] == [f"| `tiny_float32.tflite` | {CHIPS['float32']} |"]
+
+
 def test_the_snippet_of_the_card_prints_the_label_that_the_evaluation_counts(
     model: SwiftFormerForImageClassification,
     pixels: np.ndarray,
@@ -227,6 +236,38 @@ def home(tmp_path: Path, model: SwiftFormerForImageClassification) -> Path:
     export_files(named, recipes, tmp_path / "home", stem="home", include_preprocessing=True)
     named.save(tmp_path / "home" / "home.keras")
     return tmp_path / "home"
+
+
+def test_a_model_begins_with_nothing_but_its_state(tmp_path: Path) -> None:
+    home = tmp_path / "zoo" / "model"
+    zoo_state.begin(home, {"made_of": 1})
+    (home / "model_int8.json").touch()
+    zoo_state.begin(home, {"made_of": 2})
+    assert [path.name for path in home.iterdir()] == [zoo_state.STATE]
+    assert json.loads((home / zoo_state.STATE).read_text("utf-8")) == {"made_of": 2}
+    assert [path.name for path in home.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(("step", "state"), [("mkdir", 1), ("write_text", 1), ("rename 1", 1), ("rename 2", None)])
+def test_an_interrupted_beginning_leaves_no_folder_without_a_state(
+    step: str, state: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "model"
+    zoo_state.begin(home, {"made_of": 1})
+    name, _, turn = step.partition(" ")
+    real, calls = getattr(Path, name), itertools.count(1)
+
+    def interrupted(path: Path, *arguments: Any, **options: Any) -> Any:
+        if home.parent in path.parents and next(calls) == int(turn or 1):
+            raise KeyboardInterrupt
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        zoo_state.begin(home, {"made_of": 2})
+    monkeypatch.undo()
+    left = json.loads((home / zoo_state.STATE).read_text("utf-8"))["made_of"] if home.exists() else None
+    assert left == state
 
 
 def test_files_are_evaluated_on_a_folder_of_imagenet(home: Path, imagenet: Path) -> None:
