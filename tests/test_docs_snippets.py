@@ -126,6 +126,13 @@ def test_the_readme_has_the_sizes_and_times_of_the_page_of_the_variants() -> Non
     assert "\n".join(re.sub(r", \d+ \|", " |", row) for row in rows) in README.read_text("utf-8")
 
 
+def test_the_page_of_the_recipes_has_their_thresholds() -> None:
+    page = PAGE.with_name("quantization.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) dB, (\d+) % \|$", page, re.MULTILINE)
+    thresholds = {name: (recipe.min_snr, round(100 * recipe.min_agreement)) for name, recipe in RECIPES.items()}
+    assert {name: (int(snr), int(share)) for name, snr, share in rows} == thresholds
+
+
 def test_the_page_of_the_variants_lists_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     results = PAGE.parents[1] / "results"
     monkeypatch.syspath_prepend(str(results))
