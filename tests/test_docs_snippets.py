@@ -3,23 +3,31 @@
 import importlib
 import re
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 from support.kotlin_app import STAND_INS, compile_kotlin
 from support.segmenters import lite
 from support.segments import write_pairs
+from support.weight_files import GOLDEN
 
 from swiftformer_tf import (
     PRETRAINED,
     RECIPES,
     SEGMENTATION_HEADS,
     VARIANTS,
+    Checkpoint,
     LiteModel,
     SwiftFormerForImageClassification,
     SwiftFormerForSemanticSegmentation,
+    port,
     to_checkpoint,
 )
+from swiftformer_tf.cli import cli
+from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.deployment.android import write_android_folder
 from swiftformer_tf.training import SEGMENTATION_RECIPES
 
@@ -64,6 +72,10 @@ def test_the_other_snippets_are_where_their_tests_look_for_them() -> None:
     """`make clients` runs MediaPipe's and LiteRT.js's with files and photographs of its own in these places."""
     assert snippet("py").count('path, photograph = "models/') == 1
     assert snippet("js").count('"/models/0.tflite"') == 1
+    embeddings = snippet("py", PAGE.parents[1] / "embeddings.md")
+    assert embeddings.count('model_asset_path="models/features_mixed_int8.tflite"') == 1
+    assert embeddings.count('f"photos/val/{name}/0.jpg"') == 1
+    assert embeddings.count('for name in ("tench", "parachute")') == 1
 
 
 def test_a_workflow_runs_the_clients_that_run_them() -> None:
@@ -75,13 +87,47 @@ def test_a_workflow_runs_the_clients_that_run_them() -> None:
     assert "actions/setup-node" in job
 
 
-def run_block(path: Path, part: str) -> dict[str, Any]:
-    """Runs the Python block of a page that has `part` in it, and returns its names."""
-    blocks = re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
+def run_block(path: Path, part: str, **given: Any) -> dict[str, Any]:
+    """Runs the Python block of a page that has `part` in it, with the names that it is given, and returns all names."""
+    blocks = re.findall(r"```py(?:thon)?\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
     (block,) = [each for each in blocks if part in each]
-    found: dict[str, Any] = {}
-    exec(block, found)
-    return found
+    exec(block, given)
+    return given
+
+
+class Tensor:
+    """The methods of PyTorch's tensors that the page of the attention types calls."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def detach(self) -> Self:
+        return self
+
+    def numpy(self) -> np.ndarray:
+        return self.array
+
+
+@pytest.mark.parametrize("token_weights", ["l2", "uniform"])
+def test_the_outputs_that_the_page_writes_tell_the_attention_type(
+    token_weights: TokenWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a port of the same file in the place of its PyTorch model."""
+    port_of_it = port(Checkpoint.open(GOLDEN / "original_tiny.pth", token_weights=token_weights)).model
+    rng = np.random.default_rng(0)
+    torch = SimpleNamespace(randn=lambda *shape: Tensor(rng.standard_normal(shape, np.float32)))
+
+    def model(pixels: Tensor) -> Tensor:
+        return Tensor(np.asarray(port_of_it(pixels.array.transpose(0, 2, 3, 1), training=False)))
+
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.parents[1] / "attention-types.md"
+    run_block(page, "numpy.savez(", torch=torch, numpy=np, model=SimpleNamespace(eval=lambda: model))
+    done = CliRunner().invoke(
+        cli, ["port", str(GOLDEN / "original_tiny.pth"), "-o", "xs.keras", "--expected", "outputs.npz"]
+    )
+    assert done.exit_code == 0, done.output
+    assert f"; {token_weights} fits" in done.output
 
 
 def test_the_own_model_of_the_readme_trains() -> None:

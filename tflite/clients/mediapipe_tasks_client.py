@@ -4,9 +4,13 @@ Runs in an environment with mediapipe and without this package. Writes answers a
 what else it saw.
 """
 
+import contextlib
 import json
 import os
+import re
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,10 @@ from mediapipe.tasks.python import BaseOptions
 from mediapipe.tasks.python.vision import ImageEmbedder, ImageEmbedderOptions, ImageSegmenter, ImageSegmenterOptions
 
 __all__: list[str] = []
+
+PAGE = Path(__file__).parents[2] / "docs" / "embeddings.md"
+# Where the block of the page looks for a file and two photographs.
+PLACES = ("models/features_mixed_int8.tflite", "photos/val/tench/0.jpg", "photos/val/parachute/0.jpg")
 
 
 def segment(path: Path, photographs: list[Path]) -> dict[str, Any]:
@@ -45,7 +53,25 @@ def embed(path: Path, photographs: list[Path]) -> dict[str, Any]:
             (head,) = embedder.embed(mp.Image.create_from_file(str(photograph))).embeddings
             arrays[f"embedding {photograph.name}"] = np.array(head.embedding)
     np.savez(path.with_suffix(".npz"), **arrays)
-    return {"length": len(next(iter(arrays.values())))}
+    one, other, *_ = arrays.values()
+    similarity = float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+    if abs((said := documented(path, photographs[:2])) - similarity) > 1e-6:
+        raise ValueError(f"the block of {PAGE.name} says {said}, expected {similarity}")
+    return {"length": len(one)}
+
+
+def documented(path: Path, photographs: list[Path]) -> float:
+    """The similarity of two photographs that the block of the page prints, run on a file."""
+    (block,) = re.findall(r"```py\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    said: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for source, place in zip((path, *photographs), PLACES, strict=True):
+            target = Path(folder, place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        with contextlib.chdir(folder):
+            exec(block, {"print": said.append})
+    return said[0]
 
 
 TASKS = {"segment": segment, "embed": embed}
@@ -53,7 +79,7 @@ TASKS = {"segment": segment, "embed": embed}
 
 def main() -> None:
     """Reads `tasks.json` of a folder: files, photographs and the task of each."""
-    folder = Path(sys.argv[1])
+    folder = Path(sys.argv[1]).resolve()
     said: dict[str, Any] = {"mediapipe": mp.__version__}
     for task in json.loads((folder / "tasks.json").read_text()):
         path = folder / task["file"]
