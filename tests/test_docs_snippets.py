@@ -115,7 +115,7 @@ def test_the_outputs_that_the_page_writes_tell_the_attention_type(
     """With a port of the same file in the place of its PyTorch model."""
     port_of_it = port(Checkpoint.open(GOLDEN / "original_tiny.pth", token_weights=token_weights)).model
     rng = np.random.default_rng(0)
-    torch = SimpleNamespace(randn=lambda *shape: Tensor(rng.standard_normal(shape, np.float32)))
+    torch = SimpleNamespace(randn=lambda *shape: Tensor(np.asarray(rng.standard_normal(shape, np.float32))))
 
     def model(pixels: Tensor) -> Tensor:
         return Tensor(np.asarray(port_of_it(pixels.array.transpose(0, 2, 3, 1), training=False)))
