@@ -121,6 +121,7 @@ mutation: $(VENV)/installed
 
 benchmark: $(VENV)/installed $(BENCHMARK_VENVS:=/installed)
 	$(VENV)/bin/python tflite/benchmark.py $(PHOTOGRAPHS)
+	$(VENV)/bin/python tflite/before_export.py
 
 clean:
 	rm -rf $(VENV) $(PARITY_VENV) $(BENCHMARK_VENVS) .venv-benchmark-cache .clients .kotlin swiftformer-demo fuzz-failures mutants.json

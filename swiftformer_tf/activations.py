@@ -16,19 +16,19 @@ _tanh = partial(ops.gelu, approximate=True)
 
 @ops.custom_gradient  # type: ignore[untyped-decorator]  # Keras types none
 def _exact_in_training(x: Any) -> Any:
-    """Keeps its input alone for the gradient; what TensorFlow differentiates by itself keeps three tensors of its size.
+    """Keeps one tensor beside its input for the gradient; what TensorFlow differentiates by itself keeps three.
 
     They are the largest tensors of a block: without them a training step needs four fifths of the memory.
     """
+    below = 0.5 * (1.0 + ops.erf(x * math.sqrt(0.5)))
 
     def gradient(*arguments: Any, upstream: Any = None) -> Any:
         # PyTorch names it, TensorFlow and JAX do not.
         upstream = arguments[0] if upstream is None else upstream
-        below = 0.5 * (1.0 + ops.erf(x / math.sqrt(2.0)))
-        density = ops.exp(-0.5 * ops.square(x)) / math.sqrt(2.0 * math.pi)
+        density = ops.exp(-0.5 * ops.square(x)) * math.sqrt(0.5 / math.pi)
         return upstream * (below + x * density)
 
-    return _exact(x), gradient
+    return x * below, gradient
 
 
 def _softplus(x: Any) -> Any:

@@ -307,26 +307,6 @@ def multiply_adds(path: Path) -> int:
     return sum(each.multiply_adds for each in matrices)
 
 
-# What is measured before export: name, interpreter, the argument of `benchmark_models.py`, Keras's backend.
-MODELS = (
-    ("keras.Model, TensorFlow", Path(sys.executable), "keras", "tensorflow"),
-    ("keras.Model, JAX", Path(sys.executable), "keras", "jax"),
-    ("timm, PyTorch eager", TORCH, "timm", ""),
-)
-
-
-def models(variant: str = "xs", size: int = SIZE) -> list[dict[str, Any]]:
-    """Inference and training before export, each in a process of its own; what cannot run has an `error`."""
-    found = []
-    for name, python, source, backend in MODELS:
-        try:
-            command = [str(python), str(ROOT / "tflite" / "benchmark_models.py"), source, variant, str(size)]
-            found.append({"name": name, "error": None, **json_of(command, KERAS_BACKEND=backend)})
-        except (OSError, RuntimeError) as error:  # that a peer cannot run is a result
-            found.append({"name": name, "error": str(error)})
-    return found
-
-
 def seconds(command: list[str], repeats: int = 1) -> float:
     """Median wall time of a command."""
     times = []
@@ -379,7 +359,6 @@ def main() -> None:
                 entry["ops"] = profile_ops(entry["path"])
                 entry["multiply_adds"] = multiply_adds(Path(entry["path"]))
     facts: dict[str, Any] = commands(arguments.photographs)
-    facts["models"] = models()
     facts["core_flops"] = json_of([sys.executable, str(ROOT / "tflite" / "core_peak.py")])["flops"]
     facts["photographs"] = len(np.load(peers / "labels.npy"))
     facts["minutes"] = (time.perf_counter() - start) / 60

@@ -14,8 +14,6 @@ from swiftformer_tf.litert.profiling import matrix_share
 
 __all__ = ["write"]
 
-BEGIN, END = "<!-- benchmark:begin -->\n", "<!-- benchmark:end -->\n"
-
 # A peer of integers counts as right if its best class is that of its own float model at least as often.
 RIGHT = 0.95
 
@@ -50,28 +48,37 @@ def write(
         folder: Where both are.
         entries: What took part, see `benchmark.build`.
         timings: By threads and by the entries' keys.
-        facts: Times of commands, and what was measured of models before export.
+        facts: Times of commands, the core's speed and how the run was made.
     """
     table = {entry["key"]: entry for entry in entries}
-    readme = folder / "README.md"
-    text = readme.read_text() if readme.exists() else f"# TFLite: files and evidence\n\n{BEGIN}{END}"
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}{END}"
-    before, _, rest = text.partition(BEGIN)
     plot(folder / "benchmark.svg", table, timings[1])
-    readme.write_text(f"{before}{BEGIN}{section(table, timings, facts)}{END}{rest.partition(END)[2]}")
+    put(folder / "README.md", "benchmark", section(table, timings, facts))
+
+
+def put(readme: Path, name: str, section: str) -> None:
+    """Writes a section between its markers; a page without them gets them at its end."""
+    begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
+    text = readme.read_text() if readme.exists() else "# TFLite: files and evidence\n"
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n{begin}{end}"
+    before, _, rest = text.partition(begin)
+    readme.write_text(f"{before}{begin}{section}{end}{rest.partition(end)[2]}")
+
+
+def versions() -> str:
+    """Machine and packages on which the figures depend."""
+    names = ("ai-edge-litert", "tensorflow", "keras")
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    return f"{platform.machine()}, {os.cpu_count()} cores, {packages}"
 
 
 def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[str, Any]) -> str:
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in ("ai-edge-litert", "tensorflow", "keras")
-    )
     runs = len(next(iter(timings[1].values())).runs)
     lines = [
         "## Speed",
         "",
-        f"`make benchmark PHOTOGRAPHS=FOLDER`, {datetime.date.today()}: {platform.machine()}, {os.cpu_count()} cores, "
-        f"{versions}. One run with the files in random order, medians of {runs}; trust the ratios rather than the "
+        f"`make benchmark PHOTOGRAPHS=FOLDER`, {datetime.date.today()}: {versions()}. "
+        f"One run with the files in random order, medians of {runs}; trust the ratios rather than the "
         f"milliseconds. {'Run under real-time priority on a busy machine. ' if facts['real_time'] else ''}Accuracy is "
         f"on {facts['photographs']:.0f} photographs of Imagenette's validation split. Measuring took "
         f"{facts['minutes']:.0f} minutes after everything was built.",
@@ -110,7 +117,6 @@ def section(table: Entries, timings: dict[int, dict[str, Timing]], facts: dict[s
         ),
         "",
         *first_answers(table),
-        *models(facts.get("models", [])),
         "### Where the time goes",
         "",
         "Operations that take at least 2 % of the time on one thread. *In matrices* is the share of fully connected "
@@ -134,22 +140,6 @@ def wrapped(line: str) -> str:
     return line if line.startswith(("|", "#", "!")) else textwrap.fill(line, 120, break_on_hyphens=False)
 
 
-def before_export(models: list[dict[str, Any]]) -> list[Goal]:
-    """`keras.Model` against timm's PyTorch, one step of `fit` with a batch of 32."""
-    steps = {each["name"]: each["fit_32"] for each in models if not each["error"]}
-
-    def ratio(what: str) -> float | None:
-        ours, theirs = (steps.get(name) for name in ("keras.Model, TensorFlow", "timm, PyTorch eager"))
-        return ours[what] / theirs[what] if ours and theirs else None
-
-    jax = next((each.get("build_s") for each in models if each["name"] == "keras.Model, JAX"), None)
-    return [
-        Goal("a step of `fit` / timm's", 1.0, ratio("ms")),
-        Goal("peak memory of `fit` / timm's", 1.3, ratio("peak")),
-        Goal("building XS on JAX, seconds", 5, jax),
-    ]
-
-
 def first_answers(table: Entries) -> list[str]:
     """How long a fresh process takes until a file has answered once, the quickest first."""
     measured = sorted((each for each in table.values() if "cold_ms" in each), key=lambda each: each["cold_ms"])
@@ -171,31 +161,6 @@ def first_answers(table: Entries) -> list[str]:
         ]
         lines.append(f"| {each['key']} | {' | '.join(cells)} |")
     return [*lines, ""] if measured else []
-
-
-def models(measured: list[dict[str, Any]]) -> list[str]:
-    """Inference and training before export."""
-    if not measured:
-        return []
-    steps = ("predict_1", "predict_32", "fit_32")
-    lines = [
-        "### Before export",
-        "",
-        "XS at 224 with 1,000 labels: inference with batches of 1 and 32, and a training step with a batch of 32 "
-        "(cross-entropy, AdamW, float32). Each row is one process on all cores; times are medians, memory is the "
-        "peak of the process so far.",
-        "",
-        "| model | seconds to build | ms, 1 | ms, 32 | ms, step | peak MB, 1 | peak MB, 32 | peak MB, step |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for each in measured:
-        if each["error"]:
-            lines.append(f"| {each['name']} | {reason(each)} |{' - |' * 2 * len(steps)}")
-            continue
-        cells = [f"{each['build_s']:.1f}", *(f"{each[step]['ms']:.1f}" for step in steps)]
-        cells += [f"{each[step]['peak'] / 1e6:.0f}" for step in steps]
-        lines.append(f"| {each['name']} | {' | '.join(cells)} |")
-    return [*lines, ""]
 
 
 def reason(entry: dict[str, Any]) -> str:
@@ -251,7 +216,6 @@ def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, Any]) -> 
     ]
     first = [table.get(key, {}).get("cold_ms", 0.0) for key in (ours, "xs: HF, litert-torch")]
     result.append(Goal("first answer, float32 / HF by litert-torch", 0.9, first[0] / first[1] if all(first) else None))
-    result += before_export(facts.get("models", []))
     result += [
         Goal("peak memory, float32 / HF by litert-torch", 0.9, memory[0] / memory[1] if all(memory) else None),
         Goal("`export --recipe int8`, XS at 224, 200 images, seconds", 60, facts["export_int8_s"], "verified too"),
