@@ -69,7 +69,7 @@ class VerificationCheck:
 
     @property
     def explanation(self) -> str:
-        """What was measured, what would have passed and, if the photographs are at fault, what to do about it.
+        """The measurement, the requirement and, if the photographs are at fault, what to do about it.
 
         Examples:
             >>> VerificationCheck("snr", "failed", measured="12.3 dB", expected="at least 20 dB").explanation
@@ -277,7 +277,7 @@ def _noise_check(recipe: Recipe, snr: float | None, bad: int, suffix: str) -> Ve
 
 
 def _cosine_check(recipe: Recipe, cosine: float, suffix: str) -> VerificationCheck:
-    """The least is what remains of one where noise of the least SNR is at right angles to every vector."""
+    """Checks the cosine similarity: the threshold is its value if noise at `min_snr` is orthogonal to every vector."""
     least = 1 / math.sqrt(1 + 10 ** (-recipe.min_snr / 10))
     return check(f"cosine{suffix}", cosine >= least, f"1 - {1 - cosine:.1e}", f"at least 1 - {1 - least:.1e}")
 

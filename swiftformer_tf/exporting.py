@@ -1,4 +1,4 @@
-"""A deploy graph and a recipe in, a `LiteModel` out: floats by `convert`, integers by our own hand."""
+"""Turns a deploy graph and a recipe into a `LiteModel`: `convert` writes floats, and `quantization` integers."""
 
 import dataclasses
 import difflib
@@ -33,7 +33,7 @@ from swiftformer_tf.recipes import RECIPES, Recipe
 
 __all__ = ["Calibration", "calibrate", "export", "export_each", "require_calibration"]
 
-# What is done to a float graph before integers are written into it, in this order, by the recipe's field.
+# The changes to a float graph before it is quantized, in this order, by the recipe's field that requests them.
 PREPARATIONS: dict[str, Callable[[Graph, Statistics], tuple[Graph, Statistics]]] = {
     "lower_float_only": lambda graph, statistics: (lower_float_only(graph), statistics),
     "fit_norm_ranges": fit_norm_ranges,
@@ -41,18 +41,18 @@ PREPARATIONS: dict[str, Callable[[Graph, Statistics], tuple[Graph, Statistics]]]
     "lower_rsqrt": lower_rsqrt,
 }
 
-# By the float graph and by the integer one: as many, evenly spaced, are kept in memory.
+# Calibration images that both the float and the integer graph run on: evenly spaced, and kept in memory.
 IMAGES_SEEN_TWICE = 200
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Calibration:
-    """The result of `calibrate`: everything that recipes need to know about a deploy graph.
+    """The result of `calibrate`: all that recipes need to know about a deploy graph.
 
     Args:
         content: The deploy graph as a float flatbuffer.
         statistics: Ranges and samples of its activations on the images.
-        weights_sha256: Digest of the deploy graph's weights, so that it is not used with another one.
+        weights_sha256: Digest of the deploy graph's weights, so that the calibration is not used with another graph.
 
     Examples:
         >>> import numpy as np
@@ -79,20 +79,22 @@ def calibrate(
     """Measures the activations of a deploy graph, once for all recipes.
 
     Args:
-        deploy: What `fuse` returned.
-        images: A folder; a list of files; an array (N, height, width, channels), where uint8 is pixels and float is
-            normalized pixels; or a `tf.data.Dataset` or other iterable of such images or batches. All of them are
-            used; 100 to 500 that are like those to come are enough.
-        recipes: Recipes to check: what they do not support is refused before an image is read.
-        progress: Called with the number of the graph's inputs seen so far: images, where it takes one at a time.
+        deploy: The deploy graph, from `fuse`.
+        images: A folder; a list of files; an array (N, height, width, channels), either uint8 pixels or normalized
+            float pixels; or a `tf.data.Dataset` or other iterable of such images or batches. All of them are used; 100
+            to 500 that resemble the model's future inputs are enough.
+        recipes: Recipes that will be exported: an operation that they do not support is an error before any image is
+            read.
+        progress: Called with the number of batches seen so far, which are single images unless the graph's batch is
+            larger.
 
     Returns:
-        A value for `export`. It holds up to 200 of the images.
+        The calibration for `export`. It holds up to 200 of the images.
 
     Raises:
-        ExportError: No deploy graph, weights are NaN or infinite, the converter failed, or an operation has no form in
-            a recipe.
-        ConfigError: Not a `Recipe`, such as the name of one.
+        ExportError: The model is not a deploy graph, weights are NaN or infinite, the converter failed, or a recipe
+            does not support an operation.
+        ConfigError: One of `recipes` is not a `Recipe`, for instance a name.
         ImageError: An image cannot be used.
 
     Examples:
@@ -105,7 +107,7 @@ def calibrate(
     recipes = list(recipes)
     _check_deploy("calibrate", deploy, recipes)
     content = convert(deploy)
-    graph = lower_float_only(Graph(content))  # all tensors of `content`, and further ones
+    graph = lower_float_only(Graph(content))  # has all tensors of `content`, and new ones
     for recipe in recipes:
         if recipe.has_integer_weights:
             operation_precisions(graph, recipe)
@@ -114,16 +116,16 @@ def calibrate(
     with native_stderr_silenced():
         statistics = measure(graph, inputs, progress, kept=IMAGES_SEEN_TWICE)
     if deploy.include_preprocessing:
-        # Not what the photographs reached: a byte's own integers are then the pixels.
+        # The range of a byte, not that of the photographs, so that the quantized integers are the pixels themselves.
         statistics = statistics.with_range(graph.inputs[0], 0, 255)
     return Calibration(content, statistics, _digest(deploy))
 
 
 def require_calibration(recipe: Recipe, calibration: object) -> None:
-    """Raises if a recipe needs calibration and there is none.
+    """Raises an error if a recipe needs calibration and there is none.
 
     Raises:
-        ExportError: Says so.
+        ExportError: The recipe needs calibration.
 
     Examples:
         >>> from swiftformer_tf import RECIPES
@@ -145,14 +147,14 @@ def export(
     license: str | None = None,  # noqa: A002  TFLite Metadata's word
     progress: Callable[[int], None] | None = None,
 ) -> LiteModel:
-    """Converts a deploy graph by a recipe.
+    """Converts a deploy graph as a recipe specifies.
 
     Args:
-        deploy: What `fuse` returned.
-        recipe: A row of `RECIPES`, or one of your own.
-        calibration: What `calibrate` returned for `deploy`, or images to give to it. Needed where
-            `recipe.needs_calibration`; where weights are integers they are rounded so that what they make of these
-            images comes out closest; else passed over.
+        deploy: The deploy graph, from `fuse`.
+        recipe: A row of `RECIPES`, or a recipe of your own.
+        calibration: The result of `calibrate` for `deploy`, or images to pass to `calibrate`. Required if
+            `recipe.needs_calibration`. Integer weights are rounded to minimize the error of their outputs on these
+            images; recipes with float weights ignore them.
         license: License of the weights, for the file's metadata: an SPDX name or a sentence.
         progress: Called with the number of calibration images seen so far.
 
@@ -160,9 +162,9 @@ def export(
         The model, with one signature: `image` in, the graph's named outputs out.
 
     Raises:
-        ConfigError: Not a `Recipe`, such as the name of one.
-        ExportError: No deploy graph, the recipe needs calibration and there is none, an operation has no form in it,
-            weights are NaN or infinite, or the converter failed.
+        ConfigError: `recipe` is not a `Recipe`, for instance a name.
+        ExportError: The model is not a deploy graph, the recipe needs calibration and there is none, the recipe does
+            not support an operation, weights are NaN or infinite, or the converter failed.
         ImageError: A calibration image cannot be used.
 
     Examples:
@@ -191,20 +193,20 @@ def export_each(
     calibration: Calibration | None = None,
     license: str | None = None,  # noqa: A002  TFLite Metadata's word
 ) -> Iterator[LiteModel]:
-    """Converts a deploy graph by several recipes, through TensorFlow once for all that start from its floats.
+    """Converts a deploy graph with several recipes, running TensorFlow's converter once for all based on float32.
 
     Args:
         deploy: See `export`.
-        recipes: Likewise, each of which takes its turn when the file before was taken.
-        calibration: What `calibrate` returned for `deploy`, where a recipe needs it.
+        recipes: Recipes as in `export`. Each is converted only when the iterator reaches it.
+        calibration: The result of `calibrate` for `deploy`, if any of the recipes needs it.
         license: See `export`.
 
     Yields:
-        A file for each recipe, in their order, see `export`.
+        A model for each recipe, in order, see `export`.
 
     Raises:
-        ConfigError: See `export`; at the first file, as all that follow.
-        ExportError: Likewise.
+        ConfigError: See `export`. All recipes are checked when the first model is requested.
+        ExportError: See `export`.
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
@@ -238,7 +240,7 @@ def export_each(
 
 
 def _written(floats: bytes, recipe: Recipe, calibration: Calibration | None) -> bytes:
-    """A recipe's flatbuffer from the one in floats."""
+    """Returns a recipe's flatbuffer, made from the float32 one."""
     if not recipe.has_integer_weights:
         return floats
     if calibration is not None:
@@ -262,7 +264,7 @@ def _quantized(calibration: Calibration, recipe: Recipe) -> bytes:
 
 
 def _check_deploy(asked: str, deploy: DeployModel, recipes: Iterable[Recipe]) -> None:
-    """Answers the likeliest slips: a model that was not fused, its file, the name of a recipe, unfinished weights."""
+    """Reports the likeliest mistakes: an unfused model, its file, the name of a recipe, weights that are not finite."""
     if not isinstance(deploy, DeployModel):
         given = f"the file {str(deploy)!r}" if isinstance(deploy, str | Path) else f"a {type(deploy).__name__}"
         raise ExportError(f"{asked}: {given}, expected a deploy graph: fuse(model) makes one of a Keras model")

@@ -22,7 +22,7 @@ from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["OpenedFile", "check_file"]
 
-# Runs of the interpreter behind the median latency: at most this many, fewer once they have taken this long.
+# Runs of the interpreter for the median latency: at most this many, and fewer if they take longer than this.
 LATENCY_RUNS = 15
 LATENCY_SECONDS = 3.0
 
@@ -33,8 +33,8 @@ class OpenedFile:
 
     Args:
         lite: The model.
-        inspection: What is in it.
-        runner: What runs it; None where LiteRT has no such operation.
+        inspection: The contents of its flatbuffer.
+        runner: Runs the model; None if LiteRT lacks one of its operations.
         num_threads: Threads of the runner.
     """
 
@@ -76,12 +76,12 @@ class OpenedFile:
 
 
 def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[VerificationCheck, ...], dict[str, Any]]:
-    """The checks that need no images, and the figures that come with them; partitions and latency are None for a file
-    with operations that LiteRT cannot run.
+    """Runs the checks that need no images, and returns them with the file's figures.
 
-    What the recipe calls integer is integer; matrices are stored as the recipe says; no Flex or custom operation;
-    no dynamic shape; no name of a tensor twice, and no unused part; scales as strict readers want them; versions of
-    operations; XNNPACK partitions; input and output types; the TFLite Metadata and its labels; raw pixels.
+    The checks: operations are integer and matrices stored as the recipe specifies; there are no Flex or custom
+    operations, dynamic shapes, repeated tensor names or unused parts; scales satisfy strict readers; and versions of
+    operations, XNNPACK partitions, input and output types, TFLite Metadata with its labels, and raw pixels are as
+    expected. Partitions and latency are None for a file with operations that LiteRT cannot run.
 
     Args:
         lite: The model.
@@ -101,7 +101,7 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
 
 
 def _latency(runner: LiteRunner) -> float:
-    """Median time of a run in milliseconds, after one to warm up."""
+    """Returns the median time of a run in milliseconds, after a warm-up run."""
     config = runner.model.config
     runner.run(np.zeros((runner.model.batch_size, *config.input_size, config.num_channels), np.float32))
     times: list[float] = []
@@ -113,17 +113,17 @@ def _latency(runner: LiteRunner) -> float:
 
 
 def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | None) -> Iterable[VerificationCheck]:
-    """Checks of the graph: its operations, shapes, names, types and matrices.
+    """Checks the graph: its operations, shapes, names, types and matrices.
 
     Args:
         lite: The model.
-        inspection: What is in it.
-        partitions: That XNNPACK makes of it; None where it cannot run.
+        inspection: The contents of its flatbuffer.
+        partitions: Number of XNNPACK partitions; None if the model cannot run.
     """
     recipe = lite.recipe
     yield check("no_flex", not inspection.flex, _listed(inspection.flex), "LiteRT's builtin operations only")
     yield check("static_shapes", not inspection.dynamic, _listed(inspection.dynamic), "no dynamic dimension")
-    # OpenVINO and others keep tensors by their names, and answer wrongly without an error.
+    # OpenVINO and others identify tensors by name, and give wrong results without an error.
     repeated = tuple(name or "no name" for name in inspection.repeated_names)
     yield check("unique_names", not repeated, _listed(repeated), "a name for each tensor, none twice")
     yield check("unused_parts", not inspection.unused, _listed(inspection.unused), "no part that nothing uses")
@@ -140,7 +140,7 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
     wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
     yield check("inference_types", types == wanted, " to ".join(types), " to ".join(wanted))
     if recipe.activations != "float32":
-        # Where some operations are float, those that have no form in integers are, too.
+        # If a recipe leaves some operations in float, it also leaves those that LiteRT does not have in integers.
         known = KERNELS[integer_kind(recipe.activations)].versions if recipe.float_ops else None
         stray = tuple(
             name
@@ -158,8 +158,8 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
 
 
 def _newer(recipe: Recipe, inspection: Inspection) -> tuple[str, ...]:
-    """Operations on integers whose version is another than the first that computes so, and on floats with a newer one
-    than floats need."""
+    """Returns integer operations that are not in the first version that supports their types, and float operations in
+    a newer version than they need."""
     integers, floats = KERNELS[integer_kind(recipe.activations)].versions, FLOAT_VERSIONS
     if any(op.matrix.is_grouped for op in inspection.ops if op.matrix):
         floats = {**floats, "CONV_2D": GROUPED_VERSION}
@@ -181,8 +181,8 @@ def _newer(recipe: Recipe, inspection: Inspection) -> tuple[str, ...]:
 def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[VerificationCheck]:
     weights_only = recipe.has_integer_weights and recipe.activations == "float32"
     least = MIN_QUANTIZED_ELEMENTS if weights_only else 1
-    # With floats between operations, XNNPACK leaves an int8 depthwise convolution alone: it stays float, too. So does
-    # one in groups, of which LiteRT has no hybrid form.
+    # Depthwise convolutions stay in float between float activations, since XNNPACK does not run them with int8 weights.
+    # So do grouped convolutions, which LiteRT does not have in hybrid form.
     float_depthwise = weights_only or "DEPTHWISE_CONV_2D" in recipe.float_ops
     names = tuple(each for each in MATRIX_OPS if each != "DEPTHWISE_CONV_2D" or not float_depthwise)
     found = _without_ends(recipe, inspection).matrices(least, names)
@@ -198,7 +198,7 @@ def _weight_checks(recipe: Recipe, inspection: Inspection) -> Iterable[Verificat
 
 
 def _without_ends(recipe: Recipe, inspection: Inspection) -> Inspection:
-    """Leaves out what the recipe leaves in float: operations at the pixels, if matrices follow, and probabilities."""
+    """Removes what the recipe leaves in float: operations on pixels, if matrices follow them, and on probabilities."""
 
     def is_end(op: Op) -> bool:
         is_sum = op.matrix is not None and op.matrix.is_sum
@@ -210,7 +210,7 @@ def _without_ends(recipe: Recipe, inspection: Inspection) -> Inspection:
 
 
 def _wanted(recipe: Recipe, matrix: Matrix) -> str:
-    """The type in which a recipe stores a matrix."""
+    """Returns the type in which a recipe stores a matrix."""
     if recipe.weights != "int4":
         return recipe.weights
     is_int4 = matrix.is_pointwise and recipe.stores_in_int4(matrix.layer, inputs=matrix.shape[-1])
@@ -218,7 +218,7 @@ def _wanted(recipe: Recipe, matrix: Matrix) -> str:
 
 
 def _int4_checks(matrices: Sequence[Matrix]) -> Iterable[VerificationCheck]:
-    """What XNNPACK reads wrongly or leaves to slow kernels, without an error."""
+    """Finds int4 matrices that XNNPACK misreads, or leaves to slow kernels, without an error."""
     odd = tuple(each.layer for each in matrices if each.shape[-1] % 2)
     yield check("int4_inputs", not odd, _listed(odd), "no int4 matrix with an odd number of inputs")
     padded = tuple(each.layer for each in matrices if each.bytes != -(-each.size // 2))
@@ -226,11 +226,11 @@ def _int4_checks(matrices: Sequence[Matrix]) -> Iterable[VerificationCheck]:
 
 
 def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[VerificationCheck]:
-    """Checks of what the file says about itself.
+    """Checks the file's metadata.
 
     Args:
         lite: The model.
-        runner: What runs it; None where it cannot run.
+        runner: Runs the model; None if it cannot run.
     """
     with prefix_path(lite.path):
         told, expected = metadata.read(lite.content), lite.metadata
@@ -242,7 +242,7 @@ def _metadata_checks(lite: LiteModel, runner: LiteRunner | None) -> Iterable[Ver
         found = "none" if packed is None else f"{len(packed)}, first {packed[0]!r}"
         yield check("labels", packed == lite.labels, found, f"{len(lite.labels)}, first {lite.labels[0]!r}")
     if runner and lite.include_preprocessing and lite.recipe.inference_input_type == "uint8":
-        # Clients put the pixels' bytes into such a tensor and ask for no scale.
+        # Clients copy the pixels' bytes into such a tensor without looking at its scale.
         yield check("raw_pixels", runner.input_quantization == (1.0, 0), str(runner.input_quantization), "(1.0, 0)")
 
 

@@ -100,7 +100,7 @@ class Pooled(Affine):
 
 
 def tensor_of(value: Any) -> Any:
-    """The tensor itself, of what may not be computed yet."""
+    """Returns the tensor of a value, and computes it first if the value is lazy."""
     return value.tensor if isinstance(value, Lazy) else value
 
 

@@ -1,8 +1,8 @@
 """Moves 1x1 convolutions before bilinear resizing, where there are fewer pixels or channels.
 
-Bilinear resizing treats all channels alike and a 1x1 convolution treats all pixels alike, so the order changes how much
-there is to do but no values. A convolution of concatenated maps is a sum of convolutions of these maps; of two in
-succession, and of a normalization, one matrix can be made.
+Bilinear resizing treats all channels alike and a 1x1 convolution treats all pixels alike, so their order affects the
+cost but not the values. A convolution of concatenated maps is a sum of convolutions of these maps. Two convolutions in
+succession, or a normalization and a convolution, merge into a single matrix.
 """
 
 import dataclasses
@@ -18,25 +18,25 @@ from swiftformer_tf.folding import Affine, Lazy, Weights, convolved, tensor_of, 
 
 __all__ = ["Concatenated", "Matrix", "Resized", "added", "concatenated", "matrix_of", "normed", "resizable"]
 
-# Multiplications for a channel of a pixel that is made of four others.
+# Multiplications per channel of a pixel that is interpolated from four others.
 BILINEAR = 4
 
-# Makes a name for a layer.
+# Returns a new name for a layer.
 NewName = Callable[[], str]
 
-# A map, which may not be computed yet, and the steps that resize it.
+# A feature map, which may not be computed yet, and the steps that resize it.
 Part = tuple[Any, tuple[Callable[[Any], Any], ...]]
 
 
 @dataclasses.dataclass(eq=False)
 class Matrix(Lazy):
-    """A 1x1 convolution of a map; not computed yet, since what follows may become part of its matrix.
+    """A 1x1 convolution of a map. It is not computed yet, since later operations may be merged into its matrix.
 
     Args:
         source: The map, 4-D.
         shape: Shape of the result.
-        weights: Returns the convolution's weights.
-        write: Computes the convolution.
+        weights: Function that returns the convolution's weights.
+        write: Function that computes the convolution.
     """
 
     source: Any
@@ -51,7 +51,7 @@ class Matrix(Lazy):
 
 @dataclasses.dataclass(eq=False)
 class Resized(Lazy):
-    """A bilinearly resized map, or a sum of them; not computed yet, since a matrix may come first.
+    """A bilinearly resized map, or a sum of such maps. It is not computed yet, since a matrix may be applied first.
 
     Args:
         parts: For each part, a map and the steps that resize it; no steps if it already has the right size.
@@ -76,19 +76,19 @@ class Resized(Lazy):
         return Resized(((source, (*steps, resize)),), shape)
 
     def mixed(self, layer: keras.layers.Conv2D, name: NewName) -> "Resized | None":
-        """Applies a 1x1 convolution to fewer channels by applying it to each map; None if that has more to do."""
+        """Applies a 1x1 convolution that reduces channels to each map before resizing; None if that would cost more."""
         if layer.filters >= self.shape[-1] or not self._enlarges:
             return None
         return self.multiplied(weights_of(layer), name)
 
     def multiplied(self, weights: Weights, name: NewName) -> "Resized":
-        """Applies a 1x1 convolution to each map, its bias to the first."""
+        """Applies a 1x1 convolution to each map, with its bias only in the first."""
         kernel, *bias = weights
         made = [_multiplied(x, [kernel] if at else [kernel, *bias], name) for at, (x, _) in enumerate(self.parts)]
         return self._of(made)
 
     def scaled(self, scale: np.ndarray, shift: np.ndarray, name: NewName) -> "Resized | None":
-        """Scales and shifts by channel what matrices make; None if a map is none of them, or shrinks."""
+        """Merges a scale and a shift per channel into the matrices; None if a part has no matrix or shrinks."""
         sources = [source for source, _ in self.parts]
         if not self._enlarges or not all(isinstance(source, Matrix) for source in sources):
             return None
@@ -101,7 +101,7 @@ class Resized(Lazy):
 
     @property
     def _enlarges(self) -> bool:
-        """Whether no part has more pixels than the result, so that what goes first has no more to do."""
+        """Whether no part has more pixels than the result, so that operating on the parts costs no more."""
         return all(_pixels(source) <= _pixels(self) for source, _ in self.parts)
 
     def _of(self, sources: list[Matrix]) -> "Resized":
@@ -111,12 +111,12 @@ class Resized(Lazy):
 
 @dataclasses.dataclass(eq=False)
 class Concatenated(Lazy):
-    """Maps of one size, concatenated by channel, some of which are resized; not computed yet, as above.
+    """Maps of the same size, concatenated by channel, some of them resized. It is not computed yet, see `Resized`.
 
     Args:
         values: The maps.
         shape: Shape of the result.
-        write: Computes the concatenation.
+        write: Function that computes the concatenation.
     """
 
     values: tuple[Resized, ...]
@@ -128,7 +128,7 @@ class Concatenated(Lazy):
         return self.write([each.tensor for each in self.values])
 
     def mixed(self, layer: keras.layers.Conv2D, name: NewName) -> Resized | None:
-        """Applies a 1x1 convolution as a sum of those of the maps; None if that takes no fewer multiplications."""
+        """Applies a 1x1 convolution as a sum of convolutions of the maps; None unless that saves multiplications."""
         filters, pixels = layer.filters, _pixels(self)
         now, then = self.shape[-1] * filters * pixels, 0
         for source, steps in (part for value in self.values for part in value.parts):
@@ -147,25 +147,25 @@ class Concatenated(Lazy):
 
 
 def matrix_of(layer: keras.layers.Conv2D, source: Any, write: Callable[[], Any]) -> Matrix:
-    """A 1x1 convolution as a layer of the model."""
+    """Returns a 1x1 convolution that is a layer of the model."""
     return Matrix(source, (*source.shape[:-1], layer.filters), functools.partial(weights_of, layer), write)
 
 
 def normed(layer: keras.layers.Conv2D, value: Affine, name: NewName) -> Matrix:
-    """A 1x1 convolution of a map that is scaled and shifted by channel, as one matrix: it has no padding to spoil."""
+    """Merges a scale and a shift per channel into the next 1x1 convolution, which has no padding to prevent it."""
     kernel, *bias = weights_of(layer)
     total = _total([value.shift @ kernel[0, 0], *bias])
     return _matrix(value.source, [kernel * value.scale[:, None], *total], name)
 
 
 def resizable(value: Any) -> Resized:
-    """A map as a sum of one part, or the sum that it is."""
+    """Returns a map as a `Resized`: itself if it is one, else with the map as its only part."""
     hidden = value if isinstance(value, Matrix | Resized) else tensor_of(value)
     return hidden if isinstance(hidden, Resized) else Resized(((hidden, ()),), tuple(hidden.shape))
 
 
 def added(values: list[Any], add: Callable[[list[Any]], Any]) -> Resized | None:
-    """The sum of maps of one shape some of which are resized; None for anything else."""
+    """Returns the sum of maps of the same shape; None if none is resized, or one is a sum itself, or shapes differ."""
     maps = [resizable(each) for each in values]
     if not _is_resized(maps) or len({each.shape for each in maps}) > 1 or any(len(each.parts) > 1 for each in maps):
         return None
@@ -173,7 +173,7 @@ def added(values: list[Any], add: Callable[[list[Any]], Any]) -> Resized | None:
 
 
 def concatenated(values: list[Any], write: Callable[[list[Any]], Any]) -> Concatenated | None:
-    """The channels of maps of one size some of which are resized; None for anything else."""
+    """Returns the concatenation of maps of the same size; None if none is resized or sizes differ."""
     maps = tuple(resizable(each) for each in values)
     if not _is_resized(maps) or len({each.shape[:-1] for each in maps}) > 1:
         return None
@@ -194,7 +194,7 @@ def _matrix(source: Any, weights: Weights, name: NewName) -> Matrix:
 
 
 def _multiplied(value: Any, weights: Weights, name: NewName) -> Matrix:
-    """A 1x1 convolution of a map, or one matrix for it and the one that makes the map, if that is less to do."""
+    """Returns a 1x1 convolution of a map, merged with the matrix that computes the map if that costs less."""
     if isinstance(value, Matrix):
         (first, *biases), (second, *others) = value.weights(), weights
         (rows, inner), columns = first.shape[2:], second.shape[3]
@@ -205,5 +205,5 @@ def _multiplied(value: Any, weights: Weights, name: NewName) -> Matrix:
 
 
 def _total(biases: Weights) -> Weights:
-    """The sum of biases, if there is any."""
+    """Returns a list with the sum of the biases, or an empty list if there are none."""
     return [np.sum(biases, axis=0)] if biases else []

@@ -1,4 +1,4 @@
-"""Quantization recipes as data: what is stored, what is computed, and what `verify` may ask of it."""
+"""Quantization recipes as data: the types a file stores and computes in, and the thresholds that `verify` enforces."""
 
 import dataclasses
 import fnmatch
@@ -14,10 +14,11 @@ Weights = Literal["float32", "float16", "int8", "int4"]
 Activations = Literal["float32", "int8", "int16"]
 InferenceType = Literal["float32", "int8", "uint8", "int16"]
 
-# Where weights only are quantized, smaller matrices stay float: they save nothing, and XNNPACK leaves them alone.
+# If only weights are quantized, smaller matrices stay in float: they would save nothing, and XNNPACK does not quantize
+# them.
 MIN_QUANTIZED_ELEMENTS = 1024
 
-# What input and output may be of a graph that computes in the type on the left.
+# The input and output types that a file supports, by the type of its activations.
 INFERENCE_TYPES: dict[str, tuple[str, ...]] = {
     "float32": ("float32",),
     "int8": ("float32", "int8", "uint8"),
@@ -27,42 +28,46 @@ INFERENCE_TYPES: dict[str, tuple[str, ...]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One way to store and compute a model.
+    """A way to store a model and to compute with it.
 
     Args:
-        name: Ends the name of the exported file.
-        description: One line for people.
+        name: The end of the exported file's name.
+        description: One line for tables and help texts.
         weights: Type of the stored matrices and convolutions.
         activations: Type of the tensors between operations.
-        caution: What to know before such a file is run or measured, in the middle of a sentence.
-        inference_input_type: Type of the file's input (LiteRT's word).
+        caution: A warning to users who run or benchmark such a file, as part of a sentence.
+        inference_input_type: Type of the file's input (LiteRT's term).
         inference_output_type: Type of the file's output.
-        min_snr: Least signal-to-noise ratio of the outputs in dB, see `verify`.
-        min_agreement: Least share of images whose best class is the reference's.
-        min_pixel_agreement: Least share of pixels whose class is the reference's, of segmenters.
-        max_partitions: Most XNNPACK partitions; None where the number says nothing about the recipe.
-        float_ops: Operations that touch float tensors where the rest is integer, by LiteRT's name, each with the
-            reason. `verify` holds the file to it.
-        float_pixels: Whether the matrices that read the image stay float, with all that comes before them: pixels are
-            not rounded to steps other than their bytes'.
-        float_probabilities: Whether logits are enlarged, and the probabilities of each pixel made of them, in float
-            where the outputs are floats: they are not rounded to steps, and take less time.
-        equalize: How far channels of very different size are made alike, from 0 (only what scaled them in the weights
-            is undone) to 1 (all are as large); None leaves them as they are. Integer weights have a scale a channel and
-            lose less than the tensors win; 16 bits have steps enough, and their matrices would lose 1.6 dB.
-        lower_float_only: Whether operations that LiteRT has in floats only become others that it has in integers.
-        fit_norm_ranges: Whether ranges of integer norms are those with which the normalized vectors lose least.
-        lower_gelu: Whether GELU becomes operations of which XNNPACK looks one up in a table. It takes no integer GELU;
-            in 16 bits nothing but GELU itself is as faithful as the rest.
-        lower_rsqrt: Whether 1 / sqrt(x) becomes exp(-log(x) / 2). LiteRT's RSQRT of int8 takes 58 ns for a number, a
-            table 1 ns, and the step of the logarithm, some 2 %, is halved with it; that of int16 is a table itself.
-        lower_mean: Whether a mean over channels becomes a 1x1 convolution, which makes the same integers: Arm's NPUs
-            take no such mean.
-        correct_output_bias: Whether the last bias takes back what the outputs differ by in the mean.
-        int8_layers: Layers whose matrices have eight bits where the others have four, by name or pattern.
+        min_snr: Lowest signal-to-noise ratio of the outputs in dB that passes, see `verify`.
+        min_agreement: Lowest share of images with the same top class as in the reference that passes.
+        min_pixel_agreement: For segmenters, the lowest share of pixels with the same class as in the reference that
+            passes.
+        max_partitions: Maximum number of XNNPACK partitions; None if their number does not matter for the recipe.
+        float_ops: Operations that may read or write float tensors while the rest is integer: LiteRT's name, and the
+            reason. `verify` checks it.
+        float_pixels: Whether the matrices that read the image stay in float, with everything before them, so that
+            pixels are not requantized.
+        float_probabilities: Whether logits are upsampled and converted to per-pixel probabilities in float if the
+            outputs are floats: this avoids quantization error and takes less time.
+        equalize: How far the magnitudes of channels are equalized, from 0 (only the scaling that the weights carry is
+            reverted) to 1 (all channels have the same magnitude); None leaves them unchanged. Integer weights have a
+            scale per channel, so they lose less precision than the activations gain. 16-bit activations are precise
+            enough without it, and the matrices would lose 1.6 dB.
+        lower_float_only: Whether operations that LiteRT supports only in float are replaced with others that it
+            supports in integers.
+        fit_norm_ranges: Whether the ranges of integer norms are chosen to minimize the error of the normalized vectors.
+        lower_gelu: Whether GELU is replaced with operations that XNNPACK merges into a lookup table, since it has no
+            integer GELU. In 16 bits, only GELU itself is as precise as the rest of the graph.
+        lower_rsqrt: Whether 1 / sqrt(x) is replaced with exp(-log(x) / 2). LiteRT's int8 RSQRT takes 58 ns per
+            element, a lookup table 1 ns, and the quantization step of the logarithm, some 2 %, is halved along with it.
+            The int16 RSQRT is itself a lookup table.
+        lower_mean: Whether a mean over channels is replaced with a 1x1 convolution, which computes the same integers:
+            Arm's NPUs do not support such a mean.
+        correct_output_bias: Whether the mean error of the outputs is subtracted from the last bias.
+        int8_layers: Names or patterns of the layers whose matrices are stored in int8 while the others are in int4.
 
     Raises:
-        ConfigError: A combination that no file can have; the message names the field.
+        ConfigError: Field values that exclude each other, or an impossible value; the message names the field.
 
     Examples:
         >>> RECIPES["int8"].replace(inference_input_type="uint8").needs_calibration
@@ -136,27 +141,27 @@ class Recipe:
 
     @property
     def has_integer_weights(self) -> bool:
-        """Whether matrices are stored in integers."""
+        """Whether matrices are stored as integers."""
         return self.weights in ("int8", "int4")
 
     @property
     def needs_calibration(self) -> bool:
-        """Whether images are needed: for the ranges of the tensors between operations, or to round to few steps."""
+        """Whether images are needed, either for the ranges of activations or to round weights to int4."""
         return self.activations != "float32" or self.weights == "int4"
 
     @property
     def leaves_probabilities_in_float(self) -> bool:
-        """Whether it has `float_probabilities`, and outputs that are floats."""
+        """Whether probabilities are computed in float: `float_probabilities` is set, and the outputs are floats."""
         return self.float_probabilities and self.inference_output_type == "float32"
 
     def stores_in_int4(self, layer: str, *, inputs: int) -> bool:
-        """Whether the matrix of a layer has four bits a weight.
+        """Whether the matrix of a layer is stored in int4.
 
-        XNNPACK takes rows of whole bytes only.
+        XNNPACK only supports rows that fill whole bytes.
 
         Args:
-            layer: Its name, as the tensors of files have it.
-            inputs: How many numbers a row of the matrix multiplies.
+            layer: Name of the layer, as in the names of a file's tensors.
+            inputs: Number of inputs of the layer: the length of a row of its matrix.
 
         Examples:
             >>> RECIPES["dynamic_int4"].stores_in_int4("stages-0-blocks-1-attn-to_key", inputs=49)
@@ -166,25 +171,25 @@ class Recipe:
         return self.weights == "int4" and inputs % 2 == 0 and not chosen
 
     def least_agreement(self, unit: str) -> float:
-        """Threshold of the agreement on `"images"` or `"pixels"`."""
+        """Returns the threshold for the agreement on `"images"` or `"pixels"`."""
         return {"images": self.min_agreement, "pixels": self.min_pixel_agreement}[unit]
 
     def replace(self, **fields: Any) -> Self:
-        """A copy with some fields changed, checked like a new one."""
+        """Returns a copy with some fields changed, which is checked like a new recipe."""
         return dataclasses.replace(self, **fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Converts to plain JSON types."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`.
+        """Reads the output of `to_dict`.
 
         Raises:
-            ConfigError: Fields missing or unknown, or an impossible combination.
+            ConfigError: Fields are missing or unknown, or have invalid values.
         """
-        try:  # JSON knows lists only
+        try:  # JSON has lists only
             layers = {"int8_layers": tuple(values["int8_layers"])} if "int8_layers" in values else {}
             return cls(**{**values, **layers})
         except TypeError as error:
@@ -192,7 +197,7 @@ class Recipe:
 
 
 def _number(value: Any) -> float:
-    """NaN, which is within no limits, for what is none."""
+    """Returns the value if it is a number, else NaN, which fails every comparison."""
     return value if isinstance(value, (int, float)) else math.nan
 
 
@@ -200,7 +205,8 @@ def _names(values: Any) -> str:
     return " or ".join(values)
 
 
-# What XNNPACK computes in float only, or better: left in float between int8 matrices, the graph stays in one piece.
+# Operations that XNNPACK supports only in float, or runs better in float. With these in float between int8 matrices,
+# the graph remains a single partition.
 MIXED_FLOAT_OPS = {
     "ADD": "residual sums: eight bits of them are the largest loss of an integer SwiftFormer",
     "DEPTHWISE_CONV_2D": "XNNPACK is as fast in float, and what they read and write stays whole",
@@ -218,7 +224,7 @@ MIXED_FLOAT_OPS = {
     "SOFTMAX": "probabilities are not rounded to steps",
 }
 
-# Layers of XS that lose most in four bits for the bytes saved, worst first: docs/results/int4.md.
+# Layers of XS with the highest loss in int4 per byte saved, worst first: docs/results/int4.md.
 INT8_LAYERS = (
     *("stages-0-blocks-0-pwconv1", "stages-0-blocks-2-local_representation-pwconv1", "stages-0-blocks-1-pwconv1"),
     *("stages-0-blocks-2-attn-to_query", "head", "stages-0-blocks-2-local_representation-pwconv2"),
@@ -333,9 +339,9 @@ RECIPES: dict[str, Recipe] = {
         ),
     )
 }
-"""The package's recipes by name, in the order of every table; your own need not be among them.
+"""The package's recipes by name, in the order in which all tables list them. A recipe of your own need not be added.
 
-The least signal-to-noise ratios are in dB, the least agreements shares of images, see docs/results/quantization.md.
+`min_snr` is in dB and `min_agreement` a share of images, see docs/results/quantization.md.
 
 Example:
     >>> for recipe in RECIPES.values():
@@ -357,15 +363,15 @@ def choose_recipes(
     inference_input_type: InferenceType | None = None,
     inference_output_type: InferenceType | None = None,
 ) -> list[Recipe]:
-    """Recipes by name or as they are, each once, with other types of input and output.
+    """Returns recipes, given by name or as they are, each once and with other input and output types if requested.
 
     Args:
-        recipes: Names of `RECIPES`, or recipes; or one of them.
-        inference_input_type: Type of the files' input; None leaves what each recipe has.
-        inference_output_type: Type of the files' output, likewise.
+        recipes: One or several names in `RECIPES`, or recipes.
+        inference_input_type: Type of the files' input; None keeps the type in each recipe.
+        inference_output_type: Type of the files' output; None keeps the type in each recipe.
 
     Raises:
-        ConfigError: No such recipe, or one that cannot have such an input or output.
+        ConfigError: There is no such recipe, or it does not support such an input or output.
 
     Examples:
         >>> [recipe.inference_input_type for recipe in choose_recipes(["int8"], inference_input_type="uint8")]

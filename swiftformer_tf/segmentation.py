@@ -1,4 +1,4 @@
-"""SwiftFormer for semantic segmentation: heads over the four maps, as a functional `keras.Model`."""
+"""SwiftFormer for semantic segmentation: heads on the four feature maps, as a functional `keras.Model`."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-#: Beginnings of the names of a head's layers.
+#: Prefixes of the names of a head's layers.
 HEAD_LAYERS = (FEATURE_NORM.replace(".", "-"), "neck-", "decode_head-")
 
 
@@ -41,19 +41,20 @@ HEAD_LAYERS = (FEATURE_NORM.replace(".", "-"), "neck-", "decode_head-")
 class SwiftFormerForSemanticSegmentation(PretrainedModel):
     """SwiftFormer with a segmentation head, a functional `keras.Model`: logits for every fourth row and column.
 
-    Input: pixels normalized by `config.transform`, (B, H, W, num_channels); any H and W.
+    Input: pixels normalized by `config.transform`, (B, H, W, num_channels), with any H and W.
 
-    Output: float32 logits, (B, H/4, W/4, num_labels), sizes rounded up.
+    Output: float32 logits, (B, H/4, W/4, num_labels), with sizes rounded up.
 
     Args:
         config: Architecture of the backbone; `id2label` names the classes.
-        head: What makes logits of the maps.
-        dtype: Keras precision or policy, such as `"mixed_float16"`; default is Keras's global policy. Logits are
+        head: The head that computes logits from the feature maps.
+        dtype: Keras dtype or policy, such as `"mixed_float16"`; default is Keras's global policy. Logits are
             float32 under every mixed policy.
         name: Name of the model.
 
     Raises:
-        ConfigError: No labels, or a backbone whose stages do not halve the maps.
+        ConfigError: There are no labels, or the backbone's stages do not halve the size.
+
     Examples:
         >>> import numpy as np
         >>> config = SwiftFormerConfig.from_variant("tiny", id2label={0: "road", 1: "sky"})
@@ -97,7 +98,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
 
     @property
     def task(self) -> str:
-        """What its outputs mean: a key of `tasks.TASKS`."""
+        """Name of the task that its outputs are for: a key of `tasks.TASKS`."""
         return "semantic-segmentation"
 
     @classmethod
@@ -116,7 +117,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         if isinstance(stored, cls):
             given.setdefault("head", stored.head)
         else:
-            # A photograph reaches a segmenter whole.
+            # Segmenters see the whole photograph.
             config = config.replace(transform=config.transform.replace(crop=None, crop_mode="center"))
         if isinstance(stored, Checkpoint) and stored.segmenter:
             config = config.replace(id2label=stored.segmenter_labels, label_colors=stored.segmenter_colors)
@@ -144,17 +145,17 @@ def copy_backbone(
     model: SwiftFormerForSemanticSegmentation,
     source: SwiftFormerModel | SwiftFormerForImageClassification | SwiftFormerForSemanticSegmentation,
 ) -> tuple[str, ...]:
-    """Gives a segmenter the backbone of a trained model; its head stays as it is.
+    """Copies the weights of a trained model's backbone to a segmenter, and leaves its head unchanged.
 
     Args:
-        model: Changed.
+        model: The segmenter, which is changed in place.
         source: Any model of this package with the same architecture.
 
     Returns:
-        Paths of the variables that are not in `source`: the head's, which are new.
+        Paths of the variables that are not copied: those of the head.
 
     Raises:
-        ConfigError: Another architecture; the message names the layer. Nothing was changed then.
+        ConfigError: The architectures differ; the message names the layer or field, and `model` is unchanged.
 
     Examples:
         >>> classifier = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny"))
@@ -189,9 +190,9 @@ def copy_backbone(
 
 
 def copy_head(model: SwiftFormerForSemanticSegmentation, source: SwiftFormerForSemanticSegmentation) -> tuple[str, ...]:
-    """Gives a segmenter what fits it of another's head; paths of the variables that stay as they are.
+    """Copies the layers of a segmenter's head whose shapes match, and returns the paths of variables left unchanged.
 
-    Nothing fits if the other reads normalized maps and this one does not.
+    Nothing is copied if only the head of `source` reads normalized maps.
     """
     is_fit = model.head.feature_norms or not source.head.feature_norms
     theirs = {layer.name: layer for layer in source.layers if is_fit}
@@ -208,11 +209,11 @@ def copy_head(model: SwiftFormerForSemanticSegmentation, source: SwiftFormerForS
 
 
 class _Head:
-    """Makes the layers of a head, named so that a variable's path is its key in mmsegmentation's checkpoints."""
+    """Creates the layers of a head, named so that a variable's path is its key in mmsegmentation's checkpoints."""
 
     def __init__(self, config: SwiftFormerConfig, head: SegmentationHead, policy: Any) -> None:
         self.head, self.policy, self.epsilon = head, policy, config.batch_norm_eps
-        #: By how much each map is smaller than the first, as powers of two.
+        #: How many times each map's size is half that of the first.
         self.halvings = [sum(config.downsampled[: stage + 1]) for stage in range(len(config.depths))]
 
     def conv(self, filters: int, kernel_size: int, name: str, inputs: Any) -> Any:
@@ -228,7 +229,7 @@ class _Head:
         return keras.layers.ReLU(dtype=self.policy, name=f"{name}-activate")(self.norm(f"{name}-bn", inputs))
 
     def conv_module(self, name: str, inputs: Any) -> Any:
-        """3x3 convolution without bias, norm, ReLU."""
+        """Applies a 3x3 convolution without bias, a batch normalization and ReLU."""
         conv = _conv(self.head.head_dim, 3, use_bias=False, dtype=self.policy, name=f"{name}-conv")
         return self.norm_relu(name, conv(inputs))
 
@@ -240,7 +241,7 @@ class _Head:
 
 
 def _semantic_fpn(make: _Head, maps: list[Any]) -> Any:
-    """The pyramid from the smallest map up, then each of its levels to the size of the first, and their sum."""
+    """Builds the pyramid from the smallest map up, enlarges its levels to the size of the first, and adds them."""
     width = make.head.fpn_dim
     laterals = [make.conv(width, 1, f"neck-lateral_convs-{level}-conv", each) for level, each in enumerate(maps)]
     for level in reversed(range(len(maps) - 1)):
@@ -256,13 +257,13 @@ def _semantic_fpn(make: _Head, maps: list[Any]) -> Any:
             if make.halvings[level]:
                 name = f"decode_head-scale_heads-{level}-{2 * step + 1}"
                 hidden = BilinearUpsampling(dtype=make.policy, name=name)(hidden)
-        # Doubled sizes are larger than the first map's where a downsampling had rounded up.
+        # Doubled sizes exceed the first map's if a downsampling rounded up.
         levels.append(make.resized(f"decode_head-resize-{level}", hidden, levels[0]) if level else hidden)
     return make.summed("decode_head-sum", levels)
 
 
 def _all_mlp(make: _Head, maps: list[Any]) -> Any:
-    """A linear layer for each map, all of them at the size of the first, concatenated and mixed."""
+    """Applies a linear layer to each map, resizes them to the size of the first, concatenates and mixes them."""
     levels: list[Any] = []
     for level, each in enumerate(maps):
         hidden = make.conv(make.head.head_dim, 1, f"decode_head-layers-{level}-conv", each)

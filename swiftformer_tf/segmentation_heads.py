@@ -1,4 +1,4 @@
-"""Heads of segmenters as data."""
+"""Segmentation heads as data."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -10,10 +10,10 @@ __all__ = ["FEATURE_NORM", "SEGMENTATION_HEADS", "SegmentationHead", "feature_no
 
 HeadName = Literal["semantic_fpn", "all_mlp"]
 
-# Far beyond what any phone runs: without it, a few bytes in a file could ask for all the memory there is.
+# Far beyond what any phone can run. Without this limit, a few bytes in a file could request all available memory.
 MAX_WIDTH = 4096
 
-#: Beginning of the names of the normalizations between the stages and a head, in mmsegmentation's checkpoints.
+#: Prefix of the names of the normalizations between the stages and a head, in mmsegmentation's checkpoints.
 FEATURE_NORM = "backbone.norm"
 
 
@@ -22,17 +22,17 @@ class SegmentationHead:
     """A head that computes logits from the backbone's maps.
 
     Args:
-        name: `"semantic_fpn"` is the paper's: a feature pyramid and a stack of 3x3 convolutions for each of its levels
+        name: `"semantic_fpn"` is the paper's: a feature pyramid with a stack of 3x3 convolutions for each of its levels
             (Kirillov et al., arXiv:1901.02446). `"all_mlp"`, for phones, is SegFormer's (Xie et al.,
             arXiv:2105.15203): a 1x1 convolution for each map, all of them resized, concatenated and mixed.
-        fpn_dim: Channels of the pyramid; of `"semantic_fpn"` only.
-        head_dim: Channels from which the classifier reads.
-        dropout: Share of the channels that training drops before the classifier.
-        feature_norms: Whether a batch normalization stands between each stage and the head, as in backbones that the
+        fpn_dim: Number of the pyramid's channels; used by `"semantic_fpn"` only.
+        head_dim: Number of channels that the classifier reads.
+        dropout: Share of the channels before the classifier that training drops.
+        feature_norms: Whether there is a batch normalization between each stage and the head, as in backbones that the
             original repository builds with `fork_feat=True`.
 
     Raises:
-        ConfigError: An impossible value; the message names the field.
+        ConfigError: A value is invalid; the message names the field.
 
     Examples:
         >>> SegmentationHead(fpn_dim=64, head_dim=64)
@@ -59,19 +59,19 @@ class SegmentationHead:
 
     @property
     def least_parameters(self) -> int:
-        """Parameters that such a head has in any case, whatever the backbone."""
+        """Lower bound of the number of parameters of such a head, whatever the backbone."""
         return _KINDS[self.name].least_parameters(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Converts to plain JSON types."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads `to_dict`.
+        """Reads the output of `to_dict`.
 
         Raises:
-            ConfigError: Not an object, an unknown field, or an impossible value.
+            ConfigError: The value is not an object, or has an unknown field or an invalid value.
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"head={values!r}: expected an object with the fields of a segmentation head")
@@ -82,11 +82,11 @@ class SegmentationHead:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """What sets the heads of one name apart.
+    """How to recognize heads of one name.
 
     Args:
-        mark: A tensor that each of them has, and no other head.
-        width: The field that says how long the mark's first axis is.
+        mark: Name of a tensor that these heads have, and no others.
+        width: The field that holds the length of this tensor's first axis.
         least_parameters: See `SegmentationHead.least_parameters`.
     """
 
@@ -99,26 +99,26 @@ _KINDS: dict[HeadName, _Kind] = {
     "semantic_fpn": _Kind(
         mark="neck.lateral_convs.0.conv.weight",
         width="fpn_dim",
-        # One of its convolutions.
+        # One of the head's convolutions.
         least_parameters=lambda head: 9 * head.fpn_dim * max(head.fpn_dim, head.head_dim),
     ),
     "all_mlp": _Kind(
         mark="decode_head.fuse.conv.weight",
         width="head_dim",
-        # What mixes the channels of one map.
+        # The matrix that mixes the channels of a single map.
         least_parameters=lambda head: head.head_dim**2,
     ),
 }
 
 
 def infer_head(shapes: Mapping[str, tuple[int, ...]]) -> SegmentationHead:
-    """The head that tensors imply.
+    """Infers the head from the shapes of tensors.
 
     Args:
-        shapes: By mmsegmentation's names, in PyTorch's shapes.
+        shapes: PyTorch's shapes by mmsegmentation's names.
 
     Raises:
-        CheckpointError: No head of this package.
+        CheckpointError: The tensors are not those of a head in this package.
 
     Examples:
         >>> mixing, last = "decode_head.fuse.conv.weight", "decode_head.conv_seg.weight"
@@ -141,7 +141,7 @@ def infer_head(shapes: Mapping[str, tuple[int, ...]]) -> SegmentationHead:
 
 
 def feature_norm(stage: int) -> str:
-    """Name of the normalization of a stage's output: the original repository numbers downsamplings in between.
+    """Returns the name of the normalization of a stage's output; the original repository also counts downsamplings.
 
     Examples:
         >>> [feature_norm(stage) for stage in range(4)]
@@ -162,7 +162,7 @@ SEGMENTATION_HEADS: dict[str, SegmentationHead] = {
     "semantic_fpn_64": SegmentationHead(fpn_dim=64, head_dim=64),
     "all_mlp": SegmentationHead(name="all_mlp", head_dim=64),
 }
-"""Heads by name: Semantic FPN as the paper's family configures it, the same for phones, and the light one.
+"""Heads by name: Semantic FPN as related papers configure it, a narrower one for phones, and the light one.
 
 Examples:
     >>> SEGMENTATION_HEADS["semantic_fpn"]

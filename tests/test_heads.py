@@ -176,7 +176,7 @@ def test_what_has_no_integers_is_refused_before_an_image_is_read() -> None:
 
     for recipe in ("int8", "int16x8"):
         with pytest.raises(
-            ExportError, match=rf"^recipe {recipe}: TOPK_V2 \(.*\) has no form in int\d+; use mixed_int8"
+            ExportError, match=rf"^recipe {recipe}: TOPK_V2 \(.*\) is not supported in int\d+; use mixed_int8"
         ):
             export(deploy, RECIPES[recipe], calibration=images())
     mixed = export(deploy, RECIPES["mixed_int8"], calibration=pictures(8, SIZE, SIZE))

@@ -123,7 +123,7 @@ LAYERS: dict[str, Callable[[Any], Any]] = {
     "greatest two": lambda x: ops.top_k(ops.mean(x, (1, 2)), 2)[0],
 }
 
-# What has no form in integers of a width: the first operation without one. In `mixed_int8` it stays float.
+# What is not supported in integers of a width: the first operation without one. In `mixed_int8` it stays float.
 REFUSED = {
     ("selu", "int8"): "GREATER",
     ("selu", "int16x8"): "GREATER",
@@ -157,7 +157,9 @@ def test_a_layer_in_integers(name: str) -> None:
     for recipe in BOUNDS:
         graph, statistics = prepared(content, images, recipe)
         if operation := REFUSED.get((name, recipe)):
-            with pytest.raises(ExportError, match=rf"^recipe {recipe}: {operation} \(.*\) has no form in int\d+; use"):
+            with pytest.raises(
+                ExportError, match=rf"^recipe {recipe}: {operation} \(.*\) is not supported in int\d+; use"
+            ):
                 operation_precisions(graph, RECIPES[recipe])
             continue
         found = rewrite(graph, operation_precisions(graph, RECIPES[recipe]), RECIPES[recipe], statistics)

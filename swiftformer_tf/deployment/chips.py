@@ -10,13 +10,13 @@ FASTEST_ON_CPU = (
     *("mixed_int8", "int8", "static_int8", "dynamic_int8", "dynamic_int4"),
     *("float16", "float32", "int16x8"),
 )
-"""All recipes by their latency on one thread of a CPU, see tflite/README.md; of equals, first that in fewer pieces."""
+"""All recipes by latency on one CPU thread, see tflite/README.md; if equal, the one with fewer partitions is first."""
 
 ADVICE = {"mixed_int8": "CPUs and Qualcomm's NPUs", "float16": "GPUs", "static_int8": "other NPUs"}
-"""Which recipe to take for which chips; the first is the one to take if they are unknown."""
+"""The recommended recipes, each with its chips; the first is the default if the chip is unknown."""
 
 WHICH_RECIPE = "Take `{}` for {}, `{}` for {}, and `{}` for {}.".format(*itertools.chain.from_iterable(ADVICE.items()))
-"""The advice on every page."""
+"""The recommendation as a sentence, for help texts and reports."""
 
 CHIPS = {
     **ADVICE,

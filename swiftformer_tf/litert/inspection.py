@@ -1,4 +1,4 @@
-"""What a `.tflite` file holds, read from its flatbuffer and not from the converter's word."""
+"""Inspects a `.tflite` file: reads its flatbuffer instead of relying on what the converter reports."""
 
 import collections
 import dataclasses
@@ -21,13 +21,13 @@ class Op:
     """One operation.
 
     Args:
-        name: LiteRT's.
-        inputs: Types.
-        outputs: Types.
-        matrix: Where it has one.
-        version: In LiteRT's registry.
-        is_first: Whether no matrix comes before it.
-        is_last: Whether it and all operations behind it compute in float.
+        name: LiteRT's name of the operation.
+        inputs: Types of the inputs.
+        outputs: Types of the outputs.
+        matrix: The matrix that it multiplies by, if any.
+        version: Version of the operation in LiteRT's registry.
+        is_first: Whether no matrix multiplication precedes it.
+        is_last: Whether it and all operations that depend on it compute in float.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Matrix:
     """A stored matrix or filter.
 
     Args:
-        layer: Name of the layer that it is from.
+        layer: Name of its layer.
         kind: Type in which it is stored.
-        shape: Outputs first.
-        bytes: That it takes.
-        is_pointwise: Whether it makes a pixel of the pixel at the same place.
-        places: How often a run multiplies by it: pixels, or rows.
-        is_grouped: Whether it is a convolution's filter of which each output reads some of the inputs only.
-        is_sum: Whether all of its numbers are the float one: it adds channels up, and nothing was trained.
+        shape: Shape, with outputs first.
+        bytes: Size in bytes.
+        is_pointwise: Whether each output pixel depends only on the input pixel at the same position.
+        places: Number of pixels or rows that a run multiplies by it.
+        is_grouped: Whether it is the filter of a grouped convolution, where each output reads only some of the inputs.
+        is_sum: Whether all elements are 1.0: it sums channels, and has no trained weights.
     """
 
     layer: str
@@ -65,12 +65,12 @@ class Matrix:
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """Number of elements."""
         return int(np.prod(self.shape))
 
     @property
     def multiply_adds(self) -> int:
-        """How many multiplications, each with an addition, a run takes."""
+        """Number of multiply-adds in a run."""
         return self.size * self.places
 
 
@@ -79,13 +79,13 @@ class Inspection:
     """Operations and tensors of a file.
 
     Args:
-        ops: In the order in which they run.
+        ops: Operations in the order of execution.
         dynamic: Names of tensors with a dimension that is not fixed.
-        repeated_names: Names that more than one tensor has; the empty one where a tensor has none.
+        repeated_names: Names that several tensors share; an empty name if a tensor has none.
         unused: Buffers, operation codes and tensors that nothing uses.
-        misquantized: Tensors whose scales strict readers refuse, each with what is wrong.
-        input_type: Type of the file's input, in LiteRT's words.
-        output_type: Type of its output.
+        misquantized: Tensors whose scales strict readers reject, each with the reason.
+        input_type: Type of the file's input, as LiteRT names it.
+        output_type: Type of the file's output.
         signatures: Input and output names by signature.
     """
 
@@ -100,34 +100,34 @@ class Inspection:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many operations of each name, most first."""
+        """Number of operations by name, in descending order."""
         return dict(collections.Counter(op.name for op in self.ops).most_common())
 
     @property
     def flex(self) -> tuple[str, ...]:
-        """Operations that are not LiteRT's own: Flex (TensorFlow's kernels) and custom ones."""
+        """Operations that are not built into LiteRT: Flex (TensorFlow's kernels) and custom ones."""
         return tuple(op.name for op in self.ops if op.name.startswith(("Flex", "CUSTOM")))
 
     @property
     def float_ops(self) -> tuple[str, ...]:
-        """Operations that touch a float tensor, casts between float and integer left out."""
+        """Operations that read or write a float tensor, except casts between float and integer."""
         return tuple(op.name for op in self.ops if op.name not in CASTS and {*op.inputs, *op.outputs} & {*FLOATS})
 
     def weight_types(self, at_least: int, names: tuple[str, ...] = MATRIX_OPS) -> dict[str, int]:
-        """How many matrices and filters of `at_least` elements the operations `names` have stored in each type."""
+        """Counts, by stored type, the matrices and filters that `matrices` returns."""
         return dict(collections.Counter(each.kind for each in self.matrices(at_least, names)))
 
     def matrices(self, at_least: int = 1, names: tuple[str, ...] = MATRIX_OPS) -> tuple[Matrix, ...]:
-        """Those of `at_least` elements that the operations `names` have."""
+        """Returns the matrices and filters of the operations `names` with at least `at_least` elements."""
         found = (op.matrix for op in self.ops if op.name in names)
         return tuple(each for each in found if each is not None and each.size >= at_least)
 
 
 def inspect_model(model: LiteModel) -> Inspection:
-    """Reads the flatbuffer.
+    """Reads the flatbuffer of a model.
 
     Raises:
-        ModelError: It is damaged.
+        ModelError: The flatbuffer is damaged.
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -137,7 +137,7 @@ def inspect_model(model: LiteModel) -> Inspection:
             return _inspected(graph, flatbuffer_utils)
         except ModelError:
             raise
-        except Exception as error:  # the generated reader fails in whatever way the damage leads it to
+        except Exception as error:  # the generated reader raises whatever the damage leads to
             raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
 
 
@@ -149,7 +149,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
     types = [utils.type_to_name(tensor.type) for tensor in tensors]
     stored = [len(buffer.data) if buffer.data is not None else 0 for buffer in graph.buffers]
     names = [operation_name(code) for code in graph.operatorCodes]
-    # A float16 matrix reaches its operation through a DEQUANTIZE: what counts is how it is stored.
+    # A DEQUANTIZE stands between a float16 matrix and its operation: what counts is the stored type.
     dequantized = {
         int(op.outputs[0]): int(op.inputs[0])
         for op in subgraph.operators
@@ -164,7 +164,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
             if stored[tensors[index].buffer]:
                 shape = tuple(map(int, tensors[index].shape))
                 source, output = ([*tensors[each].shape] for each in (op.inputs[0], op.outputs[0]))
-                # A transposed convolution multiplies what it reads, others make what they write.
+                # A transposed convolution multiplies once per input pixel, other operations once per output pixel.
                 spread = tensors[op.inputs[2] if name == "TRANSPOSE_CONV" else op.outputs[0]]
                 matrix = Matrix(
                     _text(tensors[index].name).partition(";")[0].rpartition("/")[0],

@@ -1,4 +1,4 @@
-"""Chooses what a recipe quantizes in a float graph: which operations, and the number of bits of each matrix."""
+"""Chooses the operations of a float graph that a recipe quantizes, and the number of bits of each matrix."""
 
 from typing import Literal
 
@@ -14,20 +14,20 @@ from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["Precision", "is_pointwise", "operation_precisions", "stored_weights"]
 
-# How an operation computes: all in float, float activations times an int8 matrix, or all in integers.
+# How an operation computes: entirely in float, with float activations and an integer matrix, or entirely in integers.
 Precision = Literal["float32", "hybrid", "integer"]
 
 
 def operation_precisions(graph: Graph, recipe: Recipe) -> dict[Operation, Precision]:
-    """The precision of each operation of a graph under a recipe.
+    """Returns the precision that a recipe gives to each operation of a graph.
 
     Args:
         graph: A float graph.
         recipe: A row of `RECIPES` with int8 or int4 weights.
 
     Raises:
-        ExportError: An operation has no integer form, and the recipe lets none stay in float; or an output is a
-            constant.
+        ExportError: LiteRT does not support an operation in integers, and the recipe leaves none in float; or an output
+            is constant.
     """
     last, first = last_matrices(graph), first_operations(graph) if recipe.float_pixels else []
     floats = probability_operations(graph) if recipe.leaves_probabilities_in_float else []
@@ -54,7 +54,7 @@ def operation_precisions(graph: Graph, recipe: Recipe) -> dict[Operation, Precis
         if found == "integer" and (op.name not in known or (op.name in MATRIX_OPS and not graph.is_matrix(op))):
             if not recipe.float_ops:
                 raise ExportError(
-                    f"recipe {recipe.name}: {op.name} ({graph.label(op.outputs[0])}) has no form in "
+                    f"recipe {recipe.name}: {op.name} ({graph.label(op.outputs[0])}) is not supported in "
                     f"{recipe.activations}; use mixed_int8 or dynamic_int8, or build the head from other layers"
                 )
             how[op] = "float32"
@@ -62,11 +62,11 @@ def operation_precisions(graph: Graph, recipe: Recipe) -> dict[Operation, Precis
 
 
 def stored_weights(graph: Graph, op: Operation, recipe: Recipe) -> Literal["int8", "int4"]:
-    """Type of a matrix under a recipe with integer weights.
+    """Returns the type in which a recipe with integer weights stores a matrix.
 
     Args:
         graph: A float graph.
-        op: The operation that multiplies by it.
+        op: The operation that multiplies by the matrix.
         recipe: A row of `RECIPES` with int8 or int4 weights.
     """
     weights = op.inputs[1]
@@ -77,6 +77,6 @@ def stored_weights(graph: Graph, op: Operation, recipe: Recipe) -> Literal["int8
 
 
 def is_pointwise(graph: Graph, op: Operation) -> bool:
-    """Whether an operation is a convolution that makes a pixel of all channels of the pixel at the same place."""
+    """Returns whether an operation is a convolution that computes each pixel from all channels of the same pixel."""
     has_one_tap = op.name == "CONV_2D" and graph.shape(op.inputs[1])[1:3] == (1, 1) and graph.groups(op) == 1
     return has_one_tap and graph.shape(op.inputs[0])[1:3] == graph.shape(op.outputs[0])[1:3]
