@@ -12,7 +12,8 @@ import keras
 from swiftformer_tf.checkpoints.pretrained import license_of
 from swiftformer_tf.comparison import ReferenceAnswers, matched_outputs
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
-from swiftformer_tf.deployment.android import PACKAGE, check_android, check_folder, write_android_folder
+from swiftformer_tf.deployment.android import write_android_folder
+from swiftformer_tf.deployment.android_folder import PACKAGE, check_android, check_folder
 from swiftformer_tf.deployment.targets import find_target
 from swiftformer_tf.errors import ConfigError, ExportError, VerificationError
 from swiftformer_tf.exporting import calibrate, export_each, require_calibration

@@ -1,6 +1,7 @@
 """The Android folder: what is in it, and what its page says."""
 
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.random_models import seeded_model
 from support.written_files import KOTLIN, kotlin
 
 from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, SwiftFormerForImageClassification, export, fuse
@@ -24,6 +26,17 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder)}
+
+
+@pytest.fixture(scope="module")
+def trained(model: SwiftFormerForImageClassification, pixels: np.ndarray) -> Lite:
+    """`trained(recipe)` is `model` exported with other weights, as after more training."""
+    deploy = fuse(seeded_model(model.config, model.config.transform.normalize(pixels), seed=1))
+    return functools.cache(lambda recipe: export(deploy, RECIPES[recipe]))
+
+
 def test_what_is_in_the_folder(folder_of_app: Path, models: dict[str, LiteModel]) -> None:
     """Sources of an app, and nothing else: the page lies where it was asked for."""
     assets = {"assets/tiny_labels.txt", *(f"assets/{name}" for name in models)}
@@ -36,7 +49,7 @@ def test_what_is_in_the_folder(folder_of_app: Path, models: dict[str, LiteModel]
 
 def test_a_second_model_leaves_the_first_whole(lite: Lite, tmp_path: Path) -> None:
     write_android_folder({"cats_float32.tflite": lite("float32")}, tmp_path, package="org.example.app")
-    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    before = contents(tmp_path)
     inside = lite("float32", include_preprocessing=True)
     write_android_folder({"dogs_float32.tflite": inside}, tmp_path, package="org.example.app", class_name="DogNamer")
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
@@ -66,42 +79,81 @@ def test_a_second_recipe_joins_the_first(lite: Lite, tmp_path: Path) -> None:
     assert "Not every model was compared with Keras and passed in this export" in page  # of INT8 nothing is known
 
 
-@pytest.mark.parametrize("field", ["id2label", "transform"])
-def test_a_second_recipe_of_another_model_is_refused(lite: Lite, tmp_path: Path, field: str) -> None:
-    write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path)
-    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
-    other = lite("int8")
-    fields = {
+@pytest.mark.parametrize("new", ["float32", "int8"])
+@pytest.mark.parametrize("field", ["id2label", "transform", "include_preprocessing"])
+def test_files_of_another_model_are_refused(lite: Lite, tmp_path: Path, field: str, new: str) -> None:
+    """Whether they would replace a file or join it: labels are never exchanged silently."""
+    folder = tmp_path / "app"
+    write_android_folder({"x_float32.tflite": lite("float32")}, folder)
+    before = contents(folder)
+    other = lite(new, include_preprocessing=field == "include_preprocessing")
+    fields: dict[str, Any] = {
         "id2label": {index: f"bird {index}" for index in range(10)},
         "transform": other.config.transform.replace(crop_mode="squash"),
     }
-    config = other.config.replace(**{field: fields[field]})
+    config = other.config.replace(**{name: value for name, value in fields.items() if name == field})
+    birds = dataclasses.replace(other, config=config)
     message = (
-        r"^x_float32\.tflite: expected the same Keras model and options as x_int8\.tflite; export one of them under "
-        "another name, or delete it$"
+        rf"x_float32\.tflite: expected the same Keras model and options as the new x_{new}\.tflite, since "
+        r"kotlin/swiftformer/X\.kt runs both with the same labels; choose another name for the new files \(`--name`\) "
+        r"or another folder, or delete the earlier files first: x_float32\.tflite$"
     )
     with pytest.raises(ExportError, match=message):
-        write_android_folder({"x_int8.tflite": dataclasses.replace(other, config=config)}, tmp_path)
-    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+        write_android_folder({f"x_{new}.tflite": birds}, folder, readme=tmp_path / "page.md")
+    assert contents(folder) == before
+    assert not (tmp_path / "page.md").exists()
+    # The cures.
+    write_android_folder({f"birds_{new}.tflite": birds}, folder)
+    write_android_folder({f"x_{new}.tflite": birds}, tmp_path / "another")
+    assert contents(folder).items() >= before.items()
+    (folder / "assets" / "x_float32.tflite").unlink()
+    write_android_folder({f"x_{new}.tflite": birds}, folder)
+    assert (folder / "assets" / "x_labels.txt").read_text().splitlines() == list(birds.labels)
+    assert re.findall(r'"(x_\w+\.tflite)"', (folder / "kotlin" / "swiftformer" / "X.kt").read_text()) == [
+        f"x_{new}.tflite"
+    ]
+
+
+def test_a_damaged_file_of_the_class_is_refused(lite: Lite, tmp_path: Path) -> None:
+    """Nobody knows which model it was."""
+    write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path)
+    (tmp_path / "assets" / "x_float32.tflite").write_bytes(lite("float32").content[:-100])
+    before = contents(tmp_path)
+    message = (
+        r"x_float32\.tflite: no readable swiftformer\.json .*; kotlin/swiftformer/X\.kt lists it: restore it, or "
+        "delete it$"
+    )
+    with pytest.raises(ExportError, match=message):
+        write_android_folder({"x_float16.tflite": lite("float16")}, tmp_path)
+    assert contents(tmp_path) == before
+    (tmp_path / "assets" / "x_float32.tflite").unlink()
+    write_android_folder({"x_float16.tflite": lite("float16")}, tmp_path)
+
+
+def test_a_file_that_the_class_does_not_list_stays_out_of_it(lite: Lite, tmp_path: Path) -> None:
+    write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path)
+    lite("float16", include_preprocessing=True).save(tmp_path / "assets" / "x_float16.tflite")
+    write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path)
+    assert "x_float16" not in kotlin(tmp_path)
 
 
 def test_a_class_of_other_models_is_not_written_over(lite: Lite, tmp_path: Path) -> None:
     write_android_folder({"my-cats_float32.tflite": lite("float32")}, tmp_path)
     write_android_folder({"my-cats_float32.tflite": lite("float32")}, tmp_path)  # its own is
-    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    before = contents(tmp_path)
     message = (
         r"MyCats\.kt: expected no file or the class of my_cats, and there is another one; choose another class name"
     )
     with pytest.raises(ExportError, match=message):
         write_android_folder({"my_cats_float32.tflite": lite("float32")}, tmp_path)
-    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("recipe", ["float32", "float16"])
 def test_files_of_another_class_are_not_written_over(lite: Lite, tmp_path: Path, recipe: str) -> None:
     """Two models of one name: neither the files of the first are replaced nor its labels, which both would share."""
     write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path, class_name="Cats")
-    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    before = contents(tmp_path)
     other = lite(recipe)
     config = other.config.replace(id2label={index: f"dog {index}" for index in range(10)})
     dogs = {f"x_{recipe}.tflite": dataclasses.replace(other, config=config)}
@@ -112,7 +164,7 @@ def test_files_of_another_class_are_not_written_over(lite: Lite, tmp_path: Path,
     )
     with pytest.raises(ExportError, match=message):
         write_android_folder(dogs, tmp_path, **names)
-    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+    assert contents(tmp_path) == before
     write_android_folder({f"dogs_{recipe}.tflite": next(iter(dogs.values()))}, tmp_path, **names)  # the cure
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
@@ -125,15 +177,30 @@ def test_a_file_of_the_apps_own_is_not_written_over(lite: Lite, tmp_path: Path) 
     assert (tmp_path / "assets" / "x_float16.tflite").read_bytes() == b"of the app's own"
 
 
-def test_a_class_replaces_its_own_files(lite: Lite, tmp_path: Path) -> None:
-    """As after more training, with other labels too."""
-    first = lite("float32")
-    write_android_folder({"x_float32.tflite": first}, tmp_path)
-    config = first.config.replace(id2label={index: f"bird {index}" for index in range(10)})
-    again = dataclasses.replace(lite("float32", include_preprocessing=True), config=config)
-    write_android_folder({"x_float32.tflite": again}, tmp_path)
-    assert (tmp_path / "assets" / "x_float32.tflite").read_bytes() == again.content != first.content
-    assert (tmp_path / "assets" / "x_labels.txt").read_text().splitlines() == list(again.labels)
+def test_a_class_replaces_its_own_files_after_more_training(lite: Lite, trained: Lite, tmp_path: Path) -> None:
+    before = {f"x_{recipe}.tflite": lite(recipe) for recipe in ("float16", "float32")}
+    after = {f"x_{recipe}.tflite": trained(recipe) for recipe in ("float16", "float32")}
+    for models in (before, after):
+        write_android_folder(models, tmp_path)
+        for name, model in models.items():
+            assert (tmp_path / "assets" / name).read_bytes() == model.content
+    assert all(before[name].content != after[name].content for name in before)
+
+
+def test_a_class_runs_no_files_before_and_after_more_training(lite: Lite, trained: Lite, tmp_path: Path) -> None:
+    write_android_folder({f"x_{recipe}.tflite": lite(recipe) for recipe in ("float16", "float32")}, tmp_path)
+    before = contents(tmp_path)
+    message = (
+        r"x_float32\.tflite: expected the same content as the new file of this name, since kotlin/swiftformer/X\.kt "
+        r"would run it beside x_float16\.tflite, perhaps of other weights; export all recipes of this class together "
+        r"\(--recipe float16 --recipe float32\), or delete x_float16\.tflite first$"
+    )
+    with pytest.raises(ExportError, match=message):
+        write_android_folder({"x_float32.tflite": trained("float32")}, tmp_path)
+    assert contents(tmp_path) == before
+    (tmp_path / "assets" / "x_float16.tflite").unlink()
+    write_android_folder({"x_float32.tflite": trained("float32")}, tmp_path)
+    assert "x_float16" not in kotlin(tmp_path)
 
 
 def test_strings_of_kotlin_hold_any_name(lite: Lite, tmp_path: Path) -> None:
@@ -301,7 +368,9 @@ def test_what_cannot_be_put_together_writes_nothing(
 ) -> None:
     inside = lite("float32", include_preprocessing=True)
     with pytest.raises(
-        ExportError, match=r"^a_float32\.tflite: expected the same Keras model and options as a_float16\.tflite;"
+        ExportError,
+        match=r"^a_float32\.tflite: expected the same Keras model and options as a_float16\.tflite; "
+        "export one of them under another name$",
     ):
         write_android_folder({"a_float16.tflite": lite("float16"), "a_float32.tflite": inside}, tmp_path / "x")
     with pytest.raises(ExportError, match=r"expected files NAME_RECIPE\.tflite with one NAME, not \['a', 'b'\]"):

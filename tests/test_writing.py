@@ -13,15 +13,18 @@ from support import ENVIRONMENT
 from support.written_files import CURE, files_in, without_waiting
 
 from swiftformer_tf import (
+    RECIPES,
     LiteModel,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
     SwiftFormerForSemanticSegmentation,
     Transform,
+    export,
+    fuse,
     to_checkpoint,
 )
 from swiftformer_tf.cli import cli
-from swiftformer_tf.deployment.android import GENERATED
+from swiftformer_tf.deployment.android_folder import GENERATED
 
 Model = SwiftFormerForImageClassification
 
@@ -117,6 +120,7 @@ def given(
     bare = to_checkpoint(model, key_layout="original")
     bare.save(root / "bare.bin", key_layout="timm")  # which has no place for a word about the attention type
     lite("float32").save(root / "tiny.tflite")
+    export(fuse(model), RECIPES["float32"], license="of an earlier export").save(root / "old.tflite")
     lite("dynamic_int8").save(root / "tiny_dynamic_int8.tflite")
     pictures = sorted(folder.rglob("*.png"))[:10]
     (root / "pictures").mkdir()
@@ -132,6 +136,7 @@ def given(
         "pth": root / "bare.bin",
         "keras": saved,
         "lite": root / "tiny.tflite",
+        "old": root / "old.tflite",
         "integers": root / "tiny_dynamic_int8.tflite",
         "pictures": root / "pictures",
         "labels": root / "labels.txt",
@@ -161,21 +166,27 @@ def run(arguments: list[str]) -> Result:
     return CliRunner().invoke(cli, arguments)
 
 
-def put_old(out: Path, names: list[str]) -> dict[str, bytes]:
+def put_old(out: Path, names: list[str], given: dict[str, Path]) -> dict[str, bytes]:
     for name in names:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         # With what says that a Kotlin class is of the same models and lists their files: others are not written over.
         listed = " ".join(f'"{Path(each).name}"' for each in names)
-        (out / name).write_text(f"old {name}\n{GENERATED.format(stem='tiny')} {listed}")
+        text = f"old {name}\n{GENERATED.format(stem='tiny')} {listed}"
+        # A class is not written over either if one of its files cannot be read.
+        (out / name).write_bytes(given["old"].read_bytes() if name.endswith(".tflite") else text.encode())
     return files_in(out)
 
 
 @pytest.mark.parametrize("name", WRITING)
 def test_on_a_full_disk_the_error_names_file_and_cure(
-    name: str, arguments: Callable[[str], list[str]], out: Path, full_disk: Callable[[Path, int], None]
+    name: str,
+    given: dict[str, Path],
+    arguments: Callable[[str], list[str]],
+    out: Path,
+    full_disk: Callable[[Path, int], None],
 ) -> None:
     command, files, named = WRITING[name]
-    old = put_old(out, files)
+    old = put_old(out, files, given)
     full_disk(out, 20)
     result = run(arguments(command))
     assert result.exit_code == 2, result.output
@@ -218,10 +229,10 @@ def killed(forks: subprocess.Popen[str], arguments: Callable[[str], list[str]], 
 @pytest.mark.parametrize("name", WRITING)
 @pytest.mark.posix
 def test_killed_before_the_file_is_in_its_place(
-    name: str, arguments: Callable[[str], list[str]], out: Path, killed: Killed
+    name: str, given: dict[str, Path], arguments: Callable[[str], list[str]], out: Path, killed: Killed
 ) -> None:
     command, files, _ = WRITING[name]
-    old = put_old(out, files)
+    old = put_old(out, files, given)
     killed(command, 1)
     left = files_in(out)
     assert without_waiting(left) == old
