@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -9,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support.kotlin_app import STAND_INS, compile_kotlin
+from support.kotlin_app import STAND_INS, command, compile_kotlin, run
+from support.random_models import pictures
 from support.segmenters import lite
 from support.segments import write_pairs
 from support.weight_files import GOLDEN
@@ -49,9 +51,24 @@ def write_use(folder: Path, package: str, block: str, names: dict[str, str]) -> 
     return path
 
 
-def test_the_kotlin_snippets_compile_with_the_classes_that_export_writes(folder_of_app: Path, tmp_path: Path) -> None:
-    """At once, since the compiler takes long to start; then one that calls what is not there."""
-    models = {"model_float32.tflite": lite("float32", "softmax")}
+# Apps that run the blocks of pages on the picture in the working directory.
+MAINS = {
+    "swiftformer": 'fun main() = use(Context(AssetManager(File("assets"))), Uri.parse("picture"))',
+    "streets": """fun main() {
+    val context = Context(AssetManager(File("assets")))
+    use(context, frame(), ImageView(context), 90)
+}""",
+}
+IMPORTS = (
+    *("android.content.Context", "android.content.res.AssetManager", "android.net.Uri", "android.widget.ImageView"),
+    *("app.frame", "java.io.File"),
+)
+
+
+def test_the_kotlin_snippets_run_with_the_classes_that_export_writes(folder_of_app: Path, tmp_path: Path) -> None:
+    """Compiled at once, since the compiler takes long to start; then one that calls what is not there."""
+    segmenter = lite("float32", "softmax")
+    models = {"model_float32.tflite": segmenter}
     write_android_folder(models, tmp_path / "app", package="streets", class_name="Streets")
     sources = [*STAND_INS, *folder_of_app.rglob("*.kt"), *(tmp_path / "app").rglob("*.kt")]
     label, place = snippet("kotlin"), {"context": "android.content.Context", "uri": "android.net.Uri"}
@@ -63,7 +80,21 @@ def test_the_kotlin_snippets_compile_with_the_classes_that_export_writes(folder_
         "rotationDegrees": "kotlin.Int",
     }
     uses = [write_use(tmp_path, "swiftformer", label, place), write_use(tmp_path, "streets", mask, picture)]
+    for package, main in MAINS.items():
+        uses.append(tmp_path / package / "Main.kt")
+        uses[-1].parent.mkdir()
+        uses[-1].write_text("\n".join([f"package {package}", *(f"import {each}" for each in IMPORTS), main]))
     assert compile_kotlin([*sources, *uses], tmp_path / "classes") == ""
+    shutil.copytree(folder_of_app / "assets", tmp_path / "swiftformer" / "assets")
+    shutil.copytree(tmp_path / "app" / "assets", tmp_path / "streets" / "assets")
+    (photograph,) = pictures(1, 73, 73)
+    best = np.array([0, 255, 200, 3, 4, 5, 6, 7, 8, 9], np.uint8).tobytes()
+    lines, _ = run(command(tmp_path / "classes", "swiftformer"), tmp_path / "swiftformer", "INT8", photograph, best)
+    assert [line.rsplit(" ", 1)[0] for line in lines if line.startswith("class")] == ["class 1", "class 2", "class 9"]
+    even = np.full(segmenter.outputs[0].shape, 1 / segmenter.outputs[0].shape[-1], np.float32).tobytes()
+    streets = command(tmp_path / "classes", "streets")
+    lines, _ = run(streets, tmp_path / "streets", "FLOAT32", photograph, even, stem="model")
+    assert lines[-1] == "closed the model"
     write_use(tmp_path, "streets", mask.replace("overlay", "overlie"), picture)
     assert "unresolved reference 'overlie'" in compile_kotlin([*sources, *uses], tmp_path / "classes")
 

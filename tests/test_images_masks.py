@@ -185,3 +185,14 @@ def test_an_empty_class_and_a_single_picture_are_refused(pairs: Path) -> None:
         (pairs.parents[1] / "masks" / "train" / path.name).unlink()
     with pytest.raises(ImageError, match=r"0.png: the only photograph in its folder; expected two or more"):
         count_pixels(MaskFolder.open(pairs))
+
+
+@pytest.mark.parametrize("void", [False, True])
+def test_a_list_may_name_every_index_but_the_last(tmp_path: Path, void: bool) -> None:
+    """255 of them; the last is as good as any other, and one fewer leaves it beyond the list."""
+    names = tuple(f"class {index}" for index in range(255))
+    Image.fromarray(np.array([[0, 254, 255]], np.uint8)).save(tmp_path / "mask.png")
+    classes = MaskClasses(("void", *names[1:]) if void else names)
+    assert open_mask(tmp_path / "mask.png", classes).tolist() == [[255, 253, 255] if void else [0, 254, 255]]
+    with pytest.raises(ImageError, match="index 254 is beyond the class list of 254 classes"):
+        open_mask(tmp_path / "mask.png", MaskClasses(names[:254]))

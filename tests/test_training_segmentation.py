@@ -1,5 +1,6 @@
 """Trainings of segmenters: crops, loss, recipes, and a run that goes on."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -106,6 +107,26 @@ def test_training_learns_and_goes_on_after_an_interruption(pairs: Path, tmp_path
     saved = keras.models.load_model(tmp_path / "whole" / "model.keras", compile=False)
     confusion = evaluate_segmentation(saved.predict_on_batch, saved.config, folder)
     assert confusion.mean_iou == pytest.approx(best, abs=1e-6)
+
+
+def channels(number: int) -> SwiftFormerForSemanticSegmentation:
+    transform = dataclasses.replace(tiny().transform, mean=(0.5,) * number, std=(0.25,) * number)
+    return SwiftFormerForSemanticSegmentation(tiny(num_channels=number, transform=transform), head=SMALL)
+
+
+def test_a_segmenter_for_gray_photographs_is_trained(pairs: Path, tmp_path: Path) -> None:
+    folder = MaskFolder.open(pairs)
+    history = train_segmenter(channels(1), folder, RECIPE.replace(epochs=1), tmp_path / "run", validation=folder)
+    assert np.isfinite(history[-1]["loss"])
+    batches = MaskBatches(folder, RECIPE.replace(color_jitter=0.0), channels(1).config)
+    images, _ = batches(0)
+    assert images.shape[-1] == 1
+
+
+def test_a_segmenter_for_other_channels_is_refused(pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="the model takes 4 channels, which photographs do not have; pass arrays"):
+        train_segmenter(channels(4), MaskFolder.open(pairs), RECIPE, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_mask_for_validation_is_read_before_anything_is_trained(pairs: Path, tmp_path: Path) -> None:

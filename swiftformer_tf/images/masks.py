@@ -57,7 +57,7 @@ class MaskClasses:
     Examples:
         >>> classes = MaskClasses(("void", "road", "sky"))
         >>> classes.labels, classes.lookup[:4].tolist()
-        (('road', 'sky'), [255, 0, 1, 254])
+        (('road', 'sky'), [255, 0, 1, 255])
     """
 
     names: tuple[str, ...]
@@ -89,9 +89,8 @@ class MaskClasses:
 
     @property
     def lookup(self) -> np.ndarray:
-        """For each index in a mask, its label, uint8 (256,): `VOID`, or 254 for an index that is not in the list."""
-        table = np.full(256, VOID - 1, np.uint8)
-        table[VOID] = VOID
+        """For each index in a mask, its label, uint8 (256,); `VOID` for one that is void or not in the list."""
+        table = np.full(256, VOID, np.uint8)
         label = 0
         for index, name in enumerate(self.names):
             void = name.lower() == "void"
@@ -185,14 +184,13 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
             f"classes; give the list that is next to such masks, {CLASSES}"
         )
     indices = pixels.astype(np.uint8) // max((_GRAY_STEPS.get(each, 1) for each in raw), default=1)
-    labels = classes.lookup[indices]
-    if (beyond := labels == VOID - 1).any():
+    if (beyond := (indices >= len(classes.names)) & (indices != VOID)).any():
         raise ImageError(
             f"{path}: index {indices[beyond].max()} is beyond the class list of "
             f"{number_of(len(classes.names), 'class')}; add its name there, or set these "
             f"pixels to {VOID}, which is void"
         )
-    return labels
+    return np.asarray(classes.lookup[indices])
 
 
 def _leaves_void_out(palette: list[int], classes: MaskClasses) -> bool:

@@ -210,6 +210,7 @@ def train_segmenter(
         ...     sorted(history[-1])
         ['epoch', 'learning_rate', 'loss', 'seconds', 'val_mean_iou', 'val_pixel_accuracy']
     """
+    model.config.transform.check_photographs()
     model.config.transform.check_whole()
     for each in (folder, validation):
         if each is not None:

@@ -34,7 +34,7 @@ def augmented(
     nearest-neighbor interpolation, and pixels of the crop outside the photograph are void.
 
     Args:
-        image: Photograph in RGB.
+        image: Photograph in RGB, or gray for a model with one channel.
         labels: Class of each pixel, uint8 (height, width).
         rng: Random generator.
         recipe: Recipe with the strength of each augmentation.
@@ -43,7 +43,7 @@ def augmented(
         fill: Value of each channel, from 0 to 255, outside the photograph.
 
     Returns:
-        Pixels, float32 (height, width, 3) from 0 to 255, and labels, uint8 (height, width).
+        Pixels, float32 (height, width, channels) from 0 to 255, and labels, uint8 (height, width).
     """
     factor = math.exp(rng.uniform(*np.log(scale)))
     stretch = math.exp(rng.uniform(-1, 1) * math.log1p(recipe.stretch))
@@ -54,7 +54,7 @@ def augmented(
         strength = rng.uniform(1 - recipe.color_jitter, 1 + recipe.color_jitter)
         if recipe.color_jitter:
             image = enhance(image).enhance(strength)
-    pixels = np.asarray(image)
+    pixels = np.asarray(image).reshape(*labels.shape, len(fill))
     if rng.random() < 0.5 and recipe.flip:
         pixels, labels = pixels[:, ::-1], labels[:, ::-1]
     crop = np.full((*size, len(fill)), fill, np.float32)
@@ -101,7 +101,7 @@ class MaskBatches:
         self.failure: SwiftFormerError | None = None
 
     def dataset(self, first_epoch: int = 0) -> Any:
-        """Creates a dataset from an epoch on: pixels float32 (batch, H, W, 3), labels int32 (batch, H, W, 1)."""
+        """Creates a dataset from an epoch on: pixels float32 (batch, H, W, channels), labels int32 (batch, H, W, 1)."""
         import tensorflow as tf
 
         size = self.share.stop - self.share.start
@@ -127,16 +127,18 @@ class MaskBatches:
         order = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.folder))
         chosen = order[position * count : (position + 1) * count][self.share]
         scale = self.recipe.whole_scale if self.recipe.is_whole(epoch) else self.recipe.scale
+        chosen_pairs = ((index, *self.folder.read(index)) for index in map(int, chosen))
         pairs = [
             augmented(
-                *self.folder.read(index),
+                transform.in_channels(image),
+                labels,
                 np.random.default_rng((self.seed, _AUGMENT, epoch, index)),
                 self.recipe,
                 self.recipe.crop(epoch, self.config.input_size),
                 scale=scale,
                 fill=tuple(255 * mean for mean in transform.mean),
             )
-            for index in map(int, chosen)
+            for index, image, labels in chosen_pairs
         ]
-        images, labels = (np.stack(each) for each in zip(*pairs, strict=True))
-        return transform.normalize(images), labels[..., None].astype(np.int32)
+        images, masks = (np.stack(each) for each in zip(*pairs, strict=True))
+        return transform.normalize(images), masks[..., None].astype(np.int32)
