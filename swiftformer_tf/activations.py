@@ -16,9 +16,9 @@ _tanh = partial(ops.gelu, approximate=True)
 
 @ops.custom_gradient  # type: ignore[untyped-decorator]  # Keras types none
 def _exact_in_training(x: Any) -> Any:
-    """Keeps one tensor beside its input for the gradient; what TensorFlow differentiates by itself keeps three.
+    """Keeps only one tensor besides its input for the gradient, where TensorFlow's own differentiation keeps three.
 
-    They are the largest tensors of a block: without them a training step needs four fifths of the memory.
+    They are the largest tensors of a block: without them, a training step needs four fifths of the memory.
     """
     below = 0.5 * (1.0 + ops.erf(x * math.sqrt(0.5)))
 

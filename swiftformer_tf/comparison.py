@@ -170,7 +170,7 @@ class Signal:
     def decibels(self) -> float | None:
         """The ratio in dB: infinite for equal outputs; None if the reference does not vary or a value is not finite."""
         signal = float(np.sum(self._squares))
-        # What is left of the difference of two equal numbers is no signal.
+        # The rounding error in the difference of two equal numbers is not a signal.
         return decibels(0 if signal <= NO_SIGNAL * self._power else signal, self._noise)
 
 

@@ -13,7 +13,7 @@ from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number, is
 
 TokenWeights = Literal["l2", "uniform"]
 
-# What weights are written as: a Keras model, or in a layout of others.
+# The forms in which weights are written: a Keras model, or another library's layout.
 WeightForm = Literal["keras", "hf", "timm", "timm_wrapper", "original"]
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
@@ -34,7 +34,7 @@ Examples:
     {'depths': (3, 3, 6, 4), 'embed_dims': (48, 56, 112, 220)}
 """
 
-# Far beyond any SwiftFormer: without them, a few bytes in a file could ask for all the memory and time there is.
+# Far beyond any SwiftFormer: without these limits, a few bytes in a file could request unlimited memory and time.
 MAX_BLOCKS = 256
 MAX_SIZE = 2**14
 POSITIVE = f"a positive int up to {MAX_SIZE:,}"
@@ -300,7 +300,7 @@ class SwiftFormerConfig:
             raise ConfigError(f"model_type={values['model_type']!r}: expected 'swiftformer'")
         known = {field.name for field in dataclasses.fields(cls)}
         fields = {name: value for name, value in values.items() if name in known}
-        if fields.get("id2label") is None:  # transformers takes null for what is left out
+        if fields.get("id2label") is None:  # transformers treats null as absent
             fields.pop("id2label", None)
             fields |= labels_in(values)
         if "token_weights" not in fields:

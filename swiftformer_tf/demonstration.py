@@ -82,7 +82,7 @@ def demonstrate(
     folder = Path(folder)
     page = folder / "report.html"
     if not images:
-        require_photographs()  # first, since their extra brings what the page needs, too
+        require_photographs()  # first, since their extra also includes what the page needs
     check_page(page, made=folder)
     checkpoint = Checkpoint.open(DEMO_WEIGHTS)
     seen = _own(images) if images else _shipped(checkpoint)

@@ -146,7 +146,7 @@ def save_confusion(
     answered: str = "best output",
     right: str = "right label",
 ) -> None:
-    """Draws the confusion matrix of the labels that occur or are answered as a PNG; needs matplotlib (extra `report`).
+    """Draws the confusion matrix of the true and predicted labels as a PNG; needs matplotlib (extra `report`).
 
     Args:
         path: Path of the PNG.
@@ -370,11 +370,11 @@ def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> n
     if not np.isfinite(outputs).all():
         raise ModelError("the model's outputs are not finite")
     best, answers = np.full(size, -np.inf, np.float32), np.zeros(size, np.min_scalar_type(num_labels - 1))
-    for label in range(num_labels):  # one at a time: of a large photograph, all would be gigabytes
+    for label in range(num_labels):  # one at a time: all classes of a large photograph would take gigabytes
         resized = keras.ops.image.resize(
             outputs[..., label, None].astype(np.float32), size, interpolation="bilinear", data_format="channels_last"
         )
         values = keras.ops.convert_to_numpy(resized)[0, ..., 0]
-        answers[values > best] = label  # of equal ones, the first stays
+        answers[values > best] = label  # of equal values, the first remains
         np.maximum(best, values, out=best)
     return answers

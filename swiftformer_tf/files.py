@@ -28,7 +28,7 @@ _CURES = {
 }
 
 
-# What Windows's editors and shells put in front of a text. UTF-32's begins as UTF-16's does, and comes first.
+# Byte order marks that Windows editors and shells write. UTF-32's begins like UTF-16's, so it comes first.
 _ENCODINGS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -205,7 +205,7 @@ def _link(source: Path, copy: Path) -> None:
 
 
 class _UnwrittenError(OSError):
-    """What went wrong and what to do; `filename` is the requested file, not a temporary one."""
+    """An error with a cure in its message; `filename` is the requested file, not a temporary one."""
 
 
 @contextlib.contextmanager

@@ -37,14 +37,14 @@ __all__ = [
     "weights_of",
 ]
 
-# What a SwiftFormer's functional graph is made of, and what its blocks are made of.
+# The layers of a SwiftFormer's functional graph, and the layers inside these blocks.
 BLOCKS = (Stem, Downsample, ConvEncoder, Encoder)
 PARTS = (EfficientAdditiveAttention, LayerScale, Mlp)
 
 # PyTorch's clamp of an L2 norm, squared.
 MIN_SQUARE = 1e-24
 
-# Makes a name that no layer of the graph has yet.
+# Returns a name that no layer of the graph has yet.
 Name = Callable[[str], str]
 
 # A layer's kernel in Keras's layout and its bias, in float64.
@@ -52,7 +52,7 @@ Weights = list[np.ndarray]
 
 
 class Lazy:
-    """A tensor that is not computed yet, since what follows may absorb it.
+    """A tensor that is not computed yet, since later operations may absorb it.
 
     Attributes:
         tensor: The tensor, computed once, however many layers read it.
@@ -68,8 +68,8 @@ class Affine(Lazy):
     Args:
         source: The tensor, 4-D.
         scale: float64 (C,).
-        shift: Likewise.
-        write: Computes the tensor.
+        shift: float64 (C,).
+        write: Function that computes the tensor.
     """
 
     source: Any
@@ -89,8 +89,8 @@ class Pooled(Affine):
     Args:
         source: As in `Affine`.
         scale: As in `Affine`.
-        shift: Likewise.
-        write: Likewise.
+        shift: As in `Affine`.
+        write: As in `Affine`.
         kernel: float64 (C, N), applied after scale and shift.
         bias: float64 (N,), added after the kernel.
     """
@@ -116,7 +116,7 @@ def normalized(image: Any, mean: np.ndarray, std: np.ndarray) -> Affine:
 
 
 def pool(value: Any, name: str) -> Pooled:
-    """The mean over all pixels of a map (B, H, W, C), which may be an `Affine`; (B, C) once it is computed."""
+    """Returns the mean over all pixels of a map (B, H, W, C), which may be an `Affine`; (B, C) once computed."""
     if not isinstance(value, Affine):
         value = Affine(value, np.ones(value.shape[-1]), np.zeros(value.shape[-1]), lambda each: each.source)
     source = ops.mean(value.source, axis=(1, 2), keepdims=True)
@@ -124,7 +124,7 @@ def pool(value: Any, name: str) -> Pooled:
 
 
 def dense(pooled: Pooled, layer: keras.layers.Dense, name: str) -> Pooled:
-    """A matrix and a bias that follow a pooling."""
+    """Appends the matrix and bias of a dense layer to a pooling."""
     kernel, *bias = weights_of(layer)
     return dataclasses.replace(
         pooled,
@@ -135,7 +135,7 @@ def dense(pooled: Pooled, layer: keras.layers.Dense, name: str) -> Pooled:
 
 
 def average(values: list[Any]) -> Pooled | None:
-    """The mean of several dense layers on the same pooled features; None for anything else."""
+    """Merges the mean of several dense layers on the same pooled features; None for anything else."""
     matrices = [each for each in values if isinstance(each, Pooled) and each.kernel is not None]
     if len(matrices) < len(values) or len({id(each.source) for each in matrices}) > 1:
         return None

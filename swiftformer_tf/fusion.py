@@ -44,14 +44,14 @@ class DeployModel(keras.Model):
 
     def __init__(
         self,
-        # Keras before 3.15 saves the graph of no class whose positional arguments have names.
+        # Before 3.15, Keras does not save the graph of a class whose positional arguments have names.
         *args: Any,
         config: SwiftFormerConfig,
         include_preprocessing: bool,
         named_outputs: Sequence[Output],
         **kwargs: Any,
     ) -> None:
-        # By their names, since it takes a model's three, given by their places, for a layer's.
+        # By keyword: Keras would take a model's three positional arguments for those of a layer.
         super().__init__(**dict(zip(("inputs", "outputs", "name"), args, strict=False)), **kwargs)
         self._facts = (config, include_preprocessing, tuple(named_outputs))
 
@@ -77,11 +77,11 @@ class DeployModel(keras.Model):
 
     @property
     def task(self) -> str:
-        """What its main output means: a key of `tasks.TASKS`."""
+        """The task of its main output: a key of `tasks.TASKS`."""
         return self.main_output.task
 
     def _repr_html_(self) -> str:
-        """The display in notebooks: what the graph takes and gives, as of the TFLite models that are made of it."""
+        """The display in notebooks: the graph's input and outputs, in the form used for TFLite models."""
         height, width = self.config.input_size
         facts = {
             "takes": f"{height} x {width} x {self.config.num_channels}, {self.input.dtype}, "
@@ -102,7 +102,7 @@ class DeployModel(keras.Model):
             "named_outputs": [each.to_dict() for each in self.named_outputs],
         }
         config, operations = super().get_config(), {each.name: each for each in self.operations}
-        # For HDF5 Keras leaves out the modules, without which it finds layers again, and operations not.
+        # For HDF5, Keras omits the modules, without which it can find layers again but not operations.
         layers = [
             each if "module" in each else each | keras.saving.serialize_keras_object(operations[each["name"]])
             for each in config["layers"]

@@ -59,7 +59,7 @@ class _Copy:
             return inputs
         if isinstance(inputs, dict) and not isinstance(model.input, dict):
             inputs = [inputs[each.name] for each in model.inputs]
-        # What `keras.models.clone_model` does too, which takes no tensors from the middle of another graph.
+        # `keras.models.clone_model` does the same, but does not accept tensors from inside another graph.
         return model._run_through_graph(inputs, operation_fn=lambda operation: functools.partial(self._call, operation))
 
     def _call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
@@ -143,10 +143,10 @@ class Walk(_Copy):
                 )
 
     def _resized(self, operation: Any, value: Any, others: tuple[Any, ...]) -> Any:
-        """What becomes of a layer that resizes a map, or adds or concatenates such maps; None for others."""
+        """Folds a layer that resizes a map, or adds or concatenates resized maps; None for other layers."""
         kind = type(operation)
         if kind in (BilinearResize, BilinearUpsampling):
-            # They are read for their size alone, which a matrix leaves as it is.
+            # Only their size is read, which a matrix does not change.
             likes = [each.source if isinstance(each, Matrix) else tensor_of(each) for each in others]
             value = resizable(value)
             shape = operation.compute_output_shape(value.shape, *(each.shape for each in likes))
@@ -158,7 +158,7 @@ class Walk(_Copy):
         return value if isinstance(value, Concatenated | Resized) and kind in TRAINING_ONLY else None
 
     def _mixed(self, operation: Any, value: Any) -> Any:
-        """What becomes of a layer that mixes the channels of a map, or scales them after it; None for others."""
+        """Folds a layer that mixes the channels of a map, or that scales mixed channels; None for other layers."""
         kind, name = type(operation), functools.partial(self._name, operation.name)
         if kind is keras.layers.Conv2D and _is_pointwise(operation):
             mixed = value.mixed(operation, name) if isinstance(value, Concatenated | Resized) else None

@@ -33,7 +33,7 @@ class RandomNormal(keras.initializers.RandomNormal):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class TruncatedNormal(keras.initializers.TruncatedNormal):
-    """Keras's normal distribution without what lies more than two standard deviations from the mean.
+    """Keras's normal distribution, truncated at two standard deviations from the mean.
 
     Examples:
         >>> bool(keras.ops.max(TruncatedNormal(stddev=0.02)((100, 100))) <= 0.04)

@@ -20,10 +20,10 @@ __all__ = ["open_keras_file"]
 # Members of the archive.
 KERAS_CONFIG, KERAS_WEIGHTS = "config.json", "model.weights.h5"
 
-# What `fuse` returns.
+# The class that `fuse` returns.
 FUSED = "DeployModel"
 
-# What Keras calls models that are made of layers: heads that people put on a backbone.
+# Keras's classes of models made of layers, such as custom heads on a backbone.
 FUNCTIONAL = ("Functional", "Sequential")
 
 # A million labels fit.

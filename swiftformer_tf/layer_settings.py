@@ -70,10 +70,10 @@ def apply_settings(model: keras.layers.Layer, settings: Settings) -> None:
         if "lora" in own:
             layer.enable_lora(**own["lora"])
         if "trainable" in own:
-            # Those within follow, and have their own turn later.
+            # This also changes the layers inside, which have their own turn later.
             layer.trainable = own["trainable"]
     for path, layer in named_layers(model):
-        # A freeze from further out would have come over it.
+        # In a second loop, since freezing an outer layer would have overwritten it.
         for variable, trained in zip(layer.weights, settings.get(path, {}).get("trained", ()), strict=False):
             variable.trainable = trained
 

@@ -9,7 +9,7 @@ from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.model_file import LiteModel
 
-if TYPE_CHECKING:  # Keras is imported where a Keras model is made, and not to look into other files
+if TYPE_CHECKING:  # Keras is imported only to create a Keras model, not to read other files
     from swiftformer_tf.fusion import DeployModel
     from swiftformer_tf.pretrained_model import PretrainedModel
 

@@ -29,7 +29,7 @@ ClassifierOutputs = Literal["logits", "heads"]
 # Fields of a config in which two models over the same layers may differ.
 NOT_IN_LAYERS = ("image_size", "transform", "id2label", "label_colors", "distillation")
 
-# Arguments of Hugging Face's models, and what does their work here.
+# Arguments of Hugging Face's models, and their replacements here.
 INSTEAD = {
     "labels": "the loss is Keras's: model.compile(loss=...) and model.fit(pixels, labels)",
     "output_hidden_states": "use SwiftFormerModel(model.config, outputs='hidden_states', share_layers_with=model)",
@@ -45,7 +45,7 @@ class _SwiftFormer(PretrainedModel):
         for name in [
             name for name, value in arguments.items() if name in INSTEAD and (value is None or value is False)
         ]:
-            # What is not asked for is not there in any case.
+            # Features that are not requested need no error: they are absent anyway.
             del arguments[name]
         if wrong := next(iter(arguments.keys() - {"training", "mask"}), None):
             way = INSTEAD.get(wrong, "expected pixels, and training=True or False")

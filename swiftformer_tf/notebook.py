@@ -7,7 +7,7 @@ import numpy as np
 
 __all__ = ["facts_table", "first_labels", "html_table", "scatter_svg"]
 
-# A notebook keeps its pictures in its file: so many points show what there is to see.
+# A notebook stores its pictures in its file, so plots are limited to this many points.
 MAX_POINTS = 1000
 
 SIDE = 240

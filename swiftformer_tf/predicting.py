@@ -221,7 +221,7 @@ def _hex(color: Color) -> str:
     return "".join(f"{each:02x}" for each in color)
 
 
-# What is made of outputs, by their task.
+# How outputs become predictions, by task.
 PREDICT = {"classification": _labels, "semantic-segmentation": _masks}
 
 

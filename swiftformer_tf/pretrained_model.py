@@ -36,7 +36,7 @@ class PretrainedModel(keras.Model):
 
     @property
     def task(self) -> str:
-        """What the outputs mean: a key of `tasks.TASKS`."""
+        """The task of the outputs: a key of `tasks.TASKS`."""
         raise NotImplementedError
 
     def _repr_html_(self) -> str:

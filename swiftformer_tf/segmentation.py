@@ -98,7 +98,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
 
     @property
     def task(self) -> str:
-        """Name of the task that its outputs are for: a key of `tasks.TASKS`."""
+        """The task of the outputs: a key of `tasks.TASKS`."""
         return "semantic-segmentation"
 
     @classmethod
@@ -213,7 +213,7 @@ class _Head:
 
     def __init__(self, config: SwiftFormerConfig, head: SegmentationHead, policy: Any) -> None:
         self.head, self.policy, self.epsilon = head, policy, config.batch_norm_eps
-        #: How many times each map's size is half that of the first.
+        #: For each map, the number of times that its size was halved, starting from the first map.
         self.halvings = [sum(config.downsampled[: stage + 1]) for stage in range(len(config.depths))]
 
     def conv(self, filters: int, kernel_size: int, name: str, inputs: Any) -> Any:

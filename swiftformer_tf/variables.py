@@ -16,7 +16,7 @@ from swiftformer_tf.segmentation_heads import FEATURE_NORM
 
 __all__ = ["assign_head", "assign_tensors", "backbone_of", "canonical_name", "checkpoint_of", "count_parameters"]
 
-# Keras's last name of a variable, and PyTorch's.
+# The last part of a variable's name in Keras, and in PyTorch.
 LEAVES = {
     "kernel": "weight",
     "bias": "bias",
@@ -34,7 +34,7 @@ CONVOLUTION = (3, 2, 0, 1)
 DEPTHWISE = (2, 3, 0, 1)
 
 
-# Beginnings of the names of the backbone's own, and of what follows it in a classifier.
+# Prefixes of the names of the backbone's own variables, and of those that follow it in a classifier.
 BACKBONE = ("stem", "stages-")
 CLASSIFIER = ("norm.", "head.", "head_dist.")
 

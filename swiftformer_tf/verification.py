@@ -286,5 +286,5 @@ def _batches(images: ImageSource, transform: Transform) -> Iterator[np.ndarray]:
 
 
 def _ask(reference: keras.Model, normalized: np.ndarray) -> list[np.ndarray]:
-    # As float32, which both sides compute in: maps of many images would be twice as large.
+    # In float32, which both sides compute in: in float64, the maps of many images would take twice the memory.
     return [np.asarray(each, np.float32) for each in keras.tree.flatten(reference.predict_on_batch(normalized))]

@@ -18,7 +18,7 @@ __all__ = ["ASSUMED", "PortedFile", "port_file"]
 
 WEIGHT_SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 
-# What is said of the attention type of a checkpoint that does not say which it is for.
+# The note about the attention type of a checkpoint that does not record it.
 ASSUMED = (
     "assumed, since files of the original repository do not say; weights of its first release (before July 2023) need "
     "--token-weights uniform"

@@ -329,7 +329,7 @@ def _reader(start: bytes) -> Callable[[Path], Contents] | None:
 
 
 def _as_float32(key: str, tensor: np.ndarray) -> np.ndarray:
-    # Those of ml_dtypes have no kind of their own.
+    # The types of ml_dtypes are not of kind `f`.
     if tensor.dtype.kind != "f" and not tensor.dtype.name.startswith(("bfloat16", "float8")):
         raise CheckpointError(
             f"{key}: {tensor.dtype} numbers, expected floating point; quantized files are not supported"
@@ -342,7 +342,7 @@ def _as_float32(key: str, tensor: np.ndarray) -> np.ndarray:
 def _given_config(
     path: Path, record: str | None, key_layout: KeyLayoutName, shapes: Mapping[str, tuple[int, ...]]
 ) -> SwiftFormerConfig | None:
-    """What the configuration in the file, or its library's next to it, says about these tensors."""
+    """Returns the configuration for these tensors, from the file or its library's configuration next to it."""
     if record is not None:
         return SwiftFormerConfig.from_json(record)
     given = folders.config_beside(path, key_layout)

@@ -139,7 +139,7 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
         "architecture": f"swiftformer_{config.variant}" if named else "swiftformer_xs",
         "num_classes": config.num_labels,
         "label_names": list(config.labels),
-        # In Hugging Face's words too, for whoever looks for them.
+        # Also under Hugging Face's names, for readers that look for them.
         "id2label": {str(index): label for index, label in config.id2label.items()},
         "pretrained_cfg": {
             "custom_load": False,
@@ -154,7 +154,7 @@ def to_timm(config: SwiftFormerConfig, *, layer_scales: bool) -> dict[str, Any]:
             "classifier": ["head", "head_dist"],
         },
     }
-    values |= {"problem_type": config.problem_type} if config.problem_type else {}  # Hugging Face's word as well
+    values |= {"problem_type": config.problem_type} if config.problem_type else {}  # Hugging Face's name as well
     return {**values, "model_args": arguments} if arguments else values
 
 
@@ -185,7 +185,7 @@ def _image_size(height: int, width: int) -> int | tuple[int, int]:
 
 
 def _timm_transform(data: Mapping[str, Any], size: tuple[int, int]) -> Transform:
-    # timm takes null for what is left out, and one number for all channels.
+    # timm treats null as absent, and accepts one number for all channels.
     given = {name: value for name, value in data.items() if value is not None}
     usual = TRANSFORMS["timm"]
     mode: Any = given.get("crop_mode", "center")

@@ -30,7 +30,7 @@ CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
 INDEX = ".index.json"
 
-# In the order in which they are looked for, which is transformers' own.
+# In the order in which transformers looks for them.
 WEIGHTS = (
     "model.safetensors",
     f"model.safetensors{INDEX}",

@@ -16,7 +16,7 @@ from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read"]
 
-# Keras's last word of a variable, and PyTorch's; the others are the same.
+# The last part of a variable's name in Keras, and in PyTorch; other names are the same.
 LEAVES = {
     "kernel": "weight",
     "gamma": "weight",
@@ -40,7 +40,7 @@ def read(path: Path) -> Contents:
     try:
         with h5py.File(path) as file:
             datasets: dict[str, h5py.Dataset] = {}
-            # Follows no link, inside the file or out of it.
+            # Does not follow links, within the file or out of it.
             file.visititems(lambda name, item: datasets.update({name: item} if isinstance(item, h5py.Dataset) else {}))
             check_size(dataset.shape for dataset in datasets.values())
             tensors: dict[str, np.ndarray] = {}
@@ -78,7 +78,7 @@ def _torch_name(name: str) -> str:
 
 
 def _numbers(name: str, dataset: h5py.Dataset) -> np.ndarray:
-    # As Keras writes them: in one piece and inside this file, so that what is read is never larger than the file.
+    # Only as Keras writes them, in one piece and inside this file, so that the data is never larger than the file.
     own = not dataset.is_virtual and dataset.external is None and dataset.chunks is None
     size = dataset.id.get_storage_size()
     if not own or size != dataset.size * dataset.dtype.itemsize:

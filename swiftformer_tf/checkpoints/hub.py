@@ -12,7 +12,7 @@ __all__ = ["fetch", "is_hub_id"]
 
 _ID = re.compile(r"([A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*)(?:@([\w][\w./-]*))?", re.ASCII)
 
-# What ends so is meant as a file, be it there or not.
+# Names that end like this refer to files, whether they exist or not.
 _FILES = (".keras", ".tflite", ".safetensors", ".pth", ".pt", ".bin", ".h5", ".json")
 
 

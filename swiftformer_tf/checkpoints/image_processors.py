@@ -92,7 +92,7 @@ def read(values: Mapping[str, Any]) -> Transform:
         if values.get(name):
             raise ConfigError(f"{name}={values[name]!r}: not supported; {cure}")
     row = _class(values)
-    # transformers takes null for what is left out.
+    # transformers treats null as absent.
     values = {name: value for name, value in values.items() if value is not None}
     if not values.get("do_resize", True):
         raise ConfigError("do_resize=False: leaves images of any size; set it to true and give the size")
@@ -106,7 +106,7 @@ def read(values: Mapping[str, Any]) -> Transform:
         crop=crop,
         crop_mode=mode,
         interpolation=RESAMPLE[resample],  # type: ignore[arg-type]
-        # Whatever the class is called: transformers 5 opens each by its implementation on torchvision.
+        # Whatever the name of the class: transformers 5 always loads the torchvision implementation.
         backend="torchvision",
         mean=mean,
         std=std,

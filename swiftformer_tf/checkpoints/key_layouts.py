@@ -32,7 +32,7 @@ __all__ = [
 
 KeyLayoutName = Literal["original", "hf", "timm", "timm_wrapper"]
 
-# Put anywhere into a key by torch.compile, FullyShardedDataParallel and activation checkpointing.
+# Inserted anywhere in a key by torch.compile, FullyShardedDataParallel and activation checkpointing.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_fpw_module", "_checkpoint_wrapped_module")
 
 COUNTER = ".num_batches_tracked"
@@ -72,9 +72,9 @@ class KeyLayout:
 
 _GAMMAS = {f"{name}.gamma": name for name in ("layer_scale", "layer_scale_1", "layer_scale_2")}
 
-# The original's evaluation takes "model"; the averaged weights only where there is nothing else.
+# The original's evaluation reads "model"; the averaged weights only if there is nothing else.
 _ORIGINAL_CONTAINERS = ("model", "state_dict", "model_ema", "state_dict_ema")
-# timm's `load_checkpoint` takes the averaged weights where there are any.
+# timm's `load_checkpoint` reads the averaged weights if there are any.
 _TIMM_CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "module", "model_state", "model")
 
 _TIMM = KeyLayout(

@@ -28,7 +28,7 @@ OWN = (*(mark for row in KEY_LAYOUTS.values() for mark in row.marks), "norm.", "
 # Words in the names of losses, which come into the state dict of a Lightning module with the weights of classes.
 LOSSES = {"criterion", "criterions", "loss", "losses"}
 
-# Tensors that stand for others, by how their keys end: what made them, and what gives the others back.
+# Tensors that replace others, by the end of their keys: what creates them, and what restores the others.
 REPLACED = {
     r"\.parametrizations\.\w+\.\w+$": "torch.nn.utils.parametrize; with PyTorch, "
     "torch.nn.utils.parametrize.remove_parametrizations(module, 'weight') for each such module",

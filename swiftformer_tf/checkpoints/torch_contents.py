@@ -13,7 +13,7 @@ from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["Place", "Tensor", "Unread", "dotted", "loaded", "state_dicts"]
 
-# Deeper than any script nests; without it, a few bytes a level would ask for all the time there is.
+# Deeper than any script nests; without this limit, a few bytes per level could take unlimited time.
 MAX_DEPTH = 64
 
 # Keys and numbers that lead to a value from the whole content.
@@ -129,7 +129,7 @@ def _named(value: Any) -> dict[str, Any]:
     if isinstance(value, (list, tuple)):
         return {}
     items = _items(value).items()
-    # What an instance has by number are its elements and arguments.
+    # The numbered items of an instance are its elements and arguments.
     return {_name(key): each for key, each in items if isinstance(value, dict) or not isinstance(key, int)}
 
 

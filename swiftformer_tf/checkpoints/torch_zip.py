@@ -151,7 +151,7 @@ def _read_tensor(
         )
     if 0 in tensor.shape:
         return np.empty(tensor.shape, tensor.dtype)
-    # As plain bits, since NumPy does not find ml_dtypes' types by their codes.
+    # Read as plain bits, since NumPy does not recognize ml_dtypes' types by their codes.
     flat = np.frombuffer(data, f"u{item}" if item < 8 else tensor.dtype)[tensor.offset :]
     strides = [stride * item for stride in tensor.strides]
     return np.array(np.lib.stride_tricks.as_strided(flat, tensor.shape, strides), order="C").view(tensor.dtype)

@@ -30,7 +30,7 @@ class Misuse(click.ClickException):
     exit_code = 2
 
 
-# What shells say of a command that SIGINT ended; click's own 1 would be a check that failed.
+# The status that shells report for a command ended by SIGINT; click's own 1 would mean a failed check.
 INTERRUPTED = 130
 
 
@@ -99,7 +99,7 @@ for command in (info, port, export, verify, predict, train, evaluate, benchmark,
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line, for `convert/port.py`, `tflite/quantize.py` and the installed script."""
-    # What third parties warn their developers of does not help who runs a command.
+    # Third-party warnings are meant for developers and do not help someone who runs a command.
     warnings.simplefilter("ignore")
     with native_stderr_silenced():
         cli(args=arguments, prog_name="swiftformer-tf")

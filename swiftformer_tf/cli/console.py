@@ -40,13 +40,13 @@ __all__ = [
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-# A cell of at most so many characters is never folded.
+# Cells with at most this many characters are never folded.
 SHORT = 14
-# What the widest table, that of `benchmark`, leaves of 80 columns for names.
+# The width that the widest table, that of `benchmark`, leaves for names in 80 columns.
 NAME_WIDTH = 12
 _FIGURE = re.compile(r"-$|[<>]?[-+]?\d|exact$|inf$|nan$")
 
-# How often a command says what it is doing where no bar shows it.
+# Interval at which a command reports its progress if no bar is shown.
 NOTE_SECONDS = 60.0
 
 # What `--task` takes where models are trained and counted, and the library's word for it.
@@ -240,7 +240,7 @@ def regular_notes() -> Iterator[Callable[[str], None]]:
 
     def begin(what: str) -> None:
         nonlocal doing
-        with lock:  # so that nothing is told after it ended
+        with lock:  # so that nothing is reported after the end
             doing = what
 
     def tell() -> None:

@@ -21,7 +21,7 @@ from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.recipes import RECIPES, InferenceType
 
-# In the place of a recipe's name.
+# Accepted instead of a recipe's name.
 ALL = "all"
 
 CAUTIOUS = [row for row in RECIPES.values() if row.caution]

@@ -42,7 +42,7 @@ def file_rows(reports: "Sequence[VerificationReport]") -> tuple[str, list[dict[s
     common, names = short_names([report.measured["file"] for report in reports])
     rows = [{"file": name, **report_row(report)} for name, report in zip(names, reports, strict=True)]
     for row in rows:
-        del row["recipe"]  # 80 columns have no place for it beside names of files
+        del row["recipe"]  # 80 columns have no room for it next to file names
     return common, rows
 
 

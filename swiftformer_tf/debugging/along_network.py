@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ratios_along_network"]
 
-# Tensors that the picture calls by their names.
+# Tensors that are labeled by name in the picture.
 NAMED = 5
 
 INK, SOFT, LINE = "#1c2530", "#5b6673", "#d5dbe2"

@@ -49,7 +49,7 @@ class Distance:
     def signal(self) -> float:
         """Root mean square of the float tensor, with each channel centered by its mean."""
         centered = self.squares - float(np.sum(np.square(self.sums))) / self.count
-        # What is left of the difference of two equal numbers is no signal.
+        # The rounding error in the difference of two equal numbers is not a signal.
         return self._mean_root(centered if centered > 1e-12 * self.squares else 0.0)
 
     @property

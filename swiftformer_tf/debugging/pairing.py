@@ -123,11 +123,11 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
         graph: The integer graph.
         reference: The float graph.
         pairs: The pairs from `pair`.
-        found: Likewise.
+        found: The float tensor of each activation, from `pair`.
     """
     graph, reference = graph.copy(), reference.copy()
     paired = {row.op for row in pairs}
-    # Those that have no tensor of the float graph are a part of the ones that read them.
+    # Operations without a tensor in the float graph are treated as parts of the operations that read them.
     parts = {op.outputs[0]: op for op in graph.operations if op.outputs[0] not in found}
 
     def sources(op: Operation) -> Iterator[int]:
@@ -154,7 +154,7 @@ def separate(graph: Graph, reference: Graph, pairs: list[Pair], found: dict[int,
     counterparts = []
     for row in pairs:
         if row.counterpart is not None and row.output == row.op.outputs[0]:
-            # By what they are: an operation may have been replaced by one with other inputs beside them.
+            # Matched by tensor, not by position: an operation may have been replaced by one with additional inputs.
             given = {feeds[source]: fresh_floats[source] for source in sources(row.op)}
             # A maximum that the file leaves out is a part of what reads it.
             read = [idle.pop(each) for each in row.counterpart.inputs if each in idle]

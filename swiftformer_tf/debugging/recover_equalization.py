@@ -114,7 +114,7 @@ def _fitted(group: Group, matrices: dict[int, _Matrix], factors: list[np.ndarray
         axis = each.output_axis if writes else 3
         others = tuple(each for each in range(4) if each != axis)
         size, product = np.sum(wanted**2, axis=others), np.sum(wanted * stored, axis=others)
-        # Least squares; a channel without weights says nothing.
+        # Least squares; a channel without weights contributes nothing.
         ratio = np.divide(product, size, out=np.ones_like(size), where=(size > 0) & (product > 0))
         ratio = np.clip(ratio if writes else 1 / ratio, 1 / FARTHEST, FARTHEST)
         sureness = size * (ratio**2 if writes else ratio**-2)

@@ -32,7 +32,7 @@ from swiftformer_tf.tasks.classification import activation
 
 __all__ = ["write_android_folder"]
 
-# What Kotlin's TensorBuffer writes and reads.
+# The types that Kotlin's TensorBuffer writes and reads.
 STORAGE = ("float32", "int8", "uint8")
 
 # The crop modes in which a center crop at a half pixel starts at the even neighbor; in the others, at the lower one.
@@ -123,7 +123,7 @@ def _rendered(template: str, facts: Mapping[str, Any]) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class KotlinClass:
-    """What the Kotlin class needs for a task.
+    """A task's templates for the Kotlin class, and their variables.
 
     Args:
         noun: The name of its templates, `NOUN.kt.jinja` and `NOUN.md.jinja`.
@@ -135,7 +135,7 @@ class KotlinClass:
 
 
 def _scores(model: LiteModel) -> Mapping[str, Any]:
-    # What is left to do: nothing where the file does it itself.
+    # The activation that the app has to apply: none if the file applies it itself.
     return {"activation": None if model.classifier_activation else activation(model.config)}
 
 
@@ -198,7 +198,7 @@ def _facts(models: Mapping[str, LiteModel], stem: str, package: str, class_name:
         "std": ", ".join(f"{np.float32(255 * x)!s}f" for x in std),
         "resized": transform.resized,
         "keeps_shape": transform.keeps_shape,
-        # How `Transform` makes whole pixels of the longer edge, and of the corner of the middle.
+        # How `Transform` rounds the longer edge, and the corner of a center crop.
         "whole": "toInt" if transform.resized[0] == transform.resized[1] else "roundToInt",
         "corner": "rint" if transform.crop_mode in EVEN_CORNERS else "floor",
         "noun": KOTLIN_CLASSES[task].noun,

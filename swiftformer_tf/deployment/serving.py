@@ -17,10 +17,10 @@ from swiftformer_tf.tasks.classification import activation
 
 __all__ = ["LITERT_JS", "PageServer", "page_model", "runtime_folder"]
 
-# What npm has to fill a folder with.
+# The package that npm must have installed in the folder.
 LITERT_JS = "@litertjs/core@2.5.3"
 
-# What the page loads of it; half of it is what an interrupted npm leaves.
+# The files of it that the page loads; an interrupted npm leaves only some of them.
 RUNTIME_FILES = ("core/dist/index.js", "wasm-utils/dist/index.js", "core/wasm")
 
 WEB = Path(__file__).with_name("web")
@@ -65,7 +65,7 @@ def page_model(model: LiteModel, *, name: str, url: str) -> dict[str, Any]:
 
 def _labels(model: LiteModel) -> dict[str, Any]:
     return {
-        # What is left to do: nothing where the file does it itself.
+        # The activation that the page has to apply: none if the file applies it itself.
         "activation": None if model.classifier_activation else activation(model.config),
         "numbers": activation(model.config) is None,
     }
@@ -81,7 +81,7 @@ def _mask(model: LiteModel) -> dict[str, Any]:
     }
 
 
-# What else the page needs to show outputs, by their task.
+# Additional data that the page needs to show outputs, by task.
 SHOWN = {"classification": _labels, "semantic-segmentation": _mask}
 
 
@@ -102,7 +102,7 @@ def runtime_folder(litert_js: str | Path) -> Path:
         raise ModelError(f"no LiteRT.js in {litert_js}: run npm install {LITERT_JS} there")
     for name in RUNTIME_FILES:
         if not (runtime / name).exists():
-            # npm leaves a package alone whose folder is there, whatever is in it.
+            # npm skips a package whose folder exists, whatever it contains.
             raise ModelError(
                 f"{runtime / name} is missing: remove {runtime} and run npm install {LITERT_JS} in {litert_js}"
             )
@@ -162,7 +162,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-cache")
         self.send_header("Content-Security-Policy", self.server.policy)
-        # Threads of WebAssembly need a page that shares its memory with no other.
+        # WebAssembly threads require a page that is isolated from other origins.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         self.end_headers()

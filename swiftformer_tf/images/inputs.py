@@ -14,7 +14,7 @@ from swiftformer_tf.images.transform import Transform, open_image
 __all__ = ["ImageSource", "image_inputs", "in_batches", "known_count"]
 
 # A folder; files; pixels 0-255 as uint8 (N, H, W, C); normalized floats of that shape; or a `tf.data.Dataset` or
-# another iterable of such images or batches, labels beside them passed over.
+# another iterable of such images or batches, whose labels, if any, are ignored.
 ImageSource = str | Path | np.ndarray | Iterable[Any]
 
 

@@ -167,7 +167,7 @@ def open_mask(path: str | Path, classes: MaskClasses) -> np.ndarray:
             pixels = np.asarray(image.convert(mode))
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
-    except Exception as error:  # a damaged file makes Pillow's decoder fail in whatever way it leads it to
+    except Exception as error:  # Pillow's decoder raises whatever a damaged file leads to
         reason = one_line(undecoded_reason(error, path), 200)
         raise ImageError(f"{path}: cannot be read as a mask, expected a PNG ({reason})") from None
     if any(";16" in each for each in raw):

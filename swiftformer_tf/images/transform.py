@@ -328,7 +328,7 @@ def open_image(path: str | Path) -> Image.Image:
             return _as_rgb(_upright(image))
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
-    except Exception as error:  # a damaged file makes Pillow's decoders fail in whatever way it leads them to
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads to
         raise ImageError(f"{path}: cannot be read as a picture ({undecoded_reason(error, path)})") from None
 
 

@@ -102,7 +102,7 @@ def _limit_memory() -> None:
 
 
 if __name__ == "__main__":
-    # What native code prints must not get between the answers.
+    # Output printed by native code must not be mixed with the answers.
     own_stdout = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with contextlib.suppress(EOFError, BrokenPipeError):  # the parent has what it wanted

@@ -302,7 +302,7 @@ def packed_labels(content: bytes) -> tuple[str, ...] | None:
             if archive.getinfo(LABELS).file_size > MAX_LABEL_BYTES:
                 return None
             return tuple(archive.read(LABELS).decode("utf-8").removesuffix("\n").split("\n"))
-    except Exception:  # a damaged archive makes zipfile fail in whatever way it leads it to
+    except Exception:  # zipfile raises whatever a damaged archive leads to
         return None
 
 
@@ -319,7 +319,7 @@ def min_runtime_version(content: bytes) -> str | None:
 def _entry(content: bytes, name: bytes) -> bytes | None:
     try:
         return next((data for each, data in _entries(content) if each == name), None)
-    except Exception as error:  # the generated reader fails in whatever way the damage leads it to
+    except Exception as error:  # the generated reader raises whatever the damage leads to
         raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
 
 

@@ -111,7 +111,7 @@ def decode(content: bytes, table: str = "ModelMetadata") -> dict[str, Any]:
 
 
 def _write_table(builder: flatbuffers.Builder, table: str, values: Mapping[str, Any]) -> int:
-    # What a table points to is written before it.
+    # The values that a table points to are written before it.
     written: list[tuple[int, str, Any]] = []
     for name, value in values.items():
         slot, kind = TABLES[table][name]

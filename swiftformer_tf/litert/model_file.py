@@ -80,7 +80,7 @@ class LiteModel:
 
     @property
     def answers(self) -> str:
-        """What the main output holds: `"logits"`, `"probabilities"`, `"mask"` or `"features"`, by its task."""
+        """The content of the main output: `"logits"`, `"probabilities"`, `"mask"` or `"features"`, by its task."""
         return TASKS[self.main_output.task].output_name(self.main_output.activation)
 
     @property
@@ -105,7 +105,7 @@ class LiteModel:
         model = cls(flatbuffer, **{**fields, "outputs": _in_order(flatbuffer, fields["outputs"])})
         flatbuffer = attach(flatbuffer, model.metadata)
         config_json = {
-            # What damage the zip archive's checksums do not cover is found out by this one.
+            # Detects damage that the zip archive's checksums do not cover.
             "flatbuffer": {"bytes": len(flatbuffer), "sha256": hashlib.sha256(flatbuffer).hexdigest()},
             "config": model.config.to_dict(),
             "recipe": model.recipe.to_dict(),
@@ -156,7 +156,7 @@ class LiteModel:
             )
         except ModelError:
             raise
-        except Exception as error:  # a damaged archive makes zipfile fail in whatever way it leads it to
+        except Exception as error:  # zipfile raises whatever a damaged archive leads to
             reason = one_line(error if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}")
             raise ModelError(
                 f"{path}: no readable {CONFIG_MEMBER} at its end ({reason}); it is damaged, or was not written by "

@@ -36,7 +36,7 @@ def before_matrices(operations: Iterable[tuple[Iterable[int], Iterable[int], boo
         [True, True, True, False]
     """
     found = []
-    behind: set[int] = set()  # tensors that a matrix made, or what is made of them
+    behind: set[int] = set()  # tensors that depend on a matrix
     for inputs, outputs, is_matrix in operations:
         found.append(behind.isdisjoint(inputs))
         if is_matrix or not found[-1]:
@@ -45,18 +45,18 @@ def before_matrices(operations: Iterable[tuple[Iterable[int], Iterable[int], boo
 
 
 def behind_integers(operations: Iterable[tuple[Iterable[int], Iterable[int], bool]]) -> list[bool]:
-    """For each operation of a graph, whether it and all that reads what it makes compute in float.
+    """Returns, for each operation of a graph, whether it and all operations that depend on it compute in float.
 
     Args:
-        operations: Tensors that each reads and makes, and whether all of them are floats, in the order in which they
-            run.
+        operations: In the order of execution, the tensors that each operation reads and writes, and whether all of
+            them are floats.
 
     Examples:
         >>> behind_integers([([0], [1], True), ([1], [2], False), ([2], [3], True), ([3], [4], True)])
         [False, False, True, True]
     """
     found = []
-    before: set[int] = set()  # tensors that an integer operation reads, or what makes them
+    before: set[int] = set()  # tensors that an integer operation depends on
     for inputs, outputs, is_float in reversed(list(operations)):
         found.append(is_float and before.isdisjoint(outputs))
         if not found[-1]:

@@ -15,7 +15,7 @@ from swiftformer_tf.native_logs import native_stderr_silenced
 
 __all__ = ["LiteRunner", "litert_errors_as_model_errors", "open_interpreter"]
 
-# What the input and output of a file may hold.
+# The types that the input and output of a file may have.
 INFERENCE_DTYPES = ("float32", "int8", "uint8", "int16")
 
 

@@ -10,10 +10,10 @@ from swiftformer_tf.litert.ops import MATRIX_OPS, operation_name
 
 __all__ = ["find_misquantized", "find_unused"]
 
-# Integers that stand for numbers. Bytes may be indices too, which have no scale.
+# Integer types with quantized values. Bytes may also be indices, which have no scale.
 SCALED = ("INT4", "INT8", "INT16")
 FLOATS = ("FLOAT16", "FLOAT32")
-# What LiteRT's kernels leave out of matrices, so that a product of two fits.
+# The integer that LiteRT's kernels exclude from matrices, so that the sum of two products fits into 16 bits.
 LEAST_OF_INT8 = -128
 # Relative tolerance between a bias's scale and that of its sums: both are products of float32.
 ROUNDING = 1e-5

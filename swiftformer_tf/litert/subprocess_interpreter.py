@@ -22,7 +22,7 @@ from swiftformer_tf.litert.interpreter_worker import PLACE, read_message, write_
 
 __all__ = ["SubprocessInterpreter"]
 
-# No answer for this long is none: the slowest recipe of the largest variant takes seconds on a phone's core.
+# Timeout for an answer: the slowest recipe of the largest variant takes seconds on a phone's core.
 ANSWER_SECONDS = 120.0
 
 

@@ -15,10 +15,10 @@ LINEAR, CUBIC = 2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.04471
 # the sigmoid is of.
 FARTHEST, HIGHEST = 3.4, 8.0
 
-# GELU makes next to nothing of what is less: there the integers of what only GELUs read saturate.
+# GELU maps lower values to almost zero: tensors that only GELUs read may saturate there.
 LEAST_OF_GELU = -FARTHEST
 
-# What the operations make, by the end of its name, with its range.
+# The ranges of the operations' results, by the end of their names.
 RANGES = {
     "/scaled": (-CUBIC * FARTHEST, CUBIC * FARTHEST),
     "/square": (0.0, CUBIC * FARTHEST**2),
@@ -85,7 +85,7 @@ def lowered_gelus(graph: Graph) -> list[LoweredGelu]:
     found = []
     for product in graph.operations:
         output = product.outputs[0]
-        # By the names: SiLU has some of the same operations.
+        # Matched by name, since SiLU consists of some of the same operations.
         inner = tuple(named.get(graph.label(output) + suffix, -1) for suffix in RANGES)
         if product.name == "MUL" and product.inputs[1] == inner[-1] and -1 not in inner:
             found.append(LoweredGelu(product.inputs[0], output, inner))

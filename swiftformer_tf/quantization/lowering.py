@@ -10,7 +10,7 @@ BEFORE = "before"
 Steps = tuple[tuple[str, str, tuple[int | float | str, ...]], ...]
 
 LOWERED: dict[str, Steps] = {
-    # LiteRT has it in eight bits and not in sixteen, and XNNPACK in neither.
+    # LiteRT supports it in 8 bits but not in 16, and XNNPACK in neither.
     "HARD_SWISH": (
         ("ADD", "RELU6", (0, 3.0)),
         ("MUL", "NONE", (BEFORE, 1 / 6)),

@@ -9,7 +9,8 @@ from swiftformer_tf.quantization.graph import Graph, Operation
 
 __all__ = ["PROBABILITY_OPS", "lower_softmax", "probability_operations"]
 
-# What makes probabilities of logits in float, beside the sum of a pixel's exponentials, which is a convolution by ones.
+# Operations that convert logits to probabilities in float, besides the sum of a pixel's exponentials, a convolution by
+# ones.
 PROBABILITY_OPS = ("ADD", "DIV", "EXP", "REDUCE_MAX", "RESIZE_BILINEAR", "SOFTMAX", "SUB")
 
 # Largest distance of two logits whose exponentials, shifted by the largest logits of four pixels and weighted by where
@@ -20,7 +21,7 @@ MOST_DISTANCE = 100.0
 def probability_operations(graph: Graph) -> list[Operation]:
     """Returns the operations for an output of per-pixel probabilities: resizing and adding logits, and softmax.
 
-    What other operations read, too, is not among them: a residual sum, for instance, stays an integer.
+    Operations whose results are also used elsewhere are excluded: a residual sum, for instance, remains an integer.
 
     Args:
         graph: A float graph.

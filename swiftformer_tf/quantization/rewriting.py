@@ -151,7 +151,7 @@ class _Rewriter:
         is_small = self.graph.shape(source)[1:3] == (1, 1) or self.recipe.weights == "int4"
         is_matrix = (is_small or self.recipe.activations != "float32") and is_pointwise(graph, op)
         if is_matrix:
-            # As what it is: the file can then be told from one whose other convolutions are hybrid.
+            # Written as a matrix, which distinguishes the file from one whose other convolutions are hybrid.
             integers = integers.reshape(len(integers), -1)
         kernel = self.graph.add_tensor(weights, stored, value=integers, quantization=quantization)
         offset = self.graph.add_tensor(weights, "float32", value=self._bias(op) + shift, name=graph.bias_name(op))
@@ -338,7 +338,7 @@ class _Rewriter:
             quantization = self._quantization(op.outputs[0])
             integers = quantized(value, quantization, self.kind)
             if op.name == "MAXIMUM":
-                # What keeps a norm from zero is far below one step, and one step it has to be.
+                # The floor that keeps a norm from zero is far below one step, but must be at least one step.
                 integers = np.where(value > 0, np.maximum(integers, quantization.zero_point + 1), integers)
         else:
             quantization = from_range(float(value.min()), float(value.max()), self.kind)

@@ -27,7 +27,7 @@ FLOOR_FACTORS = 10.0 ** np.arange(16)
 SHARES = 1 - 0.07 * np.arange(8)
 SWEEPS = 4
 
-# Rows that are rounded before all others hear of it, in one product.
+# Rows that are rounded before the others are updated, in a single product.
 BLOCK = 32
 
 

@@ -6,7 +6,7 @@ from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quan
 
 __all__ = ["LEAST_RANGE", "best_range", "from_range", "rounded"]
 
-# No tensor's integers reach less far, whatever was seen of it: a scale must not be zero.
+# Minimum range of a tensor, whatever its values were: a scale must not be zero.
 LEAST_RANGE = 1e-9
 
 # Shares of the range that are tried.

@@ -23,7 +23,7 @@ __all__ = ["check_page", "html_report", "save_page"]
 # Classes in the plot of errors.
 MAX_CLASSES = 20
 
-# What each check of `verify` asks, in the order of the page; one that is not here is shown by its name.
+# The question behind each check of `verify`, in the order of the page; others are shown by name.
 QUESTIONS = {
     "finite": "All outputs are finite",
     "snr": "Outputs are close to those of Keras",
@@ -43,12 +43,12 @@ QUESTIONS = {
     "labels": "The labels in the file are the model's",
     "raw_pixels": "The input takes pixel bytes unchanged",
 }
-# What a number of a file's answers is.
+# The name of a single number in a file's outputs, by task.
 UNITS = {"logits": "logit", "probabilities": "probability", "mask": "class", "features": "feature"}
 
 MARKS = {"passed": "✓", "failed": "✗", "refused": "?", "not compared": "-"}
 
-# What is said of files that did not pass, the worst first.
+# How the page describes files that did not pass, worst first.
 HEADLINES: dict[Verdict, str] = {
     "failed": "failed",
     "refused": "could not be judged on these photographs",

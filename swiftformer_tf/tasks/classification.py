@@ -28,7 +28,7 @@ ACTIVATION_OF: dict[ProblemType, Activation | None] = {
     "regression": None,
 }
 
-# What to do where only one right label of several can be learned from a teacher, see `require_single_label`.
+# The cure if a teacher can only teach a single label, see `require_single_label`.
 WITHOUT_TEACHER = "train without a teacher"
 
 # Fewer distinct answers of the reference say nothing about agreement: a constant would agree as well.

@@ -17,7 +17,7 @@ from swiftformer_tf.training.teachers import TeacherLogits
 
 __all__ = ["Batches", "steps_per_epoch", "training_dataset"]
 
-# What a random number is for: part of its seed, so that no two uses share a stream.
+# The purposes of random numbers: part of their seeds, so that no two purposes share a stream.
 _ORDER, _CROP, _FLIP, _AUGMENT, _MIX = range(5)
 
 
@@ -153,7 +153,7 @@ class Batches:
         epoch, position = divmod(step, self.steps)
         augmentation, views = self.recipe.augmentation, self.recipe.teacher_views if self.teacher else 0
         chosen, copies = self._chosen(epoch, position)
-        # What another process feeds is made there; only mixing needs the whole batch.
+        # Other processes prepare their own share of the batch; only mixing needs all of it.
         needed = np.arange(len(chosen)) if augmentation.mixes else np.arange(len(chosen))[self.share]
         view = epoch % views if views else epoch
         crops = {row: (self._photograph(chosen[row]), chosen[row], view, copies[row]) for row in needed}

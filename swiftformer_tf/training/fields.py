@@ -12,7 +12,7 @@ from swiftformer_tf.images.transform import is_number
 
 __all__ = ["RecipeFields", "check_rules", "check_types", "read_fields", "to_json"]
 
-# What a field of each type holds; others have rules of their own.
+# The values that a field of each type accepts; other fields have their own rules.
 _TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
     bool: (lambda value: isinstance(value, bool), "true or false"),
     int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),

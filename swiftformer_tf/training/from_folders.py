@@ -300,7 +300,7 @@ def _segmenter(options: _Options) -> History:
         if options.source
         else SwiftFormerModel(SwiftFormerConfig.from_variant(options.variant or VARIANT))
     )
-    # A photograph reaches a segmenter whole.
+    # Segmenters see the whole photograph.
     transform = backbone.config.transform.replace(crop=None, interpolation="bilinear", crop_mode="center")
     size = options.image_size or images.read(0)[0].size[::-1]
     config = backbone.config.replace(

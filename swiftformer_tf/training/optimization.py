@@ -94,7 +94,7 @@ class ClippedAdamW(keras.optimizers.AdamW):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if self.adaptive_clip is not None:
             gradient = _clipped(gradient, variable, self.adaptive_clip)
-        # By number: the variable comes here as the backend has it, without its path.
+        # By index: the variable passed here is the backend's, which has no path.
         share = self._shares[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * np.float32(share) if share != 1 else learning_rate)
 

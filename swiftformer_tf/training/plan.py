@@ -12,7 +12,7 @@ from swiftformer_tf.images.folders import ImageFolder
 
 __all__ = ["TrainingPlan", "count_labels", "telling"]
 
-# So many labels are named.
+# Maximum number of labels that are named.
 NAMED = 10
 
 

@@ -27,7 +27,7 @@ def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> No
         "mean IoU": [name for name in names if name.endswith("mean_iou")],
         "learning rate": ["learning_rate"],
     }
-    panels = {title: lines for title, lines in panels.items() if lines}  # an own `compile` may count no accuracy
+    panels = {title: lines for title, lines in panels.items() if lines}  # a user's `compile` may not measure accuracy
     figure = Figure(figsize=(14, 4), layout="constrained")
     for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for name in lines:

@@ -21,7 +21,7 @@ from swiftformer_tf.errors import ConfigError, first_line, how_to_install
 __all__ = ["check_same_settings", "distribute", "is_first_process", "share_of_batch", "undistributed"]
 
 
-# Between two tries to reach process 0.
+# Seconds between two attempts to reach process 0.
 RETRY_SECONDS = 0.5
 
 

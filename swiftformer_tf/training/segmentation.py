@@ -247,7 +247,7 @@ def train_segmenter(
 
 
 def _content(folder: MaskFolder) -> dict[str, Any]:
-    """What `run.json` says of a folder: by its masks' bytes, as somebody may have corrected them since."""
+    """Describes a folder for `run.json`, with digests of the masks, since their content may be corrected later."""
     digests = [hashlib.sha256(mask.read_bytes()).hexdigest() for mask in folder.masks]
     return {
         "photographs": fingerprint(folder.images, [""] * len(folder)),

@@ -14,7 +14,7 @@ from swiftformer_tf.training.segmentation_recipes import SegmentationRecipe
 
 __all__ = ["MaskBatches", "augmented"]
 
-# What a random number is for: part of its seed, so that no two uses share a stream.
+# The purposes of random numbers: part of their seeds, so that no two purposes share a stream.
 _ORDER, _AUGMENT = range(2)
 
 
