@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shlex
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from support.kotlin_app import STAND_INS, command, compile_kotlin, run
 from support.random_models import pictures
 from support.segmenters import lite
@@ -31,6 +33,7 @@ from swiftformer_tf import (
 from swiftformer_tf.cli import cli
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.deployment.android import write_android_folder
+from swiftformer_tf.images.samples import photographs
 from swiftformer_tf.training import SEGMENTATION_RECIPES
 
 README = Path(__file__).parents[1] / "README.md"
@@ -49,6 +52,26 @@ def write_use(folder: Path, package: str, block: str, names: dict[str, str]) -> 
     path = folder / f"{package}.kt"
     path.write_text(f"package {package}\n\n{imports}\nfun use({given}) {{\n{block}}}\n")
     return path
+
+
+def test_the_readmes_command_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands there, on a sixth of the photographs of the demo."""
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    (block,) = [each for each in blocks if "export swiftformer_xs_imagenette" in each]
+    transform = Checkpoint.open(PRETRAINED["swiftformer_xs_imagenette"]).config.transform
+    for split, shown in zip(("train", "val"), photographs(transform), strict=True):
+        (tmp_path / "photos" / split).mkdir(parents=True)
+        for index, pixels in enumerate(shown.pixels[::6]):
+            Image.fromarray(pixels).save(tmp_path / "photos" / split / f"{index}.png")
+    monkeypatch.chdir(tmp_path)
+    program, *words = shlex.split(block.replace("\\\n", " "))
+    assert program == "swiftformer-tf"
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "models").glob("*.tflite")) == [
+        "swiftformer_xs_imagenette_mixed_int8.tflite"
+    ]
+    assert "mixed_int8" in (tmp_path / "report.html").read_text("utf-8")
 
 
 # Apps that run the blocks of pages on the picture in the working directory.
