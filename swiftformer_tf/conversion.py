@@ -23,7 +23,7 @@ from swiftformer_tf.quantization.naming import name_tensors
 
 __all__ = ["convert"]
 
-# What the converter lists where LiteRT lacks operations, and what takes the place of one, by TensorFlow's name of it.
+# The converter's message about operations that LiteRT lacks, and cures by TensorFlow's name of the operation.
 _MISSING = re.compile(r"^(?:TF Select|Custom) ops: (\w+)", re.MULTILINE)
 _CURES = {"ResizeBicubic": 'use interpolation="bilinear"'}
 
@@ -69,7 +69,7 @@ def _converted_elsewhere(deploy: DeployModel, weights: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         saved, output = Path(folder, "deploy.keras"), Path(folder, "deploy.tflite")
         deploy.save(saved)
-        # Classes of the caller's are imported there from where they are found here.
+        # The caller's classes are imported there from the same paths as here.
         classes = {type(layer) for layer in deploy._flatten_layers(include_self=False)}
         own = [f"{each.__module__}:{each.__qualname__}" for each in classes if not _is_known(each)]
         here = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -99,7 +99,7 @@ def _convert_file(saved: str, weights: Literal["float32", "float16"], output: st
         content = convert(deploy, weights)
     except ExportError as error:
         sys.exit(str(error))
-    except Exception as error:  # a module that is not found, and Keras's many ways to say that it knows no class
+    except Exception as error:  # a missing module, and Keras's many errors about unknown classes
         sys.exit(f"the deploy graph cannot be loaded there: {first_line(error)}")
     Path(output).write_bytes(content)
 
@@ -107,7 +107,7 @@ def _convert_file(saved: str, weights: Literal["float32", "float16"], output: st
 def _refusal(kind: str, graph: Any, deploy: DeployModel) -> str:
     """Names the layer with an operation that LiteRT lacks, and what to do about it."""
     layers = set(_layer_names(deploy))
-    # TensorFlow puts a number behind a scope's name that it has seen before.
+    # TensorFlow appends a number to a scope's name if it has been used before.
     scopes = (scope for op in graph.get_operations() if op.type == kind for scope in op.name.split("/"))
     names = (name for scope in scopes for name in (scope, re.sub(r"_\d+$", "", scope)))
     layer = next((f"layer {name}: " for name in names if name in layers), "")
@@ -127,7 +127,7 @@ def _traced(deploy: DeployModel) -> Any:
 
     spec = tf.TensorSpec(deploy.inputs[0].shape, tf.float32, name="image")
     names = [each.name for each in deploy.named_outputs]
-    # Variables would stay resources in the file, which no other tool can read; arrays become constants.
+    # Variables would remain resources in the file, which no other tool can read; arrays become constants.
     states = [
         [each.numpy() for each in variables]
         for variables in (deploy.trainable_variables, deploy.non_trainable_variables)

@@ -114,7 +114,7 @@ def compare(
     for image in images:
         right = {reference_source: image, **dict(zip(tensors, run_reference([image]), strict=True))}
         outputs = run([as_stored(image, *types[source])[0]])
-        # The float graph's values as the file's tensors hold them: what rounding them loses is their producer's loss.
+        # The float graph's values, quantized like the file's tensors: their rounding error is their producer's.
         feeds = {
             each: as_stored(np.maximum(right[tensor], floors.get(each, -np.inf)), *types[each])
             for each, tensor in alone.feeds.items()
@@ -125,7 +125,7 @@ def compare(
             _, quantization = types[each.output]
             value = right[each.tensor]
             expected = feeds[each.op.inputs[0]][1] if each.counterpart is None else next(wanted)
-            # An input of a root that was rounded to zero has no answer of its own.
+            # The root of an input that was rounded to zero is not meaningful.
             expected = np.where(np.isfinite(expected), expected, value)
             made, own_made = (restored_floats(values, quantization) for values in (output, own_output))
             value, expected, made, own_made = (

@@ -31,7 +31,7 @@ from swiftformer_tf.recipes import RECIPES
 
 __all__ = ["QuantizationReport", "TensorReport", "debug_quantization"]
 
-# What part of the network a tensor belongs to. Others are of what stands before the stem, or of a head of one's own.
+# The part of the network that a tensor belongs to. Others come before the stem, or are in a custom head.
 PARTS = re.compile(r"stem|stages-\d+-(?:blocks-\d+|downsample)|head")
 
 
@@ -180,7 +180,7 @@ def _compared(
             facts = [_facts(graph, each) for each in pairs]
         except ModelError:
             raise
-        except Exception as error:  # the generated reader fails in whatever way the damage leads it to
+        except Exception as error:  # the generated reader raises whatever the damage leads to
             raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {one_line(error)})") from None
     count = 0
 

@@ -17,7 +17,7 @@ ROUNDS = 40
 # Trusted precision of a float weight, as a share of the largest: in the first half of the rounds, and in the last.
 FLOAT_STEPS = 1 / 128, 2.0**-20
 
-# No factor is further from one; a channel whose weights are nothing but rounding would have any.
+# Largest distance of a factor from one; channels whose weights are only rounding errors could have any factor.
 FARTHEST = 2.0**20
 
 # Weights that are no further than that from the float graph's, in steps, are those rounded to nearest: not scaled.

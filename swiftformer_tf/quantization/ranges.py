@@ -18,7 +18,7 @@ __all__ = ["EvenSample", "Statistics", "channel_means", "first_operations", "las
 VALUES_PER_IMAGE = 2048
 ROWS_PER_IMAGE = 512
 
-# So many images give values, evenly spaced where there are more: with XS, 1.5 MB each.
+# Maximum number of images that contribute values, evenly spaced; with XS, 1.5 MB each.
 SAMPLED_IMAGES = 256
 
 # Rows are gathered over this many images: one large product is much faster than many small ones.
@@ -114,10 +114,10 @@ def measure(
 
     computed = tuple(output for op in graph.operations for output in op.outputs)
     with native_stderr_silenced():
-        # Outputs, and not `experimental_preserve_all_tensors`: XNNPACK can still take the whole graph.
+        # As outputs, not with `experimental_preserve_all_tensors`: XNNPACK can still run the whole graph.
         interpreter = Interpreter(model_content=graph.watched(computed))
         interpreter.allocate_tensors()
-    # The interpreter gives its outputs in the order in which they were asked for.
+    # The interpreter returns its outputs in the requested order.
     places = dict(zip(computed, (details["index"] for details in interpreter.get_output_details()), strict=True))
     (source,) = interpreter.get_input_details()
     found = Statistics()
@@ -151,7 +151,7 @@ def measure(
             name: np.asarray(np.mean([means[name] for _, means in seen_twice.items], axis=0, dtype=np.float64))
             for name in last
         }
-    # One tensor after the other, so that no two copies of all are there at once.
+    # One tensor at a time, so that there are never two copies of all of them.
     found.pixels = {tensor: np.concatenate(samples.pop(tensor).items) for tensor in list(samples)}
     # The last entry is the number of rows, since all of them end in a one.
     found.moments = {tensor: moment / moment[..., -1:, -1:] for tensor, moment in found.moments.items()}

@@ -21,7 +21,7 @@ from swiftformer_tf.recipes import Recipe
 
 __all__ = ["rewrite"]
 
-# Operations whose outputs have the scale of their inputs; where several are computed, all get the one of the output.
+# Operations whose outputs have the scale of their inputs; if several inputs are computed, all get that of the output.
 SAME_SCALE = (
     *("AVERAGE_POOL_2D", "BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "GATHER", "MAXIMUM", "MAX_POOL_2D"),
     *("MINIMUM", "MIRROR_PAD", "PACK", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR"),
@@ -33,8 +33,8 @@ SAME_SCALE = (
 # for what it makes, where the rare large values count.
 SEARCHED = ("EXP", "MEAN", "MUL", "RSQRT")
 
-# In 16 bits ranges are that much wider than what the images reached: the few photographs that go beyond would lose more
-# than all others do by the coarser step.
+# In 16 bits, ranges are wider than the images' by this factor: the few photographs that exceed them would lose more
+# than all others lose from the coarser step.
 HEADROOM = 1.5
 
 # In 8 bits the ranges of what the last matrices make are wider by that share on both sides: two labels beyond what the
@@ -48,7 +48,7 @@ RSQRT_PIECES, RSQRT_REACH = 256, 1.8
 
 BITS = {"int8": 8, "int4": 4}
 
-# Distance of the pixels sampled to search a range: all of them would take long and give the same.
+# Distance of the pixels sampled to search a range: using all would be slow and give the same result.
 PIXELS_APART = 2
 
 # Largest integer of a matrix in eight bits.
@@ -84,7 +84,7 @@ class _Rewriter:
         self.kind = integer_kind(recipe.activations)
         self.kernels = KERNELS[self.kind]
         self.operations: list[tuple[Operation, int]] = []
-        # A tensor of the float graph in each type in which it is there already.
+        # The tensors that exist already, by tensor of the float graph and type.
         self.tensors_by_dtype: dict[tuple[int, Kind], int] = {}
         self.quantizations: dict[int, Quantization] = {}
         self.producers = {output: op for op in graph.operations for output in op.outputs}
