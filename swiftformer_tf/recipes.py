@@ -259,7 +259,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="dynamic_int8",
-            description="a quarter of the size; int8 matrices, ranges measured while it runs; no need of calibration",
+            description="a quarter of the size; int8 matrices, ranges measured while it runs; needs no calibration",
             weights="int8",
             activations="float32",
             min_snr=30,
@@ -270,7 +270,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="dynamic_int4",
-            description="an eighth of the size; int4 matrices, the most sensitive in int8",
+            description="an eighth of the size; int4 matrices, the most sensitive ones int8",
             weights="int4",
             activations="float32",
             min_snr=20,
@@ -282,7 +282,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="mixed_int8",
-            description="for CPUs: int8 matrices; float where XNNPACK is as good or better at it",
+            description="for CPUs and Qualcomm's NPUs: int8 matrices, float where XNNPACK is just as fast",
             weights="int8",
             activations="int8",
             min_snr=26,
@@ -297,7 +297,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="int8",
-            description="integer, by tables that XNNPACK makes; for CPUs without fast floats",
+            description="integer, with functions that XNNPACK turns into lookup tables; for CPUs without fast floats",
             weights="int8",
             activations="int8",
             min_snr=20,
@@ -313,7 +313,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="static_int8",
-            description="integer throughout, each function one operation; for NPUs, which take it whole",
+            description="integer throughout, each function one operation; for NPUs other than Qualcomm's",
             weights="int8",
             activations="int8",
             min_snr=20,
@@ -326,7 +326,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="int16x8",
-            description="int8 weights, int16 in between; faithful",
+            description="int8 weights, int16 activations; the most accurate integer recipe",
             caution="for integer-only chips: on a CPU, LiteRT's reference kernels are about 30 times slower "
             "than float32",
             weights="int8",

@@ -15,7 +15,7 @@ from support.written_files import KOTLIN, kotlin
 
 from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, SwiftFormerForImageClassification, export, fuse
 from swiftformer_tf.deployment.android import write_android_folder
-from swiftformer_tf.deployment.chips import FASTEST_ON_CPU, WHICH_RECIPE
+from swiftformer_tf.deployment.chips import ADVICE, FASTEST_ON_CPU, WHICH_RECIPE
 
 Lite = Callable[..., LiteModel]
 
@@ -291,6 +291,15 @@ def test_the_models_chips_are_those_of_the_advice(lite: Lite, tmp_path: Path) ->
     assert advised.keys() == {"mixed_int8", "float16", "static_int8"}
     assert {name: chips[name.upper()] for name in advised} == advised
     assert len(set(chips.values())) == len(chips)  # none claims what is another's
+
+
+def test_descriptions_follow_the_advice() -> None:
+    """They stand beside it, on the page and in the class."""
+    on_npus = {name: recipe.description for name, recipe in RECIPES.items() if "NPU" in recipe.description}
+    assert on_npus.keys() == {"mixed_int8", "static_int8"}
+    assert on_npus["mixed_int8"].startswith(f"for {ADVICE['mixed_int8']}: ")
+    assert on_npus["static_int8"].endswith("; for NPUs other than Qualcomm's")
+    assert ADVICE["static_int8"] == "other NPUs"
 
 
 def test_one_caution_everywhere(lite: Lite, tmp_path: Path) -> None:
