@@ -147,8 +147,7 @@ def first_answers(table: Entries) -> list[str]:
         "### First answer",
         "",
         "Time to load a file and run it once in a fresh process on one thread, and the memory that this adds; then "
-        "the same with XNNPACK's weight cache, which an earlier run wrote. What has no file to load is below, under "
-        "*Before export*.",
+        "the same with XNNPACK's weight cache, which an earlier run wrote. PyTorch models without a file have no row.",
         "",
         "| file | ms | peak MB | ms, cached | peak MB, cached |",
         "|---|---|---|---|---|",
