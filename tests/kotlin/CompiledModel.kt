@@ -1,7 +1,7 @@
 // Stand-ins for LiteRT's classes of these names, with the signatures of its Kotlin library:
 // https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Common.kt (Accelerator, JniHandle)
 // https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Environment.kt
-// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/LiteRtException.kt
+// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/LiteRtException.kt (LiteRtException, Status)
 // https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Model.kt (CompiledModel)
 // https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/TensorBuffer.kt
 // Files of the working directory say what they answer, and what they refuse.
@@ -16,7 +16,20 @@ import java.util.concurrent.atomic.AtomicInteger
 
 enum class Accelerator { NONE, CPU, GPU, NPU }
 
-class LiteRtException(message: String) : Exception(message)
+class LiteRtException(private val status: Status, message: String) : Exception(message) {
+    constructor(code: Int, message: String) : this(Status.fromCode(code), message)
+}
+
+/** Only the codes that are thrown here. */
+enum class Status(val code: Int) {
+    ErrorMemoryAllocationFailure(2),
+    ErrorUnsupported(5);
+
+    companion object {
+        fun fromCode(code: Int): Status =
+            requireNotNull(values().firstOrNull { it.code == code }) { "Unknown status code: $code" }
+    }
+}
 
 class Environment private constructor() : JniHandle("the environment")
 
@@ -81,7 +94,7 @@ class CompiledModel private constructor(private val assetName: String) : JniHand
 
     @JvmOverloads
     fun createOutputBuffers(signatureIndex: Int = 0): List<TensorBuffer> {
-        if (File("no output buffers").exists()) throw LiteRtException("no memory")
+        if (File("no output buffers").exists()) throw LiteRtException(Status.ErrorMemoryAllocationFailure, "no memory")
         return listOf(TensorBuffer("an output"))
     }
 
@@ -108,7 +121,7 @@ class CompiledModel private constructor(private val assetName: String) : JniHand
             optionalEnv: Environment? = null,
         ): CompiledModel {
             val accelerator = options.accelerators.single()
-            if (File("no $accelerator").exists()) throw LiteRtException("no $accelerator here")
+            if (File("no $accelerator").exists()) throw LiteRtException(Status.ErrorUnsupported, "no $accelerator here")
             println("created $assetName on $accelerator with ${options.cpuOptions?.numThreads} threads")
             return CompiledModel(assetName)
         }
