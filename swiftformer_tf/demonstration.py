@@ -101,7 +101,8 @@ def demonstrate(
         progress=progress,
     )
     results = [(each.model, each.report) for each in exported]
-    save_page(page, results, images=seen.holdout, names=seen.names, about_images=seen.about, command=command)
+    with progress("report page", None):
+        save_page(page, results, images=seen.holdout, names=seen.names, about_images=seen.about, command=command)
     return Demonstration(exported, page, seen.remark)
 
 

@@ -267,7 +267,7 @@ def _check_deploy(asked: str, deploy: DeployModel, recipes: Iterable[Recipe]) ->
     """Reports the likeliest mistakes: an unfused model, its file, the name of a recipe, weights that are not finite."""
     if not isinstance(deploy, DeployModel):
         given = f"the file {str(deploy)!r}" if isinstance(deploy, str | Path) else f"a {type(deploy).__name__}"
-        raise ExportError(f"{asked}: {given}, expected a deploy graph: fuse(model) makes one of a Keras model")
+        raise ExportError(f"{asked}: {given}, expected a deploy graph: fuse(model) makes one from a Keras model")
     for recipe in recipes:
         if not isinstance(recipe, Recipe):
             near = difflib.get_close_matches(str(recipe), RECIPES, 1) or list(RECIPES)

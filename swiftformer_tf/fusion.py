@@ -336,8 +336,8 @@ def _check_outputs(names: list[str], tensors: list[Any], expected: list[tuple[in
         if len(found) != len(shape) or any(each not in (None, own) for own, each in zip(found, shape, strict=True)):
             told = str(shape).replace("None", "?")
             raise ModelError(
-                f"fuse: output {name} has the shape {found}, expected {told}; give the batch_size that the model is "
-                "made for, or make it for any"
+                f"fuse: output {name} has the shape {found}, expected {told}; give the batch_size that the model was "
+                "built for, or build the model for any"
             )
 
 

@@ -323,7 +323,7 @@ def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
     for slip, answer in (
         (lambda: model("xs"), r"config='xs': expected .*; SwiftFormerConfig.from_variant\('xs'\) makes one"),
         (lambda: classifier({}), r"^config={}: expected a SwiftFormerConfig$"),
-        (lambda: made(id2label=["a", "b"]), r"dict\(enumerate\(names\)\) makes them of a list"),
+        (lambda: made(id2label=["a", "b"]), r"dict\(enumerate\(names\)\) makes them from a list"),
         (lambda: SwiftFormerConfig.from_variant("xs", num_labels=2), "^num_labels: set by id2label; give id2label="),
         (lambda: made(num_labels=2, id2label={0: "a"}), "^num_labels: set by id2label; give id2label="),
         (lambda: tiny().config.replace(num_labels=2), "^num_labels: set by id2label; give id2label="),

@@ -279,6 +279,20 @@ def test_a_file_is_verified_by_its_path(
         verify_files([tmp_path / "x.tflite"], reference=saved, images=folder, html=tmp_path / "no" / "page.html")
 
 
+def test_a_demonstration_names_its_last_step(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    @contextmanager
+    def shown(name: str, total: int | None) -> Iterator[Any]:
+        seen.append((name, total))
+        yield lambda done: None
+
+    monkeypatch.setattr("swiftformer_tf.demonstration.export_files", lambda *_, **__: [])
+    monkeypatch.setattr("swiftformer_tf.demonstration.save_page", lambda *_, **__: seen.append("saved"))
+    demonstrate(tmp_path / "out", images=folder, progress=shown)
+    assert seen == [("report page", None), "saved"]
+
+
 def test_a_demonstration_needs_photographs_for_both(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a.png").write_bytes(min(folder.rglob("*.png")).read_bytes())

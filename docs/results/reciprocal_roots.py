@@ -1,16 +1,16 @@
 """RSQRT or EXP and LOG, in `int8` on a CPU: writes `reciprocal_roots.md` here.
 
-    python docs/results/reciprocal_roots.py FOLDER PHOTOGRAPHS --variant xs --variant l1
+    PYTHONPATH=tests python docs/results/reciprocal_roots.py FOLDER PHOTOGRAPHS --variant xs --variant l1
 
-XS has the weights that ship; others are new models whose layer scales are 1, since with the usual 1e-5 the branches
-are so small beside what they are added to that XNNPACK leaves these additions to LiteRT. All files of a variant and
-size take turns. On a machine that is busy with other work, export first (`--export-only`) and measure under real-time
-priority: `chrt -f 50`.
+XS has the weights that ship; others have random ones whose scales are like trained weights' (as in `variants.py`). All
+files of a variant and size take turns. On a machine that is busy with other work, export first (`--export-only`) and
+measure under real-time priority: `chrt -f 50`.
 """
 
 from pathlib import Path
 
 import click
+from support.random_models import pictures, seeded_model
 
 import swiftformer_tf as sf
 from swiftformer_tf.images.folders import ImageFolder, balanced_sample
@@ -22,6 +22,8 @@ SIZES = (224, 448)
 FORMS = {"EXP and LOG": sf.RECIPES["int8"], "RSQRT": sf.RECIPES["int8"].replace(lower_rsqrt=False)}
 REPEATS = 60
 CALIBRATION_IMAGES = 16
+# As in variants.py and robustness.py.
+GAIN = 0.54
 
 
 def export_forms(variant: str, size: int, photographs: list[Path], folder: Path) -> list[Path]:
@@ -33,19 +35,19 @@ def export_forms(variant: str, size: int, photographs: list[Path], folder: Path)
     paths = [folder / f"{variant}_{size}_{form.replace(' ', '_')}.tflite" for form in FORMS]
     if all(path.exists() for path in paths):
         return paths
-    model = (
-        sf.SwiftFormerForImageClassification.from_pretrained(WEIGHTS[variant])
-        if variant in WEIGHTS
-        else sf.SwiftFormerForImageClassification(
-            sf.SwiftFormerConfig.from_variant(variant, layer_scale_init_value=1.0)
-        )
-    )
-    deploy = sf.fuse(model, image_size=size)
+    deploy = sf.fuse(_model(variant), image_size=size)
     calibration = sf.calibrate(deploy, photographs)
     for path, recipe in zip(paths, FORMS.values(), strict=True):
         sf.export(deploy, recipe, calibration=calibration).save(path)
         click.echo(f"{path.name} {path.stat().st_size / 1e6:.2f} MB", err=True)
     return paths
+
+
+def _model(variant: str) -> sf.SwiftFormerForImageClassification:
+    if variant in WEIGHTS:
+        return sf.SwiftFormerForImageClassification.from_pretrained(WEIGHTS[variant])
+    config = sf.SwiftFormerConfig.from_variant(variant)
+    return seeded_model(config, config.transform.normalize(pictures(4, *config.input_size)), gain=GAIN)
 
 
 def page(measured: dict[tuple[str, int], list[FileTiming]], *, real_time: bool) -> str:
@@ -56,8 +58,8 @@ def page(measured: dict[tuple[str, int], list[FileTiming]], *, real_time: bool) 
         "",
         "Made by `python docs/results/reciprocal_roots.py FOLDER PHOTOGRAPHS`: `int8` with 1 / sqrt(x) as",
         "EXP(-LOG(x) / 2), as the recipe has it, and as LiteRT's RSQRT (`lower_rsqrt=False`). XS has the weights that",
-        f"ship, others random ones with layer scales of 1. Medians of {REPEATS} runs, taking turns, on one thread of",
-        "an x86 core with VNNI; in parentheses the number of XNNPACK partitions.",
+        f"ship, others random ones whose scales are like trained weights'. Medians of {REPEATS} runs, taking turns, on",
+        "one thread of an x86 core with VNNI; in parentheses the number of XNNPACK partitions.",
         *circumstances,
         "",
         "| variant | pixels | EXP and LOG, ms | RSQRT, ms | EXP and LOG / RSQRT |",

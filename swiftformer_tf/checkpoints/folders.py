@@ -66,8 +66,8 @@ def weight_file(folder: Path) -> Path:
         raise CheckpointError(PARTS)
     if any(name.endswith(("_optim_states.pt", "_model_states.pt", "zero_to_fp32.py")) for name in names):
         raise CheckpointError(
-            "a checkpoint in parts, as DeepSpeed writes it; python zero_to_fp32.py FOLDER NEW_FOLDER, with the script "
-            "that DeepSpeed puts beside its checkpoints, makes one of them"
+            "a checkpoint that DeepSpeed split into parts; merge them with the script that DeepSpeed saves next to "
+            "them: python zero_to_fp32.py FOLDER NEW_FOLDER"
         )
     inside = sorted(each.name for each in folder.iterdir() if any((each / name).is_file() for name in WEIGHTS))
     hint = f"; there are some in {inside[0]}" if inside else ""

@@ -30,7 +30,7 @@ def check_labels(value: Any) -> None:
     """
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f"id2label={value!r}: expected class names by index; dict(enumerate(names)) makes them of a list"
+            f"id2label={value!r}: expected class names by index; dict(enumerate(names)) makes them from a list"
         )
 
 
