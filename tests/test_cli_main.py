@@ -154,7 +154,8 @@ def test_types_are_named_in_the_help() -> None:
     assert "--from FILE|FOLDER|NAME" in shown
     assert "--teacher FILE|FOLDER|NAME A classifier to distill from: a .keras or .tflite file or a checkpoint." in shown
     *first, last = SEGMENTATION_HEADS
-    assert f"Head of a segmenter: {', '.join(first)} or {last}. [default: semantic_fpn_64]" in shown
+    named = f"Head of a segmenter: {', '.join(first)} or {last}."
+    assert f"{named} Default: that of a segmenter in --from, or semantic_fpn_64." in shown
 
 
 @pytest.mark.parametrize("name", ["export", "train"])
