@@ -56,8 +56,8 @@ def page(measured: dict[tuple[str, int], list[FileTiming]], *, real_time: bool) 
     lines = [
         "# RSQRT, or EXP and LOG",
         "",
-        "Made by `PYTHONPATH=tests python docs/results/reciprocal_roots.py FOLDER PHOTOGRAPHS`: `int8` with 1 / sqrt(x) as",
-        "EXP(-LOG(x) / 2), as the recipe has it, and as LiteRT's RSQRT (`lower_rsqrt=False`). XS has the weights that",
+        "Made by `PYTHONPATH=tests python docs/results/reciprocal_roots.py FOLDER PHOTOGRAPHS`: `int8` with 1 / sqrt(x)",
+        "as EXP(-LOG(x) / 2), as the recipe has it, and as LiteRT's RSQRT (`lower_rsqrt=False`). XS has the weights that",
         f"ship, others random ones whose scales are like trained weights'. Medians of {REPEATS} runs, taking turns, on",
         "one thread of an x86 core with VNNI; in parentheses the number of XNNPACK partitions.",
         *circumstances,
