@@ -334,7 +334,7 @@ def test_likely_slips_get_an_answer(tmp_path: Path) -> None:
         ),
         (
             lambda: pretrained("swiftformer_xs_imagenette", id2label=["a", "b"]),
-            r"^id2label=\['a', 'b'\]: .*makes them of a",
+            r"^id2label=\['a', 'b'\]: .*makes them from a list",
         ),
     ):
         with pytest.raises(ConfigError, match=answer):
