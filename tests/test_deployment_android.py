@@ -13,7 +13,16 @@ import pytest
 from support.random_models import seeded_model
 from support.written_files import KOTLIN, kotlin
 
-from swiftformer_tf import RECIPES, ExportError, LiteModel, LiteRunner, SwiftFormerForImageClassification, export, fuse
+from swiftformer_tf import (
+    RECIPES,
+    DeployModel,
+    ExportError,
+    LiteModel,
+    LiteRunner,
+    SwiftFormerForImageClassification,
+    export,
+    fuse,
+)
 from swiftformer_tf.deployment.android import write_android_folder
 from swiftformer_tf.deployment.chips import ADVICE, FASTEST_ON_CPU, WHICH_RECIPE
 
@@ -187,20 +196,40 @@ def test_a_class_replaces_its_own_files_after_more_training(lite: Lite, trained:
     assert all(before[name].content != after[name].content for name in before)
 
 
-def test_a_class_runs_no_files_before_and_after_more_training(lite: Lite, trained: Lite, tmp_path: Path) -> None:
-    write_android_folder({f"x_{recipe}.tflite": lite(recipe) for recipe in ("float16", "float32")}, tmp_path)
+@pytest.mark.parametrize("new", ["float32", "dynamic_int8"])
+def test_a_class_runs_no_files_before_and_after_more_training(
+    lite: Lite, trained: Lite, tmp_path: Path, new: str
+) -> None:
+    """Neither where a file of the class would be replaced nor where a recipe would join it."""
+    write_android_folder({"x_float16.tflite": lite("float16"), "x_float32.tflite": lite("float32")}, tmp_path)
     before = contents(tmp_path)
+    stay = [recipe for recipe in ("float16", "float32") if recipe != new]
+    names = ", ".join(f"x_{recipe}.tflite" for recipe in stay)
+    together = " ".join(f"--recipe {recipe}" for recipe in dict.fromkeys(("float16", "float32", new)))
     message = (
-        r"x_float32\.tflite: expected the same content as the new file of this name, since kotlin/swiftformer/X\.kt "
-        r"would run it beside x_float16\.tflite, perhaps of other weights; export all recipes of this class together "
-        r"\(--recipe float16 --recipe float32\), or delete x_float16\.tflite first$"
+        f"{names} in {tmp_path}: expected the same weights as in the new x_{new}.tflite, since "
+        f"kotlin/swiftformer/X.kt would run both; export all recipes of this class together ({together}), or delete "
+        f"{names} first"
     )
-    with pytest.raises(ExportError, match=message):
-        write_android_folder({"x_float32.tflite": trained("float32")}, tmp_path)
+    with pytest.raises(ExportError, match=f"^{re.escape(message)}$"):
+        write_android_folder({f"x_{new}.tflite": trained(new)}, tmp_path)
     assert contents(tmp_path) == before
-    (tmp_path / "assets" / "x_float16.tflite").unlink()
-    write_android_folder({"x_float32.tflite": trained("float32")}, tmp_path)
+    for recipe in stay:
+        (tmp_path / "assets" / f"x_{recipe}.tflite").unlink()
+    write_android_folder({f"x_{new}.tflite": trained(new)}, tmp_path)
     assert "x_float16" not in kotlin(tmp_path)
+
+
+def test_a_file_calibrated_anew_replaces_its_own(
+    lite: Lite, deploy: DeployModel, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    """Its weights are those of the file that stays, whatever its photographs were."""
+    write_android_folder({f"x_{recipe}.tflite": lite(recipe) for recipe in ("float32", "int8")}, tmp_path)
+    again = export(deploy, RECIPES["int8"], calibration=pixels[:16])
+    assert again.content != lite("int8").content
+    write_android_folder({"x_int8.tflite": again}, tmp_path)
+    assert (tmp_path / "assets" / "x_int8.tflite").read_bytes() == again.content
+    assert "x_float32" in kotlin(tmp_path)
 
 
 def test_strings_of_kotlin_hold_any_name(lite: Lite, tmp_path: Path) -> None:

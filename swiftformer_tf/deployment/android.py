@@ -52,8 +52,7 @@ def write_android_folder(
 
     Models, labels and class are named after the Keras model, so that several models can be placed in one app. The class
     runs the new models and those of an earlier call for the same Keras model, with other recipes. After more training,
-    export all recipes of the class in one call: a file is only replaced by a different one if no other file stays.
-    Whether files of different recipes have the same weights cannot be checked.
+    export all recipes of the class in one call: files of different weights are not put together.
 
     Args:
         models: Models by file name, `NAME_RECIPE.tflite`, all made from the same Keras model with the same options of
@@ -66,10 +65,10 @@ def write_android_folder(
         verified: Whether all models passed verification against Keras, for that page.
 
     Raises:
-        ExportError: There are no models, they or the earlier files of the class differ in more than their recipe, a
-            file would be replaced by a different one while others of the class stay, an earlier file is damaged,
-            LiteRT's Kotlin library does not support their input, a name is not valid in Kotlin, `readme` is in
-            `folder`, or a class for other models or a file that the class does not list already exists.
+        ExportError: There are no models, they or the earlier files of the class that stay differ in more than their
+            recipe, an earlier file is damaged, LiteRT's Kotlin library does not support their input, a name is not
+            valid in Kotlin, `readme` is in `folder`, or a class for other models or a file that the class does not list
+            already exists.
         SwiftFormerError: jinja2 is not installed.
         OSError: The folder or the page cannot be written.
 

@@ -117,29 +117,27 @@ def kept_models(models: Mapping[str, LiteModel], folder: Path, place: str) -> di
     Raises:
         ExportError: The class would run files of different models, or files before and after more training.
     """
-    first, shared = next((name, _shared(model)) for name, model in models.items())
+    first, new = next(iter(models.items()))
     for name, model in models.items():
-        if _shared(model) != shared:
+        if _shared(model) != _shared(new) or model.weights_sha256 != new.weights_sha256:
             raise ExportError(
                 f"{name}: expected the same Keras model and options as {first}; export one of them under another name"
             )
     earlier = _earlier(folder, place)
     for model in earlier.values():
-        if _shared(model) != shared:
+        if _shared(model) != _shared(new):
             raise ExportError(
                 f"{model.path}: expected the same Keras model and options as the new {first}, since {place} runs both "
                 "with the same labels; choose another name for the new files (`--name`) or another folder, or delete "
                 f"the earlier files first: {', '.join(earlier)}"
             )
     kept = {name: model for name, model in earlier.items() if name not in models}
-    changed = [model for name, model in earlier.items() if name in models and model.content != models[name].content]
-    if kept and changed:
+    if any(model.weights_sha256 != new.weights_sha256 for model in kept.values()):
         together = " ".join(f"--recipe {model.recipe.name}" for model in {**earlier, **models}.values())
         stay = ", ".join(kept)
         raise ExportError(
-            f"{changed[0].path}: expected the same content as the new file of this name, since {place} would run it "
-            f"beside {stay}, perhaps of other weights; export all recipes of this class together ({together}), or "
-            f"delete {stay} first"
+            f"{stay} in {folder}: expected the same weights as in the new {first}, since {place} would run both; export "
+            f"all recipes of this class together ({together}), or delete {stay} first"
         )
     return kept
 

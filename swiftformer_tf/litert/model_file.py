@@ -41,6 +41,7 @@ class LiteModel:
         include_preprocessing: Whether the model takes pixels from 0 to 255 instead of normalized ones.
         outputs: Descriptions of the outputs, in the order of the file.
         license: License of the weights, an SPDX identifier or a sentence; None if not specified.
+        weights_sha256: Digest of the weights before quantization, the same in all recipes of a model; None if unknown.
         path: The file that the model was read from; None if it was exported in this process.
 
     Examples:
@@ -56,6 +57,7 @@ class LiteModel:
     outputs: tuple[Output, ...]
     include_preprocessing: bool = False
     license: str | None = None
+    weights_sha256: str | None = None
     path: Path | None = dataclasses.field(default=None, compare=False)
 
     @functools.cached_property
@@ -112,6 +114,7 @@ class LiteModel:
             "include_preprocessing": model.include_preprocessing,
             "outputs": [each.to_dict() for each in model.outputs],
             "license": model.license,
+            "weights_sha256": model.weights_sha256,
         }
         archive = io.BytesIO(flatbuffer)
         with zipfile.ZipFile(archive, "a") as file:
@@ -152,6 +155,7 @@ class LiteModel:
                 include_preprocessing=config_json["include_preprocessing"],
                 outputs=tuple(Output.from_dict(each) for each in config_json["outputs"]),
                 license=config_json["license"],
+                weights_sha256=config_json["weights_sha256"],
                 path=Path(path),
             )
         except ModelError:
