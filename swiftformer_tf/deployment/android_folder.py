@@ -136,8 +136,8 @@ def kept_models(models: Mapping[str, LiteModel], folder: Path, place: str) -> di
         together = " ".join(f"--recipe {model.recipe.name}" for model in {**earlier, **models}.values())
         stay = ", ".join(kept)
         raise ExportError(
-            f"{stay} in {folder}: expected the same weights as in the new {first}, since {place} would run both; export "
-            f"all recipes of this class together ({together}), or delete {stay} first"
+            f"{stay} in {folder}: expected the same weights as in the new {first}, since {place} would run both; "
+            f"export all recipes of this class together ({together}), or delete {stay} first"
         )
     return kept
 
