@@ -23,12 +23,12 @@ from typing import Any
 import benchmark_ours
 import benchmark_report
 import numpy as np
+from core_peak import core_peak, multiply_adds
 
 from swiftformer_tf import PRETRAINED, LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.images.folders import ImageFolder, balanced_sample
 from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.litert.benchmarking import Timing, interleave, is_real_time, peak_bytes
-from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.integers import Quantization, quantized
 from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.profiling import open_for_timing, profile_ops
@@ -301,12 +301,6 @@ def json_of(command: list[str], **environment: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def multiply_adds(path: Path) -> int:
-    """The multiply-adds of a file's matrices, without depthwise convolutions, as in `matrix_share`."""
-    matrices = inspect_model(LiteModel.open(path)).matrices(names=("CONV_2D", "FULLY_CONNECTED"))
-    return sum(each.multiply_adds for each in matrices)
-
-
 def seconds(command: list[str], repeats: int = 1) -> float:
     """Median wall time of a command."""
     times = []
@@ -357,9 +351,9 @@ def main() -> None:
             entry["peak_memory"] = float(np.median([peak_bytes(entry["path"]) for _ in range(3)]))
             if entry["name"].startswith("ours"):
                 entry["ops"] = profile_ops(entry["path"])
-                entry["multiply_adds"] = multiply_adds(Path(entry["path"]))
+                entry["multiply_adds"] = multiply_adds(LiteModel.open(entry["path"]))
     facts: dict[str, Any] = commands(arguments.photographs)
-    facts["core_flops"] = json_of([sys.executable, str(ROOT / "tflite" / "core_peak.py")])["flops"]
+    facts["core_flops"] = core_peak()
     facts["photographs"] = len(np.load(peers / "labels.npy"))
     facts["minutes"] = (time.perf_counter() - start) / 60
     facts["real_time"] = is_real_time()
