@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 from support.random_models import pictures, tiny_config
+from support.tracing import steps_traced
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.cli import cli
@@ -18,8 +19,6 @@ from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.training import Teacher, TrainingRecipe, compile_for, train_classifier, training_photographs
 from swiftformer_tf.training.objectives import OBJECTIVES, ScaledAbsoluteError
-
-pytestmark = pytest.mark.usefixtures("traced")  # 32 steps a training
 
 RECIPE = {
     "epochs": 8,
@@ -60,7 +59,8 @@ def invoke(*arguments: object) -> Result:
 def trained(root: Path, data: Path, *options: object) -> tuple[Path, Result]:
     (root / "recipe.json").write_text(json.dumps(RECIPE))
     size = ("--variant", "tiny", "--image-size", 64, "--crop", 1, "--recipe", root / "recipe.json")
-    result = invoke("train", data, "-o", root / "run", "--validation", data, *size, *options)
+    with steps_traced(True):  # of 32 steps it pays, and not of a single evaluation
+        result = invoke("train", data, "-o", root / "run", "--validation", data, *size, *options)
     return root / "run" / "model.keras", result
 
 
