@@ -2,29 +2,45 @@
 // https://developer.android.com/reference/android/graphics/Canvas
 // https://developer.android.com/reference/android/graphics/Color
 // https://developer.android.com/reference/android/graphics/Matrix
-// https://developer.android.com/reference/android/graphics/Paint
 package android.graphics
 
 import kotlin.math.cos
 import kotlin.math.floor
+import kotlin.math.roundToInt
 import kotlin.math.sin
 
 class Canvas(private val bitmap: Bitmap) {
     fun drawColor(color: Int) = bitmap.pixels.fill(color)
 
-    /** Takes the nearest pixel, and lays it over what is there. */
+    /** Takes the nearest pixel, or what the filter makes of the four around, and lays it over what is there. */
     fun drawBitmap(bitmap: Bitmap, matrix: Matrix, paint: Paint?) {
         check(bitmap.config == Bitmap.Config.ARGB_8888) { "software rendering doesn't support hardware bitmaps" }
-        check(paint!!.flags == 0 || paint.flags == Paint.FILTER_BITMAP_FLAG)
-        val target = this.bitmap
+        val (target, filter) = Pair(this.bitmap, paint!!.isFilterBitmap)
         for (index in target.pixels.indices) {
             val (x, y) = matrix.inverse(index % target.width + 0.5, index / target.width + 0.5)
             val (column, row) = Pair(floor(x).toInt(), floor(y).toInt())
             if (column !in 0 until bitmap.width || row !in 0 until bitmap.height) continue
-            target.pixels[index] = over(bitmap.pixels[row * bitmap.width + column], target.pixels[index])
+            val drawn = if (filter) filtered(bitmap, x - 0.5, y - 0.5) else bitmap.pixels[row * bitmap.width + column]
+            target.pixels[index] = over(drawn, target.pixels[index])
         }
         println("drawn ${bitmap.width}x${bitmap.height}")
     }
+
+    /** Bilinear, between the centers of pixels. */
+    private fun filtered(bitmap: Bitmap, x: Double, y: Double): Int {
+        val (left, top) = Pair(floor(x), floor(y))
+        fun pixel(across: Int, down: Int): Int {
+            val column = (left.toInt() + across).coerceIn(0, bitmap.width - 1)
+            return bitmap.pixels[(top.toInt() + down).coerceIn(0, bitmap.height - 1) * bitmap.width + column]
+        }
+        return listOf(24, 16, 8, 0).fold(0) { color, shift ->
+            fun row(down: Int) = between(pixel(0, down) ushr shift and 0xFF, pixel(1, down) ushr shift and 0xFF, x - left)
+            color or (between(row(0), row(1), y - top).roundToInt() shl shift)
+        }
+    }
+
+    private fun between(first: Number, second: Number, weight: Double) =
+        first.toDouble() + (second.toDouble() - first.toDouble()) * weight
 
     private fun over(top: Int, below: Int): Int {
         val alpha = top ushr 24
@@ -37,12 +53,6 @@ class Canvas(private val bitmap: Bitmap) {
 
 object Color {
     const val WHITE = -1
-}
-
-class Paint(val flags: Int) {
-    companion object {
-        const val FILTER_BITMAP_FLAG = 2
-    }
 }
 
 class Matrix {
