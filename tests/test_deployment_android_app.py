@@ -161,6 +161,19 @@ def test_where_there_is_no_cpu_either_it_fails(app: list[str], working: Path) ->
     assert "LiteRtException: no CPU here" in result.stderr
 
 
+@pytest.mark.parametrize("accelerator", ["NPU", "NONE"])
+def test_other_processors_are_refused(app: list[str], working: Path, accelerator: str) -> None:
+    """Where there is no NPU, LiteRT itself would run on the CPU, and nobody would know."""
+    result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, accelerator=accelerator)
+    assert result.returncode
+    assert (
+        f"IllegalArgumentException: accelerator = {accelerator}: expected CPU or GPU; for an NPU, create LiteRT's "
+        "CompiledModel in your own code, with an Environment that has an NpuAcceleratorProvider (docs/npu.md of "
+        "swiftformer_tf)"
+    ) in result.stderr
+    assert result.stdout == ""  # nothing was created
+
+
 def test_what_was_opened_is_closed_when_the_rest_fails(app: list[str], working: Path) -> None:
     """On the GPU, and then on the CPU."""
     (working / "no output buffers").touch()

@@ -47,7 +47,8 @@ def snippet(language: str, page: Path = PAGE) -> str:
 
 def write_use(folder: Path, package: str, block: str, names: dict[str, str]) -> Path:
     """A Kotlin file of a package with a block in which these names have these types."""
-    imports = "".join(f"import {each}\n" for each in ("android.util.Log", *names.values()))
+    used = ("android.util.Log", "com.google.ai.edge.litert.*", *names.values())
+    imports = "".join(f"import {each}\n" for each in used)
     given = ", ".join(f"{name}: {each.rpartition('.')[2]}" for name, each in names.items())
     path = folder / f"{package}.kt"
     path.write_text(f"package {package}\n\n{imports}\nfun use({given}) {{\n{block}}}\n")
@@ -103,6 +104,8 @@ def test_the_kotlin_snippets_run_with_the_classes_that_export_writes(folder_of_a
         "rotationDegrees": "kotlin.Int",
     }
     uses = [write_use(tmp_path, "swiftformer", label, place), write_use(tmp_path, "streets", mask, picture)]
+    npu = snippet("kotlin", PAGE.parents[1] / "npu.md")
+    uses.append(write_use(tmp_path, "npu", npu, {"context": "android.content.Context"}))
     for package, main in MAINS.items():
         uses.append(tmp_path / package / "Main.kt")
         uses[-1].parent.mkdir()

@@ -1,6 +1,5 @@
 // Stand-ins for LiteRT's classes of these names, with the signatures of its Kotlin library:
 // https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Common.kt (Accelerator, JniHandle)
-// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Environment.kt
 // https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/LiteRtException.kt (LiteRtException, Status)
 // https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Model.kt (CompiledModel)
 // https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/TensorBuffer.kt
@@ -30,8 +29,6 @@ enum class Status(val code: Int) {
             requireNotNull(values().firstOrNull { it.code == code }) { "Unknown status code: $code" }
     }
 }
-
-class Environment private constructor() : JniHandle("the environment")
 
 abstract class JniHandle internal constructor(private val name: String) : AutoCloseable {
     private val destroyed = AtomicBoolean(false)
@@ -120,8 +117,12 @@ class CompiledModel private constructor(private val assetName: String) : JniHand
             options: Options = Options.CPU,
             optionalEnv: Environment? = null,
         ): CompiledModel {
-            val accelerator = options.accelerators.single()
-            if (File("no $accelerator").exists()) throw LiteRtException(Status.ErrorUnsupported, "no $accelerator here")
+            // As in LiteRT: the CPU silently joins a lone NPU, and there is no NPU without the libraries for it.
+            val alone = options.accelerators == setOf(Accelerator.NPU)
+            val accelerators = if (alone) setOf(Accelerator.NPU, Accelerator.CPU) else options.accelerators
+            val missing = if (optionalEnv?.provider == null) Accelerator.NPU else Accelerator.NONE
+            val accelerator = accelerators.firstOrNull { it != missing && !File("no $it").exists() }
+                ?: throw LiteRtException(Status.ErrorUnsupported, "no ${accelerators.joinToString()} here")
             println("created $assetName on $accelerator with ${options.cpuOptions?.numThreads} threads")
             return CompiledModel(assetName)
         }

@@ -72,13 +72,14 @@ def start(
     stem: str = "tiny",
     task: str = "0",
     orientation: int = 1,
+    accelerator: str = "GPU",
 ) -> subprocess.CompletedProcess[str]:
     """Runs the app on a picture, with what the model is to answer."""
     height, width = picture.shape[:2]
     content = np.concatenate([[orientation, width, height], words(picture).ravel()])
     (folder / "picture").write_bytes(content.astype(np.uint32).astype(">u4").tobytes())
     (folder / f"{stem}_{model.lower()}.tflite.output").write_bytes(answer)
-    return subprocess.run([*app, model, "GPU", task], cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run([*app, model, accelerator, task], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def run(
