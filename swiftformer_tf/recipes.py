@@ -327,8 +327,8 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="int16x8",
             description="int8 weights, int16 activations; the most accurate integer recipe",
-            caution="for integer-only chips: on a CPU, LiteRT's reference kernels are about 30 times slower "
-            "than float32",
+            caution="for comparisons: on a CPU, LiteRT's reference kernels are about 30 times slower than float32, "
+            "and neither Qualcomm's nor Arm's compiler for NPUs takes it whole",
             weights="int8",
             activations="int16",
             min_snr=30,

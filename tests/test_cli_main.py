@@ -232,6 +232,7 @@ def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
 
 
 def test_options_of_the_library_and_the_command_agree() -> None:
+    from swiftformer_tf.deployment.chips import WHICH_RECIPE
     from swiftformer_tf.recipes import INFERENCE_TYPES, RECIPES
     from swiftformer_tf.training.from_folders import TRAINING_TASKS
 
@@ -243,5 +244,5 @@ def test_options_of_the_library_and_the_command_agree() -> None:
     assert list(options["names"].type.choices) == [*RECIPES, "all"]
     assert set(options["input_type"].type.choices) == set(options["output_type"].type.choices)
     assert set(options["input_type"].type.choices) == {each for row in INFERENCE_TYPES.values() for each in row}
-    assert f"int16x8 is {RECIPES['int16x8'].caution}." in options["names"].help
+    assert f"May be repeated. {WHICH_RECIPE} int16x8 is {RECIPES['int16x8'].caution}." in options["names"].help
     assert "or all, which needs --calibration." in options["names"].help

@@ -17,6 +17,7 @@ from swiftformer_tf.cli.console import (
     weights_option,
 )
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row, report_title
+from swiftformer_tf.deployment.chips import WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.recipes import RECIPES, InferenceType
@@ -51,7 +52,7 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     multiple=True,
     required=True,
     metavar="NAME",
-    help=f"{', '.join(RECIPES)}, or all, which needs --calibration. May be repeated. "
+    help=f"{', '.join(RECIPES)}, or all, which needs --calibration. May be repeated. {WHICH_RECIPE} "
     + " ".join(f"{row.name} is {row.caution}." for row in CAUTIOUS),
 )
 @click.option("--calibration", type=EXISTING, help="Folder of photographs on which integer scales are calibrated.")

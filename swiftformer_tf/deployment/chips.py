@@ -16,7 +16,7 @@ ADVICE = {"mixed_int8": "CPUs and Qualcomm's NPUs", "float16": "GPUs", "static_i
 """The recommended recipes, each with its chips; the first is the default if the chip is unknown."""
 
 WHICH_RECIPE = "Take `{}` for {}, `{}` for {}, and `{}` for {}.".format(*itertools.chain.from_iterable(ADVICE.items()))
-"""The recommendation as a sentence, for help texts and reports."""
+"""The recommendation as a sentence, for pages and the help of `export`."""
 
 CHIPS = {
     **ADVICE,
