@@ -2,8 +2,8 @@
 
 Prints one line of JSON with what one process measured, since the peak of a process never falls: seconds, after the
 imports, to build the model (`build_s`) and from then to the first answer (`first_s`), and for `predict_1`, `predict_32`
-and `fit_32` (inference of a batch of 1 and 32, a training step of 32) the median `ms` and the process's `peak` in bytes
-after them. The step is the same on both sides: cross-entropy, AdamW, float32. Keras runs on the backend that
+and `train_32` (inference of a batch of 1 and 32, a training step of 32) the median `ms` and the process's `peak` in
+bytes after them. The step is the same on both sides: cross-entropy, AdamW, float32. Keras runs on the backend that
 KERAS_BACKEND names; timm on PyTorch, eager, in the environment of `benchmark_torch.py`.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["STEPS", "measure"]
 
 LABELS = 1000
 # By name: size of the batch, how often.
-STEPS = {"predict_1": (1, 12), "predict_32": (32, 4), "fit_32": (32, 4)}
+STEPS = {"predict_1": (1, 12), "predict_32": (32, 4), "train_32": (32, 4)}
 
 Model = tuple[Callable[[np.ndarray], object], Callable[[np.ndarray, np.ndarray], object]]
 
@@ -54,7 +54,7 @@ def timm_model(variant: str, size: int) -> Model:
         with torch.inference_mode():
             return model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
 
-    def fit(images: np.ndarray, labels: np.ndarray) -> object:
+    def train(images: np.ndarray, labels: np.ndarray) -> object:
         model.train()
         optimizer.zero_grad()
         logits = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
@@ -63,7 +63,7 @@ def timm_model(variant: str, size: int) -> Model:
         optimizer.step()
         return loss.item()
 
-    return predict, fit
+    return predict, train
 
 
 IMPORTS = {"keras": ("keras", "swiftformer_tf.model"), "timm": ("timm", "torch")}
@@ -75,7 +75,7 @@ def measure(source: str, variant: str, size: int) -> dict[str, Any]:
     for name in IMPORTS[source]:
         importlib.import_module(name)
     start = time.perf_counter()
-    predict, fit = SOURCES[source](variant, size)
+    predict, train = SOURCES[source](variant, size)
     found: dict[str, Any] = {"build_s": time.perf_counter() - start}
     rng = np.random.default_rng(0)
     images = rng.normal(size=(32, size, size, 3)).astype(np.float32)
@@ -87,8 +87,8 @@ def measure(source: str, variant: str, size: int) -> dict[str, Any]:
         times = []
         for _ in range(repeats + 1):
             start = time.perf_counter()
-            if name.startswith("fit"):
-                fit(images[:batch], labels[:batch])
+            if name.startswith("train"):
+                train(images[:batch], labels[:batch])
             else:
                 predict(images[:batch])
             times.append(1000 * (time.perf_counter() - start))
