@@ -303,7 +303,7 @@ def check(name: str, passed: bool, measured: str, expected: str) -> Verification
     """Creates a check that either passed or failed; for `"refused"`, create a `VerificationCheck` directly.
 
     Args:
-        name: A key of the report's questions.
+        name: A key of the report's questions, followed by the output's name if the file has several.
         passed: Whether the measurement meets the expectation.
         measured: The result, in words or figures.
         expected: What the check requires, in words or figures.

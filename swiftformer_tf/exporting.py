@@ -121,22 +121,24 @@ def calibrate(
     return Calibration(content, statistics, _digest(deploy))
 
 
-def require_calibration(recipe: Recipe, calibration: object) -> None:
-    """Raises an error if a recipe needs calibration and there is none.
+def require_calibration(recipes: Iterable[Recipe], calibration: object) -> None:
+    """Raises an error if recipes need calibration and there is none.
 
     Raises:
-        ExportError: The recipe needs calibration.
+        ExportError: A recipe needs calibration; the message names each one.
 
     Examples:
         >>> from swiftformer_tf import RECIPES
-        >>> require_calibration(RECIPES["float32"], None)
-        >>> require_calibration(RECIPES["int8"], None)
+        >>> require_calibration([RECIPES["float32"]], None)
+        >>> require_calibration([RECIPES["float32"], RECIPES["int8"]], None)
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ExportError: recipe int8 needs calibration images: give a folder, an array or a dataset
+        swiftformer_tf.errors.ExportError: recipe int8 needs calibration: give images as `calibration`, such as a folder
     """
-    if recipe.needs_calibration and calibration is None:
-        raise ExportError(f"recipe {recipe.name} needs calibration images: give a folder, an array or a dataset")
+    needing = [recipe.name for recipe in recipes if recipe.needs_calibration]
+    if needing and calibration is None:
+        subject = f"recipe {needing[0]} needs" if len(needing) == 1 else f"recipes {', '.join(needing)} need"
+        raise ExportError(f"{subject} calibration: give images as `calibration`, such as a folder")
 
 
 def export(
@@ -175,10 +177,10 @@ def export(
         >>> export(deploy, RECIPES["int8"])
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ExportError: recipe int8 needs calibration images: give a folder, an array or a dataset
+        swiftformer_tf.errors.ExportError: recipe int8 needs calibration: give images as `calibration`, such as a folder
     """
     _check_deploy("export", deploy, [recipe])
-    require_calibration(recipe, calibration)
+    require_calibration([recipe], calibration)
     if not (calibration is None or isinstance(calibration, Calibration)):
         calibration = (
             calibrate(deploy, calibration, recipes=[recipe], progress=progress) if recipe.has_integer_weights else None
@@ -216,8 +218,7 @@ def export_each(
     """
     recipes = list(recipes)
     _check_deploy("export", deploy, recipes)
-    for recipe in recipes:
-        require_calibration(recipe, calibration)
+    require_calibration(recipes, calibration)
     digest = _digest(deploy)
     if calibration is not None and calibration.weights_sha256 != digest:
         raise ExportError(

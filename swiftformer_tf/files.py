@@ -204,7 +204,7 @@ def _link(source: Path, copy: Path) -> None:
         shutil.copy2(source, copy)
 
 
-class _UnwrittenError(OSError):
+class UnwrittenError(OSError):
     """An error with a cure in its message; `filename` is the requested file, not a temporary one."""
 
 
@@ -222,10 +222,10 @@ def _waiting_room(target: Path, around: Path) -> Iterator[Path]:
             yield room
     except OSError as error:
         reason = error.strerror or str(error)
-        if not isinstance(error, _UnwrittenError):
+        if not isinstance(error, UnwrittenError):
             cure = _CURES.get(error.errno or 0)
             reason = f"cannot be written ({reason}){f'; {cure}' if cure else ''}; what was there is untouched"
-        raise _UnwrittenError(error.errno, reason, str(_asked_for(error, target, room))) from error
+        raise UnwrittenError(error.errno, reason, str(_asked_for(error, target, room))) from error
 
 
 def _asked_for(error: OSError, target: Path, room: Path | None) -> Path:

@@ -138,9 +138,9 @@ def export_files(
     recipes = choose_recipes(
         recipes, inference_input_type=inference_input_type, inference_output_type=inference_output_type
     )
-    for recipe in recipes:
-        require_calibration(recipe, calibration)
-        if target:
+    require_calibration(recipes, calibration)
+    if target:
+        for recipe in recipes:
             find_target(target).check(recipe)
     if android:
         check_android(android, package=android_package, class_name=android_class, beside=folder)

@@ -263,3 +263,14 @@ def pairs(tmp_path: Path) -> Path:
     from support.segments import write_pairs
 
     return write_pairs(tmp_path)
+
+
+@pytest.fixture
+def good_files(tmp_path: Path) -> dict[str, Path]:
+    """The same small weights in two formats, by suffix; fresh in each test."""
+    from support.weight_files import random_checkpoint
+
+    paths = {suffix: tmp_path / f"good.{suffix}" for suffix in ("pth", "safetensors")}
+    for path in paths.values():
+        random_checkpoint().save(path, key_layout="timm")
+    return paths

@@ -68,7 +68,7 @@ def test_the_callers_word_on_the_attention_type_stands(key_layout: KeyLayoutName
         SMALL.replace(id2label={}),
         SMALL.replace(depths=(1, 1, 2, 1, 1), embed_dims=(4, 4, 6, 6, 8), downsamples=(True, False, True, False, True)),
     ],
-    ids=["plain", "grey", "shifted", "even_kernel", "no_layer_scale", "headless", "five_stages"],
+    ids=["plain", "gray", "shifted", "even_kernel", "no_layer_scale", "headless", "five_stages"],
 )
 def test_the_architecture_is_read_from_the_tensors(
     key_layout: KeyLayoutName, config: SwiftFormerConfig, tmp_path: Path

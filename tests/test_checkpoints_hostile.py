@@ -12,21 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.weight_files import GOLDEN, random_checkpoint, refused, state_dict, tensor, text, torch_zip
+from support.weight_files import GOLDEN, refused, state_dict, tensor, text, torch_zip
 
 from swiftformer_tf.checkpoints import Checkpoint, container
 from swiftformer_tf.checkpoints import torch_zip as torch_zip_module
 
 NUMBERS = np.arange(4, dtype="<f4").tobytes()
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> dict[str, Path]:
-    """The same good weights in both formats."""
-    paths = {suffix: tmp_path / f"good.{suffix}" for suffix in ("pth", "safetensors")}
-    for path in paths.values():
-        random_checkpoint().save(path, key_layout="timm")
-    return paths
 
 
 def test_a_zip_bomb_is_not_inflated(tmp_path: Path) -> None:
@@ -71,14 +62,14 @@ def test_a_tensor_larger_than_anything_is_not_made(tmp_path: Path) -> None:
     refused(path, r"declares 1,099,511,627,776 numbers, but at most 268,435,456 are read")
 
 
-def test_the_bound_holds_for_safetensors_too(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bound_holds_for_safetensors_too(good_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "MAX_ELEMENTS", 100)
-    refused(files["safetensors"], "but at most 100 are read")
+    refused(good_files["safetensors"], "but at most 100 are read")
 
 
-def test_a_pickle_larger_than_any_is_not_read(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pickle_larger_than_any_is_not_read(good_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_zip_module, "MAX_PICKLE_BYTES", 100)
-    refused(files["pth"], "its data.pkl is larger than the 100 bytes that are read")
+    refused(good_files["pth"], "its data.pkl is larger than the 100 bytes that are read")
 
 
 class Hostile:
@@ -124,7 +115,7 @@ def test_code_inside_a_parameter_is_refused(tmp_path: Path) -> None:
     refused(torch_zip(tmp_path / "a.pth", state_dict(a=evil)), "refused: the file asks to call os.system")
 
 
-def test_the_reader_never_loads_pythons_unpickler(files: dict[str, Path]) -> None:
+def test_the_reader_never_loads_pythons_unpickler() -> None:
     """With `pickle.Unpickler` and its like gone, files are read as before."""
     program = (
         "import pickle, _pickle, sys\n"

@@ -23,15 +23,6 @@ from swiftformer_tf.errors import CheckpointError
 NUMBERS = np.arange(4, dtype="<f4").tobytes()
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> dict[str, Path]:
-    """The same good weights in both formats."""
-    paths = {suffix: tmp_path / f"good.{suffix}" for suffix in ("pth", "safetensors")}
-    for path in paths.values():
-        random_checkpoint().save(path, key_layout="timm")
-    return paths
-
-
 # Files that are no weight file at all.
 
 
@@ -60,12 +51,12 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     refused(tmp_path, "a folder without weights; expected one of model.safetensors, model.safetensors.index.json, ")
 
 
-def test_unreadable_file(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file(good_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", denied)
-    refused(files["pth"], r"cannot be read \(Permission denied\)")
+    refused(good_files["pth"], r"cannot be read \(Permission denied\)")
 
 
 def test_a_real_file_of_pytorch_before_1_6() -> None:
@@ -94,32 +85,32 @@ def test_other_zip_archives(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.999])
-def test_cut_short(suffix: str, share: float, files: dict[str, Path]) -> None:
-    data = files[suffix].read_bytes()
-    files[suffix].write_bytes(data[: int(len(data) * share)])
-    refused(files[suffix], "damaged or cut short|not a weight file")
+def test_cut_short(suffix: str, share: float, good_files: dict[str, Path]) -> None:
+    data = good_files[suffix].read_bytes()
+    good_files[suffix].write_bytes(data[: int(len(data) * share)])
+    refused(good_files[suffix], "damaged or cut short|not a weight file")
 
 
-def test_a_flipped_bit_in_the_numbers_is_found(files: dict[str, Path]) -> None:
-    data = bytearray(files["pth"].read_bytes())
-    with zipfile.ZipFile(files["pth"]) as archive:
+def test_a_flipped_bit_in_the_numbers_is_found(good_files: dict[str, Path]) -> None:
+    data = bytearray(good_files["pth"].read_bytes())
+    with zipfile.ZipFile(good_files["pth"]) as archive:
         member = archive.getinfo("archive/data/5")
     data[member.header_offset + 30 + len(member.filename) + 3] ^= 1
-    files["pth"].write_bytes(data)
-    refused(files["pth"], "damaged or cut short .*Bad CRC-32 for file 'archive/data/5'")
+    good_files["pth"].write_bytes(data)
+    refused(good_files["pth"], "damaged or cut short .*Bad CRC-32 for file 'archive/data/5'")
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_no_flipped_bit_brings_down_the_reader(suffix: str, files: dict[str, Path]) -> None:
+def test_no_flipped_bit_brings_down_the_reader(suffix: str, good_files: dict[str, Path]) -> None:
     """safetensors has no checksum, so a flipped bit in a number may pass there; in a zip it may not."""
-    good, generator = files[suffix].read_bytes(), random.Random(0)
-    whole = Checkpoint.open(files[suffix])
+    good, generator = good_files[suffix].read_bytes(), random.Random(0)
+    whole = Checkpoint.open(good_files[suffix])
     for _ in range(300):
         data = bytearray(good)
         data[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
-        files[suffix].write_bytes(data)
+        good_files[suffix].write_bytes(data)
         try:
-            found = Checkpoint.open(files[suffix])
+            found = Checkpoint.open(good_files[suffix])
         except CheckpointError:
             continue
         assert found.config.depths == whole.config.depths

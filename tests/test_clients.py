@@ -9,9 +9,9 @@ import browser_client
 import numpy as np
 import pytest
 import tables
-from judging import KNOWN, SPEEDS, TOLERANCES, Verdict, judge
+from judging import KNOWN, SPEEDS, TOLERANCES, Result, Verdict, judge
 from kit import Kit
-from run import CLIENTS, Client, Result, ask
+from run import CLIENTS, Client, ask
 from segmenters import PAGES
 
 from swiftformer_tf import RECIPES

@@ -26,11 +26,11 @@ def test_a_model_that_answers_the_mean_has_no_signal() -> None:
 
 
 def compared(
-    recipe: Recipe, expected: np.ndarray, actual: np.ndarray, task: str = "classification"
+    recipe: Recipe, expected: np.ndarray, actual: np.ndarray, task: str = "classification", **fields: Any
 ) -> tuple[list[VerificationCheck], dict[str, Any]]:
     """The checks of outputs (images, labels or features)."""
     output = Output("outputs", (1, expected.shape[1]), task)
-    comparison = Comparison(output, tiny_config())
+    comparison = Comparison(output, tiny_config(**fields))
     for one, other in zip(expected, actual, strict=True):
         comparison.add(one, other)
     return comparison.judged(recipe)
@@ -78,6 +78,26 @@ def test_cosine_fails_just_below_its_threshold(recipe: str, share: float, status
     assert cosine.status == status
     assert figures["cosine"] == pytest.approx(1 / np.sqrt(1 + amplitude**2), abs=1e-12)
     assert (cosine.measured, cosine.expected[:13]) == (f"1 - {1 - figures['cosine']:.1e}", "at least 1 - ")
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.99, "passed"), (1.01, "failed")])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_largest_error_fails_just_above_its_threshold(recipe: str, share: float, status: str) -> None:
+    """By one number on one photograph: at most 4/3 of what noise of the recipe's SNR is on all of them."""
+    expected = np.random.default_rng(0).normal(20, 5, (400, 2))
+    noise = 10 ** (-RECIPES[recipe].min_snr / 20)
+    actual = expected.copy()
+    actual[7, 1] -= share * 4 / 3 * noise * 3 * expected[:, 1].std()
+    labels = {0: "age", 1: "height"}
+    checks, figures = compared(RECIPES[recipe], expected, actual, id2label=labels, problem_type="regression")
+    assert {check.name: check.status for check in checks} == {
+        "finite": "passed",
+        "snr": "passed",
+        "largest_error": status,
+    }
+    assert figures["largest_error"] == pytest.approx(share * 4 / 3 * noise)
+    assert checks[-1].measured == f"{share * 4 / 3 * noise:.2%}"
+    assert checks[-1].expected == f"at most {4 / 3 * noise:.2%} of three standard deviations"
 
 
 def test_large_vectors_do_not_hide_wrong_directions_of_small_ones() -> None:

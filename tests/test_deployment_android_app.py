@@ -3,13 +3,14 @@
 import dataclasses
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.kotlin_app import STAND_INS, camera_screen, command, compile_kotlin, run, start
+from support.kotlin_app import ROOT, STAND_INS, camera_screen, command, compile_kotlin, run, start
 from support.random_models import pictures
 from support.written_files import KOTLIN, kotlin
 
@@ -226,6 +227,41 @@ def test_sources_are_compiled_in_the_oldest_kotlin(tmp_path: Path, version: str,
     """What is newer than the page promises is refused, and the compiler takes no older version without a warning."""
     (tmp_path / "Source.kt").write_text(source)
     assert said in compile_kotlin([tmp_path / "Source.kt"], tmp_path / "classes", version)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_without_a_compiler_tests_are_skipped_and_fail_in_ci(
+    ci: str, outcome: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("support.kotlin_app.COMPILER", tmp_path / "none")
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="no Kotlin compiler: needs Java, and npm and its registry"):
+        compile_kotlin([], tmp_path)
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("npm", "said"),
+    [
+        ("exit 0", ""),
+        ("exit 1", "npm could not install kotlin-compiler: the Kotlin class will not be compiled\n"),
+        (None, "no npm: the Kotlin class will not be compiled\n"),
+    ],
+)
+def test_make_goes_on_without_npm_or_its_registry(npm: str | None, said: str, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sh", "mkdir", "touch"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    if npm:
+        (programs / "npm").write_text(f"#!/bin/sh\n{npm}\n")
+        (programs / "npm").chmod(0o755)
+    make = [str(shutil.which("make")), ".kotlin/installed", "SHELL=/bin/sh"]
+    result = subprocess.run(make, cwd=tmp_path, env={"PATH": str(programs)}, capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == (said, "")
+    assert (tmp_path / ".kotlin" / "installed").exists() is not bool(said)  # or it would not be tried again
 
 
 def test_each_stand_in_says_which_file_it_follows() -> None:

@@ -30,7 +30,7 @@ LABELS = CONFIG.num_labels
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> tuple[Path, ...]:
-    """Six pictures, each of one grey, so that a function of the mean tells them apart."""
+    """Six pictures, each of one gray, so that a function of the mean tells them apart."""
     paths = []
     for index in range(6):
         paths.append(tmp_path / f"{index}.png")
@@ -39,7 +39,7 @@ def photographs(tmp_path: Path) -> tuple[Path, ...]:
 
 
 def answers(*outputs: list[float]) -> object:
-    """A classifier that knows its answers by the grey of the picture."""
+    """A classifier that knows its answers by the gray of the picture."""
     table = np.asarray(outputs, np.float32)
 
     def predict(images: np.ndarray) -> np.ndarray:

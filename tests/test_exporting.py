@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from support.checks import stored_types
 from support.random_models import relative_error
 from support.small_graphs import max_rank
 
@@ -172,12 +173,10 @@ def test_weights_are_stored_as_the_recipe_says(lite: Lite) -> None:
         stored = elements * width
         # 383 tensors and 209 operations by name, casts, metadata and our own JSON; int8 has six for a GELU.
         assert stored < sizes[recipe] < stored + (110_000 if recipe == "int8" else 95_000), recipe
-    assert inspect_model(lite("float16")).weight_types(1) == {
-        "FLOAT16": inspect_model(lite("float32")).weight_types(1)["FLOAT32"]
-    }
-    assert set(inspect_model(lite("int8")).weight_types(1)) == {"INT8"}
-    assert set(inspect_model(lite("int16x8")).weight_types(1)) == {"INT8"}
-    assert set(inspect_model(lite("dynamic_int8")).weight_types(1024)) == {"INT8"}
+    assert stored_types(lite("float16")) == {"FLOAT16": stored_types(lite("float32"))["FLOAT32"]}
+    assert set(stored_types(lite("int8"))) == {"INT8"}
+    assert set(stored_types(lite("int16x8"))) == {"INT8"}
+    assert set(stored_types(lite("dynamic_int8"), 1024)) == {"INT8"}
 
 
 # Calibration.
@@ -261,19 +260,22 @@ def test_floats_are_converted_once_for_all_recipes_that_start_from_them(
 
 @pytest.mark.parametrize("recipe", ["int8", "int16x8"])
 def test_no_calibration_is_refused(recipe: str, deploy: DeployModel) -> None:
-    with pytest.raises(
-        ExportError, match=f"recipe {recipe} needs calibration images: give a folder, an array or a dat"
-    ):
+    with pytest.raises(ExportError, match=f"^recipe {recipe} needs calibration: give images as `calibration`, such as"):
         export(deploy, RECIPES[recipe])
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_calibration_is_required_of_the_recipes_that_need_it(recipe: str) -> None:
-    exporting.require_calibration(RECIPES[recipe], [])  # what is in it is looked at where it is used
-    message = f"recipe {recipe} needs calibration images: give a folder, an array or"
+    exporting.require_calibration([RECIPES[recipe]], [])  # what is in it is looked at where it is used
+    message = f"^recipe {recipe} needs calibration: give images as `calibration`, such as a folder$"
     needed = pytest.raises(ExportError, match=message) if RECIPES[recipe].needs_calibration else nullcontext()
     with needed:
-        exporting.require_calibration(RECIPES[recipe], None)
+        exporting.require_calibration([RECIPES[recipe]], None)
+
+
+def test_every_recipe_that_needs_calibration_is_named() -> None:
+    with pytest.raises(ExportError, match=r"^recipes int8, int16x8 need calibration: give images"):
+        exporting.require_calibration([RECIPES[name] for name in ("int8", "float16", "int16x8")], None)
 
 
 def test_an_unreadable_picture_among_good_ones_is_named(folder: Path, deploy: DeployModel, tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 import dataclasses
 import json
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
+from support.checks import failing, lenient
 from support.small_graphs import linear, packed
 
 from swiftformer_tf import (
@@ -22,15 +22,6 @@ from swiftformer_tf.verification import check_file
 
 Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
-
-
-def failing(checks: Any) -> dict[str, str]:
-    return {check.name: check.measured for check in checks if check.status != "passed"}
-
-
-def lenient(recipe: str) -> Recipe:
-    """Thresholds for 8 channels of random weights; the checks are those of the recipe."""
-    return RECIPES[recipe].replace(min_snr=8, min_agreement=0.7)
 
 
 def test_no_flex_fails_on_a_tensorflow_kernel(model: Model, pixels: np.ndarray) -> None:

@@ -54,7 +54,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
     "other kernel": ({"down_patch_size": 5, "down_stride": 3, "down_pad": 2}, (64, 64)),
     "no padding": ({"down_patch_size": 2, "down_pad": 0}, (64, 64)),
     "relu, ratio, epsilon": ({"hidden_act": "relu", "mlp_ratio": 2.5, "batch_norm_eps": 1e-3}, (32, 32)),
-    "grey": ({"num_channels": 1, "transform": Transform(mean=(0.4,), std=(0.2,))}, (32, 32)),
+    "gray": ({"num_channels": 1, "transform": Transform(mean=(0.4,), std=(0.2,))}, (32, 32)),
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from support.photographs import DEEP, GREY, PHOTOGRAPH, SHOWN, encoded, picture, rgb
+from support.photographs import DEEP, GRAY, PHOTOGRAPH, SHOWN, encoded, picture, rgb
 
 from swiftformer_tf import ImageError
 from swiftformer_tf.cli import cli
@@ -65,9 +65,9 @@ def test_exif_turns_it_upright(kind: str, orientation: int, tmp_path: Path) -> N
     np.testing.assert_allclose(np.asarray(open_image(tmp_path / "camera")), expected, atol=6 if kind == "jpeg" else 0)
 
 
-def test_a_deep_grey_picture_is_turned_too(tmp_path: Path) -> None:
+def test_a_deep_gray_picture_is_turned_too(tmp_path: Path) -> None:
     (tmp_path / "scan").write_bytes(encoded(Image.fromarray(DEEP), "png", exif=turned(6)))
-    np.testing.assert_array_equal(np.asarray(open_image(tmp_path / "scan")), rgb(np.rot90(GREY, -1)))
+    np.testing.assert_array_equal(np.asarray(open_image(tmp_path / "scan")), rgb(np.rot90(GRAY, -1)))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's own, about the damage
@@ -96,15 +96,15 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "PDF": (b"%PDF-1.7\n", "PDF, which is not supported"),
     "bomb": (header_of(60_000, 60_000), "it has more than 178,956,970 pixels; make it smaller"),
     "floats": (
-        encoded(Image.fromarray(GREY.astype(np.float32) / 255), "tiff"),
+        encoded(Image.fromarray(GRAY.astype(np.float32) / 255), "tiff"),
         "its pixels are floats, whose white level is undefined; save it with 8 or 16 bits",
     ),
     "32 bits that 8 would hold": (
-        encoded(Image.fromarray(GREY.astype(np.int32)), "tiff"),
+        encoded(Image.fromarray(GRAY.astype(np.int32)), "tiff"),
         "its pixels are 32-bit numbers, whose white level is undefined; save it with 8 or 16 bits",
     ),
     "32 bits": (
-        encoded(Image.fromarray(GREY.astype(np.int32) << 20), "tiff"),
+        encoded(Image.fromarray(GRAY.astype(np.int32) << 20), "tiff"),
         "its pixels are 32-bit numbers, whose white level is undefined; save it with 8 or 16 bits",
     ),
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from support.checks import stored_types
 
 from swiftformer_tf import DeployModel, LiteModel, LiteRunner, ModelError
 from swiftformer_tf.litert.inspection import Inspection, Matrix, Op, inspect_model
@@ -39,15 +40,14 @@ def test_a_float_file(lite: Lite, deploy: DeployModel) -> None:
 
 def test_float16_matrices_are_known_by_how_they_are_stored(lite: Lite) -> None:
     float32, float16 = inspect_model(lite("float32")), inspect_model(lite("float16"))
-    assert float16.weight_types(1) == {"FLOAT16": float32.weight_types(1)["FLOAT32"]}
+    assert stored_types(lite("float16")) == {"FLOAT16": stored_types(lite("float32"))["FLOAT32"]}
     # The casts of constants are no operations of the graph.
     assert [each.name for each in float16.ops] == [each.name for each in float32.ops]
 
 
 def test_small_matrices_may_stay_float_in_dynamic_int8(lite: Lite) -> None:
-    inspection = inspect_model(lite("dynamic_int8"))
-    assert set(inspection.weight_types(1024)) == {"INT8"}
-    assert "FLOAT32" in inspection.weight_types(1)
+    assert set(stored_types(lite("dynamic_int8"), 1024)) == {"INT8"}
+    assert "FLOAT32" in stored_types(lite("dynamic_int8"))
 
 
 def test_integer_files_compute_in_integers_between_casts(lite: Lite) -> None:
@@ -71,8 +71,8 @@ def test_what_counts_as_float_and_flex() -> None:
     inspection = Inspection(ops, nothing, nothing, nothing, nothing, "INT8", "INT8", {})
     assert inspection.float_ops == ("MUL", "SUM")
     assert inspection.flex == ("FlexErf", "CUSTOM TFLite_Detection")
-    assert inspection.weight_types(100) == {"INT8": 1}
-    assert inspection.weight_types(101) == {}
+    assert [each.kind for each in inspection.matrices(100)] == ["INT8"]
+    assert inspection.matrices(101) == ()
 
 
 @pytest.mark.parametrize("cut", [16, 200, 5000])

@@ -11,6 +11,7 @@ import pytest
 from ai_edge_litert.schema_py_generated import QuantizationParametersT
 from ai_edge_litert.tools import flatbuffer_utils
 from support import segmenters
+from support.checks import failing
 
 from swiftformer_tf import RECIPES, LiteModel
 from swiftformer_tf.litert.ops import operation_name
@@ -26,10 +27,6 @@ STRICT = ("unique_names", "unused_parts", "quantization", "versions")
 def no_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     """LiteRT may crash on what is wrong here: the checks read the file alone."""
     monkeypatch.setattr("swiftformer_tf.file_checks.LiteRunner", lambda *_, **__: None)
-
-
-def failing(checks: Any) -> dict[str, str]:
-    return {check.name: check.measured for check in checks if check.status != "passed"}
 
 
 def changed(lite: LiteModel, change: Callable[[Any], None]) -> dict[str, str]:

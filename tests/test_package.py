@@ -112,7 +112,7 @@ def test_every_message_of_ours_comes_from_the_tree() -> None:
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name):
                 raised.setdefault(node.exc.func.id, set()).add(path.name)
     # An OSError, which the command line reports by its file, and click's own.
-    others = {name: {"files.py"} for name in ("FileExistsError", "FileNotFoundError", "_UnwrittenError")}
+    others = {name: {"files.py"} for name in ("FileExistsError", "FileNotFoundError", "UnwrittenError")}
     others["Misuse"] = {"__init__.py"}
     # As LiteRT itself raises it; `LiteRunner` and `profile_ops` make it one of ours.
     others["RuntimeError"] = {"profiling.py", "subprocess_interpreter.py"}

@@ -92,7 +92,7 @@ def test_options_reach_the_graph(tmp_path: Path, model: Model) -> None:
 
 
 def test_missing_calibration_is_found_out_before_anything_is_written(tmp_path: Path, model: Model) -> None:
-    with pytest.raises(ExportError, match="recipe int8 needs calibration images"):
+    with pytest.raises(ExportError, match="recipe int8 needs calibration: give images"):
         export_files(model, [RECIPES["float32"], RECIPES["int8"]], tmp_path / "out", stem="x")
     assert not (tmp_path / "out").exists()
 

@@ -1,7 +1,6 @@
 """Weights into Keras models and out again."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -24,12 +23,6 @@ from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.variables import canonical_name
 
 TINY = SwiftFormerConfig.from_variant("tiny", id2label={0: "cat", 1: "dog"})
-
-
-@pytest.fixture(autouse=True)
-def forget_models() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
 
 
 def assert_equal(one: Checkpoint, other: Checkpoint) -> None:

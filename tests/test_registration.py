@@ -18,9 +18,10 @@ from swiftformer_tf.training import ClippedAdamW
 
 PACKAGE = Path(__file__).parents[1] / "swiftformer_tf"
 
-# What starts within 0.3 s of processor time, and with what a file is looked into within 1 s. Seconds would hang on the
-# processor, and on what else it does.
-QUICK = {"PIL", "click", "lazy_loader", "numpy", "swiftformer_tf"}
+# What the command alone needs, what starts within 0.3 s of processor time, and with what a file is looked into within
+# 1 s. Seconds would hang on the processor, and on what else it does.
+BARE = {"click", "lazy_loader", "swiftformer_tf"}
+QUICK = BARE | {"PIL", "numpy"}
 FOR_FILES = QUICK | {"ai_edge_litert", "flatbuffers", "h5py", "ml_dtypes", "safetensors"}
 
 TINY = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
@@ -48,7 +49,12 @@ print(json.dumps(list(sys.modules)))
     return {name for name in modules if not name.startswith("_") and name != "cython_runtime"}, said
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["exprot"], ["export", "--recipe", "int9"]])
+@pytest.mark.parametrize("arguments", [["--version"], ["exprot"], ["exprot", "--help"]])
+def test_a_version_and_a_typo_need_no_subcommand(arguments: list[str]) -> None:
+    assert started(*arguments)[0] <= BARE
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["export", "--recipe", "int9"]])
 def test_the_command_starts_at_once(arguments: list[str]) -> None:
     assert started(*arguments)[0] <= QUICK
 

@@ -1,14 +1,24 @@
-"""The order of the rooms: what `[tool.importlinter]` of pyproject.toml says, and that it would be noticed."""
+"""The order of the rooms: what `[tool.importlinter]` of pyproject.toml says, and that it would be noticed.
 
+Also that the scripts beside the package import each other in no circle, and that tests use no private name of it.
+"""
+
+import ast
+import graphlib
+import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SCRIPTS = [path for folder in ("tflite", "convert", "examples", "docs") for path in (ROOT / folder).rglob("*.py")]
+# LiteRT's interpreter has this one, and so has what stands in for it.
+FOREIGN = {"_get_ops_details"}
 
 LINT = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"]
 
@@ -46,12 +56,120 @@ def test_another_order_is_noticed(path: str, line: str, told: str, tmp_path: Pat
     assert told in result.stdout
 
 
-def test_every_room_is_in_the_picture_and_in_the_screen_of_where_lines_belong() -> None:
+def test_every_room_is_in_the_screen_of_where_lines_belong() -> None:
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
     rooms = {room.strip() for line in contract["layers"] for room in line.split("|")}
-    picture = (ROOT / "docs" / "pictures" / "house.svg").read_text()
     screen = (ROOT / "CONTRIBUTING.md").read_text()
     told = set(re.findall(r"`(\w+)[/`]", screen))
-    assert {room for room in rooms if f">{room}</text>" not in picture} == set()  # python docs/pictures/house.py
     assert rooms - told == set()
     assert len(screen.splitlines()) <= 50
+
+
+def test_the_picture_is_that_of_todays_rooms_and_arrows() -> None:
+    """`python docs/pictures/house.py` draws it."""
+    made = house("import house; print(house.picture(), end='')")
+    assert (ROOT / "docs" / "pictures" / "house.svg").read_text() == made
+
+
+@pytest.mark.parametrize("walk", ["checkpoint", "photograph"])
+def test_the_page_tells_the_steps_of_todays_walks(walk: str) -> None:
+    """`python docs/pictures/house.py --walk` prints them."""
+    page = (ROOT / "docs" / "contributing.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith("|") and f"(`--walk {walk}`)" in line)
+    printed = house("import house; house.main()", "--walk", walk)
+    assert re.findall(r"\d+", row) == re.findall(r"(\d+) (?:doorways|climbs)", printed)
+
+
+def house(script: str, *arguments: str) -> str:
+    """What docs/pictures/house.py prints in a process of its own, whose package it may change."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "docs" / "pictures")])
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, env={"PYTHONPATH": paths}, capture_output=True, text=True, check=True).stdout
+
+
+# The scripts beside the package, and the tests.
+
+
+def imported_by(source: str, names: Iterable[str]) -> set[str]:
+    """Which of these modules are imported: wherever that stands, inside functions and for type checkers too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found & {*names}
+
+
+def order(sources: dict[str, str]) -> list[str]:
+    """The modules, each behind those that it imports."""
+    return list(graphlib.TopologicalSorter({n: imported_by(s, sources) for n, s in sources.items()}).static_order())
+
+
+def test_the_scripts_import_each_other_in_no_circle() -> None:
+    sources = {path.stem: path.read_text() for path in SCRIPTS}
+    assert len(sources) == len(SCRIPTS)  # no two of one name
+    made = order(sources)
+    assert made.index("judging") < made.index("tables") < made.index("run") < made.index("segmenters")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import run",
+        "from run import Client",
+        "if TYPE_CHECKING:\n    from run import Client",
+        "def late():\n    import run",
+    ],
+)
+def test_a_circle_of_scripts_is_noticed(line: str) -> None:
+    with pytest.raises(graphlib.CycleError, match=r"'run', 'tables', 'run'|'tables', 'run', 'tables'"):
+        order({"run": "import tables", "tables": f"{line}\n", "kit": "import json"})
+
+
+def private_names() -> set[str]:
+    """Functions, classes, attributes and variables of the package whose names begin with an underscore."""
+    found = set()
+    for path in (ROOT / "swiftformer_tf").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                found.add(node.attr)
+    # What ends with an underscore as well is a protocol's, such as `_repr_html_`.
+    return {name for name in found if re.fullmatch(r"_[A-Za-z]\w*(?<!_)", name)} - FOREIGN
+
+
+def used_from(source: str, private: set[str]) -> Iterator[str]:
+    """Private names that are imported, read as an attribute, or named in a string as what to replace."""
+    for node in ast.walk(ast.parse(source)):
+        names: Iterable[str] = ()
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("swiftformer_tf"):
+            names = (alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id == "self"):
+            names = [node.attr]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = node.value.split(".") if node.value.startswith("swiftformer_tf.") else [node.value]
+        yield from (name for name in names if name in private)
+
+
+def test_no_test_uses_a_private_name_of_the_package() -> None:
+    private = private_names()
+    found = {path.name: [*used_from(path.read_text(), private)] for path in Path(__file__).parent.rglob("*.py")}
+    assert {name: used for name, used in found.items() if used} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from swiftformer_tf.images.transform import {}",
+        "from swiftformer_tf.images import transform\ntransform.{}",
+        'monkeypatch.setattr("swiftformer_tf.images.transform.{}", {{}})',
+        'monkeypatch.setattr(transform, "{}", {{}})',
+    ],
+)
+def test_a_private_name_in_a_test_is_noticed(line: str) -> None:
+    name = "_" + "CROPS"  # put together, or this file would use it itself
+    assert [*used_from(line.format(name), private_names())] == [name]

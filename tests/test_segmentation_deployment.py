@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from support.checks import statuses
 from support.random_models import pictures, randomized, tiny_config
 from support.segmenters import PIXELS, SIZE, lite, segmenter
 from support.small_graphs import packed
@@ -18,7 +19,6 @@ from swiftformer_tf import (
     LiteModel,
     SwiftFormerModel,
     VerificationError,
-    VerificationReport,
     fuse,
     verify,
 )
@@ -40,10 +40,6 @@ SHAPES: dict[Activation | None, tuple[str, tuple[int, ...], str]] = {
     "argmax": ("mask", (1, *SIZE), "uint8"),
 }
 ONE_PARTITION = ("float32", "float16", "dynamic_int8", "mixed_int8")
-
-
-def statuses(report: VerificationReport) -> dict[str, str]:
-    return {each.name: each.status for each in report.checks}
 
 
 @pytest.mark.parametrize("activation", SHAPES)

@@ -1,5 +1,6 @@
 """Each check of `verify` passes where it should, and a test makes it fail."""
 
+import ast
 import dataclasses
 import json
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.checks import failing, lenient, statuses
 from support.random_models import pictures, random_classifier, seeded_model, tiny_config, uncentered
 from support.small_graphs import linear, packed
 from support.tracing import steps_traced
@@ -16,7 +18,6 @@ from swiftformer_tf import (
     RECIPES,
     ImageError,
     LiteModel,
-    Recipe,
     SwiftFormerForImageClassification,
     VerificationError,
     VerificationReport,
@@ -26,23 +27,13 @@ from swiftformer_tf import (
 )
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.litert.runner import open_interpreter
+from swiftformer_tf.report.page import QUESTIONS
 from swiftformer_tf.verification import VerificationCheck, reference_answers
+
+PACKAGE = Path(__file__).parents[1] / "swiftformer_tf"
 
 Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
-
-
-def statuses(report: VerificationReport) -> dict[str, str]:
-    return {check.name: check.status for check in report.checks}
-
-
-def failing(checks: Any) -> dict[str, str]:
-    return {check.name: check.measured for check in checks if check.status != "passed"}
-
-
-def lenient(recipe: str) -> Recipe:
-    """Thresholds for 8 channels of random weights; the checks are those of the recipe."""
-    return RECIPES[recipe].replace(min_snr=8, min_agreement=0.7)
 
 
 # What passes.
@@ -240,17 +231,58 @@ def test_features_agree_where_they_find_their_images_again() -> None:
     assert statuses(few)["agreement"] == "refused"
 
 
-def test_every_check_has_its_failure(lite: Lite, model: Model, pixels: np.ndarray) -> None:
-    """Whoever adds a check finds the list of those that a test makes fail."""
-    names = set()
-    for recipe in RECIPES:
-        names |= set(statuses(verify(lite(recipe), reference=model, images=pixels[:2])))
-    shown_failing = {"finite", "snr", "agreement"}
-    in_test_file_checks = {"no_flex", "static_shapes", "inference_types", "integer", "weights", "partitions"}
-    in_test_file_checks |= {"int4_inputs", "int4_packing"}
-    in_test_strictness = {"unique_names", "unused_parts", "quantization", "versions"}
-    in_test_metadata = {"metadata", "labels"}
-    assert names == {*shown_failing, *in_test_file_checks, *in_test_strictness, *in_test_metadata}
+# The test that makes each check fail.
+FAILURES = {
+    "finite": "test_verification.test_finite_fails_on_nan",
+    "snr": "test_verification.test_snr_fails_just_below_its_threshold",
+    "largest_error": "test_comparison.test_largest_error_fails_just_above_its_threshold",
+    "cosine": "test_comparison.test_cosine_fails_just_below_its_threshold",
+    "agreement": "test_comparison.test_a_share_of_few_images_is_rounded_up_to_a_whole_one",
+    "no_flex": "test_file_checks.test_no_flex_fails_on_a_tensorflow_kernel",
+    "static_shapes": "test_file_checks.test_static_shapes_fails_on_a_dynamic_batch",
+    "unique_names": "test_litert_strictness.test_unique_names_fails_on_a_name_twice",
+    "unused_parts": "test_litert_strictness.test_unused_parts_fails_on_each_of_them",
+    "quantization": "test_litert_strictness.test_quantization_fails_on_what_strict_readers_refuse",
+    "versions": "test_litert_strictness.test_versions_fails_on_a_newer_one",
+    "inference_types": "test_file_checks.test_inference_types_fails_on_another_type",
+    "integer": "test_file_checks.test_integer_fails_on_a_float_model_that_claims_a_recipe",
+    "weights": "test_file_checks.test_weights_fails_on_another_type",
+    "int4_inputs": "test_file_checks.test_int4_inputs_fails_on_an_odd_number",
+    "int4_packing": "test_file_checks.test_int4_packing_fails_on_rows_that_are_filled_up",
+    "partitions": "test_file_checks.test_partitions_fails_on_a_graph_in_pieces",
+    "metadata": "test_litert_metadata.test_metadata_of_another_model_fails",
+    "labels": "test_litert_metadata.test_other_labels_fail",
+    "raw_pixels": "test_litert_metadata.test_another_scale_of_raw_pixels_is_found_out",
+}
+
+
+def names_of_checks(source: str) -> set[str]:
+    """The names of all checks that a module can make, whatever task, recipe or input they are for."""
+    parts = (part for part in ast.parse(source).body if getattr(part, "name", "") != "check")
+    calls = (node for part in parts for node in ast.walk(part) if isinstance(node, ast.Call))
+    firsts = [call.args[0] for call in calls if ast.unparse(call.func) in ("check", "VerificationCheck")]
+    return {ast.literal_eval(each.values[0] if isinstance(each, ast.JoinedStr) else each) for each in firsts}
+
+
+def test_every_check_has_its_failure() -> None:
+    """Whoever adds a check adds the test that makes it fail, and the question that the report's page asks."""
+    names = {name for path in PACKAGE.rglob("*.py") for name in names_of_checks(path.read_text())}
+    assert names == set(FAILURES)
+    assert names == set(QUESTIONS)
+    for name, place in FAILURES.items():
+        file, _, function = place.partition(".")
+        tree = ast.parse(Path(__file__).with_name(f"{file}.py").read_text())
+        (test,) = (each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == function)
+        told = {each.value for each in ast.walk(test) if isinstance(each, ast.Constant)}
+        assert name in told, place
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['check("new", True, "", "")', 'yield check(f"new{suffix}", True, "", "")', 'VerificationCheck("new", *words)'],
+)
+def test_a_new_check_is_noticed(line: str) -> None:
+    assert names_of_checks(f"def late():\n    if task == 'other':\n        {line}") == {"new"}
 
 
 # Misuse, and the figures themselves.

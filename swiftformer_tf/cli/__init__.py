@@ -1,23 +1,13 @@
 """The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library."""
 
+import importlib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
-from swiftformer_tf.cli.benchmark import benchmark
-from swiftformer_tf.cli.debug_quantization import debug_quantization
-from swiftformer_tf.cli.demo import demo
-from swiftformer_tf.cli.evaluate import evaluate
-from swiftformer_tf.cli.export import export
-from swiftformer_tf.cli.info import info
-from swiftformer_tf.cli.port import port
-from swiftformer_tf.cli.predict import predict
-from swiftformer_tf.cli.serve import serve
-from swiftformer_tf.cli.train import train
-from swiftformer_tf.cli.verify import verify
 from swiftformer_tf.errors import SwiftFormerError
 from swiftformer_tf.native_logs import native_stderr_silenced
 
@@ -43,7 +33,7 @@ def in_options(message: str, command: click.Command, arguments: Sequence[str]) -
         arguments: What was typed after it. A message about none of these options may be about a field of a file.
 
     Examples:
-        >>> in_options("batch_size=7: expected a multiple of 2", train, ["--batch-size", "7"])
+        >>> in_options("batch_size=7: expected a multiple of 2", cli.commands["train"], ["--batch-size", "7"])
         '--batch-size 7: expected a multiple of 2'
     """
     options = {str(each.name): each for each in command.params if isinstance(each, click.Option)}
@@ -63,6 +53,38 @@ def in_options(message: str, command: click.Command, arguments: Sequence[str]) -
     return pattern.sub(option, message)
 
 
+class Commands(Mapping[str, click.Command]):
+    """The subcommands by name. Each is imported when it is asked for: `--version` needs none, and the help all of them.
+
+    Args:
+        names: Each is also that of a file of this folder and of the function in it, with underscores.
+
+    Examples:
+        >>> Commands("info", "debug-quantization")["debug-quantization"].name
+        'debug-quantization'
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._functions = {name: name.replace("-", "_") for name in names}
+
+    def __getitem__(self, name: str) -> click.Command:
+        function = self._functions[name]
+        command: click.Command = getattr(importlib.import_module(f"{__name__}.{function}"), function)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+
+SUBCOMMANDS = Commands(
+    *("info", "port", "export", "verify", "predict", "train", "evaluate"),
+    *("benchmark", "debug-quantization", "serve", "demo"),
+)
+
+
 class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         arguments = list(ctx.args)  # which invoking consumes
@@ -80,7 +102,11 @@ class _Group(click.Group):
             raise Misuse(f"{error.filename or 'input or output'}: {error.strerror or error}") from error
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Group,
+    commands=SUBCOMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="swiftformer_tf")
 def cli() -> None:
     """SwiftFormer for Keras: PyTorch weights in, verified Android models out.
@@ -91,10 +117,6 @@ def cli() -> None:
 
     Exit status: 0 done, 1 a check failed, 2 invalid arguments or input, 130 interrupted.
     """
-
-
-for command in (info, port, export, verify, predict, train, evaluate, benchmark, debug_quantization, serve, demo):
-    cli.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -210,12 +210,20 @@ def progress_display(*, counted: bool) -> "Progress":
 
 
 @contextlib.contextmanager
-def progress_bars() -> Iterator["Bars"]:
-    """Yields `progress_bar` for the steps of a command that, in a pipe, says once a minute which of them it does."""
+def progress_bars(*cautions: str) -> Iterator["Bars"]:
+    """Yields `progress_bar` for the steps of a command that, in a pipe, says once a minute which of them it does.
+
+    Args:
+        cautions: Printed when the first step begins: arguments are known to be good then, and the work is ahead.
+    """
+    told = iter(cautions)
     with regular_notes() as doing:
 
         @contextlib.contextmanager
         def bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+            for caution in told:
+                note(caution)
+
             def show(count: int) -> None:
                 shown(count)
                 doing(f"{title}, {count}/{total}" if total else title)

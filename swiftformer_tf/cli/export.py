@@ -19,7 +19,6 @@ from swiftformer_tf.cli.console import (
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row, report_title
 from swiftformer_tf.deployment.chips import WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.errors import ConfigError
 from swiftformer_tf.recipes import RECIPES, InferenceType
 
 # Accepted instead of a recipe's name.
@@ -149,14 +148,8 @@ def export(
     from swiftformer_tf.pipeline import export_files
 
     names = tuple(RECIPES) if ALL in names else names
-    needing = [each for each in names if RECIPES[each].needs_calibration]
-    if needing and not calibration:
-        subject = f"recipe {needing[0]} needs" if len(needing) == 1 else f"recipes {', '.join(needing)} need"
-        raise ConfigError(f"{subject} calibration photographs: give --calibration FOLDER")
-    for row in CAUTIOUS:
-        if row.name in names:
-            click.echo(f"{row.name} is {row.caution}", err=True)
-    with progress_bars() as progress:
+    cautions = [f"{row.name} is {row.caution}" for row in CAUTIOUS if row.name in names]
+    with progress_bars(*cautions) as progress:
         exported = export_files(
             model,
             names,

@@ -113,10 +113,6 @@ class Inspection:
         """Operations that read or write a float tensor, except casts between float and integer."""
         return tuple(op.name for op in self.ops if op.name not in CASTS and {*op.inputs, *op.outputs} & {*FLOATS})
 
-    def weight_types(self, at_least: int, names: tuple[str, ...] = MATRIX_OPS) -> dict[str, int]:
-        """Counts, by stored type, the matrices and filters that `matrices` returns."""
-        return dict(collections.Counter(each.kind for each in self.matrices(at_least, names)))
-
     def matrices(self, at_least: int = 1, names: tuple[str, ...] = MATRIX_OPS) -> tuple[Matrix, ...]:
         """Returns the matrices and filters of the operations `names` with at least `at_least` elements."""
         found = (op.matrix for op in self.ops if op.name in names)

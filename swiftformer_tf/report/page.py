@@ -23,10 +23,11 @@ __all__ = ["check_page", "html_report", "save_page"]
 # Classes in the plot of errors.
 MAX_CLASSES = 20
 
-# The question behind each check of `verify`, in the order of the page; others are shown by name.
+# The question behind each check of `verify`, in the order of the page.
 QUESTIONS = {
     "finite": "All outputs are finite",
     "snr": "Outputs are close to those of Keras",
+    "largest_error": "Predicted numbers are close to those of Keras",
     "cosine": "Features point in the same direction as in Keras",
     "agreement": "Top labels, classes of pixels, or nearest images of features are the same as in Keras",
     "no_flex": "Only LiteRT's built-in operations",
@@ -38,6 +39,8 @@ QUESTIONS = {
     "inference_types": "Input and output have the recipe's types",
     "integer": "Integer throughout",
     "weights": "Matrices are stored as the recipe says",
+    "int4_inputs": "No int4 matrix has an odd number of inputs",
+    "int4_packing": "int4 rows are packed without gaps",
     "partitions": "Few XNNPACK partitions",
     "metadata": "TFLite Metadata describes the file correctly",
     "labels": "The labels in the file are the model's",
@@ -256,12 +259,12 @@ def _checks(results: Results) -> list[tuple[str, str, list[tuple[str, str, str]]
     """One row per check: its name, its question, and the mark, status and measurement of each file."""
     asked = {check.name: check.question for _, report in results for check in report.checks}
     places = {name: place for place, name in enumerate(QUESTIONS)}
-    order = sorted(asked, key=lambda name: (places.get(asked[name], len(places)), name))
+    order = sorted(asked, key=lambda name: (places[asked[name]], name))
     lines = []
     for name in order:
         found = [_check(report, name) for _, report in results]
         marks = [(MARKS[each.status], each.status, each.measured) if each else ("-", "not asked", "") for each in found]
-        lines.append((name, QUESTIONS.get(asked[name], name), marks))
+        lines.append((name, QUESTIONS[asked[name]], marks))
     return lines
 
 

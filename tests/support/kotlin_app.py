@@ -1,7 +1,7 @@
 """The Kotlin compiler, and apps of it that run on pictures against stand-ins for Android and LiteRT.
 
 The stand-ins in tests/kotlin/ have the signatures of the libraries, each with its address; the compiler is npm's
-`kotlin-compiler`, which `make test` installs into .kotlin/ where there is npm.
+`kotlin-compiler`, which `make test` installs into .kotlin/ where there is npm and its registry can be reached.
 """
 
 import os
@@ -26,7 +26,7 @@ STAND_INS = sorted((ROOT / "tests" / "kotlin").glob("*.kt"))
 def compile_kotlin(sources: list[Path], classes: Path, version: str = KOTLIN) -> str:
     """What the compiler says to sources in a version of the language; nothing where all is well."""
     if not COMPILER.is_dir() or not shutil.which("java"):
-        message = "no Kotlin compiler: needs Java, and npm for `make .kotlin/installed`"
+        message = "no Kotlin compiler: needs Java, and npm and its registry for `make .kotlin/installed`"
         # The Makefile is for POSIX: on Windows nothing installs it.
         if os.environ.get("CI") and sys.platform != "win32":
             pytest.fail(message)

@@ -23,20 +23,20 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 PHOTOGRAPH = picture(12, 8)
-GREY = np.linspace(0, 255, 24).astype(np.uint8).reshape(4, 6)
-DEEP = (GREY.astype(np.uint16) << 8) | 7
+GRAY = np.linspace(0, 255, 24).astype(np.uint8).reshape(4, 6)
+DEEP = (GRAY.astype(np.uint16) << 8) | 7
 
 
-def rgb(grey: Any) -> np.ndarray:
-    return np.repeat(np.asarray(grey, np.uint8)[..., None], 3, axis=-1)
+def rgb(gray: Any) -> np.ndarray:
+    return np.repeat(np.asarray(gray, np.uint8)[..., None], 3, axis=-1)
 
 
 def see_through(levels: np.ndarray) -> np.ndarray:
-    """`GREY` on white, by levels of opacity."""
-    return rgb(np.rint((GREY * (levels / 255.0)) + 255 - levels))
+    """`GRAY` on white, by levels of opacity."""
+    return rgb(np.rint((GRAY * (levels / 255.0)) + 255 - levels))
 
 
-HALF = np.full_like(GREY, 128)
+HALF = np.full_like(GRAY, 128)
 FRAMES = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
 RED = np.asarray(FRAMES[0])
 LEVELS = bytes(range(0, 256, 17))
@@ -44,7 +44,7 @@ LEVELS = bytes(range(0, 256, 17))
 
 def palette(transparency: bytes | None) -> bytes:
     image = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).convert("P")
-    image.putpalette([level for grey in LEVELS for level in (grey,) * 3])
+    image.putpalette([level for gray in LEVELS for level in (gray,) * 3])
     return encoded(image, "png", bits=4, **({"transparency": transparency} if transparency else {}))
 
 
@@ -53,19 +53,19 @@ MOVING: dict[str, Any] = {"save_all": True, "append_images": FRAMES[1:]}
 
 # How much a value may differ: what JPEG and rounding cost.
 SHOWN: dict[str, tuple[bytes, np.ndarray, int]] = {
-    "black and white": (encoded(Image.fromarray(GREY > 127), "png"), rgb(np.where(GREY > 127, 255, 0)), 0),
-    "grey": (encoded(Image.fromarray(GREY), "png"), rgb(GREY), 0),
-    "grey JPEG": (encoded(Image.fromarray(GREY), "jpeg", quality=100), rgb(GREY), 3),
-    "grey, half transparent": (encoded(Image.fromarray(np.dstack([GREY, HALF])), "png"), see_through(HALF), 1),
-    "grey, one level transparent": (
-        encoded(Image.fromarray(GREY), "png", transparency=0),
-        rgb(np.where(GREY == 0, 255, GREY)),
+    "black and white": (encoded(Image.fromarray(GRAY > 127), "png"), rgb(np.where(GRAY > 127, 255, 0)), 0),
+    "gray": (encoded(Image.fromarray(GRAY), "png"), rgb(GRAY), 0),
+    "gray JPEG": (encoded(Image.fromarray(GRAY), "jpeg", quality=100), rgb(GRAY), 3),
+    "gray, half transparent": (encoded(Image.fromarray(np.dstack([GRAY, HALF])), "png"), see_through(HALF), 1),
+    "gray, one level transparent": (
+        encoded(Image.fromarray(GRAY), "png", transparency=0),
+        rgb(np.where(GRAY == 0, 255, GRAY)),
         0,
     ),
-    "16 bits": (encoded(Image.fromarray(DEEP), "png"), rgb(GREY), 0),
-    "16 bits, TIFF": (encoded(Image.fromarray(DEEP), "tiff"), rgb(GREY), 0),
-    "16 bits, big-endian TIFF": (encoded(Image.fromarray(DEEP.astype(">u2")), "tiff"), rgb(GREY), 0),
-    "16 bits in 32": (encoded(Image.fromarray(DEEP.astype(np.int32)), "tiff"), rgb(GREY), 0),
+    "16 bits": (encoded(Image.fromarray(DEEP), "png"), rgb(GRAY), 0),
+    "16 bits, TIFF": (encoded(Image.fromarray(DEEP), "tiff"), rgb(GRAY), 0),
+    "16 bits, big-endian TIFF": (encoded(Image.fromarray(DEEP.astype(">u2")), "tiff"), rgb(GRAY), 0),
+    "16 bits in 32": (encoded(Image.fromarray(DEEP.astype(np.int32)), "tiff"), rgb(GRAY), 0),
     "16 bits, colors": (b"", np.zeros(0), 0),
     "palette": (palette(None), rgb(RAMP), 0),
     "palette, see-through": (palette(bytes([0, 255, 128])), rgb([[255, 17, 144, 51], *RAMP[1:].tolist()]), 1),

@@ -17,6 +17,7 @@ __all__ = [
     "MIN_PHOTOGRAPHS",
     "SPEEDS",
     "TOLERANCES",
+    "Result",
     "Verdict",
     "judge",
     "parts_left",
@@ -218,6 +219,34 @@ class Verdict:
     def known(self) -> str:
         """What is known of it beforehand; empty where nothing is."""
         return KNOWN.get((row(self.client, self.variant), self.recipe), "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of one client.
+
+    Args:
+        client: Its name.
+        left_out: Why it could not run; empty if it did.
+        versions: The versions of its parts, as it reports them.
+        without: Parts of it that could not run here, each with the reason.
+        verdicts: One a run.
+        seconds: How long it took, installation included.
+        date: On which it ran, as ISO has it.
+    """
+
+    client: str
+    left_out: str = ""
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    seconds: float = 0.0
+    date: str = ""
+
+    @property
+    def bad(self) -> list[Verdict]:
+        """What counts against the model."""
+        return [verdict for verdict in self.verdicts if verdict.bad]
 
 
 def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from environments import LeftOutError, venv
-from judging import Verdict, judge
+from judging import Result, Verdict, judge
 from kit import Kit, make_kit
 from tables import README, write_tables
 
 from swiftformer_tf.native_logs import native_stderr_silenced
 
-__all__ = ["CLIENTS", "Client", "Result"]
+__all__ = ["CLIENTS", "Client"]
 
 HERE = Path(__file__).parent
 
@@ -49,34 +49,6 @@ class Client:
     def script(self) -> Path:
         """What `prepare`'s interpreter runs."""
         return HERE / f"{self.name}_client.py"
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What became of one client.
-
-    Args:
-        client: Its name.
-        left_out: Why it could not run; empty if it did.
-        versions: The versions of its parts, as it reports them.
-        without: Parts of it that could not run here, each with the reason.
-        verdicts: One a run.
-        seconds: How long it took, installation included.
-        date: On which it ran, as ISO has it.
-    """
-
-    client: str
-    left_out: str = ""
-    versions: dict[str, str] = dataclasses.field(default_factory=dict)
-    without: tuple[str, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
-    seconds: float = 0.0
-    date: str = ""
-
-    @property
-    def bad(self) -> list[Verdict]:
-        """What counts against the model."""
-        return [verdict for verdict in self.verdicts if verdict.bad]
 
 
 def _prepares_itself(folder: Path) -> Path:

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 from environments import LeftOutError
-from judging import MIN_PHOTOGRAPHS, Verdict, parts_left, signal_to_noise
+from judging import MIN_PHOTOGRAPHS, Result, Verdict, parts_left, signal_to_noise
 from kit import CONVERTER, Kit, converted, fingerprint, open_kit
 from PIL import Image
-from run import CLIENTS, Client, Result, ask
+from run import CLIENTS, Client, ask
 from tables import section, table
 
 import swiftformer_tf as sf

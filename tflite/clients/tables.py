@@ -3,19 +3,15 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from judging import Verdict
-
-if TYPE_CHECKING:
-    from run import Result
+from judging import Result, Verdict
 
 __all__ = ["README", "section", "table", "write_tables"]
 
 README = Path(__file__).parents[1] / "README.md"
 
 
-def write_tables(path: Path, results: Sequence["Result"], recipes: Sequence[str]) -> None:
+def write_tables(path: Path, results: Sequence[Result], recipes: Sequence[str]) -> None:
     """Replaces what stands between the marks of each client that ran; a client that was left out keeps its last table.
 
     Raises:
@@ -42,7 +38,7 @@ def section(text: str, name: str, content: str) -> str:
     return replaced
 
 
-def table(result: "Result", recipes: Sequence[str]) -> str:
+def table(result: Result, recipes: Sequence[str]) -> str:
     """One client as Markdown: a row a variant, a column a recipe."""
     rows: dict[str, dict[str, Verdict]] = {}
     for verdict in result.verdicts:
