@@ -17,7 +17,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.quantization import PROBABILITY_OPS
-from swiftformer_tf.quantization.kernels import FLOAT_VERSIONS, GROUPED_VERSION, HYBRID_VERSIONS, KERNELS, integer_kind
+from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, PLAIN_VERSIONS, integer_kind
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
 
 __all__ = ["OpenedFile", "check_file"]
@@ -134,8 +134,9 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
         _listed(faults),
         "a scale for every integer tensor, symmetric matrices, biases in the scale of their sums",
     )
-    newer = _newer(recipe, inspection)
-    yield check("versions", not newer, _listed(newer), "operations in the first version that supports their types")
+    others = _other_versions(recipe, inspection)
+    wanted_version = "operations in the first version that supports their types, shapes and options"
+    yield check("versions", not others, _listed(others), wanted_version)
     types = (inspection.input_type.lower(), inspection.output_type.lower())
     wanted = (recipe.inference_input_type, lite.outputs[0].stored_type(recipe.inference_output_type))
     yield check("inference_types", types == wanted, " to ".join(types), " to ".join(wanted))
@@ -157,24 +158,21 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
         )
 
 
-def _newer(recipe: Recipe, inspection: Inspection) -> tuple[str, ...]:
-    """Returns integer operations that are not in the first version that supports their types, and float operations in
-    a newer version than they need."""
-    integers, floats = KERNELS[integer_kind(recipe.activations)].versions, FLOAT_VERSIONS
-    if any(op.matrix.is_grouped for op in inspection.ops if op.matrix):
-        floats = {**floats, "CONV_2D": GROUPED_VERSION}
+def _other_versions(recipe: Recipe, inspection: Inspection) -> tuple[str, ...]:
+    """Returns the operations that do not have the first version that supports their types, shapes and options."""
+    integers = KERNELS[integer_kind(recipe.activations)].versions
     found = []
-    for op in inspection.ops:
+    for op in (*inspection.ops, *inspection.constant_casts):
         kinds = {*op.inputs, *op.outputs}
         if kinds & {"INT4", "INT8", "INT16"}:
             is_hybrid = op.name in HYBRID_VERSIONS and "FLOAT32" in op.outputs
-            known = HYBRID_VERSIONS if is_hybrid else integers
-            is_right = op.version == known.get(op.name, op.version)
+            least = (HYBRID_VERSIONS if is_hybrid else integers).get(op.name)
         else:
-            known = floats if "FLOAT32" in kinds else {}
-            is_right = op.version <= known.get(op.name, op.version)
-        if not is_right:
-            found.append(f"{op.name} {op.version} for {known[op.name]}")
+            plain = PLAIN_VERSIONS.get(op.outputs[0])
+            least = plain.get(op.name, 1) if plain is not None else None
+        wanted = op.version if least is None else max(least, op.option_version)
+        if op.version != wanted:
+            found.append(f"{op.name} {op.version} for {wanted}")
     return tuple(found)
 
 

@@ -13,9 +13,10 @@ from ai_edge_litert.tools import flatbuffer_utils
 from support import segmenters
 from support.checks import failing
 
-from swiftformer_tf import RECIPES, LiteModel
+from swiftformer_tf import RECIPES, DeployModel, LiteModel, export
 from swiftformer_tf.litert.ops import operation_name
 from swiftformer_tf.litert.packing import pack_model
+from swiftformer_tf.tasks import Activation
 from swiftformer_tf.verification import check_file
 
 Lite = Callable[..., LiteModel]
@@ -78,6 +79,11 @@ def _scales(graph: Any, name: str, scales: list[float] | None, zero_points: list
     tensor.quantization.zeroPoint = zeros if zero_points is None else zero_points
 
 
+def _zero_point(graph: Any, name: str, value: int) -> None:
+    scales = tensor_of(graph, name).quantization.scale
+    _scales(graph, name, scales, [value] * len(scales))
+
+
 def _least(graph: Any) -> None:
     buffer = graph.buffers[tensor_of(graph, KERNEL).buffer]
     buffer.data = np.array(buffer.data)
@@ -95,6 +101,9 @@ def _least(graph: Any) -> None:
         (lambda graph: _scales(graph, KERNEL, [0.1], [3]), KERNEL, "a matrix with a zero point"),
         (_least, KERNEL, "a matrix with -128"),
         (lambda graph: _scales(graph, BIAS, [0.1]), BIAS, "a bias with another scale than its sums"),
+        (lambda graph: _zero_point(graph, BIAS, 3), BIAS, "a bias with a zero point"),
+        (lambda graph: _zero_point(graph, MADE, 300), MADE, "a zero point outside -128 to 127"),
+        (lambda graph: _zero_point(graph, MADE, -129), MADE, "a zero point outside -128 to 127"),
     ],
 )
 def test_quantization_fails_on_what_strict_readers_refuse(
@@ -111,25 +120,61 @@ def test_quantization_fails_on_floats_with_a_scale_and_on_zero_points_of_16_bits
     assert f"{MADE} (a zero point of 16 bits)" in changed(lite("int16x8"), change)["quantization"]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_versions_fails_on_a_newer_one(recipe: str, lite: Lite) -> None:
+@pytest.mark.parametrize(("value", "is_right"), [(0, True), (255, True), (-1, False), (256, False)])
+def test_the_zero_point_of_an_input_of_bytes_is_a_byte(
+    value: int, is_right: bool, deploy: DeployModel, pixels: np.ndarray
+) -> None:
+    lite = export(deploy, RECIPES["int8"].replace(inference_input_type="uint8"), calibration=pixels[:2])
+    said = changed(lite, lambda graph: _zero_point(graph, "image", value)).get("quantization")
+    assert said == (None if is_right else "1: image (a zero point outside 0 to 255)")
+
+
+def all_of_another_version(lite: LiteModel, by: int) -> str:
+    """What the check says when every version is another; that it names every operation is asserted here."""
+    operators: list[Any] = []
+
     def change(graph: Any) -> None:
-        newest = max((each for each in graph.operatorCodes if each.builtinCode == 3), key=lambda each: each.version)
-        newest.version += 10
+        operators.extend(graph.subgraphs[0].operators)
+        for code in graph.operatorCodes:
+            code.version += by
 
-    said = changed(lite(recipe), change)["versions"]
-    assert re.fullmatch(r"\d+: CONV_2D 1\d for \d", said)
-    assert "versions" not in failing(check_file(lite(recipe))[0])
+    said = changed(lite, change)["versions"]
+    assert said.startswith(f"{len(operators)}: ")
+    return said
 
 
-@pytest.mark.parametrize("recipe", ["float32", "float16", "mixed_int8"])
-def test_versions_fails_on_a_newer_one_of_floats_alone(recipe: str, lite: Lite) -> None:
+@pytest.mark.parametrize("by", [-1, 1, 10])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_versions_fails_on_every_operation_of_another_version(recipe: str, by: int, lite: Lite) -> None:
+    assert re.search(r": ADD (\d+) for \d, ", all_of_another_version(lite(recipe), by))
+
+
+@pytest.mark.parametrize("activation", [None, "softmax", "argmax"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_versions_fails_on_every_operation_of_a_segmenter(recipe: str, activation: Activation | None) -> None:
+    all_of_another_version(segmenters.lite(recipe, activation), 1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name", "version", "newer"),
+    [
+        ("float16", "DEQUANTIZE", 3, 13),
+        ("float32", "PAD", 1, 4),
+        ("float32", "DEPTHWISE_CONV_2D", 1, 2),
+        ("float32", "MAXIMUM", 1, 3),
+        ("static_int8", "CONV_2D", 3, 6),
+        ("mixed_int8", "GELU", 1, 2),
+    ],
+)
+def test_versions_fails_on_one_that_other_types_shapes_or_options_need(
+    recipe: str, name: str, version: int, newer: int, lite: Lite
+) -> None:
     def change(graph: Any) -> None:
         for code in graph.operatorCodes:
-            code.version += operation_name(code) in ("GELU", "RSQRT")
+            if (operation_name(code), code.version) == (name, version):
+                code.version = newer
 
-    said = changed(lite(recipe), change)["versions"]
-    assert re.fullmatch(r"\d+: (GELU|RSQRT) 2 for 1, .*", said)
+    assert re.fullmatch(rf"\d+: {name} {newer} for {version}", changed(lite(recipe), change)["versions"])
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -7,13 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from ai_edge_litert.tools import flatbuffer_utils
 from keras import layers, ops
 from support.small_graphs import activations, answers, converted, with_other_scale
 
 from swiftformer_tf import RECIPES, ExportError
 from swiftformer_tf.exporting import PREPARATIONS
-from swiftformer_tf.litert.ops import operation_name
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import (
     Graph,
@@ -22,10 +20,11 @@ from swiftformer_tf.quantization import (
     equalize,
     lower_float_only,
     measure,
+    name_tensors,
     operation_precisions,
     rewrite,
 )
-from swiftformer_tf.quantization.kernels import FLOAT_VERSIONS, GROUPED_VERSION
+from swiftformer_tf.quantization.kernels import PLAIN_VERSIONS
 from swiftformer_tf.verification import signal_to_noise
 
 SHAPE = (8, 8, 6)
@@ -188,13 +187,40 @@ def test_a_wrong_scale_is_seen(recipe: str) -> None:
         assert snr < BOUNDS[recipe] / 2
 
 
-def test_float_versions_are_those_that_the_converter_writes() -> None:
+def test_plain_versions_are_those_that_the_converter_writes() -> None:
     """Of every layer that heads are made of: in two dimensions, in groups, transposed, with six dimensions."""
-    written: dict[str, int] = {}
+    beyond_types = set()
     for layer in LAYERS.values():
-        graph = flatbuffer_utils.read_model_from_bytearray(bytearray(converted(layer, *SHAPE)))
-        for code in graph.operatorCodes:
-            written[operation_name(code)] = max(code.version, written.get(operation_name(code), 0))
-    known = {**FLOAT_VERSIONS, "CONV_2D": GROUPED_VERSION}
-    assert {name: version for name, version in written.items() if version > known.get(name, version)} == {}
-    assert written["CONV_2D"] == GROUPED_VERSION  # or the exception is for nothing
+        content = converted(layer, *SHAPE)
+        written = {op.name: op.version for op in Graph(content).operations}
+        ours = Graph(name_tensors(content, set()))
+        needed: dict[str, int] = {}
+        for op in ours.operations:
+            needed[op.name] = max(op.version, needed.get(op.name, 0))
+        assert {name: needed[name] for name in written} == written
+        beyond_types |= {name for name, version in written.items() if version > PLAIN_VERSIONS["FLOAT32"].get(name, 1)}
+    # Or the rules are for nothing.
+    assert {"CONV_2D", "RESIZE_BILINEAR", "TRANSPOSE", "TRANSPOSE_CONV"} <= beyond_types
+
+
+def test_one_convolution_in_groups_makes_no_other_newer() -> None:
+    """The converter has one version for all; integers are told by their types, shapes and options as floats are."""
+    keras.utils.set_random_seed(0)
+
+    def layer(x: Any) -> Any:
+        grouped = layers.Conv2D(4, 3, groups=2)(layers.Conv2D(4, 1)(x))
+        return layers.Conv2DTranspose(4, 2)(layers.Conv2DTranspose(4, 2, bias_initializer="normal")(grouped))
+
+    content = converted(layer, *SHAPE)
+    assert [op.version for op in Graph(content).operations if op.name == "CONV_2D"] == [6, 6]
+    named = name_tensors(content, set())
+    assert versions(named) == [("CONV_2D", 1), ("CONV_2D", 6), ("TRANSPOSE_CONV", 3), ("TRANSPOSE_CONV", 1)]
+    images = np.random.default_rng(0).normal(size=(16, 1, *SHAPE)).astype(np.float32)
+    graph, statistics = prepared(named, images, "static_int8")
+    recipe = RECIPES["static_int8"]
+    found = rewrite(graph, operation_precisions(graph, recipe), recipe, statistics)
+    assert versions(found) == [("CONV_2D", 3), ("CONV_2D", 6), ("TRANSPOSE_CONV", 3), ("TRANSPOSE_CONV", 3)]
+
+
+def versions(content: bytes) -> list[tuple[str, int]]:
+    return [(op.name, op.version) for op in Graph(content).operations if "CONV" in op.name]

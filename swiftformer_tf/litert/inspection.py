@@ -10,6 +10,7 @@ from swiftformer_tf.errors import ModelError, prefix_path
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, before_matrices, behind_integers, operation_name
 from swiftformer_tf.litert.strictness import find_misquantized, find_unused
+from swiftformer_tf.litert.versions import option_version
 
 __all__ = ["Inspection", "Matrix", "Op", "inspect_model"]
 
@@ -26,6 +27,7 @@ class Op:
         outputs: Types of the outputs.
         matrix: The matrix that it multiplies by, if any.
         version: Version of the operation in LiteRT's registry.
+        option_version: The version that its shapes and options need, see `litert.versions`.
         is_first: Whether no matrix multiplication precedes it.
         is_last: Whether it and all operations that depend on it compute in float.
     """
@@ -35,6 +37,7 @@ class Op:
     outputs: tuple[str, ...]
     matrix: "Matrix | None" = None
     version: int = 1
+    option_version: int = 1
     is_first: bool = False
     is_last: bool = False
 
@@ -87,6 +90,7 @@ class Inspection:
         input_type: Type of the file's input, as LiteRT names it.
         output_type: Type of the file's output.
         signatures: Input and output names by signature.
+        constant_casts: DEQUANTIZE operations of constants, which are part of how these are stored.
     """
 
     ops: tuple[Op, ...]
@@ -97,6 +101,7 @@ class Inspection:
     input_type: str
     output_type: str
     signatures: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    constant_casts: tuple[Op, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -151,7 +156,7 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
         for op in subgraph.operators
         if names[op.opcodeIndex] == "DEQUANTIZE" and stored[tensors[op.inputs[0]].buffer]
     }
-    ops, ends = [], []
+    ops, ends, casts = [], [], []
     for op in subgraph.operators:
         name = names[op.opcodeIndex]
         matrix = None
@@ -172,18 +177,20 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                     name == "CONV_2D" and source[-1] != shape[-1],
                     types[index] == "FLOAT32" and _is_one(graph.buffers[tensors[index].buffer].data),
                 )
-        if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
-            continue  # part of how a constant is stored
-        ends.append(([*map(int, op.inputs)], [*map(int, op.outputs)], matrix is not None))
-        ops.append(
-            Op(
-                name,
-                tuple(types[i] for i in op.inputs if i >= 0),
-                tuple(types[i] for i in op.outputs),
-                matrix,
-                graph.operatorCodes[op.opcodeIndex].version,
-            )
+        shapes = [None if i < 0 else _shape(tensors[i]) for i in op.inputs]
+        found = Op(
+            name,
+            tuple(types[i] for i in op.inputs if i >= 0),
+            tuple(types[i] for i in op.outputs),
+            matrix,
+            graph.operatorCodes[op.opcodeIndex].version,
+            option_version(name, op.builtinOptions, shapes),
         )
+        if name == "DEQUANTIZE" and int(op.outputs[0]) in dequantized:
+            casts.append(found)
+            continue
+        ends.append(([*map(int, op.inputs)], [*map(int, op.outputs)], matrix is not None))
+        ops.append(found)
     floats = [
         (inputs, outputs, not any("INT" in kind and kind != "INT32" for kind in (*op.inputs, *op.outputs)))
         for op, (inputs, outputs, _) in zip(ops, ends, strict=True)
@@ -211,11 +218,16 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
         input_type=types[subgraph.inputs[0]],
         output_type=types[subgraph.outputs[0]],
         signatures=signatures,
+        constant_casts=tuple(casts),
     )
 
 
 def _is_one(data: Any) -> bool:
     return bool((np.frombuffer(bytes(data), np.float32) == 1).all())
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    return () if tensor.shape is None else tuple(map(int, tensor.shape))
 
 
 def _is_dynamic(tensor: Any) -> bool:

@@ -1,6 +1,7 @@
 """Checks for readers that are stricter than LiteRT: unused parts of a flatbuffer, and scales of integers."""
 
 import collections
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ __all__ = ["find_misquantized", "find_unused"]
 
 # Integer types with quantized values. Bytes may also be indices, which have no scale.
 SCALED = ("INT4", "INT8", "INT16")
+# The integer that stands for zero must be one of its type: the smallest and the largest.
+ZERO_POINTS = {"INT4": (-8, 7), "INT8": (-128, 127), "UINT8": (0, 255)}
 FLOATS = ("FLOAT16", "FLOAT32")
 # The integer that LiteRT's kernels exclude from matrices, so that the sum of two products fits into 16 bits.
 LEAST_OF_INT8 = -128
@@ -62,6 +65,7 @@ def _fault(tensor: Any, kind: str) -> str:
     """The fault in the scales of a single tensor."""
     scales, zero_points = _scales(tensor), _zero_points(tensor)
     axis = tensor.quantization.quantizedDimension if tensor.quantization is not None else 0
+    low, high = ZERO_POINTS.get(kind, (-math.inf, math.inf))
     rules = (
         (kind in FLOATS and scales.size, "floats with a scale"),
         (kind in SCALED and not scales.size, "integers without a scale"),
@@ -69,6 +73,7 @@ def _fault(tensor: Any, kind: str) -> str:
         (not (np.isfinite(scales) & (scales > 0)).all(), "a scale that is not a positive number"),
         (len(scales) > 1 and [*tensor.shape][axis : axis + 1] != [len(scales)], f"{len(scales)} scales on axis {axis}"),
         (kind == "INT16" and zero_points.any(), "a zero point of 16 bits"),
+        (((zero_points < low) | (zero_points > high)).any(), f"a zero point outside {low} to {high}"),
     )
     return next((fault for is_wrong, fault in rules if is_wrong), "")
 

@@ -12,6 +12,7 @@ from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.integers import Kind, Quantization
 from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
 from swiftformer_tf.litert.packing import pack_int4, unpack_int4
+from swiftformer_tf.litert.versions import option_version
 
 __all__ = ["VARIANT", "Graph", "Operation", "numbered"]
 
@@ -300,7 +301,8 @@ class Graph:
         type.
 
         Args:
-            operations: The operations in the order of execution, each with its version.
+            operations: The operations in the order of execution, each with the version that its types need; its shapes
+                and options may need a newer one.
             inputs: Tensors that replace the graph's inputs, one by one.
             outputs: Tensors that replace the graph's outputs, one by one.
         """
@@ -309,8 +311,10 @@ class Graph:
         codes: dict[tuple[str, int], int] = {}
         operators = []
         for operation, version in operations:
-            code = codes.setdefault((operation.name, version), len(codes))
             operator = schema.OperatorT() if operation.source is None else copy.copy(operation.source)
+            shapes = [None if each < 0 else self.shape(each) for each in operation.inputs]
+            needed = max(version, option_version(operation.name, operator.builtinOptions, shapes))
+            code = codes.setdefault((operation.name, needed), len(codes))
             operator.opcodeIndex = code
             operator.inputs, operator.outputs = [*operation.inputs], [*operation.outputs]
             operators.append(operator)

@@ -7,7 +7,7 @@ import numpy as np
 
 from swiftformer_tf.litert.integers import Kind, Quantization
 
-__all__ = ["FLOAT_VERSIONS", "GROUPED_VERSION", "HYBRID_VERSIONS", "KERNELS", "Kernels", "integer_kind"]
+__all__ = ["HYBRID_VERSIONS", "KERNELS", "PLAIN_VERSIONS", "Kernels", "integer_kind"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -17,7 +17,8 @@ class Kernels:
     Args:
         bias: Type of biases and of the sums to which they are added.
         outputs: Quantization of the output of operations for which LiteRT fixes it, by name.
-        versions: Versions of operations in LiteRT's registry, by name.
+        versions: First versions of operations in LiteRT's registry for this width, by name. Shapes and options may need
+            a newer one, see `litert.versions`.
         widened: Input type of operations that do not support this width, by name.
         options: Fields of operations' options that differ from those of the float operation, by name.
     """
@@ -52,10 +53,11 @@ KERNELS: dict[Kind, Kernels] = {
                 1: "DIV ELU HARD_SWISH PRELU QUANTIZE RESHAPE",
                 2: "ABS ADD ARG_MAX AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION DEPTH_TO_SPACE DEQUANTIZE "
                 "EXP GATHER GELU LEAKY_RELU LOG LOGISTIC LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM "
-                "MIRROR_PAD MUL PACK PAD REDUCE_MAX REDUCE_MIN RELU RELU6 RSQRT SLICE SOFTMAX "
-                "SPACE_TO_DEPTH SPLIT SPLIT_V SQRT STRIDED_SLICE SUB SUM TANH TRANSPOSE UNPACK",
-                3: "BROADCAST_TO CONV_2D DEPTHWISE_CONV_2D RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 TILE",
-                4: "FULLY_CONNECTED TRANSPOSE_CONV",  # older ones pass over an activation in the latter
+                "MIRROR_PAD MUL PACK PAD REDUCE_MAX REDUCE_MIN RELU RELU6 RESIZE_BILINEAR "
+                "RESIZE_NEAREST_NEIGHBOR RSQRT SLICE SOFTMAX SPACE_TO_DEPTH SPLIT SPLIT_V SQRT STRIDED_SLICE "
+                "SUB SUM TANH TRANSPOSE TRANSPOSE_CONV UNPACK",
+                3: "BROADCAST_TO CONV_2D DEPTHWISE_CONV_2D REVERSE_V2 TILE",
+                4: "FULLY_CONNECTED",
             }
         ),
     ),
@@ -64,8 +66,8 @@ KERNELS: dict[Kind, Kernels] = {
         outputs=dict.fromkeys(("LOGISTIC", "SOFTMAX", "TANH"), _steps(32768)),
         versions=_versions(
             {
-                1: "CAST DIV RESHAPE",
-                2: "ABS ARG_MAX DEPTH_TO_SPACE EXP GELU LEAKY_RELU LOG QUANTIZE SQRT SUM",
+                1: "ARG_MAX CAST DIV RESHAPE",
+                2: "ABS DEPTH_TO_SPACE EXP GELU LEAKY_RELU LOG QUANTIZE SQRT SUM",
                 3: "ADD AVERAGE_POOL_2D BATCH_MATMUL BROADCAST_TO CONCATENATION DEQUANTIZE LOGISTIC "
                 "MAX_POOL_2D MEAN MIRROR_PAD PACK PAD REDUCE_MAX REDUCE_MIN RELU RELU6 REVERSE_V2 "
                 "RSQRT SOFTMAX SPLIT_V TANH TILE",
@@ -106,19 +108,12 @@ def integer_kind(activations: Kind) -> Kind:
 # only the first scale, and answers. LiteRT and XNNPACK compute a transposed convolution stored this way in floats.
 HYBRID_VERSIONS = {"CONV_2D": 5, "FULLY_CONNECTED": 12, "TRANSPOSE_CONV": 4}
 
-# The newest version that an operation on floats needs: by LiteRT's `GetBuiltinOperatorVersion`, what is newer is for
-# other types. Above 1 it depends on an option (dilation, pixel centers, a bias) or on more than four dimensions.
-FLOAT_VERSIONS = _versions(
-    {
-        1: "ABS ADD ARG_MAX AVERAGE_POOL_2D BATCH_MATMUL CONCATENATION CONV_2D DEPTH_TO_SPACE ELU EXP GELU HARD_SWISH "
-        "LEAKY_RELU LOG LOGISTIC LOG_SOFTMAX MAX_POOL_2D MEAN MIRROR_PAD MUL PACK PRELU REDUCE_MAX REDUCE_MIN RELU "
-        "RELU6 RESHAPE REVERSE_V2 RSQRT SOFTMAX SPACE_TO_DEPTH SQRT SUM TANH TILE UNPACK",
-        2: "DEPTHWISE_CONV_2D DIV",
-        3: "MAXIMUM MINIMUM RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR SUB",
-        4: "PAD TRANSPOSE_CONV",
-        5: "GATHER SLICE",
-        6: "FULLY_CONNECTED STRIDED_SLICE TRANSPOSE",
-    }
-)
-# The version of a convolution in groups, and of all that share its operation code.
-GROUPED_VERSION = 6
+# First versions for types that are not in `KERNELS`, by the type of the first output, where they are not 1. Those of
+# FLOAT32 include casts of float16 constants.
+PLAIN_VERSIONS: dict[str, dict[str, int]] = {
+    "BOOL": _versions({2: "BROADCAST_TO FILL REVERSE_V2", 3: "GATHER STRIDED_SLICE TRANSPOSE UNPACK", 5: "PAD PADV2"}),
+    "FLOAT32": _versions({2: "BROADCAST_TO FLOOR_DIV", 3: "DEQUANTIZE"}),
+    "INT32": _versions({2: "BROADCAST_TO SIGN", 3: "SPLIT", 5: "ABS"}),
+    "INT64": _versions({2: "BROADCAST_TO RANGE SPARSE_TO_DENSE", 4: "ADD SUB", 5: "MUL"}),
+    "UINT8": _versions({2: "ABS BROADCAST_TO GELU RELU UNPACK"}),
+}

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.quantization.graph import VARIANT, Graph, Operation, numbered
+from swiftformer_tf.quantization.kernels import PLAIN_VERSIONS
 
 __all__ = ["name_tensors"]
 
@@ -30,11 +31,21 @@ def name_tensors(content: bytes, layers: Collection[str]) -> bytes:
         layers: The names of the model's layers.
 
     Returns:
-        The same graph; inputs and outputs have their names in the signature.
+        The same graph; inputs and outputs have their names in the signature, and each operation the first version that
+        it needs.
     """
     graph = Graph(content)
     graph.rename(_Namer(graph, layers).names)
-    return graph.rewritten([(op, op.version) for op in graph.operations], graph.inputs, graph.outputs)
+    return graph.rewritten([(op, _version(graph, op)) for op in graph.operations], graph.inputs, graph.outputs)
+
+
+def _version(graph: Graph, op: Operation) -> int:
+    """The version that the types of an operation need.
+
+    The converter's is the newest that any operation of the same name needs.
+    """
+    known = PLAIN_VERSIONS.get(graph.kind(op.outputs[0]).upper())
+    return op.version if known is None else known.get(op.name, 1)
 
 
 class _Namer:
