@@ -53,7 +53,7 @@ def table(result: Result, recipes: Sequence[str]) -> str:
         ]
         lines.append(f"| *required, according to the file* | {' | '.join(cells)} |")
     notes = [
-        f"* {each.variant}, {each.recipe}: {each.known or f'{each.status}: {each.reason}'}"
+        f"* {each.variant}, {each.recipe}: {_why(each)}"
         for each in result.verdicts
         if each.status != "right" and not each.too_old
     ]
@@ -63,6 +63,12 @@ def table(result: Result, recipes: Sequence[str]) -> str:
     return "\n".join(
         [*lines, "", *notes, *([""] if notes else []), f"{', '.join([*made_by, f'{result.seconds:.0f} s'])}."]
     )
+
+
+def _why(verdict: Verdict) -> str:
+    if verdict.excuse:
+        return f"known: {verdict.excuse} ({verdict.reason})"
+    return verdict.known or f"{verdict.status}: {verdict.reason}"
 
 
 def _cell(verdict: Verdict) -> str:
@@ -77,7 +83,14 @@ def _cell(verdict: Verdict) -> str:
     if (latency := verdict.facts.get("ms")) is not None:
         figures += f", {latency:.0f} ms" if latency < 1000 else f", {latency / 1000:.1f} s"
     figures += f" ({verdict.agreeing}/{verdict.photographs})"
-    return figures if verdict.status == "right" else f"**wrong**: {figures}"
+    return f"{_mark(verdict)}{figures}"
+
+
+def _mark(verdict: Verdict) -> str:
+    """What stands before the figures of a wrong answer."""
+    if verdict.status != "wrong":
+        return ""
+    return "known: " if verdict.excuse else "**wrong**: "
 
 
 def _compiled(verdict: Verdict) -> str:
@@ -95,4 +108,4 @@ def _compiled(verdict: Verdict) -> str:
         else f"{verdict.facts['subgraphs']} parts, {left} on CPU"
     )
     figures = f"{parts}, {speed:.0f}/s (converter {peer:.0f}/s), {verdict.snr_db:.0f} dB"
-    return f"**wrong**: {figures}" if verdict.status == "wrong" else figures
+    return f"{_mark(verdict)}{figures}"
