@@ -243,7 +243,7 @@ FAILURES = {
     "unique_names": "test_litert_strictness.test_unique_names_fails_on_a_name_twice",
     "unused_parts": "test_litert_strictness.test_unused_parts_fails_on_each_of_them",
     "quantization": "test_litert_strictness.test_quantization_fails_on_what_strict_readers_refuse",
-    "versions": "test_litert_strictness.test_versions_fails_on_a_newer_one",
+    "versions": "test_litert_strictness.test_versions_fails_on_one_that_other_types_shapes_or_options_need",
     "inference_types": "test_file_checks.test_inference_types_fails_on_another_type",
     "integer": "test_file_checks.test_integer_fails_on_a_float_model_that_claims_a_recipe",
     "weights": "test_file_checks.test_weights_fails_on_another_type",
