@@ -7,6 +7,7 @@ files of a variant and size take turns. On a machine that is busy with other wor
 measure under real-time priority: `chrt -f 50`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -26,18 +27,20 @@ CALIBRATION_IMAGES = 16
 GAIN = 0.54
 
 
-def export_forms(variant: str, size: int, photographs: list[Path], folder: Path) -> list[Path]:
+def export_forms(
+    forms: dict[str, sf.Recipe], variant: str, size: int, photographs: list[Path], folder: Path
+) -> list[Path]:
     """Exports what the folder does not hold yet.
 
     Returns:
-        The files in the order of `FORMS`.
+        The files in the order of `forms`.
     """
-    paths = [folder / f"{variant}_{size}_{form.replace(' ', '_')}.tflite" for form in FORMS]
+    paths = [folder / f"{variant}_{size}_{form.replace(' ', '_')}.tflite" for form in forms]
     if all(path.exists() for path in paths):
         return paths
     deploy = sf.fuse(_model(variant), image_size=size)
     calibration = sf.calibrate(deploy, photographs)
-    for path, recipe in zip(paths, FORMS.values(), strict=True):
+    for path, recipe in zip(paths, forms.values(), strict=True):
         sf.export(deploy, recipe, calibration=calibration).save(path)
         click.echo(f"{path.name} {path.stat().st_size / 1e6:.2f} MB", err=True)
     return paths
@@ -51,7 +54,7 @@ def _model(variant: str) -> sf.SwiftFormerForImageClassification:
 
 
 def page(measured: dict[tuple[str, int], list[FileTiming]], *, real_time: bool) -> str:
-    """The table, a row for each variant and size."""
+    """What was measured and how."""
     circumstances = ["Measured under real-time priority, beside other work."] if real_time else []
     lines = [
         "# RSQRT, or EXP and LOG",
@@ -62,15 +65,20 @@ def page(measured: dict[tuple[str, int], list[FileTiming]], *, real_time: bool) 
         "taking turns, on one thread of an x86 core with VNNI; in parentheses the number of XNNPACK partitions.",
         *circumstances,
         "",
-        "| variant | pixels | EXP and LOG, ms | RSQRT, ms | EXP and LOG / RSQRT |",
-        "|---|---|---|---|---|",
+        *table(FORMS, measured),
     ]
+    return "\n".join([*lines, ""])
+
+
+def table(forms: Iterable[str], measured: dict[tuple[str, int], list[FileTiming]]) -> list[str]:
+    """Two forms beside each other, a row for each variant and size."""
+    first, second = forms
+    lines = [f"| variant | pixels | {first}, ms | {second}, ms | {first} / {second} |", "|---|---|---|---|---|"]
     for (variant, size), files in measured.items():
-        tables, roots = files
-        ratio = tables.timing.median / roots.timing.median
+        ratio = files[0].timing.median / files[1].timing.median
         cells = [f"{each.timing.median:.2f} ({each.partitions})" for each in files]
         lines.append(f"| {variant.upper()} | {size} | {' | '.join(cells)} | {ratio:.3f} |")
-    return "\n".join([*lines, ""])
+    return lines
 
 
 @click.command()
@@ -83,7 +91,7 @@ def main(folder: Path, photographs: Path, variants: tuple[str, ...], export_only
     folder.mkdir(parents=True, exist_ok=True)
     chosen = balanced_sample(ImageFolder.open(photographs).paths, CALIBRATION_IMAGES)
     cases = [(variant, size) for variant in variants for size in SIZES]
-    files = {case: export_forms(*case, chosen, folder) for case in cases}
+    files = {case: export_forms(FORMS, *case, chosen, folder) for case in cases}
     if not export_only:
         measured = {case: benchmark_files(paths, repeats=REPEATS) for case, paths in files.items()}
         PAGE.write_text(page(measured, real_time=is_real_time()))
