@@ -48,6 +48,18 @@ def test_the_file_says_how_it_is_used(options: dict[str, Any], lite: Lite, tmp_p
     assert {name: getattr(opened, name) for name in options} == options
 
 
+def test_the_file_says_which_weights_it_was_made_of(model: SwiftFormerForImageClassification, lite: Lite) -> None:
+    """The same in each recipe, and on a processor that rounds the last bit of a folded number differently."""
+    told = lite("float32").weights_sha256
+    assert told == lite("int8").weights_sha256 == lite("float16").weights_sha256
+    for factor, same in ((1 + 2**-23, True), (1.01, False)):
+        deploy = fuse(model)
+        first, *others = deploy.get_weights()
+        first.flat[0] *= np.float32(factor)
+        deploy.set_weights([first, *others])
+        assert (export(deploy, RECIPES["float32"]).weights_sha256 == told) is same
+
+
 def test_the_file_is_a_zip_with_a_label_file(path: Path, model: SwiftFormerForImageClassification) -> None:
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
