@@ -16,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import benchmark_ours
 import benchmark_report
 import numpy as np
-from core_peak import core_peak, multiply_adds
+from core_peak import core_peak, fastest_profile, multiply_adds
 
 from swiftformer_tf import PRETRAINED, LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.images.folders import ImageFolder, balanced_sample
@@ -31,7 +31,7 @@ from swiftformer_tf.images.inputs import image_inputs
 from swiftformer_tf.litert.benchmarking import Timing, interleave, is_real_time, peak_bytes
 from swiftformer_tf.litert.integers import Quantization, quantized
 from swiftformer_tf.litert.ops import count_partitions
-from swiftformer_tf.litert.profiling import open_for_timing, profile_ops
+from swiftformer_tf.litert.profiling import open_for_timing
 from swiftformer_tf.native_logs import native_stderr_silenced
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +39,8 @@ WEIGHTS = PRETRAINED["swiftformer_xs_imagenette"]
 CALIBRATION, VALIDATION = 200, 300
 # Where a graph's buffers come to lie is worth a few per cent: each round loads every file anew, in another order.
 ROUNDS, REPEATS = 3, 12
+# Fresh processes for the first answer of each file.
+FIRST_ANSWERS = 5
 SIZE = benchmark_ours.SIZE
 TORCH, HF_TF = (ROOT / f".venv-benchmark-{name}" / "bin" / "python" for name in ("torch", "hf-tf"))
 
@@ -265,27 +267,32 @@ def judge(entries: list[dict[str, Any]], peers: Path) -> None:
                 entry["agreement"] = float(np.mean(best[entry["name"]] == best[entry["reference"]]))
 
 
-def first_answers(path: Path, repeats: int = 3) -> dict[str, float]:
-    """Medians of fresh processes: milliseconds to the first answer and peak memory.
+def first_answers(paths: Sequence[str], repeats: int = FIRST_ANSWERS) -> dict[str, dict[str, float]]:
+    """Medians of fresh processes, by file: milliseconds to load it and to its first answer, and peak memory.
 
-    For a `.tflite` file without and with XNNPACK's weight cache; ONNX Runtime has none.
+    For a `.tflite` file without and with XNNPACK's weight cache; ONNX Runtime has none. Files take turns.
     """
-    found = {"cold": [_first_answer(path) for _ in range(repeats)]}
-    if path.suffix == ".tflite":
-        with tempfile.TemporaryDirectory() as folder:
-            cache = str(Path(folder, "weights"))
+    with tempfile.TemporaryDirectory() as folder:
+        caches = {path: str(Path(folder, str(number))) for number, path in enumerate(paths) if path.endswith(".tflite")}
+        for path, cache in caches.items():
             _first_answer(path, cache)  # writes it
-            found["cached"] = [_first_answer(path, cache) for _ in range(repeats)]
-    return {
-        f"{name}_{what}": float(np.median([run[what] for run in runs]))
-        for name, runs in found.items()
-        for what in ("ms", "peak")
-    }
+        cases = [(path, "cold", "") for path in paths] + [(path, "cached", cache) for path, cache in caches.items()]
+        runs: dict[tuple[str, str], list[dict[str, Any]]] = {(path, name): [] for path, name, _ in cases}
+        order = np.random.default_rng(0)
+        for _ in range(repeats):
+            for index in order.permutation(len(cases)):
+                path, name, cache = cases[index]
+                runs[path, name].append(_first_answer(path, cache))
+    found: dict[str, dict[str, float]] = {path: {} for path in paths}
+    for (path, name), each in runs.items():
+        medians = {what: float(np.median([run[what] for run in each])) for what in each[0]}
+        found[path] |= {f"{name}_{what}": median for what, median in medians.items()}
+    return found
 
 
-def _first_answer(path: Path, *cache: str) -> dict[str, float]:
-    python = sys.executable if path.suffix == ".tflite" else str(TORCH)
-    return json_of([python, str(ROOT / "tflite" / "cold_start.py"), str(path), *cache])
+def _first_answer(path: str, cache: str) -> dict[str, Any]:
+    python = sys.executable if path.endswith(".tflite") else str(TORCH)
+    return json_of([python, str(ROOT / "tflite" / "cold_start.py"), path, cache])
 
 
 def json_of(command: list[str], **environment: str) -> dict[str, Any]:
@@ -343,14 +350,15 @@ def main() -> None:
         return
     start = time.perf_counter()
     timings = {threads: measure(entries, peers, threads) for threads in sorted({1, os.cpu_count() or 1})}
+    first = first_answers([entry["path"] for entry in entries if entry["path"] and not entry["error"]])
     for entry in entries:
         if entry["path"] and not entry["error"]:
             entry["bytes"] = Path(entry["path"]).stat().st_size
-            entry |= first_answers(Path(entry["path"]))
+            entry |= first[entry["path"]]
         if is_tflite(entry) and not entry["error"] and entry["model"] in ("xs", "twin"):
             entry["peak_memory"] = float(np.median([peak_bytes(entry["path"]) for _ in range(3)]))
             if entry["name"].startswith("ours"):
-                entry["ops"] = profile_ops(entry["path"])
+                entry["ops"] = fastest_profile(entry["path"])
                 entry["multiply_adds"] = multiply_adds(LiteModel.open(entry["path"]))
     facts: dict[str, Any] = commands(arguments.photographs)
     facts["core_flops"] = core_peak()

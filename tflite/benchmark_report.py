@@ -149,17 +149,18 @@ def first_answers(table: Entries) -> list[str]:
     lines = [
         "### First answer",
         "",
-        "Time to load a file and run it once in a fresh process on one thread, and the memory that this adds; then "
-        "the same with XNNPACK's weight cache, which an earlier run wrote. PyTorch models without a file have no row.",
+        "In a fresh process on one thread: the time to load a file, the time until it has also run once, and the "
+        "memory that both add; then the same with XNNPACK's weight cache, which an earlier run wrote. Files take "
+        "turns. PyTorch models without a file have no row.",
         "",
-        "| file | ms | peak MB | ms, cached | peak MB, cached |",
-        "|---|---|---|---|---|",
+        "| file | load, ms | answer, ms | peak MB | cached: load, ms | answer, ms | peak MB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for each in measured:
         cells = [
             figure(each.get(f"{start}_{what}"), lambda value, unit=unit: f"{value / unit:.1f}")
             for start in ("cold", "cached")
-            for what, unit in (("ms", 1), ("peak", 1e6))
+            for what, unit in (("load_ms", 1), ("ms", 1), ("peak", 1e6))
         ]
         lines.append(f"| {each['key']} | {' | '.join(cells)} |")
     return [*lines, ""] if measured else []

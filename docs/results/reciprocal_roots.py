@@ -55,7 +55,7 @@ def _model(variant: str) -> sf.SwiftFormerForImageClassification:
 
 def page(measured: dict[tuple[str, int], list[FileTiming]], *, real_time: bool) -> str:
     """What was measured and how."""
-    circumstances = ["Measured under real-time priority, with the other processes of the machine stopped."] if real_time else []
+    circumstances = ["Measured under real-time priority, all other work stopped."] if real_time else []
     lines = [
         "# RSQRT, or EXP and LOG",
         "",
