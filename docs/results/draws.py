@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from measuring import NAME, answers, append_row, beside_goal, measure_file, prepared, read_rows
+from measuring import NAME, append_row, beside_goal, float_answers, measure_file, prepared, read_rows
 
 import swiftformer_tf as sf
 from swiftformer_tf.images.folders import balanced_sample, list_images
@@ -27,7 +27,7 @@ def measure_draws(calibration: Path, folder: Path) -> Iterator[dict[str, str]]:
     images = labeled_images(folder, model.config.labels)
     inputs, right = prepared(images.paths, model.config), np.asarray(images.targets)
     deploy = sf.fuse(model)
-    expected = answers(sf.LiteRunner(sf.export(deploy, sf.RECIPES["float32"])), inputs)
+    expected = float_answers(deploy, inputs)
     was_right = expected.argmax(axis=1) == right
     for recipes, draw in itertools.product(PASSES, DRAWS):
         done = {row["recipe"] for row in read_rows(ROWS) if row["draw"] == str(draw)}

@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from measuring import NAME, answers, append_row, beside_goal, chosen_photographs, measure_file, prepared, read_rows
+from measuring import (
+    NAME,
+    append_row,
+    beside_goal,
+    chosen_photographs,
+    float_answers,
+    measure_file,
+    prepared,
+    read_rows,
+)
 
 import swiftformer_tf as sf
 
@@ -75,7 +84,7 @@ def _measured(
         scale_channels(model, each, np.random.default_rng(seed))
         deploys.append(sf.fuse(model))
     plain, scaled = deploys
-    expected = answers(sf.LiteRunner(sf.export(plain, sf.RECIPES["float32"])), inputs)
+    expected = float_answers(plain, inputs)
     calibrated = sf.calibrate(scaled, chosen)
     for recipe in recipes:
         count = FEWER_PHOTOGRAPHS.get(recipe, len(inputs))

@@ -18,6 +18,7 @@ import numpy as np
 from draws import draws_table, measure_draws
 from hard_weights import hard_weights_table, measure_hard_weights
 from measuring import (
+    FEWER_PHOTOGRAPHS,
     GOALS,
     NAME,
     append_row,
@@ -42,8 +43,6 @@ PAGE = Path(__file__).with_suffix(".md")
 ROWS = Path(__file__).with_suffix(".csv")
 # With random weights; with those that ship, all.
 PHOTOGRAPHS = 300
-# The reference kernels of 16-bit integers take seconds for a photograph.
-FEWER_PHOTOGRAPHS = {"int16x8": 50}
 STATISTICS = 64
 # Deviation of random matrices times the root of their inputs: the median of those that ship (0.13 to 1.75).
 GAIN = 0.54

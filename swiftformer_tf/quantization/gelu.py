@@ -18,14 +18,19 @@ FARTHEST, HIGHEST = 3.4, 8.0
 # GELU maps lower values to almost zero: tensors that only GELUs read may saturate there.
 LEAST_OF_GELU = -FARTHEST
 
-# The ranges of the operations' results, by the end of their names.
-RANGES = {
-    "/scaled": (-CUBIC * FARTHEST, CUBIC * FARTHEST),
-    "/square": (0.0, CUBIC * FARTHEST**2),
-    "/slope": (0.0, LINEAR + CUBIC * FARTHEST**2),
-    "/cubic": (-HIGHEST, HIGHEST),
-    "/sigmoid": (0.0, 1.0),
-}
+
+def inner_ranges(farthest: float) -> dict[str, tuple[float, float]]:
+    """Returns the ranges of the operations' results, by the end of their names, for inputs up to `farthest` from 0."""
+    return {
+        "/scaled": (-CUBIC * farthest, CUBIC * farthest),
+        "/square": (0.0, CUBIC * farthest**2),
+        "/slope": (0.0, LINEAR + CUBIC * farthest**2),
+        "/cubic": (-HIGHEST, HIGHEST),
+        "/sigmoid": (0.0, 1.0),
+    }
+
+
+RANGES = inner_ranges(FARTHEST)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
