@@ -120,7 +120,8 @@ def test_every_number_is_varied_or_said_to_be_derived(constants: Any) -> None:
         ((0.19, 0.19, 0.19), "stays"),
         ((1.0, 1.0, -0.1), "stays"),
         ((-1.0, -1.0, -1.0), "stays"),
-        ((1.0, 1.0), "measured with 100 and 200 only"),
+        ((1.0, 1.0), "sets of 100 and 200 only: -4.0 gains 1.0 dB"),
+        ((-1.0,), "sets of 100 only: none gains anything"),
         ((), ""),
     ],
 )

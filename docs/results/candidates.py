@@ -136,7 +136,7 @@ CONSTANTS = (
     _constant(ranges, "SAMPLED_IMAGES", _of(128, 256, 512), *INTEGER, calibrates=True, sizes=(500,)),
     _constant(exporting, "IMAGES_SEEN_TWICE", _of(100, 200, 400), *INTEGER, calibrates=True, sizes=(500,)),
     _constant(ranges, "ROWS_PER_IMAGE", _of(256, 512, 1024), *INTEGER, calibrates=True, sizes=(100,)),
-    _constant(ranges, "VALUES_PER_IMAGE", _of(1024, 2048, 4096), *INTEGER, calibrates=True, sizes=(100,)),
+    _constant(ranges, "VALUES_PER_IMAGE", _of(1024, 2048, 4096), *INTEGER, calibrates=True, sizes=(100, 200)),
     _constant(rounding, "SWEEPS", _of(0, 2, 4), "dynamic_int4", sizes=(100,), draws=(1,)),
     Constant("equalize", _of(0.0, 0.5, 0.65), ("dynamic_int4",)),
     _constant(rounding, "SHARES", _falling((0.07, 8), (0.14, 4)), "dynamic_int4", sizes=(100,), draws=(1,)),
