@@ -2,27 +2,52 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
-from swiftformer_tf import RECIPES, Calibration, DeployModel, LiteRunner, calibrate, export
+from swiftformer_tf import (
+    RECIPES,
+    Calibration,
+    DeployModel,
+    LiteRunner,
+    SwiftFormerForImageClassification,
+    calibrate,
+    export,
+    fuse,
+)
 from swiftformer_tf.quantization import Graph, rewriting
-from swiftformer_tf.quantization.ranges import last_matrices
+
+
+def with_added_scores(model: SwiftFormerForImageClassification) -> DeployModel:
+    """The scores of `model` with those of a small head added, which alone says little."""
+    keras.utils.set_random_seed(0)
+    hidden = keras.layers.Dense(8, activation="relu")(keras.layers.GlobalAveragePooling2D()(model.input))
+    scores = keras.layers.Add()([model.output, keras.layers.Dense(len(model.config.labels))(hidden)])
+    return fuse(keras.Model(model.input, scores), config=model.config)
 
 
 def narrowed(calibration: Calibration, high: float) -> Calibration:
     """As if the images had reached no score above `high`."""
-    (last,) = last_matrices(Graph(calibration.content))
-    (tensor,) = last.outputs
+    tensor = next(
+        op.outputs[0] for op in reversed(Graph(calibration.content).operations) if op.name in ("ADD", "CONV_2D")
+    )
     statistics = calibration.statistics.copy()
     statistics.high[tensor] = np.minimum(statistics.high[tensor], np.float32(high))
     return dataclasses.replace(calibration, statistics=statistics)
 
 
+@pytest.mark.parametrize("added", [False, True])
 @pytest.mark.parametrize("recipe", ["int8", "static_int8"])
 def test_the_best_label_stays_a_tenth_beyond_the_calibrated_range(
-    recipe: str, deploy: DeployModel, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    recipe: str,
+    added: bool,
+    model: SwiftFormerForImageClassification,
+    pixels: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also of scores that are a sum, whose range is not searched as those of other sums are."""
+    deploy = with_added_scores(model) if added else fuse(model)
     chosen = RECIPES[recipe].replace(correct_output_bias=False)
     calibration = calibrate(deploy, pixels)
     images = deploy.config.transform.normalize(pixels)
