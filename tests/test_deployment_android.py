@@ -105,8 +105,8 @@ def test_descriptions_follow_the_advice() -> None:
 def test_one_caution_everywhere(lite: Lite, tmp_path: Path) -> None:
     caution = RECIPES["int16x8"].caution
     assert [name for name, recipe in RECIPES.items() if recipe.caution] == ["int16x8"]
-    page = ROOT / "docs" / "tutorials" / "quantization.md"
-    assert f"`int16x8` is {caution}" in " ".join(page.read_text().split())
+    for page in (ROOT / "README.md", ROOT / "docs" / "tutorials" / "quantization.md"):
+        assert f"`int16x8` is {caution}" in " ".join(page.read_text().split()), page
     models = {"x_int16x8.tflite": lite("int16x8")}
     write_android_folder(models, tmp_path / "x", readme=tmp_path / "page.md", verified=True)
     assert caution in (tmp_path / "page.md").read_text()

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner
 from support.small_graphs import converted
 
-from swiftformer_tf import ConfigError, LiteModel, ModelError
+from swiftformer_tf import RECIPES, ConfigError, LiteModel, ModelError
 from swiftformer_tf.cli import cli
 from swiftformer_tf.litert import peak_memory
 from swiftformer_tf.litert.benchmarking import WARM_UP, Timing, benchmark_files, interleave, is_real_time, peak_bytes
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_for_timing, profile_ops
+from swiftformer_tf.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +198,27 @@ def test_the_command_as_json(files: list[Path]) -> None:
     assert document["quartiles_ms"][0] <= document["median_ms"] <= document["quartiles_ms"][1]
     assert 0 < document["matrix_share"] < 1
     assert {"name", "count", "milliseconds", "xnnpack"} == set(document["ops"][0])
+
+
+def test_the_command_says_once_what_is_slow_by_its_recipe(
+    files: list[Path], lite: Callable[..., LiteModel], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before it measures. Another tool's file, without a recipe, is measured as well."""
+
+    def measured(paths: Sequence[Path], *, progress: Progress, **_: object) -> None:
+        with progress("runs", 2):
+            raise ModelError(f"{len(paths)} files")
+
+    monkeypatch.setattr("swiftformer_tf.litert.benchmarking.benchmark_files", measured)
+    slow = lite("int16x8")
+    for name in ("slow", "again"):
+        slow.save(tmp_path / f"{name}.tflite")
+    (tmp_path / "other.tflite").write_bytes(converted(lambda source: source + 1, 4, 4, 8))
+    paths = sorted(tmp_path.glob("*.tflite"))
+    caution = f"int16x8 is {RECIPES['int16x8'].caution}"
+    for given, said in ((paths, [caution]), (files, []), ([tmp_path], [])):
+        result = CliRunner().invoke(cli, ["benchmark", *map(str, given)])
+        assert result.stderr.splitlines() == [*said, f"Error: {len(given)} files"]
 
 
 def test_the_command_names_a_missing_file() -> None:

@@ -1,11 +1,14 @@
 """`swiftformer-tf benchmark`"""
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progress_bar, short_names
-from swiftformer_tf.errors import number_of
+from swiftformer_tf.cli.console import ModelFile, cautions, print_json, print_table, progress_bars, short_names
+from swiftformer_tf.errors import ModelError, number_of
+from swiftformer_tf.recipes import Recipe
 
 
 @click.command()
@@ -25,7 +28,8 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
     from swiftformer_tf.litert.benchmarking import benchmark_files
     from swiftformer_tf.litert.profiling import matrix_share
 
-    measured = benchmark_files(models, num_threads=threads, repeats=repeats, progress=progress_bar)
+    with progress_bars(*cautions(_recipes(models))) as progress:
+        measured = benchmark_files(models, num_threads=threads, repeats=repeats, progress=progress)
     if as_json:
         print_json([each.to_dict() for each in measured])
         return
@@ -61,6 +65,15 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
                 for op in each.ops
             ]
             print_table(rows, title=f"{each.path.name}: time by operation, one thread")
+
+
+def _recipes(paths: Iterable[Path]) -> Iterator[Recipe]:
+    """The recipes of the files that this package made; whether a file can be measured is for LiteRT to say."""
+    from swiftformer_tf.litert.model_file import LiteModel
+
+    for path in paths:
+        with contextlib.suppress(ModelError, OSError):
+            yield LiteModel.open(path).recipe
 
 
 def milliseconds(value: float) -> str:

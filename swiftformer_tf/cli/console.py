@@ -5,7 +5,7 @@ import itertools
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,6 +13,7 @@ import click
 
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.recipes import Recipe
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,6 +26,7 @@ __all__ = [
     "TASK_OPTIONS",
     "ImageSize",
     "ModelFile",
+    "cautions",
     "note",
     "print_json",
     "print_table",
@@ -209,20 +211,25 @@ def progress_display(*, counted: bool) -> "Progress":
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
+def cautions(recipes: Iterable[Recipe]) -> list[str]:
+    """Returns what users should know before files of these recipes are run, each sentence once and without its dot."""
+    return list(dict.fromkeys(f"{each.name} is {each.caution}" for each in recipes if each.caution))
+
+
 @contextlib.contextmanager
-def progress_bars(*cautions: str) -> Iterator["Bars"]:
+def progress_bars(*notes: str) -> Iterator["Bars"]:
     """Yields `progress_bar` for the steps of a command that, in a pipe, says once a minute which of them it does.
 
     Args:
-        cautions: Printed when the first step begins: arguments are known to be good then, and the work is ahead.
+        notes: Printed when the first step begins: arguments are known to be good then, and the work is ahead.
     """
-    told = iter(cautions)
+    ahead = iter(notes)
     with regular_notes() as doing:
 
         @contextlib.contextmanager
         def bar(title: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-            for caution in told:
-                note(caution)
+            for message in ahead:
+                note(message)
 
             def show(count: int) -> None:
                 shown(count)

@@ -9,6 +9,7 @@ from swiftformer_tf.cli.console import (
     EXISTING,
     ImageSize,
     ModelFile,
+    cautions,
     note,
     print_json,
     print_table,
@@ -23,8 +24,6 @@ from swiftformer_tf.recipes import RECIPES, InferenceType
 
 # Accepted instead of a recipe's name.
 ALL = "all"
-
-CAUTIOUS = [row for row in RECIPES.values() if row.caution]
 
 
 def _output_tasks(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
@@ -52,7 +51,7 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     required=True,
     metavar="NAME",
     help=f"{', '.join(RECIPES)}, or all, which needs --calibration. May be repeated. {WHICH_RECIPE} "
-    + " ".join(f"{row.name} is {row.caution}." for row in CAUTIOUS),
+    + " ".join(f"{caution}." for caution in cautions(RECIPES.values())),
 )
 @click.option("--calibration", type=EXISTING, help="Folder of photographs on which integer scales are calibrated.")
 @click.option(
@@ -148,8 +147,7 @@ def export(
     from swiftformer_tf.pipeline import export_files
 
     names = tuple(RECIPES) if ALL in names else names
-    cautions = [f"{row.name} is {row.caution}" for row in CAUTIOUS if row.name in names]
-    with progress_bars(*cautions) as progress:
+    with progress_bars(*cautions(RECIPES[each] for each in names)) as progress:
         exported = export_files(
             model,
             names,
