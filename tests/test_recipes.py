@@ -1,14 +1,18 @@
 """The table of recipes, and combinations that no file can have."""
 
+import csv
 import dataclasses
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swiftformer_tf import RECIPES, ConfigError, Recipe
 from swiftformer_tf.recipes import choose_recipes
+
+ROOT = Path(__file__).parents[1]
 
 # What each row promises: stored, computed, needs calibration, least SNR, least agreement, most partitions.
 ROWS: dict[str, tuple[str, str, bool, float, float, int | None]] = {
@@ -161,6 +165,24 @@ def test_which_matrices_have_four_bits(int8_layers: tuple[str, ...], inputs: int
     recipe = RECIPES["dynamic_int4"].replace(int8_layers=int8_layers)
     assert recipe.stores_in_int4("pwconv1", inputs=inputs) is expected
     assert not RECIPES["dynamic_int8"].stores_in_int4("pwconv1", inputs=inputs)
+
+
+def test_what_stays_in_int8_is_the_head_of_the_measured_order() -> None:
+    """Of the matrices of XS, those that lose the most in four bits for the bytes that these save come first."""
+    page = ROOT / "docs" / "results" / "int4.csv"
+    with page.open(newline="", encoding="utf-8") as rows:
+        measured = [row["layer"] for row in csv.DictReader(rows)]
+    layers = RECIPES["dynamic_int4"].int8_layers
+    assert list(layers) == measured[: len(layers)]
+
+
+def test_the_tutorial_says_how_far_each_recipe_rescales_channels() -> None:
+    page = (ROOT / "docs" / "tutorials" / "quantization.md").read_text("utf-8")
+    section = " ".join(page.partition("## How the integers are made")[2].partition("\n## ")[0].split())
+    told = {how: re.findall(r"`(\w+)`", names) for names, how in re.findall(r"In (`[^.]+`) (this|it) ", section)}
+    shares = {name: recipe.equalize for name, recipe in RECIPES.items() if recipe.equalize is not None}
+    assert told["this"] == [name for name, share in shares.items() if share > 0]
+    assert told["it"] == [name for name, share in shares.items() if share == 0]
 
 
 @pytest.mark.parametrize("values", [{}, {"name": "mine"}, {**RECIPES["int8"].to_dict(), "bits": 8}, [1], None])
