@@ -236,6 +236,17 @@ def test_the_page_of_the_recipes_has_their_thresholds() -> None:
     assert {name: (int(snr), int(share)) for name, snr, share in rows} == thresholds
 
 
+def test_pages_say_of_their_rows_what_their_scripts_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which goals they are held against, and that the photographs had a part in choices."""
+    results = PAGE.parents[1] / "results"
+    monkeypatch.syspath_prepend(str(results))
+    draws, quantization = (importlib.import_module(name) for name in ("draws", "quantization"))
+    sections = {"robustness.md": draws.draws_table(), "quantization.md": quantization.heading(1966, 200, 192, 0.9049)}
+    for name, lines in sections.items():
+        assert "Expect larger losses on unseen photographs" in " ".join(lines)
+        assert "\n".join(lines) in (results / name).read_text("utf-8")
+
+
 def test_the_page_of_the_variants_lists_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     results = PAGE.parents[1] / "results"
     monkeypatch.syspath_prepend(str(results))
