@@ -1,15 +1,17 @@
 """Are wrong answers of clients found? Made-up answers to a made-up kit; `make clients` has the real ones."""
 
+import importlib
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import browser_client
 import numpy as np
 import pytest
 import tables
-from judging import KNOWN, SPEEDS, TOLERANCES, Result, Verdict, judge
+from judging import KNOWN, SPEEDS, TOLERANCES, Result, Verdict, judge, row
 from kit import Kit
 from run import CLIENTS, Client, ask
 from segmenters import PAGES
@@ -90,7 +92,7 @@ def test_a_client_that_shares_the_desktops_error_is_still_held_against_keras(kit
 
 def test_labels_in_another_order_are_wrong(kit: Kit) -> None:
     said = answer(kit, "float32")
-    said["outputs"] = [row[::-1] for row in said["outputs"]]
+    said["outputs"] = [each[::-1] for each in said["outputs"]]
     assert "the best label is neither Keras's nor LiteRT's on 5 of 5 photographs" in judge("arm64", said, kit).reason
 
 
@@ -168,6 +170,22 @@ def test_every_recipe_has_a_tolerance_or_a_note_at_every_client() -> None:
     for key, tolerances in TOLERANCES.items():
         noted = {name for each, name in KNOWN if each == key}
         assert set(RECIPES) == {*tolerances, *noted}, key
+
+
+def test_recorded_differences_are_allowed() -> None:
+    text, found = tables.README.read_text("utf-8"), set()
+    for client in {key.partition(" ")[0] for key in TOLERANCES}:
+        lines = text.partition(f"<!-- {client} -->\n")[2].partition(f"<!-- /{client} -->")[0].splitlines()
+        _, *recipes = (cell.strip() for cell in lines[0].strip("|").split("|"))
+        for line in lines[2:]:
+            variant, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            for recipe, cell in zip(recipes, cells, strict=False):
+                if told := re.match(r"(\d+e-\d+|equal), \d+ dB", cell):
+                    key = row(client, variant)
+                    found.add(key)
+                    difference = 0.0 if told[1] == "equal" else float(told[1])
+                    assert difference <= TOLERANCES[key][recipe], (key, recipe)
+    assert found == set(TOLERANCES)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +268,30 @@ def test_the_pages_say_that_decibels_are_of_the_file_before_the_compiler(page: P
     about = text.partition("<!-- ethosu -->")[0].rpartition("Ethos-U by vela\n")[2]
     assert "of the file before vela, as run by LiteRT" in " ".join(about.split())
     assert "compiled file" not in about
+
+
+@pytest.mark.posix
+def test_a_compiler_that_crashes_is_not_quoted_with_its_last_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As vela does on int4 weights; `ethosu` here is a stand-in."""
+    for name in ("ethosu", "ethosu.vela", "ethosu.vela.tflite"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    for name in ("BuiltinOperator", "Model"):
+        module = ModuleType(f"ethosu.vela.tflite.{name}")
+        setattr(module, name, type(name, (), {}))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    client = importlib.import_module("ethosu_client")
+    monkeypatch.setattr(client, "VELA", tmp_path / "vela")
+    for ending, told in (("kill -FPE $$", "vela crashed with SIGFPE"), ("echo Error: no >&2; exit 1", "Error: no")):
+        (tmp_path / "vela").write_text(f"#!/bin/sh\necho Warning: no memory mode >&2\n{ending}\n")
+        (tmp_path / "vela").chmod(0o755)
+        assert client.compile_file(tmp_path / "x.tflite", "ethos-u55-256", tmp_path) == {"refused": told}
+
+
+def test_the_page_tells_what_is_known() -> None:
+    text = " ".join(tables.README.read_text("utf-8").split())
+    assert [case for case, why in KNOWN.items() if f", {case[1]}: {why}" not in text] == []
 
 
 def test_what_a_compiler_leaves_is_in_the_table(kit: Kit) -> None:

@@ -9,6 +9,7 @@ import collections
 import csv
 import importlib.metadata
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ def compile_file(path: Path, accelerator: str, folder: Path) -> dict[str, Any]:
     command = [VELA, path, "--accelerator-config", accelerator, "--output-dir", folder]
     done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
     compiled = folder / f"{path.stem}_vela.tflite"
+    if done.returncode < 0:  # what it said last is a warning
+        return {"refused": f"vela crashed with {signal.Signals(-done.returncode).name}"}
     if done.returncode or not compiled.is_file():
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit status {done.returncode}"]
         return {"refused": said[-1]}

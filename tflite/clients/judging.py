@@ -49,6 +49,10 @@ MIN_PHOTOGRAPHS = 2
 #   convolutions of mixed_int8 are float, with other last bits on every processor: earlier files were off by
 #   0.025 on ARM64 and in the browser, at the decibels that they had here; today's are equal there. LiteRT 1.0's
 #   floats are off by 1e-6, and its mixed_int8 of before was off by 0.023.
+# * dynamic_int4: rounds while it runs, as dynamic_int8, but most of its matrices measure a range for each pixel, so a
+#   last bit decides about one pixel alone. Processors are off by up to 0.011 (ARM64, WebAssembly, LiteRT 1.0 to 2.0);
+#   not quite twice that is allowed. WebGPU and OpenVINO compute in floats, are off by 0.03 and may be as far off as
+#   with dynamic_int8.
 # * GPU: it computes integers in floats. The activations of dynamic_int8 it does not round at all (57 dB against Keras,
 #   where the processor has 46 on the same photographs); those of mixed_int8 and int8 it rounds to the same steps, from
 #   sums with other last bits (35 and 30 dB, 33 and 30). Allowed is what LiteRT itself is off from Keras on these
@@ -74,7 +78,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "float32": 1e-5,
         "float16": 1e-5,
         "dynamic_int8": 5e-2,
-        "dynamic_int4": 5e-2,
+        "dynamic_int4": 2e-2,
         "mixed_int8": 4e-2,
         "int8": 7e-2,
         "static_int8": 7e-2,
@@ -93,7 +97,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "float32": 1e-5,
         "float16": 1e-5,
         "dynamic_int8": 5e-2,
-        "dynamic_int4": 5e-2,
+        "dynamic_int4": 2e-2,
         "mixed_int8": 4e-2,
         "int8": 0.0,
         "static_int8": 0.0,
@@ -112,7 +116,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
         "float32": 1e-5,
         "float16": 1e-5,
         "dynamic_int8": 5e-2,
-        "dynamic_int4": 5e-2,
+        "dynamic_int4": 2e-2,
         "mixed_int8": 4e-2,
         "int8": 1.4e-1,
         "static_int8": 1.4e-1,
@@ -156,7 +160,7 @@ KNOWN: dict[tuple[str, str], str] = {
     ("ethosu", "float32"): _FLOATS,
     ("ethosu", "float16"): _FLOATS,
     ("ethosu", "dynamic_int8"): _FLOATS,
-    ("ethosu", "dynamic_int4"): _FLOATS,
+    ("ethosu", "dynamic_int4"): "vela 5.2.0 crashes on int4 weights (SIGFPE), on litert-quantizer's too",
     ("ethosu", "mixed_int8"): f"{_FLOATS}, and this recipe keeps floats where XNNPACK is better at them",
     ("ethosu", "int8"): "made for CPUs' tables: its GELU is six operations, and its 1 / sqrt(x) three",
     ("ethosu", "int16x8"): "Ethos-U takes no GELU in int16",
