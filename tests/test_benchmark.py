@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -47,8 +48,10 @@ def measured() -> tuple[list[dict[str, Any]], dict[int, dict[str, Timing]]]:
         entry("timm, broken int8", "int8", agreement=0.4),
         entry("timm, that cannot be built", "int8") | {"error": "ValueError: /some/where/a.tflite | b/c/d"},
         entry("MobileNetV3-Large, timm, litert-torch", "float32", "other"),
+        *(entry(f"ours {name}", name, model) for model in ("s", "l1") for name in ("dynamic_int8", "dynamic_int4")),
     ]
-    times = dict(zip([each["key"] for each in entries], (9.0, 3.0, 10.0, 8.0, 2.0, None, 1.0), strict=True))
+    ms = (9.0, 3.0, 10.0, 8.0, 2.0, None, 1.0, 4.0, 5.0, 20.0, 21.0)
+    times = dict(zip([each["key"] for each in entries], ms, strict=True))
     return entries, {n: {key: Timing((ms, ms, ms)) for key, ms in times.items() if ms} for n in (1, 2)}
 
 
@@ -66,6 +69,11 @@ def test_goals_are_met_or_not_or_not_measured(measured: Any) -> None:
     assert goals["XNNPACK partitions of mixed_int8"].row.endswith("| 2.00 | **not met** |")
     assert goals["int8 / float32"].row == "| int8 / float32 | ≤ 0.4 | - | not measured |"
     assert goals["import swiftformer_tf / import keras"].row.endswith("| 1.05 | met |")
+    # For each variant that has both files, by its own times.
+    assert goals["dynamic_int4 / dynamic_int8"].row.endswith("| - | not measured |")
+    assert goals["S dynamic_int4 / dynamic_int8"].row.endswith("| ≤ 1.1 | 1.25 | **not met** |")
+    assert goals["L1 dynamic_int4 / dynamic_int8"].row.endswith("| ≤ 1.1 | 1.05 | met |")
+    assert goals["L3 dynamic_int4 / dynamic_int8"].row.endswith("| - | not measured |")
 
 
 def test_the_readme_keeps_what_others_wrote(measured: Any, tmp_path: Path) -> None:
@@ -87,6 +95,24 @@ def test_the_readme_keeps_what_others_wrote(measured: Any, tmp_path: Path) -> No
     svg = (tmp_path / "benchmark.svg").read_text()
     assert "mixed_int8" in svg
     assert "litert-torch" not in svg  # Hugging Face's attention type is not that of the weights
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ("flags : fpu avx512_vnni amx_int8 amx_tile", " with VNNI and AMX, "),
+        ("flags : avx512_vnni2", ", "),
+        ("Features : fp asimd asimddp", " with dot products, "),
+        (None, ", "),
+    ],
+)
+def test_a_page_names_what_multiplies_integers(
+    flags: str | None, named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(benchmark_report, "CPU_INFO", tmp_path / "cpuinfo")
+    if flags:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
+    assert benchmark_report.versions().startswith(f"{platform.machine()}{named}{os.cpu_count()} cores, ai-edge-litert ")
 
 
 def test_the_twin_keeps_the_convolutions_and_drops_the_attention(deploy: DeployModel) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import timm
 import torch
 import transformers
+from benchmark_quantizer import quantized
 from safetensors.torch import load_file
 
 SIZE = 224
@@ -32,6 +33,15 @@ VARIANTS = {
     "l3": ((4, 4, 12, 6), (64, 128, 320, 512)),
 }
 OTHERS = {"MobileNetV3-Large": "mobilenetv3_large_100", "EfficientFormer-L1": "efficientformer_l1"}
+
+
+# What litert-quantizer calls its recipes, and what kind of file that is.
+QUANTIZER_RECIPES = {
+    "static_wi8_ai8": "int8",
+    "dynamic_wi8_afp32": "dynamic int8",
+    "dynamic_wi4_afp32": "dynamic int4",
+    "dynamic_wi4b32_afp32": "dynamic int4",  # a scale for 32 inputs
+}
 
 
 class Logits(torch.nn.Module):
@@ -83,32 +93,6 @@ def to_litert(model: torch.nn.Module, path: Path) -> None:
     import litert_torch
 
     litert_torch.convert(model, (SAMPLE,)).export(str(path))
-
-
-# What litert-quantizer calls its recipes, and what kind of file that is.
-QUANTIZER_RECIPES = {
-    "static_wi8_ai8": "int8",
-    "dynamic_wi8_afp32": "dynamic int8",
-    "dynamic_wi4_afp32": "dynamic int4",
-    "dynamic_wi4b32_afp32": "dynamic int4",  # a scale for 32 inputs
-}
-
-
-def quantized(source: Path, path: Path, recipe: str, calibration: np.ndarray) -> None:
-    """Quantizes a file with litert-quantizer, as its guide shows; images (N, ...) are what the file takes."""
-    from litert_quantizer import quantizer
-    from litert_quantizer import recipe as recipes
-
-    engine = quantizer.Quantizer(str(source))
-    engine.load_quantization_recipe(getattr(recipes, recipe)())
-    result = None
-    if engine.need_calibration:
-        from ai_edge_litert.interpreter import Interpreter
-
-        signature, details = next(iter(Interpreter(str(source)).get_signature_list().items()))
-        images = [{details["inputs"][0]: image[None]} for image in calibration]
-        result = engine.calibrate({signature: images})
-    engine.quantize(result).export_model(str(path), overwrite=True)
 
 
 def _litert_trained(folder: Path, source: str, path: Path) -> None:
