@@ -45,7 +45,7 @@ def test_every_command_is_listed_and_has_examples() -> None:
     assert listed.exit_code == 0
     said = " ".join(listed.output.split())
     assert "Exit status: 0 done, 1 a check failed, 2 invalid arguments or input, 130 interrupted." in said
-    assert "swiftformer-tf export xs.pth -o models --recipe int8" in said
+    assert "swiftformer-tf export xs.pth -o models --recipe mixed_int8" in said
     assert "..." not in listed.output.partition("Commands:")[2]  # cut off at 80 columns
     for name in COMMANDS:
         assert name in listed.output

@@ -120,7 +120,7 @@ def test_the_kotlin_snippets_run_with_the_classes_that_export_writes(folder_of_a
     even = np.full(segmenter.outputs[0].shape, 1 / segmenter.outputs[0].shape[-1], np.float32).tobytes()
     streets = command(tmp_path / "classes", "streets")
     lines, _ = run(streets, tmp_path / "streets", "FLOAT32", photograph, even, stem="model")
-    assert lines[-1] == "closed the model"
+    assert lines[-1] == "closed the environment"
     write_use(tmp_path, "streets", mask.replace("overlay", "overlie"), picture)
     assert "unresolved reference 'overlie'" in compile_kotlin([*sources, *uses], tmp_path / "classes")
 
@@ -194,15 +194,15 @@ def test_the_own_model_of_the_readme_trains() -> None:
 def test_the_steps_of_the_readme_end_in_a_verified_file(
     model: SwiftFormerForImageClassification, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a tiny model in the place of the published one: random, it loses more to integers than `int8` allows."""
-    monkeypatch.setitem(RECIPES, "int8", RECIPES["int8"].replace(min_snr=12, min_agreement=0.85))
+    """With a tiny model in the place of the published one: random, it loses more to integers than the recipe allows."""
+    monkeypatch.setitem(RECIPES, "mixed_int8", RECIPES["mixed_int8"].replace(min_snr=12, min_agreement=0.85))
     (tmp_path / "photos").mkdir()
     for part in ("train", "val"):
         (tmp_path / "photos" / part).symlink_to(folder)
     to_checkpoint(model).save(tmp_path / "swiftformer_xs.pth", key_layout="original")
     monkeypatch.chdir(tmp_path)
     run_block(README, "raise_for_failure()")
-    assert LiteModel.open(tmp_path / "swiftformer_xs_int8.tflite").recipe.name == "int8"
+    assert LiteModel.open(tmp_path / "swiftformer_xs_mixed_int8.tflite").recipe.name == "mixed_int8"
 
 
 def test_the_training_of_the_segmentation_page_trains(

@@ -112,8 +112,10 @@ def cli() -> None:
     """SwiftFormer for Keras: PyTorch weights in, verified Android models out.
 
     \b
-    swiftformer-tf export xs.pth -o models --recipe int8 --calibration photos
-    swiftformer-tf verify models/xs_int8.tflite --reference xs.pth --images others
+    swiftformer-tf export xs.pth -o models --recipe mixed_int8 \\
+        --calibration photos
+    swiftformer-tf verify models/xs_mixed_int8.tflite --reference xs.pth \\
+        --images others
 
     Exit status: 0 done, 1 a check failed, 2 invalid arguments or input, 130 interrupted.
     """

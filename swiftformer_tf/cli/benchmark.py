@@ -23,7 +23,7 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
     partitions, memory, and the time by kind of operation on one thread.
 
     \b
-    swiftformer-tf benchmark models/xs_float32.tflite models/xs_int8.tflite
+    swiftformer-tf benchmark models/xs_float16.tflite models/xs_mixed_int8.tflite
     """
     from swiftformer_tf.litert.benchmarking import benchmark_files
     from swiftformer_tf.litert.profiling import matrix_share

@@ -62,7 +62,7 @@ def evaluate(
     error. For segmentation, FOLDER is laid out as for `train`.
 
     \b
-    swiftformer-tf evaluate models/xs_int8.tflite imagenette/val \\
+    swiftformer-tf evaluate models/xs_mixed_int8.tflite imagenette/val \\
         --confusion confusion.png
     """
     from swiftformer_tf.accuracy import evaluate as evaluate_model

@@ -138,9 +138,10 @@ def export(
 
     \b
     swiftformer-tf export swiftformer_xs.keras -o models --recipe float16
-    swiftformer-tf export swiftformer_xs.pth -o models --recipe int8 \\
-        --recipe float32 --calibration photos/train --images photos/val \\
-        --include-preprocessing --input-type uint8
+    swiftformer-tf export swiftformer_xs.pth -o models --recipe mixed_int8 \\
+        --calibration photos/train --images photos/val --include-preprocessing
+    swiftformer-tf export swiftformer_xs.pth -o models --recipe static_int8 \\
+        --calibration photos/train --input-type int8 --output-type int8
     swiftformer-tf export swiftformer_xs.keras -o models --recipe float16 \\
         --for mediapipe --android app/src/main
     """

@@ -19,7 +19,7 @@ def info(path: Path, weights: str | None, as_json: bool) -> None:
 
     \b
     swiftformer-tf info swiftformer_xs.pth
-    swiftformer-tf info swiftformer_xs_int8.tflite --json
+    swiftformer-tf info swiftformer_xs_mixed_int8.tflite --json
     """
     from swiftformer_tf.info import describe_file
 

@@ -36,8 +36,8 @@ def predict(
     MODEL is a .keras or .tflite file or a checkpoint; a FOLDER stands for all photographs in it.
 
     \b
-    swiftformer-tf predict models/xs_int8.tflite cat.jpg dog.png --top 3
-    swiftformer-tf predict models/streets_int8.tflite photos/val -o masks
+    swiftformer-tf predict models/xs_mixed_int8.tflite cat.jpg dog.png --top 3
+    swiftformer-tf predict models/streets_mixed_int8.tflite photos/val -o masks
     """
     from swiftformer_tf.predicting import predict_photographs
 

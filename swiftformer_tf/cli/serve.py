@@ -49,6 +49,6 @@ def serve(models: tuple[Path, ...], litert_js: Path, port: int, browse: bool) ->
 
     \b
     npm install @litertjs/core@2.5.3
-    swiftformer-tf serve models/xs_float16.tflite models/xs_dynamic_int8.tflite
+    swiftformer-tf serve models/xs_float16.tflite models/xs_mixed_int8.tflite
     """
     serve_page(models, litert_js=litert_js, port=port, browse=browse)

@@ -50,7 +50,8 @@ def verify(
     Exit status 0 if every check passed, 1 if one did not, 2 for invalid arguments or input.
 
     \b
-    swiftformer-tf verify models/xs_int8.tflite --reference xs.pth --images photos
+    swiftformer-tf verify models/xs_mixed_int8.tflite --reference xs.pth \\
+        --images photos
     swiftformer-tf verify models/*.tflite --reference xs.pth --images photos
     """
     from swiftformer_tf.pipeline import verify_files
