@@ -51,6 +51,8 @@ def test_the_page_says_what_to_do(folder_of_app: Path) -> None:
         f"Kotlin {KOTLIN}",
         "16 KB",
         "run on a phone",
+        "an OpenGL\n  context belongs to one thread",
+        "They were not compared with the\n  library 2.3.0 itself",
     ):
         assert said in text
     # A screen that is left before the first frame opens no model to close it.

@@ -56,7 +56,7 @@ def test_the_app_gives_the_model_what_python_would(app: list[str], working: Path
     best = [line.split(maxsplit=2) for line in lines if line[0].isdigit()]
     assert [(int(index), text) for index, _, text in best] == [(0, "class 0"), (1, "class 1"), (2, "class 2")]
     np.testing.assert_allclose([float(score) for _, score, _ in best], scores[:3], rtol=1e-5)
-    assert lines[-3:] == ["closed an output", "closed an input", "closed the model"]
+    assert lines[-4:] == ["closed an output", "closed an input", "closed the model", "closed the environment"]
 
 
 def test_integers_are_quantized_as_the_interpreter_wants_them(
@@ -108,7 +108,7 @@ def test_frames_of_the_camera_are_turned_clockwise(
 def test_a_frame_is_not_turned_askew(app: list[str], working: Path) -> None:
     result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS, task="45")
     assert "rotationDegrees = 45: expected a multiple of 90" in result.stderr
-    assert result.stdout.splitlines()[-1] == "closed the model"
+    assert result.stdout.splitlines()[-1] == "closed the environment"
 
 
 def test_a_wide_picture_that_lies_is_cut_as_the_upright_one(app: list[str], working: Path) -> None:
@@ -149,9 +149,27 @@ def test_large_pictures_of_the_gallery_are_decoded_small(app: list[str], working
 
 
 def test_where_there_is_no_gpu_the_cpu_takes_over_and_it_is_told(app: list[str], working: Path) -> None:
+    """And nothing that was opened for the GPU stays open."""
     (working / "no GPU").touch()
     lines, _ = run(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
-    assert lines[:2] == ["created tiny_float32.tflite on CPU with 2 threads", "fallback: no GPU here"]
+    on_cpu = "created tiny_float32.tflite on CPU with 2 threads"
+    assert lines[:3] == ["closed the environment", on_cpu, "fallback: no GPU here"]
+
+
+def test_an_environment_that_litert_creates_itself_stays_open_where_it_refuses_the_model(
+    app: list[str], folder_of_app: Path, working: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The stand-in follows LiteRT in that, and a class without an environment of its own fails the test above."""
+    sources = tmp_path_factory.mktemp("without")
+    without = kotlin(folder_of_app).replace("options, environment)", "options)")
+    (sources / "Tiny.kt").write_text(
+        without.replace("val environment = Environment.create().also { opened.addFirst(it) }", "")
+    )
+    assert compile_kotlin([*STAND_INS, MAIN, sources / "Tiny.kt"], sources / "classes") == ""
+    (working / "no GPU").touch()
+    lines, _ = run(command(sources / "classes", "swiftformer"), working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    assert lines[0] == "created tiny_float32.tflite on CPU with 2 threads"
+    assert lines.count("closed the environment") == 1  # of the two
 
 
 def test_where_there_is_no_cpu_either_it_fails(app: list[str], working: Path) -> None:
@@ -160,6 +178,7 @@ def test_where_there_is_no_cpu_either_it_fails(app: list[str], working: Path) ->
     result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
     assert result.returncode
     assert "LiteRtException: no CPU here" in result.stderr
+    assert result.stdout.splitlines() == ["closed the environment"] * 2
 
 
 @pytest.mark.parametrize("accelerator", ["NPU", "NONE"])
@@ -181,7 +200,7 @@ def test_what_was_opened_is_closed_when_the_rest_fails(app: list[str], working: 
     result = start(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
     assert result.returncode
     assert "LiteRtException: no memory" in result.stderr
-    closed = ["closed an input", "closed the model"]
+    closed = ["closed an input", "closed the model", "closed the environment"]
     on_gpu, on_cpu = (f"created tiny_float32.tflite on {chip} threads" for chip in ("GPU with null", "CPU with 2"))
     assert result.stdout.splitlines() == [on_gpu, *closed, on_cpu, *closed]
 

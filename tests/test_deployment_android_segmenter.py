@@ -93,6 +93,11 @@ def answer(model: LiteModel, picture: Image.Image) -> tuple[bytes, np.ndarray]:
     return stored.tobytes(), classes(values[None], model.classifier_activation, model.config)[0]
 
 
+def test_colors_are_not_boxed(folders: Path) -> None:
+    """One is read for each pixel of each mask."""
+    assert "        val COLORS = intArrayOf(\n" in kotlin(folders / "swiftformer")
+
+
 @pytest.mark.parametrize(
     ("package", "kind"),
     [("swiftformer", "FLOAT32"), ("swiftformer", "INT8"), ("masks", "FLOAT32"), ("logits", "FLOAT32")],
@@ -121,7 +126,7 @@ def test_the_mask_is_that_of_python(
     order = [index for index in np.argsort(-shares, kind="stable") if shares[index]]
     assert [(int(index), text) for index, _, _, text in legend] == [(index, LABELS[index]) for index in order]
     np.testing.assert_allclose([float(share) for _, share, _, _ in legend], shares[order], rtol=1e-5)
-    assert lines[-3:] == ["closed an output", "closed an input", "closed the model"]
+    assert lines[-4:] == ["closed an output", "closed an input", "closed the model", "closed the environment"]
 
 
 @pytest.mark.parametrize("orientation", [3, 5, 6])
@@ -182,7 +187,7 @@ def test_a_mask_of_another_size_and_a_closed_segmenter_say_so(built: Path, folde
         app = command(built, package)
         result = start(app, tmp_path / package, "FLOAT32", picture, stored, stem="streets")
         assert text in result.stderr
-        assert result.stdout.splitlines()[-1] == "closed the model"
+        assert result.stdout.splitlines()[-1] == "closed the environment"
         result = start(app, tmp_path / package, "FLOAT32", picture, stored, stem="streets", task="late")
         assert "IllegalStateException: the segmenter is closed" in result.stderr
 

@@ -1,8 +1,9 @@
 // Stand-ins for LiteRT's classes of these names, with the signatures of its Kotlin library:
-// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Common.kt (Accelerator, JniHandle)
-// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/LiteRtException.kt (LiteRtException, Status)
-// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Model.kt (CompiledModel)
-// https://github.com/google-ai-edge/LiteRT/blob/main/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/TensorBuffer.kt
+// https://github.com/google-ai-edge/LiteRT/blob/4312fd6509bbe120ac21b3f7b650c42aea657415/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Common.kt (Accelerator, JniHandle)
+// https://github.com/google-ai-edge/LiteRT/blob/abdffe63ea14d45668c1a1d8ababe6b734bfd308/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/LiteRtException.kt (LiteRtException, Status)
+// https://github.com/google-ai-edge/LiteRT/blob/dc870addeb83844be1916fcb36f1c1bc17b77364/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/Model.kt (CompiledModel)
+// https://github.com/google-ai-edge/LiteRT/blob/53d158179d0f22c67041cf67aad672e2e41acc8d/litert/kotlin/src/main/kotlin/com/google/ai/edge/litert/TensorBuffer.kt
+// Each as of the commit in its address; which commit LiteRT 2.3.0 was made of is not known here.
 // Files of the working directory say what they answer, and what they refuse.
 package com.google.ai.edge.litert
 
@@ -35,8 +36,10 @@ abstract class JniHandle internal constructor(private val name: String) : AutoCl
 
     protected fun assertNotDestroyed() = check(!destroyed.get()) { "The handle has been destroyed." }
 
+    protected open fun destroy() = println("closed $name")
+
     final override fun close() {
-        if (destroyed.compareAndSet(false, true)) println("closed $name")
+        if (destroyed.compareAndSet(false, true)) destroy()
     }
 }
 
@@ -69,7 +72,11 @@ class TensorBuffer internal constructor(name: String) : JniHandle(name) {
     }
 }
 
-class CompiledModel private constructor(private val assetName: String) : JniHandle("the model") {
+class CompiledModel private constructor(
+    private val assetName: String,
+    private val env: Environment,
+    private val envManaged: Boolean,
+) : JniHandle("the model") {
     data class CpuOptions(
         val numThreads: Int? = null,
         val xnnPackFlags: Int? = null,
@@ -106,6 +113,11 @@ class CompiledModel private constructor(private val assetName: String) : JniHand
         running.decrementAndGet()
     }
 
+    override fun destroy() {
+        super.destroy()
+        if (envManaged) env.close()
+    }
+
     companion object {
         private val running = AtomicInteger()
 
@@ -117,14 +129,16 @@ class CompiledModel private constructor(private val assetName: String) : JniHand
             options: Options = Options.CPU,
             optionalEnv: Environment? = null,
         ): CompiledModel {
-            // As in LiteRT: the CPU silently joins a lone NPU, and there is no NPU without the libraries for it.
+            // As in LiteRT: nobody closes an environment of its own where it then refuses the model; the CPU silently
+            // joins a lone NPU; and there is no NPU without the libraries for it.
+            val env = optionalEnv ?: Environment.create()
             val alone = options.accelerators == setOf(Accelerator.NPU)
             val accelerators = if (alone) setOf(Accelerator.NPU, Accelerator.CPU) else options.accelerators
-            val missing = if (optionalEnv?.provider == null) Accelerator.NPU else Accelerator.NONE
+            val missing = if (env.provider == null) Accelerator.NPU else Accelerator.NONE
             val accelerator = accelerators.firstOrNull { it != missing && !File("no $it").exists() }
                 ?: throw LiteRtException(Status.ErrorUnsupported, "no ${accelerators.joinToString()} here")
             println("created $assetName on $accelerator with ${options.cpuOptions?.numThreads} threads")
-            return CompiledModel(assetName)
+            return CompiledModel(assetName, env, envManaged = optionalEnv == null)
         }
     }
 }
