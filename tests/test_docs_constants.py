@@ -133,7 +133,7 @@ def test_the_rule(constants: Any, least: Any, gains: tuple[float, ...], expected
                 row = {"snr_db": f"{30 + draw + more:.2f}", "agreement": "0.99"}
                 rows[constants.row_key(least, candidate, "int8", size, draw)] = row
     candidates = constants.compared(least, "int8", rows)
-    assert not candidates or constants.verdict(least, candidates) == expected
+    assert not candidates or constants.verdict(least, "int8", candidates) == expected
     page = constants.page(rows)
     assert ("| `gelu.LEAST_OF_GELU` | int8 | -3.4 | 2 of 100" in page) == bool(gains)
     assert ("## gelu.LEAST_OF_GELU, int8" in page) == bool(gains)
@@ -154,8 +154,31 @@ def test_values_that_were_not_chosen_by_snr_are_left_to_what_they_are_for(consta
         for candidate, snr in {"0.0": "31.00", "0.1": "30.00", "0.2": "29.00"}.items()
         for size in headroom.sizes
     }
-    found = constants.verdict(headroom, constants.compared(headroom, "int8", rows))
+    found = constants.verdict(headroom, "int8", constants.compared(headroom, "int8", rows))
     assert found == "chosen for outputs beyond those of the calibration images"
+
+
+def test_other_constants_are_varied_beside_the_values_of_the_first_rows(
+    constants: Any, least: Any
+) -> None:
+    """Since a file of today's SEARCHED is not to be compared with one of the former."""
+    searched = next(each for each in constants.CONSTANTS if each.measured)
+    assert searched.reference("int8") != searched.today("int8")
+    with constants.varied(least, "-4.0"):
+        assert searched.today("int8") == searched.measured
+        assert least.today("int8") == "-4.0"
+    with constants.varied(searched, "none"):
+        assert searched.today("int8") == "none"
+    rows = {
+        constants.row_key(searched, candidate, "int8", size, 1): {"snr_db": f"{30 + more}", "agreement": "0.99"}
+        for more, candidate in enumerate(searched.candidates)
+        for size in constants.SIZES
+    }
+    found = constants.compared(searched, "int8", rows)
+    assert constants.verdict(searched, "int8", found) == "changed since: today's gains 1.0 dB"
+    page = constants.page(rows)
+    assert "| **EXP, MEAN, MUL, RSQRT** |" in page
+    assert "| ADD, EXP, MEAN, MUL, RSQRT, today's |" in page
 
 
 def test_the_page_is_what_the_rows_say(constants: Any) -> None:

@@ -41,6 +41,7 @@ class Constant:
         calibrates: Whether calibrations depend on it too.
         sizes: Of the calibration sets.
         draws: Which of the calibration sets.
+        measured: The value that the constant had while the others were varied, if it has another one today.
         cost_of: What the constant was chosen for if not for SNR: the rule does not apply to it.
     """
 
@@ -51,6 +52,7 @@ class Constant:
     calibrates: bool = False
     sizes: tuple[int, ...] = SIZES
     draws: tuple[int, ...] = DRAWS
+    measured: str = ""
     cost_of: str = ""
 
     def today(self, recipe: str) -> str:
@@ -61,6 +63,10 @@ class Constant:
             value = getattr(sf.RECIPES[recipe], self.name)
         (found,) = [name for name, each in self.candidates.items() if np.array_equal(each, value)]
         return found
+
+    def reference(self, recipe: str) -> str:
+        """Name of the candidate with which the others are compared."""
+        return self.measured or self.today(recipe)
 
     @contextlib.contextmanager
     def applied(self, candidate: str) -> Iterator[None]:
@@ -121,6 +127,7 @@ CONSTANTS = (
             ("ADD", "CONV_2D", "EXP", "MEAN", "MUL", "RSQRT"),
         ),
         *INTEGER,
+        measured="EXP, MEAN, MUL, RSQRT",
     ),
     _constant(rounding, "DAMPING", _of(0.001, 0.003, 0.01, 0.03), *CALIBRATED),
     _constant(scales, "SHARES", _falling((0.03, 24), (0.06, 12), (0.015, 48)), *INTEGER),
@@ -144,6 +151,18 @@ CONSTANTS = (
     _constant(rewriting, "HEADROOM", _of(1.0, 1.5, 2.0), "int16x8", draws=(1,)),
     Constant("equalize", _of(0.0, 0.65), ("int16x8",), draws=(1,)),
 )
+
+
+@contextlib.contextmanager
+def varied(constant: Constant, candidate: str) -> Iterator[None]:
+    """Gives one constant a candidate's value, and all others those that they had when the first rows were measured."""
+    with contextlib.ExitStack() as stack:
+        for each in CONSTANTS:
+            if each.measured:
+                stack.enter_context(each.applied(each.measured))
+        stack.enter_context(constant.applied(candidate))
+        yield
+
 
 # What the page says of the others.
 DERIVED = {

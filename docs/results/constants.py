@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from candidates import CONSTANTS, DERIVED, DRAWS, SIZES, Constant
+from candidates import CONSTANTS, DERIVED, DRAWS, SIZES, Constant, varied
 from measuring import FEWER_PHOTOGRAPHS, NAME, append_row, float_answers, measure_file, prepared, read_rows
 
 import swiftformer_tf as sf
@@ -59,10 +59,10 @@ INTRODUCTION = (
     "```",
     "",
     "exports the weights that ship, at 192 px, while one constant at a time has another value, compares each file",
-    "with float32, and keeps each row in `constants.csv`. For calibration, there are up to",
-    f"{len(DRAWS)} sets each of {', '.join(map(str, SIZES[:-1]))} and {SIZES[-1]} training photographs; {SCORED} other",
-    f"training photographs are scored ({FEWER_PHOTOGRAPHS['int16x8']} of them for int16x8). No photograph is in two of",
-    "these sets, and each set has the same number from each class.",
+    "with float32, and keeps each row in `constants.csv`. Files are calibrated with up to",
+    f"{len(DRAWS)} sets each of {', '.join(map(str, SIZES[:-1]))} and {SIZES[-1]} training photographs, and compared",
+    f"on {SCORED} other training photographs ({FEWER_PHOTOGRAPHS['int16x8']} of them for int16x8). No photograph is in",
+    "two of these sets, and each set has the same number from each class.",
     "",
     "The score is the SNR of the logits, centered by the reference's mean. The weights were fitted to these",
     "photographs, so points of top-1 would say nothing; [robustness.md](robustness.md) has the points lost on",
@@ -73,13 +73,16 @@ INTRODUCTION = (
     "single set moves by tenths of a dB from one value to the next. `dynamic_int8` is calibrated here, though it need",
     "not be. `static_int8` differs from int8 in few operations, and has its values.",
     "",
+    "A value that others are compared with is bold, and today's unless the constant was changed after the first rows.",
+    "While other constants were varied, that one had the bold value.",
+    "",
 )
 
 
 def row_key(constant: Constant, candidate: str, recipe: str, size: int, draw: int) -> Key:
-    """Files of today's values are the same for all constants, and have neither a constant nor a value."""
-    varied = ("", "") if candidate == constant.today(recipe) else (constant.name, candidate)
-    return (*varied, recipe, size, draw)
+    """Files of the values that all are compared with are the same for all constants, and have neither name nor value."""
+    named = ("", "") if candidate == constant.reference(recipe) else (constant.name, candidate)
+    return (*named, recipe, size, draw)
 
 
 def measured_rows() -> dict[Key, dict[str, str]]:
@@ -103,7 +106,7 @@ def _measure_missing(folder: Path) -> Iterator[dict[str, str]]:
             missing = {recipe: key for recipe, key in keys.items() if key not in measured_rows()}
             if not missing:
                 continue
-            with constant.applied(candidate):
+            with varied(constant, candidate):
                 calibrate = calibrated.__wrapped__ if constant.calibrates else calibrated
                 calibration = calibrate(size, draw)
                 for recipe, (name, value, *_) in missing.items():
@@ -140,7 +143,7 @@ class Compared:
         name: The candidate.
         snr: In dB, by size and draw of the set.
         agreement: In the mean.
-        more: SNR above that of today's value, by size and draw of the set.
+        more: SNR above that of the value that it is compared with, by size and draw of the set.
     """
 
     name: str
@@ -163,7 +166,7 @@ class Compared:
 
     @property
     def is_better(self) -> bool:
-        """Whether the rule prefers it to today's value."""
+        """Whether the rule prefers it."""
         return self.gain > MARGIN and min(self.gains.values()) > 0
 
 
@@ -178,28 +181,31 @@ def compared(constant: Constant, recipe: str, rows: Mapping[Key, Mapping[str, st
     }
     whole = [each for each in sets if all(each in by_set for by_set in found.values())]
     snr = {name: {each: float(by_set[each]["snr_db"]) for each in whole} for name, by_set in found.items()}
-    today = snr[constant.today(recipe)]
+    reference = snr[constant.reference(recipe)]
     return [
         Compared(
             name,
             snr[name],
             float(np.mean([float(by_set[each]["agreement"]) for each in whole])),
-            {each: snr[name][each] - today[each] for each in whole},
+            {each: snr[name][each] - reference[each] for each in whole},
         )
         for name, by_set in found.items()
         if whole
     ]
 
 
-def verdict(constant: Constant, candidates: list[Compared]) -> str:
+def verdict(constant: Constant, recipe: str, candidates: list[Compared]) -> str:
     """What the rule says, for the table of all constants."""
     if constant.cost_of:
         return f"chosen for {constant.cost_of}"
     sizes = tuple(candidates[0].gains)
     if sizes != SIZES:
         most = max(candidates, key=lambda each: each.gain)
-        gains = f"{most.name} gains {most.gain:.1f} dB" if most.gain > 0 else "none gains anything"
+        gains = f"{most.name} gains {most.gain:.1f} dB" if round(most.gain, 1) > 0 else "none gains anything"
         return f"sets of {' and '.join(map(str, sizes))} only: {gains}"
+    if constant.reference(recipe) != constant.today(recipe):
+        (today,) = [each for each in candidates if each.name == constant.today(recipe)]
+        return f"changed since: today's gains {today.gain:.1f} dB"
     better = [each for each in candidates if each.is_better]
     if not better:
         return "stays"
@@ -220,7 +226,7 @@ def page(rows: Mapping[Key, Mapping[str, str]]) -> str:
     for (constant, recipe), candidates in found.items():
         sizes = [size for size, _ in candidates[0].snr]
         sets = ", ".join(f"{sizes.count(size)} of {size}" for size in dict.fromkeys(sizes))
-        row = (f"`{constant.name}`", recipe, constant.today(recipe), sets, verdict(constant, candidates))
+        row = (f"`{constant.name}`", recipe, constant.today(recipe), sets, verdict(constant, recipe, candidates))
         lines.append(f"| {' | '.join(row)} |")
     # There is no constant for the passes.
     unvaried.append("the two passes of `best_range` over the ends of a range")
@@ -246,11 +252,12 @@ def _table(constant: Constant, recipe: str, candidates: list[Compared]) -> list[
         f"|---|---|{'---|' * len(sizes)}---|---|",
     ]
     for each in candidates:
-        is_today, snr = each.name == constant.today(recipe), list(each.snr.values())
+        is_reference, snr = each.name == constant.reference(recipe), list(each.snr.values())
+        mark = ", today's" if each.name == constant.today(recipe) else ""
         cells = (
-            f"**{each.name}**, today's" if is_today else each.name,
+            (f"**{each.name}**" if is_reference else each.name) + mark,
             f"{np.mean(snr):.1f}" + (f" ({min(snr):.1f} to {max(snr):.1f})" if len(snr) > 1 else ""),
-            *("" if is_today else f"{gain:+.2f}" for gain in (*each.gains.values(), each.gain)),
+            *("" if is_reference else f"{gain:+.2f}" for gain in (*each.gains.values(), each.gain)),
             f"{each.agreement:.2%}",
         )
         lines.append(f"| {' | '.join(cells)} |")
