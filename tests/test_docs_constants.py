@@ -158,9 +158,7 @@ def test_values_that_were_not_chosen_by_snr_are_left_to_what_they_are_for(consta
     assert found == "chosen for outputs beyond those of the calibration images"
 
 
-def test_other_constants_are_varied_beside_the_values_of_the_first_rows(
-    constants: Any, least: Any
-) -> None:
+def test_other_constants_are_varied_beside_the_values_of_the_first_rows(constants: Any, least: Any) -> None:
     """Since a file of today's SEARCHED is not to be compared with one of the former."""
     searched = next(each for each in constants.CONSTANTS if each.measured)
     assert searched.reference("int8") != searched.today("int8")
@@ -175,7 +173,7 @@ def test_other_constants_are_varied_beside_the_values_of_the_first_rows(
         for size in constants.SIZES
     }
     found = constants.compared(searched, "int8", rows)
-    assert constants.verdict(searched, "int8", found) == "changed since: today's gains 1.0 dB"
+    assert constants.verdict(searched, "int8", found) == "changed since, by +1.00 dB"
     page = constants.page(rows)
     assert "| **EXP, MEAN, MUL, RSQRT** |" in page
     assert "| ADD, EXP, MEAN, MUL, RSQRT, today's |" in page

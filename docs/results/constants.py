@@ -80,7 +80,7 @@ INTRODUCTION = (
 
 
 def row_key(constant: Constant, candidate: str, recipe: str, size: int, draw: int) -> Key:
-    """Files of the values that all are compared with are the same for all constants, and have neither name nor value."""
+    """Files that all are compared with are the same for all constants, and have neither a constant nor a value."""
     named = ("", "") if candidate == constant.reference(recipe) else (constant.name, candidate)
     return (*named, recipe, size, draw)
 
@@ -205,7 +205,7 @@ def verdict(constant: Constant, recipe: str, candidates: list[Compared]) -> str:
         return f"sets of {' and '.join(map(str, sizes))} only: {gains}"
     if constant.reference(recipe) != constant.today(recipe):
         (today,) = [each for each in candidates if each.name == constant.today(recipe)]
-        return f"changed since: today's gains {today.gain:.1f} dB"
+        return f"changed since, by {today.gain:+.2f} dB"
     better = [each for each in candidates if each.is_better]
     if not better:
         return "stays"
