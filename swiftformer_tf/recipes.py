@@ -276,7 +276,7 @@ RECIPES: dict[str, Recipe] = {
             min_snr=20,
             min_agreement=0.93,
             max_partitions=1,
-            equalize=0.0,
+            equalize=0.5,
             correct_output_bias=True,
             int8_layers=INT8_LAYERS,
         ),

@@ -78,8 +78,11 @@ class Constant:
             yield
 
     def recipe(self, name: str, candidate: str) -> sf.Recipe:
-        """The recipe, with a candidate's value if the constant is one of its fields."""
-        fields = {} if self.attributes else {self.name: self.candidates[candidate]}
+        """The recipe as it was while others were varied; with a candidate's value if the constant is a field of it."""
+        others = [each for each in CONSTANTS if each.measured and not each.attributes and name in each.recipes]
+        fields = {each.name: each.candidates[each.measured] for each in others}
+        if not self.attributes:
+            fields[self.name] = self.candidates[candidate]
         return sf.RECIPES[name].replace(**fields)
 
 
@@ -145,7 +148,7 @@ CONSTANTS = (
     _constant(ranges, "ROWS_PER_IMAGE", _of(256, 512, 1024), *INTEGER, calibrates=True, sizes=(100,)),
     _constant(ranges, "VALUES_PER_IMAGE", _of(1024, 2048, 4096), *INTEGER, calibrates=True, sizes=(100, 200)),
     _constant(rounding, "SWEEPS", _of(0, 2, 4), "dynamic_int4", sizes=(100,), draws=(1,)),
-    Constant("equalize", _of(0.0, 0.5, 0.65), ("dynamic_int4",)),
+    Constant("equalize", _of(0.0, 0.5, 0.65), ("dynamic_int4",), measured="0.0"),
     _constant(rounding, "SHARES", _falling((0.07, 8), (0.14, 4)), "dynamic_int4", sizes=(100,), draws=(1,)),
     _constant(rewriting, "PIXELS_APART", _of(1, 2, 4), *INTEGER),
     _constant(rewriting, "HEADROOM", _of(1.0, 1.5, 2.0), "int16x8", draws=(1,)),
