@@ -100,6 +100,24 @@ def test_as_many_pixels_must_be_keras_s_as_are_of_litert(kit: Kit, others: int, 
     assert ("% of the pixels are of Keras's class, 95.61% needed" not in verdict.reason) is is_enough
 
 
+@pytest.mark.parametrize(("differ", "is_wrong"), [(28, False), (29, True)])
+def test_a_file_with_wrong_classes_is_wrong_whoever_runs_it(kit: Kit, differ: int, is_wrong: bool) -> None:
+    """Five times what int8 may differ is 20 of 400 pixels, and 8.9 by chance."""
+    kit.desktop["static_int8", "logits"] = turned(kit.desktop["static_int8", "logits"], slice(0, differ), [1, 2, 0])
+    compiled = {"on_cpu": {}, "subgraphs": 1, "inferences_per_second": 1.0, "converter": {"inferences_per_second": 0.9}}
+    npu = {"variant": "ethos-u65-512", "recipe": "static_int8", "compiled": compiled}
+    for client, said in (("openvino", answer(kit, "static_int8")), ("ethosu", npu)):
+        reason = judge_masks(client, said, kit).reason
+        expected = f"LiteRT on this machine has Keras's label on {400 - differ} of 400 pixels, 92.76% needed"
+        assert (expected in reason) is is_wrong
+
+
+def test_a_file_far_from_keras_is_wrong_whoever_runs_it(kit: Kit) -> None:
+    """As far as a client that answers the same."""
+    kit.desktop["int8", "logits"] *= 3
+    assert "LiteRT on this machine has -" in judge_masks("openvino", answer(kit, "int8"), kit).reason
+
+
 def test_this_machine_has_a_row_beside_what_a_client_computed(kit: Kit) -> None:
     runs = [answer(kit, "int8"), {"variant": "v", "recipe": "float32", "refused": "no"}]
     (own,) = own_runs(runs, kit)

@@ -52,6 +52,13 @@ def compile_file(path: Path, accelerator: str, folder: Path) -> dict[str, Any]:
     }
 
 
+def compared(its: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
+    """What became of a file, beside what became of the converter's."""
+    if "refused" in peer:
+        return {"failed": f"nothing to compare with, since vela refused the converter's file: {peer['refused']}"}
+    return {"compiled": {**its, "converter": peer["compiled"]}}
+
+
 def operations(path: Path) -> collections.Counter[str]:
     """How many operations of each kind there are in a compiled file; `ethos-u` is a piece for the NPU."""
     model = Model.GetRootAs(path.read_bytes(), 0)
@@ -69,12 +76,12 @@ def main() -> None:
     runs: list[dict[str, Any]] = []
     for accelerator in ACCELERATORS:
         with tempfile.TemporaryDirectory() as folder:
-            peer = compile_file(kit / about["converter"], accelerator, Path(folder))["compiled"]
+            peer = compile_file(kit / about["converter"], accelerator, Path(folder))
             for recipe, entry in about["recipes"].items():
                 kind = "int8" if "int8" in entry["files"] else "logits"
                 said = compile_file(kit / entry["files"][kind], accelerator, Path(folder))
                 if "compiled" in said:
-                    said["compiled"]["converter"] = peer
+                    said = compared(said["compiled"], peer)
                 runs.append({"variant": accelerator, "recipe": recipe, "file": kind, **said})
     print(json.dumps({"versions": {"ethos-u-vela": importlib.metadata.version("ethos-u-vela")}, "runs": runs}))
 

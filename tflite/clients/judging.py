@@ -20,7 +20,9 @@ __all__ = [
     "TOLERANCES",
     "Result",
     "Verdict",
+    "by_chance",
     "judge",
+    "labels_of_the_file",
     "parts_left",
     "row",
     "signal_to_noise",
@@ -260,8 +262,9 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     """Compares one run with the kit.
 
     A few photographs cannot tell a share of 97 % from one of 90 %; that is for `verify`, on hundreds. Here each
-    photograph counts: its best label must be Keras's, or that which LiteRT on this machine mistakes it for too. What
-    the noise is held against is the spread of Keras's answers to all photographs of the kit, not to those few.
+    photograph counts: its best label must be Keras's, or that which LiteRT on this machine mistakes it for too. LiteRT
+    itself may be mistaken as often as the recipe allows, and by chance. What the noise is held against is the spread of
+    Keras's answers to all photographs of the kit, not to those few.
 
     Args:
         client: Name of the client; with the variant, a row of `TOLERANCES`.
@@ -283,15 +286,15 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
             return dataclasses.replace(verdict, status=status, reason=str(run[status]))
     kind = run.get("file", "logits")
     compiled = run.get("compiled")
+    recipe, own = kit.recipes[name], kit.desktop[name, kind].astype(np.float64)
     # What a compiler makes of a file cannot run here: the file itself must be right, by LiteRT on this machine.
-    min_snr = kit.recipes[name].min_snr
-    answers = np.asarray(kit.desktop[name, kind] if compiled else run["outputs"], np.float64)
+    answers = np.asarray(own if compiled else run["outputs"], np.float64)
     if answers.ndim != 2 or len(answers) < MIN_PHOTOGRAPHS or answers.shape[1] != kit.logits.shape[1]:
         reason = f"outputs of shape {answers.shape}: expected (at least {MIN_PHOTOGRAPHS}, {kit.logits.shape[1]})"
         return dataclasses.replace(verdict, reason=reason)
     activation: Activation | None = None if kind in ("logits", "int8") else "softmax"
     keras = np.asarray(activate(kit.logits.astype(np.float64), activation))
-    expected, desktop = keras[: len(answers)], kit.desktop[name, kind][: len(answers)].astype(np.float64)
+    expected, desktop = keras[: len(answers)], own[: len(answers)]
     difference = float(np.max(np.abs(answers - desktop)))
     snr = signal_to_noise(keras, answers)
     best, agreeing = answers.argmax(axis=1), expected.argmax(axis=1)
@@ -306,7 +309,8 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
                 difference <= tolerance,
                 f"differs by {difference:.2g} from LiteRT on this machine, {tolerance:.2g} allowed",
             ),
-            (snr >= min_snr, f"{snr:.1f} dB against Keras, {min_snr} needed"),
+            (snr >= recipe.min_snr, f"{snr:.1f} dB against Keras, {recipe.min_snr} needed"),
+            labels_of_the_file(own.argmax(axis=1), keras.argmax(axis=1), 1 - recipe.min_agreement, "photographs"),
             (stray == 0, f"the best label is neither Keras's nor LiteRT's on {stray} of {len(answers)} photographs"),
         ]
         reasons = [reason for passed, reason in checks if not passed]
@@ -321,6 +325,27 @@ def judge(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
         snr_db=snr,
         agreeing=int(np.sum(best == agreeing)),
     )
+
+
+def labels_of_the_file(ours: np.ndarray, keras: np.ndarray, may_differ: float, of: str) -> tuple[bool, str]:
+    """Whether LiteRT on this machine has Keras's labels often enough, and what to say if not.
+
+    A client is compared with LiteRT, and a compiled file is judged by it alone.
+
+    Args:
+        ours: The best label of everything in the kit, by LiteRT on this machine.
+        keras: The same, by Keras.
+        may_differ: Share that may differ, of as many as leave nothing to chance.
+        of: What has a label.
+    """
+    right, needed = int(np.sum(ours == keras)), 1 - may_differ - by_chance(may_differ, len(keras))
+    said = f"LiteRT on this machine has Keras's label on {right} of {len(keras)} {of}, {needed:.2%} needed"
+    return right >= needed * len(keras), said
+
+
+def by_chance(share: float, count: int) -> float:
+    """How much larger a share of so few is in one of twenty by chance: two standard deviations."""
+    return 2 * math.sqrt(share / count)
 
 
 def parts_left(

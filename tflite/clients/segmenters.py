@@ -27,7 +27,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from environments import LeftOutError
-from judging import MIN_PHOTOGRAPHS, Result, Verdict, parts_left, signal_to_noise
+from judging import (
+    MIN_PHOTOGRAPHS,
+    Result,
+    Verdict,
+    by_chance,
+    labels_of_the_file,
+    parts_left,
+    signal_to_noise,
+)
 from kit import CONVERTER, Kit, converted, fingerprint, open_kit
 from PIL import Image
 from run import CLIENTS, Client, ask
@@ -58,6 +66,11 @@ PHOTOGRAPHS, CALIBRATED_ON = 6, 24
 # does not reach the recipe's threshold. The same as a factor of amplitudes, by which pixels change their class.
 SNR_ROOM = 1.0
 ROOM = 10 ** (SNR_ROOM / 20)
+
+# Times as many pixels as the recipe lets differ may have another class than Keras's by LiteRT on this machine. These
+# photographs are not street scenes, and two classes are close in more pixels: mixed_int8 has 4.9 times as many, the
+# others 0 to 3.6 times.
+UNLIKE_STREETS = 5
 
 
 class Known(NamedTuple):
@@ -179,7 +192,8 @@ def judge_masks(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     The logits must be as near to Keras's as the recipe wants, or as LiteRT's on this machine, and so must the share of
     the pixels that are of Keras's class. As many pixels may be of a class that neither Keras nor LiteRT has as the
     recipe lets differ from Keras: two that round in other places each differ from Keras, and from each other more.
-    What `KNOWN_MASKS` names has an excuse as long as it is not worse.
+    What `KNOWN_MASKS` names has an excuse as long as it is not worse. LiteRT itself must have what the recipe wants of
+    its logits, and Keras's class in enough pixels of these photographs: see `UNLIKE_STREETS`.
 
     Args:
         client: Name of the client.
@@ -204,11 +218,17 @@ def judge_masks(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
     if answers.ndim != 4 or len(answers) < MIN_PHOTOGRAPHS or answers.shape[1:] != here.shape[1:]:
         expected = f"(at least {MIN_PHOTOGRAPHS}, {', '.join(map(str, here.shape[1:]))})"
         return dataclasses.replace(verdict, reason=f"outputs of shape {answers.shape}: expected {expected}")
-    here, keras, recipe = here[: len(answers)], flat(kit.logits), kit.recipes[name]
+    keras, recipe, may_differ = flat(kit.logits), kit.recipes[name], 1 - kit.recipes[name].min_pixel_agreement
+    own, here = flat(here), here[: len(answers)]
+    own_snr, own_differ = signal_to_noise(keras, own), UNLIKE_STREETS * may_differ
+    of_the_file = [
+        labels_of_the_file(own.argmax(axis=1), keras.argmax(axis=1), own_differ, "pixels"),
+        (own_snr >= recipe.min_snr, f"LiteRT on this machine has {own_snr:.1f} dB, {recipe.min_snr} needed"),
+    ]
     total = answers[..., 0].size
     its, ours, true = flat(answers).argmax(axis=1), flat(here).argmax(axis=1), keras[:total].argmax(axis=1)
     same, apart = float(np.mean(its == true)), float(np.mean(ours != true))
-    stray, may_differ = float(np.mean((its != true) & (its != ours))), 1 - recipe.min_pixel_agreement
+    stray = float(np.mean((its != true) & (its != ours)))
     least_same = 1 - max(may_differ, ROOM * apart + by_chance(apart, total))
     most_stray = may_differ + by_chance(may_differ, total)
     snr, least = signal_to_noise(keras, flat(answers)), signal_to_noise(keras, flat(here)) - SNR_ROOM
@@ -219,6 +239,7 @@ def judge_masks(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
         same_needed, stray_allowed = min(least_same, known.least_same), max(most_stray, known.most_stray)
         # Written so that NaN fails.
         checks = [
+            *of_the_file,
             (same >= same_needed, f"{same:.2%} of the pixels are of Keras's class, {same_needed:.2%} needed"),
             (
                 stray <= stray_allowed,
@@ -244,11 +265,6 @@ def judge_masks(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
         agreeing=int(np.sum(its == true)),
         excuse="" if any(faults(known)) or not (wrong or parts) else known.why,
     )
-
-
-def by_chance(share: float, pixels: int) -> float:
-    """How much larger a share of so few pixels is in one of twenty by chance: two standard deviations."""
-    return 2 * math.sqrt(share / pixels)
 
 
 def own_runs(runs: list[dict[str, Any]], kit: Kit) -> list[dict[str, Any]]:

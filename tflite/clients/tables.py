@@ -96,7 +96,7 @@ def _mark(verdict: Verdict) -> str:
 def _compiled(verdict: Verdict) -> str:
     """Whole or in how many parts, inferences a second and what the TFLite converter's own file has there.
 
-    The decibels are of the file before it was compiled: LiteRT here cannot run what the compiler made of it.
+    Decibels and labels are of the file before it was compiled: LiteRT here cannot run what the compiler made of it.
     """
     speed, peer = (facts["inferences_per_second"] for facts in (verdict.facts, verdict.facts["converter"]))
     if not verdict.facts["subgraphs"]:
@@ -108,4 +108,5 @@ def _compiled(verdict: Verdict) -> str:
         else f"{verdict.facts['subgraphs']} parts, {left} on CPU"
     )
     figures = f"{parts}, {speed:.0f}/s (converter {peer:.0f}/s), {verdict.snr_db:.0f} dB"
+    figures += f" ({verdict.agreeing}/{verdict.photographs})"
     return f"{_mark(verdict)}{figures}"
