@@ -132,7 +132,8 @@ def _graph_checks(lite: LiteModel, inspection: Inspection, partitions: int | Non
         "quantization",
         not faults,
         _listed(faults),
-        "a scale for every integer tensor, symmetric matrices, biases in the scale of their sums",
+        "a scale for every integer tensor, symmetric matrices, biases in the scale of their sums, equal scales where "
+        "integers are copied",
     )
     others = _other_versions(recipe, inspection)
     wanted_version = "operations in the first version that supports their types, shapes and options"

@@ -24,10 +24,9 @@ from swiftformer_tf import (
     verify,
 )
 from swiftformer_tf.litert.inspection import inspect_model
-from swiftformer_tf.litert.ops import CASTS
+from swiftformer_tf.litert.ops import CASTS, SAME_SCALE
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.quantization import Graph
-from swiftformer_tf.quantization.rewriting import SAME_SCALE
 from swiftformer_tf.verification import check_file, signal_to_noise
 
 BOUND = 1e-5

@@ -198,7 +198,7 @@ def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, Any]) -> 
             if each["model"] == model and each["kind"] in kinds and each["name"].startswith(PEER_PREFIXES)
         ]
 
-    ours, mixed = "xs: ours float32", "xs: ours mixed_int8"
+    ours, mixed, int8 = "xs: ours float32", "xs: ours mixed_int8", "xs: ours int8"
     best = fastest(peers("xs", ("float32",)))
     right = fastest([k for k in peers("xs", ("int8", "dynamic int8")) if (table[k].get("agreement") or 0) >= RIGHT])
     memory = [table.get(key, {}).get("peak_memory", 0.0) for key in (ours, "xs: HF, litert-torch")]
@@ -208,7 +208,8 @@ def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, Any]) -> 
         Goal("dynamic_int4 / dynamic_int8", 1.1, ratio("xs: ours dynamic_int4", "xs: ours dynamic_int8")),
         Goal("mixed_int8 / float32", 0.36, ratio(mixed, ours)),
         Goal("XNNPACK partitions of mixed_int8", 1, table.get(mixed, {}).get("partitions")),
-        Goal("int8 / float32", 0.40, ratio("xs: ours int8", ours)),
+        Goal("int8 / float32", 0.40, ratio(int8, ours)),
+        Goal("XNNPACK partitions of int8", 18, table.get(int8, {}).get("partitions")),
         Goal("mixed_int8 / best int8 peer that is right", 0.65, ratio(mixed, right), str(right).removeprefix("xs: ")),
         Goal("float32 / its twin without attention", 1.08, ratio(ours, "twin: twin float32")),
         Goal("mixed_int8 / its twin without attention", 1.20, ratio(mixed, "twin: twin mixed_int8")),

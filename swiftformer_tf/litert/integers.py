@@ -1,11 +1,12 @@
 """Quantization of tensors, shared by the code that writes files and the code that runs them."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
-__all__ = ["Kind", "Quantization", "dequantized", "quantized"]
+__all__ = ["FIXED_OUTPUTS", "Kind", "Quantization", "dequantized", "quantized"]
 
 Kind = Literal["float32", "int4", "int8", "uint8", "int16", "int32", "int64"]
 
@@ -23,6 +24,24 @@ class Quantization:
     scale: np.ndarray
     zero_point: int = 0
     axis: int = 0
+
+
+def _steps(in_one: int, zero_point: int = 0) -> Quantization:
+    return Quantization(np.array([1 / in_one], np.float32), zero_point)
+
+
+# Quantization of the output of operations for which LiteRT fixes it, by type and name. From `restricted_value_int8` and
+# `restricted_value_int16` in TensorFlow's tensorflow/lite/tools/optimize/operator_property.cc.
+FIXED_OUTPUTS: Mapping[Kind, Mapping[str, Quantization]] = {
+    "int8": {
+        "L2_NORMALIZATION": _steps(128),
+        "LOGISTIC": _steps(256, -128),
+        "LOG_SOFTMAX": _steps(16, 127),
+        "SOFTMAX": _steps(256, -128),
+        "TANH": _steps(128),
+    },
+    "int16": dict.fromkeys(("LOGISTIC", "SOFTMAX", "TANH"), _steps(32768)),
+}
 
 
 def quantized(values: np.ndarray, quantization: Quantization, kind: Kind = "int8") -> np.ndarray:

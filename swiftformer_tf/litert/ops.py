@@ -3,13 +3,35 @@
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["CASTS", "MATRIX_OPS", "before_matrices", "behind_integers", "count_partitions", "operation_name"]
+__all__ = [
+    "CASTS",
+    "CHANNEL_AXES",
+    "MATRIX_OPS",
+    "SAME_SCALE",
+    "before_matrices",
+    "behind_integers",
+    "count_partitions",
+    "operation_name",
+]
 
 # Operations that only change the type of a tensor, and so may stand between float and integer.
 CASTS = ("CAST", "QUANTIZE", "DEQUANTIZE")
 
 # Operations whose second input is a matrix or a filter.
 MATRIX_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+
+# Axis of a matrix's output channels: the only one along which scales may differ.
+CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+
+# Operations that copy or compare integers: all that they read and write must have the same scale and zero point.
+# From `restrict_same_input_output_scale` in TensorFlow's tensorflow/lite/tools/optimize/operator_property.cc.
+SAME_SCALE = (
+    *("AVERAGE_POOL_2D", "BATCH_TO_SPACE_ND", "BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "EXPAND_DIMS"),
+    *("FILL", "GATHER", "GATHER_ND", "MAXIMUM", "MAX_POOL_2D", "MINIMUM", "MIRROR_PAD", "PACK", "PAD", "PADV2"),
+    *("REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2"),
+    *("SCATTER_ND", "SELECT", "SLICE", "SPACE_TO_BATCH_ND", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "SQUEEZE"),
+    *("STRIDED_SLICE", "TILE", "TRANSPOSE", "UNPACK"),
+)
 
 
 def operation_name(code: Any) -> str:

@@ -3,9 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-import numpy as np
-
-from swiftformer_tf.litert.integers import Kind, Quantization
+from swiftformer_tf.litert.integers import FIXED_OUTPUTS, Kind, Quantization
 
 __all__ = ["HYBRID_VERSIONS", "KERNELS", "PLAIN_VERSIONS", "Kernels", "integer_kind"]
 
@@ -30,10 +28,6 @@ class Kernels:
     options: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
 
 
-def _steps(in_one: int, zero_point: int = 0) -> Quantization:
-    return Quantization(np.array([1 / in_one], np.float32), zero_point)
-
-
 def _versions(names: Mapping[int, str]) -> dict[str, int]:
     """Converts names by version to versions by name."""
     return {name: version for version, listed in names.items() for name in listed.split()}
@@ -42,12 +36,7 @@ def _versions(names: Mapping[int, str]) -> dict[str, int]:
 KERNELS: dict[Kind, Kernels] = {
     "int8": Kernels(
         bias="int32",
-        outputs={
-            "LOGISTIC": _steps(256, -128),
-            "LOG_SOFTMAX": _steps(16, 127),
-            "SOFTMAX": _steps(256, -128),
-            "TANH": _steps(128),
-        },
+        outputs=FIXED_OUTPUTS["int8"],
         versions=_versions(
             {
                 1: "DIV ELU HARD_SWISH PRELU QUANTIZE RESHAPE",
@@ -63,7 +52,7 @@ KERNELS: dict[Kind, Kernels] = {
     ),
     "int16": Kernels(
         bias="int64",
-        outputs=dict.fromkeys(("LOGISTIC", "SOFTMAX", "TANH"), _steps(32768)),
+        outputs=FIXED_OUTPUTS["int16"],
         versions=_versions(
             {
                 1: "ARG_MAX CAST DIV RESHAPE",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.litert.integers import Kind, Quantization, dequantized, quantized
-from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.litert.ops import MATRIX_OPS, SAME_SCALE
 from swiftformer_tf.quantization.choices import Precision, is_pointwise, stored_weights
 from swiftformer_tf.quantization.flattening import flatten
 from swiftformer_tf.quantization.gelu import CUBIC, LEAST_OF_GELU, LINEAR, LoweredGelu, lowered_gelus, read_by_gelus
@@ -20,14 +20,6 @@ from swiftformer_tf.quantization.scales import best_range, from_range, rounded
 from swiftformer_tf.recipes import Recipe
 
 __all__ = ["rewrite"]
-
-# Operations whose outputs have the scale of their inputs; if several inputs are computed, all get that of the output.
-SAME_SCALE = (
-    *("AVERAGE_POOL_2D", "BROADCAST_TO", "CONCATENATION", "DEPTH_TO_SPACE", "GATHER", "MAXIMUM", "MAX_POOL_2D"),
-    *("MINIMUM", "MIRROR_PAD", "PACK", "PAD", "REDUCE_MAX", "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR"),
-    *("RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "STRIDED_SLICE"),
-    *("TILE", "TRANSPOSE", "UNPACK"),
-)
 
 # Operations whose outputs are worth a search for the range: of sums, int8 gains a decibel by it on training photographs
 # (docs/results/constants.md). Whole ranges are better for what a matrix makes, where the rare large values count.
