@@ -270,7 +270,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="dynamic_int4",
-            description="an eighth of the size; int4 matrices, the most sensitive ones int8",
+            description="a sixth of the size; int4 matrices, the most sensitive ones int8",
             weights="int4",
             activations="float32",
             min_snr=20,

@@ -44,6 +44,7 @@ def measured() -> tuple[list[dict[str, Any]], dict[int, dict[str, Timing]]]:
         entry("ours float32", "float32", top1=0.9, bytes=12e6, peak_memory=30e6, ops=ops, recipe="float32", **MACS),
         entry("ours mixed_int8", "mixed_int8", top1=0.9, bytes=4e6, partitions=2),
         entry("ours int8", "int8", partitions=19),
+        entry("ours dynamic_int4", "dynamic_int4", bytes=2.03e6, partitions=1),
         entry("HF, litert-torch", "float32", peak_memory=40e6, top1=0.1, bytes=12e6),
         entry("timm, ONNX Runtime quantize_static", "int8", agreement=0.97),
         entry("timm, broken int8", "int8", agreement=0.4),
@@ -51,7 +52,7 @@ def measured() -> tuple[list[dict[str, Any]], dict[int, dict[str, Timing]]]:
         entry("MobileNetV3-Large, timm, litert-torch", "float32", "other"),
         *(entry(f"ours {name}", name, model) for model in ("s", "l1") for name in ("dynamic_int8", "dynamic_int4")),
     ]
-    ms = (9.0, 3.0, None, 10.0, 8.0, 2.0, None, 1.0, 4.0, 5.0, 20.0, 21.0)
+    ms = (9.0, 3.0, None, None, 10.0, 8.0, 2.0, None, 1.0, 4.0, 5.0, 20.0, 21.0)
     times = dict(zip([each["key"] for each in entries], ms, strict=True))
     return entries, {n: {key: Timing((ms, ms, ms)) for key, ms in times.items() if ms} for n in (1, 2)}
 
@@ -69,6 +70,8 @@ def test_goals_are_met_or_not_or_not_measured(measured: Any) -> None:
     assert "| 70.00 | **not met**" in export_time.row
     assert goals["XNNPACK partitions of mixed_int8"].row.endswith("| 2.00 | **not met** |")
     assert goals["XNNPACK partitions of int8"].row == "| XNNPACK partitions of int8 | ≤ 18 | 19.00 | **not met** |"
+    assert goals["MB of dynamic_int4"].row == "| MB of dynamic_int4 | ≤ 2.02 | 2.03 | **not met** |"
+    assert goals["XNNPACK partitions of dynamic_int4"].row.endswith("| 1.00 | met |")
     assert goals["int8 / float32"].row == "| int8 / float32 | ≤ 0.4 | - | not measured |"
     assert goals["import swiftformer_tf / import keras"].row.endswith("| 1.05 | met |")
     # For each variant that has both files, by its own times.

@@ -116,6 +116,9 @@ def test_four_bits_take_what_the_tables_say() -> None:
     for ratios in (speed, variants):
         xs, s, l1, l3 = (f"{each:.2f}" for each in ratios)
         assert f"{xs} of dynamic_int8's time in XS, {s} in S, {l1} in L1 and {l3} in L3" in said
+    speeds_of_types = dict(re.findall(r"^\| float32 x (int[48]) \| ([\d.]+) \|$", page, re.MULTILINE))
+    of_eight, of_four = (round(float(speeds_of_types[each])) for each in ("int8", "int4"))
+    assert f"matrices of int8 at up to {of_eight} GFLOPS and those of int4 at up to {of_four} " in said
     for name, ratio in zip(("", "S ", "L1 ", "L3 "), speed, strict=True):
         goal = benchmark_report.Goal(f"{name}dynamic_int4 / dynamic_int8", 1.1, ratio)
         assert f"\n{goal.row}\n" in page

@@ -198,14 +198,16 @@ def goals(table: Entries, timings: dict[str, Timing], facts: dict[str, Any]) -> 
             if each["model"] == model and each["kind"] in kinds and each["name"].startswith(PEER_PREFIXES)
         ]
 
-    ours, mixed, int8 = "xs: ours float32", "xs: ours mixed_int8", "xs: ours int8"
+    ours, mixed, int8, int4 = (f"xs: ours {name}" for name in ("float32", "mixed_int8", "int8", "dynamic_int4"))
     best = fastest(peers("xs", ("float32",)))
     right = fastest([k for k in peers("xs", ("int8", "dynamic int8")) if (table[k].get("agreement") or 0) >= RIGHT])
     memory = [table.get(key, {}).get("peak_memory", 0.0) for key in (ours, "xs: HF, litert-torch")]
     result = [
         Goal("float32 / best float32 peer", 0.99, ratio(ours, best), str(best).removeprefix("xs: ")),
         Goal("dynamic_int8 / float32", 0.55, ratio("xs: ours dynamic_int8", ours)),
-        Goal("dynamic_int4 / dynamic_int8", 1.1, ratio("xs: ours dynamic_int4", "xs: ours dynamic_int8")),
+        Goal("dynamic_int4 / dynamic_int8", 1.1, ratio(int4, "xs: ours dynamic_int8")),
+        Goal("MB of dynamic_int4", 2.02, table[int4]["bytes"] / 1e6 if "bytes" in table.get(int4, {}) else None),
+        Goal("XNNPACK partitions of dynamic_int4", 1, table.get(int4, {}).get("partitions")),
         Goal("mixed_int8 / float32", 0.36, ratio(mixed, ours)),
         Goal("XNNPACK partitions of mixed_int8", 1, table.get(mixed, {}).get("partitions")),
         Goal("int8 / float32", 0.40, ratio(int8, ours)),
