@@ -69,7 +69,7 @@ def test_the_second_table_has_what_options_and_segmenters_add(
     assert len({line.partition(" | Ethos-U | ")[2] for line in head}) == 1  # the same vendors in both tables
     for name, _, ethos_u, *others in table:
         assert len(others) == head[0].count("|") - 4, name
-        assert {*others} <= {"yes", "listed", "not excluded", "builder", "no"}, name
+        assert {*others} <= {"yes", "listed", "not excluded", "no"}, name
         assert ethos_u.startswith(("yes", "no")), name
 
 
@@ -133,7 +133,7 @@ def test_times_on_a_cpu_are_those_of_the_benchmark() -> None:
 def test_every_operation_of_the_npu_recipe_is_in_each_list() -> None:
     for name, where, ethos_u, *others in rows("Support by operation"):
         if where != "`int8`":
-            assert {*others} <= {"yes", "listed", "not excluded", "builder"}, name
+            assert {*others} <= {"yes", "listed", "not excluded"}, name
             assert ethos_u == "yes" or name in ("QUANTIZE", "DEQUANTIZE"), name  # left out with integers at both ends
 
 

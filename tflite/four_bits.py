@@ -108,7 +108,7 @@ def section(rows: list[Row], size: int) -> str:
         f"`python tflite/four_bits.py imagenette/val`, {datetime.date.today()}: {versions()}. XS at {size} px beside "
         f"Google's quantizer on our own float32 file, on {VALIDATION} validation photographs. SNR and agreement are "
         "relative to float32. Ours is calibrated, and measured on the same photographs by "
-        "[another script](../docs/results/int4.md); theirs needs no calibration."
+        "[another script](../docs/results/int4.md), before it equalized channels; theirs needs no calibration."
     )
     table = ["| file | MB | SNR dB | agreement | XNNPACK partitions |", "|---|---|---|---|---|", *map(str, rows)]
     return "\n".join([wrapped(intro), "", *table]) + "\n\n"

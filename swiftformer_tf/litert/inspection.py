@@ -85,7 +85,7 @@ class Inspection:
         ops: Operations in the order of execution.
         dynamic: Names of tensors with a dimension that is not fixed.
         repeated_names: Names that several tensors share; an empty name if a tensor has none.
-        unused: Buffers, operation codes and tensors that nothing uses.
+        unused: Buffers, operation codes and tensors that nothing uses, and operations that no output depends on.
         misquantized: Tensors whose scales strict readers reject, each with the reason.
         input_type: Type of the file's input, as LiteRT names it.
         output_type: Type of the file's output.

@@ -35,7 +35,7 @@ QUESTIONS = {
     "unique_names": "Every tensor has a unique name",
     "unused_parts": "Nothing in the file is unused",
     "quantization": "Integer scales satisfy strict readers",
-    "versions": "Integer operations have their first version",
+    "versions": "Operations have the first version that they need",
     "inference_types": "Input and output have the recipe's types",
     "integer": "Integer throughout",
     "weights": "Matrices are stored as the recipe says",
