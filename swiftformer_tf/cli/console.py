@@ -13,12 +13,12 @@ import click
 
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.recipes import Recipe
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from swiftformer_tf.progress import Progress as Bars
+    from swiftformer_tf.recipes import Recipe
 
 __all__ = [
     "EXISTING",
@@ -211,7 +211,7 @@ def progress_display(*, counted: bool) -> "Progress":
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def cautions(recipes: Iterable[Recipe]) -> list[str]:
+def cautions(recipes: Iterable["Recipe"]) -> list[str]:
     """Returns what users should know before files of these recipes are run, each sentence once and without its dot."""
     return list(dict.fromkeys(f"{each.name} is {each.caution}" for each in recipes if each.caution))
 
