@@ -10,14 +10,21 @@ Names are imported lazily, on first use, so that commands that do not need Keras
 which module each name comes from.
 """
 
-import importlib.metadata
+from typing import Any
 
 import lazy_loader
 
 from swiftformer_tf.registration import register_with_keras
 
-__version__ = importlib.metadata.version(__name__)
+_public_name, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+def __getattr__(name: str) -> Any:
+    if name != "__version__":
+        return _public_name(name)
+    import importlib.metadata  # which imports `email`: a fifth of the time in which `--help` answers
+
+    return importlib.metadata.version(__name__)
+
 
 register_with_keras()
