@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swiftformer_tf.litert.integers import quantized
-from swiftformer_tf.quantization.scales import best_range, from_range
+from swiftformer_tf.litert.integers import dequantized, quantized
+from swiftformer_tf.quantization.scales import best_range, from_range, rounded
 
 ENDS = st.floats(-1e4, 1e4, allow_nan=False)
 
@@ -81,6 +81,19 @@ def test_int16_is_as_wide_on_both_sides_of_zero(low: float, high: float) -> None
     integers = quantized(np.array([-2.0, 0.0, 2.0, 9.0, -9.0]), quantization, "int16")
     assert integers.dtype == np.int16
     np.testing.assert_array_equal(integers, [-32767, 0, 32767, 32767, -32768])
+
+
+@given(ENDS, ENDS)
+def test_floats_are_rounded_to_what_the_integers_stand_for(low: float, high: float) -> None:
+    quantization = from_range(low, high)
+    # Beyond the range on both sides, and halfway between two steps.
+    values = (np.arange(-700, 701, dtype=np.float32) / 2 - quantization.zero_point) * quantization.scale
+    expected = dequantized(quantized(values, quantization), quantization)
+    before, out = values.copy(), np.empty_like(values)
+    np.testing.assert_array_equal(rounded(values, quantization), expected, strict=True)
+    assert rounded(values, quantization, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(values, before)
 
 
 def test_the_search_gives_up_a_rare_large_value_for_a_finer_step() -> None:

@@ -66,6 +66,8 @@ class Graph:
         from ai_edge_litert.tools import flatbuffer_utils
 
         self._schema = schema
+        types = vars(schema.TensorType).items()
+        self._kinds: dict[int, Any] = {value: name.lower() for name, value in types if isinstance(value, int)}
         self._model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
         if len(self._model.subgraphs) != 1:
             count = len(self._model.subgraphs)
@@ -150,9 +152,7 @@ class Graph:
 
     def kind(self, tensor: int) -> Kind:
         """Returns the type of a tensor, by NumPy's name."""
-        types = vars(self._schema.TensorType).items()
-        kinds: dict[int, Any] = {value: name.lower() for name, value in types if isinstance(value, int)}
-        kind: Kind = kinds[self._subgraph.tensors[tensor].type]
+        kind: Kind = self._kinds[self._subgraph.tensors[tensor].type]
         return kind
 
     def quantization(self, tensor: int) -> Quantization | None:
