@@ -24,13 +24,56 @@ MAIN = Path(__file__).with_name("kotlin") / "classifier" / "Main.kt"
 LOGITS = np.linspace(-2, 2, 10, dtype=np.float32)[::-1].tobytes()
 
 
+# What makes scores, by the word of the file, each with another way to cut a picture.
+SCORES = {
+    "single_label_classification": ("softmax(run(bitmap, turn))", "squash"),
+    "multi_label_classification": ("sigmoid(run(bitmap, turn))", "shortest_edge"),
+    "regression": ("run(bitmap, turn)", "height_width"),
+}
+
+
+def in_package(source: str, package: str) -> str:
+    return source.replace("package swiftformer\n", f"package {package}\n")
+
+
 @pytest.fixture(scope="session")
-def app(folder_of_app: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """A command that runs the generated class in the stand-in app; the page's camera screen is compiled with it."""
-    classes = tmp_path_factory.mktemp("classes")
-    camera = classes / "TinyActivity.kt"
+def scoring(lite: Lite, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The Android folder of a class for each row of `SCORES`, in a package of that name."""
+    model, root = lite("float32"), tmp_path_factory.mktemp("scores")
+    for problem_type, (_, crop_mode) in SCORES.items():
+        transform = model.config.transform.replace(crop_mode=crop_mode)
+        config = model.config.replace(problem_type=problem_type, transform=transform)
+        changed = dataclasses.replace(model, config=config)
+        write_android_folder({"tiny_float32.tflite": changed}, root / problem_type, package=problem_type)
+    return {problem_type: root / problem_type for problem_type in SCORES}
+
+
+@pytest.fixture(scope="session")
+def classes(folder_of_app: Path, scoring: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled at once, since the compiler takes long to start: a class and the stand-in app in each package.
+
+    The generated class is in `swiftformer`, with the page's camera screen; in `without`, the class has no environment
+    of its own.
+    """
+    folder = tmp_path_factory.mktemp("classes")
+    camera = folder / "TinyActivity.kt"
     camera.write_text(camera_screen(folder_of_app.parent / "page.md"))
-    assert compile_kotlin([*STAND_INS, MAIN, *folder_of_app.rglob("*.kt"), camera], classes) == ""
+    own = "val environment = Environment.create().also { opened.addFirst(it) }"
+    without = kotlin(folder_of_app).replace("options, environment)", "options)").replace(own, "")
+    (folder / "without.kt").write_text(in_package(without, "without"))
+    sources = [MAIN, *folder_of_app.rglob("*.kt"), camera, folder / "without.kt"]
+    sources += (source for each in scoring.values() for source in each.rglob("*.kt"))
+    for package in ("without", *scoring):
+        sources.append(folder / package / "Main.kt")
+        sources[-1].parent.mkdir()
+        sources[-1].write_text(in_package(MAIN.read_text(), package))
+    assert compile_kotlin([*STAND_INS, *sources], folder) == ""
+    return folder
+
+
+@pytest.fixture(scope="session")
+def app(classes: Path) -> list[str]:
+    """A command that runs the generated class in the stand-in app."""
     return command(classes, "swiftformer")
 
 
@@ -157,17 +200,11 @@ def test_where_there_is_no_gpu_the_cpu_takes_over_and_it_is_told(app: list[str],
 
 
 def test_an_environment_that_litert_creates_itself_stays_open_where_it_refuses_the_model(
-    app: list[str], folder_of_app: Path, working: Path, tmp_path_factory: pytest.TempPathFactory
+    classes: Path, working: Path
 ) -> None:
     """The stand-in follows LiteRT in that, and a class without an environment of its own fails the test above."""
-    sources = tmp_path_factory.mktemp("without")
-    without = kotlin(folder_of_app).replace("options, environment)", "options)")
-    (sources / "Tiny.kt").write_text(
-        without.replace("val environment = Environment.create().also { opened.addFirst(it) }", "")
-    )
-    assert compile_kotlin([*STAND_INS, MAIN, sources / "Tiny.kt"], sources / "classes") == ""
     (working / "no GPU").touch()
-    lines, _ = run(command(sources / "classes", "swiftformer"), working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    lines, _ = run(command(classes, "without"), working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
     assert lines[0] == "created tiny_float32.tflite on CPU with 2 threads"
     assert lines.count("closed the environment") == 1  # of the two
 
@@ -295,23 +332,8 @@ def test_each_stand_in_says_which_file_it_follows() -> None:
     assert types > len(STAND_INS)
 
 
-# What makes scores, by the word of the file, each with another way to cut a picture.
-SCORES = {
-    "single_label_classification": ("softmax(run(bitmap, turn))", "squash"),
-    "multi_label_classification": ("sigmoid(run(bitmap, turn))", "shortest_edge"),
-    "regression": ("run(bitmap, turn)", "height_width"),
-}
-
-
-def test_what_makes_scores_is_the_files_word(lite: Lite, tmp_path: Path) -> None:
-    """And each of them compiles; all at once, each in a package of its own."""
-    model, sources = lite("float32"), [*STAND_INS]
-    for problem_type, (scores, crop_mode) in SCORES.items():
-        transform = model.config.transform.replace(crop_mode=crop_mode)
-        config = model.config.replace(problem_type=problem_type, transform=transform)
-        changed, folder = dataclasses.replace(model, config=config), tmp_path / problem_type
-        write_android_folder({"tiny_float32.tflite": changed}, folder, package=problem_type)
-        assert f"val scores = {scores}\n" in kotlin(folder)
-        (folder / "Main.kt").write_text(MAIN.read_text().replace("package swiftformer\n", f"package {problem_type}\n"))
-        sources += folder.rglob("*.kt")
-    assert compile_kotlin(sources, tmp_path / "classes") == ""
+def test_what_makes_scores_is_the_files_word(scoring: dict[str, Path], classes: Path) -> None:
+    """And each of them compiles."""
+    for problem_type, (scores, _) in SCORES.items():
+        assert f"val scores = {scores}\n" in kotlin(scoring[problem_type])
+        assert (classes / problem_type / "Tiny.class").is_file()
