@@ -99,10 +99,12 @@ class ReferenceAnswers:
     Args:
         outputs: float32 (images, ...), in the order of the model's outputs.
         names: Names of the outputs in the model.
+        batches: Digest of the pixels of each batch of images, so that a file is not compared on others.
     """
 
     outputs: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
     names: tuple[str, ...]
+    batches: tuple[str, ...] = dataclasses.field(repr=False)
 
     def __len__(self) -> int:
         return len(self.outputs[0])

@@ -20,7 +20,7 @@ from swiftformer_tf.exporting import calibrate, export_each, require_calibration
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse, graph_config, tasks_of
 from swiftformer_tf.images.folders import photographs_in
-from swiftformer_tf.images.inputs import ImageSource, known_count
+from swiftformer_tf.images.inputs import ImageSource, known_count, read_once
 from swiftformer_tf.images.labels import read_labels
 from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.model_file import LiteModel
@@ -89,7 +89,8 @@ def export_files(
         stem: The first part of the file names, `STEM_RECIPE.tflite`. Default: the stem of the model's file, or the
             model's name.
         config: See `fuse`.
-        calibration: Calibration images, see `calibrate`; they are run once for all recipes.
+        calibration: Calibration images, see `calibrate`; they are run once for all recipes. Those of a generator or a
+            dataset are kept in memory, here and in `images`.
         calibration_count: Maximum number of images taken from a folder.
         images: Images to verify on, see `verify`; default is `calibration`. Without either, a file is checked against
             its recipe only, and the report says so.
@@ -147,7 +148,8 @@ def export_files(
     if html:
         check_page(html, made=folder)
     # Before the model is opened: a folder without photographs is found out at once.
-    calibrated_on, verified_on = _images(calibration, calibration_count), _images(images)
+    calibrated_on = None if calibration is None else _images(calibration, calibration_count)
+    verified_on = None if images is None else _images(images)
     stem = _checked_stem(model, stem)
     if android:
         files = [f"{stem}_{recipe.name}.tflite" for recipe in recipes]
@@ -213,8 +215,8 @@ def verify_files(
         paths: The files.
         reference: The model, or its name or path, see `open_model`. It is run once for all files with the same
             transform.
-        images: See `verify`; files in a folder that are not images are reported before any computation. For several
-            files, it must not be an iterator, which could be read only once.
+        images: See `verify`; files in a folder that are not images are reported before any computation. Images of a
+            generator or a dataset are kept in memory.
         num_threads: Number of threads, for the latency.
         html: Path of an HTML page to which the reports are written as well, see `report.html_report`.
         command: The command that created the page, for its last section.
@@ -250,7 +252,7 @@ def verify_files(
     if isinstance(images, (str, Path)):
         for lite in models:
             lite.config.transform.check_photographs()
-        images = photographs_in(images)
+    images = _images(images)
     if isinstance(reference, (str, Path)):
         reference = open_model(reference, token_weights=token_weights, weights=weights)
     for path, lite in zip(paths, models, strict=True):
@@ -276,9 +278,9 @@ def verify_files(
     return reports
 
 
-def _images(images: ImageSource | None, count: int | None = None) -> ImageSource | None:
-    """Lists the photographs in a folder; returns other kinds of images unchanged."""
-    return photographs_in(images, count) if isinstance(images, (str, Path)) else images
+def _images(images: ImageSource, count: int | None = None) -> ImageSource:
+    """Lists the photographs in a folder; other images are the same for each step and each file."""
+    return photographs_in(images, count) if isinstance(images, (str, Path)) else read_once(images)
 
 
 def _checked_stem(model: keras.Model | str | Path, stem: str | None) -> str:

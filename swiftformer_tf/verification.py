@@ -1,6 +1,7 @@
 """Checks whether a TFLite file computes what its Keras model does, by running it and by inspecting the file."""
 
 import dataclasses
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -160,13 +161,14 @@ def reference_answers(
         >>> verify(lite, reference=answers, images=images).measured["snr_db"] > 92
         True
     """
-    answers, count, floats = [], 0, in_float32(reference)
+    answers, digests, count, floats = [], [], 0, in_float32(reference)
     for pixels in _batches(images, transform):
         answers.append(_ask(floats, transform.normalize(pixels)))
+        digests.append(_digest(pixels))
         count += len(pixels)
         if progress is not None:
             progress(count)
-    return ReferenceAnswers(_joined(answers), tuple(output_names(reference)))
+    return ReferenceAnswers(_joined(answers), tuple(output_names(reference)), tuple(digests))
 
 
 def verify(
@@ -199,8 +201,8 @@ def verify(
         A `VerificationReport`; call its `raise_for_failure` to raise an exception if a check did not pass.
 
     Raises:
-        VerificationError: The outputs of `reference` do not match those of the file, or its answers are for a different
-            number of images.
+        VerificationError: The outputs of `reference` do not match those of the file, or its answers are for other
+            images.
         ModelError: The file is damaged.
         ImageError: An image cannot be used.
 
@@ -253,6 +255,7 @@ def _compared(
     for pixels in _batches(images, transform):
         normalized = transform.normalize(pixels)
         if isinstance(reference, ReferenceAnswers):
+            _check_same(reference, pixels, count)
             asked = [each[count : count + len(pixels)] for each in reference.outputs]
         else:
             asked = _ask(reference, normalized)
@@ -272,6 +275,20 @@ def _compared(
             "expected the same images"
         )
     return outputs, count
+
+
+def _check_same(reference: ReferenceAnswers, pixels: np.ndarray, start: int) -> None:
+    """Reports other images than those that the reference answered to; another number of them is reported at the end."""
+    expected = min(REFERENCE_BATCH, len(reference) - start)
+    if len(pixels) == expected and reference.batches[start // REFERENCE_BATCH] != _digest(pixels):
+        raise VerificationError(
+            f"images {start} to {start + len(pixels) - 1} are not those that the reference answered to: expected the "
+            "same images in the same order; give a list or an array, not a generator or a shuffled dataset"
+        )
+
+
+def _digest(pixels: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def _joined(batches: list[list[np.ndarray]]) -> tuple[np.ndarray, ...]:

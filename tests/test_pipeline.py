@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from support.random_models import tiny_config
 
 from swiftformer_tf import (
@@ -277,6 +278,33 @@ def test_a_file_is_verified_by_its_path(
     assert "in a test" in page.read_text()
     with pytest.raises(ConfigError, match="no such folder"):
         verify_files([tmp_path / "x.tflite"], reference=saved, images=folder, html=tmp_path / "no" / "page.html")
+
+
+def photographs_of(kind: str, pixels: np.ndarray) -> Any:
+    """The pixels as a source that gives others, or none, the second time."""
+    labeled = tf.data.Dataset.from_tensor_slices((pixels, np.arange(len(pixels))))
+    return labeled.shuffle(len(pixels)).batch(5) if kind == "shuffled" else (each for each in pixels)
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "generator"])
+def test_each_file_is_verified_on_the_same_images(kind: str, tmp_path: Path, model: Model, pixels: np.ndarray) -> None:
+    """The reference sees them before the files do, and a shuffled dataset has another order each time."""
+    options = {"calibration": photographs_of(kind, pixels[:8]), "stem": "x"}
+    exported = export_files(
+        model, ["float32", "dynamic_int8"], tmp_path, images=photographs_of(kind, pixels), **options
+    )
+    paths = [each.path for each in exported]
+    again = verify_files(paths, reference=model, images=photographs_of(kind, pixels))
+    for report in (*(each.report for each in exported), *again):
+        assert report.measured["images"] == len(pixels)
+        assert report.measured["snr_db"] > 20, "of other images it would be below 0"
+
+
+def test_calibration_images_of_a_generator_are_verified_on_too(
+    tmp_path: Path, model: Model, pixels: np.ndarray
+) -> None:
+    (exported,) = export_files(model, ["dynamic_int8"], tmp_path, calibration=photographs_of("generator", pixels[:8]))
+    assert (exported.report.measured["images"], exported.report.measured["verified_on"]) == (8, "calibration images")
 
 
 def test_a_demonstration_names_its_last_step(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -326,6 +326,14 @@ def test_answers_to_other_images_are_misuse(lite: Lite, model: Model, pixels: np
     answers = reference_answers(model, pixels[:3], model.config.transform)
     with pytest.raises(VerificationError, match=r"answered to 3 images and the file to 2: expected the same images$"):
         verify(lite("float32"), reference=answers, images=pixels[:2])
+    said = (
+        r"^images 16 to 17 are not those that the reference answered to: expected the same images in the same order; "
+        r"give a list or an array, not a generator or a shuffled dataset$"
+    )
+    answers = reference_answers(model, pixels[:18], model.config.transform)
+    with pytest.raises(VerificationError, match=said):
+        verify(lite("float32"), reference=answers, images=np.concatenate([pixels[:16], pixels[17:15:-1]]))
+    assert verify(lite("float32"), reference=answers, images=list(pixels[:18])).passed
 
 
 def test_answers_of_another_model_are_misuse(lite: Lite, pixels: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from swiftformer_tf.errors import ImageError
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.transform import Transform, open_image
 
-__all__ = ["ImageSource", "image_inputs", "in_batches", "known_count"]
+__all__ = ["ImageSource", "image_inputs", "in_batches", "known_count", "read_once"]
 
 # A folder; files; pixels 0-255 as uint8 (N, H, W, C); normalized floats of that shape; or a `tf.data.Dataset` or
 # another iterable of such images or batches, whose labels, if any, are ignored.
@@ -29,8 +29,27 @@ def known_count(images: ImageSource | None) -> int | None:
         (3, 2, None)
     """
     if isinstance(images, (list, tuple)):
-        return len(images) if all(isinstance(each, (str, Path)) or np.ndim(each) == 3 for each in images) else None
+        single = (isinstance(each, (str, Path)) or np.ndim(_without_label(each)) == 3 for each in images)
+        return len(images) if all(single) else None
     return len(images) if isinstance(images, np.ndarray) else None
+
+
+def read_once(images: ImageSource) -> ImageSource:
+    """Returns images that can be read again, the same in the same order: those of an iterable are kept in memory.
+
+    A generator can be read only once, and a shuffled dataset has another order each time.
+
+    Args:
+        images: Images in any form; a folder, a list and an array are returned as they are.
+
+    Examples:
+        >>> again = read_once(np.full((2, 2, 3), value, np.uint8) for value in (5, 7))
+        >>> [int(image.max()) for image in again], [int(image.max()) for image in again]
+        ([5, 7], [5, 7])
+    """
+    if isinstance(images, (str, Path, np.ndarray, list, tuple)):
+        return images
+    return [each if isinstance(each, (str, Path)) else np.array(_without_label(each)) for each in images]
 
 
 def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False) -> Iterator[np.ndarray]:
@@ -94,7 +113,11 @@ def _batches(images: ImageSource, transform: Transform) -> Iterator[np.ndarray]:
         if isinstance(element, (str, Path)):
             yield transform.crop_image(open_image(element))[None]
         else:
-            yield _batch(np.asarray(element[0] if isinstance(element, (tuple, list)) else element))
+            yield _batch(np.asarray(_without_label(element)))
+
+
+def _without_label(element: Any) -> Any:
+    return element[0] if isinstance(element, (tuple, list)) else element
 
 
 def _batch(array: np.ndarray) -> np.ndarray:
