@@ -14,6 +14,16 @@ from typing import Any
 # when it is imported; processes that tests start inherit it.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+# What a shell sets for other programs decides what commands print, which servers they ask, and what Keras runs on.
+os.environ.pop("FORCE_COLOR", None)
+os.environ.pop("HF_ENDPOINT", None)
+os.environ.pop("HF_HUB_OFFLINE", None)
+os.environ.pop("HF_TOKEN", None)
+os.environ.pop("NO_COLOR", None)
+os.environ.pop("TTY_COMPATIBLE", None)
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
 import hypothesis
 import numpy as np
 import pytest

@@ -224,3 +224,11 @@ def test_one_convolution_in_groups_makes_no_other_newer() -> None:
 
 def versions(content: bytes) -> list[tuple[str, int]]:
     return [(op.name, op.version) for op in Graph(content).operations if "CONV" in op.name]
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "precision"), [(32, 32, "hybrid"), (33, 31, "float32")])
+def test_the_smallest_matrix_in_integers_has_1024_elements(inputs: int, outputs: int, precision: str) -> None:
+    """XNNPACK leaves smaller ones in float."""
+    graph = Graph(converted(keras.layers.Dense(outputs), inputs))
+    found = operation_precisions(graph, RECIPES["dynamic_int8"])
+    assert {op.name: found[op] for op in graph.operations} == {"FULLY_CONNECTED": precision}
