@@ -124,5 +124,5 @@ def _shipped(checkpoint: Checkpoint) -> _Photographs:
         "show one: it names the most alike, and what counts is that each file names the same.",
         remark=f"Photographs: {len(shown.pixels)} crops of {len(PHOTOGRAPHS)} pictures to calibrate, "
         f"{len(others.pixels)} other crops of them to verify. That is enough to show the way, and too few to calibrate "
-        "well: give a folder of your own (--images).",
+        "well: give a folder of your own (`images`).",
     )

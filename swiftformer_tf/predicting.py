@@ -82,7 +82,7 @@ def task_of(opened: Answering) -> str:
     if not hasattr(opened, "task"):
         raise ModelError(
             f"{opened.name} has a custom head, so the meaning of its outputs is unknown; export it with "
-            "--task OUTPUT=TASK, or call its predict in Python"
+            "`tasks` for its outputs, or call its predict in Python"
         )
     return str(opened.task)
 

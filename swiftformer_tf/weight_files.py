@@ -21,7 +21,7 @@ WEIGHT_SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 # The note about the attention type of a checkpoint that does not record it.
 ASSUMED = (
     "assumed, since files of the original repository do not say; weights of its first release (before July 2023) need "
-    "--token-weights uniform"
+    "`token_weights='uniform'`"
 )
 
 

@@ -134,7 +134,7 @@ def test_a_table_elsewhere_is_told(tmp_path: Path) -> None:
         training_photographs(tmp_path / "train", SwiftFormerConfig())
 
 
-ASK = "say what they mean: --problem-type multi_label_classification, regression or single_label_classification"
+ASK = "say what they mean with `problem_type`: multi_label_classification, regression or single_label_classification"
 EXPECTED = "expected file_name, then a column for each label"
 
 
@@ -160,7 +160,7 @@ EXPECTED = "expected file_name, then a column for each label"
         (
             "file_name,a,b\n1.png,2,1\nsub/2.png,1,0\n",
             "multi_label_classification",
-            "line 2, column 'a': '2', expected 0 or 1; for numbers, train with --problem-type regression",
+            "line 2, column 'a': '2', expected 0 or 1; for numbers, train with `problem_type='regression'`",
         ),
         ("file_name,a\n1.png,1\nsub/2.png,\n", "regression", "line 3, column 'a': '', expected a number such as 3.5"),
         ("file_name,a\n1.png,nan\nsub/2.png,1\n", "regression", "line 2, column 'a': 'nan', expected a number"),
@@ -173,7 +173,7 @@ EXPECTED = "expected file_name, then a column for each label"
         (
             "file_name,a,b\n1.png,1,1\nsub/2.png,1,0\n",
             "single_label_classification",
-            "line 2: 2 labels, expected one; for several, train with --problem-type multi_label_classification",
+            "line 2: 2 labels, expected one; for several, train with `problem_type='multi_label_classification'`",
         ),
         (
             "file_name,a\n1.png,\nsub/2.png,x\n",

@@ -137,8 +137,7 @@ def test_every_command_that_takes_a_checkpoint_lets_choose(
 
 def test_several_that_nothing_tells_apart_are_listed(tmp_path: Path) -> None:
     path = torch_save(tmp_path / "a.pt", {"student": TENSORS, "teacher": AVERAGED})
-    message = refused(path, "holds several weights: 'student' .*, 'teacher' .*; choose one: weights='student'")
-    assert "(on the command line --weights student)" in message
+    refused(path, "holds several weights: 'student' .*, 'teacher' .*; choose one, such as `weights='student'`$")
     assert holds(Checkpoint.open(path, weights="teacher"), AVERAGED)
 
 

@@ -15,6 +15,11 @@ from swiftformer_tf.checkpoints import Checkpoint
 
 Model = SwiftFormerForImageClassification
 
+ASSUMED = (
+    "assumed, since files of the original repository do not say; weights of its first release (before July 2023) need "
+    "--token-weights uniform"
+)
+
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, model: Model) -> Path:
@@ -49,8 +54,8 @@ def test_info_of_each_kind(
         facts = dict(line.strip().split("  ", 1) for line in shown.stdout.splitlines()[1:])
         assert facts["kind"].strip() == kind
         assert facts["variant"].strip() == "tiny"
-        assumed = ", assumed, since files of the original repository do not say; weights of its first release"
-        assert facts["token weights"].strip().startswith("l2" + (assumed if kind == "checkpoint" else ""))
+        assert facts["token weights"].strip().startswith("l2" + (", assumed" if kind == "checkpoint" else ""))
+        assert (ASSUMED in " ".join(shown.stdout.split())) == (kind == "checkpoint")
         assert "token weights assumed" not in facts
         assert facts["labels"].strip().startswith("class 0, class 1" if kind != "checkpoint" else "LABEL_0, LABEL_1")
         assert facts["size"].strip() == f"{path.stat().st_size / 1e6:.2f} MB"
@@ -67,7 +72,7 @@ def test_port_writes_a_model_and_says_what_it_assumed(checkpoint: Path, tmp_path
     result = run("port", checkpoint, "-o", target)
     assert result.exit_code == 0, result.output
     assert "original layout, tiny architecture, 10 labels" in result.stderr
-    assert "token weights: l2, assumed, since files of the original repository do not say" in result.stderr
+    assert f"token weights: l2, {ASSUMED}\n" in result.stderr
     assert result.stdout == f"{target}: {len(model.weights)} tensors\n"
     image = random_images(1, 64, 64, 3)
     np.testing.assert_array_equal(keras.models.load_model(target)(image), model(image))

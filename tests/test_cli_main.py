@@ -1,5 +1,6 @@
 """The command as a whole: help, misuse, silence, exit statuses."""
 
+import ast
 import os
 import re
 import shutil
@@ -14,9 +15,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import swiftformer_tf
 from swiftformer_tf import SEGMENTATION_HEADS, LiteModel
-from swiftformer_tf.cli import cli, in_options
+from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.console import TASK_OPTIONS
+from swiftformer_tf.cli.options import in_options
+
+PACKAGE = Path(swiftformer_tf.__file__).parent
 
 COMMANDS = [
     *("info", "port", "export", "verify", "predict", "train", "evaluate"),
@@ -81,6 +86,13 @@ def test_each_help_says_what_and_shows_how(name: str) -> None:
             "train with a `learning_rate` below 0.001, or with a lower clip_norm in a `recipe` of your own",
             "train with a --learning-rate below 0.001, or with a lower clip_norm in a --recipe of your own",
         ),
+        ("train photos", "train with `problem_type='regression'`", "train with --problem-type regression"),
+        ("export x.pth -o out", "export without `target='mediapipe'`", "export without --for mediapipe"),
+        ("export x.pth -o out", "choose another name (`stem`)", "choose another name (--name)"),
+        # Of another command, and of none.
+        ("evaluate x photos", "train with `problem_type='regression'`", "train with --problem-type regression"),
+        ("predict x photo", "export it with `tasks` for its outputs", "export it with --task for its outputs"),
+        ("info x", "only `evaluate` and `predict` open it", "only `evaluate` and `predict` open it"),
         # Words of a sentence, of a file, or about a file that nobody typed an option for.
         ("train --variant xs", "variant xs is for a new model", "variant xs is for a new model"),
         ("export x.pth -o out", "x.json: image_size=0: expected", "x.json: image_size=0: expected"),
@@ -95,7 +107,33 @@ def test_each_help_says_what_and_shows_how(name: str) -> None:
 )
 def test_a_command_speaks_of_its_options(line: str, message: str, said: str) -> None:
     name, *arguments = line.split()
-    assert in_options(message, cli.commands[name], arguments) == said
+    assert in_options(message, cli.commands[name], arguments, others=cli.commands.values()) == said
+
+
+def options_named(source: str) -> set[str]:
+    """Options of our commands in the strings of a module, other than docstrings."""
+    options = {name for command in cli.commands.values() for each in command.params for name in each.opts}
+    tree = ast.parse(source)
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    strings = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
+    ]
+    return {name for text in strings for name in re.findall(r"--[a-z][a-z-]*", text)} & options
+
+
+def test_the_library_names_arguments_and_no_options() -> None:
+    """Its messages are for Python users too; `in_options` words them for a command."""
+    library = [path for path in PACKAGE.rglob("*.py") if "cli" not in path.relative_to(PACKAGE).parts]
+    found = {path.name: options_named(path.read_text()) for path in library}
+    assert len(found) > 100
+    assert {name: named for name, named in found.items() if named} == {}
+
+
+@pytest.mark.parametrize("text", ["give --images FOLDER", "(`--name`)", "--recipe {recipe}"])
+def test_an_option_in_a_message_is_noticed(text: str) -> None:
+    assert len(options_named(f'"""Runs `--json`."""\ndef f(recipe):\n    raise ConfigError(f"{text}")')) == 1
 
 
 def test_a_command_names_what_was_typed(tmp_path: Path) -> None:

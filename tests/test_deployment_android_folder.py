@@ -81,7 +81,7 @@ def test_files_of_another_model_are_refused(lite: Lite, tmp_path: Path, field: s
     birds = dataclasses.replace(other, config=config)
     message = (
         rf"x_float32\.tflite: expected the same Keras model and options as the new x_{new}\.tflite, since "
-        r"kotlin/swiftformer/X\.kt runs both with the same labels; choose another name for the new files \(`--name`\) "
+        r"kotlin/swiftformer/X\.kt runs both with the same labels; choose another name for the new files \(`stem`\) "
         r"or another folder, or delete the earlier files first: x_float32\.tflite$"
     )
     with pytest.raises(ExportError, match=message):
@@ -146,7 +146,7 @@ def test_files_of_another_class_are_not_written_over(lite: Lite, tmp_path: Path,
     names: dict[str, Any] = {"package": "org.example", "class_name": "Dogs"}
     message = (
         r"x_labels\.txt: expected no file or one that kotlin/org/example/Dogs\.kt lists; choose another name for the "
-        r"files \(`--name`\) or another folder, or delete it if no class uses it$"
+        r"files \(`stem`\) or another folder, or delete it if no class uses it$"
     )
     with pytest.raises(ExportError, match=message):
         write_android_folder(dogs, tmp_path, **names)
@@ -182,7 +182,7 @@ def test_a_class_runs_no_files_before_and_after_more_training(
     before = files_in(tmp_path)
     stay = [recipe for recipe in ("float16", "float32") if recipe != new]
     names = ", ".join(f"x_{recipe}.tflite" for recipe in stay)
-    together = " ".join(f"--recipe {recipe}" for recipe in dict.fromkeys(("float16", "float32", new)))
+    together = ", ".join(dict.fromkeys(("float16", "float32", new)))
     message = (
         f"{names} in {tmp_path}: expected the same weights as in the new x_{new}.tflite, since "
         f"kotlin/swiftformer/X.kt would run both; export all recipes of this class together ({together}), or delete "

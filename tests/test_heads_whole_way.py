@@ -282,7 +282,9 @@ def test_the_commands_take_a_head_from_its_file_to_its_speed(folder: Path, tmp_p
     )
     for command in (("predict", keras_file, *photos.iterdir()), ("evaluate", keras_file, photos)):
         said = " ".join(run(*command, code=2).split())
-        assert "mine has a custom head, so the meaning of its outputs is unknown; export it with" in said
+        assert (
+            "has a custom head, so the meaning of its outputs is unknown; export it with --task for its outputs" in said
+        )
     refused = run(*words, "--task", "labels", code=2)
     assert "labels: expected OUTPUT=TASK, such as scores=classification" in refused.replace("\n", " ")
     shutil.rmtree(files)

@@ -25,6 +25,6 @@ def test_two_sets_of_different_crops_in_the_size_wanted() -> None:
 
 def test_without_the_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    said = r"give --images FOLDER, or install the demo's own: run pip install \"\.\[demo\]\" in your clone of swiftfor"
+    said = r"give a folder of your own \(`images`\), or install the demo's: run pip install \"\.\[demo\]\" in your cl"
     with pytest.raises(ImageError, match=said):
         photographs(Transform())

@@ -135,7 +135,7 @@ def test_one_label_has_to_be_said(tmp_path: Path) -> None:
     rows = [line.rsplit(",", 1)[0] for line in (data / "metadata.csv").read_text().splitlines()]
     (data / "metadata.csv").write_text("\n".join(rows))
     config = tiny_config()
-    with pytest.raises(ImageError, match="one label, 'red', of numbers; say what they mean: --problem-type multi"):
+    with pytest.raises(ImageError, match="one label, 'red', of numbers; say what they mean with `problem_type`: multi"):
         training_photographs(data, config)
     images, one = training_photographs(data, config, problem_type="multi_label_classification")
     assert (one.labels, one.problem_type) == (("red",), "multi_label_classification")

@@ -207,10 +207,7 @@ def choose(found: list[Weights], name: str | None) -> Weights:
     for container in KEY_LAYOUTS[found[0].key_layout].containers:
         if len(fitting := [weights for weights in found if _last(weights) == container]) == 1:
             return fitting[0]
-    raise CheckpointError(
-        f"holds several weights: {_listed(found)}; choose one: weights={found[0].name!r} (on the command line "
-        f"--weights {found[0].name})"
-    )
+    raise CheckpointError(f"holds several weights: {_listed(found)}; choose one, such as `weights={found[0].name!r}`")
 
 
 def _last(weights: Weights) -> str:

@@ -1,13 +1,13 @@
 """The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library."""
 
 import importlib
-import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
+from swiftformer_tf.cli.options import in_options
 from swiftformer_tf.errors import SwiftFormerError
 from swiftformer_tf.native_logs import native_stderr_silenced
 
@@ -22,35 +22,6 @@ class Misuse(click.ClickException):
 
 # The status that shells report for a command ended by SIGINT; click's own 1 would mean a failed check.
 INTERRUPTED = 130
-
-
-def in_options(message: str, command: click.Command, arguments: Sequence[str]) -> str:
-    """Names options in the place of Python's arguments in a message of the library.
-
-    Args:
-        message: What a function said of its arguments: `image_size=0`, process_id, or `to` in backquotes.
-        command: Whose options are meant.
-        arguments: What was typed after it. A message about none of these options may be about a field of a file.
-
-    Examples:
-        >>> in_options("batch_size=7: expected a multiple of 2", cli.commands["train"], ["--batch-size", "7"])
-        '--batch-size 7: expected a multiple of 2'
-    """
-    options = {str(each.name): each for each in command.params if isinstance(each, click.Option)}
-    typed = {argument.partition("=")[0] for argument in arguments}
-    names = "|".join(sorted(options, key=len, reverse=True))
-    pattern = re.compile(rf"`({names})`|(?<![\w.'/-])({names})(?:=('[^']*'|[^\s:;,]+)|(?![\w='/-]))")
-    # Others are words of the sentence.
-    found = {each.start(): each for each in pattern.finditer(message) if each[1] or each[3] or "_" in each[2]}
-    is_about_these = any(typed & {*options[each[1] or each[2]].opts} for each in found.values())
-
-    def option(match: re.Match[str]) -> str:
-        quoted, name, value = match.groups()
-        if match.start() not in found or not (quoted or is_about_these):
-            return match[0]
-        return " ".join([max(options[quoted or name].opts, key=len), *([value.strip("'")] if value else [])])
-
-    return pattern.sub(option, message)
 
 
 class Commands(Mapping[str, click.Command]):
@@ -95,7 +66,7 @@ class _Group(click.Group):
             ctx.exit(INTERRUPTED)
         except SwiftFormerError as error:
             command = self.commands[str(ctx.invoked_subcommand)]
-            raise Misuse(in_options(str(error), command, arguments)) from error
+            raise Misuse(in_options(str(error), command, arguments, others=self.commands.values())) from error
         except BrokenPipeError:
             raise  # the reader of our output has seen enough: click ends quietly
         except OSError as error:

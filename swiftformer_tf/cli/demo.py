@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from swiftformer_tf.cli.console import EXISTING, note, print_json, print_table, progress_bar
+from swiftformer_tf.cli.options import in_options
 from swiftformer_tf.cli.reports import command_line, note_failures, report_row, report_title
 from swiftformer_tf.cli.serve import litert_js_option, serve_page
 
@@ -42,7 +43,7 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     made = demonstrate(output, images=images, command=command_line(), progress=progress_bar)
     reports = [each.report for each in made.exported]
     if made.remark:
-        note(made.remark)
+        note(in_options(made.remark, demo))
     if as_json:
         print_json([report.to_dict() for report in reports])
     else:

@@ -98,7 +98,7 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
 )
 @click.option("--android-package", metavar="NAME", help="Package of that class. Default: swiftformer.")
 @click.option("--android-class", metavar="NAME", help="Name of that class. Default: from the file names.")
-@click.option("--name", help="Start of the file names, without a folder. Default: from MODEL.")
+@click.option("--name", "stem", help="Start of the file names, without a folder. Default: from MODEL.")
 @token_weights_option
 @weights_option
 @html_option
@@ -125,7 +125,7 @@ def export(
     android: Path | None,
     android_package: str | None,
     android_class: str | None,
-    name: str | None,
+    stem: str | None,
     token_weights: Any,
     weights: str | None,
     html: Path | None,
@@ -153,7 +153,7 @@ def export(
             model,
             names,
             output,
-            stem=name,
+            stem=stem,
             calibration=calibration,
             calibration_count=calibration_count,
             images=images,

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from swiftformer_tf.cli.console import ModelFile, print_json, weights_option
+from swiftformer_tf.cli.options import in_options
+from swiftformer_tf.cli.port import port
 
 
 @click.command()
@@ -63,7 +65,7 @@ def _rows(facts: dict[str, Any]) -> dict[str, str]:
     if facts.get("token_weights_assumed"):
         from swiftformer_tf.weight_files import ASSUMED
 
-        rows["token weights"] += f", {ASSUMED}"
+        rows["token weights"] += f", {in_options(ASSUMED, port)}"
     return rows
 
 

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import click
 
 from swiftformer_tf.cli.console import EXISTING_FILE, ModelFile, note, token_weights_option, weights_option
+from swiftformer_tf.cli.options import in_options
 from swiftformer_tf.config import WeightForm
 
 
@@ -68,5 +69,5 @@ def port(
         labels=labels,
     )
     for each in ported.notes:
-        note(each)
+        note(in_options(each, port))
     click.echo(f"{output}: {len(ported.checkpoint.tensors)} tensors")

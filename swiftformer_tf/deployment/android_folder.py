@@ -105,7 +105,7 @@ def check_folder(
     for asset in (Path(folder, "assets", name) for name in (LABELS.format(stem=stem), *files)):
         if asset.exists() and quoted(asset.name) not in (text or ""):
             raise ExportError(
-                f"{asset}: expected no file or one that {place} lists; choose another name for the files (`--name`) "
+                f"{asset}: expected no file or one that {place} lists; choose another name for the files (`stem`) "
                 "or another folder, or delete it if no class uses it"
             )
     return place
@@ -128,12 +128,12 @@ def kept_models(models: Mapping[str, LiteModel], folder: Path, place: str) -> di
         if _shared(model) != _shared(new):
             raise ExportError(
                 f"{model.path}: expected the same Keras model and options as the new {first}, since {place} runs both "
-                "with the same labels; choose another name for the new files (`--name`) or another folder, or delete "
+                "with the same labels; choose another name for the new files (`stem`) or another folder, or delete "
                 f"the earlier files first: {', '.join(earlier)}"
             )
     kept = {name: model for name, model in earlier.items() if name not in models}
     if any(model.weights_sha256 != new.weights_sha256 for model in kept.values()):
-        together = " ".join(f"--recipe {model.recipe.name}" for model in {**earlier, **models}.values())
+        together = ", ".join(model.recipe.name for model in {**earlier, **models}.values())
         stay = ", ".join(kept)
         raise ExportError(
             f"{stay} in {folder}: expected the same weights as in the new {first}, since {place} would run both; "

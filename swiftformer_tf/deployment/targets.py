@@ -62,7 +62,7 @@ it, since it expects a number for each class; export probabilities instead
         if config.num_channels not in self.channels:
             raise ExportError(
                 f"num_channels={config.num_channels} for {self.name}: {self.description}' {self.classes[task]} "
-                f"takes only {' or '.join(map(str, self.channels))}; export without --for {self.name}"
+                f"takes only {' or '.join(map(str, self.channels))}; export without `target={self.name!r}`"
             )
         if wanted in INDICES:
             raise ExportError(

@@ -57,7 +57,7 @@ def require_photographs() -> None:
     """
     if importlib.util.find_spec("skimage") is None:
         raise ImageError(
-            f"no photographs: give --images FOLDER, or install the demo's own: {how_to_install('skimage')}"
+            f"no photographs: give a folder of your own (`images`), or install the demo's: {how_to_install('skimage')}"
         )
 
 

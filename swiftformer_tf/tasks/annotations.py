@@ -20,7 +20,7 @@ _YES_OR_NO = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 
 
 _LARGEST = float(np.finfo(np.float32).max)
 
-_ASK = "say what they mean: --problem-type multi_label_classification, regression or single_label_classification"
+_ASK = "say what they mean with `problem_type`: multi_label_classification, regression or single_label_classification"
 
 
 def has_metadata(folder: str | Path) -> bool:
@@ -139,7 +139,7 @@ def _binary(metadata: Metadata) -> np.ndarray:
             if cell.lower() not in _YES_OR_NO:
                 raise ImageError(
                     f"{metadata.where(index, column)}: {cell!r}, expected 0 or 1; for numbers, train with "
-                    "--problem-type regression"
+                    "`problem_type='regression'`"
                 )
     return np.asarray([[_YES_OR_NO[cell.lower()] for cell in row] for row in metadata.rows], np.float32)
 
@@ -176,7 +176,7 @@ def _single(metadata: Metadata) -> ImageFolder:
         for index in np.flatnonzero(targets.sum(axis=1) != 1)[:1]:
             raise ImageError(
                 f"{metadata.path}, line {metadata.lines[index]}: {targets[index].sum():.0f} labels, expected one; for "
-                "several, train with --problem-type multi_label_classification"
+                "several, train with `problem_type='multi_label_classification'`"
             )
         return ImageFolder(metadata.photographs, _indices(targets.argmax(axis=1)), metadata.columns)
     names = [row[0] for row in metadata.rows]

@@ -141,8 +141,7 @@ class Teacher:
             raise ModelError(f"{path}: a model for {task} cannot teach a classifier; give a classifier as the teacher")
         if activated(opened):
             raise ModelError(
-                f"{path}: answers with probabilities; a teacher's logits are needed, export without --probabilities "
-                "or fuse without classifier_activation"
+                f"{path}: answers with probabilities, expected logits; export or fuse it without an activation"
             )
         return cls(predict, config.transform, config.labels, identity(path))
 
