@@ -39,7 +39,7 @@ MAX_BLOCKS = 256
 MAX_SIZE = 2**14
 POSITIVE = f"a positive int up to {MAX_SIZE:,}"
 
-# Activations that Hugging Face's `hidden_act` may name; `activations.py` has the functions.
+# Activations that Hugging Face's `hidden_act` may name; `layers/activations.py` has the functions.
 ACTIVATIONS = (
     "gelu",
     "gelu_python",

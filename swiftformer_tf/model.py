@@ -10,13 +10,13 @@ from typing import Any, Literal, Self, get_args
 import keras
 import numpy as np
 
-from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.relabeling import relabel
 from swiftformer_tf.config import VARIANTS, SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError
-from swiftformer_tf.initializers import TruncatedNormal
 from swiftformer_tf.layers import ConvEncoder, Downsample, Encoder, Stem
+from swiftformer_tf.layers.base import BATCH_NORM_MOMENTUM
+from swiftformer_tf.layers.initializers import TruncatedNormal
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.variables import assign_tensors, backbone_of, checkpoint_of

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import keras
 
 from swiftformer_tf.checkpoints.pretrained import license_of
-from swiftformer_tf.comparison import ReferenceAnswers, matched_outputs
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.deployment.android import write_android_folder
 from swiftformer_tf.deployment.android_folder import PACKAGE, check_android, check_folder
@@ -30,6 +29,7 @@ from swiftformer_tf.recipes import InferenceType, Recipe, choose_recipes
 from swiftformer_tf.report import check_page, save_page
 from swiftformer_tf.tasks import TASKS, Activation, Task
 from swiftformer_tf.verification import VerificationReport, check_file, reference_answers, verify
+from swiftformer_tf.verification.comparison import ReferenceAnswers, matched_outputs
 
 __all__ = ["Exported", "export_files", "verify_files"]
 

@@ -9,7 +9,7 @@ import keras
 from swiftformer_tf.checkpoints import Checkpoint, KeyLayoutName
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ModelError
-from swiftformer_tf.folding import BLOCKS
+from swiftformer_tf.fusion.folding import BLOCKS
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.pretrained_model import config_of
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation

@@ -22,14 +22,14 @@ PACKAGE = "swiftformer_tf"
 
 # Every class that a file saved by Keras may name, by its module.
 REGISTERED = {
-    "fusion": ("DeployModel",),
-    "initializers": ("RandomNormal", "TruncatedNormal"),
-    "layers": (
+    "fusion.deploy_model": ("DeployModel",),
+    "layers.blocks": (
         *("ConvEncoder", "Downsample", "EfficientAdditiveAttention", "Encoder"),
         *("LayerScale", "LocalRepresentation", "Mlp", "Stem"),
     ),
+    "layers.initializers": ("RandomNormal", "TruncatedNormal"),
+    "layers.resizing": ("BilinearResize", "BilinearUpsampling", "NearestUpsampling"),
     "model": ("SwiftFormerForImageClassification", "SwiftFormerModel"),
-    "resizing": ("BilinearResize", "BilinearUpsampling", "NearestUpsampling"),
     "segmentation": ("SwiftFormerForSemanticSegmentation",),
     "tasks.pixel_class": ("PixelClass",),
     "training.objectives": ("ScaledAbsoluteError",),

@@ -8,14 +8,14 @@ from typing import Any, Self
 
 import keras
 
-from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.layers.base import BATCH_NORM_MOMENTUM
+from swiftformer_tf.layers.resizing import BilinearResize, BilinearUpsampling, NearestUpsampling
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel, check_config
 from swiftformer_tf.pretrained_model import PretrainedModel
 from swiftformer_tf.registration import PACKAGE
-from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling, NearestUpsampling
 from swiftformer_tf.segmentation_heads import (
     FEATURE_NORM,
     SEGMENTATION_HEADS,

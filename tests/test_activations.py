@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from swiftformer_tf.activations import FUNCTIONS, IN_TRAINING, activation
 from swiftformer_tf.config import ACTIVATIONS
+from swiftformer_tf.layers.activations import FUNCTIONS, IN_TRAINING, activation
 
 POINTS = np.array([-8, -3, -1, -0.1, 0, 0.5, 2, 8], np.float32)
 TRANSFORMERS = {

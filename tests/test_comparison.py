@@ -11,9 +11,9 @@ from swiftformer_tf import (
     RECIPES,
     Recipe,
 )
-from swiftformer_tf.comparison import Comparison
 from swiftformer_tf.tasks import Output
 from swiftformer_tf.verification import VerificationCheck, signal_to_noise
+from swiftformer_tf.verification.comparison import Comparison
 
 
 def test_a_model_that_answers_the_mean_has_no_signal() -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from swiftformer_tf import TRANSFORMS, VARIANTS, ConfigError, SwiftFormerConfig, SwiftFormerForImageClassification
-from swiftformer_tf.activations import FUNCTIONS
 from swiftformer_tf.config import ACTIVATIONS
 from swiftformer_tf.images.class_names import numbered_labels
 from swiftformer_tf.images.colors import class_colors
+from swiftformer_tf.layers.activations import FUNCTIONS
 
 # transformers 5.23's `SwiftFormerConfig()`.
 HF_DEFAULTS = {

@@ -10,8 +10,8 @@ from support.random_models import pictures, randomized, tiny_config
 
 from swiftformer_tf import SwiftFormerModel, fuse
 from swiftformer_tf.conversion import convert
+from swiftformer_tf.layers.resizing import BilinearResize, BilinearUpsampling
 from swiftformer_tf.quantization import Graph
-from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import SegmentationHead
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from swiftformer_tf.initializers import RandomNormal, TruncatedNormal
+from swiftformer_tf.layers.initializers import RandomNormal, TruncatedNormal
 
 SHAPE = (300, 400)
 # By class: Keras's own, and how many standard deviations no value exceeds.

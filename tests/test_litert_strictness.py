@@ -30,7 +30,7 @@ STRICT = ("unique_names", "unused_parts", "quantization", "versions")
 @pytest.fixture(autouse=True)
 def no_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     """LiteRT may crash on what is wrong here: the checks read the file alone."""
-    monkeypatch.setattr("swiftformer_tf.file_checks.LiteRunner", lambda *_, **__: None)
+    monkeypatch.setattr("swiftformer_tf.verification.file_checks.LiteRunner", lambda *_, **__: None)
 
 
 def changed(lite: LiteModel, change: Callable[[Any], None]) -> dict[str, str]:

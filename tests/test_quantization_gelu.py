@@ -20,7 +20,7 @@ from swiftformer_tf import (
     export,
     fuse,
 )
-from swiftformer_tf.activations import FUNCTIONS
+from swiftformer_tf.layers.activations import FUNCTIONS
 from swiftformer_tf.litert.integers import dequantized
 from swiftformer_tf.litert.profiling import profile_ops
 from swiftformer_tf.native_logs import native_stderr_silenced

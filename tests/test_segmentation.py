@@ -24,7 +24,7 @@ from swiftformer_tf import (
 from swiftformer_tf.accuracy import evaluate
 from swiftformer_tf.evaluation import answers_at, evaluate_segmentation
 from swiftformer_tf.images.masks import VOID, MaskFolder
-from swiftformer_tf.resizing import BilinearResize, NearestUpsampling
+from swiftformer_tf.layers.resizing import BilinearResize, NearestUpsampling
 from swiftformer_tf.segmentation import (
     SwiftFormerForSemanticSegmentation,
     copy_backbone,

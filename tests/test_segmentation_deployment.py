@@ -22,7 +22,6 @@ from swiftformer_tf import (
     fuse,
     verify,
 )
-from swiftformer_tf.comparison import Comparison, Outputs
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.metadata_schema import decode
@@ -33,6 +32,7 @@ from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.tasks import TASKS, Activation, Output
 from swiftformer_tf.verification import check_file
+from swiftformer_tf.verification.comparison import Comparison, Outputs
 
 SHAPES: dict[Activation | None, tuple[str, tuple[int, ...], str]] = {
     None: ("logits", (1, 18, 23, 5), "float32"),

@@ -6,7 +6,7 @@ import pytest
 from support.random_models import pictures, random_classifier, tiny_config
 
 from swiftformer_tf import ConfigError, SwiftFormerForImageClassification
-from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM
+from swiftformer_tf.layers.base import BATCH_NORM_MOMENTUM
 from swiftformer_tf.training import update_batch_norm
 
 

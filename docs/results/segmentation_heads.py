@@ -24,12 +24,12 @@ import tensorflow as tf
 from camvid import BACKBONE, COLORS, folder
 
 import swiftformer_tf as sf
-from swiftformer_tf.base_layers import BATCH_NORM_MOMENTUM
 from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.masks import MaskFolder
+from swiftformer_tf.layers.base import BATCH_NORM_MOMENTUM
+from swiftformer_tf.layers.resizing import BilinearResize
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.resizing import BilinearResize
 from swiftformer_tf.segmentation import copy_backbone
 from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion

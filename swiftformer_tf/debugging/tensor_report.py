@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from swiftformer_tf.comparison import decibels
+from swiftformer_tf.verification.comparison import decibels
 
 __all__ = ["TensorReport"]
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from swiftformer_tf.initializers import TruncatedNormal
+from swiftformer_tf.layers.initializers import TruncatedNormal
 from swiftformer_tf.model import SwiftFormerForImageClassification
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, problem_type, require_single_label

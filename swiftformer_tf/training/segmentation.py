@@ -13,8 +13,8 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.evaluation import evaluate_segmentation
 from swiftformer_tf.images.folders import check_images
 from swiftformer_tf.images.masks import VOID, MaskFolder, count_pixels, same_classes
+from swiftformer_tf.layers.resizing import resize_bilinear
 from swiftformer_tf.registration import PACKAGE
-from swiftformer_tf.resizing import resize_bilinear
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation, copy_backbone, copy_head
 from swiftformer_tf.segmentation_heads import SegmentationHead
 from swiftformer_tf.training.callbacks import AveragedWeights, Measured, Validation

@@ -34,17 +34,17 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "recipes.py": ("test_recipes.py",),
     "images/labels.py": ("test_images_labels.py",),
-    "verification.py": ("test_notebook.py", "test_verification.py", "test_file_checks.py", "test_heads.py"),
-    "comparison.py": (
+    "verification/verifying.py": ("test_notebook.py", "test_verification.py", "test_file_checks.py", "test_heads.py"),
+    "verification/comparison.py": (
         *("test_comparison.py", "test_tasks.py", "test_verification.py", "test_heads_whole_way.py"),
         "test_segmentation_deployment.py",
     ),
-    "file_checks.py": (
+    "verification/file_checks.py": (
         *("test_file_checks.py", "test_litert_strictness.py", "test_litert_metadata.py", "test_verification.py"),
         *("test_exporting.py", "test_segmentation_deployment.py"),
     ),
     "porting.py": ("test_porting.py", "test_segmentation_checkpoints.py", "test_heads_whole_way.py"),
-    "fusion.py": (
+    "fusion/deploy_model.py": (
         *("test_fusion.py", "test_heads.py", "test_heads_refused.py", "test_heads_copied.py"),
         "test_heads_whole_way.py",
     ),

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from kit import Kit
 
-from swiftformer_tf.comparison import decibels
 from swiftformer_tf.tasks import Activation
 from swiftformer_tf.tasks.classification import activate
+from swiftformer_tf.verification.comparison import decibels
 
 __all__ = [
     "KNOWN",

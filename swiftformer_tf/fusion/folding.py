@@ -13,9 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from swiftformer_tf.activations import activation
 from swiftformer_tf.layer_settings import merged_weights
 from swiftformer_tf.layers import ConvEncoder, Downsample, EfficientAdditiveAttention, Encoder, LayerScale, Mlp, Stem
+from swiftformer_tf.layers.activations import activation
 
 __all__ = [
     "BLOCKS",

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from swiftformer_tf.activations import activation
-from swiftformer_tf.base_layers import Block, Shape, convolved_size
 from swiftformer_tf.config import TokenWeights
-from swiftformer_tf.initializers import RandomNormal
+from swiftformer_tf.layers.activations import activation
+from swiftformer_tf.layers.base import Block, Shape, convolved_size
+from swiftformer_tf.layers.initializers import RandomNormal
 from swiftformer_tf.registration import PACKAGE
 
 __all__ = [

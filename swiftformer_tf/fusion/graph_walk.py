@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from swiftformer_tf.errors import ModelError, first_line, one_line
-from swiftformer_tf.folding import (
+from swiftformer_tf.fusion.folding import (
     BLOCKS,
     PARTS,
     Affine,
@@ -22,9 +22,18 @@ from swiftformer_tf.folding import (
     tensor_of,
     upsampled,
 )
+from swiftformer_tf.fusion.mixing import (
+    Concatenated,
+    Matrix,
+    Resized,
+    added,
+    concatenated,
+    matrix_of,
+    normed,
+    resizable,
+)
 from swiftformer_tf.layer_settings import check_floats
-from swiftformer_tf.mixing import Concatenated, Matrix, Resized, added, concatenated, matrix_of, normed, resizable
-from swiftformer_tf.resizing import BilinearResize, BilinearUpsampling
+from swiftformer_tf.layers.resizing import BilinearResize, BilinearUpsampling
 
 __all__ = ["Walk", "in_float32", "is_graph"]
 

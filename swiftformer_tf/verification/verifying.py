@@ -9,7 +9,15 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from swiftformer_tf.comparison import (
+from swiftformer_tf.errors import ModelError, VerificationError, number_of
+from swiftformer_tf.fusion import output_names
+from swiftformer_tf.fusion.graph_walk import in_float32
+from swiftformer_tf.images.inputs import ImageSource, image_inputs, in_batches
+from swiftformer_tf.images.transform import Transform
+from swiftformer_tf.litert.model_file import LiteModel
+from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.notebook import html_table, scatter_svg
+from swiftformer_tf.verification.comparison import (
     Comparison,
     Outputs,
     ReferenceAnswers,
@@ -17,15 +25,7 @@ from swiftformer_tf.comparison import (
     matched_outputs,
     signal_to_noise,
 )
-from swiftformer_tf.errors import ModelError, VerificationError, number_of
-from swiftformer_tf.file_checks import OpenedFile, check_file
-from swiftformer_tf.fusion import output_names
-from swiftformer_tf.graph_walk import in_float32
-from swiftformer_tf.images.inputs import ImageSource, image_inputs, in_batches
-from swiftformer_tf.images.transform import Transform
-from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.notebook import html_table, scatter_svg
+from swiftformer_tf.verification.file_checks import OpenedFile, check_file
 
 __all__ = [
     "Outputs",

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from swiftformer_tf.base_layers import Shape
+from swiftformer_tf.layers.base import Shape
 from swiftformer_tf.registration import PACKAGE
 
 __all__ = ["BilinearResize", "BilinearUpsampling", "NearestUpsampling", "resize_bilinear"]

@@ -8,8 +8,8 @@ import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError, number_of
-from swiftformer_tf.folding import normalized, tensor_of
-from swiftformer_tf.graph_walk import Walk, is_graph
+from swiftformer_tf.fusion.folding import normalized, tensor_of
+from swiftformer_tf.fusion.graph_walk import Walk, is_graph
 from swiftformer_tf.notebook import facts_table, first_labels
 from swiftformer_tf.pretrained_model import config_of
 from swiftformer_tf.registration import PACKAGE

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from swiftformer_tf.comparison import VerificationCheck, check
 from swiftformer_tf.errors import prefix_path
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.inspection import Inspection, Matrix, Op, inspect_model
@@ -19,6 +18,7 @@ from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.quantization import PROBABILITY_OPS
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, PLAIN_VERSIONS, integer_kind
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS, Recipe
+from swiftformer_tf.verification.comparison import VerificationCheck, check
 
 __all__ = ["OpenedFile", "check_file"]
 

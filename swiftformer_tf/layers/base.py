@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Self
 
 import keras
 
-from swiftformer_tf.initializers import TruncatedNormal
 from swiftformer_tf.layer_settings import Settings, apply_settings, named_layers, settings_of
+from swiftformer_tf.layers.initializers import TruncatedNormal
 
 __all__ = ["BATCH_NORM_MOMENTUM", "Block", "Shape", "convolved_size", "initializer"]
 

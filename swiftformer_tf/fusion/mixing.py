@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from swiftformer_tf.folding import Affine, Lazy, Weights, convolved, tensor_of, weights_of
+from swiftformer_tf.fusion.folding import Affine, Lazy, Weights, convolved, tensor_of, weights_of
 
 __all__ = ["Concatenated", "Matrix", "Resized", "added", "concatenated", "matrix_of", "normed", "resizable"]
 
