@@ -29,6 +29,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from support import ENVIRONMENT, JAX_ENVIRONMENT
+from support.forks import Forks
+from support.killed_commands import MODULES
 from support.random_models import pictures, seeded_model, tiny_config
 from support.tracing import steps_traced, trace_steps
 from support.windows import POSIX_ONLY, reason_to_skip
@@ -157,6 +160,20 @@ def saved(tmp_path_factory: pytest.TempPathFactory, model: SwiftFormerForImageCl
     path = tmp_path_factory.mktemp("saved") / "tiny.keras"
     model.save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Processes that run commands and trainings."""
+    with Forks(MODULES, ENVIRONMENT) as forks:
+        yield forks
+
+
+@pytest.fixture(scope="session")
+def jax_forks() -> Iterator[Forks]:
+    """Likewise, for Keras on JAX."""
+    with Forks((*MODULES, "jax.experimental.multihost_utils"), JAX_ENVIRONMENT) as forks:
+        yield forks
 
 
 @pytest.fixture(scope="module")

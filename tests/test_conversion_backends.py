@@ -3,11 +3,9 @@
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 
 import pytest
-from support import JAX_ENVIRONMENT
+from support.forks import Forks
 
 if not importlib.util.find_spec("jax") and not os.environ.get("CI"):
     pytest.skip("needs the extra `jax`", allow_module_level=True)
@@ -24,10 +22,13 @@ class Doubled(keras.layers.Layer):
 """
 SCRIPT = """
 import json
+import sys
+from pathlib import Path
 
 import keras
 from support.random_models import pictures, random_classifier
 
+sys.path.insert(0, str(Path(__file__).parent))
 import my_layers
 import swiftformer_tf as sf
 
@@ -61,14 +62,14 @@ print(json.dumps({"backend": keras.backend.backend(), "snr": figures, "layers": 
 
 
 @pytest.fixture(scope="module")
-def on_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def on_jax(tmp_path_factory: pytest.TempPathFactory, jax_forks: Forks) -> dict[str, object]:
     folder = tmp_path_factory.mktemp("jax")
     (folder / "my_layers.py").write_text(MODULE)
     (folder / "run.py").write_text(SCRIPT)
-    command = [sys.executable, str(folder / "run.py")]
-    process = subprocess.run(command, env=JAX_ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert process.returncode == 0, process.stderr[-2000:]
-    result: dict[str, object] = json.loads(process.stdout.splitlines()[-1])
+    said = folder / "said"
+    status = jax_forks.start("runpy:run_path", str(folder / "run.py"), None, "__main__", said=said)()
+    assert status == 0, said.with_suffix(".err").read_text()[-2000:]
+    result: dict[str, object] = json.loads(said.with_suffix(".out").read_text().splitlines()[-1])
     return result
 
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from support import fuzz, fuzz_readers
 from support.fuzz_broken import BROKEN
 from support.fuzz_mutations import FORMATS, mutate
-from support.fuzz_readers import READERS, seeds
+from support.fuzz_readers import READERS
+from support.fuzz_seeds import seeds
 
 # How many files of each reader: seconds in all.
 CASES = {name: 12 if reader.cases < 1000 else 40 for name, reader in READERS.items()}

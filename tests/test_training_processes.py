@@ -7,14 +7,15 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from support import JAX_ENVIRONMENT
+from support.forks import Forks
 from support.training_runs import config, write_photographs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -42,32 +43,44 @@ RECIPE = TrainingRecipe(
 )
 
 
-def started(folder: Path, output: Path, *options: object, devices: int = 1) -> subprocess.Popen[str]:
-    """`swiftformer-tf train` on Keras's JAX backend."""
-    arguments = ["train", folder / "photographs", "-o", output, "--from", folder / "start.keras"]
-    arguments += ["--recipe", folder / "recipe.json", "--validation", folder / "photographs"]
-    arguments += ["--tensorboard", *options]
-    flags = f"{JAX_ENVIRONMENT['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-    return subprocess.Popen(
-        [sys.executable, "-c", "from swiftformer_tf.cli import main; main()", *map(str, arguments)],
-        env=JAX_ENVIRONMENT | {"XLA_FLAGS": flags},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Started(NamedTuple):
+    """A process that trains, its output folder, and where its words go."""
+
+    wait: Callable[[], int]
+    output: Path
+    said: Path
+
+    def finish(self) -> None:
+        """Waits, and looks for what native libraries say: Gloo prints to standard output, TensorFlow logs."""
+        status, said, errors = self.wait(), *(self.said.with_suffix(end).read_text() for end in (".out", ".err"))
+        assert status == 0, errors
+        assert said.startswith(f"{self.output / 'model.keras'}: epoch ")
+        assert len(said.splitlines()) == 1
+        plan = ("3 labels, 12 photographs", "validation", "size", "new weights", "frozen")
+        slow = re.compile(r"reading the photographs|epoch \d/2(, step .*|: building .*|: evaluating .*)")
+        heads = [line.partition(":")[0] for line in errors.splitlines() if not slow.fullmatch(line)]
+        others = [head for head in heads if head not in plan and not head.startswith("waits ")]
+        assert others == ["epoch 1/2", "epoch 2/2"]
 
 
-def finished(process: subprocess.Popen[str], output: Path) -> None:
-    """Waits, and looks for what native libraries say: Gloo prints to standard output, TensorFlow logs."""
-    said, errors = process.communicate(timeout=3600)
-    assert process.returncode == 0, errors
-    assert said.startswith(f"{output / 'model.keras'}: epoch ")
-    assert len(said.splitlines()) == 1
-    plan = ("3 labels, 12 photographs", "validation", "size", "new weights", "frozen")
-    slow = re.compile(r"reading the photographs|epoch \d/2(, step .*|: building .*|: evaluating .*)")
-    heads = [line.partition(":")[0] for line in errors.splitlines() if not slow.fullmatch(line)]
-    others = [head for head in heads if head not in plan and not head.startswith("waits ")]
-    assert others == ["epoch 1/2", "epoch 2/2"]
+Start = Callable[..., Started]
+
+
+@pytest.fixture(scope="module")
+def start(jax_forks: Forks, folder: Path) -> Start:
+    """`start(name, *options)` is `swiftformer-tf train` on Keras's JAX backend, into the folder of that name."""
+
+    def started(name: str, *options: object, devices: int = 1) -> Started:
+        output, said = folder / name, folder / f"said_{name}"
+        arguments = ["train", folder / "photographs", "-o", output, "--from", folder / "start.keras"]
+        arguments += ["--recipe", folder / "recipe.json", "--validation", folder / "photographs"]
+        arguments += ["--tensorboard", *options]
+        flags = f"{JAX_ENVIRONMENT['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        words, environment = [str(argument) for argument in arguments], {"XLA_FLAGS": flags}
+        wait = jax_forks.start("swiftformer_tf.cli:main", words, said=said, environment=environment)
+        return Started(wait, output, said)
+
+    return started
 
 
 def loopback() -> str:
@@ -90,11 +103,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(folder: Path) -> Path:
+def alone(start: Start) -> Path:
     """The run of one process on one device."""
-    output = folder / "alone"
-    finished(started(folder, output), output)
-    return output
+    process = start("alone")
+    process.finish()
+    return process.output
 
 
 def test_tensorboard_reads_the_log(alone: Path) -> None:
@@ -118,20 +131,19 @@ def test_what_jax_trained_is_exported_on_tensorflow(folder: Path, alone: Path) -
     np.testing.assert_allclose(runner(image), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def test_two_processes_train_as_one_does(folder: Path, alone: Path) -> None:
-    first, second = folder / "first", folder / "second"
+def test_two_processes_train_as_one_does(start: Start, alone: Path) -> None:
     together = ("--num-processes", 2, "--coordinator-address", loopback(), "--process-id")
-    processes = [started(folder, first, *together, 0), started(folder, second, *together, 1)]
-    for process, output in zip(processes, (first, second), strict=True):
-        finished(process, output)
-    assert not second.exists(), "only process 0 writes"
-    assert_same_training(first, alone)
+    first, second = (start(name, *together, index) for index, name in enumerate(("first", "second")))
+    for process in (first, second):
+        process.finish()
+    assert not second.output.exists(), "only process 0 writes"
+    assert_same_training(first.output, alone)
 
 
-def test_two_devices_in_one_process_train_as_one_does(folder: Path, alone: Path) -> None:
-    output = folder / "devices"
-    finished(started(folder, output, devices=2), output)
-    assert_same_training(output, alone)
+def test_two_devices_in_one_process_train_as_one_does(start: Start, alone: Path) -> None:
+    process = start("devices", devices=2)
+    process.finish()
+    assert_same_training(process.output, alone)
 
 
 def assert_same_training(first: Path, alone: Path) -> None:
@@ -152,32 +164,15 @@ def assert_same_training(first: Path, alone: Path) -> None:
         np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE * scale, err_msg=name)
 
 
-def test_processes_that_do_different_trainings_are_told() -> None:
-    script = """
-import sys
-from swiftformer_tf.errors import ConfigError
-from swiftformer_tf.training.processes import check_same_settings, distribute, is_first_process, share_of_batch
-process, address = int(sys.argv[1]), sys.argv[2]
-distribute(2, process, address)
-print(share_of_batch(6), is_first_process())
-try:
-    share_of_batch(7)
-except ConfigError as error:
-    print(error)
-check_same_settings({"recipe": {"epochs": 3}, "seed": 1})
-try:
-    check_same_settings({"recipe": {"epochs": 3}, "seed": process})
-except ConfigError as error:
-    print(error)
-"""
-    address = loopback()
-    command = [sys.executable, "-c", script]
+def test_processes_that_do_different_trainings_are_told(jax_forks: Forks, tmp_path: Path) -> None:
+    address, heard = loopback(), [tmp_path / name for name in ("first", "second")]
     both = [
-        subprocess.Popen([*command, str(i), address], env=JAX_ENVIRONMENT, stdout=subprocess.PIPE, text=True)
-        for i in range(2)
+        jax_forks.start("support.different_trainings:join", index, address, said=path)
+        for index, path in enumerate(heard)
     ]
+    assert [wait() for wait in both] == [0, 0]
     # Gloo says first that it is connected, which the command keeps to itself.
-    said = [process.communicate(timeout=3600)[0].splitlines()[-3:] for process in both]
+    said = [path.with_suffix(".out").read_text().splitlines()[-3:] for path in heard]
     assert [lines[0] for lines in said] == ["slice(0, 3, None) True", "slice(3, 6, None) False"]
     for lines in said:
         assert lines[1] == "batch_size=7: expected a multiple of the 2 devices"

@@ -5,8 +5,6 @@ import dataclasses
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from support import ENVIRONMENT
+from support.forks import Forks
 from support.training_runs import LABELS, RECIPE, color_teacher, config, run, write_photographs
 from support.written_files import CURE, files_in, without_waiting
 
@@ -78,11 +76,6 @@ def test_the_saved_model_is_the_averaged_one_without_the_teachers_head(finished:
     assert len(averages) == len(model.weights) < len(in_training)
 
 
-def child(photographs: Path, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "support.training_runs", str(photographs), str(output), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-
-
 def epochs_in(output: Path) -> tuple[int, int]:
     """How many there are in the state, from which a run goes on, and in the metrics."""
     with safe_open(output / "state.safetensors", "numpy") as state:
@@ -91,21 +84,19 @@ def epochs_in(output: Path) -> tuple[int, int]:
 
 
 @pytest.mark.posix
-def test_a_killed_process_goes_on_with_the_same_result(photographs: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_killed_process_goes_on_with_the_same_result(
+    photographs: Path, finished: Path, tmp_path: Path, forks: Forks
+) -> None:
     """SIGKILL in the middle of the second epoch, then while it saves that epoch: between two files."""
     output = tmp_path / "killed"
-    with child(photographs, output) as process:
-        assert process.stdout is not None
-        for _ in range(5):  # three steps an epoch
-            assert process.stdout.readline() == b"step\n"
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+
+    def killed(how: str, when: int) -> int:
+        return forks.start(f"support.training_runs:{how}", str(photographs), str(output), when, said=tmp_path / how)()
+
+    assert killed("killed_in_step", 5) == -signal.SIGKILL  # three steps an epoch
     assert epochs_in(output) == (1, 1)
     before = (output / "metrics.csv").read_text().splitlines()
-
-    process = child(photographs, output, "1")
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    assert killed("killed_in_save", 1) == -signal.SIGKILL
     assert epochs_in(output) == (1, 2)
 
     history = run(photographs, output)
@@ -174,10 +165,20 @@ def test_a_damaged_state_is_named(photographs: Path, finished: Path, tmp_path: P
         run(photographs, tmp_path)
 
 
-def test_a_run_without_a_teacher_learns_and_logs_for_tensorboard(photographs: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_teacher_learns_and_logs_for_tensorboard(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = RECIPE.replace(epochs=10, learning_rate=5e-3, image_scales=(0.5,), drop_path_rate=0.0, label_smoothing=0.0)
     logs = keras.callbacks.TensorBoard(tmp_path / "logs")
+    step, traced = keras.Model.train_step, []
+
+    def counted(model: keras.Model, data: Any) -> Any:
+        traced.append(model)
+        return step(model, data)
+
+    monkeypatch.setattr(keras.Model, "train_step", counted)
     history = run(photographs, tmp_path / "run", recipe, teacher=None, callbacks=[logs])
+    assert len(traced) == 1, "not again without the variables that the first step creates"
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
     assert history[-1]["val_accuracy"] > 0.6
     assert list((tmp_path / "logs" / "train").glob("events.out.tfevents.*"))

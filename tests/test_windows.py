@@ -23,7 +23,9 @@ ELSEWHERE = {
     "tflite/process_memory.py": ["/proc/self/status"],  # where that exists
     "tests/support/dying_worker.py": ["signal.SIGKILL"],
     "tests/support/fuzz.py": ["os.killpg", "signal.SIGKILL", "/proc/self/clear_refs", "/proc/self/status"],
-    "tests/support/killed_commands.py": ["os.fork", "signal.SIGKILL"],
+    "tests/support/forks.py": ["os.fork"],  # where that exists
+    "tests/support/killed_commands.py": ["signal.SIGKILL"],
+    "tests/support/training_runs.py": ["signal.SIGKILL"],
 }
 # They hold such names as text.
 THIS_CHECK = {Path(__file__), TESTS / "support" / "windows.py"}

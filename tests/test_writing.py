@@ -1,15 +1,12 @@
 """Every command that writes, on a disk that is full and killed in the middle: what was there is what it was."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
-from support import ENVIRONMENT
+from support.forks import Forks
 from support.written_files import CURE, files_in, without_waiting
 
 from swiftformer_tf import (
@@ -197,31 +194,14 @@ def test_on_a_full_disk_the_error_names_file_and_cure(
 Killed = Callable[[str, int], None]
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "support.killed_commands"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=ENVIRONMENT,
-    ) as process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
-
-
 @pytest.fixture
-def killed(forks: subprocess.Popen[str], arguments: Callable[[str], list[str]], out: Path) -> Killed:
+def killed(forks: Forks, arguments: Callable[[str], list[str]], out: Path, tmp_path: Path) -> Killed:
     """Runs a command that SIGKILL ends before the file of that number moves to `out`."""
 
     def kill(command: str, moves: int) -> None:
-        assert forks.stdin is not None
-        assert forks.stdout is not None
-        job = {"arguments": arguments(command), "folder": str(out), "moves": moves}
-        print(json.dumps(job), file=forks.stdin, flush=True)
-        assert int(forks.stdout.readline()) == -9  # SIGKILL
+        said = tmp_path / "said"
+        status = forks.start("support.killed_commands:killed", moves, str(out), arguments(command), said=said)()
+        assert status == -9, said.with_suffix(".err").read_text()  # SIGKILL
 
     return kill
 

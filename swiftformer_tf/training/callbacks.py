@@ -61,15 +61,29 @@ class AveragedWeights(keras.callbacks.Callback):
         with undistributed():
             self.averaged = type(model).from_config({**model.get_config(), "dtype": "float32"})
             self.averaged.set_weights(model.get_weights())
+        self._add_to_averages = _traced(self._add)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         synchronize(self.model)
         step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
         decay = min(self.decay, (1 + step) / (10 + step))
+        self._add_to_averages(np.float32(decay), np.float32(1 - decay))
+
+    def _add(self, kept: Any, added: Any) -> None:
         distributed = keras.distribution.distribution() is not None
         for average, variable in zip(self.averaged.weights, self.source.weights, strict=True):
             value = ops.convert_to_numpy(variable) if distributed else variable
-            average.assign(decay * average + (1 - decay) * ops.cast(value, average.dtype))
+            average.assign(kept * average + added * ops.cast(value, average.dtype))
+
+
+def _traced(function: Callable[..., None]) -> Callable[..., None]:
+    """Returns a graph of the function where Keras runs on TensorFlow: many small operations take longer one by one."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    graph: Callable[..., None] = tf.function(function)
+    return graph
 
 
 class FiniteLoss(keras.callbacks.Callback):

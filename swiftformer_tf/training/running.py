@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops, tree
 
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, number_of
@@ -33,7 +34,7 @@ from swiftformer_tf.training.processes import check_same_settings, is_first_proc
 from swiftformer_tf.training.recipes import TrainingRecipe
 from swiftformer_tf.training.teachers import Teacher, TeacherLogits
 
-__all__ = ["fingerprint", "fit_in_folder", "train_classifier"]
+__all__ = ["create_variables", "fingerprint", "fit_in_folder", "train_classifier"]
 
 
 def train_classifier(
@@ -192,11 +193,14 @@ def fit_in_folder(
     first = run.restore(student)
     check_same_settings({**settings, "epoch in its folder": first})
     if first < recipe.epochs:
+        dataset = batches.dataset(first)
+        if keras.backend.backend() == "tensorflow":
+            create_variables(student, dataset.element_spec)
         try:
             # Keras's own: ours would read a batch to look at it, and these are normalized.
             keras.Model.fit(
                 student,
-                batches.dataset(first),
+                dataset,
                 initial_epoch=first,
                 epochs=recipe.epochs,
                 steps_per_epoch=batches.steps,
@@ -209,6 +213,41 @@ def fit_in_folder(
                 raise
             raise batches.failure from None
     return run.history
+
+
+def create_variables(student: keras.Model, batch: Any) -> None:
+    """Creates the variables of the optimizer, the loss and the metrics, which Keras would create in the first step.
+
+    TensorFlow traces a step that creates variables a second time, without them, which takes as long as the first.
+
+    Args:
+        student: The compiled model.
+        batch: The specification of a batch, (images, targets).
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
+        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> model = SwiftFormerForImageClassification(config)
+        >>> model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+        >>> len(model.optimizer.variables)
+        2
+        >>> create_variables(model, (tf.TensorSpec((8, 32, 32, 3)), tf.TensorSpec((8, 2))))
+        >>> len(model.optimizer.variables) == 2 + 2 * len(model.trainable_variables)
+        True
+    """
+    student.optimizer.build(student.trainable_variables)
+    _, targets = batch
+    size = tree.flatten(targets)[0].shape[0]
+
+    def zeros(each: Any) -> Any:
+        # One for a side that differs from batch to batch.
+        return ops.zeros((size, *(side or 1 for side in each.shape[1:])), each.dtype)
+
+    targets, answers = tree.map_structure(zeros, targets), tree.map_structure(zeros, student.output)
+    student.compute_loss(y=targets, y_pred=answers)
+    student.compute_metrics(None, targets, answers)
+    student.reset_metrics()
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from typing import IO, Any, Self
 import click
 
 from support import ENVIRONMENT, TESTS
+from support.fuzz_seeds import seeds as seeds_in
 
 __all__ = ["Worker", "case", "fuzz_reader", "judged"]
 
@@ -134,7 +135,7 @@ class Worker:
             env=ENVIRONMENT,
             start_new_session=True,
         )
-        if self._answer(900) is None:  # imports TensorFlow
+        if self._answer(900) is None:  # most import TensorFlow
             raise RuntimeError(f"the reading process does not start: {self._last_words()}")
 
     def _answer(self, seconds: float) -> dict[str, Any] | None:
@@ -168,8 +169,6 @@ class Worker:
 def _serve(readers: str, seeds: Path) -> None:
     """The child's side: one case a line of standard input, one judgement a line of standard output."""
     from importlib import import_module
-
-    from support.fuzz_readers import seeds as seeds_in
 
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what readers print must not get between the answers
@@ -263,8 +262,6 @@ def fuzz_reader(run: Run, seeds: Path, reader: str, seed: int, cases: int) -> in
 
 
 def _keep(seeds: Path, reader: str, seed: int, number: int) -> Path:
-    from support.fuzz_readers import seeds as seeds_in
-
     folder = FAILURES / f"{reader}-{seed}-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     _lay_out(folder, *case(seeds_in(seeds), reader, seed, number))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.fuzz_readers import Reader
+from support.fuzz_seeds import Reader
 from swiftformer_tf import ModelError
 
 __all__ = ["BROKEN", "READERS"]

@@ -1,17 +1,26 @@
-"""Runs commands that SIGKILL ends while they write. A JSON document a line in, the status of the process a line out.
+"""Commands that SIGKILL ends while they write."""
 
-Each command is a fork of this process, which has imported everything and computed nothing: so each takes a moment.
-"""
-
-import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from swiftformer_tf.cli import main
 from swiftformer_tf.files import WAITING
+
+__all__ = ["MODULES", "kill_at", "killed"]
+
+#: What the commands import, for `Forks`.
+MODULES = (
+    "tensorflow",
+    "swiftformer_tf.litert.benchmarking",
+    "swiftformer_tf.pipeline",
+    "swiftformer_tf.report",
+    "swiftformer_tf.training.from_folders",
+    "swiftformer_tf.training.plots",
+    "matplotlib.backends.backend_agg",
+    "support.training_runs",
+)
 
 
 def kill_at(moves: int, folder: str) -> None:
@@ -31,22 +40,7 @@ def kill_at(moves: int, folder: str) -> None:
     os.replace, os.rename = watched(os.replace), watched(os.rename)
 
 
-if __name__ == "__main__":
-    import tensorflow  # noqa: F401
-
-    import swiftformer_tf.litert.benchmarking
-    import swiftformer_tf.pipeline
-    import swiftformer_tf.report
-    import swiftformer_tf.training  # noqa: F401
-
-    for line in sys.stdin:
-        job = json.loads(line)
-        child = os.fork()
-        if not child:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            kill_at(job["moves"], job["folder"])
-            try:
-                main(job["arguments"])
-            finally:
-                os._exit(0)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+def killed(moves: int, folder: str, arguments: list[str]) -> None:
+    """A command line, ended as `kill_at` does."""
+    kill_at(moves, folder)
+    main(arguments)

@@ -1,10 +1,7 @@
-"""A small training that uses everything that has a state.
+"""A small training that uses everything that has a state."""
 
-As a command, `python -m support.training_runs PHOTOGRAPHS OUTPUT [SAVE]`, it says when it steps; and SIGKILL
-ends it in the save of that number, from 1, when all files of the epoch are in their places but its state.
-"""
-
-import sys
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +70,25 @@ def run(root: Path, output: Path, recipe: TrainingRecipe = RECIPE, **options: An
     )
 
 
-class Loud(keras.callbacks.Callback):
-    """Says that a step is done."""
+class KilledInStep(keras.callbacks.Callback):
+    """SIGKILL ends the process after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        print("step", flush=True)
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-if __name__ == "__main__":
-    for save in map(int, sys.argv[3:]):
-        kill_at(save, str(Path(sys.argv[2], "state.safetensors")))
-    run(Path(sys.argv[1]), Path(sys.argv[2]), callbacks=[Loud()])
+def killed_in_step(root: str, output: str, steps: int) -> None:
+    """`run`, ended after so many steps."""
+    run(Path(root), Path(output), callbacks=[KilledInStep(steps)])
+
+
+def killed_in_save(root: str, output: str, save: int) -> None:
+    """`run`, ended in the save of that number, from 1: all files of the epoch are in their places but its state."""
+    kill_at(save, str(Path(output, "state.safetensors")))
+    run(Path(root), Path(output))
