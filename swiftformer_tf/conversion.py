@@ -42,7 +42,8 @@ def convert(deploy: DeployModel, weights: Literal["float32", "float16"] = "float
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerModel, fuse
-        >>> convert(fuse(SwiftFormerModel(SwiftFormerConfig.from_variant("tiny", image_size=32))))[4:8]
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> convert(fuse(SwiftFormerModel(config)))[4:8]
         b'TFL3'
     """
     if keras.backend.backend() != "tensorflow":

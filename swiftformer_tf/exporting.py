@@ -57,7 +57,7 @@ class Calibration:
     Examples:
         >>> import numpy as np
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification, fuse
-        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
         >>> deploy = fuse(SwiftFormerForImageClassification(config))
         >>> calibration = calibrate(deploy, np.zeros((1, 32, 32, 3), "uint8"))
         >>> len(calibration.weights_sha256)
@@ -99,7 +99,8 @@ def calibrate(
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
-        >>> deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> deploy = fuse(SwiftFormerForImageClassification(config))
         >>> calibration = calibrate(deploy, np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8))
         >>> export(deploy, RECIPES["int8"], calibration=calibration).recipe.name
         'int8'
@@ -171,7 +172,8 @@ def export(
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
-        >>> deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> deploy = fuse(SwiftFormerForImageClassification(config))
         >>> export(deploy, RECIPES["float32"]).content[4:8]
         b'TFL3'
         >>> export(deploy, RECIPES["int8"])
@@ -212,7 +214,8 @@ def export_each(
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, fuse
-        >>> deploy = fuse(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32)))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> deploy = fuse(SwiftFormerForImageClassification(config))
         >>> [lite.recipe.weights for lite in export_each(deploy, [RECIPES["float32"], RECIPES["dynamic_int8"]])]
         ['float32', 'int8']
     """

@@ -130,11 +130,12 @@ def export_files(
     Examples:
         >>> import tempfile
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> model = SwiftFormerForImageClassification(config)
         >>> with tempfile.TemporaryDirectory() as name:
-        ...     exported = export_files(model, ["float32", "float16"], name, stem="tiny")
+        ...     exported = export_files(model, ["float32", "dynamic_int8"], name, stem="tiny")
         ...     [(each.path.name, each.report.verdict) for each in exported]
-        [('tiny_float32.tflite', 'not compared'), ('tiny_float16.tflite', 'not compared')]
+        [('tiny_float32.tflite', 'not compared'), ('tiny_dynamic_int8.tflite', 'not compared')]
     """
     recipes = choose_recipes(
         recipes, inference_input_type=inference_input_type, inference_output_type=inference_output_type
@@ -238,13 +239,14 @@ def verify_files(
         >>> import tempfile
         >>> import numpy as np
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> model = SwiftFormerForImageClassification(config)
         >>> with tempfile.TemporaryDirectory() as name:
-        ...     exported = export_files(model, ["float32", "float16"], name, stem="tiny")
+        ...     exported = export_files(model, ["float32", "dynamic_int8"], name, stem="tiny")
         ...     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
         ...     reports = verify_files([each.path for each in exported], reference=model, images=images)
         >>> [report.measured["recipe"] for report in reports]
-        ['float32', 'float16']
+        ['float32', 'dynamic_int8']
     """
     if html:
         check_page(html)

@@ -127,16 +127,32 @@ def deploy(model: SwiftFormerForImageClassification) -> DeployModel:
 
 
 @pytest.fixture(scope="session")
-def lite(model: SwiftFormerForImageClassification, pixels: np.ndarray) -> Callable[..., LiteModel]:
+def calibrated(
+    model: SwiftFormerForImageClassification, deploy: DeployModel, pixels: np.ndarray
+) -> Callable[..., tuple[DeployModel, Calibration]]:
+    """`calibrated(**options of fuse)` is `model` fused and calibrated on `pixels`, once in a process for each of them.
+
+    Shared: do not change it.
+    """
+
+    @functools.cache
+    def made(**options: Any) -> tuple[DeployModel, Calibration]:
+        fused = fuse(model, **options) if options else deploy
+        return fused, calibrate(fused, pixels)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def lite(
+    model: SwiftFormerForImageClassification, calibrated: Callable[..., tuple[DeployModel, Calibration]]
+) -> Callable[..., LiteModel]:
     """`lite(recipe, **options of fuse)` is `model` exported, once in a process for each of them."""
 
     @functools.cache
-    def calibrated(**options: Any) -> tuple[DeployModel, Calibration]:
-        deploy = fuse(model, **options)
-        return deploy, calibrate(deploy, pixels)
-
-    @functools.cache
     def exported(recipe: str, **options: Any) -> LiteModel:
+        if options and not RECIPES[recipe].has_integer_weights:  # nothing would look at a calibration
+            return export(fuse(model, **options), RECIPES[recipe])
         deploy, calibration = calibrated(**options)
         return export(deploy, RECIPES[recipe], calibration=calibration)
 

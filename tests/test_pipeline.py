@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from support.random_models import tiny_config
+from support.random_models import TWO_STAGES, seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
@@ -29,7 +29,14 @@ from swiftformer_tf.pipeline import export_files, verify_files
 Model = SwiftFormerForImageClassification
 
 
-def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, model: Model, pixels: np.ndarray) -> None:
+@pytest.fixture(scope="module")
+def small(pixels: np.ndarray) -> Model:
+    """A classifier of two stages that tells `pixels` apart. Shared: do not change it."""
+    config = tiny_config(**TWO_STAGES)
+    return seeded_model(config, config.transform.normalize(pixels[:24]))
+
+
+def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, small: Model, pixels: np.ndarray) -> None:
     steps: list[tuple[str, int | None, list[int]]] = []
 
     @contextmanager
@@ -38,7 +45,7 @@ def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, model: Model, pixel
         yield steps[-1][2].append
 
     results = export_files(
-        model,
+        small,
         [RECIPES["float32"], RECIPES["int8"]],
         tmp_path / "new" / "models",
         stem="tiny",
@@ -63,20 +70,20 @@ def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, model: Model, pixel
     assert [counts[-1:] for _, _, counts in steps] == [[24], [24], [], [24], [], [24]]
 
 
-def test_without_other_images_the_report_says_so(tmp_path: Path, model: Model, pixels: np.ndarray) -> None:
-    (calibrated,) = export_files(model, [RECIPES["float16"]], tmp_path, stem="a", calibration=list(pixels))
+def test_without_other_images_the_report_says_so(tmp_path: Path, small: Model, pixels: np.ndarray) -> None:
+    (calibrated,) = export_files(small, [RECIPES["float16"]], tmp_path, stem="a", calibration=list(pixels))
     assert calibrated.report.measured["verified_on"] == "calibration images"
     assert calibrated.report.measured["verdict"] == "passed"
     assert "snr" in {check.name for check in calibrated.report.checks}
-    (alone,) = export_files(model, [RECIPES["float16"]], tmp_path, stem="b")
+    (alone,) = export_files(small, [RECIPES["float16"]], tmp_path, stem="b")
     assert alone.report.measured["verified_on"] == "nothing"
     assert "snr" not in {check.name for check in alone.report.checks}
     assert (alone.report.passed, alone.report.measured["verdict"]) == (True, "not compared")
 
 
-def test_options_reach_the_graph(tmp_path: Path, model: Model) -> None:
+def test_options_reach_the_graph(tmp_path: Path, small: Model) -> None:
     (result,) = export_files(
-        model,
+        small,
         [RECIPES["float32"]],
         tmp_path,
         stem="x",
@@ -92,33 +99,33 @@ def test_options_reach_the_graph(tmp_path: Path, model: Model) -> None:
     )
 
 
-def test_missing_calibration_is_found_out_before_anything_is_written(tmp_path: Path, model: Model) -> None:
+def test_missing_calibration_is_found_out_before_anything_is_written(tmp_path: Path, small: Model) -> None:
     with pytest.raises(ExportError, match="recipe int8 needs calibration: give images"):
-        export_files(model, [RECIPES["float32"], RECIPES["int8"]], tmp_path / "out", stem="x")
+        export_files(small, [RECIPES["float32"], RECIPES["int8"]], tmp_path / "out", stem="x")
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unreadable_picture_leaves_no_file(tmp_path: Path, model: Model, folder: Path) -> None:
+def test_an_unreadable_picture_leaves_no_file(tmp_path: Path, small: Model, folder: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG")
     good = sorted(folder.rglob("*.png"))[:4]
     with pytest.raises(ImageError, match=r"broken\.png: cannot be read as a picture"):
-        export_files(model, [RECIPES["int8"]], tmp_path / "out", stem="x", calibration=[*good, broken])
+        export_files(small, [RECIPES["int8"]], tmp_path / "out", stem="x", calibration=[*good, broken])
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failure_leaves_no_empty_folder_and_removes_none_of_yours(tmp_path: Path, model: Model) -> None:
+def test_a_failure_leaves_no_empty_folder_and_removes_none_of_yours(tmp_path: Path, small: Model) -> None:
     (tmp_path / "yours").mkdir()
     for folder in ("new/models", "yours"):
         with pytest.raises(ConfigError, match="expected labels of one line each"):
-            export_files(model, [RECIPES["float32"]], tmp_path / folder, stem="x", labels=["two\nlines"])
+            export_files(small, [RECIPES["float32"]], tmp_path / folder, stem="x", labels=["two\nlines"])
     assert [path.name for path in tmp_path.iterdir()] == ["yours"]
 
 
 @pytest.mark.parametrize("stem", ["a/b", "/a", "a/"])
-def test_a_folder_in_the_name_is_refused(stem: str, tmp_path: Path, model: Model) -> None:
+def test_a_folder_in_the_name_is_refused(stem: str, tmp_path: Path, small: Model) -> None:
     with pytest.raises(ExportError) as caught:
-        export_files(model, [RECIPES["float32"]], tmp_path / "out", stem=stem)
+        export_files(small, [RECIPES["float32"]], tmp_path / "out", stem=stem)
     said = "expected the start of a file name; give its folder as the output folder"
     assert str(caught.value) == f"name {stem!r}: {said}"
     assert not (tmp_path / "out").exists()
@@ -126,7 +133,7 @@ def test_a_folder_in_the_name_is_refused(stem: str, tmp_path: Path, model: Model
 
 @pytest.mark.parametrize("target", ["file/below", "file", pytest.param("/proc/self", marks=pytest.mark.linux)])
 def test_a_folder_that_cannot_be_written_to_is_found_out_first(
-    target: str, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    target: str, tmp_path: Path, small: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
 
@@ -135,16 +142,17 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_first(
 
     monkeypatch.setattr("swiftformer_tf.pipeline.fuse", never)
     with pytest.raises(OSError, match=r".") as caught:
-        export_files(model, [RECIPES["float32"]], tmp_path / target, stem="x")
+        export_files(small, [RECIPES["float32"]], tmp_path / target, stem="x")
     assert caught.value.filename
 
 
 # What the commands decide, by arguments.
 
 
-def test_paths_and_names_of_recipes_are_enough(saved: Path, tmp_path: Path, folder: Path) -> None:
+def test_paths_and_names_of_recipes_are_enough(small: Model, tmp_path: Path, folder: Path) -> None:
+    small.save(tmp_path / "tiny.keras")
     exported = export_files(
-        saved,
+        tmp_path / "tiny.keras",
         ["float32", "int8", "float32"],
         tmp_path / "out",
         calibration=folder,
@@ -165,7 +173,7 @@ def test_paths_and_names_of_recipes_are_enough(saved: Path, tmp_path: Path, fold
 
 
 def test_a_file_of_another_class_is_found_before_the_work(
-    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = tmp_path / "app" / "assets" / "x_float32.tflite"
     theirs.parent.mkdir(parents=True)
@@ -173,7 +181,7 @@ def test_a_file_of_another_class_is_found_before_the_work(
     monkeypatch.setattr("swiftformer_tf.pipeline.fuse", lambda *_, **__: pytest.fail("computed before it was found"))
     message = r"x_float32\.tflite: expected no file or one that kotlin/swiftformer/X\.kt lists; choose another name"
     with pytest.raises(ExportError, match=message):
-        export_files(model, ["float32"], tmp_path / "out", stem="x", android=tmp_path / "app")
+        export_files(small, ["float32"], tmp_path / "out", stem="x", android=tmp_path / "app")
     assert list(tmp_path.iterdir()) == [tmp_path / "app"]
 
 
@@ -209,14 +217,14 @@ def test_a_file_of_another_class_is_found_before_the_work(
     ],
 )
 def test_what_is_known_to_go_wrong_goes_wrong_first(
-    arguments: dict[str, Any], message: str, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+    arguments: dict[str, Any], message: str, tmp_path: Path, small: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         "swiftformer_tf.pipeline.fuse", lambda *_, **__: pytest.fail("computed before it was looked at")
     )
     with pytest.raises(SwiftFormerError, match=re.escape(message)):
-        export_files(**{"model": model, "folder": "out", **arguments})
+        export_files(**{"model": small, "folder": "out", **arguments})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,11 +233,11 @@ def test_probabilities_are_what_the_problem_type_makes(tmp_path: Path) -> None:
         ("single_label_classification", "softmax"),
         ("multi_label_classification", "sigmoid"),
     ):
-        model = Model(tiny_config(problem_type=problem_type))
+        model = Model(tiny_config(problem_type=problem_type, **TWO_STAGES))
         options: Any = {"stem": problem_type, "classifier_activation": "probabilities"}
         (exported,) = export_files(model, ["float32"], tmp_path, **options)
         assert exported.model.classifier_activation == expected
-    regression = Model(tiny_config(problem_type="regression"))
+    regression = Model(tiny_config(problem_type="regression", **TWO_STAGES))
     with pytest.raises(ConfigError, match="`probabilities`: problem_type='regression' has no probabilities"):
         export_files(regression, ["float32"], tmp_path, classifier_activation="probabilities")
 
@@ -237,7 +245,7 @@ def test_probabilities_are_what_the_problem_type_makes(tmp_path: Path) -> None:
 @pytest.fixture
 def two_heads() -> keras.Model:
     """A plain Keras model, which says nothing of its tasks."""
-    backbone = SwiftFormerModel(tiny_config(id2label={}))
+    backbone = SwiftFormerModel(tiny_config(id2label={}, **TWO_STAGES))
     row = keras.layers.GlobalAveragePooling2D(name="row")(backbone.output)
     outputs = {"scores": keras.layers.Dense(3, name="scores")(row), "vector": row}
     return keras.Model(backbone.input, outputs, name="two")
@@ -248,7 +256,7 @@ def test_each_output_has_its_task(tmp_path: Path, two_heads: keras.Model) -> Non
         two_heads,
         ["float32"],
         tmp_path,
-        config=tiny_config(id2label={}),
+        config=tiny_config(id2label={}, **TWO_STAGES),
         tasks={"scores": "classification", "vector": "features"},
         labels=["red", "green", "blue"],
         classifier_activation="probabilities",
@@ -258,7 +266,7 @@ def test_each_output_has_its_task(tmp_path: Path, two_heads: keras.Model) -> Non
 
 
 def test_a_model_that_names_no_task_gives_features(tmp_path: Path, two_heads: keras.Model) -> None:
-    options: Any = {"config": tiny_config(id2label={}), "target": "mediapipe"}
+    options: Any = {"config": tiny_config(id2label={}, **TWO_STAGES), "target": "mediapipe"}
     (exported,) = export_files(two_heads, ["float32"], tmp_path, **options)
     assert {(each.task, each.activation) for each in exported.model.outputs} == {("features", None)}
     assert exported.model.include_preprocessing
@@ -287,23 +295,23 @@ def photographs_of(kind: str, pixels: np.ndarray) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["shuffled", "generator"])
-def test_each_file_is_verified_on_the_same_images(kind: str, tmp_path: Path, model: Model, pixels: np.ndarray) -> None:
+def test_each_file_is_verified_on_the_same_images(kind: str, tmp_path: Path, small: Model, pixels: np.ndarray) -> None:
     """The reference sees them before the files do, and a shuffled dataset has another order each time."""
     options = {"calibration": photographs_of(kind, pixels[:8]), "stem": "x"}
     exported = export_files(
-        model, ["float32", "dynamic_int8"], tmp_path, images=photographs_of(kind, pixels), **options
+        small, ["float32", "dynamic_int8"], tmp_path, images=photographs_of(kind, pixels), **options
     )
     paths = [each.path for each in exported]
-    again = verify_files(paths, reference=model, images=photographs_of(kind, pixels))
+    again = verify_files(paths, reference=small, images=photographs_of(kind, pixels))
     for report in (*(each.report for each in exported), *again):
         assert report.measured["images"] == len(pixels)
         assert report.measured["snr_db"] > 20, "of other images it would be below 0"
 
 
 def test_calibration_images_of_a_generator_are_verified_on_too(
-    tmp_path: Path, model: Model, pixels: np.ndarray
+    tmp_path: Path, small: Model, pixels: np.ndarray
 ) -> None:
-    (exported,) = export_files(model, ["dynamic_int8"], tmp_path, calibration=photographs_of("generator", pixels[:8]))
+    (exported,) = export_files(small, ["dynamic_int8"], tmp_path, calibration=photographs_of("generator", pixels[:8]))
     assert (exported.report.measured["images"], exported.report.measured["verified_on"]) == (8, "calibration images")
 
 

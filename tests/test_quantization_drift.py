@@ -3,10 +3,8 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from support.small_graphs import answers, converted
+from support.small_graphs import answers, converted, converted_model
 
-from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.quantization import Graph, lower_gelu, measure, operation_precisions, rewrite
 from swiftformer_tf.quantization.gelu import lowered_gelus
 from swiftformer_tf.recipes import RECIPES
@@ -65,9 +63,7 @@ def matrix_graph() -> tuple[bytes, np.ndarray]:
     first, second = model.layers[2], model.layers[-1]
     first.set_weights([first.get_weights()[0], np.array([8.0] + [-1.0] * 255)])
     second.set_weights([np.abs(second.get_weights()[0]), np.zeros(CHANNELS)])
-    with native_stderr_silenced():
-        content = bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
-    return content, normal(24, 12, 12, CHANNELS)
+    return converted_model(model), normal(24, 12, 12, CHANNELS)
 
 
 def means(content: bytes, images: np.ndarray) -> np.ndarray:

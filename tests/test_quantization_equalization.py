@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support.random_models import relative_error
+from support.random_models import TWO_STAGES, relative_error
 from support.small_graphs import answers, converted
 
 from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
@@ -23,7 +23,7 @@ def uneven(token_weights: str) -> DeployModel:
     """Half of the channels of the first depthwise output are a hundredth of the others, and one is always zero."""
     keras.utils.set_random_seed(0)
     config = SwiftFormerConfig.from_variant(
-        "tiny", image_size=32, token_weights=token_weights, layer_scale_init_value=1.0
+        "tiny", image_size=32, token_weights=token_weights, layer_scale_init_value=1.0, **TWO_STAGES
     )
     deploy = fuse(SwiftFormerForImageClassification(config))
     kernel, bias = deploy.get_layer(UNEVEN).get_weights()

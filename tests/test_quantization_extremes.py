@@ -10,12 +10,14 @@ from support.small_graphs import answers, converted
 
 from swiftformer_tf import (
     RECIPES,
+    Calibration,
     DeployModel,
     ExportError,
     ImageError,
     LiteModel,
     LiteRunner,
     SwiftFormerForImageClassification,
+    calibrate,
     export,
     fuse,
 )
@@ -57,10 +59,11 @@ def test_a_channel_without_weights_keeps_its_bias(recipe: str, layer: str) -> No
     assert np.abs(found - wanted).max() < 0.2
 
 
-@pytest.mark.parametrize("recipe", ["dynamic_int4", "mixed_int8", "int8", "static_int8", "int16x8"])
-def test_pruned_channels_do_no_harm(recipe: str) -> None:
+@pytest.fixture(scope="module")
+def pruned() -> tuple[DeployModel, Calibration, np.ndarray, np.ndarray]:
+    """A model of which every fourth channel is constant, pictures, and what it says of them."""
     pictured = pictures(32, 64, 64)
-    config = tiny_config(image_size=64)
+    config = tiny_config()
     inputs = config.transform.normalize(pictured)
     model = seeded_model(config, inputs)
     for layer in model._flatten_layers():
@@ -68,9 +71,17 @@ def test_pruned_channels_do_no_harm(recipe: str) -> None:
             gamma, beta, *rest = layer.get_weights()
             gamma[::4], beta[::4] = 0, 0.5
             layer.set_weights([gamma, beta, *rest])
-    runner = LiteRunner(export(fuse(model), RECIPES[recipe], calibration=pictured))
-    found = np.stack([runner(each[None]) for each in inputs]).astype(np.float64)
-    ratio = signal_to_noise(model.predict(inputs, verbose=0).astype(np.float64), found)
+    deploy = fuse(model)
+    return deploy, calibrate(deploy, pictured), inputs, model.predict(inputs, verbose=0).astype(np.float64)
+
+
+@pytest.mark.parametrize("recipe", ["dynamic_int4", "mixed_int8", "int8", "static_int8", "int16x8"])
+def test_pruned_channels_do_no_harm(
+    recipe: str, pruned: tuple[DeployModel, Calibration, np.ndarray, np.ndarray]
+) -> None:
+    deploy, calibration, inputs, expected = pruned
+    runner = LiteRunner(export(deploy, RECIPES[recipe], calibration=calibration))
+    ratio = signal_to_noise(expected, np.stack([runner(each[None]) for each in inputs]).astype(np.float64))
     assert ratio is not None
     assert ratio > 15
 
@@ -85,10 +96,14 @@ def test_inputs_that_never_vary_are_no_obstacle() -> None:
     assert np.isfinite(shift).all()
 
 
+@pytest.fixture(scope="module")
+def alike(deploy: DeployModel) -> Calibration:
+    return calibrate(deploy, np.zeros((2, *deploy.config.input_size, 3), np.uint8))
+
+
 @pytest.mark.parametrize("recipe", ["mixed_int8", "int16x8"])
-def test_images_that_are_all_the_same_are_taken(deploy: DeployModel, recipe: str) -> None:
-    black = np.zeros((8, *deploy.config.input_size, 3), np.uint8)
-    assert export(deploy, RECIPES[recipe], calibration=black).content
+def test_images_that_are_all_the_same_are_taken(deploy: DeployModel, alike: Calibration, recipe: str) -> None:
+    assert export(deploy, RECIPES[recipe], calibration=alike).content
 
 
 def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:

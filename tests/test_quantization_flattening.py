@@ -13,9 +13,12 @@ from support.small_graphs import converted
 
 from swiftformer_tf import (
     RECIPES,
+    Calibration,
+    DeployModel,
     LiteModel,
     LiteRunner,
     SwiftFormerForImageClassification,
+    calibrate,
     debug_quantization,
     export,
     fuse,
@@ -45,8 +48,15 @@ def wide(oblong: np.ndarray) -> SwiftFormerForImageClassification:
 
 
 @pytest.fixture(scope="module")
-def exported(wide: SwiftFormerForImageClassification, oblong: np.ndarray) -> LiteModel:
-    return export(fuse(wide), DYNAMIC, calibration=oblong)
+def calibrated(wide: SwiftFormerForImageClassification, oblong: np.ndarray) -> tuple[DeployModel, Calibration]:
+    deploy = fuse(wide)
+    return deploy, calibrate(deploy, oblong)
+
+
+@pytest.fixture(scope="module")
+def exported(calibrated: tuple[DeployModel, Calibration]) -> LiteModel:
+    deploy, calibration = calibrated
+    return export(deploy, DYNAMIC, calibration=calibration)
 
 
 def answers(model: LiteModel, inputs: np.ndarray) -> np.ndarray:
@@ -151,14 +161,16 @@ def test_a_matrix_of_one_pixel_keeps_its_activation(size: int, name: str) -> Non
     assert np.abs(found - wanted).max() < 0.05 * wanted.max()
 
 
-def test_other_recipes_have_no_rows(wide: SwiftFormerForImageClassification, oblong: np.ndarray) -> None:
+def test_other_recipes_have_no_rows(calibrated: tuple[DeployModel, Calibration]) -> None:
+    deploy, calibration = calibrated
     for recipe in ("mixed_int8", "int8"):
-        graph = Graph(export(fuse(wide), RECIPES[recipe], calibration=oblong).content)
+        graph = Graph(export(deploy, RECIPES[recipe], calibration=calibration).content)
         assert [op.name for op in graph.operations].count("RESHAPE") == 1  # the logits
 
 
 def test_answers_are_those_of_maps(
     wide: SwiftFormerForImageClassification,
+    calibrated: tuple[DeployModel, Calibration],
     exported: LiteModel,
     oblong: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
@@ -167,7 +179,8 @@ def test_answers_are_those_of_maps(
     expected = wide.predict(inputs, verbose=0).astype(np.float64)
     ratio = signal_to_noise(expected, answers(exported, inputs))
     monkeypatch.setattr(rewriting, "flatten", lambda _, operations, outputs: operations)
-    plain = export(fuse(wide), DYNAMIC, calibration=oblong)
+    deploy, calibration = calibrated
+    plain = export(deploy, DYNAMIC, calibration=calibration)
     assert len(Graph(plain.content).operations) < len(Graph(exported.content).operations)
     best = signal_to_noise(expected, answers(plain, inputs))
     assert ratio is not None

@@ -7,11 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support.random_models import TWO_STAGES, seeded_model, tiny_config
+from support.random_models import pictures, seeded_model, tiny_config
 from support.small_graphs import answers, converted
 
 from swiftformer_tf import (
     RECIPES,
+    Calibration,
     DeployModel,
     LiteModel,
     LiteRunner,
@@ -175,7 +176,10 @@ def test_lowered_gelus_are_found_in_the_file_and_silu_is_none(lite: Lite) -> Non
     assert lowered_gelus(graph) == []
 
 
-def test_fewer_cuts_of_the_graph_and_the_same_answers(deploy: DeployModel, lite: Lite, pixels: np.ndarray) -> None:
+def test_fewer_cuts_of_the_graph_and_the_same_answers(
+    calibrated: Callable[..., tuple[DeployModel, Calibration]], lite: Lite, pixels: np.ndarray
+) -> None:
+    deploy, calibration = calibrated()
     images = deploy.config.transform.normalize(pixels)
     right = LiteRunner(lite("float32"))
 
@@ -185,7 +189,7 @@ def test_fewer_cuts_of_the_graph_and_the_same_answers(deploy: DeployModel, lite:
         return runner.partitions, signal_to_noise(*answers) or 0.0
 
     partitions, ratio = judged(lite("int8"))
-    more_partitions, best = judged(export(deploy, RECIPES["int8"].replace(lower_gelu=False), calibration=pixels))
+    more_partitions, best = judged(export(deploy, RECIPES["int8"].replace(lower_gelu=False), calibration=calibration))
     assert partitions < more_partitions
     assert ratio > best - 1.5
 
@@ -195,10 +199,10 @@ ACTIVATIONS = sorted({function: name for name, function in FUNCTIONS.items()}.va
 
 
 @pytest.mark.parametrize("hidden_act", ACTIVATIONS)
-def test_every_activation_has_integers(hidden_act: str, pixels: np.ndarray) -> None:
+def test_every_activation_has_integers(hidden_act: str) -> None:
     """With softplus made of e to the power of x, mish had 4 dB, 4 dB and -7 dB."""
-    config = tiny_config(hidden_act=hidden_act, **TWO_STAGES)
-    images = config.transform.normalize(pixels[:12])
+    config = tiny_config(hidden_act=hidden_act, image_size=32, depths=(2,), embed_dims=(8,), downsamples=(True,))
+    images = config.transform.normalize(pictures(12, 32, 32))
     model: SwiftFormerForImageClassification = seeded_model(config, images)
     deploy = fuse(model)
     calibration = calibrate(deploy, images)

@@ -5,15 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from swiftformer_tf import RECIPES, Calibration, DeployModel, LiteModel, LiteRunner, calibrate, export
+from swiftformer_tf import RECIPES, Calibration, DeployModel, LiteModel, LiteRunner, export
 from swiftformer_tf.quantization import Graph
 
 Lite = Callable[..., LiteModel]
-
-
-@pytest.fixture(scope="module")
-def calibration(deploy: DeployModel, pixels: np.ndarray) -> Calibration:
-    return calibrate(deploy, pixels)
 
 
 def over_channels(graph: Graph) -> int:
@@ -27,14 +22,16 @@ def test_recipes_of_eight_bits_have_them_and_no_other() -> None:
 
 @pytest.mark.parametrize("recipe", ["int8", "static_int8"])
 def test_the_integers_are_those_of_the_mean(
-    recipe: str, deploy: DeployModel, calibration: Calibration, pixels: np.ndarray
+    recipe: str, calibrated: Callable[..., tuple[DeployModel, Calibration]], pixels: np.ndarray
 ) -> None:
+    deploy, calibration = calibrated()
     row = RECIPES[recipe].replace(inference_output_type="int8")
     lowered = export(deploy, row, calibration=calibration)
     plain = export(deploy, row.replace(lower_mean=False), calibration=calibration)
     assert (over_channels(Graph(lowered.content)), over_channels(Graph(plain.content))) == (0, 8)
     images = deploy.config.transform.normalize(pixels)
-    answers = [np.stack([LiteRunner(each)(image[None]) for image in images]) for each in (lowered, plain)]
+    runners = [LiteRunner(each) for each in (lowered, plain)]
+    answers = [np.stack([runner(image[None]) for image in images]) for runner in runners]
     np.testing.assert_array_equal(answers[0], answers[1])
     assert len(np.unique(answers[0])) > 20
 

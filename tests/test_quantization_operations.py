@@ -134,11 +134,22 @@ REFUSED = {
 }
 
 
-def prepared(content: bytes, images: np.ndarray, recipe: str) -> tuple[Graph, Statistics]:
+@functools.cache
+def content_of(name: str) -> bytes:
+    """The float graph of a layer."""
+    keras.utils.set_random_seed(0)
+    return converted(LAYERS[name], *SHAPE)
+
+
+def measured(content: bytes, images: np.ndarray) -> Statistics:
+    """What flows through a float graph, the same for all recipes."""
+    with native_stderr_silenced():
+        return measure(lower_float_only(Graph(content)), images, kept=16)
+
+
+def prepared(content: bytes, statistics: Statistics, recipe: str) -> tuple[Graph, Statistics]:
     """A float graph and what flows through it, as `export` has them when integers are written."""
     graph = Graph(content)
-    with native_stderr_silenced():
-        statistics = measure(lower_float_only(graph), images, kept=16)
     for field, prepare in PREPARATIONS.items():
         if getattr(RECIPES[recipe], field):
             graph, statistics = prepare(graph, statistics)
@@ -149,12 +160,11 @@ def prepared(content: bytes, images: np.ndarray, recipe: str) -> tuple[Graph, St
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_in_integers(name: str) -> None:
-    keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).normal(size=(16, 1, *SHAPE)).astype(np.float32)
-    content = converted(LAYERS[name], *SHAPE)
-    expected = answers(content, images)
+    content = content_of(name)
+    expected, flowing = answers(content, images), measured(content, images)
     for recipe in BOUNDS:
-        graph, statistics = prepared(content, images, recipe)
+        graph, statistics = prepared(content, flowing, recipe)
         if operation := REFUSED.get((name, recipe)):
             with pytest.raises(
                 ExportError, match=rf"^recipe {recipe}: {operation} \(.*\) is not supported in int\d+; use"
@@ -176,8 +186,8 @@ def test_a_layer_in_integers(name: str) -> None:
 def test_a_wrong_scale_is_seen(recipe: str) -> None:
     """A scale of any activation that is an eighth of what it is to be leaves less than what is asked for above."""
     images = np.random.default_rng(0).normal(size=(16, 1, *SHAPE)).astype(np.float32)
-    content = converted(LAYERS["transposed twice"], *SHAPE)
-    graph, statistics = prepared(content, images, recipe)
+    content = content_of("transposed twice")
+    graph, statistics = prepared(content, measured(content, images), recipe)
     right = rewrite(graph, operation_precisions(graph, RECIPES[recipe]), RECIPES[recipe], statistics)
     found = activations(right)
     assert len(found) == 3  # the image, and what each of the two layers makes
@@ -190,8 +200,8 @@ def test_a_wrong_scale_is_seen(recipe: str) -> None:
 def test_plain_versions_are_those_that_the_converter_writes() -> None:
     """Of every layer that heads are made of: in two dimensions, in groups, transposed, with six dimensions."""
     beyond_types = set()
-    for layer in LAYERS.values():
-        content = converted(layer, *SHAPE)
+    for name in LAYERS:
+        content = content_of(name)
         written = {op.name: op.version for op in Graph(content).operations}
         ours = Graph(name_tensors(content, set()))
         needed: dict[str, int] = {}
@@ -216,7 +226,7 @@ def test_one_convolution_in_groups_makes_no_other_newer() -> None:
     named = name_tensors(content, set())
     assert versions(named) == [("CONV_2D", 1), ("CONV_2D", 6), ("TRANSPOSE_CONV", 3), ("TRANSPOSE_CONV", 1)]
     images = np.random.default_rng(0).normal(size=(16, 1, *SHAPE)).astype(np.float32)
-    graph, statistics = prepared(named, images, "static_int8")
+    graph, statistics = prepared(named, measured(named, images), "static_int8")
     recipe = RECIPES["static_int8"]
     found = rewrite(graph, operation_precisions(graph, recipe), recipe, statistics)
     assert versions(found) == [("CONV_2D", 3), ("CONV_2D", 6), ("TRANSPOSE_CONV", 3), ("TRANSPOSE_CONV", 3)]

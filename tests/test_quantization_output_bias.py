@@ -8,15 +8,13 @@ import pytest
 
 from swiftformer_tf import (
     RECIPES,
+    Calibration,
     DeployModel,
     LiteModel,
     LiteRunner,
     Recipe,
-    SwiftFormerForImageClassification,
-    calibrate,
     export,
     exporting,
-    fuse,
 )
 from swiftformer_tf.quantization import Graph, correct_output_bias
 from swiftformer_tf.quantization.ranges import last_matrices
@@ -39,17 +37,15 @@ def test_recipes_of_few_steps_are_centered() -> None:
 def test_mean_outputs_are_the_float_graphs(
     recipe: str,
     include_preprocessing: bool,
-    model: SwiftFormerForImageClassification,
+    calibrated: Callable[..., tuple[DeployModel, Calibration]],
     pixels: np.ndarray,
 ) -> None:
-    deploy = fuse(model, include_preprocessing=include_preprocessing)
+    deploy, calibration = calibrated(**({"include_preprocessing": True} if include_preprocessing else {}))
     chosen = RECIPES[recipe]
     if include_preprocessing:
         chosen = chosen.replace(inference_input_type="uint8")
-    inputs = pixels.astype(np.float32) if include_preprocessing else model.config.transform.normalize(pixels)
-    expected = means(export(deploy, RECIPES["float32"]), inputs)
-
-    calibration = calibrate(deploy, pixels)
+    inputs = pixels.astype(np.float32) if include_preprocessing else deploy.config.transform.normalize(pixels)
+    expected = means(export(deploy, RECIPES["float32"], calibration=calibration), inputs)
 
     def furthest(recipe: Recipe) -> float:
         return float(np.abs(means(export(deploy, recipe, calibration=calibration), inputs) - expected).max())
@@ -90,7 +86,7 @@ def test_a_one_shot_iterable_is_enough(deploy: DeployModel, pixels: np.ndarray, 
 
 
 def test_images_seen_twice_are_spread_evenly_with_their_own_outputs(
-    deploy: DeployModel, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    deploy: DeployModel, lite: Lite, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
 
@@ -100,9 +96,9 @@ def test_images_seen_twice_are_spread_evenly_with_their_own_outputs(
 
     monkeypatch.setattr(exporting, "IMAGES_SEEN_TWICE", 4)
     monkeypatch.setattr(exporting, "correct_output_bias", noting)
-    export(deploy, RECIPES["int8"], calibration=pixels[:12])
+    export(deploy, RECIPES["mixed_int8"], calibration=pixels[:12])
     inputs = deploy.config.transform.normalize(pixels[[0, 4, 8]])
     ((images, means_by_label),) = seen
     (expected,) = means_by_label.values()
     np.testing.assert_array_equal(images, inputs)
-    np.testing.assert_allclose(expected, means(export(deploy, RECIPES["float32"]), inputs), atol=1e-5)
+    np.testing.assert_allclose(expected, means(lite("float32"), inputs), atol=1e-5)

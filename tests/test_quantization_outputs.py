@@ -1,10 +1,13 @@
 """Labels of photographs whose scores go beyond what calibration saw."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import pytest
+from support.random_models import TWO_STAGES, pictures, seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
@@ -17,6 +20,32 @@ from swiftformer_tf import (
     fuse,
 )
 from swiftformer_tf.quantization import Graph, rewriting
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return pictures(24, 64, 64)
+
+
+@pytest.fixture(scope="module")
+def model(pixels: np.ndarray) -> SwiftFormerForImageClassification:
+    """Smaller than that of other tests: it is exported with many ranges."""
+    config = tiny_config(**TWO_STAGES)
+    return seeded_model(config, config.transform.normalize(pixels))
+
+
+@pytest.fixture(scope="module")
+def calibrated(
+    model: SwiftFormerForImageClassification, pixels: np.ndarray
+) -> Callable[[bool], tuple[DeployModel, Calibration]]:
+    """Once for all recipes, with added scores and without."""
+
+    @functools.cache
+    def made(added: bool) -> tuple[DeployModel, Calibration]:
+        deploy = with_added_scores(model) if added else fuse(model)
+        return deploy, calibrate(deploy, pixels)
+
+    return made
 
 
 def with_added_scores(model: SwiftFormerForImageClassification) -> DeployModel:
@@ -42,14 +71,13 @@ def narrowed(calibration: Calibration, high: float) -> Calibration:
 def test_the_best_label_stays_a_tenth_beyond_the_calibrated_range(
     recipe: str,
     added: bool,
-    model: SwiftFormerForImageClassification,
+    calibrated: Callable[[bool], tuple[DeployModel, Calibration]],
     pixels: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also of scores that are a sum, whose range is not searched as those of other sums are."""
-    deploy = with_added_scores(model) if added else fuse(model)
+    deploy, calibration = calibrated(added)
     chosen = RECIPES[recipe].replace(correct_output_bias=False)
-    calibration = calibrate(deploy, pixels)
     images = deploy.config.transform.normalize(pixels)
     seen = LiteRunner(export(deploy, chosen, calibration=calibration))
     scores = np.stack([seen(image[None]) for image in images])
@@ -60,11 +88,11 @@ def test_the_best_label_stays_a_tenth_beyond_the_calibrated_range(
         high = (best + 0.1 * low) / 1.1  # the best is a tenth of the range beyond it
         if not high < next_best < best - 0.02 * (best - low):
             continue  # the second is beyond it too, and some steps less
-        calibrated = narrowed(calibration, high)
-        assert LiteRunner(export(deploy, chosen, calibration=calibrated))(image[None]).argmax() == wanted
+        low_seen = narrowed(calibration, high)
+        assert LiteRunner(export(deploy, chosen, calibration=low_seen))(image[None]).argmax() == wanted
         with monkeypatch.context() as patch:
             patch.setattr(rewriting, "OUTPUT_HEADROOM", 0.0)
-            saturated = LiteRunner(export(deploy, chosen, calibration=calibrated))(image[None])
+            saturated = LiteRunner(export(deploy, chosen, calibration=low_seen))(image[None])
         assert np.sum(saturated == saturated.max()) > 1  # which of them is the best is not to be seen
         beyond += 1
         if beyond == 3:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support.segmenters import PIXELS, SIZE, deployed, lite, segmenter
+from support.segmenters import PIXELS, SIZE, deployed, lite
 from support.small_graphs import answers, converted
 
 from swiftformer_tf import RECIPES, export
@@ -43,7 +43,7 @@ def test_the_recipe_that_has_them() -> None:
 
 
 def test_a_segmenter_in_int8() -> None:
-    file = lite("int8", "softmax")
+    file = lite("int8", "softmax", stages=4)
     inspection = inspect_model(file)
     assert [op.name for op in inspection.ops][-len(LOWERED) :] == LOWERED
     in_float = [op.name for op in inspection.ops if op.is_last]
@@ -53,9 +53,9 @@ def test_a_segmenter_in_int8() -> None:
     assert len(in_float) == 3 + 7 + len(LOWERED) - 1
     assert [matrix.is_sum for matrix in inspection.matrices()].count(True) == 1
     # Not rounded to steps of 1 / 256, as they are where the softmax has integers.
-    images = segmenter().config.transform.normalize(PIXELS)[:3, None]
+    images = file.config.transform.normalize(PIXELS)[:3, None]
     ours = answers(file.content, images)[:, 0]
-    deploy, calibration = deployed("softmax")
+    deploy, calibration = deployed("softmax", stages=4)
     row = RECIPES["int8"].replace(float_probabilities=False)
     theirs = answers(export(deploy, row, calibration=calibration).content, images)[:, 0]
     assert ours.shape == theirs.shape == (3, *SIZE, 5)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support.random_models import tiny_config
-from support.segments import segmenter, write_pairs
+from support.random_models import TWO_STAGES, pictures, tiny_config
+from support.segments import SMALL, segmenter, write_pairs
 
 from swiftformer_tf import (
     RECIPES,
@@ -320,22 +320,23 @@ def test_outputs_that_are_not_finite_still_make_a_page(results: Results) -> None
     assert "Error of each class" in text
 
 
-def test_a_mask_is_no_probability_and_features_are_no_logits(pixels: np.ndarray) -> None:
-    pooled = SwiftFormerForImageClassification(tiny_config(id2label={}))
+def test_a_mask_is_no_probability_and_features_are_no_logits() -> None:
+    few = pictures(8, 64, 64)
+    pooled = SwiftFormerForImageClassification(tiny_config(id2label={}, **TWO_STAGES))
     lite = export(fuse(pooled), RECIPES["float32"])
-    text = html_report([(lite, verify(lite, reference=pooled, images=pixels))], images=pixels)
+    text = html_report([(lite, verify(lite, reference=pooled, images=few))], images=few)
     assert re.search(r", gives features \(\d+\)\.", text)
     assert "One dot is one feature of one image" in text
-    maps = SwiftFormerForSemanticSegmentation(tiny_config())
+    maps = SwiftFormerForSemanticSegmentation(tiny_config(**TWO_STAGES), head=SMALL)
     lite = export(fuse(maps, classifier_activation="argmax"), RECIPES["float32"])
-    text = html_report([(lite, verify(lite, reference=maps, images=pixels))], images=pixels)
+    text = html_report([(lite, verify(lite, reference=maps, images=few))], images=few)
     assert ", gives a mask." in text
     assert "probabilit" not in text
 
 
 def test_segmenters_stand_beside_the_truth_the_worst_first(tmp_path: Path) -> None:
     images = list_images(write_pairs(tmp_path, count=3))
-    model = segmenter()
+    model = segmenter(**TWO_STAGES)
     lite = export(fuse(model, classifier_activation="argmax"), RECIPES["float32"])
     report = verify(lite, reference=model, images=images)
     outputs = report.outputs

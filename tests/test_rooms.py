@@ -4,6 +4,7 @@ Also that the scripts beside the package import each other in no circle, and tha
 """
 
 import ast
+import functools
 import graphlib
 import os
 import re
@@ -131,6 +132,7 @@ def test_a_circle_of_scripts_is_noticed(line: str) -> None:
         order({"run": "import tables", "tables": f"{line}\n", "kit": "import json"})
 
 
+@functools.cache
 def private_names() -> set[str]:
     """Functions, classes, attributes and variables of the package whose names begin with an underscore."""
     found = set()

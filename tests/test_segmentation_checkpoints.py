@@ -1,6 +1,7 @@
 """Segmenters as files: folders of `save_pretrained`, and mmsegmentation's layout."""
 
 import dataclasses
+import functools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from PIL import Image
-from support.random_models import random_images, randomized, tiny_config
-from support.segmenters import PIXELS
-from support.segmenters import segmenter as usable
+from support.random_models import TWO_STAGES, random_images, randomized, tiny_config
 from support.weight_files import GOLDEN
 
 from swiftformer_tf import (
@@ -31,7 +30,6 @@ from swiftformer_tf.checkpoints import torch_zip
 from swiftformer_tf.info import describe
 from swiftformer_tf.loading import open_any, open_model
 from swiftformer_tf.predicting import predict_photographs
-from swiftformer_tf.segmentation import copy_backbone, copy_head
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 
 LABELS = {0: "road", 1: "sky", 2: "tree"}
@@ -43,22 +41,12 @@ HEADS = {
 IMAGES = random_images(1, 50, 70, 3)
 
 
+@functools.cache
 def segmenter(name: str = "semantic_fpn", **fields: Any) -> SwiftFormerForSemanticSegmentation:
+    """A random one, which tests share: they do not change it."""
     config = tiny_config(id2label=LABELS, image_size=(50, 70), **fields)
     config = config.replace(transform=config.transform.replace(crop=None, interpolation="bilinear"))
     return randomized(SwiftFormerForSemanticSegmentation(config, head=HEADS[name]))
-
-
-def normed(name: str) -> SwiftFormerForSemanticSegmentation:
-    """A segmenter of tests/support whose stages are normalized."""
-    plain = usable(name)
-    model = SwiftFormerForSemanticSegmentation(plain.config, head=dataclasses.replace(plain.head, feature_norms=True))
-    copy_backbone(model, plain)
-    new, rng = copy_head(model, plain), np.random.default_rng(0)
-    for variable in model.weights:
-        if variable.path in new:
-            variable.assign(rng.uniform(0.5, 1.5, tuple(variable.shape)))
-    return model
 
 
 def opened(path: Path) -> SwiftFormerForSemanticSegmentation:
@@ -71,7 +59,7 @@ def opened(path: Path) -> SwiftFormerForSemanticSegmentation:
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("token_weights", ["l2", "uniform"])
 def test_a_folder_comes_back_whole(name: str, token_weights: Any, tmp_path: Path) -> None:
-    model = segmenter(name, token_weights=token_weights)
+    model = segmenter(name, token_weights=token_weights, **TWO_STAGES)
     model.save_pretrained(tmp_path / "folder")
     back = opened(tmp_path / "folder")
     assert back.config == model.config
@@ -124,12 +112,13 @@ def test_the_light_heads_tensors_are_laid_out_as_pytorchs() -> None:
 def test_a_training_file_of_mmsegmentation(tmp_path: Path) -> None:
     """A bare state dict under `state_dict`, and no configuration: classes have numbers."""
     path = tmp_path / "iter_40000.pth"
-    to_checkpoint(segmenter()).save(tmp_path / "x.safetensors")
+    known = segmenter(**TWO_STAGES)
+    to_checkpoint(known).save(tmp_path / "x.safetensors")
     torch_zip.write(path, safetensors.numpy.load_file(tmp_path / "x.safetensors"), "state_dict", None)
     model = opened(path)
     assert model.config.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
     assert model.config.transform.crop is None
-    np.testing.assert_array_equal(model.predict(IMAGES, verbose=0), segmenter().predict(IMAGES, verbose=0))
+    np.testing.assert_array_equal(model.predict(IMAGES, verbose=0), known.predict(IMAGES, verbose=0))
     named = SwiftFormerForSemanticSegmentation.from_pretrained(path, id2label=LABELS)
     assert named.config.labels == ("road", "sky", "tree")
 
@@ -141,7 +130,7 @@ def test_a_checkpoint_is_told_asked_and_measured_as_its_model(tmp_path: Path) ->
         (tmp_path / kind).mkdir()
         Image.fromarray(values.astype(np.uint8)).save(tmp_path / kind / "1.png")
     (tmp_path / "classes.csv").write_text("\n".join(LABELS.values()))
-    model, folder = segmenter(), tmp_path / "folder"
+    model, folder = segmenter(**TWO_STAGES), tmp_path / "folder"
     model.save_pretrained(folder)
     told, known = describe(open_any(folder)), describe(model)
     assert {told["num_labels"], known["num_labels"]} == {3}
@@ -153,7 +142,7 @@ def test_a_checkpoint_is_told_asked_and_measured_as_its_model(tmp_path: Path) ->
 
 
 def test_other_classes_make_the_classifier_new(tmp_path: Path) -> None:
-    segmenter().save_pretrained(tmp_path)
+    segmenter(**TWO_STAGES).save_pretrained(tmp_path)
     said = r"new in the head, with random weights that are to be trained \(2\): decode_head-conv_seg/kernel, .*/bias$"
     with pytest.warns(UserWarning, match=said):
         model = SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path, num_labels=7)
@@ -161,8 +150,8 @@ def test_other_classes_make_the_classifier_new(tmp_path: Path) -> None:
     assert model.head == HEADS["semantic_fpn"]
 
 
-def changed(tmp_path: Path, change: Any, name: str = "semantic_fpn") -> Path:
-    to_checkpoint(segmenter(name)).save(tmp_path / "x.safetensors")
+def changed(tmp_path: Path, change: Any, name: str = "semantic_fpn", **fields: Any) -> Path:
+    to_checkpoint(segmenter(name, **fields)).save(tmp_path / "x.safetensors")
     tensors = safetensors.numpy.load_file(tmp_path / "x.safetensors")
     change(tensors)
     safetensors.numpy.save_file(tensors, tmp_path / "y.safetensors")
@@ -192,11 +181,11 @@ def changed(tmp_path: Path, change: Any, name: str = "semantic_fpn") -> Path:
 )
 def test_what_is_no_such_segmenter_is_refused(change: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=message):
-        SwiftFormerForSemanticSegmentation.from_pretrained(changed(tmp_path, change))
+        SwiftFormerForSemanticSegmentation.from_pretrained(changed(tmp_path, change, **TWO_STAGES))
 
 
 def test_a_missing_tensor_of_the_head_is_new_or_refused(tmp_path: Path) -> None:
-    path = changed(tmp_path, lambda t: t.pop("neck.fpn_convs.0.conv.bias"))
+    path = changed(tmp_path, lambda t: t.pop("neck.fpn_convs.0.conv.bias"), **TWO_STAGES)
     with pytest.warns(UserWarning, match=r"new in the head, .* \(1\): neck-fpn_convs-0-conv/bias$"):
         SwiftFormerForSemanticSegmentation.from_pretrained(path)
     with pytest.raises(CheckpointError, match=r"neck\.fpn_convs\.0\.conv\.bias"):
@@ -207,12 +196,12 @@ def test_a_classifiers_layout_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match="layout='hf': a layout for classifiers; leave it out to write a segmenter in mmseg"
     ):
-        segmenter().save_pretrained(tmp_path / "folder", layout="hf")
+        segmenter(**TWO_STAGES).save_pretrained(tmp_path / "folder", layout="hf")
     assert not (tmp_path / "folder").exists()
 
 
 def test_the_papers_head_has_its_widths(tmp_path: Path) -> None:
-    model = randomized(SwiftFormerForSemanticSegmentation(tiny_config(id2label=LABELS)))
+    model = randomized(SwiftFormerForSemanticSegmentation(tiny_config(id2label=LABELS, **TWO_STAGES)))
     model.save_pretrained(tmp_path)
     assert opened(tmp_path).head == SEGMENTATION_HEADS["semantic_fpn"]
 
@@ -233,7 +222,7 @@ def test_mmsegmentations_own_modules_compute_the_same() -> None:
 
 NORMS = {
     f"backbone.norm{number}.{leaf}": (width,)
-    for number, width in zip((0, 2, 4, 6), (8, 12, 16, 20), strict=True)
+    for number, width in zip((0, 2), TWO_STAGES["embed_dims"], strict=True)
     for leaf in ("weight", "bias", "running_mean", "running_var")
 }
 
@@ -250,11 +239,11 @@ def test_norms_between_backbone_and_neck_have_the_original_repositorys_names(
     key_layout: Any, token_weights: Any, stem: str, tmp_path: Path
 ) -> None:
     """Its `fork_feat=True` puts them there, beside the names of its stages."""
-    model = segmenter("normed", token_weights=token_weights)
+    model = segmenter("normed", token_weights=token_weights, **TWO_STAGES)
     to_checkpoint(model).save(tmp_path / "x.safetensors", key_layout=key_layout)
     tensors = safetensors.numpy.load_file(tmp_path / "x.safetensors")
     found = {key: each.shape for key, each in tensors.items() if key.startswith("backbone.norm")}
-    counters = {f"backbone.norm{number}.num_batches_tracked": () for number in (0, 2, 4, 6)}
+    counters = {f"backbone.norm{number}.num_batches_tracked": () for number in (0, 2)}
     assert found == NORMS | counters
     assert stem in tensors
     checkpoint = Checkpoint.open(tmp_path / "x.safetensors")
@@ -269,36 +258,43 @@ def test_norms_between_backbone_and_neck_have_the_original_repositorys_names(
 
 
 def test_norms_of_half_of_the_stages_are_refused_by_name(tmp_path: Path) -> None:
-    half = ("backbone.norm4.", "backbone.norm6.")
-    path = changed(tmp_path, lambda t: [t.pop(key) for key in [*t] if key.startswith(half)], "normed")
-    with pytest.raises(CheckpointError, match=r"missing \(8\): backbone\.norm4\.weight, .*norm6\.running_var"):
+    half = "backbone.norm2."
+    path = changed(tmp_path, lambda t: [t.pop(key) for key in [*t] if key.startswith(half)], "normed", **TWO_STAGES)
+    with pytest.raises(CheckpointError, match=r"missing \(4\): backbone\.norm2\.weight, .*norm2\.running_var"):
         SwiftFormerForSemanticSegmentation.from_pretrained(path)
-    path = changed(tmp_path, lambda t: t.update({"backbone.norm1.weight": np.ones(8, np.float32)}), "normed")
+    path = changed(
+        tmp_path, lambda t: t.update({"backbone.norm1.weight": np.ones(8, np.float32)}), "normed", **TWO_STAGES
+    )
     with pytest.raises(CheckpointError, match=r"unexpected \(1\): backbone\.norm1\.weight"):
         Checkpoint.open(path)
 
 
 def test_a_bare_backbone_with_norms_is_refused(tmp_path: Path) -> None:
-    path = changed(tmp_path, lambda t: [t.pop(key) for key in [*t] if not key.startswith("backbone.")], "normed")
-    with pytest.raises(CheckpointError, match=r"norm0, norm2, norm4, norm6 after its stages, and neither .*whole segm"):
+
+    def leave_the_backbone(tensors: dict[str, Any]) -> None:
+        for key in [key for key in tensors if not key.startswith("backbone.")]:
+            del tensors[key]
+
+    path = changed(tmp_path, leave_the_backbone, "normed", **TWO_STAGES)
+    with pytest.raises(CheckpointError, match=r"norm0, norm2 after its stages, and neither .*whole segm"):
         Checkpoint.open(path)
 
 
 def test_norms_of_a_new_head_are_new(tmp_path: Path) -> None:
-    segmenter().save_pretrained(tmp_path)
-    with pytest.warns(UserWarning, match=r"new in the head, .* \(16\): ") as said:
+    segmenter(**TWO_STAGES).save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match=r"new in the head, .* \(8\): ") as said:
         SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path, head=HEADS["normed"])
     names = str(said[0].message).rpartition(": ")[2].split(", ")
     leaves = ("gamma", "beta", "moving_mean", "moving_variance")
-    assert sorted(names) == sorted(f"backbone-norm{number}/{leaf}" for number in (0, 2, 4, 6) for leaf in leaves)
+    assert sorted(names) == sorted(f"backbone-norm{number}/{leaf}" for number in (0, 2) for leaf in leaves)
 
 
 @pytest.mark.parametrize("name", ["folder", "model.keras"])
 def test_of_a_head_behind_norms_nothing_fits_one_without(name: str, tmp_path: Path) -> None:
     """Its first matrices would multiply other values."""
-    model = segmenter("normed")
+    model = segmenter("normed", **TWO_STAGES)
     (model.save if name.endswith(".keras") else model.save_pretrained)(tmp_path / name)
-    with pytest.warns(UserWarning, match=r"new in the head, .* \(53\): ") as said:
+    with pytest.warns(UserWarning, match=r"new in the head, .* \(20\): ") as said:
         SwiftFormerForSemanticSegmentation.from_pretrained(tmp_path / name, head=HEADS["semantic_fpn"])
     assert "neck-lateral_convs-0-conv/kernel, " in str(said[0].message)
 
@@ -326,17 +322,18 @@ def test_mmsegmentations_logits_come_back_through_norms(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["semantic_fpn", "all_mlp"])
 def test_norms_fold_into_the_matrices_after_them(name: str, tmp_path: Path) -> None:
     """The deploy graph computes the same without them, and so does a file; `.keras` keeps them."""
-    model = normed(name)
+    plain = segmenter(name, **TWO_STAGES)
+    head = dataclasses.replace(plain.head, feature_norms=True)
+    model = randomized(SwiftFormerForSemanticSegmentation(plain.config, head=head))
     norms = [layer.name for layer in model.layers if layer.name.startswith("backbone-norm")]
-    assert sorted(norms) == ["backbone-norm0", "backbone-norm2", "backbone-norm4", "backbone-norm6"]
-    deploy, plain = fuse(model), fuse(usable(name))
-    assert [type(layer) for layer in deploy.layers] == [type(layer) for layer in plain.layers]
-    images = model.config.transform.normalize(PIXELS[:1])
-    expected = np.asarray(model(images, training=False))
-    np.testing.assert_allclose(deploy(images), expected, atol=1e-5 * float(np.abs(expected).max()))
+    assert sorted(norms) == ["backbone-norm0", "backbone-norm2"]
+    deploy = fuse(model)
+    assert [type(layer) for layer in deploy.layers] == [type(layer) for layer in fuse(plain).layers]
+    expected = np.asarray(model(IMAGES, training=False))
+    np.testing.assert_allclose(deploy(IMAGES), expected, atol=1e-5 * float(np.abs(expected).max()))
     file = LiteRunner(export(deploy, RECIPES["float32"]))
-    np.testing.assert_allclose(file(images), expected[0], atol=1e-4 * float(np.abs(expected).max()))
+    np.testing.assert_allclose(file(IMAGES), expected[0], atol=1e-4 * float(np.abs(expected).max()))
     model.save(tmp_path / "model.keras")
     back = keras.saving.load_model(tmp_path / "model.keras")
     assert back.head == model.head
-    np.testing.assert_array_equal(back(images, training=False), expected)
+    np.testing.assert_array_equal(back(IMAGES, training=False), expected)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.checks import failing, lenient, statuses
-from support.random_models import pictures, random_classifier, seeded_model, tiny_config, uncentered
+from support.random_models import TWO_STAGES, pictures, random_classifier, seeded_model, tiny_config, uncentered
 from support.small_graphs import linear, packed
 from support.tracing import steps_traced
 
@@ -29,11 +29,23 @@ from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.litert.runner import open_interpreter
 from swiftformer_tf.report.page import QUESTIONS
 from swiftformer_tf.verification import VerificationCheck, reference_answers
+from swiftformer_tf.verification.comparison import ReferenceAnswers
 
 PACKAGE = Path(__file__).parents[1] / "swiftformer_tf"
 
 Lite = Callable[..., LiteModel]
 Model = SwiftFormerForImageClassification
+
+
+@pytest.fixture(scope="module")
+def answers(model: Model, pixels: np.ndarray) -> ReferenceAnswers:
+    """What `model` says of `pixels`, for tests of one file after the other."""
+    return reference_answers(model, pixels, model.config.transform)
+
+
+@pytest.fixture(scope="module")
+def few_answers(model: Model, pixels: np.ndarray) -> ReferenceAnswers:
+    return reference_answers(model, pixels[:16], model.config.transform)
 
 
 # What passes.
@@ -53,9 +65,9 @@ def test_a_good_file_passes(recipe: str, lite: Lite, model: Model, pixels: np.nd
 
 @pytest.mark.parametrize("recipe", ["dynamic_int8", "dynamic_int4", "mixed_int8", "int8", "static_int8", "int16x8"])
 def test_a_quantized_file_passes_within_its_thresholds(
-    recipe: str, lite: Lite, model: Model, pixels: np.ndarray
+    recipe: str, lite: Lite, answers: ReferenceAnswers, pixels: np.ndarray
 ) -> None:
-    report = verify(dataclasses.replace(lite(recipe), recipe=lenient(recipe)), reference=model, images=pixels)
+    report = verify(dataclasses.replace(lite(recipe), recipe=lenient(recipe)), reference=answers, images=pixels)
     assert failing(report.checks) == {}
     assert ("integer" in statuses(report)) is (not recipe.startswith("dynamic"))
 
@@ -94,8 +106,10 @@ def test_the_report_says_what_was_measured(lite: Lite, model: Model, pixels: np.
     assert {"recipe", "token_weights", "image_size", *figures} <= set(document)
 
 
-def test_a_report_is_told_and_compared_without_its_arrays(lite: Lite, model: Model, pixels: np.ndarray) -> None:
-    report = verify(lite("float32"), reference=model, images=pixels[:16])
+def test_a_report_is_told_and_compared_without_its_arrays(
+    lite: Lite, few_answers: ReferenceAnswers, pixels: np.ndarray
+) -> None:
+    report = verify(lite("float32"), reference=few_answers, images=pixels[:16])
     assert report.measured["num_threads"] == 1
     assert report.outputs is not None
     other = dataclasses.replace(report, outputs=dataclasses.replace(report.outputs, actual=-report.outputs.actual))
@@ -140,7 +154,9 @@ def test_a_verification_opens_one_interpreter(
 # Each check, failing.
 
 
-def test_finite_fails_on_nan(lite: Lite, model: Model, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finite_fails_on_nan(
+    lite: Lite, answers: ReferenceAnswers, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from swiftformer_tf.litert.runner import LiteRunner
 
     true_outputs, calls = LiteRunner.outputs, [0]
@@ -153,7 +169,7 @@ def test_finite_fails_on_nan(lite: Lite, model: Model, pixels: np.ndarray, monke
 
     monkeypatch.setattr(LiteRunner, "outputs", broken)
     # The latency of `check_file` is the first run.
-    report = verify(lite("float32"), reference=model, images=pixels)
+    report = verify(lite("float32"), reference=answers, images=pixels)
     assert failing(report.checks)["finite"] == "2 of 48 outputs are not"
     assert failing(report.checks)["snr"] == "not finite"
     assert not report.passed
@@ -172,16 +188,18 @@ def test_snr_and_agreement_fail_on_other_weights(lite: Lite, model: Model, pixel
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_snr_fails_just_below_its_threshold(recipe: str, lite: Lite, model: Model, pixels: np.ndarray) -> None:
+def test_snr_fails_just_below_its_threshold(
+    recipe: str, lite: Lite, few_answers: ReferenceAnswers, pixels: np.ndarray
+) -> None:
     exported = dataclasses.replace(lite(recipe), recipe=lenient(recipe))
-    measured = verify(exported, reference=model, images=pixels[:16]).measured["snr_db"]
+    measured = verify(exported, reference=few_answers, images=pixels[:16]).measured["snr_db"]
     for least, passes in ((measured - 0.01, "passed"), (measured + 0.01, "failed")):
         judged = dataclasses.replace(exported, recipe=exported.recipe.replace(min_snr=least))
-        assert statuses(verify(judged, reference=model, images=pixels[:16]))["snr"] == passes
+        assert statuses(verify(judged, reference=few_answers, images=pixels[:16]))["snr"] == passes
 
 
 def test_the_wrong_attention_type_fails(pixels: np.ndarray) -> None:
-    model = random_classifier()
+    model = random_classifier(**TWO_STAGES)
     wrong = SwiftFormerForImageClassification(model.config.replace(token_weights="uniform"))
     mine = {variable.path: variable for variable in model.weights}
     for variable in wrong.weights:
@@ -220,7 +238,7 @@ def test_agreement_is_refused_where_the_reference_hardly_varies(lite: Lite, mode
 
 
 def test_features_agree_where_they_find_their_images_again() -> None:
-    model = random_classifier(id2label={}, image_size=32)
+    model = random_classifier(id2label={}, image_size=32, **TWO_STAGES)
     exported = export(fuse(model), RECIPES["float32"])
     report = verify(exported, reference=model, images=pictures(8, 32, 32))
     assert report.measured["agreement"] == 1
@@ -308,7 +326,7 @@ def test_the_least_of_outputs_of_which_none_was_measured_is_none() -> None:
 
 
 def test_another_number_of_labels_is_misuse(lite: Lite) -> None:
-    other = SwiftFormerForImageClassification(tiny_config(id2label={0: "a", 1: "b"}))
+    other = SwiftFormerForImageClassification(tiny_config(id2label={0: "a", 1: "b"}, **TWO_STAGES))
     with pytest.raises(
         VerificationError,
         match=r"output logits has the shape \(2,\) and the file's \(10,\): expected the model that",
@@ -337,7 +355,7 @@ def test_answers_to_other_images_are_misuse(lite: Lite, model: Model, pixels: np
 
 
 def test_answers_of_another_model_are_misuse(lite: Lite, pixels: np.ndarray) -> None:
-    other = SwiftFormerForImageClassification(tiny_config(id2label={0: "a", 1: "b"}))
+    other = SwiftFormerForImageClassification(tiny_config(id2label={0: "a", 1: "b"}, **TWO_STAGES))
     answers = reference_answers(other, pixels[:2], other.config.transform)
     with pytest.raises(VerificationError, match=r"output logits has the shape \(2,\) and the file's \(10,\): expected"):
         verify(lite("float32"), reference=answers, images=pixels[:2])
@@ -350,9 +368,10 @@ def test_images_that_do_not_fit_are_misuse(images: Any, lite: Lite, model: Model
 
 
 def test_on_real_photographs(real_photographs: Path) -> None:
-    config, paths = tiny_config(), list_images(real_photographs)
+    config, paths = tiny_config(**TWO_STAGES), list_images(real_photographs)
     model = seeded_model(config, np.stack([config.transform(path) for path in paths]))
+    deploy = fuse(model)
     for recipe in ("float32", "float16"):
-        report = verify(export(fuse(model), RECIPES[recipe]), reference=model, images=real_photographs)
+        report = verify(export(deploy, RECIPES[recipe]), reference=model, images=real_photographs)
         assert failing(report.checks) == {}
         assert report.measured["images"] == 40

@@ -120,7 +120,7 @@ def debug_quantization(
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
-        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32)
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
         >>> model, images = SwiftFormerForImageClassification(config), np.zeros((2, 32, 32, 3), np.float32)
         >>> lite = export(fuse(model), RECIPES["float32"])
         >>> debug_quantization(lite, reference=model, images=images)

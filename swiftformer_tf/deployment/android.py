@@ -75,7 +75,8 @@ def write_android_folder(
     Examples:
         >>> import tempfile
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> model = SwiftFormerForImageClassification(config)
         >>> lite = export(fuse(model), RECIPES["float32"])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_android_folder({"birds_float32.tflite": lite}, folder, package="org.example.app")

@@ -145,7 +145,8 @@ def benchmark_files(
     Examples:
         >>> import tempfile
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> model = SwiftFormerForImageClassification(config)
         >>> lite = export(fuse(model), RECIPES["float32"])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     lite.save(Path(folder, "tiny.tflite"))

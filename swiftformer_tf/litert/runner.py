@@ -34,7 +34,8 @@ class LiteRunner:
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
-        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> config = config.replace(id2label={0: "cat", 1: "dog"})
         >>> run = LiteRunner(export(fuse(SwiftFormerForImageClassification(config)), RECIPES["float32"]))
         >>> run(np.zeros((1, 32, 32, 3), "float32")).shape, run.partitions
         ((2,), 1)

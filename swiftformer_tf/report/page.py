@@ -86,7 +86,8 @@ def html_report(
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> model = SwiftFormerForImageClassification(config)
         >>> lite = export(fuse(model), RECIPES["float32"])
         >>> from swiftformer_tf import verify
         >>> report = verify(lite, reference=model, images=np.zeros((1, 32, 32, 3), np.uint8))
@@ -180,7 +181,8 @@ def save_page(path: str | Path, results: Results, **options: Any) -> None:
     Examples:
         >>> import tempfile
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> model = SwiftFormerForImageClassification(config)
         >>> lite = export(fuse(model), RECIPES["float32"])
         >>> from swiftformer_tf import verify
         >>> report = verify(lite, reference=model, images=np.zeros((1, 32, 32, 3), np.uint8))

@@ -46,10 +46,11 @@ class AveragedWeights(keras.callbacks.Callback):
 
     Examples:
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), id2label={0: "cat", 1: "dog"})
+        >>> model = SwiftFormerForImageClassification(config)
         >>> averages = AveragedWeights(model, decay=0.998)
         >>> model.compile("sgd", "mse")
-        >>> _ = model.fit(np.ones((1, 32, 32, 3)), np.ones((1, 1000)), callbacks=[averages], verbose=0)
+        >>> _ = model.fit(np.ones((1, 32, 32, 3)), np.ones((1, 2)), callbacks=[averages], verbose=0)
         >>> bool(np.allclose(averages.averaged.get_weights()[0], model.get_weights()[0], atol=1e-3))
         True
     """
@@ -171,11 +172,12 @@ class RunFolder(keras.callbacks.Callback):
         >>> import tempfile
         >>> from pathlib import Path
         >>> from swiftformer_tf import SwiftFormerConfig, SwiftFormerForImageClassification
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), id2label={0: "cat", 1: "dog"})
+        >>> model = SwiftFormerForImageClassification(config)
         >>> model.compile("sgd", "mse")
         >>> with tempfile.TemporaryDirectory() as name:
         ...     folder = RunFolder(name, AveragedWeights(model, decay=0.9))
-        ...     _ = model.fit(np.ones((1, 32, 32, 3)), np.ones((1, 1000)), callbacks=[folder], verbose=0)
+        ...     _ = model.fit(np.ones((1, 32, 32, 3)), np.ones((1, 2)), callbacks=[folder], verbose=0)
         ...     files = sorted(path.name for path in Path(name).iterdir() if path.suffix != ".png")
         ...     epochs = folder.restore(model)
         >>> files, epochs

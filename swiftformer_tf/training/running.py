@@ -90,7 +90,9 @@ def train_classifier(
         >>> from swiftformer_tf import SwiftFormerConfig
         >>> from swiftformer_tf.images.folders import ImageFolder
         >>> from swiftformer_tf.training import new_model
-        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> config = SwiftFormerConfig(
+        ...     depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32, id2label={0: "cat", 1: "dog"}
+        ... )
         >>> recipe = TrainingRecipe(epochs=1, warmup_epochs=0, batch_size=2)
         >>> with tempfile.TemporaryDirectory() as name:
         ...     for label in config.labels:

@@ -194,7 +194,8 @@ def train_segmenter(
         >>> import tempfile
         >>> from PIL import Image
         >>> from swiftformer_tf.images.masks import MaskClasses
-        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "left", 1: "right"})
+        >>> sizes = {"depths": (1, 1), "embed_dims": (8, 12), "downsamples": (True, True), "image_size": 32}
+        >>> config = SwiftFormerConfig(**sizes, id2label={0: "left", 1: "right"})
         >>> config = config.replace(transform=config.transform.replace(crop=None))
         >>> model = SwiftFormerForSemanticSegmentation(config, head=SegmentationHead(fpn_dim=8, head_dim=8))
         >>> recipe = SegmentationRecipe(epochs=1, batch_size=2, crop_size=(32, 32))

@@ -92,7 +92,8 @@ def check_file(lite: LiteModel, *, num_threads: int = 1) -> tuple[tuple[Verifica
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
-        >>> model = SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=32))
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> model = SwiftFormerForImageClassification(config)
         >>> checks, figures = check_file(export(fuse(model), RECIPES["float32"]))
         >>> {check.status for check in checks}, figures["partitions"]
         ({'passed'}, 1)

@@ -153,7 +153,8 @@ def reference_answers(
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
-        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> config = config.replace(id2label={0: "cat", 1: "dog"})
         >>> model = SwiftFormerForImageClassification(config)
         >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
         >>> answers = reference_answers(model, images, config.transform)
@@ -208,7 +209,8 @@ def verify(
 
     Examples:
         >>> from swiftformer_tf import RECIPES, SwiftFormerConfig, SwiftFormerForImageClassification, export, fuse
-        >>> config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+        >>> config = SwiftFormerConfig(depths=(1,), embed_dims=(8,), downsamples=(True,), image_size=32)
+        >>> config = config.replace(id2label={0: "cat", 1: "dog"})
         >>> model = SwiftFormerForImageClassification(config)
         >>> images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
         >>> report = verify(export(fuse(model), RECIPES["float32"]), reference=model, images=images)

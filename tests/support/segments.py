@@ -36,9 +36,10 @@ CROPS = (
 )
 
 
-def segmenter(head: SegmentationHead = SMALL) -> SwiftFormerForSemanticSegmentation:
-    model: SwiftFormerForSemanticSegmentation = randomized(SwiftFormerForSemanticSegmentation(tiny(), head=head))
-    return model
+def segmenter(head: SegmentationHead = SMALL, **fields: Any) -> SwiftFormerForSemanticSegmentation:
+    """With random weights, and other fields of its configuration."""
+    model: SwiftFormerForSemanticSegmentation = SwiftFormerForSemanticSegmentation(tiny(**fields), head=head)
+    return randomized(model)
 
 
 def write_pairs(root: Path, count: int = 6) -> Path:
