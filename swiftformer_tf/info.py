@@ -12,6 +12,7 @@ from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Opened, open_any
+from swiftformer_tf.tasks import TASKS
 
 __all__ = ["describe", "describe_file"]
 
@@ -48,7 +49,8 @@ def describe(opened: Opened) -> dict[str, Any]:
 
     return {
         "kind": "keras",
-        **_config_facts(config_of(opened), getattr(opened, "task", None)),
+        # Under a custom head, the configuration is that of the classifier whose backbone it has.
+        **_config_facts(config_of(opened), getattr(opened, "task", "classification")),
         "parameters": count_parameters(opened),
         "dtype": opened.dtype_policy.name,
     }
@@ -79,15 +81,13 @@ def describe_file(path: str | Path, *, weights: str | None = None) -> dict[str, 
     return {**facts, "bytes": sum(each.stat().st_size for each in files)}
 
 
-def _config_facts(config: SwiftFormerConfig, task: str | None) -> dict[str, Any]:
-    # `distillation` is about a classifier: its backbone under another head keeps it, so that the weights can go back.
-    of_classifier = (2 if config.distillation else 1) if config.num_labels else 0
+def _config_facts(config: SwiftFormerConfig, task: str) -> dict[str, Any]:
     return {
         "variant": config.variant or "non-standard",
         "depths": list(config.depths),
         "embed_dims": list(config.embed_dims),
         "token_weights": config.token_weights,
-        "heads": {"semantic-segmentation": 1, "features": 0}.get(str(task), of_classifier),
+        "heads": TASKS[task].heads(config),
         "image_size": list(config.input_size),
         "num_labels": config.num_labels,
         "labels": list(config.labels),

@@ -85,6 +85,14 @@ def test_the_page_tells_the_steps_of_todays_walks(walk: str) -> None:
     assert re.findall(r"\d+", row) == re.findall(r"(\d+) (?:doorways|climbs)", printed)
 
 
+def test_the_page_tells_all_modules_that_name_tasks() -> None:
+    """`python docs/pictures/house.py --walk task` prints them."""
+    page = (ROOT / "docs" / "contributing.md").read_text()
+    told = {*re.findall(r"`([a-z_/]+)`", page.partition("A new task is")[2])} - {"tasks/"}
+    printed = house("import house; house.main()", "--walk", "task")
+    assert told == {module for line in printed.splitlines() for module in line.partition(": ")[2].split(", ")}
+
+
 def house(script: str, *arguments: str) -> str:
     """What docs/pictures/house.py prints in a process of its own, whose package it may change."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "docs" / "pictures")])

@@ -52,6 +52,22 @@ def test_names_and_activations() -> None:
     assert TASKS["features"].output_name(None) == "features"
 
 
+@pytest.mark.parametrize(
+    ("fields", "heads"),
+    [
+        ({}, {"classification": 2, "features": 0, "semantic-segmentation": 1}),
+        ({"distillation": False}, {"classification": 1, "features": 0, "semantic-segmentation": 1}),
+        ({"id2label": {}}, {"classification": 0, "features": 0, "semantic-segmentation": 1}),
+    ],
+)
+def test_each_task_says_how_many_heads_a_model_has(fields: dict[str, Any], heads: dict[str, int]) -> None:
+    assert {name: task.heads(tiny_config(**fields)) for name, task in TASKS.items()} == heads
+
+
+def test_only_a_classifier_teaches() -> None:
+    assert [name for name, task in TASKS.items() if task.can_teach] == ["classification"]
+
+
 @pytest.mark.parametrize("scale", [1, 1000])
 def test_activations_are_keras_own_and_do_not_overflow(scale: float) -> None:
     import keras

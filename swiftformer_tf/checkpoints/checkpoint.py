@@ -116,9 +116,9 @@ class Checkpoint:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
 
     @property
-    def task(self) -> str | None:
-        """Hugging Face's name of what these weights do, where it is not what their labels say."""
-        return "semantic-segmentation" if self.segmenter else None
+    def task(self) -> str:
+        """A key of `tasks.TASKS`: whether these are a segmenter's weights, or a classifier's with or without heads."""
+        return "semantic-segmentation" if self.segmenter else "classification"
 
     @property
     def model_config(self) -> SwiftFormerConfig:

@@ -16,6 +16,7 @@ __all__ = [
     "activation",
     "agreement",
     "answers",
+    "heads",
     "largest_error",
     "output_name",
     "problem_type",
@@ -83,6 +84,16 @@ def require_single_label(config: SwiftFormerConfig, what: str, cure: str) -> Non
     if config.num_labels and problem_type(config) != "single_label_classification":
         said = f"problem_type={config.problem_type!r}" if config.num_labels > 1 or config.problem_type else "one label"
         raise ConfigError(f"{said}: {what} needs a single label per photograph; {cure}")
+
+
+def heads(config: SwiftFormerConfig) -> int:
+    """Returns the number of heads: two of a model trained by distillation, none of one without labels.
+
+    Examples:
+        >>> [heads(SwiftFormerConfig(distillation=each)) for each in (True, False)]
+        [2, 1]
+    """
+    return (2 if config.distillation else 1) if config.num_labels else 0
 
 
 def output_name(activation: Activation | None) -> str:
@@ -173,10 +184,12 @@ def largest_error(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerC
 TASK = Task(
     name="classification",
     activation=activation,
+    heads=heads,
     output_name=output_name,
     activate=lambda logits, activation, config: activate(logits, activation),
     agreement=agreement,
     answers=answers,
     largest_error=largest_error,
     rank=2,
+    can_teach=True,
 )

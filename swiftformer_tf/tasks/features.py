@@ -76,6 +76,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 TASK = Task(
     name="features",
     activation=lambda config: None,
+    heads=lambda config: 0,
     output_name=lambda activation: "features",
     activate=lambda values, activation, config: values,
     agreement=agreement,

@@ -193,6 +193,7 @@ class PixelConfusion:
 TASK = Task(
     name="semantic-segmentation",
     activation=lambda config: "softmax" if config.num_labels else None,
+    heads=lambda config: 1,
     output_name=OUTPUT_NAMES.__getitem__,
     activate=activate,
     agreement=agreement,

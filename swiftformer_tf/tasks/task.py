@@ -99,6 +99,7 @@ class Task:
         name: Key in `TASKS`.
         activation: Function from the model's configuration to the activation that turns logits into probabilities; None
             if there are none.
+        heads: Function from the model's configuration to the number of its heads.
         output_name: Function from an activation to the name of an output to which it has been applied.
         activate: Function that applies an activation to logits (N, ...), arrays or Keras tensors.
         agreement: Function that measures the agreement of reference and file, both (images, ...); returns None for
@@ -112,10 +113,12 @@ class Task:
             labels.
         further_activations: Further activations that can be applied to logits.
         unit: What `agreement` counts.
+        can_teach: Whether a classifier can learn from the logits, as those of a distillation's teacher.
     """
 
     name: str
     activation: Callable[[SwiftFormerConfig], Activation | None]
+    heads: Callable[[SwiftFormerConfig], int]
     output_name: Callable[[Activation | None], str]
     activate: Callable[[Any, Activation | None, SwiftFormerConfig], Any]
     agreement: Callable[[np.ndarray, np.ndarray, SwiftFormerConfig], Agreement | None]
@@ -127,6 +130,7 @@ class Task:
     rank: int | None = None
     further_activations: tuple[Activation, ...] = ()
     unit: str = "images"
+    can_teach: bool = False
 
     def activations(self, config: SwiftFormerConfig) -> tuple[Activation, ...]:
         """All activations that can be applied to logits; first the one that returns probabilities."""

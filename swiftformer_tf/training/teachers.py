@@ -19,6 +19,7 @@ from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.loading import open_any
 from swiftformer_tf.predicting import activated, ported, predictor, task_of
+from swiftformer_tf.tasks import TASKS
 from swiftformer_tf.training.processes import undistributed
 
 __all__ = ["Teacher", "TeacherLogits"]
@@ -137,7 +138,7 @@ class Teacher:
             predict, config = predictor(opened)
         except SwiftFormerError as error:
             raise type(error)(f"{error}; a teacher of another kind needs its card {card_path.name} beside it") from None
-        if (task := task_of(opened)) != "classification":
+        if not TASKS[task := task_of(opened)].can_teach:
             raise ModelError(f"{path}: a model for {task} cannot teach a classifier; give a classifier as the teacher")
         if activated(opened):
             raise ModelError(
