@@ -27,7 +27,7 @@ from swiftformer_tf.loading import open_model
 from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.recipes import InferenceType, Recipe, choose_recipes
 from swiftformer_tf.report import check_page, save_page
-from swiftformer_tf.tasks import TASKS, Activation, Task
+from swiftformer_tf.tasks import TASKS, Activation, Task, main_index
 from swiftformer_tf.verification import VerificationReport, check_file, reference_answers, verify
 from swiftformer_tf.verification.comparison import ReferenceAnswers, matched_outputs
 
@@ -84,7 +84,7 @@ def export_files(
 
     Args:
         model: A classifier, a segmenter, or any other model that `fuse` accepts; or its name or path, see `open_model`.
-        recipes: Names in `RECIPES`, or `Recipe` objects, including your own; or a single one.
+        recipes: Names in `RECIPES`, or `Recipe` objects, including your own; or a single one, or `"all"`.
         folder: The folder to write to; created if needed.
         stem: The first part of the file names, `STEM_RECIPE.tflite`. Default: the stem of the model's file, or the
             model's name.
@@ -311,8 +311,8 @@ def _deploy_options(
     if isinstance(labels, (str, Path)):
         labels = read_labels(labels, config.num_labels if config else None)
     known = graph_config(model, config, labels)
-    means = [TASKS[each] for each in tasks_of(model, options["tasks"]).values()]
-    task = next((each for each in means if each.rank), means[0])  # as `LiteModel.main_output` chooses
+    meant = list(tasks_of(model, options["tasks"]).values())
+    task = TASKS[meant[main_index(meant)]]
     if classifier_activation == "probabilities":
         classifier_activation = _probabilities(task, known)
     options |= {"config": config, "labels": labels, "classifier_activation": classifier_activation}

@@ -8,7 +8,7 @@ import pytest
 from support.random_models import tiny_config
 
 from swiftformer_tf import ConfigError
-from swiftformer_tf.tasks import TASKS, Agreement, Output, features
+from swiftformer_tf.tasks import TASKS, Agreement, Output, features, main_index, main_output
 
 RNG = np.random.default_rng(0)
 
@@ -62,6 +62,14 @@ def test_names_and_activations() -> None:
 )
 def test_each_task_says_how_many_heads_a_model_has(fields: dict[str, Any], heads: dict[str, int]) -> None:
     assert {name: task.heads(tiny_config(**fields)) for name, task in TASKS.items()} == heads
+
+
+def test_the_main_output_is_the_first_with_labels_or_the_first() -> None:
+    tasks = ["features", "semantic-segmentation", "classification"]
+    assert main_index(tasks) == 1
+    assert main_index(["features", "features"]) == 0
+    outputs = [Output(f"output_{index}", (1, 8), task) for index, task in enumerate(tasks)]
+    assert main_output(outputs) == outputs[1]
 
 
 def test_only_a_classifier_teaches() -> None:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from swiftformer_tf.tasks import classification, features, semantic_segmentation
 from swiftformer_tf.tasks.task import INDICES, Activation, Agreement, Output, Task
 
-__all__ = ["INDICES", "TASKS", "Activation", "Agreement", "Output", "Task", "main_output"]
+__all__ = ["INDICES", "TASKS", "Activation", "Agreement", "Output", "Task", "main_index", "main_output"]
 
 TASKS: dict[str, Task] = {task.name: task for task in (classification.TASK, features.TASK, semantic_segmentation.TASK)}
 
 
 def main_output(outputs: Sequence[Output]) -> Output:
-    """Returns the output to use where only one can be shown: the scores of the labels, or else the first output.
+    """Returns the output to use where only one can be shown, see `main_index`.
 
     Args:
         outputs: The outputs of a model, at least one.
@@ -21,4 +21,17 @@ def main_output(outputs: Sequence[Output]) -> Output:
         >>> main_output([features, logits]).name
         'logits'
     """
-    return next((each for each in outputs if TASKS[each.task].rank), outputs[0])
+    return outputs[main_index([each.task for each in outputs])]
+
+
+def main_index(tasks: Sequence[str]) -> int:
+    """Returns the index of the output to use where only one can be shown: the scores of labels, or else the first.
+
+    Args:
+        tasks: The task of each output, at least one.
+
+    Examples:
+        >>> main_index(["features", "classification", "semantic-segmentation"]), main_index(["features", "features"])
+        (1, 0)
+    """
+    return next((index for index, each in enumerate(tasks) if TASKS[each].rank), 0)
