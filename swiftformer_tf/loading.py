@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.checkpoints.pretrained import check_one_model, weights_path
+from swiftformer_tf.checkpoints.pretrained import check_one_model, file_kind, weights_path
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.model_file import LiteModel
@@ -38,11 +38,11 @@ def open_any(path: str | Path, *, token_weights: TokenWeights | None = None, wei
         'tench'
     """
     path = weights_path(path)
-    suffix = path.suffix.lower()
     check_one_model(path, weights)
-    if suffix == ".tflite":
+    kind = file_kind(path)
+    if kind == "tflite":
         return LiteModel.open(path)
-    if suffix == ".keras":
+    if kind == "keras":
         from swiftformer_tf.keras_file import open_keras_file
 
         model: PretrainedModel | DeployModel = open_keras_file(path, fused=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.input_channels import with_input_channels
-from swiftformer_tf.checkpoints.pretrained import check_one_model, weights_path
+from swiftformer_tf.checkpoints.pretrained import check_one_model, file_kind, weights_path
 from swiftformer_tf.checkpoints.relabeling import requested_labels
 from swiftformer_tf.checkpoints.saving import Layout, save_folder
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
@@ -222,11 +222,11 @@ def open_weights(
         CheckpointError: See `Checkpoint.open`.
     """
     path = weights_path(name)
-    suffix = path.suffix.lower()
     check_one_model(path, weights)
-    if suffix == ".tflite":
+    kind = file_kind(path)
+    if kind == "tflite":
         raise ModelError(f"{path}: a TFLite model; expected a .keras model or a checkpoint")
-    if suffix == ".keras":
+    if kind == "keras":
         model: PretrainedModel = open_keras_file(path)
         return model
     return Checkpoint.open(path, token_weights=token_weights, weights=weights)

@@ -3,12 +3,12 @@
 import dataclasses
 import fnmatch
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, Self
 
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe", "choose_recipes"]
+__all__ = ["ALL", "INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe", "cautions", "choose_recipes"]
 
 Weights = Literal["float32", "float16", "int8", "int4"]
 Activations = Literal["float32", "int8", "int16"]
@@ -17,6 +17,9 @@ InferenceType = Literal["float32", "int8", "uint8", "int16"]
 # If only weights are quantized, smaller matrices stay in float: they would save nothing, and XNNPACK does not quantize
 # them.
 MIN_QUANTIZED_ELEMENTS = 1024
+
+# Accepted in place of the names of all recipes.
+ALL = "all"
 
 # The input and output types that a file supports, by the type of its activations.
 INFERENCE_TYPES: dict[str, tuple[str, ...]] = {
@@ -366,7 +369,7 @@ def choose_recipes(
     """Returns recipes, given by name or as they are, each once and with other input and output types if requested.
 
     Args:
-        recipes: One or several names in `RECIPES`, or recipes.
+        recipes: One or several names in `RECIPES`, or recipes; `"all"` means all of `RECIPES`.
         inference_input_type: Type of the files' input; None keeps the type in each recipe.
         inference_output_type: Type of the files' output; None keeps the type in each recipe.
 
@@ -376,13 +379,12 @@ def choose_recipes(
     Examples:
         >>> [recipe.inference_input_type for recipe in choose_recipes(["int8"], inference_input_type="uint8")]
         ['uint8']
+        >>> len(choose_recipes("all")) == len(RECIPES)
+        True
     """
     sides = {"input": inference_input_type, "output": inference_output_type}
     chosen = {}
-    for each in [recipes] if isinstance(recipes, (str, Recipe)) else recipes:
-        if isinstance(each, str) and each not in RECIPES:
-            raise ConfigError(f"recipe {each!r}: expected one of {', '.join(RECIPES)}")
-        recipe = RECIPES[each] if isinstance(each, str) else each
+    for recipe in _expanded([recipes] if isinstance(recipes, (str, Recipe)) else recipes):
         allowed = INFERENCE_TYPES[recipe.activations]
         for side, wanted in sides.items():
             if wanted and wanted not in allowed:
@@ -392,3 +394,25 @@ def choose_recipes(
         types = {f"inference_{side}_type": wanted for side, wanted in sides.items() if wanted}
         chosen[recipe.name] = recipe.replace(**types)
     return list(chosen.values())
+
+
+def _expanded(recipes: Iterable[str | Recipe]) -> Iterator[Recipe]:
+    for each in recipes:
+        if not isinstance(each, str):
+            yield each
+        elif each == ALL:
+            yield from RECIPES.values()
+        elif each in RECIPES:
+            yield RECIPES[each]
+        else:
+            raise ConfigError(f"recipe {each!r}: expected one of {', '.join(RECIPES)}, or {ALL}")
+
+
+def cautions(recipes: Iterable[Recipe]) -> list[str]:
+    """Returns what users should know before they run files of these recipes: sentences without a dot, each once.
+
+    Examples:
+        >>> [each.partition(":")[0] for each in cautions(choose_recipes(["int16x8", "int8", "int16x8"]))]
+        ['int16x8 is for comparisons']
+    """
+    return list(dict.fromkeys(f"{each.name} is {each.caution}" for each in recipes if each.caution))

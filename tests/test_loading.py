@@ -278,5 +278,11 @@ def test_arguments_of_the_class_are_taken(saved: Path) -> None:
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=re.escape(f"{tmp_path / 'no.pth'}: no such file")):
-        open_any(tmp_path / "no.pth")
+    message = (
+        f"{tmp_path / 'no.pth'}: no such file or folder; expected one, the name of weights that ship with the package "
+        "(swiftformer_xs_imagenette), or an id on the Hugging Face hub (OWNER/NAME)"
+    )
+    functions: list[Callable[[Path], Any]] = [open_any, open_model, Model.from_pretrained, Checkpoint.open]
+    for function in functions:
+        with pytest.raises(CheckpointError, match=f"^{re.escape(message)}$"):
+            function(tmp_path / "no.pth")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swiftformer_tf import RECIPES, ConfigError, Recipe
-from swiftformer_tf.recipes import choose_recipes
+from swiftformer_tf.recipes import cautions, choose_recipes
 
 ROOT = Path(__file__).parents[1]
 
@@ -213,10 +213,24 @@ def test_recipes_are_chosen_by_name_or_as_they_are_each_once() -> None:
     assert (bytes_only.inference_input_type, bytes_only.inference_output_type) == ("uint8", "int8")
 
 
+def test_all_is_a_choice_too() -> None:
+    assert choose_recipes("all") == list(RECIPES.values())
+    mine = RECIPES["int8"].replace(name="mine")
+    assert choose_recipes([mine, "int8", "all"])[:3] == [mine, RECIPES["int8"], RECIPES["float32"]]
+    assert len(choose_recipes([mine, "int8", "all"])) == len(RECIPES) + 1  # each once
+
+
+def test_cautions_are_told_once_each() -> None:
+    slow, plain = RECIPES["int16x8"], RECIPES["int8"]
+    other = plain.replace(name="mine", caution="untried")
+    assert cautions([plain, slow, other, slow]) == [f"int16x8 is {slow.caution}", "mine is untried"]
+    assert cautions([plain]) == []
+
+
 @pytest.mark.parametrize(
     ("names", "types", "message"),
     [
-        (["int9"], {}, "recipe 'int9': expected one of float32, float16, dynamic_int8, dynamic_int4, mixed_int8, int8"),
+        (["int9"], {}, f"recipe 'int9': expected one of {', '.join(RECIPES)}, or all"),
         (
             ["int8", "float16"],
             {"inference_output_type": "uint8"},

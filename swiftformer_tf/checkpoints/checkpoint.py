@@ -1,7 +1,6 @@
 """A weight file as a value: tensors by canonical name, and what is known about them."""
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +25,7 @@ from swiftformer_tf.checkpoints.implied_tensors import (
     zero_biases,
 )
 from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
-from swiftformer_tf.checkpoints.pretrained import PRETRAINED, weights_path
+from swiftformer_tf.checkpoints.pretrained import weights_path
 from swiftformer_tf.checkpoints.selection import Weights
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import CheckpointError, ConfigError, number_of, one_line
@@ -173,11 +172,6 @@ class Checkpoint:
             return cls._from_contents(file, _read(file), token_weights, weights)
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"{path}: {one_line(error)}") from None
-        except FileNotFoundError:
-            near = difflib.get_close_matches(str(path), PRETRAINED, 1)
-            near = near or [name for name in PRETRAINED if str(path) in name.split("_")]
-            ships = f"; {near[0]} ships with the package: Checkpoint.open({near[0]!r})" if near else ""
-            raise CheckpointError(f"{path}: no such file{ships}") from None
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
 

@@ -1,11 +1,24 @@
 """Weights by name: those that ship with the package, and those on the hub."""
 
 from pathlib import Path
+from typing import Literal
 
 from swiftformer_tf.checkpoints.hub import fetch, is_hub_id
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import CheckpointError, ModelError
 
-__all__ = ["PRETRAINED", "bundled_path", "check_one_model", "license_of", "weights_path"]
+__all__ = [
+    "PRETRAINED",
+    "bundled_path",
+    "check_found",
+    "check_one_model",
+    "file_kind",
+    "license_of",
+    "weights_path",
+]
+
+FileKind = Literal["keras", "tflite", "checkpoint"]
+
+_KINDS: dict[str, FileKind] = {".keras": "keras", ".tflite": "tflite"}
 
 _FOLDER = Path(__file__).parents[1] / "weights"
 PRETRAINED: dict[str, Path] = {
@@ -33,15 +46,48 @@ def weights_path(name: str | Path) -> Path:
     """The file of a name in `PRETRAINED`, or the folder with the files of a hub id; other names are paths.
 
     Raises:
-        CheckpointError: See `hub.fetch`.
+        CheckpointError: See `check_found` and `hub.fetch`.
+        ModelError: See `check_found`.
 
     Examples:
         >>> weights_path("swiftformer_xs_imagenette").name
         'swiftformer_xs_imagenette.safetensors'
-        >>> weights_path("mine.keras").name
-        'mine.keras'
     """
+    check_found(name)
     return fetch(name) if is_hub_id(name) else bundled_path(name)
+
+
+def check_found(name: str | Path) -> None:
+    """Checks that a name means a model: a file or folder, a name in `PRETRAINED`, or a hub id, which is not looked up.
+
+    Raises:
+        ModelError: There is no such `.keras` or `.tflite` file.
+        CheckpointError: It means nothing else either.
+
+    Examples:
+        >>> check_found("swiftformer_xs_imagenette")
+        >>> check_found("nothing")
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.CheckpointError: nothing: no such file or folder; expected one, the name of weights that \
+ship with the package (swiftformer_xs_imagenette), or an id on the Hugging Face hub (OWNER/NAME)
+    """
+    if not (is_hub_id(name) or bundled_path(name).exists()):
+        error = CheckpointError if file_kind(name) == "checkpoint" else ModelError
+        raise error(
+            f"{name}: no such file or folder; expected one, the name of weights that ship with the package "
+            f"({', '.join(PRETRAINED)}), or an id on the Hugging Face hub (OWNER/NAME)"
+        )
+
+
+def file_kind(path: str | Path) -> FileKind:
+    """The kind of a file or folder by its suffix: anything but a `.keras` or a `.tflite` file is a checkpoint.
+
+    Examples:
+        >>> file_kind("mine.keras"), file_kind("mine.tflite"), file_kind("mine.pth")
+        ('keras', 'tflite', 'checkpoint')
+    """
+    return _KINDS.get(Path(path).suffix.lower(), "checkpoint")
 
 
 def check_one_model(path: Path, weights: str | None) -> None:
@@ -56,7 +102,7 @@ def check_one_model(path: Path, weights: str | None) -> None:
         ...
         swiftformer_tf.errors.ModelError: mine.keras: weights='ema': this kind of file has one model; leave it out
     """
-    if weights is not None and path.suffix.lower() in (".keras", ".tflite"):
+    if weights is not None and file_kind(path) != "checkpoint":
         raise ModelError(f"{path}: weights={weights!r}: this kind of file has one model; leave it out")
 
 

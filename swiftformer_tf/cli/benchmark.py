@@ -1,14 +1,12 @@
 """`swiftformer-tf benchmark`"""
 
-import contextlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from swiftformer_tf.cli.console import ModelFile, cautions, print_json, print_table, progress_bars, short_names
-from swiftformer_tf.errors import ModelError, number_of
-from swiftformer_tf.recipes import Recipe
+from swiftformer_tf.cli.console import ModelFile, print_json, print_table, progress_bars, short_names
+from swiftformer_tf.errors import number_of
+from swiftformer_tf.recipes import cautions
 
 
 @click.command()
@@ -25,10 +23,10 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
     \b
     swiftformer-tf benchmark models/xs_float16.tflite models/xs_mixed_int8.tflite
     """
-    from swiftformer_tf.litert.benchmarking import benchmark_files
+    from swiftformer_tf.litert.benchmarking import benchmark_files, recognized_recipes
     from swiftformer_tf.litert.profiling import matrix_share
 
-    with progress_bars(*cautions(_recipes(models))) as progress:
+    with progress_bars(*cautions(recognized_recipes(models))) as progress:
         measured = benchmark_files(models, num_threads=threads, repeats=repeats, progress=progress)
     if as_json:
         print_json([each.to_dict() for each in measured])
@@ -65,15 +63,6 @@ def benchmark(models: tuple[Path, ...], threads: int, repeats: int, as_json: boo
                 for op in each.ops
             ]
             print_table(rows, title=f"{each.path.name}: time by operation, one thread")
-
-
-def _recipes(paths: Iterable[Path]) -> Iterator[Recipe]:
-    """The recipes of the files that this package made; whether a file can be measured is for LiteRT to say."""
-    from swiftformer_tf.litert.model_file import LiteModel
-
-    for path in paths:
-        with contextlib.suppress(ModelError, OSError):
-            yield LiteModel.open(path).recipe
 
 
 def milliseconds(value: float) -> str:

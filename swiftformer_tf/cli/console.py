@@ -5,20 +5,19 @@ import itertools
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from swiftformer_tf.config import TokenWeights
-from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.errors import ConfigError, SwiftFormerError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from swiftformer_tf.progress import Progress as Bars
-    from swiftformer_tf.recipes import Recipe
 
 __all__ = [
     "EXISTING",
@@ -26,7 +25,6 @@ __all__ = [
     "TASK_OPTIONS",
     "ImageSize",
     "ModelFile",
-    "cautions",
     "note",
     "print_json",
     "print_table",
@@ -73,21 +71,15 @@ class ModelFile(click.Path):
         self.name = "FILE|FOLDER|NAME"  # after click's own, which is "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from swiftformer_tf.checkpoints.hub import is_hub_id
-        from swiftformer_tf.checkpoints.pretrained import PRETRAINED
+        from swiftformer_tf.checkpoints.pretrained import check_found
 
-        # Found by what opens it: an id is not fetched before all arguments are known to be good, and what names the
-        # model to the user names it as the user did.
-        path = Path(value)
-        if not (str(value) in PRETRAINED or is_hub_id(value) or path.exists()):
-            names = ", ".join(PRETRAINED)
-            self.fail(
-                f"{value}: no such file or folder; expected one, the name of weights that ship with the package "
-                f"({names}), or an id on the Hugging Face hub (OWNER/NAME)",
-                param,
-                ctx,
-            )
-        return path
+        # An id is not fetched before all arguments are known to be good, and what names the model to the user names it
+        # as the user did.
+        try:
+            check_found(value)
+        except SwiftFormerError as error:
+            self.fail(str(error), param, ctx)
+        return Path(value)
 
 
 class ImageSize(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
@@ -209,11 +201,6 @@ def progress_display(*, counted: bool) -> "Progress":
     columns = (TextColumn("{task.description}"), BarColumn(), *times)
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def cautions(recipes: Iterable["Recipe"]) -> list[str]:
-    """Returns what users should know before files of these recipes are run, each sentence once and without its dot."""
-    return list(dict.fromkeys(f"{each.name} is {each.caution}" for each in recipes if each.caution))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from swiftformer_tf.cli.console import (
     EXISTING,
     ImageSize,
     ModelFile,
-    cautions,
     note,
     print_json,
     print_table,
@@ -20,10 +19,7 @@ from swiftformer_tf.cli.console import (
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row, report_title
 from swiftformer_tf.deployment.chips import WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.recipes import RECIPES, InferenceType
-
-# Accepted instead of a recipe's name.
-ALL = "all"
+from swiftformer_tf.recipes import ALL, RECIPES, InferenceType, cautions, choose_recipes
 
 
 def _output_tasks(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
@@ -147,8 +143,7 @@ def export(
     """
     from swiftformer_tf.pipeline import export_files
 
-    names = tuple(RECIPES) if ALL in names else names
-    with progress_bars(*cautions(RECIPES[each] for each in names)) as progress:
+    with progress_bars(*cautions(choose_recipes(names))) as progress:
         exported = export_files(
             model,
             names,

@@ -1,11 +1,12 @@
 """Compares the speed of files in a single run: latency, XNNPACK partitions, memory, and time by operation."""
 
+import contextlib
 import dataclasses
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import numpy as np
 
 from swiftformer_tf.errors import ConfigError, ModelError
 from swiftformer_tf.litert import peak_memory
+from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import count_partitions
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_for_timing, profile_ops
 from swiftformer_tf.progress import Progress, silent
+from swiftformer_tf.recipes import Recipe
 
-__all__ = ["FileTiming", "Timing", "benchmark_files", "interleave", "is_real_time", "peak_bytes"]
+__all__ = ["FileTiming", "Timing", "benchmark_files", "interleave", "is_real_time", "peak_bytes", "recognized_recipes"]
 
 # Runs before the count starts: they fill caches and allocate buffers.
 WARM_UP = 3
@@ -176,6 +179,20 @@ def benchmark_files(
         )
         for index, path in enumerate(paths)
     ]
+
+
+def recognized_recipes(paths: Iterable[str | Path]) -> list[Recipe]:
+    """Returns the recipes of those files that this package made, for their `recipes.cautions`.
+
+    Examples:
+        >>> recognized_recipes(["another tool's.tflite"])
+        []
+    """
+    recipes = []
+    for path in paths:
+        with contextlib.suppress(ModelError, OSError):  # Whether a file can be measured is for LiteRT to say.
+            recipes.append(LiteModel.open(path).recipe)
+    return recipes
 
 
 def peak_bytes(path: str | Path, *, num_threads: int = 1) -> int | None:

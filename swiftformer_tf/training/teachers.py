@@ -11,7 +11,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from swiftformer_tf.checkpoints.pretrained import bundled_path
+from swiftformer_tf.checkpoints.pretrained import bundled_path, file_kind
 from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix_path
 from swiftformer_tf.files import identity, read_text, replacing
 from swiftformer_tf.images.labels import imagenet_classes, match_classes
@@ -123,7 +123,7 @@ class Teacher:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{card_path}: not a valid teacher card ({type(error).__name__}: {error})") from None
         labels = tuple(imagenet_classes().values()) if labels == "imagenet" else tuple(labels)
-        if path.suffix == ".tflite":
+        if file_kind(path) == "tflite":
             return cls.from_tflite(path, transform, labels)
         try:
             model = keras.models.load_model(path, compile=False)
