@@ -148,8 +148,13 @@ class Recipe:
         return self.weights in ("int8", "int4")
 
     @property
+    def uses_calibration(self) -> bool:
+        """Whether calibration images make a difference: integers are rounded to suit them, and floats ignore them."""
+        return self.has_integer_weights
+
+    @property
     def needs_calibration(self) -> bool:
-        """Whether images are needed, either for the ranges of activations or to round weights to int4."""
+        """Whether images are required, either for the ranges of activations or to round weights to int4."""
         return self.activations != "float32" or self.weights == "int4"
 
     @property

@@ -213,6 +213,13 @@ def test_recipes_are_chosen_by_name_or_as_they_are_each_once() -> None:
     assert (bytes_only.inference_input_type, bytes_only.inference_output_type) == ("uint8", "int8")
 
 
+def test_calibration_images_make_a_difference_to_integers_alone() -> None:
+    assert [name for name, recipe in RECIPES.items() if not recipe.uses_calibration] == ["float32", "float16"]
+    assert [
+        recipe.name for recipe in RECIPES.values() if recipe.needs_calibration and not recipe.uses_calibration
+    ] == []
+
+
 def test_all_is_a_choice_too() -> None:
     assert choose_recipes("all") == list(RECIPES.values())
     mine = RECIPES["int8"].replace(name="mine")
