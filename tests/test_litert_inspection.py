@@ -9,6 +9,8 @@ from support.checks import stored_types
 
 from swiftformer_tf import DeployModel, LiteModel, LiteRunner, ModelError
 from swiftformer_tf.litert.inspection import Inspection, Matrix, Op, inspect_model
+from swiftformer_tf.litert.metadata import min_runtime_version
+from swiftformer_tf.litert.metadata_schema import decode, encode
 
 Lite = Callable[..., LiteModel]
 
@@ -80,6 +82,28 @@ def test_a_cut_flatbuffer_is_damaged(cut: int, lite: Lite) -> None:
     broken = dataclasses.replace(lite("float32"), content=lite("float32").content[:cut])
     with pytest.raises(ModelError, match=r"^the flatbuffer is damaged \(\w+: "):
         inspect_model(broken)
+
+
+@pytest.mark.parametrize(
+    ("reader", "function"),
+    [
+        ("ai_edge_litert.tools.flatbuffer_utils.read_model_from_bytearray", inspect_model),
+        ("ai_edge_litert.schema_py_generated.Model.GetRootAs", lambda lite: min_runtime_version(lite.content)),
+        ("swiftformer_tf.litert.metadata_schema.Table", lambda lite: decode(encode(lite.metadata))),
+    ],
+)
+def test_damage_is_told_in_one_line(
+    reader: str, function: Callable[[LiteModel], object], lite: Lite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reader quotes of the file, and also of a model that has no path."""
+    model = lite("float32")
+
+    def fail(*_: object) -> None:
+        raise ValueError("first\nsecond\x1b[2J")
+
+    monkeypatch.setattr(reader, fail)
+    with pytest.raises(ModelError, match=r"is damaged \(ValueError: first\\nsecond\\x1b\[2J\)$"):
+        function(model)
 
 
 def test_a_damaged_flatbuffer_never_fails_otherwise(lite: Lite) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError, prefix_path
+from swiftformer_tf.errors import ModelError, one_line, prefix_path
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, before_matrices, behind_integers, operation_name
 from swiftformer_tf.litert.strictness import find_misquantized, find_unused
@@ -139,7 +139,7 @@ def inspect_model(model: LiteModel) -> Inspection:
         except ModelError:
             raise
         except Exception as error:  # the generated reader raises whatever the damage leads to
-            raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {error})") from None
+            raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {one_line(error)})") from None
 
 
 def _inspected(graph: Any, utils: Any) -> Inspection:

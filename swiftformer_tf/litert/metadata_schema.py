@@ -13,7 +13,7 @@ import flatbuffers
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from swiftformer_tf.errors import ModelError
+from swiftformer_tf.errors import ModelError, one_line
 
 __all__ = ["decode", "encode"]
 
@@ -107,7 +107,7 @@ def decode(content: bytes, table: str = "ModelMetadata") -> dict[str, Any]:
         (root,) = struct.unpack_from("<I", content)
         return _read_table(table, Table(bytearray(content), root))
     except (struct.error, TypeError, ValueError, IndexError, RecursionError) as error:
-        raise ModelError(f"the TFLite Metadata is damaged ({type(error).__name__}: {error})") from None
+        raise ModelError(f"the TFLite Metadata is damaged ({type(error).__name__}: {one_line(error)})") from None
 
 
 def _write_table(builder: flatbuffers.Builder, table: str, values: Mapping[str, Any]) -> int:

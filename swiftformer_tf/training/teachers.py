@@ -121,7 +121,9 @@ class Teacher:
             if labels != "imagenet" and not (isinstance(labels, list) and all(isinstance(x, str) for x in labels)):
                 raise ValueError('labels: expected a list of names, or "imagenet"')
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{card_path}: not a valid teacher card ({type(error).__name__}: {error})") from None
+            raise ModelError(
+                f"{card_path}: not a valid teacher card ({type(error).__name__}: {one_line(error)})"
+            ) from None
         labels = tuple(imagenet_classes().values()) if labels == "imagenet" else tuple(labels)
         if file_kind(path) == "tflite":
             return cls.from_tflite(path, transform, labels)
