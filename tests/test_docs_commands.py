@@ -17,7 +17,6 @@ import click
 import pytest
 
 from swiftformer_tf.cli import cli
-from swiftformer_tf.cli.export import ALL
 from swiftformer_tf.recipes import choose_recipes
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +86,7 @@ def parse(arguments: list[str], *, whole: bool = True) -> None:
             param.type_cast_value(context, value)
     if whole and name == "export":
         types = {f"inference_{side}_type": values.get(f"{side}_type") for side in ("input", "output")}
-        choose_recipes([each for each in values["names"] if each != ALL], **types)
+        choose_recipes(values["names"], **types)
 
 
 def check_target(arguments: list[str]) -> None:

@@ -72,12 +72,15 @@ def check_found(name: str | Path) -> None:
         swiftformer_tf.errors.CheckpointError: nothing: no such file or folder; expected one, the name of weights that \
 ship with the package (swiftformer_xs_imagenette), or an id on the Hugging Face hub (OWNER/NAME)
     """
-    if not (is_hub_id(name) or bundled_path(name).exists()):
-        error = CheckpointError if file_kind(name) == "checkpoint" else ModelError
-        raise error(
-            f"{name}: no such file or folder; expected one, the name of weights that ship with the package "
-            f"({', '.join(PRETRAINED)}), or an id on the Hugging Face hub (OWNER/NAME)"
-        )
+    if is_hub_id(name) or bundled_path(name).exists():
+        return
+    message = (
+        f"{name}: no such file or folder; expected one, the name of weights that ship with the package "
+        f"({', '.join(PRETRAINED)}), or an id on the Hugging Face hub (OWNER/NAME)"
+    )
+    if file_kind(name) == "checkpoint":
+        raise CheckpointError(message)
+    raise ModelError(message)
 
 
 def file_kind(path: str | Path) -> FileKind:
