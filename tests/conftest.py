@@ -32,7 +32,7 @@ from PIL import Image
 from support import ENVIRONMENT, JAX_ENVIRONMENT
 from support.forks import Forks
 from support.killed_commands import MODULES
-from support.random_models import pictures, seeded_model, tiny_config
+from support.random_models import TWO_STAGES, pictures, seeded_model, tiny_config
 from support.tracing import steps_traced, trace_steps
 from support.windows import POSIX_ONLY, reason_to_skip
 
@@ -109,8 +109,11 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def model(pixels: np.ndarray) -> SwiftFormerForImageClassification:
-    """A tiny classifier for 64 px that tells `pixels` apart. Shared: do not change it."""
-    config = tiny_config()
+    """A tiny classifier for 64 px that tells `pixels` apart. Shared: do not change it.
+
+    It has two stages, the second so wide that recipes with integer weights have some to store.
+    """
+    config = tiny_config(**TWO_STAGES | {"embed_dims": (8, 20)})
     return seeded_model(config, config.transform.normalize(pixels))
 
 
@@ -167,6 +170,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory, pixels: np.ndarray) -> Path
         path = root / ("left", "right")[index % 2] / f"{index:02}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(picture).save(path)
+    return root
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Path:
+    """Twelve photographs of `folder`, in the same subfolders: five answers of `model`, as many as a verdict needs."""
+    root = tmp_path_factory.mktemp("few")
+    for path in sorted(folder.rglob("*.png"), key=lambda path: path.name)[:12]:
+        copy = root / path.relative_to(folder)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
     return root
 
 
@@ -259,7 +273,7 @@ def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
         everything = sorted((each for each in archive if each.isfile()), key=lambda m: m.name)
         members = [each for each in everything if "/val/" in each.name]
         stems = sorted({Path(member.name).stem for member in members})[::5]
-        train = [each for each in everything if "/images/train/" in each.name][::20]
+        train = [each for each in everything if "/images/train/" in each.name][::120]
         wanted = [*train, *(each for each in members if Path(each.name).stem in stems)]
         archive.extractall(root, members=wanted, filter="data")
     names = [

@@ -64,7 +64,7 @@ def test_integers_answer_as_keras_at_the_published_size(
     """What `docs/results/camvid_files.py` measures on all of val, on a few of its pictures: 99.44 and 99.52 % there."""
     deploy, calibration = calibrated
     file = export(deploy, RECIPES[recipe], calibration=calibration)
-    report = verify(file, reference=published, images=MaskFolder.open(camvid).images[::4])
+    report = verify(file, reference=published, images=MaskFolder.open(camvid).images[::7])
     assert report.passed, [each for each in report.checks if each.status != "passed"]
     assert report.measured["agreement"] >= agreement
 

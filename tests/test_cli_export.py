@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.commands import files, run
-from support.random_models import tiny_config
+from support.random_models import TWO_STAGES, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
@@ -24,14 +24,14 @@ from swiftformer_tf.progress import Progress
 Lite = Callable[..., LiteModel]
 
 
-def test_export_writes_prints_and_passes(saved: Path, tmp_path: Path, folder: Path) -> None:
+def test_export_writes_prints_and_passes(saved: Path, tmp_path: Path, few: Path) -> None:
     out = tmp_path / "out"
-    arguments = ("export", saved, "-o", out, "--recipe", "float32", "--recipe", "float16", "--images", folder)
+    arguments = ("export", saved, "-o", out, "--recipe", "float32", "--recipe", "float16", "--images", few)
     result = run(*arguments, "--recipe", "float32")  # twice is once
     assert result.exit_code == 0, result.output
     assert files(out) == [f"tiny_{r}.{suffix}" for r in ("float16", "float32") for suffix in ("json", "tflite")]
     said, _, table = result.stdout.partition("recipe ")
-    assert "".join(said.split()) == f"{out / 'tiny_RECIPE.tflite'},comparedwithKerason48images"
+    assert "".join(said.split()) == f"{out / 'tiny_RECIPE.tflite'},comparedwithKerason12images"
     rows = table.splitlines()[2:]
     assert [row.split()[0] for row in rows] == ["float32", "float16"]
     assert all("passed" in row and "100.0%" in row for row in rows)
@@ -77,8 +77,8 @@ def test_export_without_photographs_is_no_pass(saved: Path, tmp_path: Path) -> N
     assert "The models were verified" not in (tmp_path / "tiny_android.md").read_text()
 
 
-def test_export_says_that_it_verified_on_the_calibration(saved: Path, tmp_path: Path, folder: Path) -> None:
-    options = ("--recipe", "float32", "--calibration", folder, "--android", tmp_path / "android")
+def test_export_says_that_it_verified_on_the_calibration(saved: Path, tmp_path: Path, few: Path) -> None:
+    options = ("--recipe", "float32", "--calibration", few, "--android", tmp_path / "android")
     result = run("export", saved, "-o", tmp_path, *options)
     assert result.exit_code == 0, result.output
     said = "Verified on the calibration photographs; to verify on others, give --images FOLDER"
@@ -195,7 +195,7 @@ def test_misuse_of_export_writes_nothing(
 
 
 def test_a_model_without_labels_is_told_which_option_to_leave_out(tmp_path: Path) -> None:
-    SwiftFormerForImageClassification(tiny_config(id2label={})).save(tmp_path / "pooled.keras")
+    SwiftFormerForImageClassification(tiny_config(id2label={}, **TWO_STAGES)).save(tmp_path / "pooled.keras")
     arguments = ("-o", tmp_path / "out", "--recipe", "float32", "--probabilities")
     result = run("export", tmp_path / "pooled.keras", *arguments)
     assert result.exit_code == 2
@@ -205,7 +205,7 @@ def test_a_model_without_labels_is_told_which_option_to_leave_out(tmp_path: Path
 
 
 def test_in_a_pipe_export_says_what_it_does(
-    saved: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    saved: Path, tmp_path: Path, few: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Verifying waits until it was said."""
     monkeypatch.setattr(console, "NOTE_SECONDS", 0.005)
@@ -224,7 +224,7 @@ def test_in_a_pipe_export_says_what_it_does(
 
     monkeypatch.setattr(console, "note", note)
     monkeypatch.setattr(pipeline, "verify", verify)
-    result = run("export", saved, "-o", tmp_path / "out", "--recipe", "float16", "--images", folder)
+    result = run("export", saved, "-o", tmp_path / "out", "--recipe", "float16", "--images", few)
     assert result.exit_code == 0, result.output
     assert "float16: verify" in told
     assert "regular notes" not in {thread.name for thread in threading.enumerate()}
@@ -251,7 +251,7 @@ def test_export_to_where_nothing_can_be_written(target: str, saved: Path, tmp_pa
 
 
 def test_demo_runs_the_main_job(
-    tmp_path: Path, folder: Path, model: SwiftFormerForImageClassification, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, few: Path, model: SwiftFormerForImageClassification, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a small model: the real one is what `make demo` runs."""
     from swiftformer_tf import to_checkpoint
@@ -279,11 +279,11 @@ def test_demo_runs_the_main_job(
     monkeypatch.setattr("swiftformer_tf.deployment.serving.PageServer", Page)
     monkeypatch.setattr("swiftformer_tf.deployment.serving.runtime_folder", lambda folder: folder)
     monkeypatch.setattr("click.launch", served.append)
-    result = run("demo", "--images", folder, "-o", tmp_path / "out", "--json", "--serve")
+    result = run("demo", "--images", few, "-o", tmp_path / "out", "--json", "--serve")
     reports = json.loads(result.stdout)
     assert served == [*(f"swiftformer_xs_imagenette_{recipe}.tflite" for recipe in RECIPES), Page.url]
     assert [report["recipe"] for report in reports] == list(RECIPES)
-    assert all(report["images"] == 24 for report in reports)
+    assert all(report["images"] == 6 for report in reports)
     assert result.exit_code == (0 if all(report["passed"] for report in reports) else 1)
     written = files(tmp_path / "out")
     assert {f"swiftformer_xs_imagenette_{recipe}.tflite" for recipe in RECIPES} < set(written)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from support.commands import run
-from support.random_models import random_classifier, random_images
+from support.random_models import TWO_STAGES, random_classifier, random_images
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
 from swiftformer_tf.checkpoints import Checkpoint
@@ -53,7 +53,7 @@ def test_info_of_each_kind(
         assert shown.stdout.splitlines()[0] == str(path)
         facts = dict(line.strip().split("  ", 1) for line in shown.stdout.splitlines()[1:])
         assert facts["kind"].strip() == kind
-        assert facts["variant"].strip() == "tiny"
+        assert facts["variant"].strip() == "non-standard"
         assert facts["token weights"].strip().startswith("l2" + (", assumed" if kind == "checkpoint" else ""))
         assert (ASSUMED in " ".join(shown.stdout.split())) == (kind == "checkpoint")
         assert "token weights assumed" not in facts
@@ -63,7 +63,7 @@ def test_info_of_each_kind(
         document = json.loads(run("info", path, "--json").stdout)
         assert (document["file"], document["kind"], document["num_labels"]) == (str(path), kind, 10)
         assert document["bytes"] == path.stat().st_size
-    assert facts["metadata name"].strip() == "SwiftFormer-TINY int8"
+    assert facts["metadata name"].strip() == "SwiftFormer int8"
     assert facts["metadata output name"].strip() == "logits"
 
 
@@ -71,7 +71,7 @@ def test_port_writes_a_model_and_says_what_it_assumed(checkpoint: Path, tmp_path
     target = tmp_path / "ported.keras"
     result = run("port", checkpoint, "-o", target)
     assert result.exit_code == 0, result.output
-    assert "original layout, tiny architecture, 10 labels" in result.stderr
+    assert "original layout, non-standard architecture, 10 labels" in result.stderr
     assert f"token weights: l2, {ASSUMED}\n" in result.stderr
     assert result.stdout == f"{target}: {len(model.weights)} tensors\n"
     image = random_images(1, 64, 64, 3)
@@ -158,34 +158,34 @@ def test_port_refuses_labels_that_are_none(saved: Path, tmp_path: Path, argument
     assert not (tmp_path / "x.keras").exists()
 
 
-def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, folder: Path) -> None:
+def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, few: Path) -> None:
     model.save_pretrained(tmp_path / "net")
-    picture = min(folder.rglob("*.png"))
+    picture = min(few.rglob("*.png"))
     facts = json.loads(run("info", tmp_path / "net", "--json").stdout)
     assert facts["scheme"] == "timm"
     assert facts["bytes"] == sum(path.stat().st_size for path in (tmp_path / "net").iterdir())
     assert run("predict", tmp_path / "net", picture).exit_code == 0
-    result = run("export", tmp_path / "net", "-o", tmp_path / "out", "--recipe", "float32", "--images", folder)
+    result = run("export", tmp_path / "net", "-o", tmp_path / "out", "--recipe", "float32", "--images", few)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "net_float32.tflite").is_file()
-    verify = ("verify", tmp_path / "out" / "net_float32.tflite", "--reference", tmp_path / "net", "--images", folder)
+    verify = ("verify", tmp_path / "out" / "net_float32.tflite", "--reference", tmp_path / "net", "--images", few)
     assert run(*verify).exit_code == 0
 
 
 def test_a_folder_names_its_files_by_its_own_whole_name(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, few: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also from within it, and with dots in it, as timm's names have; and of gray photographs there is an app, too."""
     net = tmp_path / "net.in1k"
-    random_classifier(num_channels=1).save_pretrained(net)
+    random_classifier(num_channels=1, **TWO_STAGES).save_pretrained(net)
     monkeypatch.chdir(net)
-    photographs = ("--calibration", folder, "--images", folder)
+    photographs = ("--calibration", few, "--images", few)
     result = run("export", ".", "-o", tmp_path / "out", "--recipe", "int8", *photographs, "--android", tmp_path / "app")
     assert result.exit_code in (0, 1), result.output  # random weights do not pass
     assert (tmp_path / "out" / "net.in1k_int8.tflite").is_file()
     (kotlin,) = (tmp_path / "app").rglob("*.kt")
     assert kotlin.name == "NetIn1k.kt"
-    assert run("predict", tmp_path / "out" / "net.in1k_int8.tflite", min(folder.rglob("*.png"))).exit_code == 0
+    assert run("predict", tmp_path / "out" / "net.in1k_int8.tflite", min(few.rglob("*.png"))).exit_code == 0
 
 
 def test_predict_ranks_labels(saved: Path, folder: Path, model: Model, pixels: np.ndarray) -> None:
@@ -230,16 +230,14 @@ def test_predict_asks_for_its_photographs_before_it_opens_the_model(saved: Path,
         assert result.stderr == f"Error: {path}: {said}\n"
 
 
-def test_predict_takes_all_photographs_of_a_folder(saved: Path, folder: Path) -> None:
-    pictures = sorted(folder.rglob("*.png"))
-    result = run("predict", saved, folder, pictures[0], "--top", "1", "--json")
+def test_predict_takes_all_photographs_of_a_folder(saved: Path, few: Path) -> None:
+    pictures = sorted(few.rglob("*.png"))
+    result = run("predict", saved, few, pictures[0], "--top", "1", "--json")
     assert [each["image"] for each in json.loads(result.stdout)] == [str(path) for path in (*pictures, pictures[0])]
 
 
 def test_predict_needs_labels(tmp_path: Path, folder: Path) -> None:
-    from support.random_models import random_classifier
-
-    random_classifier(id2label={}).save(tmp_path / "x.keras")
+    random_classifier(id2label={}, **TWO_STAGES).save(tmp_path / "x.keras")
     result = run("predict", tmp_path / "x.keras", min(folder.rglob("*.png")))
     assert result.exit_code == 2
     assert "no labels to predict; it returns pooled features" in result.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from support.photographs import PHOTOGRAPH, SHOWN, encoded
-from support.random_models import random_classifier
+from support.random_models import TWO_STAGES, random_classifier
 
 from swiftformer_tf import LiteModel
 from swiftformer_tf.cli import cli
@@ -89,23 +89,23 @@ def test_what_a_viewer_shows_is_taken(name: str, run: Callable[[str], Result], t
 
 
 def test_models_of_gray_photographs_go_through_every_command(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, few: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each had a traceback."""
     monkeypatch.chdir(tmp_path)
-    random_classifier(num_channels=1, id2label={0: "left", 1: "right"}).save("gray.keras")
+    random_classifier(num_channels=1, id2label={0: "left", 1: "right"}, **TWO_STAGES).save("gray.keras")
     for line in (
         "export gray.keras -o . --recipe float32 --recipe int8 --calibration {} --images {} --html page.html",
         "verify gray_float32.tflite --reference gray.keras --images {}",
         "debug-quantization gray_int8.tflite --reference gray.keras --images {}",
         "evaluate gray_float32.tflite {}",
-        "train {} -o run --from gray.keras --epochs 1 --batch-size 16",
+        "train {} -o run --from gray.keras --epochs 1 --batch-size 4",
         "evaluate run/model.keras {}",
     ):
-        result = CliRunner().invoke(cli, [word.format(folder) for word in line.split()])
+        result = CliRunner().invoke(cli, [word.format(few) for word in line.split()])
         assert result.exit_code in (0, 1), (line, result.output)  # random weights do not pass in integers
         assert result.exception is None or isinstance(result.exception, SystemExit), line
-    report = CliRunner().invoke(cli, ["evaluate", "run/model.keras", str(folder), "--json"])
+    report = CliRunner().invoke(cli, ["evaluate", "run/model.keras", str(few), "--json"])
     assert json.loads(report.stdout)["transform"]["mean"] == pytest.approx(
         [0.449]
     )  # of ImageNet's three, as timm has it

@@ -22,19 +22,19 @@ def exported(tmp_path: Path, lite: Lite) -> Path:
     return path
 
 
-def test_verify_passes(exported: Path, saved: Path, folder: Path) -> None:
-    result = run("verify", exported, "--reference", saved, "--images", folder, "--threads", "2")
+def test_verify_passes(exported: Path, saved: Path, few: Path) -> None:
+    result = run("verify", exported, "--reference", saved, "--images", few, "--threads", "2")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == "passed"
-    assert "on 2 threads, 1 XNNPACK partition, 48 images" in result.stdout
-    (document,) = json.loads(run("verify", exported, "--reference", saved, "--images", folder, "--json").stdout)
-    assert (document["file"], document["passed"], document["images"]) == (str(exported), True, 48)
+    assert "on 2 threads, 1 XNNPACK partition, 12 images" in result.stdout
+    (document,) = json.loads(run("verify", exported, "--reference", saved, "--images", few, "--json").stdout)
+    assert (document["file"], document["passed"], document["images"]) == (str(exported), True, 12)
     assert document["verdict"] == "passed"
     assert [check["status"] for check in document["checks"]] == ["passed"] * len(document["checks"])
 
 
 def test_several_files_are_verified_side_by_side(
-    exported: Path, saved: Path, folder: Path, tmp_path: Path, lite: Lite, monkeypatch: pytest.MonkeyPatch
+    exported: Path, saved: Path, few: Path, tmp_path: Path, lite: Lite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     long = tmp_path / f"{'a_very_long_name_' * 3}float16.tflite"
@@ -47,7 +47,7 @@ def test_several_files_are_verified_side_by_side(
 
     monkeypatch.setattr("swiftformer_tf.pipeline.reference_answers", answers)
     monkeypatch.setitem(PRETRAINED, "tiny", saved)
-    result = run("verify", exported, long, "--reference", "tiny", "--images", folder)
+    result = run("verify", exported, long, "--reference", "tiny", "--images", few)
     assert result.exit_code == 0, result.output
     assert len(asked) == 1  # the reference answers once for both
     # Weights that ship are called what the user calls them, wherever they are installed.
@@ -61,7 +61,7 @@ def test_several_files_are_verified_side_by_side(
 
 
 def test_several_files_fail_by_their_names(
-    exported: Path, folder: Path, saved: Path, tmp_path: Path, lite: Lite, model: SwiftFormerForImageClassification
+    exported: Path, few: Path, saved: Path, tmp_path: Path, lite: Lite, model: SwiftFormerForImageClassification
 ) -> None:
     """Files of one recipe, which would not tell them apart; one with other outputs is named before anything runs."""
     other = SwiftFormerForImageClassification(model.config)
@@ -69,7 +69,7 @@ def test_several_files_fail_by_their_names(
     other.save(tmp_path / "other.keras")
     copy = tmp_path / "copy.tflite"
     copy.write_bytes(exported.read_bytes())
-    result = run("verify", exported, copy, "--reference", tmp_path / "other.keras", "--images", folder)
+    result = run("verify", exported, copy, "--reference", tmp_path / "other.keras", "--images", few)
     assert result.exit_code == 1
     assert [line.partition(" failed")[0] for line in result.stderr.splitlines() if "snr" in line] == [
         "model.tflite: snr",
@@ -78,18 +78,18 @@ def test_several_files_fail_by_their_names(
     SwiftFormerForImageClassification(model.config.replace(id2label={0: "a", 1: "b", 2: "c"})).save(
         tmp_path / "three.keras"
     )
-    refused = run("verify", copy, exported, "--reference", tmp_path / "three.keras", "--images", folder)
+    refused = run("verify", copy, exported, "--reference", tmp_path / "three.keras", "--images", few)
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"Error: {copy}: the reference's output ")
 
 
 def test_verify_fails_with_status_1(
-    exported: Path, folder: Path, tmp_path: Path, model: SwiftFormerForImageClassification
+    exported: Path, few: Path, tmp_path: Path, model: SwiftFormerForImageClassification
 ) -> None:
     other = SwiftFormerForImageClassification(model.config)
     other.set_weights([array + 0.01 * np.abs(array).max() for array in model.get_weights()])
     other.save(tmp_path / "other.keras")
-    result = run("verify", exported, "--reference", tmp_path / "other.keras", "--images", folder)
+    result = run("verify", exported, "--reference", tmp_path / "other.keras", "--images", few)
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-1] == "FAILED"
     assert "float32: snr failed: " in result.stderr

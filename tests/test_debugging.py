@@ -273,7 +273,7 @@ def test_the_command_prints_the_worst_and_draws(file: Path, saved: Path, folder:
     plot = file.with_name("snr.png")
     shown = run(file, "--reference", saved, "--images", folder, "--count", "6", "--top", "4", "--plot", plot)
     assert shown.exit_code == 0, shown.output
-    title = f"{file}: 4 of 160 tensors, worst first, on 6 images"
+    title = f"{file}: 4 of 83 tensors, worst first, on 6 images"
     assert "".join(title.split()) in "".join(shown.stdout.split())  # a long path is folded, within a word too
     ratios = [float(row.split()[2]) for row in shown.stdout.splitlines() if row.endswith("%")]
     assert len(ratios) == 4

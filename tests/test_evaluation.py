@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.axes import Axes
 from PIL import Image
-from support.random_models import tiny_config
+from support.random_models import TWO_STAGES, tiny_config
 
 from swiftformer_tf import ConfigError, LiteModel, ModelError, SwiftFormerForImageClassification, evaluate, fuse
 from swiftformer_tf.accuracy import Accuracy
@@ -178,10 +178,10 @@ def test_a_confusion_matrix_that_cannot_be_drawn_is_refused_before_anything_runs
 # In one call.
 
 
-def test_one_call_opens_counts_and_draws(saved: Path, folder: Path, tmp_path: Path, lite: Any) -> None:
+def test_one_call_opens_counts_and_draws(saved: Path, few: Path, tmp_path: Path, lite: Any) -> None:
     lite("float32").save(tmp_path / "tiny.tflite")
     labels = tmp_path / "labels.txt"
-    labels.write_text("".join(f"{path.stem} 0\n" for path in sorted(folder.rglob("*.png"))))
+    labels.write_text("".join(f"{path.stem} 0\n" for path in sorted(few.rglob("*.png"))))
     seen: list[int] = []
     steps = []
 
@@ -190,16 +190,16 @@ def test_one_call_opens_counts_and_draws(saved: Path, folder: Path, tmp_path: Pa
         steps.append((title, total))
         yield seen.append
 
-    mine = evaluate(saved, folder, label_file=labels, task="classification", progress=shown)
-    other = evaluate(tmp_path / "tiny.tflite", folder, label_file=labels, num_threads=2)
+    mine = evaluate(saved, few, label_file=labels, task="classification", progress=shown)
+    other = evaluate(tmp_path / "tiny.tflite", few, label_file=labels, num_threads=2)
     fuse(open_model(saved)).save(tmp_path / "fused.keras")
-    assert evaluate(tmp_path / "fused.keras", folder, label_file=labels).to_dict() == other.to_dict()
-    assert (mine.task, mine.images, seen[-1]) == ("classification", 48, 48)
+    assert evaluate(tmp_path / "fused.keras", few, label_file=labels).to_dict() == other.to_dict()
+    assert (mine.task, mine.images, seen[-1]) == ("classification", 12, 12)
     assert mine.to_dict() == {**other.to_dict(), "transform": mine.to_dict()["transform"]}
     assert not (tmp_path / "confusion.png").exists()
-    assert steps == [("photographs", 48)]
-    evaluate(saved, folder, label_file=labels, confusion=tmp_path / "confusion.png", progress=shown)
-    assert steps[1:] == [("photographs", 48), ("confusion matrix", None)]
+    assert steps == [("photographs", 12)]
+    evaluate(saved, few, label_file=labels, confusion=tmp_path / "confusion.png", progress=shown)
+    assert steps[1:] == [("photographs", 12), ("confusion matrix", None)]
     assert (tmp_path / "confusion.png").is_file()
 
 
@@ -211,12 +211,12 @@ def test_one_call_refuses_what_does_not_fit(saved: Path, folder: Path, tmp_path:
         evaluate(saved, folder, task="segmentation")
     with pytest.raises(ConfigError, match=in_the_same_words):
         train(folder, tmp_path / "run", task="segmentation")  # type: ignore[arg-type]
-    features = SwiftFormerForImageClassification(tiny_config(id2label={}))
+    features = SwiftFormerForImageClassification(tiny_config(id2label={}, **TWO_STAGES))
     with pytest.raises(ModelError, match=r"^a model for features; expected one for classification or semantic-seg"):
         evaluate(features, folder)
     with pytest.raises(ConfigError, match="problem_type='regression': a confusion matrix needs a single label"):
         evaluate(
-            SwiftFormerForImageClassification(tiny_config(problem_type="regression")),
+            SwiftFormerForImageClassification(tiny_config(problem_type="regression", **TWO_STAGES)),
             folder,
             confusion=tmp_path / "x.png",
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.random_models import random_classifier, tiny_config
+from support.random_models import TWO_STAGES, random_classifier, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
@@ -30,7 +30,7 @@ def facts(model: SwiftFormerForImageClassification, lite: Callable[..., LiteMode
 def test_what_all_kinds_have(facts: dict[str, dict[str, Any]], model: SwiftFormerForImageClassification) -> None:
     for kind, own in facts.items():
         assert own["kind"] == kind
-        assert (own["variant"], own["token_weights"], own["heads"], own["num_labels"]) == ("tiny", "l2", 2, 10)
+        assert (own["variant"], own["token_weights"], own["heads"], own["num_labels"]) == ("non-standard", "l2", 2, 10)
         assert (own["image_size"], own["labels"]) == ([64, 64], list(model.config.labels))
         assert own["config"] == json.loads(model.config.to_json())
         assert own["transform"]["crop"] == 0.875
@@ -54,10 +54,10 @@ def test_the_inference_types_are_told_as_they_are(lite: Callable[..., LiteModel]
 
 
 def test_a_mask_is_no_probability_and_features_are_no_logits() -> None:
-    segmenter = SwiftFormerForSemanticSegmentation(tiny_config(image_size=32))
+    segmenter = SwiftFormerForSemanticSegmentation(tiny_config(image_size=32, **TWO_STAGES))
     mask = export(fuse(segmenter, classifier_activation="argmax"), RECIPES["float32"])
     assert describe(mask)["output"] == "uint8, mask"
-    pooled = SwiftFormerForImageClassification(tiny_config(image_size=32, id2label={}))
+    pooled = SwiftFormerForImageClassification(tiny_config(image_size=32, id2label={}, **TWO_STAGES))
     assert describe(export(fuse(pooled), RECIPES["float32"]))["output"] == "float32, features"
 
 
@@ -71,13 +71,13 @@ def test_parameters_are_counted_as_pytorch_does(token_weights: str) -> None:
 
 
 def test_heads_and_names() -> None:
-    assert describe(SwiftFormerForImageClassification(tiny_config(id2label={})))["heads"] == 0
+    assert describe(SwiftFormerForImageClassification(tiny_config(id2label={}, **TWO_STAGES)))["heads"] == 0
     own = describe(SwiftFormerForImageClassification(tiny_config(distillation=False, depths=(1, 1, 1, 1))))
     assert (own["heads"], own["variant"]) == (1, "non-standard")
 
 
 def test_a_segmenter_has_one_head_and_a_backbone_none_though_its_configuration_is_a_classifier_s_of_two() -> None:
-    config = tiny_config(image_size=32)
+    config = tiny_config(image_size=32, **TWO_STAGES)
     assert config.distillation
     segmenter = SwiftFormerForSemanticSegmentation(config)
     checkpoint, lite = to_checkpoint(segmenter), export(fuse(segmenter), RECIPES["float32"])
@@ -86,8 +86,8 @@ def test_a_segmenter_has_one_head_and_a_backbone_none_though_its_configuration_i
     assert [describe(each)["heads"] for each in (backbone, export(fuse(backbone), RECIPES["float32"]))] == [0, 0]
 
 
-def test_a_file_or_folder_is_told_with_its_bytes(model: SwiftFormerForImageClassification, tmp_path: Path) -> None:
-    checkpoint = to_checkpoint(model)
+def test_a_file_or_folder_is_told_with_its_bytes(tmp_path: Path) -> None:
+    checkpoint = to_checkpoint(random_classifier())
     checkpoint.save(tmp_path / "tiny.safetensors")
     facts = describe_file(tmp_path / "tiny.safetensors")
     assert (facts["kind"], facts["variant"]) == ("checkpoint", "tiny")

@@ -94,18 +94,19 @@ def test_the_profilers_times_are_in_milliseconds_too(files: list[Path]) -> None:
 def test_the_profile_counts_every_operation_of_either_kernel(files: list[Path], lite: Callable[..., LiteModel]) -> None:
     ours = {op.name: op for op in profile_ops(files[0], repeats=2)}
     assert all(op.xnnpack for op in ours.values())
-    gelus = sum(lite("float32").config.depths) + 4  # one in each block, and one in each stage's last MLP
+    depths = lite("float32").config.depths
+    gelus = sum(depths) + len(depths)  # one in each block, and one in each stage's last MLP
     assert ours["GELU (NC)"].count == gelus
     matrices = [op for op in ours.values() if op.is_matrix]
     assert {op.name.split(" (")[0] for op in matrices} == {"Fully Connected", "Convolution"}
     assert not any("DWConv" in op.name for op in matrices)
     integer = {op.name: op for op in profile_ops(files[1], repeats=2)}
-    norms = 3 * 4  # in each stage's attention: of the query, of the key and of the token weights
+    norms = 3 * len(depths)  # in each stage's attention: of the query, of the key and of the token weights
     assert integer["LOG"].count == integer["EXP"].count == norms
     assert not integer["LOG"].xnnpack
     # Operations of all partitions are seen, not of the first alone.
     count = sum(op.count for op in ours.values() if op.is_matrix)
-    means = 2 * 4  # over the channels of each stage's query and key, as 1x1 convolutions
+    means = 2 * len(depths)  # over the channels of each stage's query and key, as 1x1 convolutions
     assert sum(op.count for op in integer.values() if op.is_matrix) == count + means
 
 

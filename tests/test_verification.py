@@ -179,7 +179,7 @@ def test_finite_fails_on_nan(
 def test_snr_and_agreement_fail_on_other_weights(lite: Lite, model: Model, pixels: np.ndarray) -> None:
     other = SwiftFormerForImageClassification(model.config)
     other.set_weights(model.get_weights())
-    kernel = other.get_layer("stages-2-blocks-1").linear.fc2.kernel
+    kernel = other.get_layer("stages-1-blocks-0").linear.fc2.kernel
     kernel.assign(-np.asarray(kernel))
     report = verify(lite("float32"), reference=other, images=pixels)
     assert set(failing(report.checks)) == {"snr", "agreement"}
