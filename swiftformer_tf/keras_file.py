@@ -5,15 +5,16 @@ import math
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from swiftformer_tf.checkpoints.tensor_specs import expected_shapes
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError, first_line, one_line
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.segmentation_heads import SegmentationHead
+
+if TYPE_CHECKING:  # Keras takes seconds to import: what is refused is refused before
+    import keras
 
 __all__ = ["open_keras_file"]
 
@@ -30,7 +31,7 @@ FUNCTIONAL = ("Functional", "Sequential")
 MAX_KERAS_CONFIG_BYTES = 2**26
 
 
-def open_keras_file(path: str | Path, *, fused: bool = False) -> keras.Model:
+def open_keras_file(path: str | Path, *, fused: bool = False) -> "keras.Model":
     """Opens a `.keras` file with a model of this package, or with one under Keras layers.
 
     Args:
@@ -46,6 +47,8 @@ def open_keras_file(path: str | Path, *, fused: bool = False) -> keras.Model:
         raise ModelError(f"{path}: not a Keras model (not a zip archive), or cut short")
     try:
         kind = _checked_kind(path, fused)
+        import keras
+
         model = keras.models.load_model(path, compile=False)
     except (ConfigError, ModelError) as error:
         raise ModelError(f"{path}: {one_line(error)}") from None

@@ -75,6 +75,11 @@ def test_info_needs_no_keras(kind: str, lite: Callable[..., LiteModel], tmp_path
     assert json.loads(said)["kind"] == kind
 
 
+def test_a_keras_file_that_is_refused_needs_no_keras(tmp_path: Path) -> None:
+    (tmp_path / "cut.keras").write_bytes(b"PK\x03\x04 cut short")
+    assert started("info", tmp_path / "cut.keras")[0] <= FOR_FILES
+
+
 def test_a_help_of_a_subcommand_that_needs_keras_does_without() -> None:
     assert started("train", "--help")[0] & {"keras", "tensorflow"} == set()
 
