@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.architectures import architectures
 from support.random_models import (
     LABELS,
+    TWO_STAGES,
     pictures,
     random_classifier,
     random_images,
@@ -23,6 +24,7 @@ from support.small_graphs import max_rank
 
 from swiftformer_tf import (
     RECIPES,
+    VARIANTS,
     ConfigError,
     DeployModel,
     LiteModel,
@@ -40,7 +42,7 @@ from swiftformer_tf.tasks import Output
 BOUND = 1e-5
 
 CASES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
-    "l2": ({}, (64, 64)),
+    "l2": ({**VARIANTS["tiny"], "downsamples": (True,) * 4}, (64, 64)),
     "uniform": ({"token_weights": "uniform"}, (64, 64)),
     "l2, not square": ({}, (32, 96)),
     "uniform, odd": ({"token_weights": "uniform"}, (95, 33)),
@@ -50,7 +52,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
     "no labels": ({"id2label": {}}, (64, 64)),
     "one label": ({"id2label": {0: "a"}}, (32, 32)),
     "no layer scale": ({"use_layer_scale": False}, (64, 64)),
-    "no downsampling": ({"embed_dims": (8, 8, 8, 8), "downsamples": (False, False, True, False)}, (32, 32)),
+    "no downsampling": ({"depths": (1, 1, 1), "embed_dims": (8, 8, 8), "downsamples": (False, False, True)}, (32, 32)),
     "other kernel": ({"down_patch_size": 5, "down_stride": 3, "down_pad": 2}, (64, 64)),
     "no padding": ({"down_patch_size": 2, "down_pad": 0}, (64, 64)),
     "relu, ratio, epsilon": ({"hidden_act": "relu", "mlp_ratio": 2.5, "batch_norm_eps": 1e-3}, (32, 32)),
@@ -58,10 +60,15 @@ CASES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
 }
 
 
+def classifier(**fields: Any) -> SwiftFormerForImageClassification:
+    """Two stages with random weights, where nothing else is asked for."""
+    return random_classifier(**{**TWO_STAGES, **fields})
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_function(case: str) -> None:
     fields, (height, width) = CASES[case]
-    model = random_classifier(**fields)
+    model = classifier(**fields)
     image = random_images(1, height, width, model.config.num_channels)
     assert relative_error(fuse(model, image_size=(height, width))(image), model(image)) < BOUND
 
@@ -83,7 +90,7 @@ def test_the_same_function_for_whatever_architecture_and_size(
 
 def test_the_wrong_attention_type_would_be_noticed() -> None:
     """The control of the tests above: the weights are such that the two attention types differ."""
-    model = random_classifier()
+    model = classifier()
     other = SwiftFormerForImageClassification(model.config.replace(token_weights="uniform"))
     for variable in other.weights:
         variable.assign({each.path: each for each in model.weights}[variable.path])
@@ -93,7 +100,7 @@ def test_the_wrong_attention_type_would_be_noticed() -> None:
 
 def test_the_graph_is_bound_to_its_size() -> None:
     """The number of tokens is in the matrices: another size needs another graph, even with the same weights."""
-    model, image = random_classifier(), random_images(1, 32, 32, 3)
+    model, image = classifier(), random_images(1, 32, 32, 3)
     small, large = fuse(model, image_size=32), fuse(model, image_size=64)
     wrong = fuse(model, image_size=32)
     wrong.set_weights(large.get_weights())
@@ -103,7 +110,7 @@ def test_the_graph_is_bound_to_its_size() -> None:
 
 @pytest.mark.parametrize("size", [(64, 64), (37, 51)])
 def test_normalization_inside(size: tuple[int, int]) -> None:
-    model = random_classifier(image_size=size)
+    model = classifier(image_size=size)
     pixels = pictures(1, *size)
     fused = fuse(model, include_preprocessing=True)
     expected = model(model.config.transform.normalize(pixels))
@@ -112,7 +119,7 @@ def test_normalization_inside(size: tuple[int, int]) -> None:
 
 def test_the_mean_in_the_bias_would_be_wrong_along_the_border() -> None:
     """The stem pads with zeros after normalization, so what is folded away before it must not move the zero."""
-    model = random_classifier()
+    model = classifier()
     transform, pixels = model.config.transform, pictures(1, 64, 64).astype(np.float32)
     inside = fuse(model, include_preprocessing=True)
     outside = fuse(model)
@@ -133,7 +140,7 @@ def test_the_mean_in_the_bias_would_be_wrong_along_the_border() -> None:
 
 
 def test_probabilities() -> None:
-    model, image = random_classifier(), random_images(1, 64, 64, 3)
+    model, image = classifier(), random_images(1, 64, 64, 3)
     outputs = np.asarray(fuse(model, classifier_activation="softmax")(image), np.float64)
     logits = np.asarray(model(image), np.float64)
     np.testing.assert_allclose(outputs, np.exp(logits) / np.exp(logits).sum(), rtol=1e-4)
@@ -142,9 +149,9 @@ def test_probabilities() -> None:
 
 def test_tiny_tokens_meet_pytorchs_clamp() -> None:
     """Below a norm of 1e-12 a token is not brought to length one; a clamp elsewhere would answer otherwise."""
-    model = random_classifier()
-    for stage in range(4):
-        attention = model.get_layer(f"stages-{stage}-blocks-{model.config.depths[stage] - 1}").attn
+    model = classifier()
+    for stage, depth in enumerate(model.config.depths):
+        attention = model.get_layer(f"stages-{stage}-blocks-{depth - 1}").attn
         for name in ("to_query", "to_key"):
             layer = getattr(attention, name)
             layer.set_weights([array * 1e-13 for array in layer.get_weights()])
@@ -153,7 +160,7 @@ def test_tiny_tokens_meet_pytorchs_clamp() -> None:
 
 
 def test_the_input_model_is_untouched() -> None:
-    model, image = random_classifier(), random_images(1, 64, 64, 3)
+    model, image = classifier(), random_images(1, 64, 64, 3)
     weights, config, before = model.get_weights(), model.get_config(), np.asarray(model(image))
     fused = fuse(model, image_size=32, include_preprocessing=True)
     fused.set_weights([np.zeros_like(array) for array in fused.get_weights()])
@@ -164,7 +171,7 @@ def test_the_input_model_is_untouched() -> None:
 
 
 def test_both_heads_are_two_outputs() -> None:
-    model, image = random_classifier(), random_images(1, 64, 64, 3)
+    model, image = classifier(), random_images(1, 64, 64, 3)
     student = SwiftFormerForImageClassification(model.config, outputs="heads", share_layers_with=model)
     deploy = fuse(student)
     assert [(each.name, each.task) for each in deploy.named_outputs] == [
@@ -178,7 +185,7 @@ def test_both_heads_are_two_outputs() -> None:
 
 @pytest.mark.parametrize("token_weights", ["l2", "uniform"])
 def test_static_shapes_batch_one_and_four_dimensions(token_weights: str) -> None:
-    fused = fuse(random_classifier(token_weights=token_weights), image_size=(64, 96), include_preprocessing=True)
+    fused = fuse(classifier(token_weights=token_weights), image_size=(64, 96), include_preprocessing=True)
     assert fused.input_shape == (1, 64, 96, 3)
     assert fused.output_shape == (1, 10)
     shapes = [tensor.shape for operation in fused.operations for tensor in keras.tree.flatten(operation.output)]
@@ -207,13 +214,13 @@ def test_fewer_layers_and_fewer_pieces_than_the_model_itself() -> None:
     """Counted in the file, the fused graph has more operations: the converter folds normalizations by itself too, and
     turns L2 norms into an operation that XNNPACK does not take. What fusing gains there is one piece instead of five.
     """
-    model = random_classifier()
+    model = classifier()
     deploy = fuse(model)
     assert deploy.count_params() < model.count_params()
     before, after = unfused(model), export(deploy, RECIPES["float32"])
     assert LiteRunner(before).partitions > 1
     assert LiteRunner(after).partitions == 1
-    assert inspect_model(before).counts["L2_NORMALIZATION"] == 8
+    assert inspect_model(before).counts["L2_NORMALIZATION"] == 2 * len(model.config.depths)
     assert "L2_NORMALIZATION" not in inspect_model(after).counts
     dense = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
     matrices = [sum(inspect_model(each).counts.get(kind, 0) for kind in dense) for each in (before, after)]
@@ -222,19 +229,19 @@ def test_fewer_layers_and_fewer_pieces_than_the_model_itself() -> None:
 
 
 def test_no_normalization_and_no_layer_scale_is_left() -> None:
-    fused = fuse(random_classifier())
+    fused = fuse(classifier())
     kinds = {type(layer).__name__ for layer in fused.layers}
     assert not kinds & {"BatchNormalization", "LayerScale", "Dropout", "ConvEncoder", "Encoder"}
 
 
 def test_every_weight_is_written() -> None:
     """A layer that folding forgot would keep its initial zeros in the bias."""
-    fused = fuse(random_classifier())
+    fused = fuse(classifier())
     assert all(np.any(np.asarray(variable)) for variable in fused.weights)
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
-    fused = fuse(random_classifier(), image_size=(32, 64), include_preprocessing=True, classifier_activation="softmax")
+    fused = fuse(classifier(), image_size=(32, 64), include_preprocessing=True, classifier_activation="softmax")
     fused.save(tmp_path / "deploy.keras")
     loaded = keras.models.load_model(tmp_path / "deploy.keras")
     assert type(loaded) is DeployModel
@@ -248,7 +255,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 
 
 def test_the_config_takes_the_size_of_the_graph() -> None:
-    fused = fuse(random_classifier(), image_size=(32, 96))
+    fused = fuse(classifier(), image_size=(32, 96))
     assert fused.config.input_size == (32, 96)
     assert fused.config.transform.size == (32, 96)
     assert fused.config.labels == tuple(LABELS.values())
@@ -260,7 +267,7 @@ def test_the_config_takes_the_size_of_the_graph() -> None:
 )
 def test_the_size_is_that_of_the_input_or_else_of_the_configuration(shape: Any, expected: tuple[int, int]) -> None:
     """A side that is open says nothing: the configuration has both."""
-    config = tiny_config(image_size=64)
+    config = tiny_config(image_size=64, **TWO_STAGES)
     image = keras.Input((*shape, 3))
     model = keras.Model(image, SwiftFormerForImageClassification(config)(image))
     assert fuse(model, config=config, tasks="classification").config.input_size == expected
@@ -268,7 +275,7 @@ def test_the_size_is_that_of_the_input_or_else_of_the_configuration(shape: Any, 
 
 @pytest.mark.parametrize("size", [(48, 80), [48, 80]])
 def test_the_size_that_a_model_is_made_for_may_be_said(size: Any) -> None:
-    config = tiny_config(image_size=64)
+    config = tiny_config(image_size=64, **TWO_STAGES)
     image = keras.Input((48, 80, 3))
     model = keras.Model(image, SwiftFormerForImageClassification(config)(image))
     assert fuse(model, config=config, image_size=size).input_shape == (1, 48, 80, 3)
@@ -281,21 +288,21 @@ def test_the_size_that_a_model_is_made_for_may_be_said(size: Any) -> None:
     ("make", "options", "kind", "message"),
     [
         (lambda: "model.keras", {}, ModelError, "^fuse: expected a functional keras.Model, not a str$"),
-        (random_classifier, {"image_size": 0}, ConfigError, "^image_size=0: expected a positive int"),
+        (classifier, {"image_size": 0}, ConfigError, "^image_size=0: expected a positive int"),
         (
-            random_classifier,
+            classifier,
             {"classifier_activation": "sigmoid"},
             ConfigError,
             "classifier_activation='sigmoid': expected 'softmax' or None",
         ),
         (
-            lambda: random_classifier(id2label={}),
+            lambda: classifier(id2label={}),
             {"classifier_activation": "softmax"},
             ConfigError,
             "expected a model with labels, but this one has none",
         ),
         (
-            lambda: random_classifier(),
+            classifier,
             {"include_preprocessing": True, "config": tiny_config(num_channels=4)},
             ModelError,
             "transform.mean has 4 entries for 3 channels",
