@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, calibrated, made
+from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, answered, calibrated, exported, made
 from support.random_models import pictures, relative_error
 from support.small_graphs import activations, answers, with_other_scale
 
@@ -102,9 +102,8 @@ def test_folded_is_unfolded(name: str) -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("name", HEADS)
 def test_every_recipe(name: str, recipe: str) -> None:
-    model, deploy, pixels = made(name)
-    lite = export(deploy, RECIPES[recipe], calibration=calibrated(name))
-    report = verify(lite, reference=model, images=pixels[:8])
+    lite, (*_, pixels) = exported(name, recipe), made(name)
+    report = verify(lite, reference=answered(name), images=pixels[:8])
     measured = report.measured.get("outputs", {"": report.measured})
     assert min(each["snr_db"] for each in measured.values()) > least(name, recipe)
     failed = {check.name.partition(" of ")[0] for check in report.checks if check.status != "passed"}
@@ -127,7 +126,7 @@ def test_every_recipe(name: str, recipe: str) -> None:
 def test_a_wrong_scale_fails(name: str, recipe: str) -> None:
     """A scale of a head's own tensor that is an eighth of what it is to be: values saturate."""
     model, deploy, pixels = made(name)
-    lite = export(deploy, RECIPES[recipe], calibration=calibrated(name))
+    lite = exported(name, recipe)
     graph = Graph(lite.content)
     made_by = {op.outputs[0]: op.name for op in graph.operations}
     tensors = [
@@ -156,7 +155,7 @@ def test_nothing_is_assigned_behind_a_layer_that_augments(name: str) -> None:
     image = deploy.config.transform.normalize(pixels[:1])
     before = [each.copy() for each in (*model.get_weights(), *deploy.get_weights())]
     expected = model.predict_on_batch(image)
-    lite = export(deploy, RECIPES["float32"])
+    lite = exported(name, "float32")
     assert relative_error(deploy(image), expected) < BOUND
     assert relative_error(LiteRunner(lite)(image)[None], expected) < BOUND
     for mine, its in zip((*model.get_weights(), *deploy.get_weights()), before, strict=True):
@@ -220,7 +219,7 @@ def test_the_mean_of_each_output_is_corrected(recipe: str) -> None:
 
 def test_outputs_are_told_by_the_file(tmp_path: Any) -> None:
     model, deploy, pixels = made("labels_and_embedding")
-    export(deploy, RECIPES["float32"]).save(tmp_path / "renamed.bin")
+    exported("labels_and_embedding", "float32").save(tmp_path / "renamed.bin")
     lite = LiteModel.open(tmp_path / "renamed.bin")
     told = [(each.name, each.shape, each.task) for each in lite.outputs]
     assert told == [("embedding", (1, 12), "features"), ("labels", (1, 10), "classification")]
@@ -236,10 +235,10 @@ def test_outputs_are_told_by_the_file(tmp_path: Any) -> None:
 
 
 def test_one_wrong_output_of_two_fails() -> None:
-    model, deploy, pixels = made("labels_and_embedding")
+    model, _, pixels = made("labels_and_embedding")
     other = keras.models.clone_model(model)
     other.set_weights([each * (2 if each.shape == (20, 12) else 1) for each in model.get_weights()])
-    report = verify(export(deploy, RECIPES["float32"]), reference=other, images=pixels[:8])
+    report = verify(exported("labels_and_embedding", "float32"), reference=other, images=pixels[:8])
     assert {check.name for check in report.checks if check.status == "failed"} == {"snr of embedding"}
     figures = report.measured["outputs"]
     assert figures.keys() == {"embedding", "labels"}

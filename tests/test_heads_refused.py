@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import pytest
 from keras import layers
-from support.heads import CONFIG, HEADS, SIZE
+from support.heads import HEADS, SIZE
+from support.random_models import TWO_STAGES, tiny_config
 
 from swiftformer_tf import (
     ConfigError,
@@ -13,6 +14,8 @@ from swiftformer_tf import (
     SwiftFormerModel,
     fuse,
 )
+
+CONFIG = tiny_config(**TWO_STAGES)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -76,7 +79,7 @@ def _two_pictures() -> keras.Model:
 
 def _half_a_block() -> keras.Model:
     attention = SwiftFormerModel(CONFIG).layers[-1].attn
-    return _on_image(lambda image: attention(layers.Conv2D(20, 3)(image)))
+    return _on_image(lambda image: attention(layers.Conv2D(CONFIG.embed_dims[-1], 3)(image)))
 
 
 IN_A_LAMBDA = r"lambda.* \(Lambda\) contains a SwiftFormer \("

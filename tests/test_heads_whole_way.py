@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from keras import layers, ops
 from PIL import Image
-from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, calibrated, made, seeded
+from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, answered, exported, made, seeded
 
 from swiftformer_tf import (
     RECIPES,
@@ -161,8 +161,8 @@ def test_port_takes_the_backbone_of_a_keras_file(folder: Path, tmp_path: Path) -
 @pytest.mark.parametrize("recipe", ["dynamic_int8", "mixed_int8", "int8", "int16x8"])
 @pytest.mark.parametrize("name", ["labels_and_embedding", "transposed", "fpn", "maps"])
 def test_where_an_integer_file_loses(name: str, recipe: str) -> None:
-    model, deploy, pixels = made(name)
-    lite = export(deploy, RECIPES[recipe], calibration=calibrated(name))
+    model, _, pixels = made(name)
+    lite = exported(name, recipe)
     report = debug_quantization(lite, reference=model, images=pixels[:2])
     assert len(report.tensors) > 80
     *_, last = report.tensors
@@ -207,8 +207,7 @@ def test_each_output_of_an_operation_is_looked_into(recipe: str) -> None:
 
 
 def test_speed_of_a_file_with_two_outputs(tmp_path: Path) -> None:
-    _, deploy, _ = made("labels_and_embedding")
-    export(deploy, RECIPES["float32"]).save(tmp_path / "two.tflite")
+    exported("labels_and_embedding", "float32").save(tmp_path / "two.tflite")
     (measured,) = benchmark_files([tmp_path / "two.tflite"], repeats=2)
     assert measured.partitions == 1
     assert measured.timing.median > 0
@@ -216,9 +215,9 @@ def test_speed_of_a_file_with_two_outputs(tmp_path: Path) -> None:
 
 def test_the_page_of_outputs_without_labels(tmp_path: Path) -> None:
     for name in ("labels_and_embedding", "maps"):
-        model, deploy, pixels = made(name)
-        lite = export(deploy, RECIPES["float32"])
-        report = verify(lite, reference=model, images=pixels[:8])
+        _, deploy, pixels = made(name)
+        lite = exported(name, "float32")
+        report = verify(lite, reference=answered(name), images=pixels[:8])
         save_page(tmp_path / f"{name}.html", [(lite, report)], images=pixels[:8], command="here")
         page = (tmp_path / f"{name}.html").read_text()
         for output in deploy.named_outputs:
@@ -227,10 +226,10 @@ def test_the_page_of_outputs_without_labels(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_the_output_that_failed(tmp_path: Path) -> None:
-    model, deploy, pixels = made("labels_and_embedding")
+    model, _, pixels = made("labels_and_embedding")
     other = keras.models.clone_model(model)
     other.set_weights([each * (2 if each.shape == (20, 12) else 1) for each in model.get_weights()])
-    lite = export(deploy, RECIPES["float32"])
+    lite = exported("labels_and_embedding", "float32")
     report = verify(lite, reference=other, images=pixels[:8])
     save_page(tmp_path / "page.html", [(lite, report)])
     failed, passed = (report.measured["outputs"][name]["snr_db"] for name in ("embedding", "labels"))

@@ -11,14 +11,18 @@ from keras import layers, ops
 
 from support.random_models import fan_in, pictures, tiny_config
 from swiftformer_tf import (
+    RECIPES,
     DeployModel,
+    LiteModel,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
     SwiftFormerModel,
     calibrate,
+    export,
     fuse,
 )
 from swiftformer_tf.exporting import Calibration
+from swiftformer_tf.verification import ReferenceAnswers, reference_answers
 
 CONFIG = tiny_config()
 SIZE = 64
@@ -227,3 +231,15 @@ def made(name: str) -> tuple[keras.Model, DeployModel, np.ndarray]:
 def calibrated(name: str) -> Calibration:
     _, deploy, pixels = made(name)
     return calibrate(deploy, pixels)
+
+
+@functools.cache
+def exported(name: str, recipe: str) -> LiteModel:
+    return export(made(name)[1], RECIPES[recipe], calibration=calibrated(name))
+
+
+@functools.cache
+def answered(name: str) -> ReferenceAnswers:
+    """What a head says of the first eight of its pictures."""
+    model, deploy, pixels = made(name)
+    return reference_answers(model, pixels[:8], deploy.config.transform)
