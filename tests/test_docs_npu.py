@@ -3,11 +3,19 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from support import segmenters
+import keras
+from support.random_models import TWO_STAGES, pictures, tiny_config
 
-from swiftformer_tf import RECIPES, LiteModel, SwiftFormerForImageClassification, calibrate, export, fuse
+from swiftformer_tf import (
+    RECIPES,
+    LiteModel,
+    SwiftFormerForImageClassification,
+    SwiftFormerForSemanticSegmentation,
+    export,
+    fuse,
+)
 from swiftformer_tf.deployment.chips import CHIPS
 from swiftformer_tf.litert.inspection import inspect_model
 
@@ -32,7 +40,7 @@ def estimates(text: str, recipe: str) -> dict[str, str]:
 
 
 def test_the_table_has_every_operation_of_our_integer_files(lite: Callable[..., LiteModel]) -> None:
-    """The `tiny` variant has the layers of all others."""
+    """A tiny model has the layers of all variants."""
     counts = {recipe: set(inspect_model(lite(recipe)).counts) for recipe in ("static_int8", "int8")}
     both = counts["static_int8"] & counts["int8"]
     wanted = {
@@ -43,20 +51,27 @@ def test_the_table_has_every_operation_of_our_integer_files(lite: Callable[..., 
 
 
 def test_the_second_table_has_what_options_and_segmenters_add(
-    lite: Callable[..., LiteModel], model: SwiftFormerForImageClassification, pixels: np.ndarray
+    lite: Callable[..., LiteModel], model: SwiftFormerForImageClassification
 ) -> None:
-    """Each operation beside the first that adds it; the segmenter's sides are no multiples of 32."""
+    """Each operation beside the first that adds it; the segmenter's sides are no multiples of 8."""
     config = model.config.replace(problem_type="multi_label_classification")
-    several = fuse(SwiftFormerForImageClassification(config), classifier_activation="sigmoid")
+    several = SwiftFormerForImageClassification(config)
+    size = (36, 50)
+    segmenter = SwiftFormerForSemanticSegmentation(
+        tiny_config(image_size=size, id2label={0: "road", 1: "sky"}, **TWO_STAGES)
+    )
+
+    def exported(model: keras.Model, **options: Any) -> LiteModel:
+        deploy = fuse(model, **options)
+        return export(deploy, RECIPES["static_int8"], calibration=pictures(2, *deploy.config.input_size))
+
     files = {
-        "`--include-preprocessing`": lite("static_int8", include_preprocessing=True),
-        "`--probabilities`": lite("static_int8", classifier_activation="softmax"),
-        "`--probabilities` for several labels": export(
-            several, RECIPES["static_int8"], calibration=calibrate(several, pixels)
-        ),
-        "a segmenter": segmenters.lite("static_int8"),
-        "a segmenter's `--probabilities`": segmenters.lite("static_int8", "softmax"),
-        "`--mask`": segmenters.lite("static_int8", "argmax"),
+        "`--include-preprocessing`": exported(model, include_preprocessing=True),
+        "`--probabilities`": exported(model, classifier_activation="softmax"),
+        "`--probabilities` for several labels": exported(several, classifier_activation="sigmoid"),
+        "a segmenter": exported(segmenter),
+        "a segmenter's `--probabilities`": exported(segmenter, classifier_activation="softmax"),
+        "`--mask`": exported(segmenter, classifier_activation="argmax"),
     }
     known, wanted = set(inspect_model(lite("static_int8")).counts), dict[str, str]()
     for added_by, file in files.items():

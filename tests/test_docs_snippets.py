@@ -121,8 +121,8 @@ def test_the_kotlin_snippets_run_with_the_classes_that_export_writes(folder_of_a
     streets = command(tmp_path / "classes", "streets")
     lines, _ = run(streets, tmp_path / "streets", "FLOAT32", photograph, even, stem="model")
     assert lines[-1] == "closed the environment"
-    write_use(tmp_path, "streets", mask.replace("overlay", "overlie"), picture)
-    assert "unresolved reference 'overlie'" in compile_kotlin([*sources, *uses], tmp_path / "classes")
+    wrong = write_use(tmp_path, "streets", mask.replace("overlay", "overlie"), picture)
+    assert "unresolved reference 'overlie'" in compile_kotlin([wrong], tmp_path / "classes")
 
 
 def test_the_other_snippets_are_where_their_tests_look_for_them() -> None:

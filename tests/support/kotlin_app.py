@@ -24,7 +24,10 @@ STAND_INS = sorted((ROOT / "tests" / "kotlin").glob("*.kt"))
 
 
 def compile_kotlin(sources: list[Path], classes: Path, version: str = KOTLIN) -> str:
-    """What the compiler says to sources in a version of the language; nothing where all is well."""
+    """What the compiler says to sources in a version of the language; nothing where all is well.
+
+    They may use what was compiled into `classes` before.
+    """
     if not COMPILER.is_dir() or not shutil.which("java"):
         message = "no Kotlin compiler: needs Java, and npm and its registry for `make .kotlin/installed`"
         # The Makefile is for POSIX: on Windows nothing installs it.
@@ -33,7 +36,8 @@ def compile_kotlin(sources: list[Path], classes: Path, version: str = KOTLIN) ->
         pytest.skip(message)
     compiler = ["java", *JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, sorted(COMPILER.glob("*.jar"))))]
     language = ["-Werror", "-language-version", version, "-api-version", version]
-    arguments = ["-no-stdlib", "-no-reflect", "-cp", str(COMPILER / "kotlin-stdlib.jar"), "-d", str(classes)]
+    known = [COMPILER / "kotlin-stdlib.jar", *([classes] if classes.is_dir() else [])]
+    arguments = ["-no-stdlib", "-no-reflect", "-cp", os.pathsep.join(map(str, known)), "-d", str(classes)]
     command = [*compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", *language, *arguments, *map(str, sources)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0 or result.stderr
