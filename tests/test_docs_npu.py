@@ -18,6 +18,7 @@ from swiftformer_tf import (
 )
 from swiftformer_tf.deployment.chips import CHIPS
 from swiftformer_tf.litert.inspection import inspect_model
+from swiftformer_tf.segmentation_heads import SegmentationHead
 
 DOCS = Path(__file__).parents[1] / "docs"
 BENCHMARK = (DOCS.parent / "tflite" / "README.md").read_text("utf-8")
@@ -57,9 +58,8 @@ def test_the_second_table_has_what_options_and_segmenters_add(
     config = model.config.replace(problem_type="multi_label_classification")
     several = SwiftFormerForImageClassification(config)
     size = (36, 50)
-    segmenter = SwiftFormerForSemanticSegmentation(
-        tiny_config(image_size=size, id2label={0: "road", 1: "sky"}, **TWO_STAGES)
-    )
+    streets = tiny_config(image_size=size, id2label={0: "road", 1: "sky"}, **TWO_STAGES)
+    segmenter = SwiftFormerForSemanticSegmentation(streets, head=SegmentationHead(fpn_dim=16, head_dim=16))
 
     def exported(model: keras.Model, **options: Any) -> LiteModel:
         deploy = fuse(model, **options)
