@@ -13,6 +13,7 @@ __all__ = [
     "ModelError",
     "SwiftFormerError",
     "VerificationError",
+    "figure_or_dash",
     "first_line",
     "how_to_install",
     "number_of",
@@ -153,3 +154,13 @@ def number_of(count: int, noun: str) -> str:
     """
     ending = "es" if noun.endswith("s") else "s"
     return f"{count:d} {noun}{'' if count == 1 else ending}"
+
+
+def figure_or_dash(value: float | None, form: str) -> str:
+    """Formats a figure for a table, in which a dash stands for one that was not measured.
+
+    Examples:
+        >>> figure_or_dash(0.25, ".1%"), figure_or_dash(None, ".1%")
+        ('25.0%', '-')
+    """
+    return "-" if value is None else format(value, form)

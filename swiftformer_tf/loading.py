@@ -91,12 +91,12 @@ def open_model(
         >>> type(open_model("swiftformer_xs_imagenette")).__name__
         'SwiftFormerForImageClassification'
     """
-    from swiftformer_tf.model import SwiftFormerModel
+    from swiftformer_tf.model import HEADLESS, SwiftFormerModel
     from swiftformer_tf.porting import port
     from swiftformer_tf.pretrained_model import open_weights
 
     opened = open_weights(path, token_weights=token_weights, weights=weights)
     model = port(opened).model if isinstance(opened, Checkpoint) else opened
     if isinstance(model, SwiftFormerModel):
-        raise ModelError(f"{path}: a backbone without the classifier's normalization; expected classification weights")
+        raise ModelError(f"{path}: {HEADLESS}")
     return model

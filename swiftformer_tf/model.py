@@ -26,6 +26,9 @@ __all__ = ["SwiftFormerForImageClassification", "SwiftFormerModel", "check_confi
 FeatureOutputs = Literal["last_hidden_state", "hidden_states"]
 ClassifierOutputs = Literal["logits", "heads"]
 
+# What is said of weights that have neither a head nor what precedes one.
+HEADLESS = "a backbone without the classifier's normalization; expected classification weights"
+
 # Fields of a config in which two models over the same layers may differ.
 NOT_IN_LAYERS = ("image_size", "transform", "id2label", "label_colors", "distillation")
 
@@ -224,9 +227,7 @@ class SwiftFormerForImageClassification(_SwiftFormer):
     ) -> Self:
         checkpoint = _checkpoint(stored)
         if not checkpoint.has_final_norm:
-            raise ModelError(
-                f"{name}: a backbone without the classifier's normalization; expected classification weights"
-            )
+            raise ModelError(f"{name}: {HEADLESS}")
         if wanted is not None:
             before = checkpoint.config.num_labels
             checkpoint, said = relabel(checkpoint, wanted)

@@ -28,7 +28,7 @@ from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.recipes import InferenceType, Recipe, choose_recipes
 from swiftformer_tf.report import check_page, save_page
 from swiftformer_tf.tasks import TASKS, Activation, Task, main_index
-from swiftformer_tf.verification import VerificationReport, check_file, reference_answers, verify
+from swiftformer_tf.verification import CALIBRATION_IMAGES, VerificationReport, check_file, reference_answers, verify
 from swiftformer_tf.verification.comparison import ReferenceAnswers, matched_outputs
 
 __all__ = ["Exported", "export_files", "verify_files"]
@@ -343,7 +343,7 @@ def _write_files(
     progress: Progress,
 ) -> list[Exported]:
     """Computes deploy graph, calibration and the reference's answers, and from these each file and its report."""
-    verified_on, source = (images, "images") if images is not None else (calibration, "calibration images")
+    verified_on, source = (images, "images") if images is not None else (calibration, CALIBRATION_IMAGES)
     exported = []
     with _made(folder):
         with filling(folder):

@@ -11,6 +11,7 @@ import keras
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.layers.base import BATCH_NORM_MOMENTUM
 from swiftformer_tf.layers.resizing import BilinearResize, BilinearUpsampling, NearestUpsampling
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel, check_config
@@ -117,8 +118,7 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
         if isinstance(stored, cls):
             given.setdefault("head", stored.head)
         else:
-            # Segmenters see the whole photograph.
-            config = config.replace(transform=config.transform.replace(crop=None, crop_mode="center"))
+            config = config.replace(transform=whole_photograph(config.transform))
         if isinstance(stored, Checkpoint) and stored.segmenter:
             config = config.replace(id2label=stored.segmenter_labels, label_colors=stored.segmenter_colors)
             given.setdefault("head", infer_head({key: each.shape for key, each in stored.segmenter.items()}))
@@ -139,6 +139,16 @@ class SwiftFormerForSemanticSegmentation(PretrainedModel):
                 stacklevel=3,
             )
         return model
+
+
+def whole_photograph(transform: Transform) -> Transform:
+    """Returns a classifier's transform for a segmenter, which sees the whole photograph.
+
+    Examples:
+        >>> whole_photograph(Transform(crop=0.875)).crop is None
+        True
+    """
+    return transform.replace(crop=None, crop_mode="center")
 
 
 def copy_backbone(

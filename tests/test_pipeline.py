@@ -73,10 +73,12 @@ def test_a_file_and_a_report_for_each_recipe(tmp_path: Path, small: Model, pixel
 def test_without_other_images_the_report_says_so(tmp_path: Path, small: Model, pixels: np.ndarray) -> None:
     (calibrated,) = export_files(small, [RECIPES["float16"]], tmp_path, stem="a", calibration=list(pixels))
     assert calibrated.report.measured["verified_on"] == "calibration images"
+    assert (calibrated.report.is_compared, calibrated.report.saw_calibration) == (True, True)
     assert calibrated.report.measured["verdict"] == "passed"
     assert "snr" in {check.name for check in calibrated.report.checks}
     (alone,) = export_files(small, [RECIPES["float16"]], tmp_path, stem="b")
     assert alone.report.measured["verified_on"] == "nothing"
+    assert (alone.report.is_compared, alone.report.saw_calibration) == (False, False)
     assert "snr" not in {check.name for check in alone.report.checks}
     assert (alone.report.passed, alone.report.measured["verdict"]) == (True, "not compared")
 

@@ -171,15 +171,14 @@ def export(
             progress=progress,
         )
     reports = [each.report for each in exported]
-    verified_on = reports[0].measured["verified_on"]
     if as_json:
         print_json([report.to_dict() for report in reports])
     else:
         print_table([report_row(report) for report in reports], title=report_title(reports, output))
     note_failures(reports)
-    if verified_on == "calibration images":
+    if reports[0].saw_calibration:
         note("Verified on the calibration photographs; to verify on others, give --images FOLDER")
-    if verified_on == "nothing":
+    if not reports[0].is_compared:
         note("Only the files themselves were checked: give --images FOLDER to compare with Keras")
     if html:
         note(f"{html}: the report as a page")

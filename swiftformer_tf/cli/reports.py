@@ -4,12 +4,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from swiftformer_tf.cli.console import note, short_names
-from swiftformer_tf.errors import number_of
+from swiftformer_tf.errors import figure_or_dash, number_of
 
 if TYPE_CHECKING:
     from swiftformer_tf.verification import VerificationReport
@@ -29,10 +29,10 @@ def report_row(report: "VerificationReport") -> dict[str, str]:
     return {
         "recipe": measured["recipe"],
         "MB": f"{measured['bytes'] / 1e6:.2f}",
-        "SNR dB": _figure(report.least("snr_db"), ".1f"),
-        "agreement": _figure(report.least("agreement"), ".1%"),
-        "partitions": _figure(measured["partitions"], "d"),
-        "ms": _figure(measured["latency_ms"], ".1f"),
+        "SNR dB": figure_or_dash(report.least("snr_db"), ".1f"),
+        "agreement": figure_or_dash(report.least("agreement"), ".1%"),
+        "partitions": figure_or_dash(measured["partitions"], "d"),
+        "ms": figure_or_dash(measured["latency_ms"], ".1f"),
         "verdict": shown_verdict(report),
     }
 
@@ -50,7 +50,7 @@ def report_title(reports: "Sequence[VerificationReport]", folder: Path) -> str:
     """Returns the title of a table: where the files are, and which images they were compared on."""
     measured = reports[0].measured
     pattern = measured["file"].removesuffix(f"{measured['recipe']}.tflite") + "RECIPE.tflite"
-    if measured["verified_on"] == "nothing":
+    if not reports[0].is_compared:
         return f"{folder / pattern}, not compared with Keras"
     seen = number_of(measured.get("images", 0), measured["verified_on"].removesuffix("s"))
     return f"{folder / pattern}, compared with Keras on {seen}"
@@ -76,7 +76,3 @@ def note_failures(reports: "Sequence[VerificationReport]") -> None:
 def command_line() -> str:
     """Returns the command as typed, for the page that says how it was created."""
     return shlex.join(["swiftformer-tf", *sys.argv[1:]])
-
-
-def _figure(value: Any, form: str) -> str:
-    return "-" if value is None else format(value, form)

@@ -8,13 +8,11 @@ import numpy as np
 
 from swiftformer_tf.errors import ModelError, one_line, prefix_path
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, before_matrices, behind_integers, operation_name
+from swiftformer_tf.litert.ops import CASTS, FLOATS, MATRIX_OPS, before_matrices, behind_integers, operation_name
 from swiftformer_tf.litert.strictness import find_misquantized, find_unused
 from swiftformer_tf.litert.versions import option_version
 
 __all__ = ["Inspection", "Matrix", "Op", "inspect_model"]
-
-FLOATS = ("FLOAT32", "FLOAT16")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ModelError, one_line
 from swiftformer_tf.files import replacing
 from swiftformer_tf.litert.metadata import LABELS, attach, model_metadata
+from swiftformer_tf.litert.packing import IDENTIFIER
 from swiftformer_tf.notebook import facts_table, first_labels
 from swiftformer_tf.recipes import Recipe
 from swiftformer_tf.tasks import TASKS, Activation, Output, main_output
@@ -25,9 +26,6 @@ CONFIG_MEMBER = "swiftformer.json"
 
 # A million labels fit; a few compressed bytes can claim to be gigabytes.
 MAX_CONFIG_BYTES = 64 * 1024 * 1024
-
-# The flatbuffer's file identifier, at byte 4.
-IDENTIFIER = b"TFL3"
 
 
 @dataclasses.dataclass(frozen=True)

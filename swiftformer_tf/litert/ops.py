@@ -6,6 +6,7 @@ from typing import Any
 __all__ = [
     "CASTS",
     "CHANNEL_AXES",
+    "FLOATS",
     "MATRIX_OPS",
     "SAME_SCALE",
     "before_matrices",
@@ -13,6 +14,9 @@ __all__ = [
     "count_partitions",
     "operation_name",
 ]
+
+# Types of numbers that are no integers.
+FLOATS = ("FLOAT32", "FLOAT16")
 
 # Operations that only change the type of a tensor, and so may stand between float and integer.
 CASTS = ("CAST", "QUANTIZE", "DEQUANTIZE")

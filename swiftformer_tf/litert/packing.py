@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["pack_int4", "pack_model", "unpack_int4"]
+__all__ = ["IDENTIFIER", "pack_int4", "pack_model", "unpack_int4"]
 
-# The file identifier of TFLite.
+# The file identifier of TFLite, at byte 4.
 IDENTIFIER = b"TFL3"
 
 

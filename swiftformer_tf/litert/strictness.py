@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.litert.integers import FIXED_OUTPUTS, Kind
-from swiftformer_tf.litert.ops import CHANNEL_AXES, MATRIX_OPS, SAME_SCALE, operation_name
+from swiftformer_tf.litert.ops import CHANNEL_AXES, FLOATS, MATRIX_OPS, SAME_SCALE, operation_name
 
 __all__ = ["find_misquantized", "find_unused"]
 
@@ -16,7 +16,6 @@ __all__ = ["find_misquantized", "find_unused"]
 SCALED = ("INT4", "INT8", "INT16")
 # The integer that stands for zero must be one of its type: the smallest and the largest.
 ZERO_POINTS = {"INT4": (-8, 7), "INT8": (-128, 127), "UINT8": (0, 255)}
-FLOATS = ("FLOAT16", "FLOAT32")
 KINDS: dict[str, Kind] = {"INT8": "int8", "INT16": "int16"}
 # The integer that LiteRT's kernels exclude from matrices, so that the sum of two products fits into 16 bits.
 LEAST_OF_INT8 = -128

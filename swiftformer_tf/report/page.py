@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import SwiftFormerError, number_of, require_packages
+from swiftformer_tf.errors import SwiftFormerError, figure_or_dash, number_of, require_packages
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.images.inputs import ImageSource
 from swiftformer_tf.litert.model_file import LiteModel
@@ -203,11 +203,11 @@ def _headline(worst: Verdict, count: int, total: int) -> str:
 
 
 def _compared_on(results: Results) -> str:
-    figures = results[0][1].measured
+    report = results[0][1]
+    figures = report.measured
     if not figures.get("images"):
         return "Checked against the recipe only."
-    same = figures.get("verified_on") == "calibration images"
-    source = ", the same that set the integer scales: new ones would say more" if same else ""
+    source = ", the same that set the integer scales: new ones would say more" if report.saw_calibration else ""
     return f"Compared with its Keras model on {number_of(figures['images'], 'image')}{source}."
 
 
@@ -229,7 +229,7 @@ def _row(lite: LiteModel, report: VerificationReport, styles: Mapping[str, str])
         "verdict": report.verdict,
         "mark": MARKS[report.verdict],
         "cells": [
-            (name, _figure(value, form), wanted, check.status if (check := _check(report, asked)) else "")
+            (name, figure_or_dash(value, form), wanted, check.status if (check := _check(report, asked)) else "")
             for name, value, form, wanted, asked in (
                 ("Size, MB", figures["bytes"] / 1e6, ".2f", "", ""),
                 ("Latency, ms", figures["latency_ms"], ".1f", "", ""),
@@ -251,10 +251,6 @@ def _check(report: VerificationReport, name: str) -> VerificationCheck | None:
     """Finds a check by name; if there are several, such as one per output, the one that did not pass."""
     found = [check for check in report.checks if name in (check.name, check.question)]
     return next((check for check in found if check.status != "passed"), found[0] if found else None)
-
-
-def _figure(value: Any, form: str) -> str:
-    return "-" if value is None else format(value, form)
 
 
 def _checks(results: Results) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
@@ -305,7 +301,7 @@ def _output_plots(
         "scatters": [
             (
                 name,
-                _figure(measured[name], ".1f"),
+                figure_or_dash(measured[name], ".1f"),
                 plots.logits(name, each, index, unit=unit, limits=limits),
             )
             for name, each, index in zip(names, outputs, indices, strict=True)

@@ -18,7 +18,7 @@ from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.loading import open_model
 from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerModel
 from swiftformer_tf.native_logs import native_stdout_silenced
-from swiftformer_tf.segmentation import HEAD_LAYERS, SwiftFormerForSemanticSegmentation
+from swiftformer_tf.segmentation import HEAD_LAYERS, SwiftFormerForSemanticSegmentation, whole_photograph
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
 from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, require_single_label
 from swiftformer_tf.training.memory import keep_freed_memory
@@ -300,8 +300,8 @@ def _segmenter(options: _Options) -> History:
         if options.source
         else SwiftFormerModel(SwiftFormerConfig.from_variant(options.variant or VARIANT))
     )
-    # Segmenters see the whole photograph.
-    transform = backbone.config.transform.replace(crop=None, interpolation="bilinear", crop_mode="center")
+    # The training data resizes bilinearly, whatever the classifier saw.
+    transform = whole_photograph(backbone.config.transform).replace(interpolation="bilinear")
     size = options.image_size or images.read(0)[0].size[::-1]
     config = backbone.config.replace(
         **options.sized(transform, size),

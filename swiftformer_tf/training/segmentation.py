@@ -22,11 +22,9 @@ from swiftformer_tf.training.optimization import ClippedAdamW, jit_compile, prep
 from swiftformer_tf.training.running import fingerprint, fit_in_folder
 from swiftformer_tf.training.segmentation_data import MaskBatches
 from swiftformer_tf.training.segmentation_recipes import SegmentationRecipe
+from swiftformer_tf.variables import BACKBONE
 
 __all__ = ["PixelCrossEntropy", "PolynomialDecay", "class_weights", "segmenter_on", "train_segmenter"]
-
-# Layers of the backbone, by the beginning of their variables' paths.
-_BACKBONE = ("stem", "stages-")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -238,7 +236,7 @@ def train_segmenter(
         PolynomialDecay(recipe.learning_rate, steps, recipe.power, min(recipe.warmup_steps, steps // 2)),
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.clip_norm,
-        rate_shares=dict.fromkeys(_BACKBONE, recipe.backbone_rate),
+        rate_shares=dict.fromkeys(BACKBONE, recipe.backbone_rate),
     )
     loss = PixelCrossEntropy(weights.tolist())
     model.compile(optimizer=prepared(optimizer, model), loss=loss, jit_compile=jit_compile())

@@ -2,9 +2,16 @@
 
 from swiftformer_tf.verification.comparison import Outputs, ReferenceAnswers, VerificationCheck, signal_to_noise
 from swiftformer_tf.verification.file_checks import check_file
-from swiftformer_tf.verification.verifying import Verdict, VerificationReport, reference_answers, verify
+from swiftformer_tf.verification.verifying import (
+    CALIBRATION_IMAGES,
+    Verdict,
+    VerificationReport,
+    reference_answers,
+    verify,
+)
 
 __all__ = [
+    "CALIBRATION_IMAGES",
     "Outputs",
     "ReferenceAnswers",
     "Verdict",

@@ -28,6 +28,7 @@ from swiftformer_tf.verification.comparison import (
 from swiftformer_tf.verification.file_checks import OpenedFile, check_file
 
 __all__ = [
+    "CALIBRATION_IMAGES",
     "Outputs",
     "ReferenceAnswers",
     "Verdict",
@@ -41,6 +42,9 @@ __all__ = [
 
 # Images that the reference sees at once.
 REFERENCE_BATCH = 16
+
+# What a report says under `verified_on` if the file was compared on the images of its calibration.
+CALIBRATION_IMAGES = "calibration images"
 
 Verdict = Literal["passed", "failed", "refused", "not compared"]
 
@@ -76,6 +80,16 @@ class VerificationReport:
         return all(check.status == "passed" for check in self.checks)
 
     @property
+    def is_compared(self) -> bool:
+        """Whether the file was compared with its reference, and not only checked by itself."""
+        return self.outputs is not None
+
+    @property
+    def saw_calibration(self) -> bool:
+        """Whether the images of the comparison were those of the calibration: new ones would say more."""
+        return self.measured.get("verified_on") == CALIBRATION_IMAGES
+
+    @property
     def verdict(self) -> Verdict:
         """The worst status among the checks, by the same word in tables, JSON and HTML reports.
 
@@ -93,7 +107,7 @@ class VerificationReport:
             return "failed"
         if "refused" in statuses:
             return "refused"
-        return "passed" if self.outputs is not None else "not compared"
+        return "passed" if self.is_compared else "not compared"
 
     def _repr_html_(self) -> str:
         """The display in notebooks: one row per check, and a plot of the file's outputs against Keras's."""
