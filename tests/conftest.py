@@ -130,10 +130,11 @@ def deploy(model: SwiftFormerForImageClassification) -> DeployModel:
 
 
 @pytest.fixture(scope="session")
-def calibrated(
+def calibrated_deploy(
     model: SwiftFormerForImageClassification, deploy: DeployModel, pixels: np.ndarray
 ) -> Callable[..., tuple[DeployModel, Calibration]]:
-    """`calibrated(**options of fuse)` is `model` fused and calibrated on `pixels`, once in a process for each of them.
+    """`calibrated_deploy(**options of fuse)` is `model`, fused and calibrated on `pixels`, once in a process for each.
+
 
     Shared: do not change it.
     """
@@ -148,7 +149,7 @@ def calibrated(
 
 @pytest.fixture(scope="session")
 def lite(
-    model: SwiftFormerForImageClassification, calibrated: Callable[..., tuple[DeployModel, Calibration]]
+    model: SwiftFormerForImageClassification, calibrated_deploy: Callable[..., tuple[DeployModel, Calibration]]
 ) -> Callable[..., LiteModel]:
     """`lite(recipe, **options of fuse)` is `model` exported, once in a process for each of them."""
 
@@ -156,7 +157,7 @@ def lite(
     def exported(recipe: str, **options: Any) -> LiteModel:
         if options and not RECIPES[recipe].has_integer_weights:  # nothing would look at a calibration
             return export(fuse(model, **options), RECIPES[recipe])
-        deploy, calibration = calibrated(**options)
+        deploy, calibration = calibrated_deploy(**options)
         return export(deploy, RECIPES[recipe], calibration=calibration)
 
     return exported

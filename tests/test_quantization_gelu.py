@@ -177,9 +177,9 @@ def test_lowered_gelus_are_found_in_the_file_and_silu_is_none(lite: Lite) -> Non
 
 
 def test_fewer_cuts_of_the_graph_and_the_same_answers(
-    calibrated: Callable[..., tuple[DeployModel, Calibration]], lite: Lite, pixels: np.ndarray
+    calibrated_deploy: Callable[..., tuple[DeployModel, Calibration]], lite: Lite, pixels: np.ndarray
 ) -> None:
-    deploy, calibration = calibrated()
+    deploy, calibration = calibrated_deploy()
     images = deploy.config.transform.normalize(pixels)
     right = LiteRunner(lite("float32"))
 

@@ -22,9 +22,9 @@ def test_recipes_of_eight_bits_have_them_and_no_other() -> None:
 
 @pytest.mark.parametrize("recipe", ["int8", "static_int8"])
 def test_the_integers_are_those_of_the_mean(
-    recipe: str, calibrated: Callable[..., tuple[DeployModel, Calibration]], pixels: np.ndarray
+    recipe: str, calibrated_deploy: Callable[..., tuple[DeployModel, Calibration]], pixels: np.ndarray
 ) -> None:
-    deploy, calibration = calibrated()
+    deploy, calibration = calibrated_deploy()
     row = RECIPES[recipe].replace(inference_output_type="int8")
     lowered = export(deploy, row, calibration=calibration)
     plain = export(deploy, row.replace(lower_mean=False), calibration=calibration)

@@ -37,10 +37,10 @@ def test_recipes_of_few_steps_are_centered() -> None:
 def test_mean_outputs_are_the_float_graphs(
     recipe: str,
     include_preprocessing: bool,
-    calibrated: Callable[..., tuple[DeployModel, Calibration]],
+    calibrated_deploy: Callable[..., tuple[DeployModel, Calibration]],
     pixels: np.ndarray,
 ) -> None:
-    deploy, calibration = calibrated(**({"include_preprocessing": True} if include_preprocessing else {}))
+    deploy, calibration = calibrated_deploy(**({"include_preprocessing": True} if include_preprocessing else {}))
     chosen = RECIPES[recipe]
     if include_preprocessing:
         chosen = chosen.replace(inference_input_type="uint8")
