@@ -1,5 +1,7 @@
 """Every recipe through the converter, every form of calibration, and what is refused."""
 
+import copy
+import dataclasses
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -105,10 +107,12 @@ def test_recipes_share_a_calibration_and_none_writes_into_it(
     deploy: DeployModel, pixels: np.ndarray, lite: Lite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibration = calibrate(deploy, pixels)
-    expected = {recipe: lite(recipe).content for recipe in ("int8", "mixed_int8", "float32")}
+    before = copy.deepcopy(calibration)
+    expected = {recipe: lite(recipe).content for recipe in RECIPES}
     monkeypatch.delattr(exporting, "measure")
-    for recipe in ("int8", "mixed_int8", "int8", "float32"):
+    for recipe in RECIPES:
         assert export(deploy, RECIPES[recipe], calibration=calibration).content == expected[recipe]
+        assert same_values(calibration, before), recipe
 
 
 def test_a_calibration_is_for_its_own_weights(pixels: np.ndarray) -> None:
@@ -169,6 +173,34 @@ def test_weights_are_stored_as_the_recipe_says(lite: Lite) -> None:
 
 
 # Calibration.
+
+
+def same_values(one: Any, other: Any) -> bool:
+    """Whether all that a value holds is equal: its fields and items, and each number of its arrays."""
+    if dataclasses.is_dataclass(one):
+        return same_values(vars(one), vars(other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same_values(value, other[key]) for key, value in one.items())
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same_values, one, other))
+    return np.array_equal(one, other) if isinstance(one, np.ndarray) else bool(one == other)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda statistics: statistics.fix_range(min(statistics.low), 0, 1),
+        lambda statistics: statistics.fixed_ranges.add(-1),
+        lambda statistics: np.multiply(first := next(iter(statistics.moments.values())), 2, out=first),
+        lambda statistics: statistics.images.pop(),
+    ],
+)
+def test_a_written_calibration_is_noticed(write: Callable[[Any], object], deploy: DeployModel) -> None:
+    calibration = calibrate(deploy, np.zeros((2, 64, 64, 3), np.uint8))
+    before = copy.deepcopy(calibration)
+    assert same_values(calibration, before)
+    write(calibration.statistics)
+    assert not same_values(calibration, before)
 
 
 @pytest.fixture(scope="session")

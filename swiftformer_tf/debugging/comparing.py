@@ -87,8 +87,8 @@ def compare(
     """Runs both graphs, and every operation of both on its own.
 
     Args:
-        graph: The integer graph; modified.
-        reference: The float graph; modified.
+        graph: The integer graph.
+        reference: The float graph.
         pairs: The pairs from `pairing.pair`.
         found: The float tensors from `pairing.pair`.
         images: Inputs of the float graph.
