@@ -39,7 +39,7 @@ def bare(path: Path, key_layout: KeyLayoutName, config: SwiftFormerConfig = SMAL
 
 
 @pytest.mark.parametrize("key_layout", get_args(KeyLayoutName))
-def test_attention_type_and_transform_follow_the_scheme(key_layout: KeyLayoutName, tmp_path: Path) -> None:
+def test_attention_type_and_transform_follow_the_key_layout(key_layout: KeyLayoutName, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(bare(tmp_path / "weights.safetensors", key_layout))
     assert checkpoint.key_layout == key_layout
     assert checkpoint.token_weights == checkpoint.config.token_weights == ATTENTION_TYPES[key_layout]
@@ -186,7 +186,7 @@ def test_an_original_file_of_the_first_release_says_so_when_saved(tmp_path: Path
     ("key_layout", "suffix", "doubled"),
     [("timm", "safetensors", True), ("hf", "safetensors", True), ("original", "pth", False)],
 )
-def test_one_head_is_doubled_where_a_scheme_has_two(
+def test_one_head_is_doubled_where_a_key_layout_has_two(
     key_layout: KeyLayoutName, suffix: str, doubled: bool, tmp_path: Path
 ) -> None:
     checkpoint = of_layout(key_layout, distillation=False)

@@ -33,7 +33,7 @@ SHIFTED = SwiftFormerConfig(depths=(1, 2, 1), embed_dims=(6, 6, 8), downsamples=
 KEY_COUNTS = {"tiny": 196, "xs": 316, "s": 376, "l1": 388, "l3": 436}
 
 
-def test_every_scheme_is_tested() -> None:
+def test_every_key_layout_is_tested() -> None:
     assert set(KEY_LAYOUTS) == set(NAMES) == {"original", "hf", "timm", "timm_wrapper"}
 
 
@@ -112,7 +112,7 @@ def test_wrappers_are_taken_out_wherever_they_stand(wrapper: str) -> None:
 
 @pytest.mark.parametrize("key_layout", get_args(KeyLayoutName))
 @pytest.mark.parametrize("prefix", ["", "model.", "module.", "a.b.c.", "network.", "encoder.", "swiftformer.backbone."])
-def test_what_stands_before_a_schemes_own_names_is_told(key_layout: KeyLayoutName, prefix: str) -> None:
+def test_what_stands_before_a_key_layouts_own_names_is_told(key_layout: KeyLayoutName, prefix: str) -> None:
     names = from_canonical(expected_shapes(XS), key_layout).values()
     found = {prefix_of(prefix + name) for name in names} - {None}
     assert found == {prefix + KEY_LAYOUTS[key_layout].prefix}
@@ -135,7 +135,7 @@ def test_two_keys_for_one_tensor_are_refused() -> None:
         ("hf", "head_dist.weight"),
     ],
 )
-def test_names_of_another_scheme_are_unexpected(key_layout: KeyLayoutName, key: str) -> None:
+def test_names_of_another_key_layout_are_unexpected(key_layout: KeyLayoutName, key: str) -> None:
     beside = {"original": "network.0.0.norm.bias", "hf": "swiftformer.encoder.network.0.blocks.0.norm.bias"}[key_layout]
     with pytest.raises(CheckpointError, match=rf"unexpected in the {key_layout} key layout \(1\): {re.escape(key)}"):
         to_canonical([key, beside], key_layout)

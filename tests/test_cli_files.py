@@ -1,6 +1,7 @@
 """info, port and predict."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,7 @@ def test_a_folder_is_a_model_for_every_command(tmp_path: Path, model: Model, few
     picture = min(few.rglob("*.png"))
     facts = json.loads(run("info", tmp_path / "net", "--json").stdout)
     assert facts["scheme"] == "timm"
+    assert re.search(r"^  key layout +timm$", run("info", tmp_path / "net").stdout, re.MULTILINE)
     assert facts["bytes"] == sum(path.stat().st_size for path in (tmp_path / "net").iterdir())
     assert run("predict", tmp_path / "net", picture).exit_code == 0
     result = run("export", tmp_path / "net", "-o", tmp_path / "out", "--recipe", "float32", "--images", few)

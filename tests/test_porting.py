@@ -69,7 +69,7 @@ def test_any_architecture_is_ported_written_and_ported_again(config: SwiftFormer
     config=architectures(max_stages=4, max_depth=3, widths=(2, 3, 4)),
     suffix=st.sampled_from((".pth", ".safetensors")),
 )
-def test_what_the_original_scheme_holds_comes_back_whole(config: SwiftFormerConfig, suffix: str) -> None:
+def test_what_the_original_key_layout_holds_comes_back_whole(config: SwiftFormerConfig, suffix: str) -> None:
     """It has two heads always, and a place for the configuration in both formats."""
     checkpoint = random_checkpoint(config)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,9 @@ from swiftformer_tf.cli.console import ModelFile, print_json, weights_option
 from swiftformer_tf.cli.options import in_options
 from swiftformer_tf.cli.port import port
 
+# Rows whose names say more than those of the JSON document, which stay as they are for its readers.
+ROW_NAMES = {"bytes": "size", "scheme": "key layout"}
+
 
 @click.command()
 @click.argument("path", type=ModelFile(), metavar="CHECKPOINT|MODEL.keras|MODEL.tflite")
@@ -57,11 +60,11 @@ def _rows(facts: dict[str, Any]) -> dict[str, str]:
     rows = {}
     for name, value in facts.items():
         if name == "bytes":
-            rows["size"] = f"{value / 1e6:.2f} MB"
+            rows[ROW_NAMES[name]] = f"{value / 1e6:.2f} MB"
         elif name == "metadata" and value:
             rows |= {f"metadata {key}".replace("_", " "): _text(item) for key, item in value.items()}
         elif name not in ("config", "token_weights_assumed") and value != []:
-            rows[name.replace("_", " ")] = _text(value)
+            rows[ROW_NAMES.get(name, name.replace("_", " "))] = _text(value)
     if facts.get("token_weights_assumed"):
         from swiftformer_tf.weight_files import ASSUMED
 

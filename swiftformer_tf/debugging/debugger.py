@@ -221,13 +221,13 @@ def _parts(names: list[str]) -> list[str]:
 def _facts(graph: Graph, each: Pair) -> dict[str, Any]:
     kind, quantization = graph.kind(each.output), graph.quantization(each.output)
     weights = graph.quantization(each.op.inputs[1]) if each.op.name in MATRIX_OPS else None
-    scheme: str = kind
+    precision: str = kind
     if weights is not None:
-        scheme = {"float32": "hybrid", "int16": "int16x8"}.get(kind, kind)
+        precision = {"float32": "hybrid", "int16": "int16x8"}.get(kind, kind)
     return {
         "name": graph.label(each.output),
         "op": each.op.name,
-        "scheme": scheme,
+        "scheme": precision,
         "scale": None if quantization is None else float(quantization.scale[0]),
         "zero_point": None if quantization is None else quantization.zero_point,
         "weight_scales": None if weights is None else (float(weights.scale.min()), float(weights.scale.max())),

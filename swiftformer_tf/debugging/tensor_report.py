@@ -18,7 +18,7 @@ class TensorReport:
         name: Name of the tensor in the float graph; the name in the file starts with it.
         part: Part of the network, such as `"stages-0-blocks-1"`.
         op: The operation that writes it; QUANTIZE casts a float.
-        scheme: Arithmetic of that operation: `"int8"`, `"int16x8"`, `"hybrid"` (floats times integers) or `"float32"`.
+        scheme: Precision of that operation: `"int8"`, `"int16x8"`, `"hybrid"` (floats times integers) or `"float32"`.
         scale: Scale of the tensor's integers; None for floats.
         zero_point: Zero point of the tensor's integers; None for floats.
         weight_scales: Minimum and maximum scale of the operation's weights; None if it has no integer weights.

@@ -37,10 +37,10 @@ def probability_operations(graph: Graph) -> list[Operation]:
         waiting = [] if before is None or before.name != "RESIZE_BILINEAR" else [op]
         while waiting:
             found.append(waiting.pop())
-            makers = {producers[each] for each in found[-1].inputs if each in producers}
+            sources = {producers[each] for each in found[-1].inputs if each in producers}
             waiting += [
                 each
-                for each in makers
+                for each in sources
                 if each.name in ("ADD", "RESIZE_BILINEAR") and readers[each.outputs[0]] <= {*found}
             ]
     return found
@@ -89,10 +89,11 @@ def _distance(graph: Graph, producers: dict[int, Operation], logits: int) -> flo
     """Upper bound of the difference of two logits: former integers are within their range, as are sums and means."""
     if (constant := graph.constant(logits)) is not None:
         return float(np.ptp(constant)) if constant.dtype == np.float32 else 0.0  # a size adds nothing
-    maker = producers.get(logits)
-    if maker is not None and maker.name in ("ADD", "RESIZE_BILINEAR"):
-        return sum(_distance(graph, producers, each) for each in maker.inputs)
-    integers = graph.quantization(maker.inputs[0]) if maker is not None and maker.name == "DEQUANTIZE" else None
+    if (producer := producers.get(logits)) is None:
+        return math.inf
+    if producer.name in ("ADD", "RESIZE_BILINEAR"):
+        return sum(_distance(graph, producers, each) for each in producer.inputs)
+    integers = graph.quantization(producer.inputs[0]) if producer.name == "DEQUANTIZE" else None
     return math.inf if integers is None else 255 * float(integers.scale[0])
 
 
