@@ -135,7 +135,6 @@ def calibrated_deploy(
 ) -> Callable[..., tuple[DeployModel, Calibration]]:
     """`calibrated_deploy(**options of fuse)` is `model`, fused and calibrated on `pixels`, once in a process for each.
 
-
     Shared: do not change it.
     """
 
