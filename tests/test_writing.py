@@ -7,11 +7,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 from support.forks import Forks
+from support.random_models import TWO_STAGES, random_classifier
 from support.written_files import CURE, files_in, without_waiting
 
 from swiftformer_tf import (
     RECIPES,
-    LiteModel,
     SwiftFormerConfig,
     SwiftFormerForImageClassification,
     SwiftFormerForSemanticSegmentation,
@@ -105,33 +105,34 @@ def test_every_option_that_names_what_to_write_is_here() -> None:
 
 
 @pytest.fixture(scope="module")
-def given(
-    tmp_path_factory: pytest.TempPathFactory,
-    model: SwiftFormerForImageClassification,
-    saved: Path,
-    lite: Callable[..., LiteModel],
-    folder: Path,
-) -> dict[str, Path]:
-    """Files for the commands to read."""
+def given(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> dict[str, Path]:
+    """Files for the commands to read: of a model that is built and converted in a moment."""
     root = tmp_path_factory.mktemp("given")
+    model = random_classifier(**TWO_STAGES, image_size=32)
+    model.save(root / "tiny.keras")
+    deploy = fuse(model)
     bare = to_checkpoint(model, key_layout="original")
     bare.save(root / "bare.bin", key_layout="timm")  # which has no place for a word about the attention type
-    lite("float32").save(root / "tiny.tflite")
-    export(fuse(model), RECIPES["float32"], license="of an earlier export").save(root / "old.tflite")
-    lite("dynamic_int8").save(root / "tiny_dynamic_int8.tflite")
+    for name, recipe, terms in (
+        ("tiny", "float32", None),
+        ("old", "float32", "of an earlier export"),
+        ("tiny_dynamic_int8", "dynamic_int8", None),
+    ):
+        export(deploy, RECIPES[recipe], license=terms).save(root / f"{name}.tflite")
     pictures = sorted(folder.rglob("*.png"))[:10]
     (root / "pictures").mkdir()
     for path in pictures:
         (root / "pictures" / path.name).symlink_to(path)
     (root / "picture.png").symlink_to(pictures[0])
     whole = Transform(size=(32, 32), crop=None)
-    config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "road", 1: "sky"}, transform=whole)
+    labels = {0: "road", 1: "sky"}
+    config = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label=labels, transform=whole)
     SwiftFormerForSemanticSegmentation(config).save(root / "segmenter.keras")
     lines = [f"{path.name} {index}\n" for index, path in enumerate(pictures)]
     (root / "labels.txt").write_text("".join(lines))
     return {
         "pth": root / "bare.bin",
-        "keras": saved,
+        "keras": root / "tiny.keras",
         "lite": root / "tiny.tflite",
         "old": root / "old.tflite",
         "integers": root / "tiny_dynamic_int8.tflite",
