@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import pytest
-from support.random_models import pictures, tiny_config
+from support.random_models import TWO_STAGES, pictures, tiny_config
 from support.training_runs import LABELS, color_teacher
 
 from swiftformer_tf import (
@@ -151,7 +151,7 @@ def test_files_that_are_no_teachers_are_named(plain: tuple[keras.Model, Path], t
 
 
 def test_a_segmenter_is_no_teacher_in_whatever_file(tmp_path: Path) -> None:
-    model = SwiftFormerForSemanticSegmentation(tiny_config(image_size=32))
+    model = SwiftFormerForSemanticSegmentation(tiny_config(image_size=32, **TWO_STAGES))
     model.save(tmp_path / "streets.keras")
     to_checkpoint(model).save(tmp_path / "streets.safetensors")
     export(fuse(model), RECIPES["float32"]).save(tmp_path / "streets.tflite")
