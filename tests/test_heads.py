@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, answered, calibrated, exported, made
-from support.random_models import pictures, relative_error
+from support.random_models import TWO_STAGES, pictures, relative_error, tiny_config
 from support.small_graphs import activations, answers, with_other_scale
 
 from swiftformer_tf import (
@@ -164,9 +164,10 @@ def test_nothing_is_assigned_behind_a_layer_that_augments(name: str) -> None:
 
 
 def test_what_has_no_integers_is_refused_before_an_image_is_read() -> None:
-    backbone = SwiftFormerModel(CONFIG)
+    config = tiny_config(**TWO_STAGES)
+    backbone = SwiftFormerModel(config)
     greatest, _ = ops.top_k(layers.GlobalAveragePooling2D()(backbone.output), 3)
-    deploy = fuse(keras.Model(backbone.input, greatest), config=CONFIG)
+    deploy = fuse(keras.Model(backbone.input, greatest), config=config)
 
     def images() -> Iterator[np.ndarray]:
         pytest.fail("an image was read")

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from keras import layers, ops
 from PIL import Image
 from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, answered, exported, made, seeded
+from support.random_models import TWO_STAGES, pictures, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
@@ -194,11 +195,12 @@ def test_files_for_several_images_at_once_are_verified_and_looked_into() -> None
 
 @pytest.mark.parametrize("recipe", ["mixed_int8", "int8"])
 def test_each_output_of_an_operation_is_looked_into(recipe: str) -> None:
-    backbone, pixels = SwiftFormerModel(CONFIG), made("labels_and_embedding")[2]
+    config, pixels = tiny_config(**TWO_STAGES), pictures(8, SIZE, SIZE)
+    backbone = SwiftFormerModel(config)
     first, second = ops.split(layers.Conv2D(8, 1)(backbone.output), 2, axis=-1)
     outputs = {"first": first, "second": second, "mixed": layers.Conv2D(4, 1)(layers.ReLU()(second))}
-    model = seeded(keras.Model(backbone.input, outputs), CONFIG.transform.normalize(pixels))
-    lite = export(fuse(model, config=CONFIG), RECIPES[recipe], calibration=pixels)
+    model = seeded(keras.Model(backbone.input, outputs), config.transform.normalize(pixels))
+    lite = export(fuse(model, config=config), RECIPES[recipe], calibration=pixels)
     report = debug_quantization(lite, reference=model, images=pixels[:4])
     ratios = {each.name: each.snr for each in report.tensors if each.name in outputs}
     assert ratios.keys() == outputs.keys()
