@@ -27,6 +27,7 @@ from swiftformer_tf import (
 )
 from swiftformer_tf.errors import CheckpointError, ConfigError, ExportError, ModelError, SwiftFormerError
 from swiftformer_tf.layer_settings import named_layers
+from swiftformer_tf.segmentation_heads import SegmentationHead
 
 PIXELS = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype("float32")
 
@@ -139,9 +140,9 @@ def test_models_of_any_precision_are_fused(precision: str) -> None:
 def test_channels_first_as_keras_default_changes_nothing(head: str | None) -> None:
     def made() -> keras.Model:
         keras.utils.set_random_seed(0)
-        return (
-            tiny() if head is None else SwiftFormerForSemanticSegmentation(tiny_config(), head=SEGMENTATION_HEADS[head])
-        )
+        if head is None:
+            return tiny()
+        return SwiftFormerForSemanticSegmentation(tiny_config(**TWO_STAGES), head=SEGMENTATION_HEADS[head])
 
     wanted = made()(PIXELS)
     keras.config.set_image_data_format("channels_first")
@@ -184,7 +185,8 @@ def nested() -> keras.Model:
 
 
 def segmenter() -> keras.Model:
-    return SwiftFormerForSemanticSegmentation(tiny_config())
+    head = SegmentationHead(name="semantic_fpn", fpn_dim=16, head_dim=16)
+    return SwiftFormerForSemanticSegmentation(tiny_config(**TWO_STAGES), head=head)
 
 
 def freeze_a_block(model: keras.Model) -> None:
