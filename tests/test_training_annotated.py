@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
-from support.random_models import pictures, tiny_config
+from support.random_models import TWO_STAGES, pictures, tiny_config
 from support.tracing import steps_traced
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
@@ -58,7 +59,10 @@ def invoke(*arguments: object) -> Result:
 
 def trained(root: Path, data: Path, *options: object) -> tuple[Path, Result]:
     (root / "recipe.json").write_text(json.dumps(RECIPE))
-    size = ("--variant", "tiny", "--image-size", 64, "--crop", 1, "--recipe", root / "recipe.json")
+    config = tiny_config(**TWO_STAGES, id2label={}, layer_scale_init_value=RECIPE["layer_scale_init_value"])
+    keras.utils.set_random_seed(0)
+    SwiftFormerForImageClassification(config).save(root / "start.keras")
+    size = ("--from", root / "start.keras", "--crop", 1, "--recipe", root / "recipe.json")
     with steps_traced(True):  # of 32 steps it pays, and not of a single evaluation
         result = invoke("train", data, "-o", root / "run", "--validation", data, *size, *options)
     return root / "run" / "model.keras", result
