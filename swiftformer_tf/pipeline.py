@@ -148,6 +148,8 @@ def export_files(
         check_android(android, package=android_package, class_name=android_class, beside=folder)
     if html:
         check_page(html, made=folder)
+    if images is not None and images is calibration:
+        images = calibration = read_once(images)
     # Before the model is opened: a folder without photographs is found out at once.
     calibrated_on = None if calibration is None else _images(calibration, calibration_count)
     verified_on = None if images is None else _images(images)

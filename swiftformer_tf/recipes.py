@@ -103,7 +103,8 @@ class Recipe:
     def __post_init__(self) -> None:
         stored = {"float32": ("float32", "float16", "int8", "int4"), "int8": ("int8",), "int16": ("int8",)}
         if self.activations not in stored:
-            raise ConfigError(f"recipe {self.name}: activations={self.activations!r}: expected one of {_names(stored)}")
+            expected = " or ".join(stored)
+            raise ConfigError(f"recipe {self.name}: activations={self.activations!r}: expected one of {expected}")
         rules = [
             ("weights", stored[self.activations]),
             ("inference_input_type", INFERENCE_TYPES[self.activations]),
@@ -112,7 +113,7 @@ class Recipe:
         for field, allowed in rules:
             if (value := getattr(self, field)) not in allowed:
                 reason = f"since it computes in {self.activations}"
-                raise ConfigError(f"recipe {self.name}: {field}={value!r}: expected {_names(allowed)}, {reason}")
+                raise ConfigError(f"recipe {self.name}: {field}={value!r}: expected {' or '.join(allowed)}, {reason}")
         computes, weighs = f"it computes in {self.activations}", f"its weights are {self.weights}"
         in_floats, has_integers = self.activations == "float32", self.has_integer_weights
         no_correction = not has_integers or self.activations == "int16"
@@ -207,10 +208,6 @@ class Recipe:
 def _number(value: Any) -> float:
     """Returns the value if it is a number, else NaN, which fails every comparison."""
     return value if isinstance(value, (int, float)) else math.nan
-
-
-def _names(values: Any) -> str:
-    return " or ".join(values)
 
 
 # Operations that XNNPACK supports only in float, or runs better in float. With these in float between int8 matrices,

@@ -34,6 +34,7 @@ from support.forks import Forks
 from support.killed_commands import MODULES
 from support.random_models import TWO_STAGES, pictures, seeded_model, tiny_config
 from support.tracing import steps_traced, trace_steps
+from support.training_runs import write_photographs
 from support.windows import POSIX_ONLY, reason_to_skip
 
 from swiftformer_tf import (
@@ -154,7 +155,7 @@ def lite(
 
     @functools.cache
     def exported(recipe: str, **options: Any) -> LiteModel:
-        if options and not RECIPES[recipe].has_integer_weights:  # nothing would look at a calibration
+        if options and not RECIPES[recipe].uses_calibration:
             return export(fuse(model, **options), RECIPES[recipe])
         deploy, calibration = calibrated_deploy(**options)
         return export(deploy, RECIPES[recipe], calibration=calibration)
@@ -190,6 +191,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory, model: SwiftFormerForImageCl
     path = tmp_path_factory.mktemp("saved") / "tiny.keras"
     model.save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of seven pictures, for trainings."""
+    return write_photographs(tmp_path_factory.mktemp("photographs"))
 
 
 @pytest.fixture(scope="session")

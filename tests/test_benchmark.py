@@ -225,7 +225,7 @@ def test_files_take_turns_in_first_answers(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append((path, bool(cache)))
         return {"load_ms": 1.0, "ms": float(len(asked)), "peak": 3.0}
 
-    monkeypatch.setattr(benchmark, "_first_answer", answer)
+    monkeypatch.setattr(benchmark, "first_answer", answer)
     found = benchmark.first_answers(["a.tflite", "b.onnx"], repeats=3)
     assert asked[0] == ("a.tflite", True)  # writes the cache
     rounds = [asked[start : start + 3] for start in (1, 4, 7)]

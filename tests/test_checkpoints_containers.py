@@ -13,7 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from support.weight_files import SMALL, TENSORS, holds, random_checkpoint, refused, text, torch_save, torch_zip
+from support.weight_files import (
+    SMALL,
+    TENSORS,
+    Module,
+    holds,
+    random_checkpoint,
+    refused,
+    text,
+    torch_save,
+    torch_zip,
+)
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.saving import save_folder
@@ -94,16 +104,9 @@ def test_names_of_bytes_choose_as_others_do(tmp_path: Path) -> None:
     assert holds(Checkpoint.open(path, weights="state_dict"))
 
 
-class Module:
-    """With the attributes by which a file tells a module of PyTorch from other instances."""
-
-    def __init__(self) -> None:
-        self._parameters: dict[str, Any] = {}
-
-
 def test_a_cure_says_attributes_as_attributes(tmp_path: Path) -> None:
     path = torch_save(tmp_path / "a.pt", argparse.Namespace(runs=[{"net": Module()}]))
-    message = refused(path, r"'runs.0.net' is a whole test_checkpoints_containers.Module, expected a state dict")
+    message = refused(path, r"'runs.0.net' is a whole support.weight_files.Module, expected a state dict")
     assert "torch.load(path, weights_only=False).runs[0]['net'].state_dict(), new_path" in message
 
 

@@ -13,12 +13,11 @@ import re
 import zipfile
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from support.weight_files import TENSORS, holds, refused, torch_save, torch_zip
+from support.weight_files import TENSORS, Module, holds, refused, torch_save, torch_zip
 
 from swiftformer_tf.checkpoints import Checkpoint
 
@@ -96,17 +95,10 @@ def test_whole_modules_get_the_message_made_for_them(tmp_path: Path) -> None:
     assert "torch.save(torch.load(path, weights_only=False).state_dict(), new_path)" in message
 
 
-class Module:
-    """With the attributes by which a file tells a module of PyTorch from other instances."""
-
-    def __init__(self) -> None:
-        self._parameters: dict[str, Any] = {}
-
-
 def test_a_whole_module_beside_an_optimizer_is_the_one_that_is_named(tmp_path: Path) -> None:
     optimizer = {"state": {0: {"exp_avg": np.zeros(2, np.float32)}}}
     path = torch_save(tmp_path / "a.pt", {"args": Mode(), "runs": [{"model": Module()}], "optimizer": optimizer})
-    message = refused(path, r"'runs.0.model' is a whole test_checkpoints_values.Module, expected a state dict")
+    message = refused(path, r"'runs.0.model' is a whole support.weight_files.Module, expected a state dict")
     assert "torch.load(path, weights_only=False)['runs'][0]['model'].state_dict(), new_path" in message
     # Another network's weights are still what they are, whatever stands beside them.
     other = {"args": Mode(), "model": {"conv1.weight": np.zeros(2, np.float32)}}

@@ -127,7 +127,7 @@ def options_named(source: str) -> set[str]:
 def test_the_library_names_arguments_and_no_options() -> None:
     """Its messages are for Python users too; `in_options` words them for a command."""
     library = [path for path in PACKAGE.rglob("*.py") if "cli" not in path.relative_to(PACKAGE).parts]
-    found = {path.name: options_named(path.read_text()) for path in library}
+    found = {path.relative_to(PACKAGE).as_posix(): options_named(path.read_text()) for path in library}
     assert len(found) > 100
     assert {name: named for name, named in found.items() if named} == {}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
-from test_docs_commands import blocks, check, commands
+from support.pages import blocks, check, commands
 
 from swiftformer_tf import RECIPES, ConfigError
 from swiftformer_tf.cli import cli

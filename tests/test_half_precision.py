@@ -17,7 +17,7 @@ from swiftformer_tf import (
     fuse,
     verify,
 )
-from swiftformer_tf.fusion.graph_walk import in_float32
+from swiftformer_tf.fusion import in_float32
 from swiftformer_tf.images.folders import photographs_in
 
 KINDS = ("mixed_float16", "mixed_bfloat16", "bfloat16")

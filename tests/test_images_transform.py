@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.photographs import picture
 from support.random_models import pictures
 
 from swiftformer_tf import TRANSFORMS, ConfigError, ImageError, Transform
 from swiftformer_tf.images.transform import IMAGENET_MEAN, IMAGENET_STD, MAX_SCALED
 
 BICUBIC, BILINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
-
-
-def picture(width: int, height: int) -> Image.Image:
-    return Image.fromarray(pictures(1, height, width)[0])
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,18 @@ def test_each_file_is_verified_on_the_same_images(kind: str, tmp_path: Path, sma
         assert report.measured["snr_db"] > 20, "of other images it would be below 0"
 
 
+def test_images_are_read_when_they_are_needed(tmp_path: Path, model: Model, pixels: np.ndarray) -> None:
+    """Not before what is known to go wrong, nor where no recipe looks at them."""
+    read: list[int] = []
+    calibration = (read.append(place) or each for place, each in enumerate(pixels[:8]))  # type: ignore[func-returns-value]
+    with pytest.raises(ConfigError, match="image_size=0"):
+        export_files(model, ["dynamic_int8"], tmp_path, calibration=calibration, image_size=0)
+    export_files(model, ["float32"], tmp_path, calibration=calibration, images=pixels[:8])
+    assert read == []
+    (exported,) = export_files(model, ["dynamic_int8"], tmp_path, calibration=calibration, images=calibration)
+    assert (read, exported.report.measured["images"]) == ([*range(8)], 8)
+
+
 def test_calibration_images_of_a_generator_are_verified_on_too(
     tmp_path: Path, small: Model, pixels: np.ndarray
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
-from support.training_runs import LABELS, write_photographs
+from support.training_runs import LABELS
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerError, SwiftFormerForImageClassification, training
 from swiftformer_tf.cli import cli, console
@@ -26,11 +26,6 @@ OPTIONS = ("--variant", "tiny", "--image-size", "64", "--epochs", "2", "--batch-
 
 def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(train, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photographs(tmp_path_factory.mktemp("photographs"))
 
 
 @pytest.fixture(scope="module")

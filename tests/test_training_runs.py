@@ -34,11 +34,6 @@ TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_photographs(tmp_path_factory.mktemp("photographs"))
-
-
-@pytest.fixture(scope="module")
 def finished(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run in one piece."""
     output = tmp_path_factory.mktemp("runs") / "whole"

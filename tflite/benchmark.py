@@ -275,14 +275,14 @@ def first_answers(paths: Sequence[str], repeats: int = FIRST_ANSWERS) -> dict[st
     with tempfile.TemporaryDirectory() as folder:
         caches = {path: str(Path(folder, str(number))) for number, path in enumerate(paths) if path.endswith(".tflite")}
         for path, cache in caches.items():
-            _first_answer(path, cache)  # writes it
+            first_answer(path, cache)  # writes it
         cases = [(path, "cold", "") for path in paths] + [(path, "cached", cache) for path, cache in caches.items()]
         runs: dict[tuple[str, str], list[dict[str, Any]]] = {(path, name): [] for path, name, _ in cases}
         order = np.random.default_rng(0)
         for _ in range(repeats):
             for index in order.permutation(len(cases)):
                 path, name, cache = cases[index]
-                runs[path, name].append(_first_answer(path, cache))
+                runs[path, name].append(first_answer(path, cache))
     found: dict[str, dict[str, float]] = {path: {} for path in paths}
     for (path, name), each in runs.items():
         medians = {what: float(np.median([run[what] for run in each])) for what in each[0]}
@@ -290,7 +290,7 @@ def first_answers(paths: Sequence[str], repeats: int = FIRST_ANSWERS) -> dict[st
     return found
 
 
-def _first_answer(path: str, cache: str) -> dict[str, Any]:
+def first_answer(path: str, cache: str) -> dict[str, Any]:
     python = sys.executable if path.endswith(".tflite") else str(TORCH)
     return json_of([python, str(ROOT / "tflite" / "cold_start.py"), path, cache])
 

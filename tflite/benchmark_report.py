@@ -300,7 +300,7 @@ def peaks(core_flops: dict[str, float]) -> list[str]:
     ]
 
 
-# Where the numbers of the dots stand, in points: those of close neighbours not on each other.
+# Where the numbers of the dots stand, in points: those of close neighbors not on each other.
 OFFSETS = (14, -22, 30, -38, 46, -54)
 
 

@@ -75,9 +75,10 @@ def page(before: str, runs: dict[str, list[dict[str, float]]]) -> str:
     lines = [
         "# Processor time of an export by six recipes",
         "",
-        f"Made by `python docs/results/export_time.py --before CHECKOUT` with a checkout of {before}; rounds in turn:",
-        f"{len(runs['now'])}. XS at {IMAGE_SIZE} px, {IMAGES} images for calibration and verification. Seconds of user",
-        "and system time of all threads, from the Keras model to the last verified file, without imports.",
+        f"Made by `python docs/results/export_time.py --before CHECKOUT` with a checkout of {before}, both in turn",
+        f"({len(runs['now'])} rounds). XS at {IMAGE_SIZE} px, {IMAGES} images for calibration and verification.",
+        "Seconds of user and system time of all threads, from the Keras model to the last verified file, without "
+        "imports.",
         "",
         f"It now takes **{share:.2f}** of the earlier time; the goal is at most {GOAL}.",
         "",

@@ -37,7 +37,8 @@ def known_count(images: ImageSource | None) -> int | None:
 def read_once(images: ImageSource) -> ImageSource:
     """Returns images that can be read again, the same in the same order: those of an iterable are kept in memory.
 
-    A generator can be read only once, and a shuffled dataset has another order each time.
+    A generator can be read only once, and a shuffled dataset has another order each time. Nothing is read until it is
+    needed.
 
     Args:
         images: Images in any form; a folder, a list and an array are returned as they are.
@@ -47,9 +48,26 @@ def read_once(images: ImageSource) -> ImageSource:
         >>> [int(image.max()) for image in again], [int(image.max()) for image in again]
         ([5, 7], [5, 7])
     """
-    if isinstance(images, (str, Path, np.ndarray, list, tuple)):
-        return images
-    return [each if isinstance(each, (str, Path)) else np.array(_without_label(each)) for each in images]
+    return images if isinstance(images, (str, Path, np.ndarray, list, tuple, _Kept)) else _Kept(images)
+
+
+class _Kept:
+    """The elements of an iterable without their labels, kept as they are read for the first time."""
+
+    def __init__(self, images: Iterable[Any]) -> None:
+        self._images, self._seen = images, list[Any]()
+        self._unread: Iterator[Any] | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        self._unread = iter(self._images) if self._unread is None else self._unread
+        for place in itertools.count():
+            if place == len(self._seen):
+                try:
+                    each = next(self._unread)
+                except StopIteration:
+                    return
+                self._seen.append(each if isinstance(each, (str, Path)) else np.array(_without_label(each)))
+            yield self._seen[place]
 
 
 def image_inputs(images: ImageSource, transform: Transform, *, raw: bool = False) -> Iterator[np.ndarray]:

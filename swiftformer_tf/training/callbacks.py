@@ -74,7 +74,8 @@ class AveragedWeights(keras.callbacks.Callback):
         distributed = keras.distribution.distribution() is not None
         for average, variable in zip(self.averaged.weights, self.source.weights, strict=True):
             value = ops.convert_to_numpy(variable) if distributed else variable
-            average.assign(kept * average + added * ops.cast(value, average.dtype))
+            # The variables first: NumPy would fetch them from the device to multiply.
+            average.assign(average * kept + ops.cast(value, average.dtype) * added)
 
 
 def _traced(function: Callable[..., None]) -> Callable[..., None]:

@@ -1,11 +1,14 @@
 """Processes of their own that start in a moment: forks of one that has imported everything and computed nothing.
 
-For tests that need another process, but no fresh interpreter. Where the system cannot fork, each is a fresh one.
+For tests that need another process, but no fresh interpreter. On
+other systems than Linux each is a fresh one: forks of a process with threads are not safe there, or there are none.
 """
 
 import importlib
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +16,9 @@ from pathlib import Path
 from typing import Any, Self
 
 __all__ = ["Forks"]
+
+# Seconds after which a process hangs: long, since the machine may be busy.
+PATIENCE = 3600.0
 
 COMMAND = [sys.executable, "-m", "support.forks"]
 
@@ -28,7 +34,7 @@ class Forks:
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self._server: subprocess.Popen[str] | None = None
-        if hasattr(os, "fork"):
+        if sys.platform == "linux":
             self._server = subprocess.Popen(
                 [*COMMAND, *modules],
                 stdin=subprocess.PIPE,
@@ -36,6 +42,7 @@ class Forks:
                 stderr=subprocess.DEVNULL,
                 text=True,
                 env=self._environment,
+                start_new_session=True,
             )
 
     def __enter__(self) -> Self:
@@ -67,6 +74,9 @@ class Forks:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(json.dumps(question), file=self._server.stdin, flush=True)
+        if not select.select([self._server.stdout], [], [], PATIENCE)[0]:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            raise TimeoutError(f"no end of {question} in {PATIENCE} s")
         return int(self._server.stdout.readline())
 
 

@@ -28,6 +28,7 @@ import click
 
 from support import ENVIRONMENT, TESTS
 from support.fuzz_seeds import seeds as seeds_in
+from support.written_files import files_in
 
 __all__ = ["Worker", "case", "fuzz_reader", "judged"]
 
@@ -58,7 +59,7 @@ def judged(read: Callable[[Path], Any], folder: Path, name: str) -> tuple[str, s
     """What became of reading `name` in `folder`: `"read"`, `"refused"` or a kind of failure, and details."""
     from swiftformer_tf import SwiftFormerError
 
-    before = _listing(folder)
+    before = files_in(folder)
     path = folder / name
     try:
         # As `info` prints it.
@@ -68,8 +69,8 @@ def judged(read: Callable[[Path], Any], folder: Path, name: str) -> tuple[str, s
         outcome = _judged_message(str(error), str(path))
     except Exception:
         outcome = ("traceback", traceback.format_exc())
-    if _listing(folder) != before:
-        return "changed files", ", ".join(_listing(folder))
+    if files_in(folder) != before:
+        return "changed files", ", ".join(files_in(folder))
     return outcome
 
 
@@ -79,10 +80,6 @@ def _judged_message(message: str, path: str) -> tuple[str, str]:
     if len(message) > LETTERS or not message.isprintable():
         return "message unfit for a terminal", message[: 2 * LETTERS]
     return "refused", message
-
-
-def _listing(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class Worker:

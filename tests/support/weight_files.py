@@ -23,6 +23,13 @@ GOLDEN = TESTS / "golden"
 SMALL = SwiftFormerConfig(depths=(2, 1), embed_dims=(4, 6), downsamples=(True, True), id2label={0: "cat", 1: "dog"})
 
 
+class Module:
+    """With the attributes by which a file tells a module of PyTorch from other instances."""
+
+    def __init__(self) -> None:
+        self._parameters: dict[str, Any] = {}
+
+
 def random_tensors(config: SwiftFormerConfig, seed: int = 0, *, final_norm: bool = True) -> dict[str, np.ndarray]:
     """Weights under canonical names, variances positive."""
     generator = np.random.default_rng(seed)
