@@ -328,7 +328,7 @@ def _probabilities(task: Task, config: SwiftFormerConfig) -> Activation:
     if not found:
         labeled = task.rank and config.num_labels
         said = f"problem_type={config.problem_type!r}" if labeled else "a model without labels"
-        raise ConfigError(f"`probabilities`: {said} has no probabilities; leave this option out")
+        raise ConfigError(f"`classifier_activation='probabilities'`: {said} has no probabilities; leave it out")
     return found
 
 

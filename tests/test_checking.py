@@ -7,6 +7,7 @@ weights.
 """
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 from support.weight_files import GOLDEN
 
 from swiftformer_tf import Checkpoint, checking, port
-from swiftformer_tf.checking import Expected, fit_token_weights, fitted
+from swiftformer_tf.checking import Expected, Fit, fit_token_weights, fitted
 from swiftformer_tf.cli import cli
 from swiftformer_tf.errors import CheckpointError
 
@@ -47,6 +48,17 @@ def test_the_original_codes_own_file_gives_its_own_logits(
     assert np.abs(logits - other).max() > 0.1 * np.abs(other).max()
 
 
+def known(fit: Fit, checkpoint: Checkpoint, expected: Expected) -> Callable[[Checkpoint, Expected], Fit]:
+    """`fit_token_weights` for these arguments alone, of which it has been found already."""
+
+    def found(given: Checkpoint, outputs: Expected) -> Fit:
+        assert given is checkpoint
+        assert outputs is expected
+        return fit
+
+    return found
+
+
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("token_weights", ["l2", "uniform"])
 def test_outputs_tell_the_attention_type(
@@ -62,7 +74,7 @@ def test_outputs_tell_the_attention_type(
     other: Any = "uniform" if token_weights == "l2" else "l2"
     assert fit.differences[token_weights] < 1e-5 < 0.1 < fit.differences[other]
     assert str(fit).endswith(f"; {token_weights} fits")
-    monkeypatch.setattr(checking, "fit_token_weights", lambda *_: fit)  # it would be found again
+    monkeypatch.setattr(checking, "fit_token_weights", known(fit, checkpoint, expected))
     with pytest.raises(CheckpointError, match=f"not the outputs of token_weights='{other}'; largest difference"):
         fitted(checkpoint, expected, token_weights=other)
 
@@ -83,7 +95,7 @@ def test_outputs_that_do_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = fit_token_weights(hidden, expected)
     assert fit.token_weights is None
     assert "both fit, so these outputs do not tell them apart" in str(fit)
-    monkeypatch.setattr(checking, "fit_token_weights", lambda *_: fit)  # it would be found again
+    monkeypatch.setattr(checking, "fit_token_weights", known(fit, hidden, expected))
     assert fitted(hidden, expected)[0] is hidden
 
 

@@ -92,7 +92,7 @@ def test_export_names_the_kotlin_class(saved: Path, tmp_path: Path) -> None:
     options = ("--recipe", "float32", "--android", tmp_path / "app", "--android-package", "org.example")
     result = run("export", saved, "-o", tmp_path, *options, "--android-class", "object")
     assert result.exit_code
-    assert "class_name 'object': expected a valid name in Kotlin, such as FlowerClassifier" in result.stderr
+    assert "--android-class object: expected a valid name in Kotlin, such as FlowerClassifier" in result.stderr
     assert not list(tmp_path.glob("*.tflite"))  # said before anything is computed
     result = run("export", saved, "-o", tmp_path, *options, "--android-class", "Namer")
     assert result.exit_code == 0, result.output
@@ -201,7 +201,7 @@ def test_a_model_without_labels_is_told_which_option_to_leave_out(tmp_path: Path
     arguments = ("-o", tmp_path / "out", "--recipe", "float32", "--probabilities")
     result = run("export", tmp_path / "pooled.keras", *arguments)
     assert result.exit_code == 2
-    said = "Error: --probabilities: a model without labels has no probabilities; leave this option out\n"
+    said = "Error: --probabilities: a model without labels has no probabilities; leave it out\n"
     assert result.stderr == said
     assert not (tmp_path / "out").exists()
 

@@ -90,6 +90,22 @@ def test_each_help_says_what_and_shows_how(name: str) -> None:
         ("train photos", "train with `problem_type='regression'`", "train with --problem-type regression"),
         ("export x.pth -o out", "export without `target='mediapipe'`", "export without --for mediapipe"),
         ("export x.pth -o out", "choose another name (`stem`)", "choose another name (--name)"),
+        # Options that set an argument of another name, or one value of it.
+        ("export x.pth --mask", "classifier_activation='argmax': expected 'softmax'", "--mask: expected 'softmax'"),
+        ("export x.pth --probabilities", "classifier_activation='softmax': expected", "--probabilities: expected"),
+        (
+            "export x.pth --probabilities",
+            "`classifier_activation='probabilities'`: a model without labels has none; leave it out",
+            "--probabilities: a model without labels has none; leave it out",
+        ),
+        ("export x.pth --android-class 1x", "class_name='1x': expected", "--android-class 1x: expected"),
+        ("export x.pth --android-package A-b", "package='A-b': expected", "--android-package A-b: expected"),
+        ("export x.pth --task x=poetry", "`tasks`: x has the unknown task", "--task: x has the unknown task"),
+        (
+            "train photos",
+            "export it without `classifier_activation`, and without `target='mediapipe'`",
+            "export it without --probabilities, and without --for mediapipe",
+        ),
         # Of another command, and of none.
         ("evaluate x photos", "train with `problem_type='regression'`", "train with --problem-type regression"),
         ("predict x photo", "export it with `tasks` for its outputs", "export it with --task for its outputs"),

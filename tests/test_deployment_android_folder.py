@@ -81,7 +81,7 @@ def test_files_of_another_model_are_refused(lite: Lite, tmp_path: Path, field: s
     birds = dataclasses.replace(other, config=config)
     message = (
         rf"x_float32\.tflite: expected the same Keras model and options as the new x_{new}\.tflite, since "
-        r"kotlin/swiftformer/X\.kt runs both with the same labels; choose another name for the new files \(`stem`\) "
+        r"kotlin/swiftformer/X\.kt runs both with the same labels; choose another start of the new file names "
         r"or another folder, or delete the earlier files first: x_float32\.tflite$"
     )
     with pytest.raises(ExportError, match=message):
@@ -145,8 +145,8 @@ def test_files_of_another_class_are_not_written_over(lite: Lite, tmp_path: Path,
     dogs = {f"x_{recipe}.tflite": dataclasses.replace(other, config=config)}
     names: dict[str, Any] = {"package": "org.example", "class_name": "Dogs"}
     message = (
-        r"x_labels\.txt: expected no file or one that kotlin/org/example/Dogs\.kt lists; choose another name for the "
-        r"files \(`stem`\) or another folder, or delete it if no class uses it$"
+        r"x_labels\.txt: expected no file or one that kotlin/org/example/Dogs\.kt lists; choose another start of the "
+        r"file names or another folder, or delete it if no class uses it$"
     )
     with pytest.raises(ExportError, match=message):
         write_android_folder(dogs, tmp_path, **names)
@@ -228,7 +228,7 @@ def test_strings_of_kotlin_hold_any_name(lite: Lite, tmp_path: Path) -> None:
 )
 def test_names_are_what_kotlin_takes(lite: Lite, tmp_path: Path, field: str, name: str, example: str) -> None:
     names: dict[str, Any] = {field: name}
-    message = f"^{field} '{re.escape(name)}': expected a valid name in Kotlin, such as {example}$"
+    message = f"^{field}='{re.escape(name)}': expected a valid name in Kotlin, such as {example}$"
     with pytest.raises(ExportError, match=message):
         write_android_folder({"x_float32.tflite": lite("float32")}, tmp_path / "new", **names)
     assert not (tmp_path / "new").exists()

@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import pytest
 from support.checks import stored_types
 
 from swiftformer_tf import DeployModel, LiteModel, LiteRunner, ModelError
+from swiftformer_tf.debugging import debug_quantization
 from swiftformer_tf.litert.inspection import Inspection, Matrix, Op, inspect_model
 from swiftformer_tf.litert.metadata import min_runtime_version
 from swiftformer_tf.litert.metadata_schema import decode, encode
@@ -87,23 +89,31 @@ def test_a_cut_flatbuffer_is_damaged(cut: int, lite: Lite) -> None:
 @pytest.mark.parametrize(
     ("reader", "function"),
     [
-        ("ai_edge_litert.tools.flatbuffer_utils.read_model_from_bytearray", inspect_model),
-        ("ai_edge_litert.schema_py_generated.Model.GetRootAs", lambda lite: min_runtime_version(lite.content)),
-        ("swiftformer_tf.litert.metadata_schema.Table", lambda lite: decode(encode(lite.metadata))),
+        ("ai_edge_litert.tools.flatbuffer_utils.read_model_from_bytearray", lambda lite, _: inspect_model(lite)),
+        ("ai_edge_litert.schema_py_generated.Model.GetRootAs", lambda lite, _: min_runtime_version(lite.content)),
+        ("swiftformer_tf.litert.metadata_schema.Table", lambda lite, _: decode(encode(lite.metadata))),
+        (
+            "swiftformer_tf.debugging.debugger.Graph",
+            lambda lite, model: debug_quantization(lite, reference=model, images=np.zeros((1, 64, 64, 3), np.float32)),
+        ),
     ],
 )
 def test_damage_is_told_in_one_line(
-    reader: str, function: Callable[[LiteModel], object], lite: Lite, monkeypatch: pytest.MonkeyPatch
+    reader: str,
+    function: Callable[[LiteModel, keras.Model], object],
+    lite: Lite,
+    model: keras.Model,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever the reader quotes of the file, and also of a model that has no path."""
-    model = lite("float32")
+    opened = lite("int8")
 
     def fail(*_: object) -> None:
         raise ValueError("first\nsecond\x1b[2J")
 
     monkeypatch.setattr(reader, fail)
     with pytest.raises(ModelError, match=r"is damaged \(ValueError: first\\nsecond\\x1b\[2J\)$"):
-        function(model)
+        function(opened, model)
 
 
 def test_a_damaged_flatbuffer_never_fails_otherwise(lite: Lite) -> None:

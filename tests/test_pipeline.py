@@ -181,7 +181,7 @@ def test_a_file_of_another_class_is_found_before_the_work(
     theirs.parent.mkdir(parents=True)
     theirs.touch()
     monkeypatch.setattr("swiftformer_tf.pipeline.fuse", lambda *_, **__: pytest.fail("computed before it was found"))
-    message = r"x_float32\.tflite: expected no file or one that kotlin/swiftformer/X\.kt lists; choose another name"
+    message = r"x_float32\.tflite: expected no file or one that kotlin/swiftformer/X\.kt lists; choose another start"
     with pytest.raises(ExportError, match=message):
         export_files(small, ["float32"], tmp_path / "out", stem="x", android=tmp_path / "app")
     assert list(tmp_path.iterdir()) == [tmp_path / "app"]
@@ -198,11 +198,11 @@ def test_a_file_of_another_class_is_found_before_the_work(
         ({"recipes": ["float32"], "target": "ios"}, "target 'ios': expected one of mediapipe"),
         (
             {"recipes": ["float32"], "android": "app", "android_class": "object"},
-            "class_name 'object': expected a valid name",
+            "class_name='object': expected a valid name",
         ),
         (
             {"recipes": ["float32"], "android": "app", "android_package": "a.in"},
-            "package 'a.in': expected a valid name",
+            "package='a.in': expected a valid name",
         ),
         *(
             (
@@ -240,7 +240,9 @@ def test_probabilities_are_what_the_problem_type_makes(tmp_path: Path) -> None:
         (exported,) = export_files(model, ["float32"], tmp_path, **options)
         assert exported.model.classifier_activation == expected
     regression = Model(tiny_config(problem_type="regression", **TWO_STAGES))
-    with pytest.raises(ConfigError, match="`probabilities`: problem_type='regression' has no probabilities"):
+    with pytest.raises(
+        ConfigError, match="`classifier_activation='probabilities'`: problem_type='regression' has no probabilities"
+    ):
         export_files(regression, ["float32"], tmp_path, classifier_activation="probabilities")
 
 
@@ -272,9 +274,9 @@ def test_a_model_that_names_no_task_gives_features(tmp_path: Path, two_heads: ke
     (exported,) = export_files(two_heads, ["float32"], tmp_path, **options)
     assert {(each.task, each.activation) for each in exported.model.outputs} == {("features", None)}
     assert exported.model.include_preprocessing
-    with pytest.raises(ConfigError, match="`probabilities`: a model without labels"):
+    with pytest.raises(ConfigError, match="`classifier_activation='probabilities'`: a model without labels"):
         export_files(two_heads, ["float32"], tmp_path, classifier_activation="probabilities", **options)
-    with pytest.raises(ConfigError, match="tasks: no output is called 'color'; expected one of scores, vector"):
+    with pytest.raises(ConfigError, match="`tasks`: no output is called 'color'; expected one of scores, vector"):
         export_files(two_heads, ["float32"], tmp_path, tasks={"color": "features"}, **options)
 
 

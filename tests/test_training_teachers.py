@@ -170,7 +170,8 @@ def test_probabilities_and_wrong_cards_are_refused(lite: Any, plain: tuple[keras
         Teacher.open(tmp_path / "tiny.tflite")
     fused = fuse(SwiftFormerForImageClassification(tiny_config()), classifier_activation="softmax")
     fused.save(tmp_path / "fused.keras")
-    with pytest.raises(ModelError, match=r"fused\.keras: .* or fuse it without an activation$"):
+    cure = "fuse it without `classifier_activation`, and export it without `target='mediapipe'`"
+    with pytest.raises(ModelError, match=rf"fused\.keras: .* or {cure}$"):
         Teacher.open(tmp_path / "fused.keras")
     (tmp_path / "lite.tflite").write_bytes((plain[1] / "lite.tflite").read_bytes())
     (tmp_path / "lite.json").write_text(json.dumps({"transform": SMALL.to_dict(), "labels": "cats"}))

@@ -16,6 +16,7 @@ from swiftformer_tf.cli.console import (
     token_weights_option,
     weights_option,
 )
+from swiftformer_tf.cli.options import ArgumentOption
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row, report_title
 from swiftformer_tf.deployment.chips import WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
@@ -68,11 +69,19 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
 )
 @click.option(
     "--probabilities",
+    cls=ArgumentOption,
+    arguments=["classifier_activation"],
     is_flag=True,
     help="Return probabilities instead of logits: softmax or sigmoid, by the model's problem_type. "
     "For a segmenter, at the size of the image.",
 )
-@click.option("--mask", is_flag=True, help="Return the class of each pixel; for a segmenter.")
+@click.option(
+    "--mask",
+    cls=ArgumentOption,
+    arguments=["classifier_activation='argmax'"],
+    is_flag=True,
+    help="Return the class of each pixel; for a segmenter.",
+)
 @click.option("--input-type", type=click.Choice(get_args(InferenceType)), help="Input type of integer recipes.")
 @click.option("--output-type", type=click.Choice(get_args(InferenceType)), help="Output type of integer recipes.")
 @click.option(
@@ -92,8 +101,20 @@ def _answers(*, mask: bool, probabilities: bool) -> Any:
     type=click.Path(path_type=Path, file_okay=False),
     help="Also write a folder for an Android project: the files, their labels and a Kotlin class.",
 )
-@click.option("--android-package", metavar="NAME", help="Package of that class. Default: swiftformer.")
-@click.option("--android-class", metavar="NAME", help="Name of that class. Default: from the file names.")
+@click.option(
+    "--android-package",
+    cls=ArgumentOption,
+    arguments=["package"],
+    metavar="NAME",
+    help="Package of that class. Default: swiftformer.",
+)
+@click.option(
+    "--android-class",
+    cls=ArgumentOption,
+    arguments=["class_name"],
+    metavar="NAME",
+    help="Name of that class. Default: from the file names.",
+)
 @click.option("--name", "stem", help="Start of the file names, without a folder. Default: from MODEL.")
 @token_weights_option
 @weights_option

@@ -3,12 +3,31 @@
 import itertools
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 
-__all__ = ["in_options"]
+__all__ = ["ArgumentOption", "in_options"]
 
 _QUOTED = re.compile(r"`(\w+)(?:=('[^']*'|[^\s`]+))?`")
+
+
+class ArgumentOption(click.Option):
+    """An option that sets arguments of the library of other names than its own.
+
+    Args:
+        *declarations: See `click.Option`.
+        arguments: These names; `name='value'` if the option means this value alone.
+        **settings: See `click.Option`.
+
+    Examples:
+        >>> ArgumentOption(["--android-class"], arguments=["class_name"]).arguments
+        ('class_name',)
+    """
+
+    def __init__(self, *declarations: Any, arguments: Iterable[str], **settings: Any) -> None:
+        super().__init__(*declarations, **settings)
+        self.arguments = tuple(arguments)
 
 
 def in_options(
@@ -35,22 +54,35 @@ def in_options(
     def quoted(match: re.Match[str]) -> str:
         name, value = match.groups()
         known = itertools.chain([options], map(_options, others))
-        return next((_spelled(each[name], value) for each in known if name in each), match[0])
+        found = (_option(each, name, value) for each in known)
+        return next((_spelled(each, value) for each in found if each), match[0])
 
     message = _QUOTED.sub(quoted, message)
-    names = "|".join(sorted(options, key=len, reverse=True))
+    names = "|".join(sorted({each.partition("=")[0] for each in options}, key=len, reverse=True))
     pattern = re.compile(rf"(?<![\w.'/`-])({names})(?:=('[^']*'|[^\s:;,]+)|(?![\w='/`-]))")
     # Others are words of the sentence.
-    found = {each.start(): each for each in pattern.finditer(message) if each[2] or "_" in each[1]}
+    meant = (each for each in pattern.finditer(message) if each[2] or "_" in each[1])
+    found = {each.start(): option for each in meant if (option := _option(options, each[1], each[2]))}
+
+    def bare(match: re.Match[str]) -> str:
+        option = found.get(match.start())
+        return _spelled(option, match[2]) if option else match[0]
+
     typed = {argument.partition("=")[0] for argument in arguments}
-    if not any(typed & {*options[each[1]].opts} for each in found.values()):
+    if not any(typed & {*option.opts} for option in found.values()):
         return message
-    return pattern.sub(lambda each: _spelled(options[each[1]], each[2]) if each.start() in found else each[0], message)
+    return pattern.sub(bare, message)
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    return {str(each.name): each for each in command.params if isinstance(each, click.Option)}
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    further = {name: each for each in options if isinstance(each, ArgumentOption) for name in each.arguments}
+    return further | {str(each.name): each for each in options}
+
+
+def _option(options: dict[str, click.Option], name: str, value: str | None) -> click.Option | None:
+    return options.get(f"{name}={value}") or options.get(name)
 
 
 def _spelled(option: click.Option, value: str | None) -> str:
-    return " ".join([max(option.opts, key=len), *([value.strip("'")] if value else [])])
+    return " ".join([max(option.opts, key=len), *([value.strip("'")] if value and not option.is_flag else [])])

@@ -15,12 +15,13 @@ from swiftformer_tf.debugging.comparing import Run, compare
 from swiftformer_tf.debugging.pairing import Pair, integer_range, pair
 from swiftformer_tf.debugging.recover_equalization import equalize_alike
 from swiftformer_tf.debugging.tensor_report import TensorReport
-from swiftformer_tf.errors import ModelError, number_of, one_line, prefix_path, require_packages
+from swiftformer_tf.errors import ModelError, number_of, prefix_path, require_packages
 from swiftformer_tf.exporting import export
 from swiftformer_tf.files import check_place, replacing
 from swiftformer_tf.fusion import fuse
 from swiftformer_tf.images.folders import photographs_in
 from swiftformer_tf.images.inputs import ImageSource, image_inputs, in_batches, known_count
+from swiftformer_tf.litert.damage import damage_told
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import MATRIX_OPS
 from swiftformer_tf.litert.runner import LiteRunner, litert_errors_as_model_errors, open_interpreter
@@ -169,19 +170,14 @@ def _compared(
     )
     floats = export(deploy, RECIPES["float32"])
     LiteRunner(lite)  # it runs, and is what its configuration says
-    with prefix_path(lite.path):
-        try:
-            graph, reference_graph = Graph(lite.content), Graph(floats.content)
-            pairs, found = pair(graph, reference_graph)
-            if lite.recipe.equalize is not None:
-                reference_graph = equalize_alike(graph, reference_graph, pairs)
-                pairs, found = pair(graph, reference_graph)  # of the weights that are there now
-            parts = _parts([graph.label(each.output) for each in pairs])
-            facts = [_facts(graph, each) for each in pairs]
-        except ModelError:
-            raise
-        except Exception as error:  # the generated reader raises whatever the damage leads to
-            raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {one_line(error)})") from None
+    with prefix_path(lite.path), damage_told():
+        graph, reference_graph = Graph(lite.content), Graph(floats.content)
+        pairs, found = pair(graph, reference_graph)
+        if lite.recipe.equalize is not None:
+            reference_graph = equalize_alike(graph, reference_graph, pairs)
+            pairs, found = pair(graph, reference_graph)  # of the weights that are there now
+        parts = _parts([graph.label(each.output) for each in pairs])
+        facts = [_facts(graph, each) for each in pairs]
     count = 0
 
     def inputs() -> Iterator[np.ndarray]:

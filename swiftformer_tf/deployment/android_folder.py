@@ -105,7 +105,7 @@ def check_folder(
     for asset in (Path(folder, "assets", name) for name in (LABELS.format(stem=stem), *files)):
         if asset.exists() and quoted(asset.name) not in (text or ""):
             raise ExportError(
-                f"{asset}: expected no file or one that {place} lists; choose another name for the files (`stem`) "
+                f"{asset}: expected no file or one that {place} lists; choose another start of the file names "
                 "or another folder, or delete it if no class uses it"
             )
     return place
@@ -128,7 +128,7 @@ def kept_models(models: Mapping[str, LiteModel], folder: Path, place: str) -> di
         if _shared(model) != _shared(new):
             raise ExportError(
                 f"{model.path}: expected the same Keras model and options as the new {first}, since {place} runs both "
-                "with the same labels; choose another name for the new files (`stem`) or another folder, or delete "
+                "with the same labels; choose another start of the new file names or another folder, or delete "
                 f"the earlier files first: {', '.join(earlier)}"
             )
     kept = {name: model for name, model in earlier.items() if name not in models}
@@ -175,12 +175,12 @@ def kotlin_name(field: str, name: str, *, dots: bool = False) -> str:
         >>> kotlin_name("package", "a.in", dots=True)
         Traceback (most recent call last):
         ...
-        swiftformer_tf.errors.ExportError: package 'a.in': expected a valid name in Kotlin, such as com.example.app
+        swiftformer_tf.errors.ExportError: package='a.in': expected a valid name in Kotlin, such as com.example.app
     """
     parts = name.split(".") if dots else [name]
     if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) and part not in KEYWORDS for part in parts):
         example = "com.example.app" if dots else "FlowerClassifier"
-        raise ExportError(f"{field} {name!r}: expected a valid name in Kotlin, such as {example}")
+        raise ExportError(f"{field}={name!r}: expected a valid name in Kotlin, such as {example}")
     return name
 
 

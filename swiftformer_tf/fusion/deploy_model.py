@@ -251,9 +251,9 @@ def tasks_of(model: keras.Model, tasks: str | Mapping[str, str] | None = None) -
     given = dict.fromkeys(names, tasks) if isinstance(tasks, str) else dict(tasks or {})
     for name, task in given.items():
         if name not in names:
-            raise ConfigError(f"tasks: no output is called {name!r}; expected one of {', '.join(names)}")
+            raise ConfigError(f"`tasks`: no output is called {name!r}; expected one of {', '.join(names)}")
         if task not in TASKS:
-            raise ConfigError(f"tasks: {name} has the unknown task {task!r}; expected one of {', '.join(TASKS)}")
+            raise ConfigError(f"`tasks`: {name} has the unknown task {task!r}; expected one of {', '.join(TASKS)}")
     default = getattr(model, "task", "features")
     return {name: given.get(name, default) for name in names}
 

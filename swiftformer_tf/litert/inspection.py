@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.errors import ModelError, one_line, prefix_path
+from swiftformer_tf.errors import ModelError, prefix_path
+from swiftformer_tf.litert.damage import damage_told
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.ops import CASTS, FLOATS, MATRIX_OPS, before_matrices, behind_integers, operation_name
 from swiftformer_tf.litert.strictness import find_misquantized, find_unused
@@ -130,14 +131,9 @@ def inspect_model(model: LiteModel) -> Inspection:
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
-    with prefix_path(model.path):
-        try:
-            graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model.content))
-            return _inspected(graph, flatbuffer_utils)
-        except ModelError:
-            raise
-        except Exception as error:  # the generated reader raises whatever the damage leads to
-            raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {one_line(error)})") from None
+    with prefix_path(model.path), damage_told():
+        graph = flatbuffer_utils.read_model_from_bytearray(bytearray(model.content))
+        return _inspected(graph, flatbuffer_utils)
 
 
 def _inspected(graph: Any, utils: Any) -> Inspection:

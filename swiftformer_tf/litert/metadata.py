@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ModelError, number_of, one_line
+from swiftformer_tf.errors import number_of
+from swiftformer_tf.litert.damage import damage_told
 from swiftformer_tf.litert.metadata_schema import decode, encode
 from swiftformer_tf.litert.ops import operation_name
 from swiftformer_tf.litert.packing import pack_model
@@ -317,10 +318,8 @@ def min_runtime_version(content: bytes) -> str | None:
 
 
 def _entry(content: bytes, name: bytes) -> bytes | None:
-    try:
+    with damage_told():
         return next((data for each, data in _entries(content) if each == name), None)
-    except Exception as error:  # the generated reader raises whatever the damage leads to
-        raise ModelError(f"the flatbuffer is damaged ({type(error).__name__}: {one_line(error)})") from None
 
 
 def _entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -144,7 +144,8 @@ class Teacher:
             raise ModelError(f"{path}: a model for {task} cannot teach a classifier; give a classifier as the teacher")
         if activated(opened):
             raise ModelError(
-                f"{path}: answers with probabilities, expected logits; export or fuse it without an activation"
+                f"{path}: answers with probabilities, expected logits; export or fuse it without "
+                "`classifier_activation`, and export it without `target='mediapipe'`"
             )
         return cls(predict, config.transform, config.labels, identity(path))
 
