@@ -23,7 +23,7 @@ ELSEWHERE = {
     "tflite/process_memory.py": ["/proc/self/status"],  # where that exists
     "tests/support/dying_worker.py": ["signal.SIGKILL"],
     "tests/support/fuzz.py": ["os.killpg", "signal.SIGKILL", "/proc/self/clear_refs", "/proc/self/status"],
-    "tests/support/forks.py": ["os.fork"],  # where that exists
+    "tests/support/forks.py": ["os.killpg", "signal.SIGKILL", "os.fork"],  # on Linux alone
     "tests/support/killed_commands.py": ["signal.SIGKILL"],
     "tests/support/training_runs.py": ["signal.SIGKILL"],
 }
