@@ -30,7 +30,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "quantization/scales.py": ("test_quantization_scales.py",),
     "quantization/ranges.py": (
         *("test_quantization_extremes.py", "test_quantization_outputs.py", "test_quantization_output_bias.py"),
-        *("test_quantization_graph.py", "test_quantization_mean.py", "test_exporting.py"),
+        *("test_quantization_graph.py", "test_quantization_mean.py", "test_exporting.py", "test_calibration.py"),
     ),
     "recipes.py": ("test_recipes.py",),
     "images/labels.py": ("test_images_labels.py",),
