@@ -141,21 +141,19 @@ def test_weights_are_stored_as_the_recipe_says(lite: Lite) -> None:
     assert set(stored_types(lite("dynamic_int8"), 1024)) == {"INT8"}
 
 
-@pytest.fixture(scope="module")
-def of_pixels(model: SwiftFormerForImageClassification, pixels: np.ndarray) -> tuple[DeployModel, Calibration]:
-    """A graph that normalizes, and its calibration."""
-    graph = fuse(model, include_preprocessing=True)
-    return graph, calibrate(graph, pixels)
-
-
 @pytest.mark.parametrize(
     ("recipe", "kind", "zero"), [("int8", "int8", -128), ("int8", "uint8", 0), ("int16x8", "int16", 0)]
 )
 def test_integer_inference_types(
-    recipe: str, kind: Any, zero: int, of_pixels: tuple[DeployModel, Calibration], pixels: np.ndarray, lite: Lite
+    recipe: str,
+    kind: Any,
+    zero: int,
+    calibrated_deploy: Callable[..., tuple[DeployModel, Calibration]],
+    pixels: np.ndarray,
+    lite: Lite,
 ) -> None:
     """What lies between input and output is the graph of float ones, so the answers are the same steps of a scale."""
-    graph, calibration = of_pixels
+    graph, calibration = calibrated_deploy(include_preprocessing=True)
     wanted = RECIPES[recipe].replace(inference_input_type=kind, inference_output_type=kind)
     exported = export(graph, wanted, calibration=calibration)
     inspection, runner = inspect_model(exported), LiteRunner(exported)
@@ -171,11 +169,17 @@ def test_integer_inference_types(
         )
 
 
+@pytest.fixture(scope="module")
+def made_again(model: SwiftFormerForImageClassification, pixels: np.ndarray) -> tuple[DeployModel, Calibration]:
+    """What `lite` is made of, made once more from the start."""
+    graph = fuse(model)
+    return graph, calibrate(graph, pixels)
+
+
 @pytest.mark.parametrize("recipe", BOUNDS)
-def test_two_exports_are_the_same_bytes(
-    recipe: str, lite: Lite, model: SwiftFormerForImageClassification, pixels: np.ndarray
-) -> None:
-    again = export(fuse(model), RECIPES[recipe], calibration=pixels)
+def test_two_exports_are_the_same_bytes(recipe: str, lite: Lite, made_again: tuple[DeployModel, Calibration]) -> None:
+    graph, calibration = made_again
+    again = export(graph, RECIPES[recipe], calibration=calibration)
     assert again.content == lite(recipe).content
     assert again.sha256 == lite(recipe).sha256
 
