@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from support.random_models import pictures, seeded_model, tiny_config
+from support.random_models import TWO_STAGES, pictures, seeded_model, tiny_config
 from support.small_graphs import answers, converted
 
 from swiftformer_tf import (
@@ -63,7 +63,7 @@ def test_a_channel_without_weights_keeps_its_bias(recipe: str, layer: str) -> No
 def pruned() -> tuple[DeployModel, Calibration, np.ndarray, np.ndarray]:
     """A model of which every fourth channel is constant, pictures, and what it says of them."""
     pictured = pictures(32, 64, 64)
-    config = tiny_config()
+    config = tiny_config(**TWO_STAGES | {"embed_dims": (8, 36)})
     inputs = config.transform.normalize(pictured)
     model = seeded_model(config, inputs)
     for layer in model._flatten_layers():
