@@ -13,27 +13,29 @@ from swiftformer_tf.errors import ConfigError, ModelError, require_packages
 from swiftformer_tf.evaluation import (
     Evaluation,
     evaluate_classifier,
+    evaluate_features,
     evaluate_segmentation,
-    labeled_for,
     save_confusion,
 )
 from swiftformer_tf.files import check_place
 from swiftformer_tf.images.annotations import AnnotatedImages
-from swiftformer_tf.images.folders import check_images
-from swiftformer_tf.images.labels import LabeledImages
+from swiftformer_tf.images.folders import ImageFolder, check_images
+from swiftformer_tf.images.labels import LabeledImages, matched_images
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import Answering, open_any
 from swiftformer_tf.predicting import activated, ported, predictor, task_of
 from swiftformer_tf.progress import Progress, silent
+from swiftformer_tf.tasks.annotations import classes_in, labeled_for
 from swiftformer_tf.tasks.classification import require_single_label
+from swiftformer_tf.tasks.features import Retrieval
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
 __all__ = ["Accuracy", "evaluate"]
 
-Truth = LabeledImages | AnnotatedImages | MaskFolder
-Scores = Evaluation | LabelScores | NumberErrors | PixelConfusion
+Truth = LabeledImages | AnnotatedImages | ImageFolder | MaskFolder
+Scores = Evaluation | LabelScores | NumberErrors | Retrieval | PixelConfusion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Accuracy:
 
     Args:
         task: The task of the model: a key of `TASKS`.
-        scores: For a classifier, `Evaluation`, `LabelScores` or `NumberErrors`, depending on its problem type; for a
-            segmenter, `PixelConfusion`.
+        scores: For a classifier, `Evaluation`, `LabelScores` or `NumberErrors`, depending on its problem type; for
+            features, `Retrieval`; for a segmenter, `PixelConfusion`.
         config: Configuration of the model.
         images: Number of photographs.
     """
@@ -55,7 +57,7 @@ class Accuracy:
 
     @property
     def rule(self) -> str | None:
-        """How names were matched to labels; None for masks."""
+        """How names were matched to labels; None for features and masks."""
         return getattr(self.scores, "rule", None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,7 +71,7 @@ class Accuracy:
             path: Path of the PNG.
 
         Raises:
-            ConfigError: The model predicts several labels or numbers, for which there is no such matrix.
+            ConfigError: The model predicts several labels, numbers or features, for which there is no such matrix.
         """
         if isinstance(self.scores, Evaluation):
             self.scores.save_confusion(path)
@@ -99,18 +101,19 @@ def evaluate(
     weights: str | None = None,
     progress: Progress = silent,
 ) -> Accuracy:
-    """Measures the accuracy of a classifier or a segmenter, as `swiftformer-tf evaluate` does.
+    """Measures the accuracy of a classifier, of features or of a segmenter, as `swiftformer-tf evaluate` does.
+
+    Features are accurate if the photograph nearest to another one, by the cosine of their vectors, has the same class.
 
     Args:
         model: A Keras model (including a `DeployModel`), a TFLite model or a checkpoint; or its path or name, see
             `open_any`.
         folder: For a classifier, a folder with a subfolder of photographs per class or with a `metadata.csv`, see
-            `labeled_for`; for a segmenter, a folder of photographs and masks, see `MaskFolder.open`. Or the value that
-            these functions return.
-        task: The expected task of the model, named as in `train`: `"classification"` or `"semantic-segmentation"`; None
-            accepts either.
+            `labeled_for`; for features the same, with classes of any name, see `classes_in`; for a segmenter, a folder
+            of photographs and masks, see `MaskFolder.open`. Or the photographs that these functions return.
+        task: The expected task of the model: a key of `TASKS`; None accepts any.
         label_file: Label file for a classifier, see `labeled_images`.
-        batch_size: Number of photographs per batch, for a classifier.
+        batch_size: Number of photographs per batch, for a classifier or features.
         num_threads: Number of threads, for a TFLite model.
         confusion: Path of a PNG to which the confusion matrix is written, see `Accuracy.save_confusion`.
         token_weights: For checkpoints, see `Checkpoint.open`.
@@ -145,10 +148,9 @@ def evaluate(
         open_any(model, token_weights=token_weights, weights=weights) if isinstance(model, (str, Path)) else model
     )
     found = task_of(opened)
-    expected = [task] if task else list(_EVALUATE)
-    if found not in expected or found not in _EVALUATE:
+    if task not in (None, found):
         name = f"{model}: " if isinstance(model, (str, Path)) else ""
-        raise ModelError(f"{name}a model for {found}; expected one for {' or '.join(expected)}")
+        raise ModelError(f"{name}a model for {found}; expected one for {task}")
     accuracy = _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, confusion, progress)
     if confusion is not None:
         with progress("confusion matrix", None):
@@ -172,6 +174,8 @@ def _classifier(
     images = labeled_for(config, folder, label_file=label_file) if isinstance(folder, (str, Path)) else folder
     if isinstance(images, MaskFolder):
         raise ConfigError("masks were given, but the model is a classifier; expected labels")
+    if isinstance(images, ImageFolder):
+        images = matched_images(images, config.labels)
     check_images(images.paths)
     with progress("photographs", len(images.paths)) as count:
         scores = evaluate_classifier(
@@ -183,6 +187,32 @@ def _classifier(
             progress=count,
         )
     return Accuracy("classification", scores, config, len(images.paths))
+
+
+def _features(
+    opened: Answering,
+    folder: str | Path | Truth,
+    label_file: str | Path | None,
+    batch_size: int,
+    num_threads: int,
+    confusion: str | Path | None,
+    progress: Progress,
+) -> Accuracy:
+    if confusion is not None:
+        raise ConfigError(f"{confusion}: a confusion matrix needs labels, and the model returns features; leave it out")
+    if label_file is not None:
+        raise ConfigError(f"{label_file}: the model returns features, which have no labels to list; leave it out")
+    predict, config = predictor(opened, num_threads=num_threads)
+    config.transform.check_photographs()
+    images = classes_in(folder) if isinstance(folder, (str, Path)) else folder
+    if not isinstance(images, ImageFolder):
+        raise ConfigError(
+            f"a {type(images).__name__} was given, but the model returns features; expected an ImageFolder"
+        )
+    check_images(images.paths)
+    with progress("photographs", len(images)) as count:
+        scores = evaluate_features(predict, config, images, batch_size=batch_size, progress=count)
+    return Accuracy("features", scores, config, len(images))
 
 
 def _segmenter(
@@ -206,4 +236,8 @@ def _segmenter(
 
 
 # How answers are counted, by their task.
-_EVALUATE: dict[str, Callable[..., Accuracy]] = {"classification": _classifier, "semantic-segmentation": _segmenter}
+_EVALUATE: dict[str, Callable[..., Accuracy]] = {
+    "classification": _classifier,
+    "features": _features,
+    "semantic-segmentation": _segmenter,
+}

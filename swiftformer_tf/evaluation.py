@@ -10,15 +10,15 @@ import keras
 import numpy as np
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError, ImageError, ModelError, number_of, prefix_path, require_packages
+from swiftformer_tf.errors import ConfigError, ModelError, number_of, prefix_path, require_packages
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
-from swiftformer_tf.images.folders import iterate_images
-from swiftformer_tf.images.labels import LabeledImages, labeled_images, match_classes
+from swiftformer_tf.images.folders import ImageFolder, iterate_images
+from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.images.masks import MaskFolder, same_classes
 from swiftformer_tf.images.metadata import METADATA
-from swiftformer_tf.tasks.annotations import has_metadata, open_annotated
 from swiftformer_tf.tasks.classification import activate, activation, problem_type
+from swiftformer_tf.tasks.features import Retrieval, checked_vectors, nearest_others
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 from swiftformer_tf.tasks.task import Activation
@@ -27,8 +27,8 @@ __all__ = [
     "Evaluation",
     "answers_at",
     "evaluate_classifier",
+    "evaluate_features",
     "evaluate_segmentation",
-    "labeled_for",
     "save_confusion",
 ]
 
@@ -283,34 +283,33 @@ _COUNTS: dict[ProblemType, Callable[..., Evaluation | LabelScores | NumberErrors
 }
 
 
-def labeled_for(
-    config: SwiftFormerConfig, folder: str | Path, *, label_file: str | Path | None = None
-) -> LabeledImages | AnnotatedImages:
-    """Opens the labeled photographs of a folder in the form that `evaluate` needs for a model.
-
-    Reads `metadata.csv` if there is one, and otherwise calls `labeled_images`.
+def evaluate_features(
+    predict: Callable[[np.ndarray], np.ndarray],
+    config: SwiftFormerConfig,
+    images: ImageFolder,
+    *,
+    batch_size: int = 32,
+    progress: Callable[[int], None] | None = None,
+) -> Retrieval:
+    """Looks for the nearest other photograph of each, by the cosine of their vectors.
 
     Args:
-        config: Configuration of the model: labels and problem type.
-        folder: Folder of photographs.
-        label_file: See `labeled_images`; overrides `metadata.csv`.
+        predict: Function from normalized images (N, height, width, channels) to vectors (N, n).
+        config: Configuration of the model: its transform prepares the photographs.
+        images: Photographs and their classes, as returned by `classes_in`.
+        batch_size: Number of photographs per call of `predict`.
+        progress: Called with the number of photographs processed so far.
 
     Raises:
-        ImageError: The folder does not contain the annotations that the model needs; the message names it.
+        ModelError: The outputs are no vectors, or are not finite.
+        ImageError: A photograph cannot be decoded; the message names it. Or no class has two photographs.
     """
-    kind = problem_type(config)
-    if label_file is None and has_metadata(folder):
-        images, _ = open_annotated(folder, kind, labels=config.labels)
-        if isinstance(images, AnnotatedImages):
-            return images
-        indices, rule = match_classes(images.class_names, config.labels)
-        return LabeledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
-    if kind != "single_label_classification":
-        raise ImageError(
-            f"{folder}: no {METADATA}; a model with problem_type={kind!r} needs one with the answers for each "
-            "photograph"
-        )
-    return labeled_images(folder, config.labels, label_file=label_file)
+    vectors: list[np.ndarray] = []
+    for batch in iterate_images(images.paths, config.transform, batch_size):
+        vectors.extend(checked_vectors(predict(batch), len(batch)))
+        if progress:
+            progress(len(vectors))
+    return Retrieval(np.asarray(images.labels), nearest_others(np.stack(vectors)), images.class_names)
 
 
 def evaluate_segmentation(

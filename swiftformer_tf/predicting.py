@@ -9,7 +9,7 @@ import numpy as np
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
-from swiftformer_tf.errors import ImageError, ModelError, prefix_path
+from swiftformer_tf.errors import ImageError, ModelError, number_of, prefix_path
 from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import DeployModel
@@ -24,6 +24,7 @@ from swiftformer_tf.loading import Answering, Opened, open_any
 from swiftformer_tf.porting import port
 from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.tasks.classification import activate, activation
+from swiftformer_tf.tasks.features import checked_vectors
 from swiftformer_tf.tasks.task import Activation
 
 __all__ = [
@@ -117,12 +118,12 @@ def predict_photographs(
     weights: str | None = None,
     progress: Progress = silent,
 ) -> list[Prediction]:
-    """Runs a classifier or a segmenter on photographs, as `swiftformer-tf predict` does.
+    """Runs a model on photographs, as `swiftformer-tf predict` does: for labels, vectors of features, or masks.
 
     Args:
         model: A model from `open_any`, or its path or name.
         paths: Photographs, or folders of photographs, see `photographs_in`. All are opened before anything is written.
-        top: Maximum number of labels or classes to return.
+        top: Maximum number of labels or classes to return; of vectors, so many numbers are in the lines for people.
         output: Folder for the images that a segmenter writes for each photograph: `NAME_mask.png`, a palette image with
             the class of each pixel at the photograph's own size, and `NAME_overlay.png`; and `classes.csv`, which names
             the indices of the masks: those of the labels, of which void is none. None writes nothing.
@@ -131,11 +132,11 @@ def predict_photographs(
         progress: Opens a progress display for each step, see `Progress`.
 
     Raises:
-        ModelError: The model has no labels, or cannot be used.
+        ModelError: The model cannot be used, or returns maps of features.
         CheckpointError: See `Checkpoint.open`.
         ConfigError: The transform of a segmenter crops.
         ImageError: A photograph cannot be opened, two photographs have the same name, or an output folder was given for
-            a classifier.
+            a model without masks.
 
     Examples:
         >>> predict_photographs("swiftformer_xs_imagenette", [])
@@ -150,12 +151,10 @@ def predict_photographs(
     )
     run, config = predictor(opened)
     task = task_of(opened)
-    if task not in PREDICT:
-        raise ModelError("no labels to predict; it returns pooled features")
     config.transform.check_photographs()
     with progress("photographs", len(files)) as count:
         answers = _answers(run, config, files, count)
-        return PREDICT[task](opened, files, answers, top, None if output is None else Path(output))
+        return _PREDICT[task](opened, files, answers, top, None if output is None else Path(output))
 
 
 def _answers(
@@ -169,8 +168,7 @@ def _answers(
 def _labels(
     opened: Answering, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
 ) -> list[Prediction]:
-    if output is not None:
-        raise ImageError(f"{output}: a classifier draws no masks; leave out the output folder")
+    _check_no_masks(output, "a classifier")
     config, predictions = opened.config, []
     for path, outputs in zip(paths, answers, strict=True):
         scores = probabilities(outputs, opened)[0]
@@ -180,6 +178,25 @@ def _labels(
         lines = [f"  {scores[index]:{form}}  {config.labels[index]}" for index in best]
         predictions.append(Prediction({"image": str(path), "labels": labels}, (str(path), *lines)))
     return predictions
+
+
+def _vectors(
+    opened: Answering, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
+) -> list[Prediction]:
+    _check_no_masks(output, "a model of features")
+    predictions = []
+    for path, outputs in zip(paths, answers, strict=True):
+        with prefix_path(path):
+            (vector,) = checked_vectors(outputs, 1)
+        shown = " ".join(f"{each:.4g}" for each in vector[:top]) + (" ..." if len(vector) > top else "")
+        line = f"  {number_of(len(vector), 'number')}: {shown}"
+        predictions.append(Prediction({"image": str(path), "features": vector.tolist()}, (str(path), line)))
+    return predictions
+
+
+def _check_no_masks(output: Path | None, model: str) -> None:
+    if output is not None:
+        raise ImageError(f"{output}: {model} draws no masks; leave out the output folder")
 
 
 def _masks(
@@ -222,7 +239,7 @@ def _hex(color: Color) -> str:
 
 
 # How outputs become predictions, by task.
-PREDICT = {"classification": _labels, "semantic-segmentation": _masks}
+_PREDICT = {"classification": _labels, "features": _vectors, "semantic-segmentation": _masks}
 
 
 def _deploy_runner(deploy: DeployModel) -> Predictor:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 from support.commands import run
-from support.random_models import TWO_STAGES, random_classifier, random_images
+from support.random_models import TWO_STAGES, random_classifier, random_images, tiny_config
 
-from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, to_checkpoint
+from swiftformer_tf import LiteModel, SwiftFormerForImageClassification, SwiftFormerModel, to_checkpoint
 from swiftformer_tf.checkpoints import Checkpoint
 
 Model = SwiftFormerForImageClassification
@@ -238,8 +238,24 @@ def test_predict_takes_all_photographs_of_a_folder(saved: Path, few: Path) -> No
     assert [each["image"] for each in json.loads(result.stdout)] == [str(path) for path in (*pictures, pictures[0])]
 
 
-def test_predict_needs_labels(tmp_path: Path, folder: Path) -> None:
-    random_classifier(id2label={}, **TWO_STAGES).save(tmp_path / "x.keras")
-    result = run("predict", tmp_path / "x.keras", min(folder.rglob("*.png")))
-    assert result.exit_code == 2
-    assert "no labels to predict; it returns pooled features" in result.stderr
+def test_predict_without_labels_gives_features(tmp_path: Path, folder: Path) -> None:
+    model = random_classifier(id2label={}, **TWO_STAGES)
+    model.save(tmp_path / "x.keras")
+    picture = min(folder.rglob("*.png"))
+    expected = model.predict_on_batch(model.config.transform(picture)[None])[0]
+    (told,) = json.loads(run("predict", tmp_path / "x.keras", picture, "--json").stdout)
+    assert told == {"image": str(picture), "features": expected.tolist()}
+    shown = run("predict", tmp_path / "x.keras", picture, "--top", "2")
+    assert shown.stdout.splitlines()[1] == f"  {len(expected)} numbers: {expected[0]:.4g} {expected[1]:.4g} ..."
+    everything = run("predict", tmp_path / "x.keras", picture, "--top", "99")
+    assert everything.stdout.count(".") > 0
+    assert "..." not in everything.stdout
+
+
+def test_predict_takes_no_maps_of_features(tmp_path: Path, folder: Path) -> None:
+    SwiftFormerModel(tiny_config(**TWO_STAGES)).save(tmp_path / "x.keras")
+    picture = min(folder.rglob("*.png"))
+    result = run("predict", tmp_path / "x.keras", picture)
+    said = f"{picture}: outputs of shape (1, 8, 8, 12): expected (1, n), a vector for each photograph; pool maps, "
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"Error: {said}as a classifier without labels does\n"

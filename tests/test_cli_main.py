@@ -19,7 +19,7 @@ from support.weight_files import GOLDEN
 import swiftformer_tf
 from swiftformer_tf import SEGMENTATION_HEADS, LiteModel
 from swiftformer_tf.cli import cli
-from swiftformer_tf.cli.console import TASK_OPTIONS
+from swiftformer_tf.cli.console import EVALUATE_OPTIONS, TASK_OPTIONS
 from swiftformer_tf.cli.options import in_options
 
 PACKAGE = Path(swiftformer_tf.__file__).parent
@@ -289,12 +289,15 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 def test_options_of_the_library_and_the_command_agree() -> None:
     from swiftformer_tf.deployment.chips import WHICH_RECIPE
     from swiftformer_tf.recipes import INFERENCE_TYPES, RECIPES
+    from swiftformer_tf.tasks import TASKS
     from swiftformer_tf.training.from_folders import TRAINING_TASKS
 
-    for name in ("train", "evaluate"):
+    for name, choices in {"train": TASK_OPTIONS, "evaluate": EVALUATE_OPTIONS}.items():
         (task,) = (p for p in cli.commands[name].params if p.name == "task")
-        assert list(task.type.choices) == ["classification", "segmentation"]  # type: ignore[attr-defined]
+        assert list(task.type.choices) == list(choices)  # type: ignore[attr-defined]
+    assert list(TASK_OPTIONS) == ["classification", "segmentation"]
     assert list(TASK_OPTIONS.values()) == list(TRAINING_TASKS)
+    assert set(EVALUATE_OPTIONS.values()) == set(TASKS)
     options: dict[str, Any] = {p.name: p for p in cli.commands["export"].params}
     assert list(options["names"].type.choices) == [*RECIPES, "all"]
     assert set(options["input_type"].type.choices) == set(options["output_type"].type.choices)

@@ -12,6 +12,7 @@ from swiftformer_tf.evaluation import Evaluation
 from swiftformer_tf.info import describe_file
 from swiftformer_tf.litert.benchmarking import FileTiming, Timing
 from swiftformer_tf.litert.profiling import OpKind
+from swiftformer_tf.tasks.features import Retrieval
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
@@ -43,11 +44,12 @@ def undocumented(value: Any, section: str) -> set[str]:
         Evaluation(SQUARE, np.ones(1, np.int64), SQUARE, ("a",), "by hand"),
         LabelScores(ONE, ONE, ("a",), "by hand"),
         NumberErrors(ONE, ONE, ("a",), "by hand"),
+        Retrieval(np.zeros(2, np.int64), np.array([1, 0]), ("a",)),
         PixelConfusion.empty(("a",)).add(np.zeros(2, np.uint8), np.zeros(2, np.uint8)),
     ],
     ids=lambda scores: type(scores).__name__,
 )
-def test_the_scores(scores: Evaluation | LabelScores | NumberErrors | PixelConfusion) -> None:
+def test_the_scores(scores: Evaluation | LabelScores | NumberErrors | Retrieval | PixelConfusion) -> None:
     assert undocumented(scores.to_dict(), "evaluate") == set()
 
 

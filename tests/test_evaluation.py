@@ -19,6 +19,7 @@ from swiftformer_tf.accuracy import Accuracy
 from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate as command
 from swiftformer_tf.evaluation import Evaluation, evaluate_classifier, save_confusion
+from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.loading import open_model
 from swiftformer_tf.tasks.scores import LabelScores
@@ -195,6 +196,8 @@ def test_one_call_opens_counts_and_draws(saved: Path, few: Path, tmp_path: Path,
     fuse(open_model(saved)).save(tmp_path / "fused.keras")
     assert evaluate(tmp_path / "fused.keras", few, label_file=labels).to_dict() == other.to_dict()
     assert (mine.task, mine.images, seen[-1]) == ("classification", 12, 12)
+    named = ImageFolder(tuple(sorted(few.rglob("*.png"))), (0,) * 12, (mine.config.labels[0],))
+    assert evaluate(saved, named).to_dict() == {**mine.to_dict(), "class_rule": "names of folders are labels"}
     assert mine.to_dict() == {**other.to_dict(), "transform": mine.to_dict()["transform"]}
     assert not (tmp_path / "confusion.png").exists()
     assert steps == [("photographs", 12)]
@@ -206,14 +209,15 @@ def test_one_call_opens_counts_and_draws(saved: Path, few: Path, tmp_path: Path,
 def test_one_call_refuses_what_does_not_fit(saved: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tiny\.keras: a model for classification; expected one for semantic-segment"):
         evaluate(saved, folder, task="semantic-segmentation")
-    in_the_same_words = "task='segmentation': expected one of classification, semantic-segmentation"
-    with pytest.raises(ConfigError, match=in_the_same_words):
+    with pytest.raises(
+        ConfigError, match="task='segmentation': expected one of classification, features, semantic-segmentation"
+    ):
         evaluate(saved, folder, task="segmentation")
-    with pytest.raises(ConfigError, match=in_the_same_words):
+    with pytest.raises(ConfigError, match="task='segmentation': expected one of classification, semantic-segmentation"):
         train(folder, tmp_path / "run", task="segmentation")  # type: ignore[arg-type]
     features = SwiftFormerForImageClassification(tiny_config(id2label={}, **TWO_STAGES))
-    with pytest.raises(ModelError, match=r"^a model for features; expected one for classification or semantic-seg"):
-        evaluate(features, folder)
+    with pytest.raises(ModelError, match=r"^a model for features; expected one for classification$"):
+        evaluate(features, folder, task="classification")
     with pytest.raises(ConfigError, match="problem_type='regression': a confusion matrix needs a single label"):
         evaluate(
             SwiftFormerForImageClassification(tiny_config(problem_type="regression", **TWO_STAGES)),

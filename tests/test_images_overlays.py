@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from support.random_models import pictures, randomized, tiny_config
+from support.random_models import TWO_STAGES, pictures, randomized, tiny_config
 from support.segments import CROPS, cropping
 
-from swiftformer_tf import ConfigError, ImageError, ModelError, SwiftFormerForImageClassification
+from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.cli.predict import predict
 from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.images.colors import Color, class_colors
@@ -120,8 +120,7 @@ def test_what_cannot_be_predicted_is_refused(
     for output in (None, tmp_path / "out"):
         with pytest.raises(ConfigError, match=f"^{CROPS}"):
             predict_photographs(cropping(), [photograph], output=output)
-    classifier = SwiftFormerForImageClassification(tiny_config(id2label={}))
-    with pytest.raises(ModelError, match="no labels to predict; it returns pooled features"):
-        predict_photographs(classifier, [photograph])
-    with pytest.raises(ImageError, match="a classifier draws no masks; leave out the output folder"):
-        predict_photographs(SwiftFormerForImageClassification(tiny_config()), [photograph], output=tmp_path / "out")
+    for labels, named in ({0: "cat"}, "a classifier"), ({}, "a model of features"):
+        other_task = SwiftFormerForImageClassification(tiny_config(id2label=labels, **TWO_STAGES))
+        with pytest.raises(ImageError, match=f"out: {named} draws no masks; leave out the output folder$"):
+            predict_photographs(other_task, [photograph], output=tmp_path / "out")

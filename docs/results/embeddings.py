@@ -17,17 +17,10 @@ import swiftformer_tf as sf
 from swiftformer_tf.exporting import calibrate
 from swiftformer_tf.images.folders import balanced_sample, list_images
 from swiftformer_tf.litert.runner import LiteRunner
+from swiftformer_tf.tasks.features import Retrieval, nearest_others
 
 WEIGHTS = "swiftformer_xs_imagenette"
 CALIBRATED_ON = 100
-
-
-def recall(vectors: np.ndarray, classes: np.ndarray) -> float:
-    """Share of vectors whose nearest other one is of the same class."""
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    similar = unit @ unit.T
-    np.fill_diagonal(similar, -np.inf)
-    return float(np.mean(classes[similar.argmax(axis=1)] == classes))
 
 
 def measured(folder: Path, recipes: list[str]) -> dict[str, Any]:
@@ -35,7 +28,7 @@ def measured(folder: Path, recipes: list[str]) -> dict[str, Any]:
     model = sf.SwiftFormerForImageClassification.from_pretrained(WEIGHTS, num_labels=0)
     transform = model.config.transform
     train, val = list_images(folder / "train"), list_images(folder / "val")
-    classes = np.array([path.parent.name for path in val])
+    names, classes = np.unique([path.parent.name for path in val], return_inverse=True)
     deploy = sf.fuse(model)
     calibration = calibrate(deploy, balanced_sample(train, CALIBRATED_ON))
     files = {name: LiteRunner(sf.export(deploy, sf.RECIPES[name], calibration=calibration)) for name in recipes}
@@ -49,7 +42,8 @@ def measured(folder: Path, recipes: list[str]) -> dict[str, Any]:
     rows = {}
     for name, each in found.items():
         cosines = np.sum(each * first, axis=1) / np.linalg.norm(each, axis=1) / np.linalg.norm(first, axis=1)
-        rows[name] = {"recall_at_1": recall(each, classes), "mean_cosine": float(cosines.mean())}
+        recall = Retrieval(classes, nearest_others(each), tuple(names)).recall_at_1
+        rows[name] = {"recall_at_1": recall, "mean_cosine": float(cosines.mean())}
     return {"photographs": len(val), "calibrated_on": CALIBRATED_ON, "cosine_against": recipes[0], "rows": rows}
 
 

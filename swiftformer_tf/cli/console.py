@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from swiftformer_tf.progress import Progress as Bars
 
 __all__ = [
+    "EVALUATE_OPTIONS",
     "EXISTING",
     "EXISTING_FILE",
     "TASK_OPTIONS",
@@ -49,8 +50,9 @@ _FIGURE = re.compile(r"-$|[<>]?[-+]?\d|exact$|inf$|nan$")
 # Interval at which a command reports its progress if no bar is shown.
 NOTE_SECONDS = 60.0
 
-# What `--task` takes where models are trained and counted, and the library's word for it.
+# What `--task` takes where models are trained, and the library's word for it; and where they are evaluated.
 TASK_OPTIONS: dict[str, Any] = {"classification": "classification", "segmentation": "semantic-segmentation"}
+EVALUATE_OPTIONS: dict[str, Any] = {**TASK_OPTIONS, "features": "features"}
 
 token_weights_option = click.option(
     "--token-weights",

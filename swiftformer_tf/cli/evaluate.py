@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from swiftformer_tf.cli.console import (
-    TASK_OPTIONS,
+    EVALUATE_OPTIONS,
     ModelFile,
     note,
     print_json,
@@ -36,7 +36,7 @@ from swiftformer_tf.cli.console import (
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads for a .tflite file.")
 @click.option(
     "--task",
-    type=click.Choice(list(TASK_OPTIONS)),
+    type=click.Choice(list(EVALUATE_OPTIONS)),
     help="Expected task of MODEL. Default: any. For segmentation, FOLDER is laid out as for `train`.",
 )
 @token_weights_option
@@ -59,7 +59,8 @@ def evaluate(
     MODEL is a .keras file (fused or not), a .tflite file or a checkpoint. FOLDER has a subfolder per label, or a
     metadata.csv as in Hugging Face's ImageFolder: file_name, then a column of 0 and 1 for each label, or of numbers.
     With several labels per photograph the average precision and F1 of each are shown, with numbers the mean absolute
-    error. For segmentation, FOLDER is laid out as for `train`.
+    error. For a model without labels, the recall at 1 is shown: how often the photograph with the nearest features has
+    the same class. For segmentation, FOLDER is laid out as for `train`.
 
     \b
     swiftformer-tf evaluate models/xs_mixed_int8.tflite imagenette/val \\
@@ -70,7 +71,7 @@ def evaluate(
     accuracy = evaluate_model(
         model,
         folder,
-        task=task and TASK_OPTIONS[task],
+        task=task and EVALUATE_OPTIONS[task],
         label_file=label_file,
         batch_size=batch_size,
         num_threads=threads,

@@ -33,7 +33,8 @@ def predict(
 ) -> None:
     """Label or segment photographs with any model file.
 
-    MODEL is a .keras or .tflite file or a checkpoint; a FOLDER stands for all photographs in it.
+    MODEL is a .keras or .tflite file or a checkpoint; a FOLDER stands for all photographs in it. Of a model without
+    labels, the features of each photograph are printed, all of them with --json.
 
     \b
     swiftformer-tf predict models/xs_mixed_int8.tflite cat.jpg dog.png --top 3

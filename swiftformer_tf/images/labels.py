@@ -10,7 +10,7 @@ from swiftformer_tf.errors import ConfigError, ImageError, number_of
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import ImageFolder, list_images
 
-__all__ = ["LabeledImages", "imagenet_classes", "labeled_images", "match_classes", "read_labels"]
+__all__ = ["LabeledImages", "imagenet_classes", "labeled_images", "match_classes", "matched_images", "read_labels"]
 
 _WNID = re.compile(r"n\d{8}")
 _VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -89,6 +89,25 @@ def match_classes(names: Sequence[str], labels: Sequence[str]) -> tuple[list[int
     )
 
 
+def matched_images(images: ImageFolder, labels: Sequence[str]) -> LabeledImages:
+    """Returns photographs whose classes are matched to the labels of a model, see `match_classes`.
+
+    Args:
+        images: Photographs with the class of each.
+        labels: Labels of the model.
+
+    Raises:
+        ImageError: See `match_classes`.
+
+    Examples:
+        >>> images = ImageFolder((Path("1.png"), Path("2.png")), (1, 0), ("cat", "dog"))
+        >>> matched_images(images, ["dog", "hen", "cat"]).targets
+        (0, 2)
+    """
+    indices, rule = match_classes(images.class_names, labels)
+    return LabeledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
+
+
 def read_labels(source: str | Path, count: int | None = None) -> tuple[str, ...]:
     """Reads names for the outputs of a model from a text file with one name per line.
 
@@ -135,9 +154,7 @@ def labeled_images(folder: str | Path, labels: Sequence[str], *, label_file: str
         ImageError: See `ImageFolder.open` and `match_classes`; or the list does not match the folder.
     """
     if label_file is None:
-        images = ImageFolder.open(folder)
-        indices, rule = match_classes(images.class_names, labels)
-        return LabeledImages(images.paths, tuple(indices[label] for label in images.labels), rule)
+        return matched_images(ImageFolder.open(folder), labels)
     paths = list_images(folder)
     try:
         lines = _read_lines(label_file)

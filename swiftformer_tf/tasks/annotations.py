@@ -1,4 +1,4 @@
-"""Reads the annotations of photographs from `metadata.csv`, according to the problem type of a model."""
+"""Opens photographs with what is right for each: from `metadata.csv`, a list, or the names of folders."""
 
 import ast
 import dataclasses
@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from swiftformer_tf.config import ProblemType
+from swiftformer_tf.config import ProblemType, SwiftFormerConfig
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
+from swiftformer_tf.images.labels import LabeledImages, labeled_images, matched_images
 from swiftformer_tf.images.metadata import METADATA, Metadata, read_metadata
+from swiftformer_tf.tasks.classification import problem_type as problem_type_of
 
-__all__ = ["has_metadata", "open_annotated"]
+__all__ = ["classes_in", "has_metadata", "labeled_for", "open_annotated"]
 
 _YES_OR_NO = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0}
 
@@ -88,6 +90,47 @@ def open_annotated(
     targets = _numbers(metadata) if kind == "regression" else _binary(metadata)
     images = AnnotatedImages(metadata.photographs, targets, metadata.columns, "columns are labels")
     return (images if labels is None else _in_order(images, labels, metadata.path)), kind
+
+
+def labeled_for(
+    config: SwiftFormerConfig, folder: str | Path, *, label_file: str | Path | None = None
+) -> LabeledImages | AnnotatedImages:
+    """Opens the labeled photographs of a folder in the form that `evaluate` needs for a model.
+
+    Reads `metadata.csv` if there is one, and otherwise calls `labeled_images`.
+
+    Args:
+        config: Configuration of the model: labels and problem type.
+        folder: Folder of photographs.
+        label_file: See `labeled_images`; overrides `metadata.csv`.
+
+    Raises:
+        ImageError: The folder does not contain the annotations that the model needs; the message names it.
+    """
+    kind = problem_type_of(config)
+    if label_file is None and has_metadata(folder):
+        images, _ = open_annotated(folder, kind, labels=config.labels)
+        return images if isinstance(images, AnnotatedImages) else matched_images(images, config.labels)
+    if kind != "single_label_classification":
+        raise ImageError(
+            f"{folder}: no {METADATA}; a model with problem_type={kind!r} needs one with the answers for each "
+            "photograph"
+        )
+    return labeled_images(folder, config.labels, label_file=label_file)
+
+
+def classes_in(folder: str | Path) -> ImageFolder:
+    """Opens the photographs of a folder with the class of each, whatever labels a model has.
+
+    Reads `metadata.csv` if there is one, and otherwise the names of the subfolders.
+
+    Args:
+        folder: Folder of photographs.
+
+    Raises:
+        ImageError: The folder does not say the class of each photograph; the message names it.
+    """
+    return _single(read_metadata(folder)) if has_metadata(folder) else ImageFolder.open(folder)
 
 
 def _in_order(images: AnnotatedImages, labels: Sequence[str], path: Path) -> AnnotatedImages:

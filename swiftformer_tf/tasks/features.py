@@ -1,17 +1,24 @@
 """Features: numbers that are meaningful only together, such as embeddings and feature maps."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ImageError, ModelError, number_of
 from swiftformer_tf.tasks.task import Agreement, Task
 
-__all__ = ["TASK", "agreement", "cosine"]
+__all__ = ["TASK", "Retrieval", "agreement", "checked_vectors", "cosine", "nearest_others"]
 
 # A file finds each of so many images again; with fewer, chance would.
 MIN_IMAGES = 5
 
 # Cosine of two vectors, centered, that are the same but for roundings.
 SAME = 1 - 1e-6
+
+# Vectors that are compared with all others at a time: the cosines of 50,000 photographs would take ten gigabytes.
+COMPARED_AT_A_TIME = 256
 
 
 def agreement(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) -> Agreement:
@@ -65,6 +72,159 @@ def cosine(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) 
     one, other = (_unit(each.reshape(len(each), -1).astype(np.float64)) for each in (expected, actual))
     cosines = np.sum(one * other, axis=1)[one.any(axis=1)]
     return float(cosines.mean()) if len(cosines) else None
+
+
+def checked_vectors(outputs: Any, count: int) -> np.ndarray:
+    """Returns a model's outputs if they are vectors, one for each photograph.
+
+    Args:
+        outputs: Outputs of the model.
+        count: Number of photographs.
+
+    Raises:
+        ModelError: There are several outputs, they are maps, or they are not finite.
+
+    Examples:
+        >>> checked_vectors(np.zeros((2, 220)), 2).shape
+        (2, 220)
+        >>> checked_vectors(np.zeros((2, 7, 7, 220)), 2)
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: outputs of shape (2, 7, 7, 220): expected (2, n), a vector for each \
+photograph; pool maps, as a classifier without labels does
+    """
+    if not isinstance(outputs, np.ndarray) or outputs.ndim != 2 or len(outputs) != count:
+        given = f"outputs of shape {outputs.shape}" if isinstance(outputs, np.ndarray) else f"{len(outputs)} outputs"
+        raise ModelError(
+            f"{given}: expected ({count}, n), a vector for each photograph; pool maps, as a classifier without labels "
+            "does"
+        )
+    if not np.isfinite(outputs).all():
+        raise ModelError("the model's outputs are not finite")
+    return outputs
+
+
+def nearest_others(vectors: np.ndarray) -> np.ndarray:
+    """Returns, for each vector, the index of the other one that is nearest to it by cosine.
+
+    Args:
+        vectors: (N, n), at least two; a zero vector is as near to all others.
+
+    Returns:
+        int64 (N,).
+
+    Examples:
+        >>> nearest_others(np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]])).tolist()
+        [2, 2, 0]
+    """
+    unit = _unit(vectors)
+    found = []
+    for start in range(0, len(unit), COMPARED_AT_A_TIME):
+        cosines = unit[start : start + COMPARED_AT_A_TIME] @ unit.T
+        rows = np.arange(len(cosines))
+        cosines[rows, start + rows] = -np.inf
+        found.append(cosines.argmax(axis=1))
+    return np.concatenate(found)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Retrieval:
+    """How often the photograph that is nearest to another one shows the same class: recall at 1.
+
+    A photograph that is the only one of its class cannot be found, so it is not searched for; it remains among those
+    that others may find.
+
+    Args:
+        targets: For each photograph, the index of its class, (photographs,).
+        nearest: For each photograph, the index of the nearest other one, see `nearest_others`.
+        labels: Class names.
+
+    Raises:
+        ImageError: No class has two photographs.
+
+    Examples:
+        >>> two_cats_and_a_dog = np.array([0, 0, 1])
+        >>> retrieval = Retrieval(two_cats_and_a_dog, np.array([1, 2, 0]), ("cat", "dog"))
+        >>> retrieval.searched, retrieval.recall_at_1
+        (2, 0.5)
+    """
+
+    targets: np.ndarray
+    nearest: np.ndarray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.searched:
+            raise ImageError("no class has two photographs, so none can be found by another; add photographs")
+
+    @property
+    def images(self) -> int:
+        """Number of photographs."""
+        return len(self.targets)
+
+    @property
+    def _counts(self) -> np.ndarray:
+        return np.bincount(self.targets, minlength=len(self.labels))
+
+    @property
+    def _found(self) -> np.ndarray:
+        """Number of photographs of each class whose nearest other one has the same class, (labels,)."""
+        return np.bincount(self.targets[self.targets[self.nearest] == self.targets], minlength=len(self.labels))
+
+    @property
+    def searched(self) -> int:
+        """Number of photographs whose class has another one."""
+        counts = self._counts
+        return int(counts[counts > 1].sum())
+
+    @property
+    def recall_at_1(self) -> float:
+        """Share of the searched photographs whose nearest other one has the same class."""
+        return float(self._found.sum() / self.searched)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The overall metric."""
+        return {"recall_at_1": self.recall_at_1}
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """A human-readable table with a row for each class."""
+        return [
+            {
+                "label": row["label"],
+                "images": row["images"],
+                "recall at 1": "-" if row["recall_at_1"] is None else f"{row['recall_at_1']:.2%}",
+            }
+            for row in self.to_dict()["per_class"]
+        ]
+
+    @property
+    def summary(self) -> str:
+        """A human-readable summary of one line."""
+        line = f"recall at 1 {self.recall_at_1:.2%} of {number_of(self.searched, 'photograph')}"
+        alone = self.images - self.searched
+        return f"{line}; {alone} more without another of the class" if alone else line
+
+    def to_dict(self) -> dict[str, Any]:
+        """Converts to plain JSON types; None stands for the recall of a class with a single photograph."""
+        counts, found = self._counts, self._found
+        return {
+            **self.metrics,
+            "images": self.images,
+            "searched": self.searched,
+            "classes": len(self.labels),
+            "per_class": [
+                {
+                    "index": index,
+                    "label": label,
+                    "images": int(counts[index]),
+                    "recall_at_1": float(found[index] / counts[index]) if counts[index] > 1 else None,
+                }
+                for index, label in enumerate(self.labels)
+                if counts[index]
+            ],
+        }
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ import keras
 from swiftformer_tf.checkpoints.pretrained import bundled_path
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ConfigError, require_packages
-from swiftformer_tf.evaluation import labeled_for
 from swiftformer_tf.files import identity
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.images.transform import Transform
@@ -20,6 +19,7 @@ from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerM
 from swiftformer_tf.native_logs import native_stdout_silenced
 from swiftformer_tf.segmentation import HEAD_LAYERS, SwiftFormerForSemanticSegmentation, whole_photograph
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
+from swiftformer_tf.tasks.annotations import labeled_for
 from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, require_single_label
 from swiftformer_tf.training.memory import keep_freed_memory
 from swiftformer_tf.training.models import adapted_model, freeze, frozen_parts, new_heads, new_model
