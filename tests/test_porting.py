@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.architectures import architectures
-from support.random_models import TWO_STAGES
 from support.segments import segmenter
 from support.weight_files import SMALL, random_checkpoint, random_tensors
 
@@ -133,7 +132,7 @@ def test_mixed_precision_keeps_float32_variables() -> None:
 
 
 def test_a_segmenter_takes_the_precision_too() -> None:
-    checkpoint = to_checkpoint(segmenter(**TWO_STAGES))
+    checkpoint = to_checkpoint(segmenter())
     model = port(checkpoint, dtype="mixed_bfloat16").model
     assert isinstance(model, SwiftFormerForSemanticSegmentation)
     assert model.get_layer("stem").dtype_policy.name == "mixed_bfloat16"

@@ -336,7 +336,7 @@ def test_a_mask_is_no_probability_and_features_are_no_logits() -> None:
 
 def test_segmenters_stand_beside_the_truth_the_worst_first(tmp_path: Path) -> None:
     images = list_images(write_pairs(tmp_path, count=3))
-    model = segmenter(**TWO_STAGES)
+    model = segmenter()
     lite = export(fuse(model, classifier_activation="argmax"), RECIPES["float32"])
     report = verify(lite, reference=model, images=images)
     outputs = report.outputs

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
-from support.random_models import TWO_STAGES, pictures, tiny_config
+from support.random_models import pictures, tiny_config
 from support.tracing import steps_traced
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
