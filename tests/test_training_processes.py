@@ -98,7 +98,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("processes")
     write_photographs(root / "photographs", each=4)
     (root / "recipe.json").write_text(json.dumps(RECIPE.to_dict()))
-    new_model(config(depths=(1, 1)), RECIPE).save(root / "start.keras")
+    new_model(config(depths=(1,)), RECIPE).save(root / "start.keras")
     return root
 
 
