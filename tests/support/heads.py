@@ -1,4 +1,4 @@
-"""Heads that people put on SwiftFormer: functional models on the `tiny` variant for 64 px, with weights that matter."""
+"""Heads that people put on SwiftFormer: functional models on tiny backbones for 64 px, with weights that matter."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from support.random_models import fan_in, pictures, tiny_config
+from support.random_models import TWO_STAGES, fan_in, pictures, tiny_config
 from swiftformer_tf import (
     RECIPES,
     DeployModel,
@@ -24,12 +24,19 @@ from swiftformer_tf import (
 from swiftformer_tf.exporting import Calibration
 from swiftformer_tf.verification import ReferenceAnswers, reference_answers
 
-CONFIG = tiny_config()
 SIZE = 64
+# One stage has every kind of block; the last one is so wide that recipes with integer weights have some to store.
+CONFIG = tiny_config(depths=(2,), embed_dims=(20,), downsamples=(True,))
+# For several maps, and for roundings that add up until a mean is visibly wrong.
+DEEPER = tiny_config(**TWO_STAGES | {"embed_dims": (8, 20)})
 
 
-def _backbone(**options: Any) -> SwiftFormerModel:
-    return SwiftFormerModel(CONFIG, **options)
+def _backbone() -> SwiftFormerModel:
+    return SwiftFormerModel(CONFIG)
+
+
+def _two_maps() -> SwiftFormerModel:
+    return SwiftFormerModel(DEEPER, out_indices=(0, 1))
 
 
 def _labels(hidden: Any) -> Any:
@@ -63,15 +70,15 @@ def embedding() -> keras.Model:
 
 def labels_and_embedding() -> keras.Model:
     """Two outputs by name, of one pooling."""
-    backbone = _backbone()
+    backbone = SwiftFormerModel(DEEPER)
     pooled = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(backbone.output))
     outputs = {"labels": layers.Dense(10)(pooled), "embedding": layers.Dense(12, use_bias=False)(pooled)}
     return keras.Model(backbone.input, outputs)
 
 
 def all_mlp() -> keras.Model:
-    """Segmentation: four maps brought to one size, concatenated, and logits at full size."""
-    backbone = _backbone(out_indices=(0, 1, 2, 3))
+    """Segmentation: two maps brought to one size, concatenated, and logits at full size."""
+    backbone = _two_maps()
     image = keras.Input((SIZE, SIZE, 3))
     maps = [layers.Conv2D(8, 1)(each) for each in backbone(image)]
     maps = [layers.Resizing(16, 16, interpolation="bilinear")(each) for each in maps]
@@ -81,9 +88,10 @@ def all_mlp() -> keras.Model:
 
 
 def fpn() -> keras.Model:
-    """Top-down sums of nearest upsampling, 3x3 convolutions."""
-    backbone = _backbone(out_indices=(1, 2, 3))
-    laterals = [layers.Conv2D(8, 1)(each) for each in backbone.output]
+    """Top-down sums of nearest upsampling from a pooled last map on, 3x3 convolutions."""
+    backbone = _two_maps()
+    pooled = layers.MaxPooling2D(2)(backbone.output[-1])
+    laterals = [layers.Conv2D(8, 1)(each) for each in (*backbone.output, pooled)]
     hidden = laterals[-1]
     for lateral in reversed(laterals[:-1]):
         hidden = layers.UpSampling2D(2, interpolation="nearest")(hidden)
@@ -112,7 +120,7 @@ def gate() -> keras.Model:
 def slices() -> keras.Model:
     """Two boxes and a score from one map, by slices, and pooling by windows."""
     image = keras.Input((SIZE, SIZE, 3))
-    hidden = layers.MaxPooling2D(2, strides=1, padding="same")(_backbone(out_indices=(1,))(image))
+    hidden = layers.MaxPooling2D(2, strides=1, padding="same")(SwiftFormerModel(DEEPER, out_indices=(0,))(image))
     hidden = layers.AveragePooling2D(2)(hidden)
     hidden = layers.Conv2D(9, 3, strides=2, padding="same")(hidden)
     return keras.Model(image, {"boxes": hidden[..., :8], "score": ops.sigmoid(hidden[..., 8:])})
@@ -155,8 +163,8 @@ def nested() -> keras.Model:
 
 
 def maps() -> keras.Model:
-    """Four maps, no head at all."""
-    return _backbone(out_indices=(0, 1, 2, 3))
+    """Two maps, no head at all."""
+    return _two_maps()
 
 
 HEADS: Mapping[str, Callable[[], keras.Model]] = {
@@ -179,6 +187,8 @@ HEADS: Mapping[str, Callable[[], keras.Model]] = {
         maps,
     )
 }
+
+ON_TWO_STAGES = ("labels_and_embedding", "all_mlp", "fpn", "slices", "maps")
 
 # What outputs mean, where it is not features.
 TASKS_OF: Mapping[str, Mapping[str, str]] = {
@@ -211,17 +221,21 @@ def seeded(model: keras.Model, images: np.ndarray, seed: int = 0, gain: float = 
     return model
 
 
-def head_config(model: keras.Model) -> SwiftFormerConfig:
+def backbone_config(name: str) -> SwiftFormerConfig:
+    return DEEPER if name in ON_TWO_STAGES else CONFIG
+
+
+def head_config(name: str, model: keras.Model) -> SwiftFormerConfig:
     """The configuration for `fuse`, of the size that the model takes."""
     _, height, width, _ = model.inputs[0].shape
-    return CONFIG.replace(image_size=(height or SIZE, width or SIZE))
+    return backbone_config(name).replace(image_size=(height or SIZE, width or SIZE))
 
 
 @functools.cache
 def made(name: str) -> tuple[keras.Model, DeployModel, np.ndarray]:
     """A head, its deploy graph, and pictures uint8 (24, height, width, 3) that gave it its statistics."""
     model = HEADS[name]()
-    config = head_config(model)
+    config = head_config(name, model)
     pixels = pictures(24, *config.input_size)
     seeded(model, config.transform.normalize(pixels))
     return model, fuse(model, config=config, tasks=TASKS_OF.get(name)), pixels
