@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.heads import SIZE
-from support.random_models import TWO_STAGES, pictures, random_images, randomized, relative_error, tiny_config
+from support.heads import CONFIG, SIZE
+from support.random_models import pictures, random_images, randomized, relative_error
 
 from swiftformer_tf import RECIPES, ExportError, ModelError, SwiftFormerModel, export, fuse, verify
 from swiftformer_tf.fusion import output_names
@@ -17,7 +17,6 @@ from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.quantization import Graph
 
 BOUND = 1e-5
-CONFIG = tiny_config(**TWO_STAGES)
 IMAGES = random_images(2, SIZE, SIZE, 3)
 
 
@@ -237,8 +236,8 @@ def _same_twice() -> keras.Model:
 
 
 def _wrong_reshape() -> keras.Model:
-    image = keras.Input((SIZE, SIZE, 3), batch_size=5)
-    return keras.Model(image, ops.reshape(SwiftFormerModel(CONFIG)(image), (5, -1)))
+    image = keras.Input((SIZE, SIZE, 3), batch_size=3)
+    return keras.Model(image, ops.reshape(SwiftFormerModel(CONFIG)(image), (3, -1)))
 
 
 def _bytes_in() -> keras.Model:
@@ -280,8 +279,11 @@ def test_a_reference_without_a_graph_is_refused(lite: Any) -> None:
             _without_config,
             r"fuse: mine \(WithoutConfig\) cannot be recreated by its get_config and from_config " r"\(TypeErr",
         ),
-        (_fixed_batch, r"output reshape.* has the shape \(4, 192\), expected \(1, 768\); give the batch_size that the"),
-        (_wrong_reshape, r"fuse: reshape.* \(Reshape\) fails in a graph with fixed sizes \(.*5"),
+        (
+            _fixed_batch,
+            r"output reshape.* has the shape \(4, 1280\), expected \(1, 5120\); give the batch_size that the",
+        ),
+        (_wrong_reshape, r"fuse: reshape.* \(Reshape\) fails in a graph with fixed sizes \(.*3"),
         (
             lambda: _on_map(lambda x: x > 0),
             r"output it has type bool, expected float32; convert it with keras.ops.cast\(x, 'float32'\)",

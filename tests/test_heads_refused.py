@@ -5,8 +5,7 @@ from typing import Any
 import keras
 import pytest
 from keras import layers
-from support.heads import HEADS, SIZE
-from support.random_models import TWO_STAGES, tiny_config
+from support.heads import CONFIG, HEADS, SIZE
 
 from swiftformer_tf import (
     ConfigError,
@@ -14,8 +13,6 @@ from swiftformer_tf import (
     SwiftFormerModel,
     fuse,
 )
-
-CONFIG = tiny_config(**TWO_STAGES)
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
-from support.random_models import TWO_STAGES, pictures, seeded_model, tiny_config
+from support.random_models import pictures, seeded_model, tiny_config
 
 from swiftformer_tf import (
     RECIPES,
@@ -30,7 +30,7 @@ def pixels() -> np.ndarray:
 @pytest.fixture(scope="module")
 def model(pixels: np.ndarray) -> SwiftFormerForImageClassification:
     """Smaller than that of other tests: it is exported with many ranges."""
-    config = tiny_config(**TWO_STAGES)
+    config = tiny_config(depths=(2,), embed_dims=(12,), downsamples=(True,))
     return seeded_model(config, config.transform.normalize(pixels))
 
 
