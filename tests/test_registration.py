@@ -4,12 +4,15 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from support import ENVIRONMENT
+from support.forks import Forks
+from support.random_models import TWO_STAGES
 
 from swiftformer_tf import LiteModel, SwiftFormerConfig, SwiftFormerForImageClassification, SwiftFormerModel, fuse
 from swiftformer_tf.layers import Encoder
@@ -24,7 +27,7 @@ BARE = {"click", "lazy_loader", "swiftformer_tf"}
 QUICK = BARE | {"PIL", "numpy"}
 FOR_FILES = QUICK | {"ai_edge_litert", "flatbuffers", "h5py", "ml_dtypes", "safetensors"}
 
-TINY = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"})
+TINY = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"}, **TWO_STAGES)
 
 
 def fresh(script: str, *arguments: object) -> str:
@@ -64,6 +67,18 @@ def test_importing_the_package_asks_for_no_version() -> None:
     assert fresh("import sys, swiftformer_tf; print('importlib.metadata' in sys.modules)") == "False\n"
 
 
+def test_a_command_ends_without_a_last_look_for_garbage() -> None:
+    script = """
+import gc
+from swiftformer_tf.cli import main
+try:
+    main(["--version"])
+finally:
+    print(gc.get_freeze_count() > 1000)
+"""
+    assert fresh(script).splitlines()[1:] == ["True"]
+
+
 @pytest.mark.parametrize("kind", ["checkpoint", "tflite"])
 def test_info_needs_no_keras(kind: str, lite: Callable[..., LiteModel], tmp_path: Path) -> None:
     path: Path | str = "swiftformer_xs_imagenette"
@@ -95,57 +110,86 @@ def test_the_table_has_every_class_that_a_saved_file_may_name() -> None:
 
 
 LOAD = """
-import sys
 {imports}
-model = keras.saving.load_model(sys.argv[1])
+model = keras.saving.load_model({path!r})
 print(type(model).__module__, type(model).__name__, type(getattr(model, 'optimizer', None)).__name__)
 """
+
+USUAL = "import swiftformer_tf\nimport keras"
+
+
+@pytest.fixture(scope="module")
+def imported() -> Iterator[Forks]:
+    """Processes in which the lines of `USUAL` have run, and nothing else of this package or Keras."""
+    with Forks(["swiftformer_tf", "keras"], ENVIRONMENT) as forks:
+        yield forks
+
+
+@pytest.fixture(scope="module")
+def unimported() -> Iterator[Forks]:
+    """Processes that have imported neither, but TensorFlow, which takes longest."""
+    with Forks(["support.tensorflow_alone"], ENVIRONMENT) as forks:
+        yield forks
+
+
+def printed(forks: Forks, script: str, folder: Path) -> str:
+    status = forks.start("builtins:exec", script, {}, said=folder / "said")()
+    assert status == 0, (folder / "said.err").read_text()
+    return (folder / "said.out").read_text()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that was saved with its optimizer."""
+    model = SwiftFormerForImageClassification(TINY)
+    model.compile(optimizer=ClippedAdamW(1e-3), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    path = tmp_path_factory.mktemp("trained") / "trained.keras"
+    model.save(path)
+    return path
 
 
 @pytest.mark.parametrize(
     "imports",
     [
-        "import swiftformer_tf\nimport keras",
+        USUAL,
         "import keras\nimport swiftformer_tf",
         "from swiftformer_tf.model import SwiftFormerModel\nimport keras",
         "import swiftformer_tf\nimport importlib.util\nimportlib.util.find_spec('keras')\nimport keras",
     ],
 )
-def test_keras_finds_a_trained_model_and_its_optimizer(imports: str, tmp_path: Path) -> None:
-    model = SwiftFormerForImageClassification(TINY)
-    model.compile(optimizer=ClippedAdamW(1e-3), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    path = tmp_path / "trained.keras"
-    model.save(path)
-    said = fresh(LOAD.format(imports=imports), path)
+def test_keras_finds_a_trained_model_and_its_optimizer(
+    imports: str, trained: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    forks = request.getfixturevalue("imported" if imports == USUAL else "unimported")
+    said = printed(forks, LOAD.format(imports=imports, path=str(trained)), tmp_path)
     assert said == "swiftformer_tf.model SwiftFormerForImageClassification ClippedAdamW\n"
 
 
 @pytest.mark.parametrize("kind", ["backbone", "deploy", "layer"])
-def test_keras_finds_the_other_classes(kind: str, tmp_path: Path) -> None:
-    backbone = SwiftFormerModel(TINY)
-    image = keras.Input((32, 32, 20))
+def test_keras_finds_the_other_classes(kind: str, imported: Forks, tmp_path: Path) -> None:
+    image = keras.Input((32, 32, 12))
     models = {
-        "backbone": lambda: backbone,
+        "backbone": lambda: SwiftFormerModel(TINY),
         "deploy": lambda: fuse(SwiftFormerForImageClassification(TINY)),
-        "layer": lambda: keras.Model(image, backbone.get_layer("stages-3-blocks-0")(image)),
+        "layer": lambda: keras.Model(image, SwiftFormerModel(TINY).get_layer("stages-1-blocks-0")(image)),
     }
     model = models[kind]()
     assert kind != "layer" or isinstance(model.layers[-1], Encoder)
     path = tmp_path / "saved.keras"
     model.save(path)
-    said = fresh(LOAD.format(imports="import swiftformer_tf\nimport keras"), path)
+    said = printed(imported, LOAD.format(imports=USUAL, path=str(path)), tmp_path)
     assert said.split()[1] == type(model).__name__
     again = keras.saving.load_model(path)
     given = np.zeros((1, *model.input_shape[1:-1], model.input_shape[-1]) if kind != "backbone" else (1, 32, 32, 3))
     np.testing.assert_array_equal(again(given.astype("float32")), model(given.astype("float32")))
 
 
-def test_keras_itself_is_what_it_would_be() -> None:
+def test_keras_itself_is_what_it_would_be(imported: Forks, tmp_path: Path) -> None:
     """Its module keeps the loader that knows its source."""
     script = (
         "import swiftformer_tf, keras, inspect; print(type(keras.__loader__).__name__, inspect.getsource(keras)[:3])"
     )
-    assert fresh(script).startswith("SourceFileLoader ")
+    assert printed(imported, script, tmp_path).startswith("SourceFileLoader ")
 
 
 def test_the_face_shows_the_public_names_only() -> None:

@@ -1,5 +1,6 @@
 """The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library."""
 
+import gc
 import importlib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -96,5 +97,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command line, for `convert/port.py`, `tflite/quantize.py` and the installed script."""
     # Third-party warnings are meant for developers and do not help someone who runs a command.
     warnings.simplefilter("ignore")
-    with native_stderr_silenced():
-        cli(args=arguments, prog_name="swiftformer-tf")
+    try:
+        with native_stderr_silenced():
+            cli(args=arguments, prog_name="swiftformer-tf")
+    finally:
+        # Before it ends, Python would look for garbage among all objects of Keras and TensorFlow, for most of a second.
+        gc.freeze()

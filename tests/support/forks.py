@@ -4,6 +4,7 @@ For tests that need another process, but no fresh interpreter. On
 other systems than Linux each is a fresh one: forks of a process with threads are not safe there, or there are none.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -106,4 +107,5 @@ if __name__ == "__main__":
     else:
         for module in sys.argv[1:]:
             importlib.import_module(module)
+        gc.freeze()  # or each fork would go through what stays, and copy it, when it ends
         serve()
