@@ -9,7 +9,7 @@ import keras
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
-from swiftformer_tf.errors import ConfigError, ModelError, require_packages
+from swiftformer_tf.errors import ConfigError, ModelError, prefix_path, require_packages
 from swiftformer_tf.evaluation import (
     Evaluation,
     evaluate_classifier,
@@ -22,9 +22,10 @@ from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder, check_images
 from swiftformer_tf.images.labels import LabeledImages, matched_images
 from swiftformer_tf.images.masks import MaskFolder
+from swiftformer_tf.images.metadata import METADATA
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import Answering, open_any
-from swiftformer_tf.predicting import activated, ported, predictor, task_of
+from swiftformer_tf.predicting import activated, check_pooled, ported, predictor, task_of
 from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.tasks.annotations import classes_in, labeled_for
 from swiftformer_tf.tasks.classification import require_single_label
@@ -32,7 +33,7 @@ from swiftformer_tf.tasks.features import Retrieval
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
-__all__ = ["Accuracy", "evaluate"]
+__all__ = ["EVALUATE", "Accuracy", "evaluate"]
 
 Truth = LabeledImages | AnnotatedImages | ImageFolder | MaskFolder
 Scores = Evaluation | LabelScores | NumberErrors | Retrieval | PixelConfusion
@@ -139,8 +140,8 @@ def evaluate(
         >>> accuracy.task, accuracy.images, accuracy.scores.top1 <= 0.5
         ('classification', 2, True)
     """
-    if task not in (None, *_EVALUATE):
-        raise ConfigError(f"task={task!r}: expected one of {', '.join(_EVALUATE)}")
+    if task not in (None, *EVALUATE):
+        raise ConfigError(f"task={task!r}: expected one of {', '.join(EVALUATE)}")
     if confusion is not None:
         require_packages("a confusion matrix", "matplotlib")
         check_place(confusion)
@@ -151,7 +152,9 @@ def evaluate(
     if task not in (None, found):
         name = f"{model}: " if isinstance(model, (str, Path)) else ""
         raise ModelError(f"{name}a model for {found}; expected one for {task}")
-    accuracy = _EVALUATE[found](opened, folder, label_file, batch_size, num_threads, confusion, progress)
+    with prefix_path(Path(model) if isinstance(model, (str, Path)) else None):
+        check_pooled(opened)
+    accuracy = EVALUATE[found](opened, folder, label_file, batch_size, num_threads, confusion, progress)
     if confusion is not None:
         with progress("confusion matrix", None):
             accuracy.save_confusion(confusion)
@@ -201,7 +204,9 @@ def _features(
     if confusion is not None:
         raise ConfigError(f"{confusion}: a confusion matrix needs labels, and the model returns features; leave it out")
     if label_file is not None:
-        raise ConfigError(f"{label_file}: the model returns features, which have no labels to list; leave it out")
+        raise ConfigError(
+            f"{label_file}: a list is for classifiers; sort the photographs into folders, or write {METADATA}"
+        )
     predict, config = predictor(opened, num_threads=num_threads)
     config.transform.check_photographs()
     images = classes_in(folder) if isinstance(folder, (str, Path)) else folder
@@ -236,7 +241,7 @@ def _segmenter(
 
 
 # How answers are counted, by their task.
-_EVALUATE: dict[str, Callable[..., Accuracy]] = {
+EVALUATE: dict[str, Callable[..., Accuracy]] = {
     "classification": _classifier,
     "features": _features,
     "semantic-segmentation": _segmenter,

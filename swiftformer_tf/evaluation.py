@@ -18,7 +18,7 @@ from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.images.masks import MaskFolder, same_classes
 from swiftformer_tf.images.metadata import METADATA
 from swiftformer_tf.tasks.classification import activate, activation, problem_type
-from swiftformer_tf.tasks.features import Retrieval, checked_vectors, nearest_others
+from swiftformer_tf.tasks.features import Retrieval, check_classes, nearest_others
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 from swiftformer_tf.tasks.task import Activation
@@ -215,7 +215,8 @@ def evaluate_classifier(
         ImageError: A photograph cannot be decoded; the message names it.
     """
     count = _COUNTS[problem_type(config)]
-    return count(_outputs(predict, config, images.paths, batch_size, progress), config, images, classifier_activation)
+    outputs = _outputs(predict, config, images.paths, batch_size, progress, width=config.num_labels)
+    return count(outputs, config, images, classifier_activation)
 
 
 def _outputs(
@@ -224,14 +225,15 @@ def _outputs(
     paths: Sequence[Path],
     batch_size: int,
     progress: Callable[[int], None] | None,
+    width: int | None,
 ) -> Iterator[np.ndarray]:
-    """Yields the outputs of a model, one batch (photographs, labels) at a time."""
+    """Yields the outputs of a model, one batch (photographs, width) at a time; None takes any width."""
     seen = 0
     for batch in iterate_images(paths, config.transform, batch_size):
         outputs = np.asarray(predict(batch))
-        if outputs.shape != (len(batch), config.num_labels):
-            expected = (len(batch), config.num_labels)
-            raise ModelError(f"outputs of shape {outputs.shape}: expected {expected}, one for each label")
+        if outputs.shape != (len(batch), outputs.shape[-1] if width is None else width):
+            expected = f"({len(batch)}, n), a vector" if width is None else f"{(len(batch), width)}, one for each label"
+            raise ModelError(f"outputs of shape {outputs.shape}: expected {expected}")
         if not np.isfinite(outputs).all():
             row = int(np.flatnonzero(~np.isfinite(outputs).all(axis=1))[0])
             raise ModelError(f"{paths[seen + row]}: the model's outputs for it are not finite")
@@ -302,14 +304,13 @@ def evaluate_features(
 
     Raises:
         ModelError: The outputs are no vectors, or are not finite.
-        ImageError: A photograph cannot be decoded; the message names it. Or no class has two photographs.
+        ImageError: See `check_classes`, before any photograph is read; or one cannot be decoded, which the message
+            names.
     """
-    vectors: list[np.ndarray] = []
-    for batch in iterate_images(images.paths, config.transform, batch_size):
-        vectors.extend(checked_vectors(predict(batch), len(batch)))
-        if progress:
-            progress(len(vectors))
-    return Retrieval(np.asarray(images.labels), nearest_others(np.stack(vectors)), images.class_names)
+    targets = np.asarray(images.labels)
+    check_classes(targets)
+    vectors = np.concatenate(list(_outputs(predict, config, images.paths, batch_size, progress, width=None)))
+    return Retrieval(targets, nearest_others(vectors), images.class_names)
 
 
 def evaluate_segmentation(

@@ -23,14 +23,16 @@ from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Answering, Opened, open_any
 from swiftformer_tf.porting import port
 from swiftformer_tf.progress import Progress, silent
+from swiftformer_tf.tasks import features
 from swiftformer_tf.tasks.classification import activate, activation
-from swiftformer_tf.tasks.features import checked_vectors
 from swiftformer_tf.tasks.task import Activation
 
 __all__ = [
+    "PREDICT",
     "Prediction",
     "Predictor",
     "activated",
+    "check_pooled",
     "ported",
     "predict_photographs",
     "predictor",
@@ -86,6 +88,23 @@ def task_of(opened: Answering) -> str:
             "`tasks` for its outputs, or call its predict in Python"
         )
     return str(opened.task)
+
+
+def check_pooled(opened: Answering) -> None:
+    """Rejects a model for features that returns maps instead of a vector for each photograph.
+
+    Raises:
+        ModelError: It does; the message contains the shape.
+    """
+    if task_of(opened) != features.TASK.name:
+        return
+    has_outputs = isinstance(opened, (LiteModel, DeployModel))
+    shapes = [opened.main_output.shape] if has_outputs else [each.shape for each in opened.outputs]
+    if len(shapes) > 1 or len(shapes[0]) != 2:
+        raise ModelError(
+            f"features of shape {' and '.join(map(str, shapes))}: expected (batch, n), a vector for each photograph; "
+            "pool maps, as a classifier without labels does"
+        )
 
 
 def probabilities(outputs: np.ndarray, opened: Opened) -> np.ndarray:
@@ -151,10 +170,12 @@ def predict_photographs(
     )
     run, config = predictor(opened)
     task = task_of(opened)
+    with prefix_path(Path(model) if isinstance(model, (str, Path)) else None):
+        check_pooled(opened)
     config.transform.check_photographs()
     with progress("photographs", len(files)) as count:
         answers = _answers(run, config, files, count)
-        return _PREDICT[task](opened, files, answers, top, None if output is None else Path(output))
+        return PREDICT[task](opened, files, answers, top, None if output is None else Path(output))
 
 
 def _answers(
@@ -186,8 +207,9 @@ def _vectors(
     _check_no_masks(output, "a model of features")
     predictions = []
     for path, outputs in zip(paths, answers, strict=True):
-        with prefix_path(path):
-            (vector,) = checked_vectors(outputs, 1)
+        if not np.isfinite(outputs).all():
+            raise ModelError(f"{path}: the model's outputs for it are not finite")
+        (vector,) = outputs
         shown = " ".join(f"{each:.4g}" for each in vector[:top]) + (" ..." if len(vector) > top else "")
         line = f"  {number_of(len(vector), 'number')}: {shown}"
         predictions.append(Prediction({"image": str(path), "features": vector.tolist()}, (str(path), line)))
@@ -239,7 +261,7 @@ def _hex(color: Color) -> str:
 
 
 # How outputs become predictions, by task.
-_PREDICT = {"classification": _labels, "features": _vectors, "semantic-segmentation": _masks}
+PREDICT = {"classification": _labels, "features": _vectors, "semantic-segmentation": _masks}
 
 
 def _deploy_runner(deploy: DeployModel) -> Predictor:

@@ -44,7 +44,7 @@ def undocumented(value: Any, section: str) -> set[str]:
         Evaluation(SQUARE, np.ones(1, np.int64), SQUARE, ("a",), "by hand"),
         LabelScores(ONE, ONE, ("a",), "by hand"),
         NumberErrors(ONE, ONE, ("a",), "by hand"),
-        Retrieval(np.zeros(2, np.int64), np.array([1, 0]), ("a",)),
+        Retrieval(np.array([0, 0, 1]), np.array([1, 0, 0]), ("a", "b")),
         PixelConfusion.empty(("a",)).add(np.zeros(2, np.uint8), np.zeros(2, np.uint8)),
     ],
     ids=lambda scores: type(scores).__name__,

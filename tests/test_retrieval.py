@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,14 @@ from swiftformer_tf import (
     export,
     fuse,
 )
+from swiftformer_tf.accuracy import EVALUATE
+from swiftformer_tf.evaluation import evaluate_features
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.labels import LabeledImages
-from swiftformer_tf.tasks import features
-from swiftformer_tf.tasks.features import Retrieval, checked_vectors, nearest_others
+from swiftformer_tf.litert.metadata import TASK_METADATA
+from swiftformer_tf.predicting import PREDICT, predict_photographs
+from swiftformer_tf.tasks import TASKS, features
+from swiftformer_tf.tasks.features import Retrieval, nearest_others
 
 
 def scikit_learns(vectors: np.ndarray) -> np.ndarray:
@@ -67,8 +73,8 @@ def test_recall_is_counted_by_class() -> None:
     }
     assert [row["recall at 1"] for row in retrieval.table] == ["66.67%", "50.00%", "-"]
     assert retrieval.summary == "recall at 1 60.00% of 5 photographs; 1 more without another of the class"
-    both = Retrieval(np.array([0, 0]), np.array([1, 0]), ("cat",))
-    assert both.summary == "recall at 1 100.00% of 2 photographs"
+    both = Retrieval(np.array([0, 0, 1, 1]), np.array([1, 0, 3, 2]), ("cat", "dog"))
+    assert both.summary == "recall at 1 100.00% of 4 photographs"
 
 
 def test_classes_of_one_photograph_each_are_refused() -> None:
@@ -76,22 +82,23 @@ def test_classes_of_one_photograph_each_are_refused() -> None:
         Retrieval(np.array([0, 1]), np.array([1, 0]), ("cat", "dog"))
 
 
-@pytest.mark.parametrize(
-    ("outputs", "message"),
-    [
-        (
-            np.zeros((2, 3, 4)),
-            r"outputs of shape \(2, 3, 4\): expected \(2, n\), a vector for each photograph; pool maps",
-        ),
-        (np.zeros((3, 4)), r"outputs of shape \(3, 4\): expected \(2, n\)"),
-        ([np.zeros((2, 3))] * 2, r"2 outputs: expected \(2, n\)"),
-        (np.array([[0.0, 1.0], [np.inf, 0.0]]), "the model's outputs are not finite"),
-    ],
-    ids=["maps", "other photographs", "several", "infinite"],
-)
-def test_what_is_no_vector_for_each_photograph_is_refused(outputs: Any, message: str) -> None:
-    with pytest.raises(ModelError, match=f"^{message}"):
-        checked_vectors(outputs, 2)
+def test_photographs_of_one_class_are_refused() -> None:
+    with pytest.raises(
+        ImageError, match=r"^all photographs are of one class, so any of them would be right; add other"
+    ):
+        Retrieval(np.array([1, 1, 1]), np.array([1, 0, 0]), ("cat", "dog"))
+
+
+@pytest.mark.parametrize("length", [1e-6, 1.0, 300.0])
+def test_half_precision_finds_the_same(length: float) -> None:
+    """Sums of squares of float16 would vanish or overflow."""
+    vectors = (np.random.default_rng(0).normal(size=(40, 16)) * length).astype(np.float16)
+    np.testing.assert_array_equal(nearest_others(vectors), scikit_learns(vectors.astype(np.float64)))
+
+
+def test_each_task_has_its_row_in_the_tables() -> None:
+    for table in (EVALUATE, PREDICT, TASK_METADATA):
+        assert set(table) == set(TASKS)
 
 
 # With models and photographs.
@@ -148,10 +155,100 @@ def test_what_does_not_fit_is_refused(headless: SwiftFormerForImageClassificatio
     said = "matrix.png: a confusion matrix needs labels, and the model returns features; leave it out"
     with pytest.raises(ConfigError, match=f"{re.escape(said)}$"):
         evaluate(headless, few, confusion=tmp_path / "matrix.png")
-    with pytest.raises(ConfigError, match=r"x\.txt: the model returns features, which have no labels to list; leave"):
+    with pytest.raises(ConfigError, match=r"x\.txt: a list is for classifiers; sort the photographs into folders, or"):
         evaluate(headless, few, label_file=tmp_path / "x.txt")
     labeled = LabeledImages((), (), "by hand")
     with pytest.raises(ConfigError, match="a LabeledImages was given, but the model returns features; expected an Im"):
         evaluate(headless, labeled)
-    with pytest.raises(ModelError, match=r"outputs of shape \(12, 8, 8, 12\): expected \(12, n\)"):
-        evaluate(SwiftFormerModel(tiny_config(**TWO_STAGES)), few)
+
+
+def test_maps_are_refused_by_the_name_of_the_model_before_a_photograph_is_read(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swiftformer_tf.accuracy.classes_in", lambda folder: pytest.fail("the folder was opened"))
+    path = tmp_path / "maps.keras"
+    SwiftFormerModel(tiny_config(**TWO_STAGES), out_indices=(0, 1)).save(path)
+    several = re.escape(
+        f"{path}: features of shape (None, None, None, 8) and (None, None, None, 12): expected (batch, n)"
+    )
+    for refused in (evaluate, lambda model, _: predict_photographs(model, [])):
+        with pytest.raises(ModelError, match=f"^{several}, a vector for each photograph; pool maps, as a classifier"):
+            refused(path, few)
+
+
+def test_photographs_are_checked_before_any_runs(
+    headless: SwiftFormerForImageClassification, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headless, "predict_on_batch", lambda _: pytest.fail("the model has run"))
+    paths = tuple(sorted(few.rglob("*.png")))
+    (tmp_path / "broken.png").write_bytes(b"GIF89a")
+    broken = ImageFolder((*paths[:3], tmp_path / "broken.png"), (0, 0, 1, 1), ("cat", "dog"))
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        evaluate(headless, broken, batch_size=2)
+    with pytest.raises(ImageError, match="all photographs are of one class"):
+        evaluate(headless, ImageFolder(paths[:2], (0, 0), ("cat", "dog")))
+    four = tiny_config(num_channels=4, id2label={}, **TWO_STAGES)
+    four = four.replace(transform=four.transform.replace(mean=(0.5,) * 4, std=(0.25,) * 4))
+    with pytest.raises(ImageError, match="the model takes 4 channels, which photographs do not have"):
+        evaluate(SwiftFormerForImageClassification(four), tmp_path / "nowhere")
+
+
+def test_batches_are_as_large_as_asked_and_counted(
+    headless: SwiftFormerForImageClassification, few: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, seen, predict = [], list[int](), headless.predict_on_batch
+
+    def counted(images: np.ndarray) -> Any:
+        sizes.append(len(images))
+        return predict(images)
+
+    @contextmanager
+    def shown(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        assert (title, total) == ("photographs", 12)
+        yield seen.append
+
+    monkeypatch.setattr(headless, "predict_on_batch", counted)
+    evaluate(headless, few, batch_size=5, progress=shown)
+    assert (sizes, seen) == ([5, 5, 2], [5, 10, 12])
+
+
+def test_numbers_that_are_none_are_named_by_their_photograph(
+    headless: SwiftFormerForImageClassification, few: Path
+) -> None:
+    def predict(images: np.ndarray) -> np.ndarray:
+        return np.full((len(images), 3), np.nan)
+
+    first = min(few.rglob("*.png"))
+    with pytest.raises(
+        ModelError, match=f"^{re.escape(str(ImageFolder.open(few).paths[0]))}: the model's outputs for it"
+    ):
+        evaluate_features(predict, headless.config, ImageFolder.open(few))
+    broken = SwiftFormerForImageClassification(headless.config)
+    broken.set_weights([np.full_like(each, np.nan) for each in headless.get_weights()])
+    with pytest.raises(ModelError, match=f"^{re.escape(str(first))}: the model's outputs for it are not finite"):
+        predict_photographs(broken, [first])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            "file_name,weight\n{},3.5\n{},2\n{},2\n",
+            r"metadata\.csv: weight has '3\.5', a number; expected names of classes",
+        ),
+        (
+            "file_name,cat,dog\n{},1,0\n{},1,1\n{},0,1\n",
+            r"metadata\.csv, line 3: 2 labels, expected one; features are evaluated on photographs of one class each",
+        ),
+    ],
+    ids=["numbers", "several labels"],
+)
+def test_tables_without_classes_are_refused(
+    table: str, message: str, headless: SwiftFormerForImageClassification, few: Path, tmp_path: Path
+) -> None:
+    paths = sorted(few.rglob("*.png"))[:3]
+    for path in paths:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "metadata.csv").write_text(table.format(*(path.name for path in paths)))
+    with pytest.raises(ImageError, match=message):
+        evaluate(headless, tmp_path)

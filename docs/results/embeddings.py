@@ -17,7 +17,7 @@ import swiftformer_tf as sf
 from swiftformer_tf.exporting import calibrate
 from swiftformer_tf.images.folders import balanced_sample, list_images
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.tasks.features import Retrieval, nearest_others
+from swiftformer_tf.tasks.features import Retrieval, cosine, nearest_others
 
 WEIGHTS = "swiftformer_xs_imagenette"
 CALIBRATED_ON = 100
@@ -41,9 +41,8 @@ def measured(folder: Path, recipes: list[str]) -> dict[str, Any]:
     first = found[recipes[0]]
     rows = {}
     for name, each in found.items():
-        cosines = np.sum(each * first, axis=1) / np.linalg.norm(each, axis=1) / np.linalg.norm(first, axis=1)
         recall = Retrieval(classes, nearest_others(each), tuple(names)).recall_at_1
-        rows[name] = {"recall_at_1": recall, "mean_cosine": float(cosines.mean())}
+        rows[name] = {"recall_at_1": recall, "mean_cosine": cosine(first, each, model.config)}
     return {"photographs": len(val), "calibrated_on": CALIBRATED_ON, "cosine_against": recipes[0], "rows": rows}
 
 

@@ -25,12 +25,12 @@ from swiftformer_tf.cli.console import (
     "label_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with a photograph's name and class per line, or ILSVRC2012_validation_ground_truth.txt. "
-    "Default: FOLDER's metadata.csv, or the names of its subfolders.",
+    "Default: FOLDER's metadata.csv, or the names of its subfolders. For classifiers.",
 )
 @click.option(
     "--confusion",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the confusion matrix as a PNG.",
+    help="Draw the confusion matrix as a PNG, for single labels and segmentation.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Photographs at a time.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads for a .tflite file.")

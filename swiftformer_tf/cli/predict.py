@@ -11,7 +11,13 @@ from swiftformer_tf.cli.console import ModelFile, print_json, progress_bar, toke
 @click.command()
 @click.argument("model", type=ModelFile())
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="IMAGE|FOLDER...")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels to show.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="How many labels or numbers to show.",
+)
 @click.option(
     "-o",
     "--output",
@@ -31,7 +37,7 @@ def predict(
     weights: str | None,
     as_json: bool,
 ) -> None:
-    """Label or segment photographs with any model file.
+    """Label, segment or embed photographs with any model file.
 
     MODEL is a .keras or .tflite file or a checkpoint; a FOLDER stands for all photographs in it. Of a model without
     labels, the features of each photograph are printed, all of them with --json.

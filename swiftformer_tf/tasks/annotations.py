@@ -84,7 +84,7 @@ def open_annotated(
     metadata = read_metadata(folder)
     kind = problem_type or _implied(metadata)
     if kind == "single_label_classification":
-        return _single(metadata), kind
+        return _single(metadata, "for several, train with `problem_type='multi_label_classification'`"), kind
     if kind == "multi_label_classification" and len(metadata.columns) == 1 and not _all_yes_or_no(metadata):
         return _listed(metadata, labels), kind
     targets = _numbers(metadata) if kind == "regression" else _binary(metadata)
@@ -130,7 +130,16 @@ def classes_in(folder: str | Path) -> ImageFolder:
     Raises:
         ImageError: The folder does not say the class of each photograph; the message names it.
     """
-    return _single(read_metadata(folder)) if has_metadata(folder) else ImageFolder.open(folder)
+    if not has_metadata(folder):
+        return ImageFolder.open(folder)
+    metadata = read_metadata(folder)
+    images = _single(metadata, "features are evaluated on photographs of one class each")
+    for name in images.class_names:
+        if len(metadata.columns) == 1 and not name.isdigit() and _number(name, metadata.decimal) is not None:
+            raise ImageError(
+                f"{metadata.path}: {metadata.columns[0]} has {name!r}, a number; expected names of classes"
+            )
+    return images
 
 
 def _in_order(images: AnnotatedImages, labels: Sequence[str], path: Path) -> AnnotatedImages:
@@ -213,13 +222,13 @@ def _listed(metadata: Metadata, labels: Sequence[str] | None) -> AnnotatedImages
     return AnnotatedImages(metadata.photographs, targets, tuple(labels), "names of labels by photograph")
 
 
-def _single(metadata: Metadata) -> ImageFolder:
+def _single(metadata: Metadata, cure: str) -> ImageFolder:
     if len(metadata.columns) > 1:
         targets = _binary(metadata)
         for index in np.flatnonzero(targets.sum(axis=1) != 1)[:1]:
             raise ImageError(
-                f"{metadata.path}, line {metadata.lines[index]}: {targets[index].sum():.0f} labels, expected one; for "
-                "several, train with `problem_type='multi_label_classification'`"
+                f"{metadata.path}, line {metadata.lines[index]}: {targets[index].sum():.0f} labels, expected one; "
+                f"{cure}"
             )
         return ImageFolder(metadata.photographs, _indices(targets.argmax(axis=1)), metadata.columns)
     names = [row[0] for row in metadata.rows]

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.config import SwiftFormerConfig
-from swiftformer_tf.errors import ImageError, ModelError, number_of
+from swiftformer_tf.errors import ImageError, number_of
 from swiftformer_tf.tasks.task import Agreement, Task
 
-__all__ = ["TASK", "Retrieval", "agreement", "checked_vectors", "cosine", "nearest_others"]
+__all__ = ["TASK", "Retrieval", "agreement", "check_classes", "cosine", "nearest_others"]
 
 # A file finds each of so many images again; with fewer, chance would.
 MIN_IMAGES = 5
@@ -74,41 +74,11 @@ def cosine(expected: np.ndarray, actual: np.ndarray, config: SwiftFormerConfig) 
     return float(cosines.mean()) if len(cosines) else None
 
 
-def checked_vectors(outputs: Any, count: int) -> np.ndarray:
-    """Returns a model's outputs if they are vectors, one for each photograph.
-
-    Args:
-        outputs: Outputs of the model.
-        count: Number of photographs.
-
-    Raises:
-        ModelError: There are several outputs, they are maps, or they are not finite.
-
-    Examples:
-        >>> checked_vectors(np.zeros((2, 220)), 2).shape
-        (2, 220)
-        >>> checked_vectors(np.zeros((2, 7, 7, 220)), 2)
-        Traceback (most recent call last):
-        ...
-        swiftformer_tf.errors.ModelError: outputs of shape (2, 7, 7, 220): expected (2, n), a vector for each \
-photograph; pool maps, as a classifier without labels does
-    """
-    if not isinstance(outputs, np.ndarray) or outputs.ndim != 2 or len(outputs) != count:
-        given = f"outputs of shape {outputs.shape}" if isinstance(outputs, np.ndarray) else f"{len(outputs)} outputs"
-        raise ModelError(
-            f"{given}: expected ({count}, n), a vector for each photograph; pool maps, as a classifier without labels "
-            "does"
-        )
-    if not np.isfinite(outputs).all():
-        raise ModelError("the model's outputs are not finite")
-    return outputs
-
-
 def nearest_others(vectors: np.ndarray) -> np.ndarray:
     """Returns, for each vector, the index of the other one that is nearest to it by cosine.
 
     Args:
-        vectors: (N, n), at least two; a zero vector is as near to all others.
+        vectors: (N, n), at least two, of any precision; a zero vector is as near to all others.
 
     Returns:
         int64 (N,).
@@ -117,7 +87,7 @@ def nearest_others(vectors: np.ndarray) -> np.ndarray:
         >>> nearest_others(np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]])).tolist()
         [2, 2, 0]
     """
-    unit = _unit(vectors)
+    unit = _unit(vectors.astype(np.float64))  # half precision would round the cosines, and overflow in the lengths
     found = []
     for start in range(0, len(unit), COMPARED_AT_A_TIME):
         cosines = unit[start : start + COMPARED_AT_A_TIME] @ unit.T
@@ -125,6 +95,29 @@ def nearest_others(vectors: np.ndarray) -> np.ndarray:
         cosines[rows, start + rows] = -np.inf
         found.append(cosines.argmax(axis=1))
     return np.concatenate(found)
+
+
+def check_classes(targets: np.ndarray) -> None:
+    """Rejects photographs of which recall would say nothing.
+
+    Args:
+        targets: For each photograph, the index of its class, (photographs,).
+
+    Raises:
+        ImageError: There is one class alone, or none has two photographs.
+
+    Examples:
+        >>> check_classes(np.array([0, 0, 1]))
+        >>> check_classes(np.array([0, 0]))
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ImageError: all photographs are of one class, so any of them would be right; add others
+    """
+    counts = np.bincount(targets)
+    if np.count_nonzero(counts) < 2:
+        raise ImageError("all photographs are of one class, so any of them would be right; add others")
+    if counts.max() < 2:
+        raise ImageError("no class has two photographs, so none can be found by another; add photographs")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -140,7 +133,7 @@ class Retrieval:
         labels: Class names.
 
     Raises:
-        ImageError: No class has two photographs.
+        ImageError: See `check_classes`.
 
     Examples:
         >>> two_cats_and_a_dog = np.array([0, 0, 1])
@@ -154,8 +147,7 @@ class Retrieval:
     labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.searched:
-            raise ImageError("no class has two photographs, so none can be found by another; add photographs")
+        check_classes(self.targets)
 
     @property
     def images(self) -> int:

@@ -50,7 +50,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "tasks": (
         *("test_tasks.py", "test_tasks_scores.py", "test_annotations.py", "test_segmentation_deployment.py"),
-        *("test_fusion.py", "test_evaluation.py"),
+        *("test_fusion.py", "test_evaluation.py", "test_retrieval.py"),
     ),
 }
 
