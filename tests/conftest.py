@@ -68,9 +68,6 @@ tf.config.threading.set_intra_op_parallelism_threads(1)
 # train for longer, and tests that compare both, trace. What is exported is traced by the package itself.
 trace_steps(False)
 
-# It is for processes of their own: imported here, where doctests are looked for, it would take Keras out of this one.
-collect_ignore = ["support/tensorflow_alone.py"]
-
 # What commands say of slow machines is tested where it is made to be said.
 console.NOTE_SECONDS = 86_400.0
 

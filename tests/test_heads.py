@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.heads import CONFIG, HEADS, ON_TWO_STAGES, SIZE, TASKS_OF, answered, calibrated, exported, made
+from support.heads import HEADS, ONE_STAGE, SIZE, TASKS_OF, answered, calibrated, exported, made
 from support.random_models import pictures, relative_error
 from support.small_graphs import activations, answers, with_other_scale
 
@@ -31,8 +31,8 @@ from swiftformer_tf.verification import check_file, signal_to_noise
 
 BOUND = 1e-5
 
-# Least SNR in dB of floats: sums of float32 in another order leave 115 to 128, by the head and the processor's kernels.
-FLOATS = 109
+# Least SNR in dB of floats: sums of float32 in another order leave 113 to 128, by the head and the processor's kernels.
+FLOATS = 106
 
 # Least SNR in dB of any output, by the recipes in the order of `RECIPES`: what was measured, docs/results/heads.md,
 # less two. The heads' models are tiny and have random weights; a wrong scale in a head leaves less, see below.
@@ -41,8 +41,8 @@ LEAST: dict[str, tuple[int, ...]] = {
     "regression": (FLOATS, 55, 44, 28, 32, 15, 15, 35),
     "embedding": (FLOATS, 51, 30, 19, 16, 10, 10, 32),
     "labels_and_embedding": (FLOATS, 49, 42, 23, 24, 19, 19, 27),
-    "all_mlp": (FLOATS, 49, 37, 22, 18, 14, 14, 29),
-    "fpn": (FLOATS, 50, 37, 23, 16, 14, 14, 27),
+    "all_mlp": (FLOATS, 48, 35, 18, 15, 11, 12, 26),
+    "fpn": (FLOATS, 46, 33, 18, 13, 10, 11, 24),
     "transposed": (FLOATS, 53, 31, 21, 18, 15, 15, 32),
     "gate": (FLOATS, 53, 32, 23, 20, 18, 18, 33),
     "slices": (FLOATS, 50, FLOATS, FLOATS, 19, 16, 16, 26),
@@ -51,14 +51,15 @@ LEAST: dict[str, tuple[int, ...]] = {
     "flipped": (FLOATS, 60, 45, 28, 35, 21, 21, 39),
     "cropped": (FLOATS, 58, 44, 25, 35, 23, 23, 39),
     "nested": (FLOATS, 59, 48, 30, 32, 25, 24, 41),
-    "maps": (FLOATS, 51, 35, 22, 18, 15, 15, 28),
+    "maps": (FLOATS, 48, 31, 17, 16, 11, 12, 26),
 }
 
 # Most XNNPACK partitions by the recipes in their order, where they are not these: a cast between an integer selection
-# and what is float in the backbone, a second picture, a softmax in bytes, a second stage.
+# and what is float in the backbone, a second picture, a softmax in bytes, more stages.
 PARTITIONS = (1, 1, 1, 1, 1, 5, 6, 0)
 OTHER_PARTITIONS = {
-    **dict.fromkeys(ON_TWO_STAGES, (1, 1, 1, 1, 1, 9, 10, 0)),
+    "labels_and_embedding": (1, 1, 1, 1, 1, 9, 10, 0),
+    **dict.fromkeys(("all_mlp", "fpn", "maps"), (1, 1, 1, 1, 1, 17, 19, 0)),
     "slices": (1, 1, 1, 1, 2, 6, 7, 0),
     **dict.fromkeys(("siamese", "nested"), (1, 1, 1, 1, 1, 6, 7, 0)),
 }
@@ -164,9 +165,9 @@ def test_nothing_is_assigned_behind_a_layer_that_augments(name: str) -> None:
 
 
 def test_what_has_no_integers_is_refused_before_an_image_is_read() -> None:
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     greatest, _ = ops.top_k(layers.GlobalAveragePooling2D()(backbone.output), 3)
-    deploy = fuse(keras.Model(backbone.input, greatest), config=CONFIG)
+    deploy = fuse(keras.Model(backbone.input, greatest), config=ONE_STAGE)
 
     def images() -> Iterator[np.ndarray]:
         pytest.fail("an image was read")
@@ -268,14 +269,14 @@ def test_preprocessing_inside_a_head_whose_picture_is_resized_first() -> None:
 
 def test_another_batch() -> None:
     model, _, pixels = made("embedding")
-    deploy = fuse(model, config=CONFIG, batch_size=4)
-    images = CONFIG.transform.normalize(pixels[:4])
+    deploy = fuse(model, config=ONE_STAGE, batch_size=4)
+    images = ONE_STAGE.transform.normalize(pixels[:4])
     assert deploy.named_outputs[0].shape == (4, 16)
     assert relative_error(deploy(images), model.predict_on_batch(images)) < BOUND
 
 
 def test_labels_are_an_argument() -> None:
-    model = SwiftFormerForImageClassification(CONFIG)
+    model = SwiftFormerForImageClassification(ONE_STAGE)
     names = [f"kind {index}" for index in range(10)]
     assert fuse(model, labels=names).config.labels == tuple(names)
     assert model.config.labels != tuple(names)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support.heads import CONFIG, SIZE
+from support.heads import ONE_STAGE, SIZE
 from support.random_models import pictures, random_images, randomized, relative_error
 
 from swiftformer_tf import RECIPES, ExportError, ModelError, SwiftFormerModel, export, fuse, verify
@@ -80,7 +80,7 @@ def averaged_on_maps(hidden: Any) -> Any:
 
 def several_at_once(image: Any) -> Any:
     """A picture and its mirror image as one batch."""
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     both = backbone(ops.concatenate([image, ops.flip(image, axis=2)], axis=0))
     return ops.mean(ops.reshape(both, (2, -1, *both.shape[1:])), axis=0)
 
@@ -116,7 +116,7 @@ AFTER: dict[str, Callable[[Any], Any]] = {
 
 def check_folded(model: keras.Model) -> None:
     """Folded equals unfolded, on each output."""
-    deploy = fuse(model, config=CONFIG)
+    deploy = fuse(model, config=ONE_STAGE)
     expected = keras.tree.flatten(model(IMAGES, training=False))
     for index, each in enumerate(expected):
         found = np.concatenate([keras.tree.flatten(deploy(image[None]))[index] for image in IMAGES])
@@ -126,14 +126,14 @@ def check_folded(model: keras.Model) -> None:
 @pytest.mark.parametrize("name", BEFORE)
 def test_what_stands_before_the_backbone(name: str) -> None:
     image = keras.Input((SIZE, SIZE, 3))
-    model = keras.Model(image, layers.GlobalAveragePooling2D()(SwiftFormerModel(CONFIG)(BEFORE[name](image))))
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(SwiftFormerModel(ONE_STAGE)(BEFORE[name](image))))
     check_folded(model)
 
 
 @pytest.mark.parametrize("name", AFTER)
 def test_what_stands_on_the_backbone(name: str) -> None:
     image = keras.Input((SIZE, SIZE, 3))
-    model = keras.Model(image, AFTER[name](SwiftFormerModel(CONFIG)(image)))
+    model = keras.Model(image, AFTER[name](SwiftFormerModel(ONE_STAGE)(image)))
     for norm in (each for each in model._flatten_layers() if type(each) is layers.BatchNormalization):
         randomized(norm)
     check_folded(model)
@@ -149,10 +149,10 @@ def test_what_is_copied_never_trains(layer: Callable[[], keras.layers.Layer]) ->
     """A normalization of rows is no matrix's, and stays in the graph as it is; so does augmentation."""
     image = keras.Input((SIZE, SIZE, 3))
     copied = layer()
-    model = keras.Model(image, SwiftFormerModel(CONFIG)(copied(image)))
+    model = keras.Model(image, SwiftFormerModel(ONE_STAGE)(copied(image)))
     if copied.weights:
         randomized(copied)
-    deploy = fuse(model, config=CONFIG)
+    deploy = fuse(model, config=ONE_STAGE)
     before = deploy.get_weights()
     for picture in IMAGES:
         expected = model(picture[None], training=False)
@@ -170,7 +170,7 @@ class Halved(layers.Layer):
 
 def test_layers_that_are_not_registered_are_given_with_the_configuration() -> None:
     image = keras.Input((SIZE, SIZE, 3))
-    deploy = fuse(keras.Model(image, Halved()(SwiftFormerModel(CONFIG)(image))), config=CONFIG)
+    deploy = fuse(keras.Model(image, Halved()(SwiftFormerModel(ONE_STAGE)(image))), config=ONE_STAGE)
     facts = deploy.get_config()
     for each in facts["layers"]:
         if each["class_name"] == "Halved":
@@ -181,7 +181,7 @@ def test_layers_that_are_not_registered_are_given_with_the_configuration() -> No
 
 
 def test_a_sequential_of_all() -> None:
-    parts = [layers.Rescaling(0.5), SwiftFormerModel(CONFIG), layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    parts = [layers.Rescaling(0.5), SwiftFormerModel(ONE_STAGE), layers.GlobalAveragePooling2D(), layers.Dense(4)]
     check_folded(keras.Sequential([keras.Input((SIZE, SIZE, 3)), *parts]))
     called = keras.Sequential(parts)
     called(IMAGES)
@@ -190,20 +190,20 @@ def test_a_sequential_of_all() -> None:
 
 def test_layers_of_mixed_precision_are_folded_in_floats() -> None:
     """Those within other layers too; what the models answer differs by float16's roundings."""
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     heads = [
         layers.TimeDistributed(layers.Dense(3, dtype=kind, kernel_initializer="ones"), dtype=kind)
         for kind in ("mixed_float16", "float32")
     ]
     answers = [
-        fuse(keras.Model(backbone.input, head(tokens(backbone.output))), config=CONFIG)(IMAGES[:1]) for head in heads
+        fuse(keras.Model(backbone.input, head(tokens(backbone.output))), config=ONE_STAGE)(IMAGES[:1]) for head in heads
     ]
     np.testing.assert_array_equal(*answers)
 
 
 def test_outputs_are_called_by_where_they_are_in_the_model() -> None:
     image = keras.Input((SIZE, SIZE, 3))
-    hidden = SwiftFormerModel(CONFIG)(image)
+    hidden = SwiftFormerModel(ONE_STAGE)(image)
     rows = [layers.Dense(size, name=f"row{size}")(layers.GlobalAveragePooling2D()(hidden)) for size in (2, 3)]
     cases: list[tuple[Any, list[str]]] = [
         ({"b": rows, "a": hidden}, ["a", "b_0", "b_1"]),
@@ -214,7 +214,7 @@ def test_outputs_are_called_by_where_they_are_in_the_model() -> None:
     for outputs, names in cases:
         model = keras.Model(image, outputs)
         assert output_names(model) == names
-        deploy = fuse(model, config=CONFIG)
+        deploy = fuse(model, config=ONE_STAGE)
         assert [(each.name, each.shape[1:]) for each in deploy.named_outputs] == [
             (name, tensor.shape[1:]) for name, tensor in zip(names, keras.tree.flatten(model.output), strict=True)
         ]
@@ -222,38 +222,38 @@ def test_outputs_are_called_by_where_they_are_in_the_model() -> None:
 
 def _fixed_batch() -> keras.Model:
     image = keras.Input((SIZE, SIZE, 3), batch_size=4)
-    return keras.Model(image, ops.reshape(SwiftFormerModel(CONFIG)(image), (4, -1)))
+    return keras.Model(image, ops.reshape(SwiftFormerModel(ONE_STAGE)(image), (4, -1)))
 
 
 def _on_map(function: Callable[[Any], Any]) -> keras.Model:
     image = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(image, {"it": function(SwiftFormerModel(CONFIG)(image))})
+    return keras.Model(image, {"it": function(SwiftFormerModel(ONE_STAGE)(image))})
 
 
 def _same_twice() -> keras.Model:
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     return keras.Model(backbone.input, {"one": backbone.output, "two": backbone.output})
 
 
 def _wrong_reshape() -> keras.Model:
     image = keras.Input((SIZE, SIZE, 3), batch_size=3)
-    return keras.Model(image, ops.reshape(SwiftFormerModel(CONFIG)(image), (3, -1)))
+    return keras.Model(image, ops.reshape(SwiftFormerModel(ONE_STAGE)(image), (3, -1)))
 
 
 def _bytes_in() -> keras.Model:
     image = keras.Input((SIZE, SIZE, 3), dtype="uint8")
-    return keras.Model(image, SwiftFormerModel(CONFIG)(layers.Rescaling(1 / 255)(image)))
+    return keras.Model(image, SwiftFormerModel(ONE_STAGE)(layers.Rescaling(1 / 255)(image)))
 
 
 def _without_config() -> keras.Model:
     image = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(image, WithoutConfig(4)(SwiftFormerModel(CONFIG)(image)))
+    return keras.Model(image, WithoutConfig(4)(SwiftFormerModel(ONE_STAGE)(image)))
 
 
 def _quantized_inside() -> keras.Model:
     image = keras.Input((SIZE, SIZE, 3))
     wrapped = layers.TimeDistributed(layers.Dense(4, name="inner"))
-    model = keras.Model(image, wrapped(tokens(SwiftFormerModel(CONFIG)(image))))
+    model = keras.Model(image, wrapped(tokens(SwiftFormerModel(ONE_STAGE)(image))))
     wrapped.layer.quantize("int8")
     return model
 
@@ -300,32 +300,32 @@ def test_a_reference_without_a_graph_is_refused(lite: Any) -> None:
 )
 def test_what_cannot_be_copied_is_named_in_one_line(make: Callable[[], keras.Model], message: str) -> None:
     with pytest.raises(ModelError, match=message) as caught:
-        fuse(make(), config=CONFIG)
+        fuse(make(), config=ONE_STAGE)
     assert "\n" not in str(caught.value)
 
 
 def test_a_graph_for_several_images_takes_a_head_for_several() -> None:
     model = _fixed_batch()
     images = random_images(4, SIZE, SIZE, 3)
-    assert relative_error(fuse(model, config=CONFIG, batch_size=4)(images), model(images, training=False)) < BOUND
+    assert relative_error(fuse(model, config=ONE_STAGE, batch_size=4)(images), model(images, training=False)) < BOUND
 
 
 @pytest.mark.parametrize("recipe", ["dynamic_int8", "int8"])
 def test_an_output_that_is_the_same_for_all_images_is_refused(recipe: str) -> None:
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     model = keras.Model(backbone.input, {"map": backbone.output, "nothing": ops.zeros_like(backbone.output)})
     with pytest.raises(ExportError, match=rf"recipe {recipe}: output nothing is the same for all images; leave it out"):
-        export(fuse(model, config=CONFIG), RECIPES[recipe], calibration=pictures(2, SIZE, SIZE))
+        export(fuse(model, config=ONE_STAGE), RECIPES[recipe], calibration=pictures(2, SIZE, SIZE))
 
 
 @pytest.mark.parametrize("recipe", ["mixed_int8", "dynamic_int4"])
 def test_a_last_convolution_in_groups_is_no_matrix(recipe: str) -> None:
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     hidden = layers.Conv2D(64, 1, groups=2)(layers.Conv2D(64, 1)(backbone.output))
     model = randomized(keras.Model(backbone.input, hidden))
     pixels = pictures(6, SIZE, SIZE)
     report = verify(
-        export(fuse(model, config=CONFIG), RECIPES[recipe], calibration=pixels), reference=model, images=pixels
+        export(fuse(model, config=ONE_STAGE), RECIPES[recipe], calibration=pixels), reference=model, images=pixels
     )
     assert report.measured["snr_db"] > 12
     assert {check.name: check.status for check in report.checks}["weights"] == "passed"
@@ -333,12 +333,12 @@ def test_a_last_convolution_in_groups_is_no_matrix(recipe: str) -> None:
 
 def test_transposed_convolutions_are_stored_in_integers_where_weights_only_are() -> None:
     """And those in groups are not: LiteRT has no hybrid form of them."""
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     hidden = layers.Conv2DTranspose(32, 2, strides=2, activation="relu")(backbone.output)
     hidden = layers.Conv2D(32, 3, groups=4)(hidden)
     model = randomized(keras.Model(backbone.input, layers.Conv2DTranspose(32, 2, strides=2, use_bias=False)(hidden)))
     pixels = pictures(6, SIZE, SIZE)
-    lite = export(fuse(model, config=CONFIG), RECIPES["dynamic_int8"], calibration=pixels)
+    lite = export(fuse(model, config=ONE_STAGE), RECIPES["dynamic_int8"], calibration=pixels)
     report = verify(lite, reference=model, images=pixels)
     assert report.measured["snr_db"] > 27
     assert report.measured["partitions"] == 1

@@ -8,13 +8,13 @@ import keras
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from keras import layers
-from support.heads import CONFIG, SIZE, seeded
+from support.heads import ONE_STAGE, SIZE, seeded
 from support.random_models import pictures, relative_error
 
 from swiftformer_tf import SwiftFormerModel, fuse
 
 BOUND = 1e-5
-IMAGES = CONFIG.transform.normalize(pictures(4, SIZE, SIZE))
+IMAGES = ONE_STAGE.transform.normalize(pictures(4, SIZE, SIZE))
 
 # From a map (B, H, W, C) to a map.
 ON_MAPS: dict[str, Callable[[Any], Any]] = {
@@ -65,7 +65,7 @@ ON_VECTORS: dict[str, Callable[[Any], Any]] = {
 @functools.cache
 def backbone() -> SwiftFormerModel:
     """One for all heads: each example draws its weights anew."""
-    return SwiftFormerModel(CONFIG)
+    return SwiftFormerModel(ONE_STAGE)
 
 
 def chain(names: list[str], of: dict[str, Callable[[Any], Any]], value: Any) -> Any:
@@ -93,7 +93,7 @@ def test_a_random_head_folded_is_unfolded(drawn: tuple[list[str], tuple[str, lis
     also_the_map &= output is not hidden  # one tensor as two outputs is refused
     model = keras.Model(image, {"head": output, "map": hidden} if also_the_map else {"head": output})
     seeded(model, IMAGES, gain=1.0)  # what grows from layer to layer would grow with its roundings
-    deploy = fuse(model, config=CONFIG)
+    deploy = fuse(model, config=ONE_STAGE)
     expected = keras.tree.flatten(model(IMAGES[:2], training=False))
     for place, image in enumerate(IMAGES[:2]):
         for found, wanted in zip(keras.tree.flatten(deploy(image[None])), expected, strict=True):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import pytest
 from keras import layers
-from support.heads import CONFIG, HEADS, SIZE
+from support.heads import HEADS, ONE_STAGE, SIZE
 
 from swiftformer_tf import (
     ConfigError,
@@ -21,7 +21,7 @@ class Wrapped(keras.layers.Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.backbone = SwiftFormerModel(CONFIG)
+        self.backbone = SwiftFormerModel(ONE_STAGE)
 
     def call(self, inputs: Any) -> Any:
         return self.backbone(inputs)
@@ -39,7 +39,7 @@ def _on_image(function: Any) -> keras.Model:
     return keras.Model(image, function(image))
 
 
-ELSEWHERE = SwiftFormerModel(CONFIG)
+ELSEWHERE = SwiftFormerModel(ONE_STAGE)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -56,7 +56,7 @@ def _borrowed(image: Any) -> Any:
 
 def _beside_a_backbone(layer: Any) -> keras.Model:
     """Which is folded, so that nothing is missed by its absence."""
-    return _on_image(lambda image: [SwiftFormerModel(CONFIG)(image), layer(image)])
+    return _on_image(lambda image: [SwiftFormerModel(ONE_STAGE)(image), layer(image)])
 
 
 def _enclosing(other: keras.Model) -> keras.layers.Layer:
@@ -65,18 +65,18 @@ def _enclosing(other: keras.Model) -> keras.layers.Layer:
 
 def _cropped_at_random() -> keras.Model:
     image = keras.Input((80, 72, 3))
-    return keras.Model(image, SwiftFormerModel(CONFIG)(layers.RandomCrop(SIZE, SIZE, name="crop")(image)))
+    return keras.Model(image, SwiftFormerModel(ONE_STAGE)(layers.RandomCrop(SIZE, SIZE, name="crop")(image)))
 
 
 def _two_pictures() -> keras.Model:
     images = [keras.Input((SIZE, SIZE, 3)) for _ in range(2)]
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     return keras.Model(images, [backbone(each) for each in images])
 
 
 def _half_a_block() -> keras.Model:
-    attention = SwiftFormerModel(CONFIG).layers[-1].attn
-    return _on_image(lambda image: attention(layers.Conv2D(CONFIG.embed_dims[-1], 3)(image)))
+    attention = SwiftFormerModel(ONE_STAGE).layers[-1].attn
+    return _on_image(lambda image: attention(layers.Conv2D(ONE_STAGE.embed_dims[-1], 3)(image)))
 
 
 IN_A_LAMBDA = r"lambda.* \(Lambda\) contains a SwiftFormer \("
@@ -85,7 +85,7 @@ IN_A_LAMBDA = r"lambda.* \(Lambda\) contains a SwiftFormer \("
 def test_a_lambda_may_name_what_is_there_later() -> None:
     layer = layers.Lambda(lambda image: (image, lambda: factor)[0], output_shape=lambda shape: shape)
     model = _beside_a_backbone(layer)
-    assert len(fuse(model, config=CONFIG).outputs) == 2
+    assert len(fuse(model, config=ONE_STAGE).outputs) == 2
     factor: int = 2
 
 
@@ -142,4 +142,4 @@ def test_a_lambda_may_name_what_is_there_later() -> None:
 )
 def test_what_cannot_be_folded_is_named(make: Any, options: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
-        fuse(make(), **{"config": CONFIG, **options})
+        fuse(make(), **{"config": ONE_STAGE, **options})

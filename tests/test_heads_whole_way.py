@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from keras import layers, ops
 from PIL import Image
-from support.heads import CONFIG, HEADS, SIZE, TASKS_OF, answered, backbone_config, exported, made, seeded
+from support.heads import BACKBONES, HEADS, ONE_STAGE, SIZE, TASKS_OF, answered, exported, made, seeded
 from support.random_models import pictures
 
 from swiftformer_tf import (
@@ -44,7 +44,7 @@ HEAD = "nested_labels_and_embedding"
 def nested_labels_and_embedding() -> keras.Model:
     """As `labels_and_embedding`, with the backbone as one layer, which keeps its configuration."""
     image = keras.Input((SIZE, SIZE, 3))
-    pooled = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(SwiftFormerModel(CONFIG)(image)))
+    pooled = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(SwiftFormerModel(ONE_STAGE)(image)))
     return keras.Model(image, {"labels": layers.Dense(10)(pooled), "embedding": layers.Dense(12)(pooled)}, name="mine")
 
 
@@ -100,7 +100,10 @@ def test_keras_files_of_others_are_refused_before_keras_makes_anything_of_them(t
             layers.Conv2D(2, 1)(image),
             "a Functional; expected one of SwiftFormerForImageClassification, .*, or Keras",
         ),
-        (Strange()(SwiftFormerModel(CONFIG)(image)), "holds a Strange of .*; expected Keras's layers on a SwiftFormer"),
+        (
+            Strange()(SwiftFormerModel(ONE_STAGE)(image)),
+            "holds a Strange of .*; expected Keras's layers on a SwiftFormer",
+        ),
     ]
     for output, message in cases:
         keras.Model(image, output).save(path)
@@ -128,7 +131,7 @@ def test_a_keras_file_that_claims_more_than_it_holds_is_refused(folder: Path, tm
 @pytest.mark.parametrize("name", ["labels_and_embedding", "all_mlp", "siamese", "nested", HEAD])
 def test_a_checkpoint_of_the_backbones_part(name: str, tmp_path: Path) -> None:
     model = HEADS[name]()
-    checkpoint = to_checkpoint(model, config=backbone_config(name))
+    checkpoint = to_checkpoint(model, config=BACKBONES[name])
     assert {key.partition(".")[0] for key in checkpoint.tensors} == {"stem", "stages"}
     assert checkpoint.config.num_labels == 0
     backbone = port(checkpoint).model
@@ -140,13 +143,13 @@ def test_a_checkpoint_of_the_backbones_part(name: str, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_needs_a_backbone_and_a_configuration() -> None:
-    assert to_checkpoint(nested_labels_and_embedding()).config.embed_dims == CONFIG.embed_dims
+    assert to_checkpoint(nested_labels_and_embedding()).config.embed_dims == ONE_STAGE.embed_dims
     with pytest.raises(ModelError, match=r"no configuration .* head\(backbone\(image\)\), which keeps it, or pass"):
         to_checkpoint(HEADS["gate"]())
     image = keras.Input((SIZE, SIZE, 3))
     with pytest.raises(ModelError, match="expected a SwiftFormerForImageClassification or SwiftFormerModel, or lay"):
         to_checkpoint(keras.Model(image, layers.Conv2D(2, 1)(image)))
-    two = keras.Model(image, [SwiftFormerModel(CONFIG)(image), SwiftFormerForImageClassification(CONFIG)(image)])
+    two = keras.Model(image, [SwiftFormerModel(ONE_STAGE)(image), SwiftFormerForImageClassification(ONE_STAGE)(image)])
     with pytest.raises(CheckpointError, match="would both be stem"):
         to_checkpoint(two)
 
@@ -201,11 +204,11 @@ def test_files_for_several_images_at_once_are_verified_and_looked_into() -> None
 def splitting() -> tuple[keras.Model, DeployModel, Calibration]:
     """A head with an operation of two outputs, its deploy graph and its calibration."""
     pixels = pictures(8, SIZE, SIZE)
-    backbone = SwiftFormerModel(CONFIG)
+    backbone = SwiftFormerModel(ONE_STAGE)
     first, second = ops.split(layers.Conv2D(8, 1)(backbone.output), 2, axis=-1)
     outputs = {"first": first, "second": second, "mixed": layers.Conv2D(4, 1)(layers.ReLU()(second))}
-    model = seeded(keras.Model(backbone.input, outputs), CONFIG.transform.normalize(pixels))
-    deploy = fuse(model, config=CONFIG)
+    model = seeded(keras.Model(backbone.input, outputs), ONE_STAGE.transform.normalize(pixels))
+    deploy = fuse(model, config=ONE_STAGE)
     return model, deploy, calibrate(deploy, pixels)
 
 

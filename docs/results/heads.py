@@ -24,10 +24,10 @@ PAGE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Heads
 
 Made by `python docs/results/heads.py`: heads that people put on a SwiftFormer, exported with every recipe. The
-backbone is that of the tests: one or two stages of at most 20 channels, with random weights. `tests/support/heads.py`
-has the code of each head, and `tests/test_heads.py` enforces these figures. A tiny model loses more to integers than a
-trained XS, whose figures are on [Quantization](quantization.md); what matters here is that no head loses much more than
-another.
+backbones are tiny, with random weights: four stages for heads that take several maps, one or two for the others.
+`tests/support/heads.py` has the code of each head, and `tests/test_heads.py` enforces these figures. A tiny model loses
+more to integers than a trained XS, whose figures are on [Quantization](quantization.md), and one of four stages more
+than one of a single stage.
 
 The lowest signal-to-noise ratio of any output in dB, with the mean subtracted, on eight images used for calibration:
 

@@ -1,5 +1,6 @@
 """The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library."""
 
+import atexit
 import gc
 import importlib
 import warnings
@@ -97,9 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command line, for `convert/port.py`, `tflite/quantize.py` and the installed script."""
     # Third-party warnings are meant for developers and do not help someone who runs a command.
     warnings.simplefilter("ignore")
-    try:
-        with native_stderr_silenced():
-            cli(args=arguments, prog_name="swiftformer-tf")
-    finally:
-        # Before it ends, Python would look for garbage among all objects of Keras and TensorFlow, for most of a second.
-        gc.freeze()
+    # At its end, Python would look for garbage among all objects of Keras and TensorFlow, for most of a second.
+    atexit.register(gc.freeze)
+    with native_stderr_silenced():
+        cli(args=arguments, prog_name="swiftformer-tf")

@@ -1,7 +1,7 @@
 """Processes of their own that start in a moment: forks of one that has imported everything and computed nothing.
 
-For tests that need another process, but no fresh interpreter. On
-other systems than Linux each is a fresh one: forks of a process with threads are not safe there, or there are none.
+For tests that need another process, but no fresh interpreter. On other systems than Linux each is a fresh one: forks of
+a process with threads are not safe there, or there are none.
 """
 
 import gc

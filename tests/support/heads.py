@@ -26,33 +26,43 @@ from swiftformer_tf.verification import ReferenceAnswers, reference_answers
 
 SIZE = 64
 # One stage has every kind of block; the last one is so wide that recipes with integer weights have some to store.
-CONFIG = tiny_config(depths=(2,), embed_dims=(20,), downsamples=(True,))
-# For several maps, and for roundings that add up until a mean is visibly wrong.
+ONE_STAGE = tiny_config(depths=(2,), embed_dims=(20,), downsamples=(True,))
+# For a map of the middle, and for roundings that add up until a mean is visibly wrong.
 DEEPER = tiny_config(**TWO_STAGES | {"embed_dims": (8, 20)})
+# For heads that take several maps.
+FOUR_STAGES = tiny_config()
+
+HEADS: dict[str, Callable[[], keras.Model]] = {}
+BACKBONES: dict[str, SwiftFormerConfig] = {}
 
 
-def _backbone() -> SwiftFormerModel:
-    return SwiftFormerModel(CONFIG)
+def _on(config: SwiftFormerConfig) -> Callable[[Callable[[SwiftFormerConfig], keras.Model]], Callable[[], keras.Model]]:
+    """The next function makes a head on a backbone of this configuration."""
 
+    def listed(make: Callable[[SwiftFormerConfig], keras.Model]) -> Callable[[], keras.Model]:
+        BACKBONES[make.__name__] = config
+        HEADS[make.__name__] = functools.update_wrapper(functools.partial(make, config), make)
+        return HEADS[make.__name__]
 
-def _two_maps() -> SwiftFormerModel:
-    return SwiftFormerModel(DEEPER, out_indices=(0, 1))
+    return listed
 
 
 def _labels(hidden: Any) -> Any:
     return layers.Dense(10, name="labels")(layers.GlobalAveragePooling2D()(layers.BatchNormalization()(hidden)))
 
 
-def several_labels() -> keras.Model:
+@_on(ONE_STAGE)
+def several_labels(config: SwiftFormerConfig) -> keras.Model:
     """A sigmoid for each label, inside."""
-    backbone = _backbone()
+    backbone = SwiftFormerModel(config)
     hidden = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(backbone.output))
     return keras.Model(backbone.input, layers.Dense(6, activation="sigmoid")(hidden))
 
 
-def regression() -> keras.Model:
+@_on(ONE_STAGE)
+def regression(config: SwiftFormerConfig) -> keras.Model:
     """Two dense layers, nested as a Sequential."""
-    backbone = _backbone()
+    backbone = SwiftFormerModel(config)
     head = keras.Sequential(
         [layers.GlobalAveragePooling2D(), layers.Dense(24, activation="relu"), layers.Dropout(0.2), layers.Dense(3)]
     )
@@ -60,25 +70,28 @@ def regression() -> keras.Model:
     return keras.Model(image, head(backbone(image)))
 
 
-def embedding() -> keras.Model:
+@_on(ONE_STAGE)
+def embedding(config: SwiftFormerConfig) -> keras.Model:
     """Pooled by average and by maximum, concatenated, batch normalized."""
-    backbone = _backbone()
+    backbone = SwiftFormerModel(config)
     pooled = [layers.GlobalAveragePooling2D()(backbone.output), layers.GlobalMaxPooling2D()(backbone.output)]
     hidden = layers.Dense(16, use_bias=False)(layers.Concatenate()(pooled))
     return keras.Model(backbone.input, layers.BatchNormalization()(hidden))
 
 
-def labels_and_embedding() -> keras.Model:
+@_on(DEEPER)
+def labels_and_embedding(config: SwiftFormerConfig) -> keras.Model:
     """Two outputs by name, of one pooling."""
-    backbone = SwiftFormerModel(DEEPER)
+    backbone = SwiftFormerModel(config)
     pooled = layers.GlobalAveragePooling2D()(layers.BatchNormalization()(backbone.output))
     outputs = {"labels": layers.Dense(10)(pooled), "embedding": layers.Dense(12, use_bias=False)(pooled)}
     return keras.Model(backbone.input, outputs)
 
 
-def all_mlp() -> keras.Model:
-    """Segmentation: two maps brought to one size, concatenated, and logits at full size."""
-    backbone = _two_maps()
+@_on(FOUR_STAGES)
+def all_mlp(config: SwiftFormerConfig) -> keras.Model:
+    """Segmentation: four maps brought to one size, concatenated, and logits at full size."""
+    backbone = SwiftFormerModel(config, out_indices=(0, 1, 2, 3))
     image = keras.Input((SIZE, SIZE, 3))
     maps = [layers.Conv2D(8, 1)(each) for each in backbone(image)]
     maps = [layers.Resizing(16, 16, interpolation="bilinear")(each) for each in maps]
@@ -87,11 +100,11 @@ def all_mlp() -> keras.Model:
     return keras.Model(image, layers.Resizing(SIZE, SIZE)(layers.Conv2D(4, 1)(hidden)))
 
 
-def fpn() -> keras.Model:
-    """Top-down sums of nearest upsampling from a pooled last map on, 3x3 convolutions."""
-    backbone = _two_maps()
-    pooled = layers.MaxPooling2D(2)(backbone.output[-1])
-    laterals = [layers.Conv2D(8, 1)(each) for each in (*backbone.output, pooled)]
+@_on(FOUR_STAGES)
+def fpn(config: SwiftFormerConfig) -> keras.Model:
+    """Top-down sums of nearest upsampling, 3x3 convolutions."""
+    backbone = SwiftFormerModel(config, out_indices=(1, 2, 3))
+    laterals = [layers.Conv2D(8, 1)(each) for each in backbone.output]
     hidden = laterals[-1]
     for lateral in reversed(laterals[:-1]):
         hidden = layers.UpSampling2D(2, interpolation="nearest")(hidden)
@@ -100,95 +113,81 @@ def fpn() -> keras.Model:
     return keras.Model(backbone.input, layers.Conv2D(5, 3, padding="same", activation="leaky_relu")(hidden))
 
 
-def transposed() -> keras.Model:
+@_on(ONE_STAGE)
+def transposed(config: SwiftFormerConfig) -> keras.Model:
     """Transposed convolutions upwards, with and without batch normalization."""
-    backbone = _backbone()
+    backbone = SwiftFormerModel(config)
     hidden = layers.Conv2DTranspose(8, 2, strides=2)(backbone.output)
     hidden = layers.ReLU(6.0)(layers.BatchNormalization()(hidden))
     return keras.Model(backbone.input, layers.Conv2DTranspose(4, 3, strides=2, padding="same")(hidden))
 
 
-def gate() -> keras.Model:
+@_on(ONE_STAGE)
+def gate(config: SwiftFormerConfig) -> keras.Model:
     """A channel gate of reduced ASPP: a sigmoid of the pooled map times the map."""
-    backbone = _backbone()
+    backbone = SwiftFormerModel(config)
     hidden = backbone.output
     weights = layers.Conv2D(12, 1, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(hidden))
     hidden = layers.Multiply()([layers.Conv2D(12, 1, activation="relu")(hidden), weights])
     return keras.Model(backbone.input, layers.Conv2D(4, 1)(hidden))
 
 
-def slices() -> keras.Model:
+@_on(DEEPER)
+def slices(config: SwiftFormerConfig) -> keras.Model:
     """Two boxes and a score from one map, by slices, and pooling by windows."""
     image = keras.Input((SIZE, SIZE, 3))
-    hidden = layers.MaxPooling2D(2, strides=1, padding="same")(SwiftFormerModel(DEEPER, out_indices=(0,))(image))
+    hidden = layers.MaxPooling2D(2, strides=1, padding="same")(SwiftFormerModel(config, out_indices=(0,))(image))
     hidden = layers.AveragePooling2D(2)(hidden)
     hidden = layers.Conv2D(9, 3, strides=2, padding="same")(hidden)
     return keras.Model(image, {"boxes": hidden[..., :8], "score": ops.sigmoid(hidden[..., 8:])})
 
 
-def siamese() -> keras.Model:
+@_on(ONE_STAGE)
+def siamese(config: SwiftFormerConfig) -> keras.Model:
     """The backbone used twice: on the picture, and on its half."""
-    backbone = _backbone()
+    backbone = SwiftFormerModel(config)
     image = keras.Input((SIZE, SIZE, 3))
     half = layers.AveragePooling2D(2)(image)
     both = [layers.GlobalAveragePooling2D()(backbone(each)) for each in (image, half)]
     return keras.Model(image, layers.Dense(7)(layers.Concatenate()(both)))
 
 
-def resized() -> keras.Model:
+@_on(ONE_STAGE)
+def resized(config: SwiftFormerConfig) -> keras.Model:
     """A Resizing before the backbone's batch normalizations."""
     image = keras.Input((80, 72, 3))
-    return keras.Model(image, _labels(_backbone()(layers.Resizing(SIZE, SIZE)(image))))
+    return keras.Model(image, _labels(SwiftFormerModel(config)(layers.Resizing(SIZE, SIZE)(image))))
 
 
-def flipped() -> keras.Model:
+@_on(ONE_STAGE)
+def flipped(config: SwiftFormerConfig) -> keras.Model:
     """A random flip before them: augmentation that was left in the graph."""
     image = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(image, _labels(_backbone()(layers.RandomFlip("horizontal", seed=0)(image))))
+    return keras.Model(image, _labels(SwiftFormerModel(config)(layers.RandomFlip("horizontal", seed=0)(image))))
 
 
-def cropped() -> keras.Model:
+@_on(ONE_STAGE)
+def cropped(config: SwiftFormerConfig) -> keras.Model:
     """A center crop before them."""
     image = keras.Input((80, 72, 3))
-    return keras.Model(image, _labels(_backbone()(layers.CenterCrop(SIZE, SIZE)(image))))
+    return keras.Model(image, _labels(SwiftFormerModel(config)(layers.CenterCrop(SIZE, SIZE)(image))))
 
 
-def nested() -> keras.Model:
+@_on(ONE_STAGE)
+def nested(config: SwiftFormerConfig) -> keras.Model:
     """A classifier as a layer, whose scores a dense layer takes, inputs and outputs as dictionaries."""
-    classifier = SwiftFormerForImageClassification(CONFIG)
+    classifier = SwiftFormerForImageClassification(config)
     image = keras.Input((SIZE, SIZE, 3), name="image")
     inner = keras.Model({"image": image}, {"scores": classifier(image)})
     outer = keras.Input((SIZE, SIZE, 3), name="picture")
     return keras.Model(outer, layers.Dense(5, activation="softmax")(inner({"image": outer})["scores"]))
 
 
-def maps() -> keras.Model:
-    """Two maps, no head at all."""
-    return _two_maps()
+@_on(FOUR_STAGES)
+def maps(config: SwiftFormerConfig) -> keras.Model:
+    """Four maps, no head at all."""
+    return SwiftFormerModel(config, out_indices=(0, 1, 2, 3))
 
-
-HEADS: Mapping[str, Callable[[], keras.Model]] = {
-    make.__name__: make
-    for make in (
-        several_labels,
-        regression,
-        embedding,
-        labels_and_embedding,
-        all_mlp,
-        fpn,
-        transposed,
-        gate,
-        slices,
-        siamese,
-        resized,
-        flipped,
-        cropped,
-        nested,
-        maps,
-    )
-}
-
-ON_TWO_STAGES = ("labels_and_embedding", "all_mlp", "fpn", "slices", "maps")
 
 # What outputs mean, where it is not features.
 TASKS_OF: Mapping[str, Mapping[str, str]] = {
@@ -221,14 +220,10 @@ def seeded(model: keras.Model, images: np.ndarray, seed: int = 0, gain: float = 
     return model
 
 
-def backbone_config(name: str) -> SwiftFormerConfig:
-    return DEEPER if name in ON_TWO_STAGES else CONFIG
-
-
 def head_config(name: str, model: keras.Model) -> SwiftFormerConfig:
     """The configuration for `fuse`, of the size that the model takes."""
     _, height, width, _ = model.inputs[0].shape
-    return backbone_config(name).replace(image_size=(height or SIZE, width or SIZE))
+    return BACKBONES[name].replace(image_size=(height or SIZE, width or SIZE))
 
 
 @functools.cache

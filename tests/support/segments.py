@@ -19,7 +19,7 @@ RECIPE = SegmentationRecipe(epochs=3, batch_size=4, crop_size=(32, 32), warmup_s
 
 
 def tiny(**fields: Any) -> SwiftFormerConfig:
-    """Two stages for two classes: what heads make of four is told by the tests of heads."""
+    """Two stages for two classes: with four, heads are those of `support.segmenters`."""
     labels = {0: "sky", 1: "ground"}
     config = SwiftFormerConfig(**{**TWO_STAGES, "id2label": labels, "image_size": (40, 64), **fields})
     return config.replace(transform=config.transform.replace(crop=None, interpolation="bilinear"))
