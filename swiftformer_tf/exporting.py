@@ -185,7 +185,7 @@ def export(
     require_calibration([recipe], calibration)
     if not (calibration is None or isinstance(calibration, Calibration)):
         calibration = (
-            calibrate(deploy, calibration, recipes=[recipe], progress=progress) if recipe.uses_calibration else None
+            calibrate(deploy, calibration, recipes=[recipe], progress=progress) if recipe.has_integer_weights else None
         )
     return next(export_each(deploy, [recipe], calibration=calibration, license=license))
 
@@ -247,10 +247,10 @@ def export_each(
 
 def _written(floats: bytes, recipe: Recipe, calibration: Calibration | None) -> bytes:
     """Returns a recipe's flatbuffer, made from the float32 one."""
-    if calibration is not None and recipe.uses_calibration:
-        return _quantized(calibration, recipe)
     if not recipe.has_integer_weights:
         return floats
+    if calibration is not None:
+        return _quantized(calibration, recipe)
     graph = Graph(floats)
     graph = graph if recipe.equalize is None else equalize_by_weights(graph, recipe.equalize)
     return rewrite(graph, operation_precisions(graph, recipe), recipe)

@@ -352,7 +352,7 @@ def _write_files(
             pass  # It can be written to: better known now than after the work.
         deploy = fuse(model, **deploy_options)
         calibrated = answers = None
-        if calibration is not None and any(recipe.uses_calibration for recipe in recipes):
+        if calibration is not None and any(recipe.has_integer_weights for recipe in recipes):
             with progress("calibrate", known_count(calibration)) as count:
                 calibrated = calibrate(deploy, calibration, recipes=recipes, progress=count)
         if verified_on is not None:

@@ -145,13 +145,8 @@ class Recipe:
 
     @property
     def has_integer_weights(self) -> bool:
-        """Whether matrices are stored as integers."""
+        """Whether matrices are stored as integers, which are rounded to suit calibration images; floats ignore them."""
         return self.weights in ("int8", "int4")
-
-    @property
-    def uses_calibration(self) -> bool:
-        """Whether calibration images make a difference: integers are rounded to suit them, and floats ignore them."""
-        return self.has_integer_weights
 
     @property
     def needs_calibration(self) -> bool:

@@ -155,7 +155,7 @@ def lite(
 
     @functools.cache
     def exported(recipe: str, **options: Any) -> LiteModel:
-        if options and not RECIPES[recipe].uses_calibration:
+        if options and not RECIPES[recipe].has_integer_weights:
             return export(fuse(model, **options), RECIPES[recipe])
         deploy, calibration = calibrated_deploy(**options)
         return export(deploy, RECIPES[recipe], calibration=calibration)

@@ -214,9 +214,9 @@ def test_recipes_are_chosen_by_name_or_as_they_are_each_once() -> None:
 
 
 def test_calibration_images_make_a_difference_to_integers_alone() -> None:
-    assert [name for name, recipe in RECIPES.items() if not recipe.uses_calibration] == ["float32", "float16"]
+    assert [name for name, recipe in RECIPES.items() if not recipe.has_integer_weights] == ["float32", "float16"]
     assert [
-        recipe.name for recipe in RECIPES.values() if recipe.needs_calibration and not recipe.uses_calibration
+        recipe.name for recipe in RECIPES.values() if recipe.needs_calibration and not recipe.has_integer_weights
     ] == []
 
 

@@ -40,7 +40,7 @@ def export_variant(variant: str, folder: Path) -> list[Path]:
         deploy = sf.fuse(seeded_model(config, config.transform.normalize(pixels), gain=GAIN))
         calibration = sf.calibrate(deploy, pixels)
         for name, path in missing:
-            needed = calibration if sf.RECIPES[name].uses_calibration else None
+            needed = calibration if sf.RECIPES[name].has_integer_weights else None
             sf.export(deploy, sf.RECIPES[name], calibration=needed).save(path)
             click.echo(f"{path.name} {path.stat().st_size / 1e6:.2f} MB", err=True)
     return paths
