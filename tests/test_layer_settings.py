@@ -239,6 +239,19 @@ def compile_as_trained(model: keras.Model) -> None:
         variable.assign(generator.integers(1, 100, variable.shape))
 
 
+def test_what_is_frozen_or_has_lora_within_blocks_trains() -> None:
+    model = flat()
+    freeze_and_add_lora(model)
+    before = {variable.path: variable.numpy() for variable in model.variables}
+    model.compile("adam", "mse")
+    model.fit(PIXELS, np.zeros(model(PIXELS).shape), verbose=0)
+    trained = {variable.path for variable in model.trainable_variables}
+    moved = {variable.path for variable in model.variables if not np.array_equal(variable, before[variable.path])}
+    assert moved
+    assert moved <= trained
+    assert any("lora" in path for path in moved)
+
+
 def trainable(model: keras.Model) -> list[str]:
     return [variable.path.split("/", 1)[-1] for variable in model.trainable_variables]
 
