@@ -152,62 +152,60 @@ def evaluate(
     if task not in (None, found):
         name = f"{model}: " if isinstance(model, (str, Path)) else ""
         raise ModelError(f"{name}a model for {found}; expected one for {task}")
+    how = _How(label_file, batch_size, num_threads, confusion, progress)
     with prefix_path(Path(model) if isinstance(model, (str, Path)) else None):
-        check_pooled(opened)
-    accuracy = EVALUATE[found](opened, folder, label_file, batch_size, num_threads, confusion, progress)
+        accuracy = EVALUATE[found](opened, folder, how)
     if confusion is not None:
         with progress("confusion matrix", None):
             accuracy.save_confusion(confusion)
     return accuracy
 
 
-def _classifier(
-    opened: Answering,
-    folder: str | Path | Truth,
-    label_file: str | Path | None,
-    batch_size: int,
-    num_threads: int,
-    confusion: str | Path | None,
-    progress: Progress,
-) -> Accuracy:
-    if confusion is not None:
+@dataclasses.dataclass(frozen=True)
+class _How:
+    """The options of `evaluate`, whatever the task."""
+
+    label_file: str | Path | None
+    batch_size: int
+    num_threads: int
+    confusion: str | Path | None
+    progress: Progress
+
+
+def _classifier(opened: Answering, folder: str | Path | Truth, how: _How) -> Accuracy:
+    if how.confusion is not None:
         require_single_label(opened.config, "a confusion matrix", "leave it out: the report has each label's figures")
-    predict, config = predictor(opened, num_threads=num_threads)
+    predict, config = predictor(opened, num_threads=how.num_threads)
     config.transform.check_photographs()
-    images = labeled_for(config, folder, label_file=label_file) if isinstance(folder, (str, Path)) else folder
+    images = labeled_for(config, folder, label_file=how.label_file) if isinstance(folder, (str, Path)) else folder
     if isinstance(images, MaskFolder):
         raise ConfigError("masks were given, but the model is a classifier; expected labels")
     if isinstance(images, ImageFolder):
         images = matched_images(images, config.labels)
     check_images(images.paths)
-    with progress("photographs", len(images.paths)) as count:
+    with how.progress("photographs", len(images.paths)) as count:
         scores = evaluate_classifier(
             predict,
             config,
             images,
             classifier_activation=activated(opened),
-            batch_size=batch_size,
+            batch_size=how.batch_size,
             progress=count,
         )
     return Accuracy("classification", scores, config, len(images.paths))
 
 
-def _features(
-    opened: Answering,
-    folder: str | Path | Truth,
-    label_file: str | Path | None,
-    batch_size: int,
-    num_threads: int,
-    confusion: str | Path | None,
-    progress: Progress,
-) -> Accuracy:
-    if confusion is not None:
-        raise ConfigError(f"{confusion}: a confusion matrix needs labels, and the model returns features; leave it out")
-    if label_file is not None:
+def _features(opened: Answering, folder: str | Path | Truth, how: _How) -> Accuracy:
+    if how.confusion is not None:
         raise ConfigError(
-            f"{label_file}: a list is for classifiers; sort the photographs into folders, or write {METADATA}"
+            f"{how.confusion}: a confusion matrix needs labels, and the model returns features; leave it out"
         )
-    predict, config = predictor(opened, num_threads=num_threads)
+    if how.label_file is not None:
+        raise ConfigError(
+            f"{how.label_file}: a list is for classifiers; sort the photographs into folders, or write {METADATA}"
+        )
+    check_pooled(opened)
+    predict, config = predictor(opened, num_threads=how.num_threads)
     config.transform.check_photographs()
     images = classes_in(folder) if isinstance(folder, (str, Path)) else folder
     if not isinstance(images, ImageFolder):
@@ -215,33 +213,25 @@ def _features(
             f"a {type(images).__name__} was given, but the model returns features; expected an ImageFolder"
         )
     check_images(images.paths)
-    with progress("photographs", len(images)) as count:
-        scores = evaluate_features(predict, config, images, batch_size=batch_size, progress=count)
+    with how.progress("photographs", len(images)) as count:
+        scores = evaluate_features(predict, config, images, batch_size=how.batch_size, progress=count)
     return Accuracy("features", scores, config, len(images))
 
 
-def _segmenter(
-    opened: Answering,
-    folder: str | Path | Truth,
-    label_file: str | Path | None,
-    batch_size: int,
-    num_threads: int,
-    confusion: str | Path | None,
-    progress: Progress,
-) -> Accuracy:
-    if label_file is not None:
-        raise ConfigError(f"{label_file}: the model is a segmenter, which takes no label file; leave it out")
+def _segmenter(opened: Answering, folder: str | Path | Truth, how: _How) -> Accuracy:
+    if how.label_file is not None:
+        raise ConfigError(f"{how.label_file}: the model is a segmenter, which takes no label file; leave it out")
     images = MaskFolder.open(folder) if isinstance(folder, (str, Path)) else folder
     if not isinstance(images, MaskFolder):
         raise ConfigError("labels were given, but the model is a segmenter; expected masks")
-    predict, config = predictor(opened, num_threads=num_threads)
-    with progress("photographs", len(images)) as count:
+    predict, config = predictor(opened, num_threads=how.num_threads)
+    with how.progress("photographs", len(images)) as count:
         scores = evaluate_segmentation(predict, config, images, progress=count)
     return Accuracy("semantic-segmentation", scores, config, len(images))
 
 
 # How answers are counted, by their task.
-EVALUATE: dict[str, Callable[..., Accuracy]] = {
+EVALUATE: dict[str, Callable[[Answering, str | Path | Truth, _How], Accuracy]] = {
     "classification": _classifier,
     "features": _features,
     "semantic-segmentation": _segmenter,

@@ -23,7 +23,6 @@ from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Answering, Opened, open_any
 from swiftformer_tf.porting import port
 from swiftformer_tf.progress import Progress, silent
-from swiftformer_tf.tasks import features
 from swiftformer_tf.tasks.classification import activate, activation
 from swiftformer_tf.tasks.task import Activation
 
@@ -91,13 +90,11 @@ def task_of(opened: Answering) -> str:
 
 
 def check_pooled(opened: Answering) -> None:
-    """Rejects a model for features that returns maps instead of a vector for each photograph.
+    """Rejects a model that returns maps of features instead of a vector for each photograph.
 
     Raises:
         ModelError: It does; the message contains the shape.
     """
-    if task_of(opened) != features.TASK.name:
-        return
     has_outputs = isinstance(opened, (LiteModel, DeployModel))
     shapes = [opened.main_output.shape] if has_outputs else [each.shape for each in opened.outputs]
     if len(shapes) > 1 or len(shapes[0]) != 2:
@@ -170,12 +167,11 @@ def predict_photographs(
     )
     run, config = predictor(opened)
     task = task_of(opened)
-    with prefix_path(Path(model) if isinstance(model, (str, Path)) else None):
-        check_pooled(opened)
     config.transform.check_photographs()
     with progress("photographs", len(files)) as count:
         answers = _answers(run, config, files, count)
-        return PREDICT[task](opened, files, answers, top, None if output is None else Path(output))
+        with prefix_path(Path(model) if isinstance(model, (str, Path)) else None):
+            return PREDICT[task](opened, files, answers, top, None if output is None else Path(output))
 
 
 def _answers(
@@ -205,6 +201,7 @@ def _vectors(
     opened: Answering, paths: Sequence[Path], answers: Iterable[np.ndarray], top: int, output: Path | None
 ) -> list[Prediction]:
     _check_no_masks(output, "a model of features")
+    check_pooled(opened)
     predictions = []
     for path, outputs in zip(paths, answers, strict=True):
         if not np.isfinite(outputs).all():

@@ -91,7 +91,7 @@ def page(before: str, runs: dict[str, list[dict[str, float]]]) -> str:
 
 @click.command(help=__doc__)
 @click.option("--before", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
-@click.option("--rounds", default=1, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=2), default=3, show_default=True)
 def main(before: Path, rounds: int) -> None:
     """Prints the seconds of each step, and writes the page."""
     head = ["git", "-C", str(before), "rev-parse", "--short", "HEAD"]
