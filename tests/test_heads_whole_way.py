@@ -49,6 +49,7 @@ def nested_labels_and_embedding() -> keras.Model:
 
 
 HEADS = {**HEADS, HEAD: nested_labels_and_embedding}
+BACKBONES = {**BACKBONES, HEAD: ONE_STAGE}
 
 
 @pytest.fixture(scope="module")
