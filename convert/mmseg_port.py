@@ -21,6 +21,7 @@ import references
 import safetensors.numpy
 import safetensors.torch
 import torch
+from comparing import error
 from references import Architecture
 
 from swiftformer_tf.checkpoints import Checkpoint
@@ -108,11 +109,6 @@ def segmenter(architecture: Architecture, fpn_dim: int, head_dim: int, *, featur
 def logits(model: Segmenter, images: np.ndarray) -> np.ndarray:
     """Channels last."""
     return references.logits(model, images).transpose(0, 2, 3, 1)
-
-
-def error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Largest difference over largest value."""
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
 def measure(folder: Path, *, feature_norms: bool) -> bool:

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 import safetensors.numpy
 import transformers
+from comparing import error
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import VARIANTS
@@ -55,11 +56,6 @@ def reference(
         else:
             variable.assign(rng.normal(0, 1 if leaf == "w_g" else 0.2, shape))
     return model
-
-
-def error(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Largest difference over largest value."""
-    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
 def variables_in(path: Path) -> int:

@@ -10,33 +10,29 @@ import keras
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ConfigError, ModelError, prefix_path, require_packages
-from swiftformer_tf.evaluation import (
-    Evaluation,
-    evaluate_classifier,
-    evaluate_features,
-    evaluate_segmentation,
-    save_confusion,
-)
+from swiftformer_tf.evaluation import evaluate_classifier, evaluate_features, evaluate_segmentation, save_confusion
 from swiftformer_tf.files import check_place
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder, check_images
 from swiftformer_tf.images.labels import LabeledImages, matched_images
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.images.metadata import METADATA
+from swiftformer_tf.images.targets import classes_in
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import Answering, open_any
 from swiftformer_tf.predicting import activated, check_pooled, ported, predictor, task_of
 from swiftformer_tf.progress import Progress, silent
-from swiftformer_tf.tasks.annotations import classes_in, labeled_for
+from swiftformer_tf.tasks.annotations import labeled_for
 from swiftformer_tf.tasks.classification import require_single_label
 from swiftformer_tf.tasks.features import Retrieval
+from swiftformer_tf.tasks.label_accuracy import LabelAccuracy
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
 __all__ = ["EVALUATE", "Accuracy", "evaluate"]
 
 Truth = LabeledImages | AnnotatedImages | ImageFolder | MaskFolder
-Scores = Evaluation | LabelScores | NumberErrors | Retrieval | PixelConfusion
+Scores = LabelAccuracy | LabelScores | NumberErrors | Retrieval | PixelConfusion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Accuracy:
 
     Args:
         task: The task of the model: a key of `TASKS`.
-        scores: For a classifier, `Evaluation`, `LabelScores` or `NumberErrors`, depending on its problem type; for
+        scores: For a classifier, `LabelAccuracy`, `LabelScores` or `NumberErrors`, depending on its problem type; for
             features, `Retrieval`; for a segmenter, `PixelConfusion`.
         config: Configuration of the model.
         images: Number of photographs.
@@ -74,19 +70,9 @@ class Accuracy:
         Raises:
             ConfigError: The model predicts several labels, numbers or features, for which there is no such matrix.
         """
-        if isinstance(self.scores, Evaluation):
-            self.scores.save_confusion(path)
-        elif isinstance(self.scores, PixelConfusion):
-            save_confusion(
-                path,
-                self.scores.matrix,
-                self.scores.labels,
-                title=self.scores.summary,
-                answered="answered class",
-                right="right class",
-            )
-        else:
+        if not isinstance(self.scores, (LabelAccuracy, PixelConfusion)):
             raise ConfigError(f"{path}: a confusion matrix needs a single label per photograph; leave it out")
+        save_confusion(path, self.scores)
 
 
 def evaluate(

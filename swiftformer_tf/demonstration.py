@@ -6,6 +6,7 @@ from pathlib import Path
 
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.pretrained import license_of
+from swiftformer_tf.deployment.serving import runtime_folder
 from swiftformer_tf.errors import ImageError
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.folders import photographs_in
@@ -54,6 +55,7 @@ def demonstrate(
     *,
     images: str | Path | None = None,
     command: str = "",
+    litert_js: str | Path | None = None,
     progress: Progress = silent,
 ) -> Demonstration:
     """Ports, fuses, exports with every recipe, verifies and reports, as `swiftformer-tf demo` does.
@@ -62,10 +64,13 @@ def demonstrate(
         folder: The folder to write to; created if needed.
         images: Folder of photographs. Default: a few that ship with scikit-image.
         command: The command that created the page, for its last section.
+        litert_js: If the files are to be served afterwards, the folder in which npm installed LiteRT.js, see `serve`:
+            its absence is reported before any work.
         progress: Opens a progress display for each step, see `Progress`.
 
     Raises:
         ImageError: There are no photographs, some files are not images, or scikit-image is not installed.
+        ModelError: LiteRT.js is not in `litert_js`.
         SwiftFormerError: Jinja or matplotlib is not installed.
         OSError: The folder cannot be written to.
 
@@ -79,6 +84,8 @@ def demonstrate(
 
         From a shell, run `swiftformer-tf demo -o demo`, which prints a line for each file and the path of the page.
     """
+    if litert_js is not None:
+        runtime_folder(litert_js)
     folder = Path(folder)
     page = folder / "report.html"
     if not images:

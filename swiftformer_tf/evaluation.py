@@ -1,6 +1,5 @@
 """Measures how often a model is right on photographs with labels or masks."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 
 from swiftformer_tf.config import ProblemType, SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError, ModelError, number_of, prefix_path, require_packages
+from swiftformer_tf.errors import ConfigError, ModelError, prefix_path, require_packages
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder, iterate_images
@@ -19,13 +18,12 @@ from swiftformer_tf.images.masks import MaskFolder, same_classes
 from swiftformer_tf.images.metadata import METADATA
 from swiftformer_tf.tasks.classification import activate, activation, problem_type
 from swiftformer_tf.tasks.features import Retrieval, check_classes, nearest_others
+from swiftformer_tf.tasks.label_accuracy import LabelAccuracy
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
-from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
+from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, answers_at
 from swiftformer_tf.tasks.task import Activation
 
 __all__ = [
-    "Evaluation",
-    "answers_at",
     "evaluate_classifier",
     "evaluate_features",
     "evaluate_segmentation",
@@ -33,128 +31,12 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """The result of `evaluate` for a single-label classifier.
-
-    Args:
-        confusion: int64 (labels, labels): number of photographs by true label (rows) and predicted label (columns).
-        within_top5: int64 (labels,): for each label, the number of its photographs for which it is among the top five
-            predictions.
-        confusion_present: Like `confusion`, but only labels that have photographs can be predicted.
-        labels: Label names in the order of the outputs.
-        rule: How the names of folders or the entries of lists were matched to labels.
-    """
-
-    confusion: np.ndarray
-    within_top5: np.ndarray
-    confusion_present: np.ndarray
-    labels: tuple[str, ...]
-    rule: str
-
-    @property
-    def images(self) -> int:
-        """Number of photographs."""
-        return int(self.confusion.sum())
-
-    @property
-    def top1(self) -> float:
-        """Share of photographs whose top prediction is correct."""
-        return float(np.trace(self.confusion) / self.images)
-
-    @property
-    def top5(self) -> float:
-        """Share of photographs whose true label is among the top five predictions."""
-        return float(self.within_top5.sum() / self.images)
-
-    @property
-    def top1_present(self) -> float:
-        """`top1` if only labels that have photographs can be predicted."""
-        return float(np.trace(self.confusion_present) / self.images)
-
-    @property
-    def present(self) -> list[int]:
-        """Indices of the labels that have photographs."""
-        return [int(index) for index in np.flatnonzero(self.confusion.sum(axis=1))]
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The overall metric, by which the best epoch is chosen."""
-        return {"accuracy": self.top1}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Converts to plain JSON types: shares from 0 to 1, and the number of photographs and the shares per class."""
-        totals = self.confusion.sum(axis=1)
-        return {
-            "top1": self.top1,
-            "top5": self.top5,
-            "images": self.images,
-            "classes": len(self.labels),
-            "classes_present": len(self.present),
-            "top1_present": self.top1_present,
-            "class_rule": self.rule,
-            "per_class": [
-                {
-                    "index": index,
-                    "label": self.labels[index],
-                    "images": int(totals[index]),
-                    "top1": float(self.confusion[index, index] / totals[index]),
-                    "top5": float(self.within_top5[index] / totals[index]),
-                }
-                for index in self.present
-            ],
-        }
-
-    @property
-    def table(self) -> list[dict[str, Any]]:
-        """A human-readable table with a row for each label that has photographs."""
-        return [
-            {
-                "label": row["label"],
-                "images": row["images"],
-                "top-1": f"{row['top1']:.2%}",
-                "top-5": f"{row['top5']:.2%}",
-            }
-            for row in self.to_dict()["per_class"]
-        ]
-
-    @property
-    def summary(self) -> str:
-        """A human-readable summary of one or two lines."""
-        line = f"top-1 {self.top1:.2%}, top-5 {self.top5:.2%} of {number_of(self.images, 'photograph')}"
-        if len(self.present) == len(self.labels):
-            return line
-        return f"{line}\ntop-1 among the {number_of(len(self.present), 'class')} present: {self.top1_present:.2%}"
-
-    def save_confusion(self, path: str | Path) -> None:
-        """Draws the confusion matrix of the labels present as a PNG; needs matplotlib (extra `report`)."""
-        save_confusion(
-            path,
-            self.confusion_present,
-            self.labels,
-            title=f"top-1 {self.top1_present:.1%} of {number_of(self.images, 'photograph')}, "
-            f"{number_of(len(self.present), 'class')}",
-        )
-
-
-def save_confusion(
-    path: str | Path,
-    matrix: np.ndarray,
-    labels: Sequence[str],
-    *,
-    title: str,
-    answered: str = "best output",
-    right: str = "right label",
-) -> None:
-    """Draws the confusion matrix of the true and predicted labels as a PNG; needs matplotlib (extra `report`).
+def save_confusion(path: str | Path, scores: LabelAccuracy | PixelConfusion) -> None:
+    """Draws how often each class was answered for each right class as a PNG; needs matplotlib (extra `report`).
 
     Args:
         path: Path of the PNG.
-        matrix: int64 (labels, labels): counts by true label (rows) and predicted label (columns).
-        labels: Label names in the order of the outputs.
-        title: Title of the plot.
-        answered: Label of the horizontal axis.
-        right: Label of the vertical axis.
+        scores: The counts, of photographs or of pixels; of labels, only those that have photographs are drawn.
 
     Raises:
         SwiftFormerError: matplotlib is not installed.
@@ -163,10 +45,12 @@ def save_confusion(
     require_packages("a confusion matrix", "matplotlib")
     from matplotlib.figure import Figure
 
+    pixels = isinstance(scores, PixelConfusion)
+    matrix = scores.matrix if isinstance(scores, PixelConfusion) else scores.confusion_present
     present = np.flatnonzero(matrix.any(axis=1) | matrix.any(axis=0))
     shares = matrix[np.ix_(present, present)].astype(float)
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
-    names = [labels[int(index)] for index in present]
+    names = [scores.labels[int(index)] for index in present]
     side = min(3 + 0.45 * len(names), 30)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
@@ -180,9 +64,9 @@ def save_confusion(
             share = shares[row, column]
             color = "white" if share > 0.5 else "black"
             axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=color)
-    axes.set_xlabel(answered)
-    axes.set_ylabel(right)
-    axes.set_title(title)
+    axes.set_xlabel("answered class" if pixels else "best output")
+    axes.set_ylabel("right class" if pixels else "right label")
+    axes.set_title(scores.plot_title)
     with replacing(path) as beside:
         figure.savefig(beside, format="png", dpi=120)
 
@@ -195,7 +79,7 @@ def evaluate_classifier(
     classifier_activation: Activation | None = None,
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
-) -> Evaluation | LabelScores | NumberErrors:
+) -> LabelAccuracy | LabelScores | NumberErrors:
     """Runs labeled photographs through a classifier, one batch in memory at a time.
 
     Args:
@@ -243,23 +127,10 @@ def _outputs(
             progress(seen)
 
 
-def _count_best(batches: Iterator[np.ndarray], config: SwiftFormerConfig, images: Any, _: Any) -> Evaluation:
+def _count_best(batches: Iterator[np.ndarray], config: SwiftFormerConfig, images: Any, _: Any) -> LabelAccuracy:
     if not isinstance(images, LabeledImages):
         raise ConfigError("problem_type='single_label_classification': expected one correct label per photograph")
-    count = config.num_labels
-    targets = np.asarray(images.targets)
-    present = np.unique(targets)
-    confusion, confusion_present = np.zeros((2, count, count), np.int64)
-    within_top5 = np.zeros(count, np.int64)
-    seen = 0
-    for outputs in batches:
-        right = targets[seen : seen + len(outputs)]
-        order = np.argsort(-outputs, axis=1, kind="stable")
-        np.add.at(confusion, (right, order[:, 0]), 1)
-        np.add.at(within_top5, right[(order[:, :5] == right[:, None]).any(axis=1)], 1)
-        np.add.at(confusion_present, (right, present[outputs[:, present].argmax(axis=1)]), 1)
-        seen += len(outputs)
-    return Evaluation(confusion, within_top5, confusion_present, config.labels, images.rule)
+    return LabelAccuracy.count(batches, images.targets, config.labels, images.rule)
 
 
 def _score(
@@ -278,7 +149,7 @@ def _score(
 
 
 # How answers are counted, by problem type.
-_COUNTS: dict[ProblemType, Callable[..., Evaluation | LabelScores | NumberErrors]] = {
+_COUNTS: dict[ProblemType, Callable[..., LabelAccuracy | LabelScores | NumberErrors]] = {
     "single_label_classification": _count_best,
     "multi_label_classification": functools.partial(_score, LabelScores),
     "regression": functools.partial(_score, NumberErrors),
@@ -345,36 +216,3 @@ def evaluate_segmentation(
         if progress:
             progress(seen)
     return confusion
-
-
-def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> np.ndarray:
-    """Returns the predicted class of each pixel at a different size.
-
-    Args:
-        outputs: Logits or probabilities (1, h, w, num_labels), or classes, integers (1, h, w).
-        size: (height, width) of the result.
-        num_labels: Number of classes.
-
-    Raises:
-        ModelError: The outputs have a different shape, or are not finite.
-
-    Examples:
-        >>> answers_at(np.array([[[[1.0, 0.0], [0.0, 1.0]]]]), (1, 4), 2).tolist()
-        [[0, 0, 1, 1]]
-    """
-    if outputs.ndim == 3 and np.issubdtype(outputs.dtype, np.integer):
-        rows, columns = (np.arange(side) * have // side for side, have in zip(size, outputs.shape[1:], strict=True))
-        return np.asarray(outputs[0][rows[:, None], columns])
-    if outputs.ndim != 4 or outputs.shape[-1] != num_labels:
-        raise ModelError(f"outputs of shape {outputs.shape}: expected (1, h, w, {num_labels}), one for each label")
-    if not np.isfinite(outputs).all():
-        raise ModelError("the model's outputs are not finite")
-    best, answers = np.full(size, -np.inf, np.float32), np.zeros(size, np.min_scalar_type(num_labels - 1))
-    for label in range(num_labels):  # one at a time: all classes of a large photograph would take gigabytes
-        resized = keras.ops.image.resize(
-            outputs[..., label, None].astype(np.float32), size, interpolation="bilinear", data_format="channels_last"
-        )
-        values = keras.ops.convert_to_numpy(resized)[0, ..., 0]
-        answers[values > best] = label  # of equal values, the first remains
-        np.maximum(best, values, out=best)
-    return answers

@@ -10,7 +10,6 @@ import numpy as np
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ImageError, ModelError, number_of, prefix_path
-from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import DeployModel
 from swiftformer_tf.images.colors import Color
@@ -24,6 +23,7 @@ from swiftformer_tf.loading import Answering, Opened, open_any
 from swiftformer_tf.porting import port
 from swiftformer_tf.progress import Progress, silent
 from swiftformer_tf.tasks.classification import activate, activation
+from swiftformer_tf.tasks.semantic_segmentation import answers_at
 from swiftformer_tf.tasks.task import Activation
 
 __all__ = [

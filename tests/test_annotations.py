@@ -10,8 +10,8 @@ from PIL import Image
 from swiftformer_tf import ImageError, SwiftFormerConfig
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
-from swiftformer_tf.images.metadata import read_metadata
-from swiftformer_tf.tasks.annotations import has_metadata, labeled_for, open_annotated
+from swiftformer_tf.images.metadata import has_metadata, read_metadata
+from swiftformer_tf.tasks.annotations import labeled_for, open_annotated
 from swiftformer_tf.training.photographs import training_photographs
 
 

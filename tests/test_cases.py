@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
+from support.commands import run
 
 from swiftformer_tf import LiteModel, LiteRunner, port
 from swiftformer_tf.checkpoints import Checkpoint
-from swiftformer_tf.cli import cli
 from swiftformer_tf.predicting import predictor, probabilities
 
 CASES = Path(__file__).parents[2] / "shared" / "cases"
@@ -51,10 +50,10 @@ def test_the_command_and_a_file_with_scores_answer_as_the_pipeline(folder: str, 
     photographs = sorted(str(path) for path in (CASES / folder).parent.glob("*.png"))
     labels = Checkpoint.open(CASES / folder).config.labels
     export = ["export", str(CASES / folder), "-o", str(tmp_path), "--recipe", "float32", "--probabilities"]
-    assert CliRunner().invoke(cli, export).exit_code == 0
+    assert run(*export).exit_code == 0
     (file,) = tmp_path.glob("*.tflite")
     for model in (CASES / folder, file):
-        outcome = CliRunner().invoke(cli, ["predict", str(model), *photographs, "--json"])
+        outcome = run("predict", model, *photographs, "--json")
         for answer in json.loads(outcome.stdout):
             said = {row["label"]: row["score"] for row in answer["labels"]}
             expected = PIPELINE[folder, Path(answer["image"]).name]

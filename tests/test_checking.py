@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from support.commands import run
 from support.weight_files import GOLDEN
 
 from swiftformer_tf import Checkpoint, checking, port
 from swiftformer_tf.checking import Expected, Fit, fit_token_weights, fitted
-from swiftformer_tf.cli import cli
 from swiftformer_tf.errors import CheckpointError
 
 ORIGINAL = GOLDEN / "original_tiny.pth"
@@ -144,13 +143,13 @@ def test_the_command_takes_what_fits(tmp_path: Path, outputs: dict[str, np.ndarr
     np.savez(tmp_path / "out.npz", pixels=outputs["pixels_64x64"], logits=outputs["uniform_64x64"])
     command = ["port", str(ORIGINAL), "-o", str(tmp_path / "a.safetensors"), "--to", "original", "--expected"]
     command.append(str(tmp_path / "out.npz"))
-    said = CliRunner().invoke(cli, command)
+    said = run(*command)
     assert said.exit_code == 0, said.output
     assert "uniform fits" in said.stderr
     assert "token weights: uniform\n" in said.stderr
     assert Checkpoint.open(tmp_path / "a.safetensors").token_weights == "uniform"
     command[3] = str(tmp_path / "b.safetensors")
-    refused = CliRunner().invoke(cli, [*command, "--token-weights", "l2"])
+    refused = run(*command, "--token-weights", "l2")
     assert refused.exit_code == 2
     assert "not the outputs of --token-weights l2; largest difference" in refused.output
     assert not (tmp_path / "b.safetensors").exists()

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from click.testing import CliRunner
+from support.commands import run
 from support.weight_files import GOLDEN, SMALL, TENSORS, holds, random_checkpoint, random_tensors, refused, torch_save
 
 from swiftformer_tf import LiteModel, SwiftFormerForImageClassification
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.key_layouts import from_canonical
 from swiftformer_tf.checkpoints.saving import save_folder
-from swiftformer_tf.cli import cli
 from swiftformer_tf.errors import CheckpointError
 
 CASES = Path(__file__).parents[2] / "shared" / "cases"
@@ -84,13 +83,13 @@ def test_one_can_be_chosen(word: str, tmp_path: Path) -> None:
 
 def test_the_commands_list_and_choose(tmp_path: Path) -> None:
     path = torch_save(tmp_path / "a.pt", {"state_dict": TENSORS, "state_dict_ema": AVERAGED})
-    listed = CliRunner().invoke(cli, ["info", str(path)])
+    listed = run("info", path)
     told = " ".join(listed.output.split())  # folded to the terminal
     assert "taken: 'state_dict_ema' (97 tensors" in told
     assert "also in the file: 'state_dict' (97 tensors" in told
     target = tmp_path / "b.safetensors"
     command = ["port", str(path), "--to", "timm", "-o", str(target), "--weights", "state_dict"]
-    said = CliRunner().invoke(cli, command)
+    said = run(*command)
     assert said.exit_code == 0, said.output
     assert "taken: 'state_dict' (97 tensors" in said.stderr
     assert holds(Checkpoint.open(target))
@@ -123,15 +122,12 @@ def test_every_command_that_takes_a_checkpoint_lets_choose(
     named = {"WEIGHTS": path, "PHOTOGRAPHS": folder, "FILE": tmp_path / "a.tflite"}
     named["PHOTOGRAPH"] = min(folder.rglob("*.png"))
     command = [str(named.get(word, word)) for word in arguments]
-    said = CliRunner().invoke(cli, [*command, "--weights", "swa"])
+    said = run(*command, "--weights", "swa")
     assert said.exit_code == 2
     assert "a.pt: --weights swa: expected the name of one of 'state_dict' (97 tensors" in said.stderr
     # A file with one model has nothing to choose.
     command = [str(saved) if word == str(path) else word for word in command]
-    assert (
-        "--weights ema: this kind of file has one model"
-        in CliRunner().invoke(cli, [*command, "--weights", "ema"]).stderr
-    )
+    assert "--weights ema: this kind of file has one model" in run(*command, "--weights", "ema").stderr
     assert not (tmp_path / "new").exists()
 
 

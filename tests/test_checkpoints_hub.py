@@ -12,7 +12,6 @@ from typing import Any
 import huggingface_hub.constants
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from support.hub_server import COMMIT, Hub, hub_server
 from support.weight_files import GOLDEN, SMALL, random_checkpoint
 
@@ -20,7 +19,6 @@ from swiftformer_tf import CheckpointError, SwiftFormerForImageClassification
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.checkpoints.hub import fetch, is_hub_id
 from swiftformer_tf.checkpoints.saving import save_folder
-from swiftformer_tf.cli import cli
 
 NAME = "someone/swiftformer_small.test"
 WEIGHTS = "model.safetensors"
@@ -234,7 +232,7 @@ def test_the_command_takes_the_hub_of_the_environment(hub: Hub, tmp_path: Path) 
 
 def test_an_id_is_a_model_for_commands(hub: Hub, tmp_path: Path) -> None:
     def run(*arguments: Any) -> Any:
-        return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+        return run(*arguments)
 
     assert "someone/swiftformer_small.test" in run("info", NAME).stdout
     result = run("port", NAME, "-o", tmp_path / "x.keras")

@@ -279,7 +279,7 @@ def test_demo_runs_the_main_job(
             raise KeyboardInterrupt
 
     monkeypatch.setattr("swiftformer_tf.deployment.serving.PageServer", Page)
-    monkeypatch.setattr("swiftformer_tf.deployment.serving.runtime_folder", lambda folder: folder)
+    monkeypatch.setattr("swiftformer_tf.demonstration.runtime_folder", lambda folder: folder)
     monkeypatch.setattr("click.launch", served.append)
     result = run("demo", "--images", few, "-o", tmp_path / "out", "--json", "--serve")
     reports = json.loads(result.stdout)

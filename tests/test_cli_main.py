@@ -14,6 +14,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from support.commands import run
 from support.weight_files import GOLDEN
 
 import swiftformer_tf
@@ -59,7 +60,7 @@ def test_every_command_is_listed_and_has_examples() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_help_says_what_and_shows_how(name: str) -> None:
-    shown = CliRunner().invoke(cli, [name, "--help"])
+    shown = run(name, "--help")
     assert shown.exit_code == 0
     assert f"\n  swiftformer-tf {name}" in shown.output  # an example
     assert "Usage:" in shown.output
@@ -157,7 +158,7 @@ def test_a_command_names_what_was_typed(tmp_path: Path) -> None:
     photograph = tmp_path / "photos" / "cat"
     photograph.mkdir(parents=True)
     arguments = ["train", str(photograph.parent), "-o", str(tmp_path / "run"), "--num-processes", "2"]
-    result = CliRunner().invoke(cli, arguments)
+    result = run(*arguments)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith("Error: --num-processes 2: Keras runs on tensorflow; several")
 
@@ -165,7 +166,7 @@ def test_a_command_names_what_was_typed(tmp_path: Path) -> None:
 def test_the_version() -> None:
     from swiftformer_tf import __version__
 
-    assert CliRunner().invoke(cli, ["--version"]).output.strip().endswith(__version__)
+    assert run("--version").output.strip().endswith(__version__)
 
 
 def test_python_runs_it_as_a_module() -> None:
@@ -190,21 +191,21 @@ def test_python_runs_it_as_a_module() -> None:
     ],
 )
 def test_misuse_is_status_2(arguments: list[str]) -> None:
-    result = CliRunner().invoke(cli, arguments)
+    result = run(*arguments)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
     assert "Error: " in result.output
 
 
 def test_a_model_that_is_not_there_is_told_what_would_be_one() -> None:
-    result = CliRunner().invoke(cli, ["info", "swiftformer_xs_imagenett"])
+    result = run("info", "swiftformer_xs_imagenett")
     assert result.exit_code == 2
     assert "swiftformer_xs_imagenett: no such file or folder; expected one, the name of weights" in result.stderr
     assert "(swiftformer_xs_imagenette), or an id on the Hugging Face hub (OWNER/NAME)" in result.stderr
 
 
 def test_types_are_named_in_the_help() -> None:
-    shown = " ".join(CliRunner().invoke(cli, ["train", "--help"]).output.split())
+    shown = " ".join(run("train", "--help").output.split())
     assert "--recipe paper|short|FILE.json" in shown
     assert "--from FILE|FOLDER|NAME" in shown
     assert "--teacher FILE|FOLDER|NAME A classifier to distill from: a .keras or .tflite file or a checkpoint." in shown
@@ -225,7 +226,7 @@ def test_an_interruption_is_no_failed_check(
         "export": [str(saved), "-o", str(tmp_path / "out"), "--recipe", "float32"],
         "train": [str(folder), "-o", str(tmp_path / "out"), "--from", str(saved)],
     }[name]
-    result = CliRunner().invoke(cli, [name, *arguments])
+    result = run(name, *arguments)
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\nAborted!\n")
     assert not (tmp_path / "out").exists()
 
@@ -245,7 +246,7 @@ def test_a_damaged_model_is_one_line_for_every_command(
         "verify": [str(path), "--reference", str(saved), "--images", str(folder)],
         "export": [str(path), "-o", str(tmp_path / "out"), "--recipe", "float32"],
     }[name]
-    result = CliRunner().invoke(cli, [name, *arguments])
+    result = run(name, *arguments)
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"Error: {path}: ")

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from support.commands import run
 from support.photographs import PHOTOGRAPH, SHOWN, encoded
 from support.random_models import TWO_STAGES, random_classifier
 
 from swiftformer_tf import LiteModel
-from swiftformer_tf.cli import cli
 
 COMMANDS = {
     "evaluate": "evaluate {keras} {photographs} --labels {labels} --confusion {out}/matrix.png",
@@ -26,7 +26,7 @@ CUT = encoded(PHOTOGRAPH.resize((64, 64)), "jpeg")[:700]
 
 
 @pytest.fixture
-def run(saved: Path, lite: Callable[..., LiteModel], tmp_path: Path) -> Callable[[str], Result]:
+def run_on(saved: Path, lite: Callable[..., LiteModel], tmp_path: Path) -> Callable[[str], Result]:
     """Runs a command on a folder with one good photograph, beside which a test puts others."""
     (tmp_path / "out").mkdir()
     (tmp_path / "photographs").mkdir()
@@ -41,7 +41,7 @@ def run(saved: Path, lite: Callable[..., LiteModel], tmp_path: Path) -> Callable
                 places[recipe] = tmp_path / f"{recipe}.tflite"
                 lite(recipe).save(places[recipe])
         words = [word.format(keras=saved, labels=tmp_path / "labels.txt", **places) for word in command.split()]
-        return CliRunner().invoke(cli, words)
+        return run(*words)
 
     return invoke
 
@@ -57,30 +57,30 @@ def assert_refused(result: Result, tmp_path: Path, said: str) -> None:
 @pytest.mark.parametrize("kind", NO_PICTURES)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_is_no_picture_is_named_before_anything_runs(
-    name: str, kind: str, run: Callable[[str], Result], tmp_path: Path
+    name: str, kind: str, run_on: Callable[[str], Result], tmp_path: Path
 ) -> None:
     (tmp_path / "photographs" / "holiday.jpg").write_bytes(NO_PICTURES[kind])
     # `predict` opens its few photographs whole, and knows why one cannot be.
     said = " (it is empty)" if kind == "empty" else " (not a format that Pillow knows"
-    assert_refused(run(COMMANDS[name]), tmp_path, said if name == "predict" else "; remove or replace this file")
+    assert_refused(run_on(COMMANDS[name]), tmp_path, said if name == "predict" else "; remove or replace this file")
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
 def test_a_photograph_that_breaks_off_is_named_and_nothing_is_written(
-    name: str, run: Callable[[str], Result], tmp_path: Path
+    name: str, run_on: Callable[[str], Result], tmp_path: Path
 ) -> None:
     (tmp_path / "photographs" / "holiday.jpg").write_bytes(CUT)
-    assert_refused(run(COMMANDS[name]), tmp_path, " (image file is truncated")
+    assert_refused(run_on(COMMANDS[name]), tmp_path, " (image file is truncated")
 
 
 @pytest.mark.parametrize("name", ["evaluate", "export --calibration", "verify"])
-def test_what_a_viewer_shows_is_taken(name: str, run: Callable[[str], Result], tmp_path: Path) -> None:
+def test_what_a_viewer_shows_is_taken(name: str, run_on: Callable[[str], Result], tmp_path: Path) -> None:
     """Also from a folder with the name of a picture."""
     album = tmp_path / "photographs" / "album.jpg"
     album.mkdir()
     for index, (data, _, _) in enumerate(SHOWN.values()):
         (album / f"{index}.jpg").write_bytes(data)
-    result = run(f"{COMMANDS[name]} --json")
+    result = run_on(f"{COMMANDS[name]} --json")
     # On pictures this small, a random model may give too few answers for a verdict, which is status 1.
     assert result.exit_code in (0, 1), result.output
     report = json.loads(result.stdout)
@@ -102,10 +102,10 @@ def test_models_of_gray_photographs_go_through_every_command(
         "train {} -o run --from gray.keras --epochs 1 --batch-size 4",
         "evaluate run/model.keras {}",
     ):
-        result = CliRunner().invoke(cli, [word.format(few) for word in line.split()])
+        result = run(*(word.format(few) for word in line.split()))
         assert result.exit_code in (0, 1), (line, result.output)  # random weights do not pass in integers
         assert result.exception is None or isinstance(result.exception, SystemExit), line
-    report = CliRunner().invoke(cli, ["evaluate", "run/model.keras", str(few), "--json"])
+    report = run("evaluate", "run/model.keras", few, "--json")
     assert json.loads(report.stdout)["transform"]["mean"] == pytest.approx(
         [0.449]
     )  # of ImageNet's three, as timm has it

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from support.commands import run
 from support.random_models import seeded_model, tiny_config
 
 from swiftformer_tf import (
@@ -24,7 +24,6 @@ from swiftformer_tf import (
     export,
     fuse,
 )
-from swiftformer_tf.cli import cli
 from swiftformer_tf.debugging import comparing
 from swiftformer_tf.debugging.debugger import QuantizationReport, TensorReport
 from swiftformer_tf.quantization import Graph
@@ -71,10 +70,6 @@ def with_fault(lite: LiteModel) -> LiteModel:
     faulty[0].quantization.scale = [float(faulty[0].quantization.scale[0]) / 10]
     packed = bytes(flatbuffer_utils.convert_object_to_bytearray(content))
     return LiteModel.pack(packed, config=lite.config, recipe=lite.recipe, outputs=lite.outputs)
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, ["debug-quantization", *map(str, arguments)])
 
 
 def test_every_recipe_with_integers_is_debugged_here() -> None:
@@ -271,7 +266,20 @@ def file(lite: Lite, tmp_path: Path) -> Path:
 
 def test_the_command_prints_the_worst_and_draws(file: Path, saved: Path, folder: Path) -> None:
     plot = file.with_name("snr.png")
-    shown = run(file, "--reference", saved, "--images", folder, "--count", "6", "--top", "4", "--plot", plot)
+    shown = run(
+        "debug-quantization",
+        file,
+        "--reference",
+        saved,
+        "--images",
+        folder,
+        "--count",
+        "6",
+        "--top",
+        "4",
+        "--plot",
+        plot,
+    )
     assert shown.exit_code == 0, shown.output
     title = f"{file}: 4 of 83 tensors, worst first, on 6 images"
     assert "".join(title.split()) in "".join(shown.stdout.split())  # a long path is folded, within a word too
@@ -285,7 +293,7 @@ def test_the_command_prints_the_worst_and_draws(file: Path, saved: Path, folder:
 def test_the_command_as_json(lite: Lite, saved: Path, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "faulty.tflite"
     with_fault(lite("mixed_int8")).save(path)
-    shown = run(path, "--reference", saved, "--images", folder, "--count", "3", "--json")
+    shown = run("debug-quantization", path, "--reference", saved, "--images", folder, "--count", "3", "--json")
     assert shown.exit_code == 0, shown.output
 
     def no_constants(name: str) -> float:
@@ -313,7 +321,7 @@ def test_the_command_as_json(lite: Lite, saved: Path, folder: Path, tmp_path: Pa
     ],
 )
 def test_misuse_of_the_command(arguments: tuple[str, ...], message: str, file: Path, saved: Path, folder: Path) -> None:
-    shown = run(file, *(each.format(saved=saved, folder=folder) for each in arguments))
+    shown = run("debug-quantization", file, *(each.format(saved=saved, folder=folder) for each in arguments))
     assert shown.exit_code == 2
     assert message in shown.stderr
 
@@ -321,7 +329,7 @@ def test_misuse_of_the_command(arguments: tuple[str, ...], message: str, file: P
 def test_the_command_refuses_floats_and_draws_nothing(lite: Lite, saved: Path, folder: Path, tmp_path: Path) -> None:
     lite("float16").save(tmp_path / "x.tflite")
     plot = tmp_path / "snr.png"
-    shown = run(tmp_path / "x.tflite", "--reference", saved, "--images", folder, "--plot", plot)
+    shown = run("debug-quantization", tmp_path / "x.tflite", "--reference", saved, "--images", folder, "--plot", plot)
     assert shown.exit_code == 2
     assert shown.stderr == "Error: recipe float16 has float16 weights: expected a file with int8 or int4 weights\n"
     assert not plot.exists()

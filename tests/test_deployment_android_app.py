@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.kotlin_app import ROOT, STAND_INS, camera_screen, command, compile_kotlin, run, start
+from support.kotlin_app import ROOT, STAND_INS, camera_screen, command, compile_kotlin, run_app, start
 from support.random_models import pictures
 from support.written_files import KOTLIN, kotlin
 
@@ -90,7 +90,7 @@ def working(folder_of_app: Path, tmp_path: Path) -> Path:
 def test_the_app_gives_the_model_what_python_would(app: list[str], working: Path, models: dict[str, LiteModel]) -> None:
     """A picture as large as what is cut from, so that nothing is scaled: 73 pixels, of which the middle 64."""
     (picture,) = pictures(1, 73, 73)
-    lines, given = run(app, working, "FLOAT32", picture, LOGITS)
+    lines, given = run_app(app, working, "FLOAT32", picture, LOGITS)
     transform = models["tiny_float32.tflite"].config.transform
     np.testing.assert_allclose(inputs(given), transform(Image.fromarray(picture)), atol=1e-6)
     assert lines[0] == "created tiny_float32.tflite on GPU with null threads"
@@ -107,7 +107,7 @@ def test_integers_are_quantized_as_the_interpreter_wants_them(
 ) -> None:
     (picture,) = pictures(1, 73, 73, seed=1)
     stored = np.array([0, 255, 200, 3, 4, 5, 6, 7, 8, 9], np.uint8)
-    lines, given = run(app, working, "INT8", picture, stored.tobytes())
+    lines, given = run_app(app, working, "INT8", picture, stored.tobytes())
     runner = LiteRunner(models["tiny_int8.tflite"])
     runner.set_input(models["tiny_int8.tflite"].config.transform(Image.fromarray(picture))[None])
     wanted = runner.interpreter.get_tensor(runner.interpreter.get_input_details()[0]["index"])
@@ -132,7 +132,7 @@ def test_pictures_of_the_gallery_are_upright(
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(picture).save(working / "same.png", exif=exif)
-    _, given = run(app, working, "FLOAT32", picture, LOGITS, task="gallery", orientation=orientation)
+    _, given = run_app(app, working, "FLOAT32", picture, LOGITS, task="gallery", orientation=orientation)
     transform = models["tiny_float32.tflite"].config.transform
     np.testing.assert_allclose(inputs(given), transform(open_image(working / "same.png")), atol=1e-6)
 
@@ -142,7 +142,7 @@ def test_frames_of_the_camera_are_turned_clockwise(
     app: list[str], working: Path, models: dict[str, LiteModel], degrees: int
 ) -> None:
     (picture,) = pictures(1, 73, 73)
-    _, given = run(app, working, "FLOAT32", picture, LOGITS, task=str(degrees))
+    _, given = run_app(app, working, "FLOAT32", picture, LOGITS, task=str(degrees))
     transform = models["tiny_float32.tflite"].config.transform
     upright = np.rot90(picture, -degrees // 90)
     np.testing.assert_allclose(inputs(given), transform(Image.fromarray(np.ascontiguousarray(upright))), atol=1e-6)
@@ -158,7 +158,7 @@ def test_a_wide_picture_that_lies_is_cut_as_the_upright_one(app: list[str], work
     """Columns of one color each: 146 x 73 lying down is 73 x 146 upright, of which the middle is seen."""
     picture = np.zeros((73, 146, 3), np.uint8)
     picture[..., 0] = np.arange(146)
-    _, given = run(app, working, "FLOAT32", picture, LOGITS, task="90")
+    _, given = run_app(app, working, "FLOAT32", picture, LOGITS, task="90")
     red = np.rint(inputs(given)[..., 0] * 0.229 * 255 + 0.485 * 255)
     assert (red == red[:, :1]).all()  # what were columns are rows
     np.testing.assert_array_equal(red[:, 0], np.arange(41, 105))
@@ -168,13 +168,13 @@ def test_what_is_transparent_is_white(app: list[str], working: Path, models: dic
     picture = np.concatenate([pictures(1, 73, 73)[0], np.full((73, 73, 1), 255, np.uint8)], axis=-1)
     picture[20:40, :, 3] = 0
     Image.fromarray(picture).save(working / "same.png")
-    _, given = run(app, working, "FLOAT32", picture, LOGITS)
+    _, given = run_app(app, working, "FLOAT32", picture, LOGITS)
     transform = models["tiny_float32.tflite"].config.transform
     np.testing.assert_allclose(inputs(given), transform(open_image(working / "same.png")), atol=1e-6)
 
 
 def test_large_pictures_are_halved_before_they_are_scaled(app: list[str], working: Path) -> None:
-    lines, _ = run(app, working, "FLOAT32", pictures(1, 300, 400)[0], LOGITS)
+    lines, _ = run_app(app, working, "FLOAT32", pictures(1, 300, 400)[0], LOGITS)
     assert [line for line in lines if line.startswith(("scaled", "drawn"))] == [
         "scaled 400x300 to 200x150",
         "scaled 200x150 to 100x75",
@@ -183,7 +183,7 @@ def test_large_pictures_are_halved_before_they_are_scaled(app: list[str], workin
 
 
 def test_large_pictures_of_the_gallery_are_decoded_small(app: list[str], working: Path) -> None:
-    lines, _ = run(app, working, "FLOAT32", pictures(1, 600, 800)[0], LOGITS, task="gallery")
+    lines, _ = run_app(app, working, "FLOAT32", pictures(1, 600, 800)[0], LOGITS, task="gallery")
     assert [line for line in lines if line.startswith(("decoded", "scaled", "drawn"))] == [
         "decoded 800x600 by 4",
         "scaled 200x150 to 100x75",
@@ -194,7 +194,7 @@ def test_large_pictures_of_the_gallery_are_decoded_small(app: list[str], working
 def test_where_there_is_no_gpu_the_cpu_takes_over_and_it_is_told(app: list[str], working: Path) -> None:
     """And nothing that was opened for the GPU stays open."""
     (working / "no GPU").touch()
-    lines, _ = run(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    lines, _ = run_app(app, working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
     on_cpu = "created tiny_float32.tflite on CPU with 2 threads"
     assert lines[:3] == ["closed the environment", on_cpu, "fallback: no GPU here"]
 
@@ -204,7 +204,7 @@ def test_an_environment_that_litert_creates_itself_stays_open_where_it_refuses_t
 ) -> None:
     """The stand-in follows LiteRT in that, and a class without an environment of its own fails the test above."""
     (working / "no GPU").touch()
-    lines, _ = run(command(classes, "without"), working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
+    lines, _ = run_app(command(classes, "without"), working, "FLOAT32", pictures(1, 73, 73)[0], LOGITS)
     assert lines[0] == "created tiny_float32.tflite on CPU with 2 threads"
     assert lines.count("closed the environment") == 1  # of the two
 
@@ -245,7 +245,9 @@ def test_what_was_opened_is_closed_when_the_rest_fails(app: list[str], working: 
 @pytest.mark.parametrize("kind", ["FLOAT32", "INT8"])
 def test_many_threads_take_turns_and_share_one_array(app: list[str], working: Path, kind: str) -> None:
     """LiteRT's stand-in refuses two runs at once, and tells which array it was given."""
-    lines, _ = run(app, working, kind, pictures(1, 73, 73)[0], LOGITS if kind == "FLOAT32" else bytes(10), task="crowd")
+    lines, _ = run_app(
+        app, working, kind, pictures(1, 73, 73)[0], LOGITS if kind == "FLOAT32" else bytes(10), task="crowd"
+    )
     assert "40 answered" in lines
     wrote = [line for line in lines if line.startswith("wrote array")]
     assert (len(wrote), len(set(wrote))) == (40, 1)
@@ -253,7 +255,7 @@ def test_many_threads_take_turns_and_share_one_array(app: list[str], working: Pa
 
 def test_integer_answers_share_one_array_too(app: list[str], working: Path, folder_of_app: Path) -> None:
     """Only LiteRT makes a new one; and nobody reads it while the next picture fills it."""
-    lines, _ = run(app, working, "INT8", pictures(1, 73, 73)[0], bytes(10), task="arrays")
+    lines, _ = run_app(app, working, "INT8", pictures(1, 73, 73)[0], bytes(10), task="arrays")
     arrays = [line for line in lines if line.startswith("10 answers in array")]
     assert (len(arrays), len(set(arrays))) == (5, 1)
     (before,) = re.findall(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.kotlin_app import STAND_INS, camera_screen, command, compile_kotlin, run, start
+from support.kotlin_app import STAND_INS, camera_screen, command, compile_kotlin, run_app, start
 from support.random_models import pictures
 from support.segmenters import LABELS, SIZE, deployed, lite, segmenter
 from support.written_files import kotlin
@@ -110,7 +110,7 @@ def test_the_mask_is_that_of_python(
     model = files[package][f"streets_{kind.lower()}.tflite"]
     stored, mask = answer(model, Image.fromarray(picture))
     shutil.copytree(folders / package / "assets", tmp_path / "assets")
-    lines, given = run(command(built, package), tmp_path, kind, picture, stored, stem="streets")
+    lines, given = run_app(command(built, package), tmp_path, kind, picture, stored, stem="streets")
     np.testing.assert_array_equal(numbers(tmp_path / "mask"), mask)
     assert len(np.unique(mask)) > 1
     assert f"at 1, 2: {mask[2, 1]}" in lines
@@ -143,7 +143,7 @@ def test_pictures_of_the_gallery_and_their_masks_are_upright(
     stored, mask = answer(files["swiftformer"]["streets_float32.tflite"], upright)
     shutil.copytree(folders / "swiftformer" / "assets", tmp_path / "assets")
     app = command(built, "swiftformer")
-    run(app, tmp_path, "FLOAT32", picture, stored, stem="streets", task="gallery", orientation=orientation)
+    run_app(app, tmp_path, "FLOAT32", picture, stored, stem="streets", task="gallery", orientation=orientation)
     expected = np.asarray(overlay(upright, mask, class_colors(len(LABELS))))
     np.testing.assert_allclose(colors(tmp_path / "overlay"), expected, atol=1)
 
@@ -156,7 +156,7 @@ def test_the_overlay_has_the_size_of_the_picture(
     stored, mask = answer(files["masks"]["streets_float32.tflite"], Image.fromarray(picture))
     shutil.copytree(folders / "masks" / "assets", tmp_path / "assets")
     lying = np.ascontiguousarray(np.rot90(picture))
-    run(command(built, "masks"), tmp_path, "FLOAT32", lying, stored, stem="streets", task="90")
+    run_app(command(built, "masks"), tmp_path, "FLOAT32", lying, stored, stem="streets", task="90")
     large = mask.repeat(3, axis=0).repeat(2, axis=1)
     expected = np.asarray(overlay(Image.fromarray(picture), large, class_colors(len(LABELS))))
     np.testing.assert_allclose(colors(tmp_path / "overlay"), expected, atol=1)
@@ -169,7 +169,7 @@ def test_what_the_model_did_not_see_has_no_mask(
     (picture,) = pictures(1, 2 * HEIGHT, 2 * WIDTH, seed=6)
     stored, mask = answer(files["cut"]["streets_float32.tflite"], Image.fromarray(picture))
     shutil.copytree(folders / "cut" / "assets", tmp_path / "assets")
-    run(command(built, "cut"), tmp_path, "FLOAT32", picture, stored, stem="streets")
+    run_app(command(built, "cut"), tmp_path, "FLOAT32", picture, stored, stem="streets")
     seen = (slice(HEIGHT // 2, HEIGHT // 2 + HEIGHT), slice(WIDTH // 2, WIDTH // 2 + WIDTH))
     expected = picture.copy()
     expected[seen] = np.asarray(overlay(Image.fromarray(picture[seen]), mask, class_colors(len(LABELS))))

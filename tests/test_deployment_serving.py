@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from support.commands import run
 from support.segments import CROPS, cropping, segmenter
 
 from swiftformer_tf import RECIPES, LiteModel, ModelError, export, fuse
-from swiftformer_tf.cli import cli
 from swiftformer_tf.deployment.serving import LITERT_JS, RUNTIME_FILES, WEB, PageServer, page_model, runtime_folder
-from swiftformer_tf.evaluation import answers_at
+from swiftformer_tf.tasks.semantic_segmentation import answers_at
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_without_litert_js_nothing_is_done_and_the_cure_is_named(
 ) -> None:
     lite("float32").save(tmp_path / "tiny.tflite")
     filled = [each.format(model=tmp_path / "tiny.tflite", folder=tmp_path) for each in arguments]
-    result = CliRunner().invoke(cli, [*filled, "--litert-js", str(tmp_path)])
+    result = run(*filled, "--litert-js", tmp_path)
     assert result.exit_code == 2
     assert f"no LiteRT.js in {tmp_path}: run npm install @litertjs/core@2.5.3 there" in result.output
     assert not (tmp_path / "out").exists()
@@ -140,12 +139,12 @@ def test_serve_opens_the_page_and_ends_when_it_is_interrupted(
     monkeypatch.setattr(PageServer, "serve_forever", interrupted)
     lite("float32").save(tmp_path / "tiny.tflite")
     arguments = ["serve", str(tmp_path / "tiny.tflite"), "--litert-js", str(npm_folder), "--port", "0"]
-    result = CliRunner().invoke(cli, arguments)
+    result = run(*arguments)
     assert result.exit_code == 0, result.output
     (url,) = opened
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
     assert result.stderr.splitlines() == [f"Serving {url} to this machine only. Press Ctrl-C to stop.", "Ended."]
-    CliRunner().invoke(cli, [*arguments, "--no-browse"])
+    run(*arguments, "--no-browse")
     assert opened == [url]
 
 

@@ -3,24 +3,19 @@
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from support.commands import run
 from support.random_models import tiny_config
 
 from swiftformer_tf import RECIPES, ConfigError, ExportError, LiteModel
-from swiftformer_tf.cli import cli
 from swiftformer_tf.deployment.targets import TARGETS
 from swiftformer_tf.images.labels import read_labels
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, ["export", *(str(argument) for argument in arguments)])
 
 
 def test_a_file_for_mediapipe_with_labels_license_and_app(saved: Path, tmp_path: Path) -> None:
     names = [f"name {index}" for index in range(10)]
     (tmp_path / "names.txt").write_text("".join(f"{name}\n" for name in names))
     options = ("--for", "mediapipe", "--labels", tmp_path / "names.txt", "--license", "MIT")
-    result = run(saved, "-o", tmp_path, "--recipe", "float32", *options, "--android", tmp_path / "app")
+    result = run("export", saved, "-o", tmp_path, "--recipe", "float32", *options, "--android", tmp_path / "app")
     assert result.exit_code == 0, result.output
     opened = LiteModel.open(tmp_path / "tiny_float32.tflite")
     assert (opened.include_preprocessing, opened.classifier_activation) == (True, "softmax")
@@ -32,7 +27,7 @@ def test_a_file_for_mediapipe_with_labels_license_and_app(saved: Path, tmp_path:
 
 def test_what_mediapipe_refuses_is_told_first(saved: Path, tmp_path: Path, folder: Path) -> None:
     options = ("--recipe", "int8", "--calibration", folder, "--for", "mediapipe", "--input-type", "int8")
-    result = run(saved, "-o", tmp_path / "out", *options)
+    result = run("export", saved, "-o", tmp_path / "out", *options)
     assert result.exit_code == 2
     assert result.stderr == "Error: recipe int8 for mediapipe: an int8 input: expected float32 or uint8\n"
     assert not (tmp_path / "out").exists()

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from swiftformer_tf.debugging import QuantizationReport, TensorReport
-from swiftformer_tf.evaluation import Evaluation
 from swiftformer_tf.info import describe_file
 from swiftformer_tf.litert.benchmarking import FileTiming, Timing
 from swiftformer_tf.litert.profiling import OpKind
 from swiftformer_tf.tasks.features import Retrieval
+from swiftformer_tf.tasks.label_accuracy import LabelAccuracy
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
 from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 
@@ -41,7 +41,7 @@ def undocumented(value: Any, section: str) -> set[str]:
 @pytest.mark.parametrize(
     "scores",
     [
-        Evaluation(SQUARE, np.ones(1, np.int64), SQUARE, ("a",), "by hand"),
+        LabelAccuracy(SQUARE, np.ones(1, np.int64), SQUARE, ("a",), "by hand"),
         LabelScores(ONE, ONE, ("a",), "by hand"),
         NumberErrors(ONE, ONE, ("a",), "by hand"),
         Retrieval(np.array([0, 0, 1]), np.array([1, 0, 0]), ("a", "b")),
@@ -49,7 +49,7 @@ def undocumented(value: Any, section: str) -> set[str]:
     ],
     ids=lambda scores: type(scores).__name__,
 )
-def test_the_scores(scores: Evaluation | LabelScores | NumberErrors | Retrieval | PixelConfusion) -> None:
+def test_the_scores(scores: LabelAccuracy | LabelScores | NumberErrors | Retrieval | PixelConfusion) -> None:
     assert undocumented(scores.to_dict(), "evaluate") == set()
 
 

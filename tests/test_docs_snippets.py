@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
-from support.kotlin_app import STAND_INS, command, compile_kotlin, run
+from support.commands import run
+from support.kotlin_app import STAND_INS, command, compile_kotlin, run_app
 from support.random_models import pictures
 from support.segmenters import lite
 from support.segments import write_pairs
@@ -30,7 +30,6 @@ from swiftformer_tf import (
     port,
     to_checkpoint,
 )
-from swiftformer_tf.cli import cli
 from swiftformer_tf.config import TokenWeights
 from swiftformer_tf.deployment.android import write_android_folder
 from swiftformer_tf.images.samples import photographs
@@ -67,7 +66,7 @@ def test_the_readmes_command_without_a_network(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     program, *words = shlex.split(block.replace("\\\n", " "))
     assert program == "swiftformer-tf"
-    result = CliRunner().invoke(cli, words)
+    result = run(*words)
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "models").glob("*.tflite")) == [
         "swiftformer_xs_imagenette_mixed_int8.tflite"
@@ -115,11 +114,11 @@ def test_the_kotlin_snippets_run_with_the_classes_that_export_writes(folder_of_a
     shutil.copytree(tmp_path / "app" / "assets", tmp_path / "streets" / "assets")
     (photograph,) = pictures(1, 73, 73)
     best = np.array([0, 255, 200, 3, 4, 5, 6, 7, 8, 9], np.uint8).tobytes()
-    lines, _ = run(command(tmp_path / "classes", "swiftformer"), tmp_path / "swiftformer", "INT8", photograph, best)
+    lines, _ = run_app(command(tmp_path / "classes", "swiftformer"), tmp_path / "swiftformer", "INT8", photograph, best)
     assert [line.rsplit(" ", 1)[0] for line in lines if line.startswith("class")] == ["class 1", "class 2", "class 9"]
     even = np.full(segmenter.outputs[0].shape, 1 / segmenter.outputs[0].shape[-1], np.float32).tobytes()
     streets = command(tmp_path / "classes", "streets")
-    lines, _ = run(streets, tmp_path / "streets", "FLOAT32", photograph, even, stem="model")
+    lines, _ = run_app(streets, tmp_path / "streets", "FLOAT32", photograph, even, stem="model")
     assert lines[-1] == "closed the environment"
     wrong = write_use(tmp_path, "streets", mask.replace("overlay", "overlie"), picture)
     assert "unresolved reference 'overlie'" in compile_kotlin([wrong], tmp_path / "classes")
@@ -180,9 +179,7 @@ def test_the_outputs_that_the_page_writes_tell_the_attention_type(
     monkeypatch.chdir(tmp_path)
     page = PAGE.parents[1] / "attention-types.md"
     run_block(page, "numpy.savez(", torch=torch, numpy=np, model=SimpleNamespace(eval=lambda: model))
-    done = CliRunner().invoke(
-        cli, ["port", str(GOLDEN / "original_tiny.pth"), "-o", "xs.keras", "--expected", "outputs.npz"]
-    )
+    done = run("port", GOLDEN / "original_tiny.pth", "-o", "xs.keras", "--expected", "outputs.npz")
     assert done.exit_code == 0, done.output
     assert f"; {token_weights} fits" in done.output
 

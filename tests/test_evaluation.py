@@ -12,17 +12,19 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.axes import Axes
 from PIL import Image
+from support.commands import run
 from support.random_models import TWO_STAGES, tiny_config
 
 from swiftformer_tf import ConfigError, LiteModel, ModelError, SwiftFormerForImageClassification, evaluate, fuse
 from swiftformer_tf.accuracy import Accuracy
-from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate as command
-from swiftformer_tf.evaluation import Evaluation, evaluate_classifier, save_confusion
+from swiftformer_tf.evaluation import evaluate_classifier, save_confusion
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.labels import LabeledImages
 from swiftformer_tf.loading import open_model
+from swiftformer_tf.tasks.label_accuracy import LabelAccuracy
 from swiftformer_tf.tasks.scores import LabelScores
+from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
 from swiftformer_tf.training import train
 
 CONFIG = tiny_config()
@@ -64,7 +66,7 @@ def test_counts_against_a_hand_made_case(photographs: tuple[Path, ...]) -> None:
     images = LabeledImages(photographs, (0, 0, 0, 1, 1, 1), "by hand")
     seen: list[int] = []
     result = evaluate_classifier(predict, CONFIG, images, batch_size=4, progress=seen.append)  # type: ignore[arg-type]
-    assert isinstance(result, Evaluation)
+    assert isinstance(result, LabelAccuracy)
     assert seen == [4, 6]
     report = result.to_dict()
     assert report["images"] == 6
@@ -83,7 +85,7 @@ def test_counts_against_a_hand_made_case(photographs: tuple[Path, ...]) -> None:
 def test_one_photograph_and_one_class_are_told_in_the_singular() -> None:
     one = np.zeros((LABELS, LABELS), np.int64)
     one[0, 0] = 1
-    result = Evaluation(one, one.diagonal(), one, CONFIG.labels, "by hand")
+    result = LabelAccuracy(one, one.diagonal(), one, CONFIG.labels, "by hand")
     assert result.summary == ("top-1 100.00%, top-5 100.00% of 1 photograph\ntop-1 among the 1 class present: 100.00%")
 
 
@@ -104,8 +106,8 @@ def test_outputs_that_do_not_fit_or_are_not_finite_are_refused(photographs: tupl
 def test_the_confusion_is_drawn(photographs: tuple[Path, ...], tmp_path: Path) -> None:
     predict = answers(*[ranked(index % 3) for index in range(6)])
     result = evaluate_classifier(predict, CONFIG, LabeledImages(photographs, (0, 1, 2, 2, 1, 0), "by hand"))  # type: ignore[arg-type]
-    assert isinstance(result, Evaluation)
-    result.save_confusion(tmp_path / "confusion.png")
+    assert isinstance(result, LabelAccuracy)
+    save_confusion(tmp_path / "confusion.png", result)
     with Image.open(tmp_path / "confusion.png") as picture:
         assert picture.format == "PNG"
         # Half of each row on the diagonal and half beside it: cells of the map's middle blue.
@@ -125,7 +127,7 @@ def test_what_is_answered_but_never_right_is_drawn_too(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Axes, "imshow", watched)
     matrix = np.array([[4, 0, 4, 0], [0, 0, 8, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
-    save_confusion(tmp_path / "confusion.png", matrix, ("sky", "road", "car", "tree"), title="25 % right")
+    save_confusion(tmp_path / "confusion.png", PixelConfusion(matrix, ("sky", "road", "car", "tree")))
     np.testing.assert_allclose(drawn[0], np.array([[0.5, 0, 0.5], [0, 0, 1], [0, 0, 0]]))
 
 
@@ -167,11 +169,11 @@ def test_a_confusion_matrix_that_cannot_be_drawn_is_refused_before_anything_runs
 ) -> None:
     arguments = [str(saved), str(folder), "--confusion"]
     monkeypatch.setattr("swiftformer_tf.accuracy.open_any", lambda *_, **__: pytest.fail("opened before it was known"))
-    nowhere = CliRunner().invoke(cli, ["evaluate", *arguments, str(tmp_path / "no" / "matrix.png")])
+    nowhere = run("evaluate", *arguments, tmp_path / "no" / "matrix.png")
     assert nowhere.exit_code == 2
     assert f"matrix.png: no such folder: {tmp_path / 'no'}; make it first" in nowhere.stderr
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    missing = CliRunner().invoke(cli, ["evaluate", *arguments, str(tmp_path / "matrix.png")])
+    missing = run("evaluate", *arguments, tmp_path / "matrix.png")
     assert missing.exit_code == 2
     assert 'a confusion matrix needs matplotlib: run pip install ".[report]" in your clone' in missing.stderr
 

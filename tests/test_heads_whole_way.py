@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from keras import layers, ops
 from PIL import Image
+from support.commands import run
 from support.heads import BACKBONES, HEADS, ONE_STAGE, SIZE, TASKS_OF, answered, exported, made, seeded
 from support.random_models import pictures
 
@@ -32,7 +32,6 @@ from swiftformer_tf import (
     to_checkpoint,
     verify,
 )
-from swiftformer_tf.cli import cli
 from swiftformer_tf.litert.benchmarking import benchmark_files
 from swiftformer_tf.loading import open_any, open_model
 from swiftformer_tf.quantization import Graph
@@ -64,8 +63,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(*words: Any, code: int = 0) -> str:
-    outcome = CliRunner().invoke(cli, [str(word) for word in words])
+def printed(*words: Any, code: int = 0) -> str:
+    outcome = run(*words)
     assert outcome.exit_code == code, outcome.output
     return outcome.output
 
@@ -156,7 +155,7 @@ def test_a_checkpoint_needs_a_backbone_and_a_configuration() -> None:
 
 
 def test_port_takes_the_backbone_of_a_keras_file(folder: Path, tmp_path: Path) -> None:
-    run("port", folder / "mine.keras", "--to", "original", "-o", tmp_path / "mine.pth")
+    printed("port", folder / "mine.keras", "--to", "original", "-o", tmp_path / "mine.pth")
     backbone = SwiftFormerModel.from_pretrained(tmp_path / "mine.pth")
     mine = {each.path: each for each in open_model(folder / "mine.keras").weights}
     for variable in backbone.weights:
@@ -279,31 +278,31 @@ def test_the_commands_take_a_head_from_its_file_to_its_speed(folder: Path, tmp_p
     photos, keras_file, files = folder / "photos", folder / "mine.keras", tmp_path / "files"
     words = ("export", keras_file, "-o", files, "--recipe", "float32", "--recipe", "int8", "--calibration", photos)
     # Random weights of a tiny width do not reach what is asked of trained ones in eight bits.
-    run(*words, "--task", "labels=classification", "--html", tmp_path / "page.html", code=1)
+    printed(*words, "--task", "labels=classification", "--html", tmp_path / "page.html", code=1)
     assert "embedding" in (tmp_path / "page.html").read_text()
     lite = LiteModel.open(files / "mine_int8.tflite")
     assert {each.name: each.task for each in lite.outputs} == {"embedding": "features", "labels": "classification"}
-    run("verify", files / "mine_float32.tflite", "--reference", keras_file, "--images", photos, code=1)
-    told = run(
+    printed("verify", files / "mine_float32.tflite", "--reference", keras_file, "--images", photos, code=1)
+    told = printed(
         "debug-quantization", files / "mine_int8.tflite", "--reference", keras_file, "--images", photos, "--json"
     )
     assert json.loads(told)["recipe"] == "int8"
-    assert "mine_int8.tflite" in run("benchmark", files / "mine_int8.tflite", "--repeats", 1)
-    assert "variant non-standard depths 2 embed dims 20" in " ".join(run("info", keras_file).split())
-    facts = json.loads(run("info", files / "mine_float32.tflite", "--json"))
+    assert "mine_int8.tflite" in printed("benchmark", files / "mine_int8.tflite", "--repeats", 1)
+    assert "variant non-standard depths 2 embed dims 20" in " ".join(printed("info", keras_file).split())
+    facts = json.loads(printed("info", files / "mine_float32.tflite", "--json"))
     assert facts["outputs"] == {"embedding": "features 1 x 12", "labels": "classification 1 x 10"}
     assert (facts["metadata"]["output_name"], facts["metadata"]["label_file"]) == (
         ["embedding", "labels"],
         "labels.txt",
     )
     assert "embedding features 1 x 12, labels classification 1 x 10" in " ".join(
-        run("info", files / "mine_float32.tflite").split()
+        printed("info", files / "mine_float32.tflite").split()
     )
     for command in (("predict", keras_file, *photos.iterdir()), ("evaluate", keras_file, photos)):
-        said = " ".join(run(*command, code=2).split())
+        said = " ".join(printed(*command, code=2).split())
         assert (
             "has a custom head, so the meaning of its outputs is unknown; export it with --task for its outputs" in said
         )
-    refused = run(*words, "--task", "labels", code=2)
+    refused = printed(*words, "--task", "labels", code=2)
     assert "labels: expected OUTPUT=TASK, such as scores=classification" in refused.replace("\n", " ")
     shutil.rmtree(files)

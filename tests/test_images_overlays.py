@@ -12,13 +12,13 @@ from support.segments import CROPS, cropping
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
 from swiftformer_tf.cli.predict import predict
-from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.images.colors import Color, class_colors
 from swiftformer_tf.images.masks import VOID, MaskClasses, open_mask
 from swiftformer_tf.images.overlays import mask_picture, overlay
 from swiftformer_tf.predicting import predict_photographs
 from swiftformer_tf.segmentation import SwiftFormerForSemanticSegmentation
 from swiftformer_tf.segmentation_heads import SegmentationHead
+from swiftformer_tf.tasks.semantic_segmentation import answers_at
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
+from support.commands import run
 from support.photographs import DEEP, GRAY, PHOTOGRAPH, SHOWN, encoded, picture, rgb
 
 from swiftformer_tf import ImageError
-from swiftformer_tf.cli import cli
 from swiftformer_tf.images.folders import list_images
 from swiftformer_tf.images.transform import open_image
 
@@ -203,6 +202,6 @@ def test_predict_takes_them_all(saved: Path, tmp_path: Path) -> None:
     for index, (data, _, _) in enumerate(SHOWN.values()):
         (tmp_path / f"{index}").write_bytes(data)
     paths = [str(path) for path in sorted(tmp_path.iterdir())]
-    result = CliRunner().invoke(cli, ["predict", str(saved), *paths, "--json"])
+    result = run("predict", saved, *paths, "--json")
     assert result.exit_code == 0, result.output
     assert [each["image"] for each in json.loads(result.stdout)] == paths

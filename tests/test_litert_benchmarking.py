@@ -11,11 +11,10 @@ from pathlib import Path
 
 import keras
 import pytest
-from click.testing import CliRunner
+from support.commands import run
 from support.small_graphs import converted
 
 from swiftformer_tf import RECIPES, ConfigError, LiteModel, ModelError
-from swiftformer_tf.cli import cli
 from swiftformer_tf.litert import peak_memory
 from swiftformer_tf.litert.benchmarking import WARM_UP, Timing, benchmark_files, interleave, is_real_time, peak_bytes
 from swiftformer_tf.litert.profiling import OpKind, matrix_share, open_for_timing, profile_ops
@@ -156,7 +155,7 @@ def test_what_litert_says_in_several_lines_is_told_in_one(files: list[Path], mon
         raise RuntimeError("\nTensor at index 0 was optional but was expected.\nNode number 0 failed to prepare.")
 
     monkeypatch.setattr("swiftformer_tf.litert.profiling.SubprocessInterpreter", refuse)
-    result = CliRunner().invoke(cli, ["benchmark", str(files[0])])
+    result = run("benchmark", files[0])
     reason = "LiteRT cannot load it: Tensor at index 0 was optional but was expected."
     assert (result.exit_code, result.stderr) == (2, f"Error: {files[0]}: {reason}\n")
 
@@ -180,7 +179,7 @@ def test_a_file_is_measured_where_the_profiler_does_not_work(
 
 
 def test_the_command_prints_a_comparison_and_the_operations(files: list[Path]) -> None:
-    shown = CliRunner().invoke(cli, ["benchmark", *map(str, files), "--repeats", "2"])
+    shown = run("benchmark", *files, "--repeats", "2")
     assert shown.exit_code == 0, shown.output
     assert "2 runs on 1 thread; medians, ratio to the first, matrices' share" in shown.output
     assert re.search(r"^float32 .* 1\.00 ", shown.output, re.MULTILINE)
@@ -192,7 +191,7 @@ def test_the_command_prints_a_comparison_and_the_operations(files: list[Path]) -
 
 
 def test_the_command_as_json(files: list[Path]) -> None:
-    shown = CliRunner().invoke(cli, ["benchmark", str(files[0]), "--repeats", "2", "--threads", "2", "--json"])
+    shown = run("benchmark", files[0], "--repeats", "2", "--threads", "2", "--json")
     (document,) = json.loads(shown.stdout)
     assert document["file"] == str(files[0])
     assert (document["runs"], document["num_threads"], document["partitions"]) == (2, 2, 1)
@@ -218,12 +217,12 @@ def test_the_command_says_once_what_is_slow_by_its_recipe(
     paths = sorted(tmp_path.glob("*.tflite"))
     caution = f"int16x8 is {RECIPES['int16x8'].caution}"
     for given, said in ((paths, [caution]), (files, []), ([tmp_path], [])):
-        result = CliRunner().invoke(cli, ["benchmark", *map(str, given)])
+        result = run("benchmark", *given)
         assert result.stderr.splitlines() == [*said, f"Error: {len(given)} files"]
 
 
 def test_the_command_names_a_missing_file() -> None:
-    shown = CliRunner().invoke(cli, ["benchmark", "no.tflite"])
+    shown = run("benchmark", "no.tflite")
     assert shown.exit_code == 2
     assert "no.tflite" in shown.stderr
 

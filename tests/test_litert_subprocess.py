@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from support import TESTS
+from support.commands import run
 
 from swiftformer_tf import LiteModel, LiteRunner, ModelError, Transform
-from swiftformer_tf.cli import cli
 from swiftformer_tf.litert import interpreter_worker
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.training import Teacher
@@ -96,7 +96,7 @@ def command_line(saved: Path, folder: Path) -> Callable[[str, Path], Result]:
         "verify": ["--reference", str(saved), "--images", str(folder)],
         "debug-quantization": ["--reference", str(saved), "--images", str(folder)],
     }
-    return lambda command, path: CliRunner().invoke(cli, [command, str(path), *arguments[command]])
+    return lambda command, path: run(command, path, *arguments[command])
 
 
 COMMANDS = ["info", "predict", "verify", "benchmark", "debug-quantization"]
@@ -232,12 +232,12 @@ def test_damage_is_told_by_the_command_line(
         damaged = bytearray(content)
         damaged[position] ^= 16
         path.write_bytes(damaged)
-        result = CliRunner().invoke(cli, [command, str(path), *rest])
+        result = run(command, path, *rest)
         assert result.exit_code == 2, place
         assert result.stderr.startswith(f"Error: {path}: "), place
     for length in (0, 3, 100, size // 2, size, len(content) - 10):
         path.write_bytes(content[:length])
-        result = CliRunner().invoke(cli, [command, str(path), *rest])
+        result = run(command, path, *rest)
         assert result.exit_code == 2, length
         assert result.stderr.startswith(f"Error: {path}: "), length
 

@@ -22,7 +22,7 @@ from swiftformer_tf import (
     fuse,
 )
 from swiftformer_tf.accuracy import evaluate
-from swiftformer_tf.evaluation import answers_at, evaluate_segmentation
+from swiftformer_tf.evaluation import evaluate_segmentation
 from swiftformer_tf.images.masks import VOID, MaskFolder
 from swiftformer_tf.layers.resizing import BilinearResize, NearestUpsampling
 from swiftformer_tf.segmentation import (
@@ -30,7 +30,7 @@ from swiftformer_tf.segmentation import (
     copy_backbone,
 )
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
-from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, confusion_matrix
+from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, answers_at, confusion_matrix
 
 ALL_MLP = SegmentationHead(name="all_mlp", head_dim=8)
 

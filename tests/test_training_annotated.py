@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
+from support.commands import run
 from support.random_models import pictures, tiny_config
 from support.tracing import steps_traced
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
-from swiftformer_tf.cli import cli
 from swiftformer_tf.evaluation import evaluate_classifier
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
@@ -56,7 +56,7 @@ def photographs(root: Path, column: str, kind: str) -> Path:
 
 
 def invoke(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    result = run(*arguments)
     assert result.exit_code == 0, result.output
     return result
 
@@ -195,7 +195,7 @@ def test_a_teacher_of_several_labels_is_refused_before_any_work(tmp_path: Path) 
     data = photographs(tmp_path / "data", "red,green", "labels")
     (tmp_path / "unread.keras").touch()
     command = ["train", data, "-o", tmp_path / "run", "--teacher", tmp_path / "unread.keras", "--variant", "tiny"]
-    result = CliRunner().invoke(cli, [str(argument) for argument in command])
+    result = run(*command)
     said = (
         "problem_type='multi_label_classification': distillation needs a single label per photograph; train without a"
     )
@@ -220,6 +220,6 @@ def test_a_confusion_is_of_one_right_label(tmp_path: Path) -> None:
     _, config = training_photographs(data, tiny_config())
     SwiftFormerForImageClassification(config).save(tmp_path / "several.keras")
     command = ["evaluate", str(tmp_path / "several.keras"), str(data), "--confusion", str(tmp_path / "c.png")]
-    result = CliRunner().invoke(cli, command)
+    result = run(*command)
     assert "problem_type='multi_label_classification': a confusion matrix needs a single label" in result.stderr
     assert result.exit_code == 2

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from support.commands import run
 from support.training_runs import LABELS
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerError, SwiftFormerForImageClassification, training
-from swiftformer_tf.cli import cli, console
+from swiftformer_tf.cli import console
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.files import identity
@@ -66,7 +67,7 @@ def test_what_was_trained_becomes_a_file_for_phones_that_is_as_often_right(
 ) -> None:
     output, result = trained
     arguments = ["export", output / "model.keras", "-o", tmp_path, "--recipe", "float32"]
-    exported = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    exported = run(*arguments)
     assert exported.exit_code == 0, exported.output
     evaluation = CliRunner().invoke(evaluate, [str(tmp_path / "model_float32.tflite"), str(photographs), "--json"])
     assert f"val_accuracy {json.loads(evaluation.stdout)['top1']:.2%}" in result.stdout
@@ -205,7 +206,7 @@ def test_a_recipe_may_be_a_file(photographs: Path, tmp_path: Path) -> None:
 def test_one_epoch_is_enough_for_any_recipe(photographs: Path, tmp_path: Path) -> None:
     """`short` warms up for one epoch, which leaves none for the cosine."""
     arguments = (photographs, "-o", tmp_path / "run", *OPTIONS, "--epochs", "1", "--freeze", "9")
-    result = CliRunner().invoke(cli, ["train", *map(str, arguments)])
+    result = run("train", *arguments)
     assert result.exit_code == 2
     # Which is asked after the recipe.
     assert result.stderr == "Error: --freeze 9: expected 0 to 4, the number of the model's stages\n"

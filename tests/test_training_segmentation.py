@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from support.commands import run
 from support.segments import CROPS, RECIPE, SMALL, cropping, segmenter, tiny, write_pairs
 
 from swiftformer_tf import ConfigError, ImageError, ModelError
-from swiftformer_tf.cli import cli
 from swiftformer_tf.cli.evaluate import evaluate
 from swiftformer_tf.cli.train import train
 from swiftformer_tf.evaluation import evaluate_segmentation
@@ -284,6 +284,6 @@ def test_the_command_evaluates_as_the_function_does(pairs: Path, tmp_path: Path,
     ],
 )
 def test_options_of_the_other_task_are_refused(pairs: Path, tmp_path: Path, options: list[str], message: str) -> None:
-    result = CliRunner().invoke(cli, ["train", str(pairs), "-o", str(tmp_path / "run"), *options])
+    result = run("train", pairs, "-o", tmp_path / "run", *options)
     assert result.exit_code == 2
     assert message in result.output

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from support.commands import run
 from support.forks import Forks
 from support.random_models import TWO_STAGES, random_classifier
 from support.written_files import CURE, files_in, without_waiting
@@ -160,10 +160,6 @@ def arguments(given: dict[str, Path], out: Path, tmp_path: Path) -> Callable[[st
     return filled_in
 
 
-def run(arguments: list[str]) -> Result:
-    return CliRunner().invoke(cli, arguments)
-
-
 def put_old(out: Path, names: list[str], given: dict[str, Path]) -> dict[str, bytes]:
     for name in names:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +182,7 @@ def test_on_a_full_disk_the_error_names_file_and_cure(
     command, files, named = WRITING[name]
     old = put_old(out, files, given)
     full_disk(out, 20)
-    result = run(arguments(command))
+    result = run(*arguments(command))
     assert result.exit_code == 2, result.output
     assert result.stderr.splitlines()[-1] == f"Error: {out / named}: {CURE}"
     assert files_in(out) == old
@@ -220,7 +216,7 @@ def test_killed_before_the_file_is_in_its_place(
     assert {Path(each).name for each in left.keys() - old.keys()} >= {Path(each).name for each in files}
     if name not in AGAIN:
         return
-    assert run(arguments(command)).exit_code == 0
+    assert run(*arguments(command)).exit_code == 0
     now = files_in(out)
     assert now.keys() == left.keys()  # What a killed process left is no hindrance.
     assert not [each for each in files if now[each] == old[each]]
@@ -233,7 +229,7 @@ def test_killed_between_two_files_a_folder_still_opens(
 ) -> None:
     """Whole files, some of them old; and the weights' own word about themselves is what counts."""
     command = WRITING["port to timm's folder"][0]
-    assert run(arguments(command)).exit_code == 0
+    assert run(*arguments(command)).exit_code == 0
     old = files_in(out)
     killed(f"{command} --num-labels 3", 2)
     now = without_waiting(files_in(out))

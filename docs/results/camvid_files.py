@@ -20,11 +20,10 @@ import numpy as np
 from camvid import WEIGHTS, folder, published
 
 import swiftformer_tf as sf
-from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.exporting import calibrate
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.litert.runner import LiteRunner
-from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
+from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, answers_at
 from swiftformer_tf.verification import check_file
 
 HERE = Path(__file__).parent / "camvid"

@@ -16,11 +16,12 @@ import numpy as np
 from measuring import NAME, chosen_photographs, prepared
 
 import swiftformer_tf as sf
-from swiftformer_tf.evaluation import Evaluation, evaluate_classifier
+from swiftformer_tf.evaluation import evaluate_classifier, save_confusion
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.labels import LabeledImages, labeled_images
 from swiftformer_tf.native_logs import native_stderr_silenced
 from swiftformer_tf.predicting import Predictor, predictor
+from swiftformer_tf.tasks.label_accuracy import LabelAccuracy
 from swiftformer_tf.training import adapted_model, update_batch_norm
 from swiftformer_tf.training.plots import plot_history
 
@@ -30,9 +31,9 @@ STATISTICS_BATCHES, STATISTICS_BATCH_SIZE = 30, 64
 TEACHER_UNSEEN = "ILSVRC2012_val_"
 
 
-def _count(*arguments: Any) -> Evaluation:
+def _count(*arguments: Any) -> LabelAccuracy:
     counted = evaluate_classifier(*arguments)
-    assert isinstance(counted, Evaluation)  # one right label a photograph
+    assert isinstance(counted, LabelAccuracy)  # one right label a photograph
     return counted
 
 
@@ -84,7 +85,7 @@ def measure(folder: Path, sizes: str) -> None:
     for size in sorted({int(text) for text in sizes.split(",")}):
         resized = _resized(model, size)
         by_size[size] = _count(resized.predict_on_batch, resized.config, images)
-    ways["Keras"].save_confusion(HERE / "confusion.png")
+    save_confusion(HERE / "confusion.png", ways["Keras"])
     with replacing(HERE / "imagenette.md") as beside:
         beside.write_text("\n".join([*_page(ways, by_size, model.config.image_size), *_unseen(model, images)]) + "\n")
     if len({way.confusion.tobytes() for way in ways.values()}) > 1:
@@ -109,7 +110,7 @@ def _one_by_one(predict: Predictor) -> Predictor:
     return lambda images: np.concatenate([np.asarray(predict(image[None])) for image in images])
 
 
-def _page(ways: dict[str, Evaluation], by_size: dict[int, Evaluation], own: object) -> Iterator[str]:
+def _page(ways: dict[str, LabelAccuracy], by_size: dict[int, LabelAccuracy], own: object) -> Iterator[str]:
     any_way = next(iter(ways.values()))
     yield f"# {NAME} on {any_way.images} validation photographs"
     yield "\nMade by `python docs/results/imagenette.py measure imagenette/val`.\n"

@@ -25,6 +25,7 @@ from swiftformer_tf.quantization.choices import stored_weights
 from swiftformer_tf.quantization.graph import Operation
 from swiftformer_tf.quantization.rounding import rounded_filter
 from swiftformer_tf.recipes import MIN_QUANTIZED_ELEMENTS
+from swiftformer_tf.verification.comparison import decibels
 
 PAGE = Path(__file__).with_suffix(".md")
 ROWS = Path(__file__).with_suffix(".csv")
@@ -83,7 +84,7 @@ def _ordered(calibrated: sf.Calibration, images: np.ndarray) -> list[dict[str, A
         noise = float(np.square(_answers(_rounded(graph, index, op, statistics.moments), images) - whole).mean())
         layer = graph.label(op.inputs[1]).rpartition("/")[0]
         rows.append(
-            {"layer": layer, "weights": size, "snr_db": f"{10 * np.log10(signal / noise):.1f}", "noise": f"{noise:.3e}"}
+            {"layer": layer, "weights": size, "snr_db": f"{decibels(signal, noise):.1f}", "noise": f"{noise:.3e}"}
         )
         click.echo(rows[-1])
     return sorted(rows, key=lambda row: -float(row["noise"]) / row["weights"])

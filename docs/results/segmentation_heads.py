@@ -24,7 +24,6 @@ import tensorflow as tf
 from camvid import BACKBONE, COLORS, folder
 
 import swiftformer_tf as sf
-from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.files import replacing
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.layers.base import BATCH_NORM_MOMENTUM
@@ -32,7 +31,7 @@ from swiftformer_tf.layers.resizing import BilinearResize
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.segmentation import copy_backbone
 from swiftformer_tf.segmentation_heads import SegmentationHead
-from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion
+from swiftformer_tf.tasks.semantic_segmentation import PixelConfusion, answers_at
 from swiftformer_tf.training import SegmentationRecipe
 from swiftformer_tf.training.segmentation import PixelCrossEntropy, PolynomialDecay, class_weights
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.checkpoints import torch_contents, torch_pickle
+from swiftformer_tf.checkpoints import torch_pickle, torch_state_dicts
 from swiftformer_tf.checkpoints.container import RECORD, Contents, StateDict, check_size, counters, integers
-from swiftformer_tf.checkpoints.torch_contents import Place, Tensor, Unread, loaded
 from swiftformer_tf.checkpoints.torch_names import DTYPES, INERT_CALLS, OTHER_ARCHIVES, STORAGES, UNREAD_TENSORS
+from swiftformer_tf.checkpoints.torch_state_dicts import Place, Tensor, Unread, loaded
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read", "write"]
@@ -39,8 +39,8 @@ def read(path: Path) -> Contents:
         root = _checked_root(archive, path.stat().st_size)
         content = torch_pickle.load(archive.read(f"{root}/data.pkl"), CALLS)
     state_dicts = {
-        torch_contents.dotted(place): _state_dict(path, root, place, state)
-        for place, state in torch_contents.state_dicts(content).items()
+        torch_state_dicts.dotted(place): _state_dict(path, root, place, state)
+        for place, state in torch_state_dicts.state_dicts(content).items()
     }
     record = content.get(RECORD) if isinstance(content, dict) else None
     return Contents(state_dicts, record if isinstance(record, str) else None)

@@ -1,4 +1,7 @@
-"""The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library."""
+"""The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library.
+
+Only `demo --serve` makes two, the second of which is that of `serve`.
+"""
 
 import atexit
 import gc

@@ -35,12 +35,14 @@ def demo(ctx: click.Context, images: Path | None, output: Path, serve: bool, lit
     swiftformer-tf demo --images photos/ -o out
     """
     from swiftformer_tf.demonstration import demonstrate
-    from swiftformer_tf.deployment.serving import runtime_folder
 
-    # Its absence is better known now than after the work.
-    if serve:
-        runtime_folder(litert_js)
-    made = demonstrate(output, images=images, command=command_line(), progress=progress_bar)
+    made = demonstrate(
+        output,
+        images=images,
+        command=command_line(),
+        litert_js=litert_js if serve else None,
+        progress=progress_bar,
+    )
     reports = [each.report for each in made.exported]
     if made.remark:
         note(in_options(made.remark, demo))

@@ -18,16 +18,15 @@ litert_js_option = click.option(
 
 def serve_page(models: Sequence[Path], *, litert_js: Path, port: int = 0, browse: bool = True) -> None:
     """Serves until it is interrupted."""
-    from swiftformer_tf.deployment.serving import PageServer
+    from swiftformer_tf.deployment import serving
 
-    with PageServer(models, litert_js=litert_js, port=port) as server:
-        note(f"Serving {server.url} to this machine only. Press Ctrl-C to stop.")
+    def started(url: str) -> None:
+        note(f"Serving {url} to this machine only. Press Ctrl-C to stop.")
         if browse:
-            click.launch(server.url)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            note("Ended.")
+            click.launch(url)
+
+    serving.serve(models, litert_js=litert_js, port=port, started=started)
+    note("Ended.")
 
 
 @click.command()

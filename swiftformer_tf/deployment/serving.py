@@ -1,12 +1,13 @@
 """Serves a page that runs models in the browser, to this machine only."""
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import json
 import mimetypes
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.tasks import INDICES
 from swiftformer_tf.tasks.classification import activation
 
-__all__ = ["LITERT_JS", "PageServer", "page_model", "runtime_folder"]
+__all__ = ["LITERT_JS", "PageServer", "page_model", "runtime_folder", "serve"]
 
 # The package that npm must have installed in the folder.
 LITERT_JS = "@litertjs/core@2.5.3"
@@ -146,6 +147,38 @@ class PageServer(http.server.ThreadingHTTPServer):
     def url(self) -> str:
         """The URL to open in the browser."""
         return f"http://127.0.0.1:{self.server_address[1]}/"
+
+
+def serve(
+    models: Sequence[str | Path],
+    *,
+    litert_js: str | Path = ".",
+    port: int = 0,
+    started: Callable[[str], object] | None = None,
+) -> None:
+    """Serves a page that runs models in the browser until it is interrupted by Ctrl-C, as `swiftformer-tf serve` does.
+
+    Args:
+        models: See `PageServer`.
+        litert_js: See `PageServer`.
+        port: See `PageServer`.
+        started: Called with the URL once a browser can open it.
+
+    Raises:
+        ModelError: See `PageServer`.
+        OSError: The port is taken.
+
+    Examples:
+        >>> serve([], litert_js="nowhere", started=print)
+        Traceback (most recent call last):
+        ...
+        swiftformer_tf.errors.ModelError: no LiteRT.js in nowhere: run npm install @litertjs/core@2.5.3 there
+    """
+    with PageServer(models, litert_js=litert_js, port=port) as server:
+        if started:
+            started(server.url)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

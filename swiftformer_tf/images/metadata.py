@@ -11,7 +11,7 @@ from swiftformer_tf.errors import ImageError
 from swiftformer_tf.files import read_text
 from swiftformer_tf.images.folders import list_images
 
-__all__ = ["FILE_NAME", "METADATA", "Metadata", "read_metadata"]
+__all__ = ["FILE_NAME", "METADATA", "Metadata", "has_metadata", "read_metadata"]
 
 METADATA = "metadata.csv"
 FILE_NAME = "file_name"
@@ -45,6 +45,28 @@ class Metadata:
     def where(self, row: int, column: str) -> str:
         """Describes the position of a cell for error messages."""
         return f"{self.path}, line {self.lines[row]}, column {column!r}"
+
+
+def has_metadata(folder: str | Path) -> bool:
+    """Whether a folder has a `metadata.csv` with annotations of its photographs.
+
+    Raises:
+        ImageError: It has none, but one of its subfolders has, or there is a `metadata.jsonl` instead.
+    """
+    root = Path(folder)
+    if (root / METADATA).is_file():
+        return True
+    if below := sorted(root.glob(f"*/{METADATA}")):
+        raise ImageError(
+            f"{root}: has no {METADATA}, but {below[0]} is one; give its folder, or if the subfolders are the "
+            "classes, move it away"
+        )
+    if (lines := root / "metadata.jsonl").is_file():
+        raise ImageError(
+            f"{lines}: not supported; pandas.read_json({str(lines)!r}, lines=True).to_csv({str(root / METADATA)!r}, "
+            "index=False) converts it; if the subfolders are the classes, move it away"
+        )
+    return False
 
 
 def read_metadata(folder: str | Path) -> Metadata:

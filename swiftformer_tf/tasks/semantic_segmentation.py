@@ -10,7 +10,16 @@ from swiftformer_tf.errors import ModelError
 from swiftformer_tf.images.masks import VOID
 from swiftformer_tf.tasks.task import Activation, Agreement, Output, Task
 
-__all__ = ["TASK", "PixelConfusion", "activate", "agreement", "classes", "confusion_matrix", "logits_shape"]
+__all__ = [
+    "TASK",
+    "PixelConfusion",
+    "activate",
+    "agreement",
+    "answers_at",
+    "classes",
+    "confusion_matrix",
+    "logits_shape",
+]
 
 # What comes out, by what was made of logits inside.
 OUTPUT_NAMES: dict[Activation | None, str] = {None: "logits", "softmax": "probabilities", "argmax": "mask"}
@@ -59,6 +68,41 @@ def classes(outputs: np.ndarray, activation: Activation | None, config: SwiftFor
     if activation is None:
         outputs = np.asarray(activate(outputs, "softmax", config))
     return np.asarray(np.argmax(outputs, axis=-1), np.uint8)
+
+
+def answers_at(outputs: np.ndarray, size: tuple[int, ...], num_labels: int) -> np.ndarray:
+    """Returns the predicted class of each pixel at a different size.
+
+    Args:
+        outputs: Logits or probabilities (1, h, w, num_labels), or classes, integers (1, h, w).
+        size: (height, width) of the result.
+        num_labels: Number of classes.
+
+    Raises:
+        ModelError: The outputs have a different shape, or are not finite.
+
+    Examples:
+        >>> answers_at(np.array([[[[1.0, 0.0], [0.0, 1.0]]]]), (1, 4), 2).tolist()
+        [[0, 0, 1, 1]]
+    """
+    from keras import ops
+
+    if outputs.ndim == 3 and np.issubdtype(outputs.dtype, np.integer):
+        rows, columns = (np.arange(side) * have // side for side, have in zip(size, outputs.shape[1:], strict=True))
+        return np.asarray(outputs[0][rows[:, None], columns])
+    if outputs.ndim != 4 or outputs.shape[-1] != num_labels:
+        raise ModelError(f"outputs of shape {outputs.shape}: expected (1, h, w, {num_labels}), one for each label")
+    if not np.isfinite(outputs).all():
+        raise ModelError("the model's outputs are not finite")
+    best, answers = np.full(size, -np.inf, np.float32), np.zeros(size, np.min_scalar_type(num_labels - 1))
+    for label in range(num_labels):  # one at a time: all classes of a large photograph would take gigabytes
+        resized = ops.image.resize(
+            outputs[..., label, None].astype(np.float32), size, interpolation="bilinear", data_format="channels_last"
+        )
+        values = ops.convert_to_numpy(resized)[0, ..., 0]
+        answers[values > best] = label  # of equal values, the first remains
+        np.maximum(best, values, out=best)
+    return answers
 
 
 def logits_shape(output: Output, config: SwiftFormerConfig) -> tuple[int | None, ...]:
@@ -188,6 +232,11 @@ class PixelConfusion:
     def summary(self) -> str:
         """A human-readable summary of one line."""
         return f"mIoU {self.mean_iou:.2%}, {self.pixel_accuracy:.2%} of {int(self.matrix.sum())} pixels right"
+
+    @property
+    def plot_title(self) -> str:
+        """The title of a plot of `matrix`."""
+        return self.summary
 
 
 TASK = Task(

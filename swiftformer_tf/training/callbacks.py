@@ -112,7 +112,7 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 class Measured(Protocol):
-    """The result of an evaluation of a model, such as `Evaluation`."""
+    """The result of an evaluation of a model, such as `LabelAccuracy`."""
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -50,10 +50,13 @@ class Objective:
     Args:
         loss: Function from a recipe and the units of the labels to a loss.
         metric: Function that creates the Keras metric of logits for an epoch.
+        numbers: Whether targets are numbers with a unit of their own for each label, to which the loss and the steps of
+            the head are scaled, and from whose mean the head starts.
     """
 
     loss: Callable[[TrainingRecipe, Sequence[float]], keras.losses.Loss]
     metric: Callable[[], Any]
+    numbers: bool = False
 
 
 OBJECTIVES: dict[ProblemType, Objective] = {
@@ -71,6 +74,7 @@ OBJECTIVES: dict[ProblemType, Objective] = {
     "regression": Objective(
         lambda _, units: ScaledAbsoluteError(units),
         lambda: keras.metrics.MeanAbsoluteError(name="mean_absolute_error"),
+        numbers=True,
     ),
 }
 

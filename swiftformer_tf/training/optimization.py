@@ -212,9 +212,8 @@ def compile_for(
         >>> list(compile_for(TrainingRecipe(), model, steps=10, teacher_labels=1000).output_names)
         ['head', 'head_dist']
     """
-    kind = problem_type(model.config)
-    objective = OBJECTIVES[kind]
-    units = tuple(units or (1.0,) * model.config.num_labels) if kind == "regression" else ()
+    objective = OBJECTIVES[problem_type(model.config)]
+    units = tuple(units or (1.0,) * model.config.num_labels) if objective.numbers else ()
     labels = objective.loss(recipe, units)
     jit = jit_compile()
     if not teacher_labels:

@@ -8,8 +8,8 @@ from swiftformer_tf.config import ProblemType, SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ImageError
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
-from swiftformer_tf.images.metadata import METADATA
-from swiftformer_tf.tasks.annotations import has_metadata, open_annotated
+from swiftformer_tf.images.metadata import METADATA, has_metadata
+from swiftformer_tf.tasks.annotations import open_annotated
 from swiftformer_tf.training.models import class_labels
 
 __all__ = ["training_photographs"]

@@ -28,7 +28,7 @@ from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, problem_type, r
 from swiftformer_tf.training.callbacks import AveragedWeights, FiniteLoss, Measured, RunFolder, Validation
 from swiftformer_tf.training.dataset import Batches
 from swiftformer_tf.training.models import start_from_mean
-from swiftformer_tf.training.objectives import spreads
+from swiftformer_tf.training.objectives import OBJECTIVES, spreads
 from swiftformer_tf.training.optimization import compile_for
 from swiftformer_tf.training.processes import check_same_settings, is_first_process
 from swiftformer_tf.training.recipes import TrainingRecipe
@@ -133,7 +133,7 @@ def train_classifier(
         "validation": fingerprint(validation.paths, validation.targets) if validation else None,
     }
     units = spreads(folder)
-    if isinstance(folder, AnnotatedImages) and problem_type(model.config) == "regression":
+    if isinstance(folder, AnnotatedImages) and OBJECTIVES[problem_type(model.config)].numbers:
         start_from_mean(model, folder.targets)
     teacher_labels = answers.num_labels if answers else 0
     student = compile_for(recipe, model, batches.steps, teacher_labels=teacher_labels, units=units)

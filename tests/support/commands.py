@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from swiftformer_tf.cli import cli
 
 
-def run(*arguments: str | Path) -> Result:
+def run(*arguments: object) -> Result:
     """`swiftformer-tf` with these arguments."""
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 

@@ -86,7 +86,7 @@ def start(
     return subprocess.run([*app, model, accelerator, task], cwd=folder, capture_output=True, text=True, check=False)
 
 
-def run(
+def run_app(
     app: list[str],
     folder: Path,
     model: str,

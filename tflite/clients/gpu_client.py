@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from environments import LeftOutError, debian_unpacked, filled
+from refusing import refusal
 from running import recipe_names, run_json, say
 
 __all__ = ["COUNT"]
@@ -58,7 +59,7 @@ def run_recipe(kit: Path, recipe: str) -> dict[str, Any]:
     try:
         model = CompiledModel.from_file(str(kit / f"{recipe}.tflite"), hardware_accel=HardwareAccelerator.GPU)
     except Exception as error:  # whatever the bindings raise
-        return {"recipe": recipe, "refused": str(error).strip().splitlines()[0]}
+        return {"recipe": recipe, "refused": refusal(error)}
     if not model.is_fully_accelerated():
         return {"recipe": recipe, "refused": "the GPU does not take all of it"}
     signature = next(iter(model.get_signature_list()))

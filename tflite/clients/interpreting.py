@@ -8,6 +8,7 @@ import json
 import sys
 
 import numpy as np
+from refusing import refusal
 
 try:
     from ai_edge_litert.interpreter import Interpreter
@@ -21,7 +22,7 @@ def main(kit: str, recipe: str, count: str) -> dict:
         interpreter = Interpreter(f"{kit}/{recipe}.tflite", num_threads=1)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        return {"recipe": recipe, "refused": str(error).strip().splitlines()[0]}
+        return {"recipe": recipe, "refused": refusal(error)}
     source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     outputs = []
     for image in np.load(f"{kit}/inputs.npy")[: int(count)]:

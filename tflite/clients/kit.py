@@ -38,7 +38,7 @@ from swiftformer_tf.litert.metadata import min_runtime_version
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.recipes import INFERENCE_TYPES
 
-__all__ = ["CONVERTER", "Kit", "converted", "fingerprint", "make_kit", "open_kit"]
+__all__ = ["CONVERTER", "Kit", "converted", "fingerprint", "make_kit", "open_kit", "spread"]
 
 WEIGHTS = "swiftformer_xs_imagenette"
 # Real photographs of the classes of these weights, where somebody has laid them beside the checkout.
@@ -183,10 +183,11 @@ def pictures(
             return "Imagenette's validation split", sample("train", calibrated_on), sample("val", count)
     calibration, others = (each.pixels for each in photographs(transform))
     # Spread over all of them, since crops of one picture follow each other.
-    return "scikit-image's photographs", _spread(calibration, calibrated_on), _spread(others, count)
+    return "scikit-image's photographs", spread(calibration, calibrated_on), spread(others, count)
 
 
-def _spread(pixels: np.ndarray, count: int) -> np.ndarray:
+def spread(pixels: np.ndarray, count: int) -> np.ndarray:
+    """That many of the pictures, at even distances."""
     return pixels[np.linspace(0, len(pixels) - 1, min(count, len(pixels))).astype(int)]
 
 

@@ -17,6 +17,7 @@ from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata_sc
 from mediapipe.tasks.metadata import schema_py_generated as model_schema
 from mediapipe.tasks.python import BaseOptions
 from mediapipe.tasks.python.vision import ImageClassifier, ImageClassifierOptions
+from refusing import refusal
 
 __all__: list[str] = []
 
@@ -29,7 +30,7 @@ def classify(path: Path, photographs: list[Path], labels: list[str]) -> dict[str
     try:
         classifier = ImageClassifier.create_from_options(options)
     except (RuntimeError, ValueError) as error:
-        return {"refused": str(error).strip().splitlines()[0]}
+        return {"refused": refusal(error)}
     with classifier:
         outputs = []
         for photograph in photographs:

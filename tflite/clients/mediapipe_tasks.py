@@ -21,11 +21,11 @@ from run import MEDIAPIPE
 
 import swiftformer_tf as sf
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.evaluation import answers_at
 from swiftformer_tf.exporting import calibrate
 from swiftformer_tf.images.samples import photographs
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.tasks import Activation
+from swiftformer_tf.tasks.semantic_segmentation import answers_at
 
 __all__: list[str] = []
 

@@ -18,6 +18,7 @@ import mediapipe as mp
 import numpy as np
 from mediapipe.tasks.python import BaseOptions
 from mediapipe.tasks.python.vision import ImageEmbedder, ImageEmbedderOptions, ImageSegmenter, ImageSegmenterOptions
+from refusing import refusal
 
 __all__: list[str] = []
 
@@ -86,7 +87,7 @@ def main() -> None:
         try:
             said[task["file"]] = TASKS[task["task"]](path, [folder / name for name in task["photographs"]])
         except (RuntimeError, ValueError) as error:
-            said[task["file"]] = {"refused": str(error).strip().splitlines()[0]}
+            said[task["file"]] = {"refused": refusal(error)}
     print(json.dumps(said))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import tf2onnx.convert
+from refusing import refusal
 
 __all__: list[str] = []
 
@@ -41,7 +42,7 @@ def answers(path: Path, inputs: np.ndarray, folder: Path) -> dict[str, Any]:
 
 
 def _line(error: Exception) -> str:
-    line = str(error).strip().splitlines()[0]
+    line = refusal(error)
     return line if len(line) < 160 else f"{line[:120]} ... {line[-40:]}"
 
 

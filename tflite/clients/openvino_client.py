@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
+from refusing import refusal
 
 __all__: list[str] = []
 
@@ -23,7 +24,7 @@ def answers(core: ov.Core, path: Path, inputs: np.ndarray) -> dict[str, Any]:
     try:
         model = core.compile_model(str(path), "CPU", SETTINGS)
     except RuntimeError as error:
-        return {"refused": str(error).strip().splitlines()[-1]}
+        return {"refused": refusal(error, line=-1)}
     return {"outputs": [model(image[None])[0][0].tolist() for image in inputs]}
 
 

@@ -36,7 +36,7 @@ from judging import (
     parts_left,
     signal_to_noise,
 )
-from kit import CONVERTER, Kit, converted, fingerprint, open_kit
+from kit import CONVERTER, Kit, converted, fingerprint, open_kit, spread
 from PIL import Image
 from run import CLIENTS, Client, ask
 from tables import section, table
@@ -180,10 +180,6 @@ def make_segmenter_kit(folder: Path, activation: Activation | None = None) -> Ki
     about = {"made_from": made_from, "activation": activation, "recipes": entries, "converter": CONVERTER}
     (folder / "kit.json").write_text(json.dumps(about, indent=2) + "\n")
     return open_kit(folder)
-
-
-def spread(pixels: np.ndarray, count: int) -> np.ndarray:
-    return pixels[np.linspace(0, len(pixels) - 1, min(count, len(pixels))).astype(int)]
 
 
 def judge_masks(client: str, run: dict[str, Any], kit: Kit) -> Verdict:
