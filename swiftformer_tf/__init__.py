@@ -15,6 +15,7 @@ from typing import Any
 import lazy_loader
 
 from swiftformer_tf.registration import register_with_keras
+from swiftformer_tf.saved_classes import SAVED_CLASSES
 
 _public_name, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
@@ -27,4 +28,4 @@ def __getattr__(name: str) -> Any:
     return importlib.metadata.version(__name__)
 
 
-register_with_keras()
+register_with_keras(SAVED_CLASSES)

@@ -10,7 +10,13 @@ import keras
 from swiftformer_tf.checkpoints import Checkpoint
 from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ConfigError, ModelError, prefix_path, require_packages
-from swiftformer_tf.evaluation import evaluate_classifier, evaluate_features, evaluate_segmentation, save_confusion
+from swiftformer_tf.evaluation import (
+    evaluate_classifier,
+    evaluate_features,
+    evaluate_segmentation,
+    labeled_for,
+    save_confusion,
+)
 from swiftformer_tf.files import check_place
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder, check_images
@@ -22,7 +28,6 @@ from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import Answering, open_any
 from swiftformer_tf.predicting import activated, check_pooled, ported, predictor, task_of
 from swiftformer_tf.progress import Progress, silent
-from swiftformer_tf.tasks.annotations import labeled_for
 from swiftformer_tf.tasks.classification import require_single_label
 from swiftformer_tf.tasks.features import Retrieval
 from swiftformer_tf.tasks.label_accuracy import LabelAccuracy
@@ -70,9 +75,10 @@ class Accuracy:
         Raises:
             ConfigError: The model predicts several labels, numbers or features, for which there is no such matrix.
         """
-        if not isinstance(self.scores, (LabelAccuracy, PixelConfusion)):
+        confusion = getattr(self.scores, "confusion_matrix", None)
+        if confusion is None:
             raise ConfigError(f"{path}: a confusion matrix needs a single label per photograph; leave it out")
-        save_confusion(path, self.scores)
+        save_confusion(path, confusion)
 
 
 def evaluate(

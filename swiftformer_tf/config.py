@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from swiftformer_tf.errors import ConfigError, one_line
+from swiftformer_tf.images.annotations import ProblemType
 from swiftformer_tf.images.class_names import as_labels, is_one_line, labels_in, numbered_labels
 from swiftformer_tf.images.colors import Color, as_colors, class_colors, is_color
 from swiftformer_tf.images.transform import TRANSFORMS, Transform, is_number, is_whole
@@ -15,7 +16,6 @@ TokenWeights = Literal["l2", "uniform"]
 
 # The forms in which weights are written: a Keras model, or another library's layout.
 WeightForm = Literal["keras", "hf", "timm", "timm_wrapper", "original"]
-ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 VARIANTS: dict[str, dict[str, tuple[int, ...]]] = {
     "tiny": {"depths": (2, 1, 2, 1), "embed_dims": (8, 12, 16, 20)},

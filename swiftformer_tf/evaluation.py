@@ -8,15 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from swiftformer_tf.config import ProblemType, SwiftFormerConfig
-from swiftformer_tf.errors import ConfigError, ModelError, prefix_path, require_packages
+from swiftformer_tf.config import SwiftFormerConfig
+from swiftformer_tf.errors import ConfigError, ImageError, ModelError, prefix_path, require_packages
 from swiftformer_tf.files import replacing
-from swiftformer_tf.images.annotations import AnnotatedImages
+from swiftformer_tf.images.annotations import AnnotatedImages, ProblemType
 from swiftformer_tf.images.folders import ImageFolder, iterate_images
-from swiftformer_tf.images.labels import LabeledImages
+from swiftformer_tf.images.labels import LabeledImages, labeled_images, matched_images
 from swiftformer_tf.images.masks import MaskFolder, same_classes
-from swiftformer_tf.images.metadata import METADATA
+from swiftformer_tf.images.metadata import METADATA, has_metadata
+from swiftformer_tf.images.targets import open_annotated
 from swiftformer_tf.tasks.classification import activate, activation, problem_type
+from swiftformer_tf.tasks.confusion import ConfusionMatrix
 from swiftformer_tf.tasks.features import Retrieval, check_classes, nearest_others
 from swiftformer_tf.tasks.label_accuracy import LabelAccuracy
 from swiftformer_tf.tasks.scores import LabelScores, NumberErrors
@@ -27,30 +29,39 @@ __all__ = [
     "evaluate_classifier",
     "evaluate_features",
     "evaluate_segmentation",
+    "labeled_for",
     "save_confusion",
 ]
 
 
-def save_confusion(path: str | Path, scores: LabelAccuracy | PixelConfusion) -> None:
+def save_confusion(path: str | Path, confusion: ConfusionMatrix) -> None:
     """Draws how often each class was answered for each right class as a PNG; needs matplotlib (extra `report`).
 
     Args:
         path: Path of the PNG.
-        scores: The counts, of photographs or of pixels; of labels, only those that have photographs are drawn.
+        confusion: What to draw; of its classes, those that are right or answered anywhere.
 
     Raises:
         SwiftFormerError: matplotlib is not installed.
         OSError: The file cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> counts = np.array([[3, 1], [0, 4]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "confusion.png")
+        ...     save_confusion(path, ConfusionMatrix(counts, ("tench", "church"), "top-1 88 %", "answered", "right"))
+        ...     path.read_bytes()[1:4]
+        b'PNG'
     """
     require_packages("a confusion matrix", "matplotlib")
     from matplotlib.figure import Figure
 
-    pixels = isinstance(scores, PixelConfusion)
-    matrix = scores.matrix if isinstance(scores, PixelConfusion) else scores.confusion_present
-    present = np.flatnonzero(matrix.any(axis=1) | matrix.any(axis=0))
-    shares = matrix[np.ix_(present, present)].astype(float)
+    counts = confusion.counts
+    present = np.flatnonzero(counts.any(axis=1) | counts.any(axis=0))
+    shares = counts[np.ix_(present, present)].astype(float)
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
-    names = [scores.labels[int(index)] for index in present]
+    names = [confusion.labels[int(index)] for index in present]
     side = min(3 + 0.45 * len(names), 30)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
@@ -64,11 +75,38 @@ def save_confusion(path: str | Path, scores: LabelAccuracy | PixelConfusion) -> 
             share = shares[row, column]
             color = "white" if share > 0.5 else "black"
             axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=color)
-    axes.set_xlabel("answered class" if pixels else "best output")
-    axes.set_ylabel("right class" if pixels else "right label")
-    axes.set_title(scores.plot_title)
+    axes.set_xlabel(confusion.answered)
+    axes.set_ylabel(confusion.right)
+    axes.set_title(confusion.title)
     with replacing(path) as beside:
         figure.savefig(beside, format="png", dpi=120)
+
+
+def labeled_for(
+    config: SwiftFormerConfig, folder: str | Path, *, label_file: str | Path | None = None
+) -> LabeledImages | AnnotatedImages:
+    """Opens the labeled photographs of a folder in the form that `evaluate` needs for a model.
+
+    Reads `metadata.csv` if there is one, and otherwise calls `labeled_images`.
+
+    Args:
+        config: Configuration of the model: labels and problem type.
+        folder: Folder of photographs.
+        label_file: See `labeled_images`; overrides `metadata.csv`.
+
+    Raises:
+        ImageError: The folder does not contain the annotations that the model needs; the message names it.
+    """
+    kind = problem_type(config)
+    if label_file is None and has_metadata(folder):
+        images, _ = open_annotated(folder, kind, labels=config.labels)
+        return images if isinstance(images, AnnotatedImages) else matched_images(images, config.labels)
+    if kind != "single_label_classification":
+        raise ImageError(
+            f"{folder}: no {METADATA}; a model with problem_type={kind!r} needs one with the answers for each "
+            "photograph"
+        )
+    return labeled_images(folder, config.labels, label_file=label_file)
 
 
 def evaluate_classifier(
@@ -97,6 +135,19 @@ def evaluate_classifier(
         ModelError: The outputs do not fit the labels, or are not finite.
         ConfigError: The annotations of the photographs do not match the problem type of the model.
         ImageError: A photograph cannot be decoded; the message names it.
+
+    Examples:
+        A function that takes every photograph for the second label:
+
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> config = SwiftFormerConfig.from_variant("tiny", id2label={0: "tench", 1: "church"})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (40, 40)).save(Path(folder, "1.png"))
+        ...     images = LabeledImages((Path(folder, "1.png"),), (1,), "by hand")
+        ...     scores = evaluate_classifier(lambda batch: np.tile([0.0, 1.0], (len(batch), 1)), config, images)
+        >>> scores.top1
+        1.0
     """
     count = _COUNTS[problem_type(config)]
     outputs = _outputs(predict, config, images.paths, batch_size, progress, width=config.num_labels)
@@ -177,6 +228,21 @@ def evaluate_features(
         ModelError: The outputs are no vectors, or are not finite.
         ImageError: See `check_classes`, before any photograph is read; or one cannot be decoded, which the message
             names.
+
+    Examples:
+        Mean colors as features:
+
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> config = SwiftFormerConfig.from_variant("tiny", id2label={})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     paths = tuple(Path(folder, f"{color}{index}.png") for color in ("red", "blue") for index in (1, 2))
+        ...     for path in paths:
+        ...         Image.new("RGB", (40, 40), path.stem[:-1]).save(path)
+        ...     images = ImageFolder(paths, (0, 0, 1, 1), ("red", "blue"))
+        ...     scores = evaluate_features(lambda batch: batch.mean(axis=(1, 2)), config, images)
+        >>> scores.recall_at_1
+        1.0
     """
     targets = np.asarray(images.labels)
     check_classes(targets)
@@ -205,6 +271,23 @@ def evaluate_segmentation(
         ModelError: The outputs do not fit the labels, or are not finite.
         ConfigError: The transform crops, or the masks have different classes.
         ImageError: A photograph or mask cannot be used; the message names it.
+
+    Examples:
+        A function that takes every pixel for road:
+
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from swiftformer_tf import Transform
+        >>> config = SwiftFormerConfig(id2label={0: "road", 1: "sky"}, transform=Transform(size=(8, 8), crop=None))
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     for kind, mode in (("images", "RGB"), ("masks", "L")):
+        ...         Path(name, kind).mkdir()
+        ...         Image.new(mode, (8, 8)).save(Path(name, kind, "1.png"))
+        ...     _ = Path(name, "classes.csv").write_text("road\\nsky\\n")
+        ...     folder = MaskFolder.open(Path(name, "images"))
+        ...     scores = evaluate_segmentation(lambda batch: np.zeros((1, 2, 2), np.uint8), config, folder)
+        >>> scores.pixel_accuracy
+        1.0
     """
     config.transform.check_whole()
     same_classes(folder, config.labels)

@@ -118,7 +118,7 @@ def calibrate(
         statistics = measure(graph, inputs, progress, kept=IMAGES_SEEN_TWICE)
     if deploy.include_preprocessing:
         # The range of a byte, not that of the photographs, so that the quantized integers are the pixels themselves.
-        statistics = statistics.with_range(graph.inputs[0], 0, 255)
+        statistics = statistics.with_ranges({graph.inputs[0]: (0, 255)})
     return Calibration(content, statistics, _digest(deploy))
 
 

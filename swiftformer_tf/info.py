@@ -12,7 +12,7 @@ from swiftformer_tf.litert.inspection import inspect_model
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import Opened, open_any
-from swiftformer_tf.tasks import TASKS
+from swiftformer_tf.tasks import CUSTOM_HEAD, TASKS
 
 __all__ = ["describe", "describe_file"]
 
@@ -29,6 +29,12 @@ def describe(opened: Opened) -> dict[str, Any]:
 
     Raises:
         ModelError: The TFLite file is damaged.
+
+    Examples:
+        >>> from swiftformer_tf import SwiftFormerForImageClassification
+        >>> facts = describe(SwiftFormerForImageClassification(SwiftFormerConfig.from_variant("tiny", image_size=64)))
+        >>> facts["kind"], facts["variant"], facts["heads"]
+        ('keras', 'tiny', 2)
     """
     if isinstance(opened, Checkpoint):
         tensors = {**opened.tensors, **opened.segmenter}
@@ -49,8 +55,7 @@ def describe(opened: Opened) -> dict[str, Any]:
 
     return {
         "kind": "keras",
-        # Under a custom head, the configuration is that of the classifier whose backbone it has.
-        **_config_facts(config_of(opened), getattr(opened, "task", "classification")),
+        **_config_facts(config_of(opened), getattr(opened, "task", CUSTOM_HEAD)),
         "parameters": count_parameters(opened),
         "dtype": opened.dtype_policy.name,
     }

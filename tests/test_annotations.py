@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from swiftformer_tf import ImageError, SwiftFormerConfig
+from swiftformer_tf.evaluation import labeled_for
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.metadata import has_metadata, read_metadata
-from swiftformer_tf.tasks.annotations import labeled_for, open_annotated
+from swiftformer_tf.images.targets import open_annotated
 from swiftformer_tf.training.photographs import training_photographs
 
 

@@ -45,8 +45,8 @@ def same_values(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda statistics: statistics.fix_range(min(statistics.low), 0, 1),
-        lambda statistics: statistics.fixed_ranges.add(-1),
+        lambda statistics: statistics.low.update({min(statistics.low): np.zeros(1, np.float32)}),
+        lambda statistics: statistics.outputs.update({"another": np.zeros(1)}),
         lambda statistics: np.multiply(first := next(iter(statistics.moments.values())), 2, out=first),
         lambda statistics: statistics.images.pop(),
     ],

@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import numpy as np
 import pytest
+from support.commands import run
 from support.hub_server import COMMIT, Hub, hub_server
 from support.weight_files import GOLDEN, SMALL, random_checkpoint
 
@@ -231,9 +231,6 @@ def test_the_command_takes_the_hub_of_the_environment(hub: Hub, tmp_path: Path) 
 
 
 def test_an_id_is_a_model_for_commands(hub: Hub, tmp_path: Path) -> None:
-    def run(*arguments: Any) -> Any:
-        return run(*arguments)
-
     assert "someone/swiftformer_small.test" in run("info", NAME).stdout
     result = run("port", NAME, "-o", tmp_path / "x.keras")
     assert result.exit_code == 0, result.output

@@ -87,14 +87,14 @@ def test_every_tensor_of_the_float_graph_is_there(
     missing = wanted - {each.name for each in report.tensors}
     # In int8, maxima before RSQRT that change no integer are left out of the file.
     assert {name.rpartition("/")[2] for name in missing} <= ({"maximum"} if recipe == "static_int8" else set())
-    assert {each.scheme for each in report.tensors} == SCHEMES[recipe]
+    assert {each.precision for each in report.tensors} == SCHEMES[recipe]
     for each in report.tensors:
         assert math.isfinite(each.signal)
         assert math.isfinite(each.noise)
         assert math.isfinite(each.own_noise)
         assert each.signal > 0
-        assert (each.scale is None) == (each.range_used is None) == (each.scheme in ("float32", "hybrid"))
-        if each.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") and each.scheme != "float32":
+        assert (each.scale is None) == (each.range_used is None) == (each.precision in ("float32", "hybrid"))
+        if each.op in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED") and each.precision != "float32":
             assert each.weight_scales is not None
             assert 0 < each.weight_scales[0] <= each.weight_scales[1]
         else:
@@ -117,7 +117,7 @@ def test_the_first_tensor_loses_what_rounding_the_image_loses(
     recipe: str, reports: dict[str, QuantizationReport], images: np.ndarray
 ) -> None:
     first = reports[recipe].tensors[0]
-    assert (first.op, first.scheme) == ("QUANTIZE", "int8")
+    assert (first.op, first.precision) == ("QUANTIZE", "int8")
     assert first.scale is not None
     assert first.zero_point is not None
     integers = np.clip(np.rint(images / np.float32(first.scale)) + first.zero_point, -128, 127)
@@ -154,7 +154,7 @@ def test_what_a_gelu_makes_nothing_of_is_not_missed(
 
 def test_what_stays_float_loses_nothing_by_itself(reports: dict[str, QuantizationReport]) -> None:
     for each in reports["dynamic_int8"].tensors:
-        if each.scheme == "float32":
+        if each.precision == "float32":
             assert each.own_snr is None or each.own_snr > 100, each.name
         else:
             assert each.own_snr is not None
@@ -176,7 +176,7 @@ def test_more_bits_lose_less(reports: dict[str, QuantizationReport]) -> None:
 def test_a_planted_fault_ranks_first(
     recipe: str, reports: dict[str, QuantizationReport], lite: Lite, model: Model, images: np.ndarray
 ) -> None:
-    sound = next(each for each in reports[recipe].tensors if FAULTY in each.name and each.scheme == "int8")
+    sound = next(each for each in reports[recipe].tensors if FAULTY in each.name and each.precision == "int8")
     assert reports[recipe].worst_first[0] != sound
     report = debug_quantization(with_fault(lite(recipe)), reference=model, images=images)
     worst = report.worst_first[0]
@@ -202,7 +202,7 @@ def test_bytes_in_and_probabilities_out(model: Model, pixels: np.ndarray) -> Non
     report = debug_quantization(exported, reference=model, images=pixels[:4])
     first, last = report.tensors[0], report.tensors[-1]
     assert (first.scale, first.zero_point, first.own_noise) == (1.0, -128, 0.0)  # a byte's own integers
-    assert (last.op, last.scheme, last.scale) == ("QUANTIZE", "uint8", 1 / 256)
+    assert (last.op, last.precision, last.scale) == ("QUANTIZE", "uint8", 1 / 256)
 
 
 # Refused.

@@ -107,7 +107,7 @@ def test_the_confusion_is_drawn(photographs: tuple[Path, ...], tmp_path: Path) -
     predict = answers(*[ranked(index % 3) for index in range(6)])
     result = evaluate_classifier(predict, CONFIG, LabeledImages(photographs, (0, 1, 2, 2, 1, 0), "by hand"))  # type: ignore[arg-type]
     assert isinstance(result, LabelAccuracy)
-    save_confusion(tmp_path / "confusion.png", result)
+    save_confusion(tmp_path / "confusion.png", result.confusion_matrix)
     with Image.open(tmp_path / "confusion.png") as picture:
         assert picture.format == "PNG"
         # Half of each row on the diagonal and half beside it: cells of the map's middle blue.
@@ -127,7 +127,7 @@ def test_what_is_answered_but_never_right_is_drawn_too(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Axes, "imshow", watched)
     matrix = np.array([[4, 0, 4, 0], [0, 0, 8, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
-    save_confusion(tmp_path / "confusion.png", PixelConfusion(matrix, ("sky", "road", "car", "tree")))
+    save_confusion(tmp_path / "confusion.png", PixelConfusion(matrix, ("sky", "road", "car", "tree")).confusion_matrix)
     np.testing.assert_allclose(drawn[0], np.array([[0.5, 0, 0.5], [0, 0, 1], [0, 0, 0]]))
 
 

@@ -196,11 +196,11 @@ def test_verify_and_debug_take_rows(
     checks = {each.name: each.status for each in verify(exported, reference=wide, images=oblong).checks}
     assert {checks[name] for name in ("weights", "partitions", "no_flex", "static_shapes", "finite")} == {"passed"}
     report = debug_quantization(exported, reference=wide, images=oblong[:4])
-    convolutions = [each for each in report.tensors if each.scheme == "hybrid"]
+    convolutions = [each for each in report.tensors if each.precision == "hybrid"]
     assert convolutions
     assert all(each.own_snr is not None and each.own_snr > 25 for each in convolutions)
     # What stays float loses nothing by itself, in a row or not.
-    assert all((each.own_snr or 200) > 70 for each in report.tensors if each.scheme == "float32")
+    assert all((each.own_snr or 200) > 70 for each in report.tensors if each.precision == "float32")
 
 
 def test_xnnpack_converts_such_inputs_in_a_pass_of_their_own(exported: LiteModel, tmp_path: Path) -> None:

@@ -61,9 +61,8 @@ def narrowed(calibration: Calibration, high: float) -> Calibration:
     tensor = next(
         op.outputs[0] for op in reversed(Graph(calibration.content).operations) if op.name in ("ADD", "CONV_2D")
     )
-    statistics = calibration.statistics.copy()
-    statistics.high[tensor] = np.minimum(statistics.high[tensor], np.float32(high))
-    return dataclasses.replace(calibration, statistics=statistics)
+    reached = {**calibration.statistics.high, tensor: np.minimum(calibration.statistics.high[tensor], np.float32(high))}
+    return dataclasses.replace(calibration, statistics=dataclasses.replace(calibration.statistics, high=reached))
 
 
 @pytest.mark.parametrize("added", [False, True])

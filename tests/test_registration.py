@@ -16,7 +16,7 @@ from support.random_models import TWO_STAGES
 
 from swiftformer_tf import LiteModel, SwiftFormerConfig, SwiftFormerForImageClassification, SwiftFormerModel, fuse
 from swiftformer_tf.layers import Encoder
-from swiftformer_tf.registration import REGISTERED
+from swiftformer_tf.saved_classes import SAVED_CLASSES
 from swiftformer_tf.training import ClippedAdamW
 
 PACKAGE = Path(__file__).parents[1] / "swiftformer_tf"
@@ -108,7 +108,7 @@ def test_the_table_has_every_class_that_a_saved_file_may_name() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef) and any("register_keras" in ast.unparse(d) for d in node.decorator_list):
                 registered.setdefault(module, set()).add(node.name)
-    assert {module: set(names) for module, names in REGISTERED.items()} == registered
+    assert {module: set(names) for module, names in SAVED_CLASSES.by_module.items()} == registered
 
 
 LOAD = """

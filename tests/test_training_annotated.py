@@ -15,10 +15,9 @@ from support.random_models import pictures, tiny_config
 from support.tracing import steps_traced
 
 from swiftformer_tf import ConfigError, ImageError, SwiftFormerForImageClassification
-from swiftformer_tf.evaluation import evaluate_classifier
+from swiftformer_tf.evaluation import evaluate_classifier, labeled_for
 from swiftformer_tf.images.annotations import AnnotatedImages
 from swiftformer_tf.images.folders import ImageFolder
-from swiftformer_tf.tasks.annotations import labeled_for
 from swiftformer_tf.training import Teacher, TrainingRecipe, compile_for, train_classifier, training_photographs
 from swiftformer_tf.training.objectives import OBJECTIVES, ScaledAbsoluteError
 

@@ -46,7 +46,7 @@ def main(folder: Path) -> None:
                     model(tf.zeros((1, 3, 224, 224)), training=False)
                 path.write_bytes(convert(model, form, calibration))
             except Exception as error:  # that a peer cannot be built is a result
-                failed.write_text(f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}")
+                failed.write_text(f"{type(error).__name__}: {' '.join(str(error).strip().splitlines()[:1])}")
         entries.append(
             {
                 "name": f"HF TensorFlow 4.57.6, {form}",

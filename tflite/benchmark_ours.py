@@ -19,6 +19,7 @@ from swiftformer_tf import (
     export,
     fuse,
 )
+from swiftformer_tf.errors import first_line
 
 __all__ = ["build", "convolution_twin"]
 
@@ -97,7 +98,7 @@ class _Files:
             try:
                 path.write_bytes(make())
             except Exception as error:  # that a form cannot be built is a result
-                self.entries[-1]["error"] = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
+                self.entries[-1]["error"] = f"{type(error).__name__}: {first_line(error)}"
         self.report(f"{which} {name}: {self.entries[-1]['error'] or 'ready'}")
 
 

@@ -159,7 +159,7 @@ class _Files:
                 make(beside)
                 beside.replace(path)
             except Exception as error:  # that a peer cannot be built is a result
-                failed.write_text(f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}")
+                failed.write_text(f"{type(error).__name__}: {' '.join(str(error).strip().splitlines()[:1])}")
         return None if path.exists() else failed.read_text()
 
     def quantize(self, title: str, source: Path, images: np.ndarray, reference: str) -> None:

@@ -85,7 +85,7 @@ def measure(folder: Path, sizes: str) -> None:
     for size in sorted({int(text) for text in sizes.split(",")}):
         resized = _resized(model, size)
         by_size[size] = _count(resized.predict_on_batch, resized.config, images)
-    save_confusion(HERE / "confusion.png", ways["Keras"])
+    save_confusion(HERE / "confusion.png", ways["Keras"].confusion_matrix)
     with replacing(HERE / "imagenette.md") as beside:
         beside.write_text("\n".join([*_page(ways, by_size, model.config.image_size), *_unseen(model, images)]) + "\n")
     if len({way.confusion.tobytes() for way in ways.values()}) > 1:

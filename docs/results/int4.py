@@ -8,6 +8,7 @@ which order they get eight. `Recipe.int8_layers` of `dynamic_int4` is the head o
 it is measured and is not measured again: to measure anew, remove it in its CSV file.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def _ordered(calibrated: sf.Calibration, images: np.ndarray) -> list[dict[str, A
     return sorted(rows, key=lambda row: -float(row["noise"]) / row["weights"])
 
 
-def _rounded(graph: Graph, index: int, op: Operation, moments: dict[int, np.ndarray]) -> Graph:
+def _rounded(graph: Graph, index: int, op: Operation, moments: Mapping[int, np.ndarray]) -> Graph:
     kernel = graph.constant(op.inputs[1])
     bias = graph.constant(op.inputs[2])
     assert kernel is not None

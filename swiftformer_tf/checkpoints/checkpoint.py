@@ -17,7 +17,7 @@ from swiftformer_tf.checkpoints import (
     tensor_specs,
     torch_zip,
 )
-from swiftformer_tf.checkpoints.container import Contents
+from swiftformer_tf.checkpoints.container import Container
 from swiftformer_tf.checkpoints.implied_tensors import (
     all_or_no_layer_scales,
     equal_heads,
@@ -169,17 +169,17 @@ class Checkpoint:
         path = weights_path(path)
         try:
             file = folders.weight_file(path) if path.is_dir() else path
-            return cls._from_contents(file, _read(file), token_weights, weights)
+            return cls._from_container(file, _read(file), token_weights, weights)
         except (CheckpointError, ConfigError) as error:
             raise CheckpointError(f"{path}: {one_line(error)}") from None
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
 
     @classmethod
-    def _from_contents(
-        cls, path: Path, contents: Contents, token_weights: TokenWeights | None, weights: str | None
+    def _from_container(
+        cls, path: Path, container: Container, token_weights: TokenWeights | None, weights: str | None
     ) -> Self:
-        found = selection.find(contents)
+        found = selection.find(container)
         chosen = selection.choose(found, weights)
         key_layout = chosen.key_layout
         canonical = key_layouts.to_canonical(chosen.keys.values(), key_layout)
@@ -189,7 +189,7 @@ class Checkpoint:
         if KEY_LAYOUTS[key_layout].all_layer_scales:
             tensors |= unit_layer_scales(tensors)
         shapes = {key: tensor.shape for key, tensor in tensors.items()}
-        given = _given_config(path, contents.record, key_layout, shapes)
+        given = _given_config(path, container.record, key_layout, shapes)
         config = tensor_specs.infer_config(
             shapes, given or SwiftFormerConfig(transform=KEY_LAYOUTS[key_layout].transform)
         )
@@ -300,7 +300,7 @@ def _label_notes(given: SwiftFormerConfig | None, config: SwiftFormerConfig) -> 
         yield f"the configuration names {named}, the head has {config.num_labels}: they are numbered"
 
 
-def _read(path: Path) -> Contents:
+def _read(path: Path) -> Container:
     if path.name.endswith(folders.INDEX):
         return folders.read_shards(path, _read)
     if folders.is_part(path.name):
@@ -313,7 +313,7 @@ def _read(path: Path) -> Contents:
     raise CheckpointError(cure or ("empty" if not start else f"not a weight file; {FORMATS}"))
 
 
-def _reader(start: bytes) -> Callable[[Path], Contents] | None:
+def _reader(start: bytes) -> Callable[[Path], Container] | None:
     if start.startswith(b"PK\x03\x04"):
         return torch_zip.read
     if start.startswith(b"\x89HDF\r\n\x1a\n"):

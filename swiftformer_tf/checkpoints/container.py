@@ -8,7 +8,7 @@ import numpy as np
 
 from swiftformer_tf.errors import CheckpointError
 
-__all__ = ["MAX_ELEMENTS", "RECORD", "Contents", "StateDict", "check_size", "counters", "in_memory", "integers"]
+__all__ = ["MAX_ELEMENTS", "RECORD", "Container", "StateDict", "check_size", "counters", "in_memory", "integers"]
 
 # Nine times SwiftFormer-L3; one gigabyte in float32.
 MAX_ELEMENTS = 2**28
@@ -35,7 +35,7 @@ class StateDict(NamedTuple):
     read: Callable[[Iterable[str]], dict[str, np.ndarray]]
 
 
-class Contents(NamedTuple):
+class Container(NamedTuple):
     """All mappings of tensors in a file.
 
     Args:
@@ -53,12 +53,12 @@ class Contents(NamedTuple):
         return state.read(state.shapes)
 
 
-def in_memory(tensors: Mapping[str, np.ndarray], record: str | None = None) -> Contents:
+def in_memory(tensors: Mapping[str, np.ndarray], record: str | None = None) -> Container:
     """Creates the contents of a file with a single mapping that was read completely."""
     shapes = {key: tensor.shape for key, tensor in tensors.items()}
     kinds = {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
     state = StateDict(shapes, counters(kinds), integers(kinds), {}, lambda keys: {key: tensors[key] for key in keys})
-    return Contents({"": state}, record)
+    return Container({"": state}, record)
 
 
 def counters(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> frozenset[str]:

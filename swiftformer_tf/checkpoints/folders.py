@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.checkpoints import config_formats
-from swiftformer_tf.checkpoints.container import Contents, in_memory
+from swiftformer_tf.checkpoints.container import Container, in_memory
 from swiftformer_tf.checkpoints.key_layouts import KeyLayoutName, shorten
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import CheckpointError, ConfigError
@@ -92,7 +92,7 @@ def shards(index: Path) -> dict[str, str]:
     return dict(places)
 
 
-def read_shards(index: Path, read: Callable[[Path], Contents]) -> Contents:
+def read_shards(index: Path, read: Callable[[Path], Container]) -> Container:
     """Reads the tensors of all files in an index.
 
     Args:

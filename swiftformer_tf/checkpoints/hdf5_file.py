@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from swiftformer_tf.checkpoints.container import Contents, check_size, in_memory
+from swiftformer_tf.checkpoints.container import Container, check_size, in_memory
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read"]
@@ -30,7 +30,7 @@ _BODY = re.compile(r"^(?:.*/)?((?:patch_embed/patch_embedding|encoder/network)[/
 _CLASSIFIER = re.compile(r"^(?:.*/)?((?:norm|head|dist_head)/\w+)$")
 
 
-def read(path: Path) -> Contents:
+def read(path: Path) -> Container:
     """Reads the tensors of a `tf_model.h5`, with the names and shapes of Hugging Face's PyTorch model.
 
     Raises:

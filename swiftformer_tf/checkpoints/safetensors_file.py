@@ -9,7 +9,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from swiftformer_tf.checkpoints.container import RECORD, Contents, check_size, in_memory
+from swiftformer_tf.checkpoints.container import RECORD, Container, check_size, in_memory
 from swiftformer_tf.errors import CheckpointError
 
 __all__ = ["read", "write"]
@@ -23,7 +23,7 @@ FLOAT8 = {
 }
 
 
-def read(path: Path) -> Contents:
+def read(path: Path) -> Container:
     """Reads the tensors of a `.safetensors` file.
 
     Raises:

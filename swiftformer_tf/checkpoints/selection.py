@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from swiftformer_tf.checkpoints import key_layouts
-from swiftformer_tf.checkpoints.container import Contents, StateDict
+from swiftformer_tf.checkpoints.container import Container, StateDict
 from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
 from swiftformer_tf.errors import CheckpointError, number_of
 from swiftformer_tf.segmentation_heads import FEATURE_NORM
@@ -70,13 +70,13 @@ class Weights(NamedTuple):
         return f"{self.name!r} ({len(self.keys)} tensors in the {self.key_layout} layout, {number_of(labels, 'label')})"
 
 
-def find(contents: Contents) -> list[Weights]:
+def find(container: Container) -> list[Weights]:
     """Finds the weights of all SwiftFormers in a file, in the file's order.
 
     Raises:
         CheckpointError: There are none; or there are further tensors that belong to something else.
     """
-    return [weights for name, state in contents.state_dicts.items() for weights in _in_mapping(name, state)]
+    return [weights for name, state in container.state_dicts.items() for weights in _in_mapping(name, state)]
 
 
 def _in_mapping(name: str, state: StateDict) -> list[Weights]:

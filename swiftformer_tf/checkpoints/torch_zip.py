@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from swiftformer_tf.checkpoints import torch_pickle, torch_state_dicts
-from swiftformer_tf.checkpoints.container import RECORD, Contents, StateDict, check_size, counters, integers
+from swiftformer_tf.checkpoints.container import RECORD, Container, StateDict, check_size, counters, integers
 from swiftformer_tf.checkpoints.torch_names import DTYPES, INERT_CALLS, OTHER_ARCHIVES, STORAGES, UNREAD_TENSORS
 from swiftformer_tf.checkpoints.torch_state_dicts import Place, Tensor, Unread, loaded
 from swiftformer_tf.errors import CheckpointError
@@ -27,7 +27,7 @@ __all__ = ["read", "write"]
 MAX_PICKLE_BYTES = 2**24
 
 
-def read(path: Path) -> Contents:
+def read(path: Path) -> Container:
     """Reads the mappings of tensors in a `.pth`, `.pt` or `.bin` file.
 
     Raises:
@@ -43,7 +43,7 @@ def read(path: Path) -> Contents:
         for place, state in torch_state_dicts.state_dicts(content).items()
     }
     record = content.get(RECORD) if isinstance(content, dict) else None
-    return Contents(state_dicts, record if isinstance(record, str) else None)
+    return Container(state_dicts, record if isinstance(record, str) else None)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""The command `swiftformer-tf`: one file per subcommand, each of which makes a single call to the library.
+"""The command `swiftformer-tf`: one file per subcommand, each of which calls one function of the library and shows.
 
-Only `demo --serve` makes two, the second of which is that of `serve`.
+`demo --serve` then calls that of `serve`; cautions about recipes are asked for before the work, and printed first.
 """
 
 import atexit

@@ -7,7 +7,8 @@ import click
 
 from swiftformer_tf.cli.console import TASK_OPTIONS, ImageSize, ModelFile, note, token_weights_option, weights_option
 from swiftformer_tf.cli.training_progress import progress
-from swiftformer_tf.config import VARIANTS, ProblemType
+from swiftformer_tf.config import VARIANTS
+from swiftformer_tf.images.annotations import ProblemType
 from swiftformer_tf.training.recipes import TRAINING_RECIPES
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

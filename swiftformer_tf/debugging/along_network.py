@@ -37,7 +37,7 @@ def ratios_along_network(tensors: Sequence[TensorReport], worst_first: Sequence[
     running = [(each.position, each.snr) for each in tensors if each.snr is not None and math.isfinite(each.snr)]
     alone = [each for each in worst_first if each.own_snr is not None and math.isfinite(each.own_snr)]
     axes.plot(*zip(*running, strict=True), color=AS_IT_RUNS, linewidth=1.4, label="as the file runs")
-    dots = [(each.position, each.own_snr) for each in alone if each.scheme != "float32"]
+    dots = [(each.position, each.own_snr) for each in alone if each.precision != "float32"]
     axes.plot(*zip(*dots, strict=True), "o", color=ALONE, markersize=3.5, label="own operation alone")
     for each in alone[:NAMED]:
         assert each.own_snr is not None

@@ -223,7 +223,7 @@ def _facts(graph: Graph, each: Pair) -> dict[str, Any]:
     return {
         "name": graph.label(each.output),
         "op": each.op.name,
-        "scheme": precision,
+        "precision": precision,
         "scale": None if quantization is None else float(quantization.scale[0]),
         "zero_point": None if quantization is None else quantization.zero_point,
         "weight_scales": None if weights is None else (float(weights.scale.min()), float(weights.scale.max())),

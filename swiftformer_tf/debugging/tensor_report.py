@@ -18,7 +18,8 @@ class TensorReport:
         name: Name of the tensor in the float graph; the name in the file starts with it.
         part: Part of the network, such as `"stages-0-blocks-1"`.
         op: The operation that writes it; QUANTIZE casts a float.
-        scheme: Precision of that operation: `"int8"`, `"int16x8"`, `"hybrid"` (floats times integers) or `"float32"`.
+        precision: Precision of that operation: `"int8"`, `"int16x8"`, `"hybrid"` (floats times integers) or
+            `"float32"`.
         scale: Scale of the tensor's integers; None for floats.
         zero_point: Zero point of the tensor's integers; None for floats.
         weight_scales: Minimum and maximum scale of the operation's weights; None if it has no integer weights.
@@ -33,7 +34,7 @@ class TensorReport:
     Examples:
         >>> rounded = TensorReport(
         ...     position=7, name="stages-0-blocks-1-attn-to_key/conv_2d", part="stages-0-blocks-1",
-        ...     op="CONV_2D", scheme="int8", scale=0.02, zero_point=0, weight_scales=(0.001, 0.004),
+        ...     op="CONV_2D", precision="int8", scale=0.02, zero_point=0, weight_scales=(0.001, 0.004),
         ...     signal=1.0, noise=0.1, own_noise=0.01, range_used=(-2.56, 2.54), range_seen=(-2.5, 2.4), saturated=0.0,
         ... )
         >>> rounded.snr, rounded.own_snr, rounded.short_name
@@ -44,7 +45,7 @@ class TensorReport:
     name: str
     part: str
     op: str
-    scheme: str
+    precision: str
     scale: float | None
     zero_point: int | None
     weight_scales: tuple[float, float] | None
@@ -71,7 +72,8 @@ class TensorReport:
         return self.name if self.part in self.name else f"{self.part}/{self.name}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Converts to plain JSON types; infinite and unknown ratios become None."""
+        """Converts to plain JSON types; infinite and unknown ratios become None, and the precision is `scheme`."""
         ratios = {"snr_db": self.snr, "own_snr_db": self.own_snr}
         known = {name: value if value is not None and math.isfinite(value) else None for name, value in ratios.items()}
-        return {**dataclasses.asdict(self), **known}
+        fields = {{"precision": "scheme"}.get(name, name): value for name, value in dataclasses.asdict(self).items()}
+        return {**fields, **known}

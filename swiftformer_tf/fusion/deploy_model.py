@@ -13,7 +13,7 @@ from swiftformer_tf.fusion.graph_walk import Walk, is_graph
 from swiftformer_tf.notebook import facts_table, first_labels
 from swiftformer_tf.pretrained_model import config_of
 from swiftformer_tf.registration import PACKAGE
-from swiftformer_tf.tasks import TASKS, Activation, Output, main_output
+from swiftformer_tf.tasks import CUSTOM_HEAD, TASKS, Activation, Output, main_output
 from swiftformer_tf.variables import count_parameters
 
 __all__ = ["DeployModel", "fuse", "graph_config", "output_names", "tasks_of"]
@@ -254,7 +254,7 @@ def tasks_of(model: keras.Model, tasks: str | Mapping[str, str] | None = None) -
             raise ConfigError(f"`tasks`: no output is called {name!r}; expected one of {', '.join(names)}")
         if task not in TASKS:
             raise ConfigError(f"`tasks`: {name} has the unknown task {task!r}; expected one of {', '.join(TASKS)}")
-    default = getattr(model, "task", "features")
+    default = getattr(model, "task", CUSTOM_HEAD)
     return {name: given.get(name, default) for name in names}
 
 

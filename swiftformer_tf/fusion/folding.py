@@ -280,6 +280,7 @@ def _pad(hidden: Any, padding: int) -> Any:
 
 
 def convolved(hidden: Any, weights: Weights, name: str, *, strides: int = 1) -> Any:
+    """Applies a convolution with these weights, kernel (height, width, C, filters) and possibly bias (filters,)."""
     height, width, _, filters = weights[0].shape
     layer = keras.layers.Conv2D(
         filters,

@@ -3,13 +3,15 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
 from swiftformer_tf.errors import ImageError
 
-__all__ = ["AnnotatedImages"]
+__all__ = ["AnnotatedImages", "ProblemType"]
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,7 +9,16 @@ import numpy as np
 from swiftformer_tf.errors import ModelError, prefix_path
 from swiftformer_tf.litert.damage import damage_told
 from swiftformer_tf.litert.model_file import LiteModel
-from swiftformer_tf.litert.ops import CASTS, FLOATS, MATRIX_OPS, before_matrices, behind_integers, operation_name
+from swiftformer_tf.litert.ops import (
+    CASTS,
+    FLOATS,
+    MATRIX_OPS,
+    before_matrices,
+    behind_integers,
+    groups,
+    operation_name,
+    reads_one_pixel,
+)
 from swiftformer_tf.litert.strictness import find_misquantized, find_unused
 from swiftformer_tf.litert.versions import option_version
 
@@ -166,9 +175,9 @@ def _inspected(graph: Any, utils: Any) -> Inspection:
                     types[index],
                     shape,
                     stored[tensors[index].buffer],
-                    name != "DEPTHWISE_CONV_2D" and {*shape[1:-1]} <= {1} and source[1:-1] == output[1:-1],
+                    name != "DEPTHWISE_CONV_2D" and reads_one_pixel(source, shape, output),
                     int(np.prod(spread.shape[:-1])),
-                    name == "CONV_2D" and source[-1] != shape[-1],
+                    name == "CONV_2D" and groups(name, source, shape) > 1,
                     types[index] == "FLOAT32" and _is_one(graph.buffers[tensors[index].buffer].data),
                 )
         shapes = [None if i < 0 else _shape(tensors[i]) for i in op.inputs]

@@ -1,6 +1,6 @@
 """Names and kinds of LiteRT's operations, shared by all code that reads files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
@@ -12,7 +12,9 @@ __all__ = [
     "before_matrices",
     "behind_integers",
     "count_partitions",
+    "groups",
     "operation_name",
+    "reads_one_pixel",
 ]
 
 # Types of numbers that are no integers.
@@ -88,6 +90,34 @@ def behind_integers(operations: Iterable[tuple[Iterable[int], Iterable[int], boo
         if not found[-1]:
             before.update(inputs)
     return found[::-1]
+
+
+def groups(name: str, source: Sequence[int], weights: Sequence[int]) -> int:
+    """Returns the number of groups of a matrix or filter: sets of channels with separate outputs.
+
+    Args:
+        name: The operation, one of `MATRIX_OPS`.
+        source: Shape of its input.
+        weights: Shape of its matrix or filter.
+
+    Examples:
+        >>> groups("CONV_2D", (1, 8, 8, 12), (12, 3, 3, 4)), groups("FULLY_CONNECTED", (1, 12), (10, 12))
+        (3, 1)
+    """
+    channels = source[-1]
+    return {"DEPTHWISE_CONV_2D": channels, "CONV_2D": channels // max(weights[-1], 1)}.get(name, 1)
+
+
+def reads_one_pixel(source: Sequence[int], weights: Sequence[int], output: Sequence[int]) -> bool:
+    """Whether a matrix or filter computes each pixel from the pixel at the same position, given the three shapes.
+
+    Examples:
+        >>> reads_one_pixel((1, 8, 8, 12), (4, 1, 1, 12), (1, 8, 8, 4))
+        True
+        >>> reads_one_pixel((1, 8, 8, 12), (4, 1, 1, 12), (1, 4, 4, 4))  # with strides
+        False
+    """
+    return {*weights[1:-1]} <= {1} and [*source[1:-1]] == [*output[1:-1]]
 
 
 def count_partitions(interpreter: Any) -> int:

@@ -7,6 +7,8 @@ the version that its types need, which `quantization.kernels` lists, and the one
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from swiftformer_tf.litert.ops import groups
+
 __all__ = ["Shapes", "option_version"]
 
 # Shapes of an operation's inputs; None for an omitted one.
@@ -40,8 +42,8 @@ def _broadcasts_many(_: Any, shapes: Shapes) -> bool:
 
 
 def _is_grouped(_: Any, shapes: Shapes) -> bool:
-    source, weights = (shape or () for shape in shapes[:2])
-    return [*source][-1:] != [*weights][-1:]
+    source, weights = shapes[:2]
+    return source is not None and weights is not None and groups("CONV_2D", source, weights) > 1
 
 
 def _has_bias(_: Any, shapes: Shapes) -> bool:

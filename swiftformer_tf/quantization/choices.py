@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from swiftformer_tf.errors import ExportError
-from swiftformer_tf.litert.ops import MATRIX_OPS
+from swiftformer_tf.litert.ops import MATRIX_OPS, reads_one_pixel
 from swiftformer_tf.quantization.graph import Graph, Operation
 from swiftformer_tf.quantization.kernels import HYBRID_VERSIONS, KERNELS, integer_kind
 from swiftformer_tf.quantization.probabilities import probability_operations
@@ -78,5 +78,6 @@ def stored_weights(graph: Graph, op: Operation, recipe: Recipe) -> Literal["int8
 
 def is_pointwise(graph: Graph, op: Operation) -> bool:
     """Returns whether an operation is a convolution that computes each pixel from all channels of the same pixel."""
-    has_one_tap = op.name == "CONV_2D" and graph.shape(op.inputs[1])[1:3] == (1, 1) and graph.groups(op) == 1
-    return has_one_tap and graph.shape(op.inputs[0])[1:3] == graph.shape(op.outputs[0])[1:3]
+    if op.name != "CONV_2D" or graph.groups(op) != 1:
+        return False
+    return reads_one_pixel(*(graph.shape(each) for each in (*op.inputs[:2], op.outputs[0])))

@@ -84,14 +84,15 @@ def rescale(
         statistics: The statistics of the graph, from `measure`.
         scaled: Groups of the graph, each with its factors (channels,).
     """
-    found = statistics.copy()
+    low, high, pixels, moments = map(dict, (statistics.low, statistics.high, statistics.pixels, statistics.moments))
     for group, factors in scaled:
         for index in group.readers:
             output = graph.operations[index].outputs[0]
-            found.moments[output] = _scaled_moments(found.moments[output], factors)
+            moments[output] = _scaled_moments(moments[output], factors)
         for tensor in group.tensors:
-            for values in (found.low, found.high, found.pixels):
+            for values in (low, high, pixels):
                 values[tensor] = values[tensor] * factors
+    found = dataclasses.replace(statistics, low=low, high=high, pixels=pixels, moments=moments)
     return scale_channels(graph, scaled), found
 
 

@@ -61,15 +61,16 @@ def lower_gelu(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]
     Returns:
         The new graph, and statistics that include the new tensors.
     """
-    graph, found = graph.copy(), statistics.copy()
+    graph = graph.copy()
+    ranges: dict[int, tuple[float, float]] = {}
+    whole: set[int] = set()
     for op in graph.operations:
         if op.name != "GELU":
             continue
         (source,), (output,) = op.inputs, op.outputs
         inner = [graph.add_tensor(output, "float32", name=graph.label(output) + suffix) for suffix in RANGES]
-        for tensor, (low, high) in zip(inner, RANGES.values(), strict=True):
-            found.fix_range(tensor, low, high)
-        found.fixed_ranges.add(output)  # the whole range, as of a GELU
+        ranges |= zip(inner, RANGES.values(), strict=True)
+        whole.add(output)  # the whole range, as of a GELU
         scaled, square, slope, cubic, sigmoid = inner
         # A product with a constant and not x x, which XNNPACK lets no table start with.
         steps = [
@@ -81,7 +82,7 @@ def lower_gelu(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]
             ("MUL", (source, sigmoid), output),
         ]
         graph.replace_operation(graph.operations.index(op), [graph.operation(*step) for step in steps])
-    return graph, found
+    return graph, statistics.with_ranges(ranges).with_fixed_ranges(whole)
 
 
 def lowered_gelus(graph: Graph) -> list[LoweredGelu]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.litert.integers import Kind, Quantization
-from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, operation_name
+from swiftformer_tf.litert.ops import CASTS, MATRIX_OPS, groups, operation_name
 from swiftformer_tf.litert.packing import pack_int4, unpack_int4
 from swiftformer_tf.litert.versions import option_version
 
@@ -119,9 +119,7 @@ class Graph:
     def groups(self, op: Operation) -> int:
         """Returns the number of groups of a matrix or filter: sets of channels with separate outputs."""
         source, weights, _ = op.matrix
-        channels = self.shape(source)[-1]
-        shared = {"DEPTHWISE_CONV_2D": channels, "CONV_2D": channels // self.shape(weights)[-1]}
-        return shared.get(op.name, 1)
+        return groups(op.name, self.shape(source), self.shape(weights))
 
     def bias_name(self, op: Operation) -> str:
         """Returns a name derived from the operation's matrix: the converter shares a constant among equal biases."""

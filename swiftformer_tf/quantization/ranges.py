@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, Self, TypeVar
 
 import numpy as np
@@ -25,7 +25,7 @@ SAMPLED_IMAGES = 256
 IMAGES_PER_PRODUCT = 16
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Statistics:
     """The result of `measure`.
 
@@ -36,35 +36,30 @@ class Statistics:
             same positions.
         moments: Second moments of the input of each convolution or matrix, by its output: the mean of x x', float64 (G,
             K, K), where x is what a row of the matrix multiplies, followed by a one, for each of its `Graph.groups`.
-        fixed_ranges: Tensors whose range must be used as it is, however rare its extremes are.
         images: A sample of the images, evenly spaced, for a second run.
         outputs: Mean outputs of the last matrices for these images, float64 (channels,), by the tensor's label.
+        fixed_ranges: Tensors whose range must be used as it is, however rare its extremes are.
     """
 
-    low: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
-    high: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
-    pixels: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
-    moments: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
-    fixed_ranges: set[int] = dataclasses.field(default_factory=set)
-    images: list[np.ndarray] = dataclasses.field(default_factory=list)
-    outputs: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    low: Mapping[int, np.ndarray]
+    high: Mapping[int, np.ndarray]
+    pixels: Mapping[int, np.ndarray]
+    moments: Mapping[int, np.ndarray]
+    images: Sequence[np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+    fixed_ranges: frozenset[int] = frozenset()
 
-    def copy(self) -> Self:
-        """Returns the same arrays in new containers."""
-        return dataclasses.replace(
-            self, **{each.name: getattr(self, each.name).copy() for each in dataclasses.fields(self)}
+    def with_ranges(self, ranges: Mapping[int, tuple[float, float]]) -> Self:
+        """Returns the statistics with other ranges, (low, high), which the integers of these tensors must cover."""
+        low, high = (
+            {tensor: np.array([pair[side]], np.float32) for tensor, pair in ranges.items()} for side in range(2)
         )
+        found = dataclasses.replace(self, low={**self.low, **low}, high={**self.high, **high})
+        return found.with_fixed_ranges(ranges)
 
-    def with_range(self, tensor: int, low: float, high: float) -> Self:
-        """Returns the statistics with a different range for one tensor, see `fix_range`."""
-        found = self.copy()
-        found.fix_range(tensor, low, high)
-        return found
-
-    def fix_range(self, tensor: int, low: float, high: float) -> None:
-        """Sets the range that the integers of a tensor must cover."""
-        self.low[tensor], self.high[tensor] = np.array([low], np.float32), np.array([high], np.float32)
-        self.fixed_ranges.add(tensor)
+    def with_fixed_ranges(self, tensors: Iterable[int]) -> Self:
+        """Returns the statistics with these tensors among `fixed_ranges`."""
+        return dataclasses.replace(self, fixed_ranges=self.fixed_ranges | set(tensors))
 
 
 Item = TypeVar("Item")
@@ -120,7 +115,9 @@ def measure(
     # The interpreter returns its outputs in the requested order.
     places = dict(zip(computed, (details["index"] for details in interpreter.get_output_details()), strict=True))
     (source,) = interpreter.get_input_details()
-    found = Statistics()
+    low: dict[int, np.ndarray] = {}
+    high: dict[int, np.ndarray] = {}
+    moments: dict[int, np.ndarray] = {}
     samples = {tensor: EvenSample[np.ndarray](SAMPLED_IMAGES) for tensor in (*graph.inputs, *computed)}
     seen_twice = EvenSample[tuple[np.ndarray, dict[str, np.ndarray]]](kept)
     matrices = [op for op in graph.operations if graph.is_matrix(op)]
@@ -133,29 +130,32 @@ def measure(
         values[graph.inputs[0]] = image
         for tensor, value in values.items():
             pixels = value.reshape(-1, *value.shape[-1:])
-            found.low[tensor] = np.minimum(found.low.get(tensor, np.inf), pixels.min(axis=0))
-            found.high[tensor] = np.maximum(found.high.get(tensor, -np.inf), pixels.max(axis=0))
+            low[tensor] = np.minimum(low.get(tensor, np.inf), pixels.min(axis=0))
+            high[tensor] = np.maximum(high.get(tensor, -np.inf), pixels.max(axis=0))
             samples[tensor].add(_sampled(pixels))
         if kept:
             seen_twice.add((image, {name: channel_means(values[tensor]) for name, tensor in last.items()}))
         for op in matrices:
             pending[op.outputs[0]].append(_rows(op, values[op.matrix[0]], graph))
         if count % IMAGES_PER_PRODUCT == 0:
-            _add_moments(pending, found.moments)
+            _add_moments(pending, moments)
         if progress is not None:
             progress(count)
-    _add_moments(pending, found.moments)
-    found.images = [image for image, _ in seen_twice.items]
-    if seen_twice.items:
-        found.outputs = {
-            name: np.asarray(np.mean([means[name] for _, means in seen_twice.items], axis=0, dtype=np.float64))
-            for name in last
-        }
-    # One tensor at a time, so that there are never two copies of all of them.
-    found.pixels = {tensor: np.concatenate(samples.pop(tensor).items) for tensor in list(samples)}
-    # The last entry is the number of rows, since all of them end in a one.
-    found.moments = {tensor: moment / moment[..., -1:, -1:] for tensor, moment in found.moments.items()}
-    return found
+    _add_moments(pending, moments)
+    means_seen = [means for _, means in seen_twice.items]
+    return Statistics(
+        low,
+        high,
+        # One tensor at a time, so that there are never two copies of all of them.
+        pixels={tensor: np.concatenate(samples.pop(tensor).items) for tensor in list(samples)},
+        # The last entry is the number of rows, since all of them end in a one.
+        moments={tensor: moment / moment[..., -1:, -1:] for tensor, moment in moments.items()},
+        images=[image for image, _ in seen_twice.items],
+        outputs={
+            name: np.asarray(np.mean([means[name] for means in means_seen], axis=0, dtype=np.float64))
+            for name in (last if means_seen else ())
+        },
+    )
 
 
 def first_operations(graph: Graph) -> list[Operation]:

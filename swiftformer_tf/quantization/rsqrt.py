@@ -19,6 +19,8 @@ LEAST_SHARE = 1 / 255
 
 SUFFIXES = ("/log", "/half")
 
+Ranges = dict[int, tuple[float, float]]
+
 
 def fit_norm_ranges(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
     """Chooses the ranges in norms: those of squares and of their means, before a reciprocal square root.
@@ -30,7 +32,7 @@ def fit_norm_ranges(graph: Graph, statistics: Statistics) -> tuple[Graph, Statis
     Returns:
         The unchanged graph, and the statistics with the chosen ranges.
     """
-    found = statistics.copy()
+    ranges: Ranges = {}
     producers = {op.outputs[0]: op for op in graph.operations}
     for op in graph.operations:
         if op.name == "RSQRT":
@@ -40,8 +42,8 @@ def fit_norm_ranges(graph: Graph, statistics: Statistics) -> tuple[Graph, Statis
                 chain.append(producers[chain[-1].inputs[0]])
             _, *norm = chain
             if [each.name for each in norm] == ["MAXIMUM", "MEAN", "MUL"] and len(set(norm[-1].inputs)) == 1:
-                _choose_ranges(graph, found, *reversed(norm))
-    return graph, found
+                ranges |= _chosen_ranges(graph, statistics, *reversed(norm))
+    return graph, statistics.with_ranges(ranges)
 
 
 def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics]:
@@ -54,14 +56,17 @@ def lower_rsqrt(graph: Graph, statistics: Statistics) -> tuple[Graph, Statistics
     Returns:
         The new graph, and the statistics that `measure` would return for it.
     """
-    graph, found = graph.copy(), statistics.copy()
+    graph = graph.copy()
+    ranges: Ranges = {}
     for op in graph.operations:
         if op.name == "RSQRT":
-            _take_logarithm(graph, found, op)
-    return graph, found
+            ranges |= _take_logarithm(graph, statistics, op)
+    return graph, statistics.with_ranges(ranges)
 
 
-def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Operation, floor: Operation) -> None:
+def _chosen_ranges(
+    graph: Graph, statistics: Statistics, square: Operation, mean: Operation, floor: Operation
+) -> Ranges:
     """Chooses the ranges of squares and of their means over channels.
 
     The relative error of a normalized vector is that of its norm. Ranges that minimize the error of the squares would
@@ -69,11 +74,11 @@ def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Ope
     """
     (source, _), (squares,), (means,) = square.inputs, square.outputs, mean.outputs
     if graph.shape(means)[-1] != 1 or graph.shape(source)[-1] == 1:
-        return  # over all pixels: one number, and no vector is much shorter than another
-    vectors = found.pixels[source]
-    integers = rounded(vectors, from_range(float(found.low[source].min()), float(found.high[source].max())))
+        return {}  # over all pixels: one number, and no vector is much shorter than another
+    vectors = statistics.pixels[source]
+    integers = rounded(vectors, from_range(float(statistics.low[source].min()), float(statistics.high[source].max())))
     norms = np.sqrt(np.square(vectors).mean(axis=1))
-    highest = {tensor: max(float(found.high[tensor].max()), LEAST_RANGE) for tensor in (squares, means)}
+    highest = {tensor: max(float(statistics.high[tensor].max()), LEAST_RANGE) for tensor in (squares, means)}
 
     def loss(tensor: int, high: float) -> float:
         highs = {**highest, tensor: high}
@@ -85,21 +90,19 @@ def _choose_ranges(graph: Graph, found: Statistics, square: Operation, mean: Ope
     for _ in range(ROUNDS):
         for tensor, highs in tried.items():
             highest[tensor] = min(highs, key=functools.partial(loss, tensor))
-    for tensor, high in ((squares, highest[squares]), (means, highest[means]), (floor.outputs[0], highest[means])):
-        found.fix_range(tensor, 0, high)
+    return {squares: (0, highest[squares]), means: (0, highest[means]), floor.outputs[0]: (0, highest[means])}
 
 
-def _take_logarithm(graph: Graph, found: Statistics, op: Operation) -> None:
+def _take_logarithm(graph: Graph, statistics: Statistics, op: Operation) -> Ranges:
     (source,), (output,) = op.inputs, op.outputs
     log, half = (graph.add_tensor(output, "float32", name=graph.label(output) + each) for each in SUFFIXES)
-    highest = max(float(found.high[source].max()), LEAST_RANGE)
-    lowest = max(float(found.low[source].min()), highest * LEAST_SHARE)
-    found.fix_range(log, np.log(lowest), np.log(highest))
-    # Steps of half the size: nothing is rounded twice.
-    found.fix_range(half, -np.log(highest) / 2, -np.log(lowest) / 2)
+    highest = max(float(statistics.high[source].max()), LEAST_RANGE)
+    lowest = max(float(statistics.low[source].min()), highest * LEAST_SHARE)
     steps = [
         graph.operation("LOG", (source,), log),
         graph.operation("MUL", (log, graph.add_scalar(output, "/exponent", -0.5)), half),
         graph.operation("EXP", (half,), output),
     ]
     graph.replace_operation(graph.operations.index(op), steps)
+    # Steps of half the size: nothing is rounded twice.
+    return {log: (np.log(lowest), np.log(highest)), half: (-np.log(highest) / 2, -np.log(lowest) / 2)}

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from swiftformer_tf.tasks import classification, features, semantic_segmentation
 from swiftformer_tf.tasks.task import INDICES, Activation, Agreement, Output, Task
 
-__all__ = ["INDICES", "TASKS", "Activation", "Agreement", "Output", "Task", "main_index", "main_output"]
+__all__ = ["CUSTOM_HEAD", "INDICES", "TASKS", "Activation", "Agreement", "Output", "Task", "main_index", "main_output"]
 
 TASKS: dict[str, Task] = {task.name: task for task in (classification.TASK, features.TASK, semantic_segmentation.TASK)}
+
+# The task of a model that does not say its own, under a custom head: any output is features.
+CUSTOM_HEAD = features.TASK.name
 
 
 def main_output(outputs: Sequence[Output]) -> Output:

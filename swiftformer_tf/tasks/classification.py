@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from swiftformer_tf.config import ProblemType, SwiftFormerConfig
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError
+from swiftformer_tf.images.annotations import ProblemType
 from swiftformer_tf.tasks.scores import THRESHOLD
 from swiftformer_tf.tasks.task import Activation, Agreement, Task
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from swiftformer_tf.errors import number_of
+from swiftformer_tf.tasks.confusion import ConfusionMatrix
 
 __all__ = ["LabelAccuracy"]
 
@@ -135,7 +136,8 @@ class LabelAccuracy:
         return f"{line}\ntop-1 among the {number_of(len(self.present), 'class')} present: {self.top1_present:.2%}"
 
     @property
-    def plot_title(self) -> str:
-        """The title of a plot of `confusion_present`."""
+    def confusion_matrix(self) -> ConfusionMatrix:
+        """`confusion_present`, as it is drawn."""
         photographs, classes = number_of(self.images, "photograph"), number_of(len(self.present), "class")
-        return f"top-1 {self.top1_present:.1%} of {photographs}, {classes}"
+        title = f"top-1 {self.top1_present:.1%} of {photographs}, {classes}"
+        return ConfusionMatrix(self.confusion_present, self.labels, title, "best output", "right label")

@@ -8,6 +8,7 @@ import numpy as np
 from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ModelError
 from swiftformer_tf.images.masks import VOID
+from swiftformer_tf.tasks.confusion import ConfusionMatrix
 from swiftformer_tf.tasks.task import Activation, Agreement, Output, Task
 
 __all__ = [
@@ -234,9 +235,9 @@ class PixelConfusion:
         return f"mIoU {self.mean_iou:.2%}, {self.pixel_accuracy:.2%} of {int(self.matrix.sum())} pixels right"
 
     @property
-    def plot_title(self) -> str:
-        """The title of a plot of `matrix`."""
-        return self.summary
+    def confusion_matrix(self) -> ConfusionMatrix:
+        """`matrix`, as it is drawn."""
+        return ConfusionMatrix(self.matrix, self.labels, self.summary, "answered class", "right class")
 
 
 TASK = Task(

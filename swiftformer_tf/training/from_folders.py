@@ -9,9 +9,11 @@ from typing import Any, Literal
 import keras
 
 from swiftformer_tf.checkpoints.pretrained import bundled_path
-from swiftformer_tf.config import ProblemType, SwiftFormerConfig, TokenWeights
+from swiftformer_tf.config import SwiftFormerConfig, TokenWeights
 from swiftformer_tf.errors import ConfigError, require_packages
+from swiftformer_tf.evaluation import labeled_for
 from swiftformer_tf.files import identity
+from swiftformer_tf.images.annotations import ProblemType
 from swiftformer_tf.images.masks import MaskFolder
 from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.loading import open_model
@@ -19,7 +21,6 @@ from swiftformer_tf.model import SwiftFormerForImageClassification, SwiftFormerM
 from swiftformer_tf.native_logs import native_stdout_silenced
 from swiftformer_tf.segmentation import HEAD_LAYERS, SwiftFormerForSemanticSegmentation, whole_photograph
 from swiftformer_tf.segmentation_heads import SEGMENTATION_HEADS, SegmentationHead
-from swiftformer_tf.tasks.annotations import labeled_for
 from swiftformer_tf.tasks.classification import WITHOUT_TEACHER, require_single_label
 from swiftformer_tf.training.memory import keep_freed_memory
 from swiftformer_tf.training.models import adapted_model, freeze, frozen_parts, new_heads, new_model

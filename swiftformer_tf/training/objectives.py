@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from swiftformer_tf.config import ProblemType
-from swiftformer_tf.images.annotations import AnnotatedImages
+from swiftformer_tf.images.annotations import AnnotatedImages, ProblemType
 from swiftformer_tf.registration import PACKAGE
 from swiftformer_tf.training.recipes import TrainingRecipe
 

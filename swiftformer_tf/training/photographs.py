@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from swiftformer_tf.config import ProblemType, SwiftFormerConfig
+from swiftformer_tf.config import SwiftFormerConfig
 from swiftformer_tf.errors import ConfigError, ImageError
-from swiftformer_tf.images.annotations import AnnotatedImages
+from swiftformer_tf.images.annotations import AnnotatedImages, ProblemType
 from swiftformer_tf.images.folders import ImageFolder
 from swiftformer_tf.images.metadata import METADATA, has_metadata
-from swiftformer_tf.tasks.annotations import open_annotated
+from swiftformer_tf.images.targets import open_annotated
 from swiftformer_tf.training.models import class_labels
 
 __all__ = ["training_photographs"]

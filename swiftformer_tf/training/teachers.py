@@ -14,7 +14,7 @@ import numpy as np
 from swiftformer_tf.checkpoints.pretrained import bundled_path, file_kind
 from swiftformer_tf.errors import ModelError, SwiftFormerError, one_line, prefix_path
 from swiftformer_tf.files import identity, read_text, replacing
-from swiftformer_tf.images.labels import imagenet_classes, match_classes
+from swiftformer_tf.images.labels import match_classes, read_labels
 from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.subprocess_interpreter import SubprocessInterpreter
 from swiftformer_tf.loading import open_any
@@ -60,7 +60,7 @@ class Teacher:
         return cls(predict, transform, tuple(labels), name)
 
     @classmethod
-    def from_tflite(cls, path: str | Path, transform: Transform, labels: Sequence[str]) -> Self:
+    def _from_tflite(cls, path: str | Path, transform: Transform, labels: Sequence[str]) -> Self:
         """Creates a teacher from a float TFLite classifier with a batch size of one, run in a subprocess.
 
         Raises:
@@ -124,9 +124,9 @@ class Teacher:
             raise ModelError(
                 f"{card_path}: not a valid teacher card ({type(error).__name__}: {one_line(error)})"
             ) from None
-        labels = tuple(imagenet_classes().values()) if labels == "imagenet" else tuple(labels)
+        labels = tuple(labels) if isinstance(labels, list) else read_labels(labels)
         if file_kind(path) == "tflite":
-            return cls.from_tflite(path, transform, labels)
+            return cls._from_tflite(path, transform, labels)
         try:
             model = keras.models.load_model(path, compile=False)
         except Exception as error:  # Keras, h5py and zipfile each fail in their own ways

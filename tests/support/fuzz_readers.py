@@ -22,13 +22,13 @@ from swiftformer_tf.checkpoints.folders import INDEX
 from swiftformer_tf.checkpoints.saving import save_folder
 from swiftformer_tf.images.labels import read_labels
 from swiftformer_tf.images.masks import MaskClasses, open_mask
+from swiftformer_tf.images.targets import open_annotated
 from swiftformer_tf.images.transform import TRANSFORMS, open_image
 from swiftformer_tf.info import describe
 from swiftformer_tf.litert import metadata
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.litert.runner import LiteRunner
 from swiftformer_tf.loading import open_any
-from swiftformer_tf.tasks.annotations import open_annotated
 from swiftformer_tf.training.recipes import TrainingRecipe, training_recipe
 
 __all__ = ["READERS", "write_seeds"]
