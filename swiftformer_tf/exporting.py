@@ -29,9 +29,9 @@ from swiftformer_tf.quantization import (
     operation_precisions,
     rewrite,
 )
-from swiftformer_tf.recipes import RECIPES, Recipe
+from swiftformer_tf.recipes import RECIPES, Recipe, require_calibration
 
-__all__ = ["Calibration", "calibrate", "export", "export_each", "require_calibration"]
+__all__ = ["Calibration", "calibrate", "export", "export_each"]
 
 # The changes to a float graph before it is quantized, in this order, by the recipe's field that requests them.
 PREPARATIONS: dict[str, Callable[[Graph, Statistics], tuple[Graph, Statistics]]] = {
@@ -120,26 +120,6 @@ def calibrate(
         # The range of a byte, not that of the photographs, so that the quantized integers are the pixels themselves.
         statistics = statistics.with_ranges({graph.inputs[0]: (0, 255)})
     return Calibration(content, statistics, _digest(deploy))
-
-
-def require_calibration(recipes: Iterable[Recipe], calibration: object) -> None:
-    """Raises an error if recipes need calibration and there is none.
-
-    Raises:
-        ExportError: A recipe needs calibration; the message names each one.
-
-    Examples:
-        >>> from swiftformer_tf import RECIPES
-        >>> require_calibration([RECIPES["float32"]], None)
-        >>> require_calibration([RECIPES["float32"], RECIPES["int8"]], None)
-        Traceback (most recent call last):
-        ...
-        swiftformer_tf.errors.ExportError: recipe int8 needs calibration: give images as `calibration`, such as a folder
-    """
-    needing = [recipe.name for recipe in recipes if recipe.needs_calibration]
-    if needing and calibration is None:
-        subject = f"recipe {needing[0]} needs" if len(needing) == 1 else f"recipes {', '.join(needing)} need"
-        raise ExportError(f"{subject} calibration: give images as `calibration`, such as a folder")
 
 
 def export(

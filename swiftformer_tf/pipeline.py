@@ -15,7 +15,7 @@ from swiftformer_tf.deployment.android import write_android_folder
 from swiftformer_tf.deployment.android_folder import PACKAGE, check_android, check_folder
 from swiftformer_tf.deployment.targets import find_target
 from swiftformer_tf.errors import ConfigError, ExportError, VerificationError
-from swiftformer_tf.exporting import calibrate, export_each, require_calibration
+from swiftformer_tf.exporting import calibrate, export_each
 from swiftformer_tf.files import filling
 from swiftformer_tf.fusion import fuse, graph_config, tasks_of
 from swiftformer_tf.images.folders import photographs_in
@@ -25,7 +25,7 @@ from swiftformer_tf.images.transform import Transform
 from swiftformer_tf.litert.model_file import LiteModel
 from swiftformer_tf.loading import open_model
 from swiftformer_tf.progress import Progress, silent
-from swiftformer_tf.recipes import InferenceType, Recipe, choose_recipes
+from swiftformer_tf.recipes import InferenceType, Recipe, choose_recipes, require_calibration
 from swiftformer_tf.report import check_page, save_page
 from swiftformer_tf.tasks import TASKS, Activation, Task, main_index
 from swiftformer_tf.verification import CALIBRATION_IMAGES, VerificationReport, check_file, reference_answers, verify

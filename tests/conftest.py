@@ -15,10 +15,12 @@ from typing import Any
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 # What a shell sets for other programs decides what commands print, which servers they ask, and what Keras runs on.
+os.environ.pop("COLUMNS", None)
 os.environ.pop("FORCE_COLOR", None)
 os.environ.pop("HF_ENDPOINT", None)
 os.environ.pop("HF_HUB_OFFLINE", None)
 os.environ.pop("HF_TOKEN", None)
+os.environ.pop("LINES", None)
 os.environ.pop("NO_COLOR", None)
 os.environ.pop("TTY_COMPATIBLE", None)
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"

@@ -27,6 +27,7 @@ from swiftformer_tf import (
 )
 from swiftformer_tf.conversion import convert
 from swiftformer_tf.litert.inspection import inspect_model
+from swiftformer_tf.recipes import require_calibration
 
 Lite = Callable[..., LiteModel]
 
@@ -144,16 +145,16 @@ def test_no_calibration_is_refused(recipe: str, deploy: DeployModel) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_calibration_is_required_of_the_recipes_that_need_it(recipe: str) -> None:
-    exporting.require_calibration([RECIPES[recipe]], [])  # what is in it is looked at where it is used
+    require_calibration([RECIPES[recipe]], [])  # what is in it is looked at where it is used
     message = f"^recipe {recipe} needs calibration: give images as `calibration`, such as a folder$"
     needed = pytest.raises(ExportError, match=message) if RECIPES[recipe].needs_calibration else nullcontext()
     with needed:
-        exporting.require_calibration([RECIPES[recipe]], None)
+        require_calibration([RECIPES[recipe]], None)
 
 
 def test_every_recipe_that_needs_calibration_is_named() -> None:
     with pytest.raises(ExportError, match=r"^recipes int8, int16x8 need calibration: give images"):
-        exporting.require_calibration([RECIPES[name] for name in ("int8", "float16", "int16x8")], None)
+        require_calibration([RECIPES[name] for name in ("int8", "float16", "int16x8")], None)
 
 
 def test_an_unreadable_picture_among_good_ones_is_named(folder: Path, deploy: DeployModel, tmp_path: Path) -> None:

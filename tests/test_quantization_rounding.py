@@ -76,6 +76,18 @@ def test_correlated_inputs_lose_far_less_than_to_nearest(groups: int) -> None:
     assert np.abs(integers.astype(int)).max() <= LIMIT
 
 
+def test_integers_of_four_bits_are_gone_through_more_than_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = correlated(4, 2000, 32)
+    weights = np.random.default_rng(5).normal(size=(4, 32, 20))
+
+    def off_by() -> float:
+        return loss(rows, weights, *round_weights(weights, moments_of(rows), bits=4))
+
+    often = off_by()
+    monkeypatch.setattr(rounding, "SWEEPS", 1)
+    assert often < off_by()
+
+
 def test_the_bias_takes_the_mean_of_what_is_left() -> None:
     weights = np.random.default_rng(3).normal(size=(2, 10, 6))
     rows = correlated(2, 500, 10)

@@ -158,7 +158,14 @@ def test_the_ends_of_what_is_possible_are_possible(field: str, value: float) -> 
 
 @pytest.mark.parametrize(
     ("int8_layers", "inputs", "expected"),
-    [((), 48, True), ((), 49, False), (("head",), 48, True), (("pwconv1",), 48, False), (("pw*",), 48, False)],
+    [
+        ((), 48, True),
+        ((), 49, False),
+        ((), 50, True),
+        (("head",), 48, True),
+        (("pwconv1",), 48, False),
+        (("pw*",), 48, False),
+    ],
 )
 def test_which_matrices_have_four_bits(int8_layers: tuple[str, ...], inputs: int, expected: bool) -> None:
     """Even numbers of inputs, and no layer that the recipe leaves in eight by its name or pattern."""

@@ -27,6 +27,7 @@ BARE = {"click", "lazy_loader", "swiftformer_tf"}
 QUICK = BARE | {"PIL", "numpy"}
 FOR_FILES = QUICK | {"ai_edge_litert", "flatbuffers", "h5py", "ml_dtypes", "safetensors"}
 
+GOLDEN = Path(__file__).parent / "golden"
 TINY = SwiftFormerConfig.from_variant("tiny", image_size=32, id2label={0: "cat", 1: "dog"}, **TWO_STAGES)
 
 
@@ -57,7 +58,20 @@ def test_a_version_and_a_typo_need_no_subcommand(arguments: list[str]) -> None:
     assert started(*arguments)[0] <= BARE
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["export", "--recipe", "int9"]])
+EXPORT = ["export", "swiftformer_xs_imagenette", "-o", "out"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["export", "--recipe", "int9"],
+        ["info", "swiftformer_xs_imagenett"],
+        ["predict", "mine.pth", "photos"],
+        [*EXPORT, "--recipe", "int8"],
+        [*EXPORT, "--recipe", "float16", "--mask", "--probabilities"],
+    ],
+)
 def test_the_command_starts_at_once(arguments: list[str]) -> None:
     assert started(*arguments)[0] <= QUICK
 
@@ -81,15 +95,16 @@ except SystemExit:
     assert fresh(script).splitlines()[1:] == ["0", "True"]
 
 
-@pytest.mark.parametrize("kind", ["checkpoint", "tflite"])
-def test_info_needs_no_keras(kind: str, lite: Callable[..., LiteModel], tmp_path: Path) -> None:
-    path: Path | str = "swiftformer_xs_imagenette"
-    if kind == "tflite":
-        path = tmp_path / "x.tflite"
+@pytest.mark.parametrize(
+    "path", ["swiftformer_xs_imagenette", GOLDEN / "original_tiny.pth", GOLDEN / "hf", GOLDEN / "tf", "x.tflite"]
+)
+def test_info_needs_no_keras(path: str | Path, lite: Callable[..., LiteModel], tmp_path: Path) -> None:
+    if path == "x.tflite":
+        path = tmp_path / path
         lite("float32").save(path)
     packages, said = started("info", path, "--json")
     assert packages <= FOR_FILES
-    assert json.loads(said)["kind"] == kind
+    assert json.loads(said)["kind"] == ("tflite" if tmp_path in Path(path).parents else "checkpoint")
 
 
 def test_a_keras_file_that_is_refused_needs_no_keras(tmp_path: Path) -> None:

@@ -163,8 +163,11 @@ def test_a_class_that_is_nowhere_counts_nowhere() -> None:
 
 
 def test_pixels_of_no_class_are_refused() -> None:
-    with pytest.raises(ModelError, match="answers: classes from 0 to 7, expected 0 to 1"):
-        confusion_matrix(np.array([0, 1]), np.array([0, 7]), 2)
+    for beyond in (2, 7):
+        with pytest.raises(ModelError, match=f"answers: classes from 0 to {beyond}, expected 0 to 1"):
+            confusion_matrix(np.array([0, 1]), np.array([0, beyond]), 2)
+        with pytest.raises(ModelError, match=f"truth: classes from 0 to {beyond}, expected 0 to 1"):
+            confusion_matrix(np.array([0, beyond]), np.array([0, 1]), 2)
     with pytest.raises(ModelError, match=r"answers of shape \(1,\): expected \(2,\)"):
         confusion_matrix(np.array([0, 1]), np.array([0]), 2)
 

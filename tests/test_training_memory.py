@@ -28,4 +28,5 @@ def test_large_arrays_reuse_their_pages() -> None:
         mode: int(subprocess.run([sys.executable, "-c", SCRIPT, mode], capture_output=True, check=True).stdout)
         for mode in ("default", "keep")
     }
-    assert faults["keep"] < 0.1 * faults["default"]
+    # Equal where the system does not count them.
+    assert faults["keep"] <= 0.1 * faults["default"]

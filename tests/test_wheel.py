@@ -25,6 +25,7 @@ PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input",
 # What the package reads at run time and is no Python.
 DATA = {
     "__init__.pyi",
+    "checkpoints/__init__.pyi",
     "deployment/android.kt.jinja",
     "deployment/android.md.jinja",
     "deployment/classifier.kt.jinja",

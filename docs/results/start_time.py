@@ -24,6 +24,8 @@ GOALS = {
     "exprot": 0.3,
     "--help": 0.3,
     "export --recipe int9": 0.3,
+    "info swiftformer_xs_imagenett": 0.3,
+    f"export {WEIGHTS} -o out --recipe int8": 0.3,
     f"info {WEIGHTS}": 1.0,
     "info xs_float32.tflite": 1.0,
 }

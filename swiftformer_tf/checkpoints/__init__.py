@@ -1,6 +1,8 @@
-"""Weight files: reading, recognizing and writing them, without PyTorch."""
+"""Weight files: reading, recognizing and writing them, without PyTorch.
 
-from swiftformer_tf.checkpoints.checkpoint import Checkpoint
-from swiftformer_tf.checkpoints.key_layouts import KEY_LAYOUTS, KeyLayoutName
+Names are imported on first use: whether a name is known is asked before the libraries that read files are needed.
+"""
 
-__all__ = ["KEY_LAYOUTS", "Checkpoint", "KeyLayoutName"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,7 +20,7 @@ from swiftformer_tf.cli.options import ArgumentOption
 from swiftformer_tf.cli.reports import command_line, html_option, note_failures, report_row, report_title
 from swiftformer_tf.deployment.chips import WHICH_RECIPE
 from swiftformer_tf.deployment.targets import TARGETS
-from swiftformer_tf.recipes import ALL, RECIPES, InferenceType, cautions, choose_recipes
+from swiftformer_tf.recipes import ALL, RECIPES, InferenceType, cautions, choose_recipes, require_calibration
 
 
 def _output_tasks(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
@@ -162,9 +162,13 @@ def export(
     swiftformer-tf export swiftformer_xs.keras -o models --recipe float16 \\
         --for mediapipe --android app/src/main
     """
+    recipes = choose_recipes(names)
+    require_calibration(recipes, calibration)
+    classifier_activation = _answers(mask=mask, probabilities=probabilities)
+    # After what is known without Keras.
     from swiftformer_tf.pipeline import export_files
 
-    with progress_bars(*cautions(choose_recipes(names))) as progress:
+    with progress_bars(*cautions(recipes)) as progress:
         exported = export_files(
             model,
             names,
@@ -176,7 +180,7 @@ def export(
             image_size=image_size,
             target=target,
             include_preprocessing=include_preprocessing,
-            classifier_activation=_answers(mask=mask, probabilities=probabilities),
+            classifier_activation=classifier_activation,
             inference_input_type=input_type,
             inference_output_type=output_type,
             labels=labels,

@@ -32,7 +32,9 @@ TESTS: dict[str, tuple[str, ...]] = {
         *("test_quantization_extremes.py", "test_quantization_outputs.py", "test_quantization_output_bias.py"),
         *("test_quantization_graph.py", "test_quantization_mean.py", "test_exporting.py", "test_calibration.py"),
     ),
-    "recipes.py": ("test_recipes.py",),
+    "quantization/rounding.py": ("test_quantization_rounding.py", "test_exporting.py"),
+    "recipes": ("test_recipes.py", "test_calibration.py", "test_file_checks.py"),
+    "images/targets.py": ("test_annotations.py", "test_retrieval.py", "test_training_annotated.py"),
     "images/labels.py": ("test_images_labels.py",),
     "verification/verifying.py": ("test_notebook.py", "test_verification.py", "test_file_checks.py", "test_heads.py"),
     "verification/comparison.py": (

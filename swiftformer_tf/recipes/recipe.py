@@ -1,14 +1,14 @@
-"""Quantization recipes as data: the types a file stores and computes in, and the thresholds that `verify` enforces."""
+"""What a quantization recipe says: the types a file stores and computes in, and the thresholds of `verify`."""
 
 import dataclasses
 import fnmatch
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from swiftformer_tf.errors import ConfigError
 
-__all__ = ["ALL", "INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "RECIPES", "Recipe", "cautions", "choose_recipes"]
+__all__ = ["INFERENCE_TYPES", "MIN_QUANTIZED_ELEMENTS", "InferenceType", "Recipe"]
 
 Weights = Literal["float32", "float16", "int8", "int4"]
 Activations = Literal["float32", "int8", "int16"]
@@ -17,9 +17,6 @@ InferenceType = Literal["float32", "int8", "uint8", "int16"]
 # If only weights are quantized, smaller matrices stay in float: they would save nothing, and XNNPACK does not quantize
 # them.
 MIN_QUANTIZED_ELEMENTS = 1024
-
-# Accepted in place of the names of all recipes.
-ALL = "all"
 
 # The input and output types that a file supports, by the type of its activations.
 INFERENCE_TYPES: dict[str, tuple[str, ...]] = {
@@ -73,6 +70,7 @@ class Recipe:
         ConfigError: Field values that exclude each other, or an impossible value; the message names the field.
 
     Examples:
+        >>> from swiftformer_tf import RECIPES
         >>> RECIPES["int8"].replace(inference_input_type="uint8").needs_calibration
         True
     """
@@ -168,6 +166,7 @@ class Recipe:
             inputs: Number of inputs of the layer: the length of a row of its matrix.
 
         Examples:
+            >>> from swiftformer_tf import RECIPES
             >>> RECIPES["dynamic_int4"].stores_in_int4("stages-0-blocks-1-attn-to_key", inputs=49)
             False
         """
@@ -203,213 +202,3 @@ class Recipe:
 def _number(value: Any) -> float:
     """Returns the value if it is a number, else NaN, which fails every comparison."""
     return value if isinstance(value, (int, float)) else math.nan
-
-
-# Operations that XNNPACK supports only in float, or runs better in float. With these in float between int8 matrices,
-# the graph remains a single partition.
-MIXED_FLOAT_OPS = {
-    "ADD": "residual sums: eight bits of them are the largest loss of an integer SwiftFormer",
-    "DEPTHWISE_CONV_2D": "XNNPACK is as fast in float, and what they read and write stays whole",
-    "GELU": "XNNPACK takes it in float only",
-    "MUL": "norms and token weights of the attention: products of eight bits lose the small ones",
-    "MEAN": "norms and token weights of the attention",
-    "MAXIMUM": "norms of the attention: a floor far below an integer's step",
-    "RSQRT": "norms of the attention: XNNPACK takes it in float only",
-    "SUM": "norms of embeddings, as MEAN",
-    "MINIMUM": "norms of embeddings: a bound far beyond them",
-    "SUB": "normalization of pixels by their exact mean",
-    "FULLY_CONNECTED": "the last matrix, int8 times floats: logits are not rounded to steps",
-    "RESHAPE": "shape of the logits",
-    "RESIZE_BILINEAR": "maps of a segmenter: their sums and logits are not rounded to steps",
-    "SOFTMAX": "probabilities are not rounded to steps",
-}
-
-# Layers of XS with the highest loss in int4 per byte saved, worst first: docs/results/int4.md.
-INT8_LAYERS = (
-    *("stages-0-blocks-0-pwconv1", "stages-0-blocks-2-local_representation-pwconv1", "stages-0-blocks-1-pwconv1"),
-    *("stages-0-blocks-2-attn-to_query", "head", "stages-0-blocks-2-local_representation-pwconv2"),
-    *("stages-0-blocks-2-attn-to_key", "stages-0-blocks-0-pwconv2", "stages-0-blocks-2-attn-global"),
-    *("stages-2-blocks-5-local_representation-pwconv1", "stages-1-blocks-1-pwconv1", "stages-0-blocks-1-pwconv2"),
-    *("stages-1-blocks-2-local_representation-pwconv1", "stages-1-blocks-0-pwconv1", "stages-2-blocks-4-pwconv1"),
-    *("stages-2-blocks-2-pwconv1",),
-)
-
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            name="float32",
-            description="as trained",
-            weights="float32",
-            activations="float32",
-            min_snr=92,
-            min_agreement=1.0,
-            min_pixel_agreement=0.9999,
-            max_partitions=1,
-        ),
-        Recipe(
-            name="float16",
-            description="half the size; computes in float32 on a CPU, in float16 on a GPU",
-            weights="float16",
-            activations="float32",
-            min_snr=50,
-            min_agreement=0.99,
-            min_pixel_agreement=0.999,
-            max_partitions=1,
-        ),
-        Recipe(
-            name="dynamic_int8",
-            description="a quarter of the size; int8 matrices, ranges measured while it runs; needs no calibration",
-            weights="int8",
-            activations="float32",
-            min_snr=30,
-            min_agreement=0.97,
-            min_pixel_agreement=0.995,
-            max_partitions=1,
-            equalize=0.65,
-        ),
-        Recipe(
-            name="dynamic_int4",
-            description="a sixth of the size; int4 matrices, the most sensitive ones int8",
-            weights="int4",
-            activations="float32",
-            min_snr=20,
-            min_agreement=0.93,
-            max_partitions=1,
-            equalize=0.5,
-            correct_output_bias=True,
-            int8_layers=INT8_LAYERS,
-        ),
-        Recipe(
-            name="mixed_int8",
-            description="for CPUs and Qualcomm's NPUs: int8 matrices, float where XNNPACK is just as fast",
-            weights="int8",
-            activations="int8",
-            min_snr=26,
-            min_agreement=0.94,
-            min_pixel_agreement=0.995,
-            max_partitions=1,
-            float_ops=MIXED_FLOAT_OPS,
-            float_pixels=True,
-            lower_float_only=True,
-            equalize=0.65,
-            correct_output_bias=True,
-        ),
-        Recipe(
-            name="int8",
-            description="integer, with functions that XNNPACK turns into lookup tables; for CPUs without fast floats",
-            weights="int8",
-            activations="int8",
-            min_snr=20,
-            min_agreement=0.93,
-            float_probabilities=True,
-            lower_float_only=True,
-            fit_norm_ranges=True,
-            equalize=0.65,
-            lower_gelu=True,
-            lower_rsqrt=True,
-            lower_mean=True,
-            correct_output_bias=True,
-        ),
-        Recipe(
-            name="static_int8",
-            description="integer throughout, each function one operation; for NPUs other than Qualcomm's",
-            weights="int8",
-            activations="int8",
-            min_snr=20,
-            min_agreement=0.93,
-            lower_float_only=True,
-            fit_norm_ranges=True,
-            equalize=0.65,
-            lower_mean=True,
-            correct_output_bias=True,
-        ),
-        Recipe(
-            name="int16x8",
-            description="int8 weights, int16 activations; the most accurate integer recipe",
-            caution="for comparisons: on a CPU, LiteRT's reference kernels are about 30 times slower than float32, "
-            "and neither Qualcomm's nor Arm's compiler for NPUs takes it whole",
-            weights="int8",
-            activations="int16",
-            min_snr=30,
-            min_agreement=0.97,
-            min_pixel_agreement=0.995,
-            lower_float_only=True,
-            equalize=0.0,
-        ),
-    )
-}
-"""The package's recipes by name, in the order in which all tables list them. A recipe of your own need not be added.
-
-`min_snr` is in dB and `min_agreement` a share of images, see docs/results/quantization.md.
-
-Example:
-    >>> for recipe in RECIPES.values():
-    ...     print(f"{recipe.name:12} {recipe.weights:7} {recipe.activations:7} {recipe.min_snr} {recipe.min_agreement}")
-    float32      float32 float32 92 1.0
-    float16      float16 float32 50 0.99
-    dynamic_int8 int8    float32 30 0.97
-    dynamic_int4 int4    float32 20 0.93
-    mixed_int8   int8    int8    26 0.94
-    int8         int8    int8    20 0.93
-    static_int8  int8    int8    20 0.93
-    int16x8      int8    int16   30 0.97
-"""
-
-
-def choose_recipes(
-    recipes: str | Recipe | Iterable[str | Recipe],
-    *,
-    inference_input_type: InferenceType | None = None,
-    inference_output_type: InferenceType | None = None,
-) -> list[Recipe]:
-    """Returns recipes, given by name or as they are, each once and with other input and output types if requested.
-
-    Args:
-        recipes: One or several names in `RECIPES`, or recipes; `"all"` means all of `RECIPES`.
-        inference_input_type: Type of the files' input; None keeps the type in each recipe.
-        inference_output_type: Type of the files' output; None keeps the type in each recipe.
-
-    Raises:
-        ConfigError: There is no such recipe, or it does not support such an input or output.
-
-    Examples:
-        >>> [recipe.inference_input_type for recipe in choose_recipes(["int8"], inference_input_type="uint8")]
-        ['uint8']
-        >>> len(choose_recipes("all")) == len(RECIPES)
-        True
-    """
-    sides = {"input": inference_input_type, "output": inference_output_type}
-    chosen = {}
-    for recipe in _expanded([recipes] if isinstance(recipes, (str, Recipe)) else recipes):
-        allowed = INFERENCE_TYPES[recipe.activations]
-        for side, wanted in sides.items():
-            if wanted and wanted not in allowed:
-                takers = [name for name, row in RECIPES.items() if wanted in INFERENCE_TYPES[row.activations]]
-                there = f"inference {side} type {wanted}: recipe {recipe.name} supports {' or '.join(allowed)}"
-                raise ConfigError(f"{there}; leave it out, or use it only with {', '.join(takers)}")
-        types = {f"inference_{side}_type": wanted for side, wanted in sides.items() if wanted}
-        chosen[recipe.name] = recipe.replace(**types)
-    return list(chosen.values())
-
-
-def _expanded(recipes: Iterable[str | Recipe]) -> Iterator[Recipe]:
-    for each in recipes:
-        if not isinstance(each, str):
-            yield each
-        elif each == ALL:
-            yield from RECIPES.values()
-        elif each in RECIPES:
-            yield RECIPES[each]
-        else:
-            raise ConfigError(f"recipe {each!r}: expected one of {', '.join(RECIPES)}, or {ALL}")
-
-
-def cautions(recipes: Iterable[Recipe]) -> list[str]:
-    """Returns what users should know before they run files of these recipes: sentences without a dot, each once.
-
-    Examples:
-        >>> [each.partition(":")[0] for each in cautions(choose_recipes(["int16x8", "int8", "int16x8"]))]
-        ['int16x8 is for comparisons']
-    """
-    return list(dict.fromkeys(f"{each.name} is {each.caution}" for each in recipes if each.caution))
