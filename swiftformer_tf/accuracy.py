@@ -75,10 +75,9 @@ class Accuracy:
         Raises:
             ConfigError: The model predicts several labels, numbers or features, for which there is no such matrix.
         """
-        confusion = getattr(self.scores, "confusion_matrix", None)
-        if confusion is None:
+        if not isinstance(self.scores, (LabelAccuracy, PixelConfusion)):
             raise ConfigError(f"{path}: a confusion matrix needs a single label per photograph; leave it out")
-        save_confusion(path, confusion)
+        save_confusion(path, self.scores.confusion_matrix)
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""Measures how often a model is right on photographs with labels or masks."""
+"""Opens labeled photographs, measures how often a model is right on them or on masks, and draws its confusion."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence

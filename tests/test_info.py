@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 from support.random_models import TWO_STAGES, random_classifier, tiny_config
 
@@ -84,6 +85,14 @@ def test_a_segmenter_has_one_head_and_a_backbone_none_though_its_configuration_i
     assert [describe(each)["heads"] for each in (segmenter, checkpoint, lite)] == [1, 1, 1]
     backbone = SwiftFormerModel(config)
     assert [describe(each)["heads"] for each in (backbone, export(fuse(backbone), RECIPES["float32"]))] == [0, 0]
+
+
+def test_a_custom_head_is_none_of_ours_and_its_outputs_are_features() -> None:
+    """As `fuse` has it, though the configuration is that of the classifier whose backbone is below."""
+    backbone = SwiftFormerModel(tiny_config(**TWO_STAGES))
+    image = keras.Input(backbone.input.shape[1:])
+    model = keras.Model(image, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(backbone(image))))
+    assert describe(model)["heads"] == describe(export(fuse(model), RECIPES["float32"]))["heads"] == 0
 
 
 def test_a_file_or_folder_is_told_with_its_bytes(tmp_path: Path) -> None:

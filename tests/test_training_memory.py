@@ -28,5 +28,6 @@ def test_large_arrays_reuse_their_pages() -> None:
         mode: int(subprocess.run([sys.executable, "-c", SCRIPT, mode], capture_output=True, check=True).stdout)
         for mode in ("default", "keep")
     }
-    # Equal where the system does not count them.
-    assert faults["keep"] <= 0.1 * faults["default"]
+    if not faults["default"]:
+        pytest.skip("this system counts no page faults")
+    assert faults["keep"] < 0.1 * faults["default"]

@@ -84,9 +84,9 @@ def _ordered(calibrated: sf.Calibration, images: np.ndarray) -> list[dict[str, A
             continue
         noise = float(np.square(_answers(_rounded(graph, index, op, statistics.moments), images) - whole).mean())
         layer = graph.label(op.inputs[1]).rpartition("/")[0]
-        rows.append(
-            {"layer": layer, "weights": size, "snr_db": f"{decibels(signal, noise):.1f}", "noise": f"{noise:.3e}"}
-        )
+        ratio = decibels(signal, noise)
+        assert ratio is not None  # the photographs differ, and outputs are finite
+        rows.append({"layer": layer, "weights": size, "snr_db": f"{ratio:.1f}", "noise": f"{noise:.3e}"})
         click.echo(rows[-1])
     return sorted(rows, key=lambda row: -float(row["noise"]) / row["weights"])
 

@@ -1,6 +1,6 @@
-"""The command `swiftformer-tf`: one file per subcommand, each of which calls one function of the library and shows.
+"""The command `swiftformer-tf`: one file per subcommand, each of which makes one call to the library for the work.
 
-`demo --serve` then calls that of `serve`; cautions about recipes are asked for before the work, and printed first.
+Before it, `export` and `benchmark` ask `recipes` what can be known without Keras; `demo --serve` then calls `serve`.
 """
 
 import atexit

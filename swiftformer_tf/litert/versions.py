@@ -43,7 +43,8 @@ def _broadcasts_many(_: Any, shapes: Shapes) -> bool:
 
 def _is_grouped(_: Any, shapes: Shapes) -> bool:
     source, weights = shapes[:2]
-    return source is not None and weights is not None and groups("CONV_2D", source, weights) > 1
+    # None or without dimensions in a damaged file.
+    return bool(source) and bool(weights) and groups("CONV_2D", source or (), weights or ()) > 1
 
 
 def _has_bias(_: Any, shapes: Shapes) -> bool:

@@ -2,7 +2,7 @@
 
 from swiftformer_tf.recipes.recipe import Recipe
 
-__all__ = ["RECIPES"]
+__all__ = ["INT8_LAYERS", "RECIPES"]
 
 # Operations that XNNPACK supports only in float, or runs better in float. With these in float between int8 matrices,
 # the graph remains a single partition.

@@ -9,7 +9,7 @@ __all__ = ["CUSTOM_HEAD", "INDICES", "TASKS", "Activation", "Agreement", "Output
 
 TASKS: dict[str, Task] = {task.name: task for task in (classification.TASK, features.TASK, semantic_segmentation.TASK)}
 
-# The task of a model that does not say its own, under a custom head: any output is features.
+# The task of a model with a custom head, which declares none: its outputs count as features.
 CUSTOM_HEAD = features.TASK.name
 
 

@@ -9,7 +9,7 @@ __all__ = ["ConfusionMatrix"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ConfusionMatrix:
-    """What was answered for what, with its words.
+    """Counts of answers by right class, and the texts of their plot.
 
     Args:
         counts: int64 (labels, labels): counts by right class (rows) and answered class (columns).

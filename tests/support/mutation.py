@@ -34,6 +34,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "quantization/rounding.py": ("test_quantization_rounding.py", "test_exporting.py"),
     "recipes": ("test_recipes.py", "test_calibration.py", "test_file_checks.py"),
+    "images/metadata.py": ("test_annotations.py", "test_retrieval.py"),
     "images/targets.py": ("test_annotations.py", "test_retrieval.py", "test_training_annotated.py"),
     "images/labels.py": ("test_images_labels.py",),
     "verification/verifying.py": ("test_notebook.py", "test_verification.py", "test_file_checks.py", "test_heads.py"),
@@ -45,14 +46,15 @@ TESTS: dict[str, tuple[str, ...]] = {
         *("test_file_checks.py", "test_litert_strictness.py", "test_litert_metadata.py", "test_verification.py"),
         *("test_exporting.py", "test_segmentation_deployment.py"),
     ),
+    "evaluation.py": ("test_evaluation.py", "test_annotations.py", "test_segmentation.py"),
     "porting.py": ("test_porting.py", "test_segmentation_checkpoints.py", "test_heads_whole_way.py"),
     "fusion/deploy_model.py": (
         *("test_fusion.py", "test_heads.py", "test_heads_refused.py", "test_heads_copied.py"),
         "test_heads_whole_way.py",
     ),
     "tasks": (
-        *("test_tasks.py", "test_tasks_scores.py", "test_annotations.py", "test_segmentation_deployment.py"),
-        *("test_fusion.py", "test_evaluation.py", "test_retrieval.py"),
+        *("test_tasks.py", "test_tasks_scores.py", "test_segmentation_deployment.py", "test_fusion.py"),
+        *("test_evaluation.py", "test_retrieval.py", "test_segmentation.py"),
     ),
 }
 

@@ -1,7 +1,7 @@
 // The mask of a segmenter: classes, and their colors over a photograph.
 
 /**
- * Class of each pixel of a photograph, as `predict` tells it (swiftformer_tf.evaluation.answers_at): logits and
+ * Class of each pixel of a photograph, as `predict` tells it (swiftformer_tf.tasks.semantic_segmentation.answers_at): logits and
  * probabilities are interpolated before the largest is taken.
  * @param {Float32Array} outputs Logits or probabilities, classes last; or the classes themselves.
  * @param {object} model An entry of /models.json.
