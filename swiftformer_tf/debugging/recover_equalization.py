@@ -24,9 +24,12 @@ FARTHEST = 2.0**20
 NEAREST = 0.51
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Matrix:
-    """A matrix in the file and in the float graph, float64 in the float graph's layout, and the file's scales."""
+    """A matrix in the file and in the float graph, float64 in the float graph's layout, and the file's scales.
+
+    `before` and `after` are the places of the groups of channels that it reads and writes.
+    """
 
     wanted: np.ndarray
     stored: np.ndarray
@@ -58,11 +61,12 @@ def equalize_alike(graph: Graph, reference: Graph, pairs: list[Pair]) -> Graph:
         np.all(np.abs(each.stored - each.wanted) <= NEAREST * each.step(FLOAT_STEPS[1])) for each in matrices.values()
     ):
         return reference
-    for place, group in enumerate(groups):
-        for index in group.writers:
-            matrices[index].after = place
-        for index in group.readers:
-            matrices[index].before = place
+    before = {index: place for place, group in enumerate(groups) for index in group.readers}
+    after = {index: place for place, group in enumerate(groups) for index in group.writers}
+    matrices = {
+        index: dataclasses.replace(each, before=before.get(index), after=after.get(index))
+        for index, each in matrices.items()
+    }
     factors = [np.ones(reference.shape(next(iter(group.tensors)))[-1]) for group in groups]
     for number in range(ROUNDS):
         step = FLOAT_STEPS[number >= ROUNDS // 2]

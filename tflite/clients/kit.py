@@ -121,9 +121,9 @@ def make_kit(folder: Path, *, count: int, images: Path | None = None, quick: boo
             ends = {"inference_input_type": "int8", "inference_output_type": "int8"}
             kinds["int8"] = (logits, recipe.replace(**ends))
         files = {}
-        for kind, (graph, border) in kinds.items():
+        for kind, (graph, typed) in kinds.items():
             license_text = license_of(weights_path(WEIGHTS))
-            lite = sf.export(graph, border, calibration=measured[id(graph)], license=license_text)
+            lite = sf.export(graph, typed, calibration=measured[id(graph)], license=license_text)
             stem = name if kind == "logits" else f"{name}_{kind}"
             files[kind] = f"{stem}.tflite"
             lite.save(folder / files[kind])

@@ -164,8 +164,8 @@ def make_segmenter_kit(folder: Path, activation: Activation | None = None) -> Ki
         if recipe.activations == "int8" and not recipe.float_ops:
             files["int8"] = recipe.replace(inference_input_type="int8", inference_output_type="int8")
         stems = {kind: name if kind == "logits" else f"{name}_{kind}" for kind in files}
-        for kind, border in files.items():
-            lite = sf.export(deploy, border, calibration=measured)
+        for kind, typed in files.items():
+            lite = sf.export(deploy, typed, calibration=measured)
             lite.save(folder / f"{stems[kind]}.tflite")
             runner = LiteRunner(lite)
             arrays[stems[kind]] = np.stack([runner(image[None]) for image in inputs])
