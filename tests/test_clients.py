@@ -13,7 +13,6 @@ import pytest
 import tables
 from judging import KNOWN, SPEEDS, TOLERANCES, Result, Verdict, judge, row
 from kit import Kit
-from refusing import refusal
 from run import CLIENTS, Client, ask
 from segmenters import PAGES
 
@@ -55,18 +54,6 @@ def test_ci_runs_the_compilers_on_every_push_and_the_rest_each_week() -> None:
     (pushed,) = re.findall(r'run: make \S+ CI_CLIENTS="(.*)" clients-ci$', text, re.MULTILINE)
     assert pushed.split() == ["openvino", "ethosu"]
     assert {*pushed.split()} < {*weekly.split()} <= {*CLIENTS}
-
-
-@pytest.mark.parametrize(
-    ("error", "first", "last"),
-    [
-        (RuntimeError("\nno such operation\n  in graph.cc:12\n\n"), "no such operation", "in graph.cc:12"),
-        (ValueError("one"), "one", "one"),
-        (RuntimeError("\n"), "RuntimeError", "RuntimeError"),
-    ],
-)
-def test_a_refusal_is_one_line_whatever_was_raised(error: Exception, first: str, last: str) -> None:
-    assert (refusal(error), refusal(error, line=-1)) == (first, last)
 
 
 @pytest.mark.parametrize("recipe", RECIPE_NAMES)

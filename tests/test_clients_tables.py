@@ -1,4 +1,4 @@
-"""The tables of clients' answers, the commands that fill them, and what a browser says."""
+"""The tables of clients' answers, the commands that fill them, and what a browser or a refusal says."""
 
 import re
 import sys
@@ -8,6 +8,7 @@ import browser_client
 import pytest
 import tables
 from judging import Result, Verdict
+from refusing import refusal
 from run import CLIENTS
 
 
@@ -73,3 +74,15 @@ def test_make_clients_runs_every_command() -> None:
     (recipe,) = re.findall(r"^clients: .*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
     assert commands == set(re.findall(r"\w+\.py", recipe))
     assert all(f"`{name}`" in (folder / "README.md").read_text() for name in commands)
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "last"),
+    [
+        (RuntimeError("\nno such operation\n  in graph.cc:12\n\n"), "no such operation", "in graph.cc:12"),
+        (ValueError("one"), "one", "one"),
+        (RuntimeError("\n"), "RuntimeError", "RuntimeError"),
+    ],
+)
+def test_a_refusal_is_one_line_whatever_was_raised(error: Exception, first: str, last: str) -> None:
+    assert (refusal(error), refusal(error, line=-1)) == (first, last)

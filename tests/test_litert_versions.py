@@ -13,6 +13,7 @@ PIXELS, FILTER = (1, 8, 8, 4), (6, 3, 3, 4)
 CASES: list[tuple[str, dict[str, int], tuple[Any, ...], int]] = [
     ("CONV_2D", {}, (PIXELS, FILTER, (6,)), 1),
     ("CONV_2D", {}, (PIXELS, (6, 3, 3, 2), (6,)), 6),
+    *(("CONV_2D", {}, shapes, 1) for shapes in ((None, FILTER), ((), FILTER), (PIXELS, ()))),  # damaged
     ("DEPTHWISE_CONV_2D", {"dilationHFactor": 1, "dilationWFactor": 1}, (PIXELS, FILTER, (4,)), 1),
     ("DEPTHWISE_CONV_2D", {"dilationHFactor": 1, "dilationWFactor": 2}, (PIXELS, FILTER, (4,)), 2),
     ("FULLY_CONNECTED", {"keepNumDims": False}, ((1, 4), (6, 4), None), 1),

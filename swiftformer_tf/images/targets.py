@@ -19,7 +19,6 @@ _BINARY = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 1.0
 
 _LARGEST = float(np.finfo(np.float32).max)
 
-
 _ASK = "say what they mean with `problem_type`: multi_label_classification, regression or single_label_classification"
 
 

@@ -43,8 +43,9 @@ def _broadcasts_many(_: Any, shapes: Shapes) -> bool:
 
 def _is_grouped(_: Any, shapes: Shapes) -> bool:
     source, weights = shapes[:2]
-    # None or without dimensions in a damaged file.
-    return bool(source) and bool(weights) and groups("CONV_2D", source or (), weights or ()) > 1
+    if not source or not weights:
+        return False  # in a damaged file
+    return groups("CONV_2D", source, weights) > 1
 
 
 def _has_bias(_: Any, shapes: Shapes) -> bool:
