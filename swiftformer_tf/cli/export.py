@@ -171,7 +171,7 @@ def export(
     with progress_bars(*cautions(recipes)) as progress:
         exported = export_files(
             model,
-            names,
+            recipes,
             output,
             stem=stem,
             calibration=calibration,
